@@ -1,0 +1,3 @@
+//! The operator: reconciles VirtualStock and OrderWorkflow.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The services as deterministic state machines, and their ports.

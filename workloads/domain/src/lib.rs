@@ -1,0 +1,1 @@
+//! Pure rules of virtual stock, orders, payments, users and audit.

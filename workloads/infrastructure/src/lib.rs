@@ -1,0 +1,1 @@
+//! Adapters: Kafka, embedded log, HTTP, payment, notification, metrics, logging.

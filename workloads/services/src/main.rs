@@ -1,0 +1,3 @@
+//! The kbnt program: wiring and command line.
+
+fn main() {}

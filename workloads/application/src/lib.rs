@@ -1,1 +1,11 @@
-//! The services as deterministic state machines, and their ports.
+//! The six services as deterministic state machines, and the ports through which a runtime drives them.
+//!
+//! A machine owns no clock, no socket and no randomness: it steps from its state, an input and the time that it is
+//! told to new records and effects. The same machines run on Kafka, on the embedded log and in the simulator.
+
+pub mod machine;
+pub mod message;
+pub mod ports;
+
+pub use machine::{Append, Delivered, Effect, EffectOutcome, Machine, Outbox, Position, Route};
+pub use message::{Message, Service, Topic, Trace};

@@ -1,1 +1,19 @@
-//! Pure rules of virtual stock, orders, payments, users and audit.
+//! The rules of virtual stock: what is reserved, confirmed, released and expired, who may order, what a
+//! payment may do and what the audit trail holds.
+//!
+//! Nothing here knows of time sources, storage, networks or wire formats: every function is a pure step from a
+//! state and an input to a new state and events.
+
+pub mod event;
+pub mod ids;
+pub mod money;
+pub mod quantity;
+pub mod reason;
+pub mod time;
+
+pub use event::Event;
+pub use ids::{EventId, OrderId, ProductId, ReservationId, SourceId, TransactionId, UserId};
+pub use money::{Currency, Money, MoneyError};
+pub use quantity::Quantity;
+pub use reason::Reason;
+pub use time::{Span, Timestamp};

@@ -1,0 +1,307 @@
+//! What a service is to its runtime: a state machine that is stepped.
+//!
+//! # How a runtime drives a machine
+//! 1. [`Machine::assigned`] for a partition, then [`Machine::fold`] for each record of that partition of the
+//!    machine's own output topic, from the first to the end, then [`Machine::recovered`].
+//! 2. [`Machine::handle`] for each input record of that partition, in order.
+//! 3. After a batch of steps: append what the [`Outbox`] collected, wait until all of it is acknowledged, tell the
+//!    machine so by [`Machine::durable`], only then start the effects and commit the offsets, each held back to
+//!    [`Machine::hold`].
+//! 4. [`Machine::tick`] when the time that [`Machine::next_tick`] names has come.
+//!
+//! A machine must be ready to see any input again after a crash, and to lose what it wrote and did not see
+//! acknowledged, each partition's tail on its own.
+
+use std::sync::Arc;
+
+use kbnt_domain::event::{Event, Writer};
+use kbnt_domain::{EventId, Money, OrderId, ReservationId, Span, Timestamp, TransactionId, UserId};
+
+use crate::message::{Message, Service, Subject, Topic, Trace};
+
+/// Where a record lies in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// The topic.
+    pub topic: Topic,
+    /// The partition, from 0.
+    pub partition: u32,
+    /// The offset in it, from 0.
+    pub offset: u64,
+}
+
+/// A record as it was read.
+#[derive(Clone, Debug)]
+pub struct Delivered {
+    /// Where it lies.
+    pub at: Position,
+    /// What it says.
+    pub message: Arc<Message>,
+    /// The input record that it answers, as its writer noted; see [`Append::source`].
+    pub source: Option<Position>,
+}
+
+/// Which partition a record goes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// The key's partition; records of one key stay in order.
+    Key(String),
+    /// This very partition.
+    Partition(u32),
+}
+
+/// A record to be written.
+#[derive(Clone, Debug)]
+pub struct Append {
+    /// What to write; the topic follows from the event.
+    pub message: Arc<Message>,
+    /// Where to.
+    pub route: Route,
+    /// The input record that it answers. A writer that resumes from its own output topic finds here how far it had
+    /// come in its inputs, without trusting offsets that a fenced writer may have committed.
+    pub source: Option<Position>,
+}
+
+/// Something to be done outside the log. Every effect carries an idempotency key: the order id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Charge the customer: one attempt.
+    Charge {
+        /// The order, and idempotency key.
+        order: OrderId,
+        /// What it pays.
+        reservation: ReservationId,
+        /// Whom.
+        user: UserId,
+        /// How much.
+        amount: Money,
+        /// How.
+        payment: kbnt_domain::event::PaymentMethod,
+    },
+    /// Ask the gateway what became of the charge of an order.
+    QueryCharge {
+        /// The order, and idempotency key.
+        order: OrderId,
+    },
+    /// Undo a charge: one attempt.
+    Refund {
+        /// The order, and idempotency key.
+        order: OrderId,
+        /// The charge.
+        transaction: TransactionId,
+        /// How much.
+        amount: Money,
+    },
+    /// Tell the customer: one attempt.
+    Notify {
+        /// The order, and idempotency key.
+        order: OrderId,
+        /// Whom.
+        user: UserId,
+        /// Which kind of message, such as `order-confirmed`.
+        template: &'static str,
+        /// The event to tell about.
+        about: Arc<Message>,
+    },
+}
+
+/// What came of an effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EffectOutcome {
+    /// The charge is made.
+    Charged {
+        /// The gateway's name for it.
+        transaction: TransactionId,
+    },
+    /// The gateway refused for good; nothing was charged.
+    Declined,
+    /// Nothing was charged, and another attempt may succeed (unreachable, overloaded, or a query that found nothing).
+    NotCharged {
+        /// For people.
+        detail: String,
+    },
+    /// Nobody knows whether the charge was made: it must be queried.
+    Unknown {
+        /// For people.
+        detail: String,
+    },
+    /// The refund is made (or was before).
+    Refunded,
+    /// The refund did not go through, or nobody knows; it is safe to try again.
+    NotRefunded {
+        /// For people.
+        detail: String,
+    },
+    /// The customer was told.
+    Notified {
+        /// By which way.
+        channel: &'static str,
+    },
+    /// The customer was not told.
+    NotNotified {
+        /// By which way.
+        channel: &'static str,
+        /// For people.
+        detail: String,
+        /// Whether another attempt may succeed.
+        retry: bool,
+    },
+}
+
+/// A service as a deterministic state machine. See the [module](self) for how it is driven.
+pub trait Machine: Send + 'static {
+    /// Which service it is; its inputs and its output topic follow.
+    fn service(&self) -> Service;
+
+    /// Partition `partition` of all input topics and of the output topic is this process's from now on.
+    fn assigned(&mut self, partition: u32);
+
+    /// Another process has the partition now: forget its state.
+    fn revoked(&mut self, partition: u32);
+
+    /// Takes in a record of the service's own output topic, while recovering.
+    fn fold(&mut self, record: &Delivered);
+
+    /// All of `partition` is folded: writes what a crash may have kept from being written.
+    fn recovered(&mut self, partition: u32, outbox: &mut Outbox);
+
+    /// Takes in an input record.
+    fn handle(&mut self, record: &Delivered, outbox: &mut Outbox);
+
+    /// An effect for `order` came to an end.
+    fn completed(&mut self, order: OrderId, outcome: EffectOutcome, outbox: &mut Outbox);
+
+    /// Time has passed.
+    fn tick(&mut self, outbox: &mut Outbox);
+
+    /// When `tick` has something to do next.
+    fn next_tick(&self) -> Option<Timestamp>;
+
+    /// Everything that was written so far is acknowledged.
+    fn durable(&mut self);
+
+    /// The lowest offset of an input partition that must be read again after a restart, because its answer is not
+    /// written yet. `None`: all that was handled is answered.
+    fn hold(&self, topic: Topic, partition: u32) -> Option<u64>;
+}
+
+/// Collects what a step writes and does. Made anew by the runtime for each step or batch of steps.
+#[derive(Debug)]
+pub struct Outbox {
+    service: Service,
+    now: Timestamp,
+    writer: Option<Arc<Writer>>,
+    cause: Option<Cause>,
+    appends: Vec<Append>,
+    effects: Vec<Effect>,
+}
+
+/// What a step answers.
+#[derive(Clone, Debug)]
+struct Cause {
+    id: EventId,
+    trace: Trace,
+    source: Option<Position>,
+    ordinal: u32,
+}
+
+impl Outbox {
+    /// An empty outbox at time `now`.
+    pub const fn new(service: Service, now: Timestamp) -> Self {
+        Self { service, now, writer: None, cause: None, appends: Vec::new(), effects: Vec::new() }
+    }
+
+    /// The time of this step.
+    pub const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Sets the time of the steps that follow; never back.
+    pub fn set_now(&mut self, now: Timestamp) {
+        self.now = self.now.max(now);
+    }
+
+    /// Marks what is written from now on as `writer`'s.
+    pub fn sign(&mut self, writer: Arc<Writer>) {
+        self.writer = Some(writer);
+    }
+
+    /// What is emitted from now on answers `record`.
+    pub fn answer(&mut self, record: &Delivered) {
+        self.cause = Some(Cause {
+            id: record.message.id,
+            trace: record.message.trace,
+            source: Some(record.at),
+            ordinal: 0,
+        });
+    }
+
+    /// What is emitted from now on answers an event that was handled in an earlier step.
+    pub fn answer_earlier(&mut self, id: EventId, trace: Trace) {
+        self.cause = Some(Cause { id, trace, source: None, ordinal: 0 });
+    }
+
+    /// Writes `event` as the next answer to the current cause; its id follows from the cause and the ordinal.
+    ///
+    /// # Panics
+    /// Where there is no cause: a step that answers nothing must name its events.
+    pub fn emit(&mut self, event: impl Into<Event>) -> EventId {
+        let Some(cause) = &mut self.cause else {
+            unreachable!("an event without a cause must be named");
+        };
+        let id = EventId::caused_by(&cause.id, self.service.name(), cause.ordinal);
+        cause.ordinal += 1;
+        self.push(id, event.into());
+        id
+    }
+
+    /// Writes `event` under the id that stands for `name`; whoever repeats the step writes the same id.
+    pub fn emit_named(&mut self, name: &str, event: impl Into<Event>) -> EventId {
+        let id = EventId::named(name);
+        self.push(id, event.into());
+        id
+    }
+
+    /// Writes `event` to a given partition, under the id that stands for `name`.
+    pub fn emit_to(&mut self, partition: u32, name: &str, event: impl Into<Event>) -> EventId {
+        let id = self.emit_named(name, event);
+        if let Some(append) = self.appends.last_mut() {
+            append.route = Route::Partition(partition);
+        }
+        id
+    }
+
+    /// Does `effect` once everything written so far is acknowledged.
+    pub fn perform(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    /// Hands over what was collected.
+    pub fn take(&mut self) -> (Vec<Append>, Vec<Effect>) {
+        self.cause = None;
+        (std::mem::take(&mut self.appends), std::mem::take(&mut self.effects))
+    }
+
+    fn push(&mut self, id: EventId, event: Event) {
+        let key = Subject::of(&event).key();
+        let (cause, trace, source) = match &self.cause {
+            Some(cause) => (Some(cause.id), cause.trace.child(&id), cause.source),
+            None => (None, Trace::root(&id), None),
+        };
+        let writer = if event_is_shared_stock(self.service) { self.writer.clone() } else { None };
+        let message = Message { id, at: self.now, service: self.service, cause, trace, writer, event };
+        let route = key.map_or(Route::Partition(0), Route::Key);
+        self.appends.push(Append { message: Arc::new(message), route, source });
+    }
+}
+
+/// Only inventory-service decides over shared state, so only its records name their writer.
+const fn event_is_shared_stock(service: Service) -> bool {
+    matches!(service, Service::Inventory)
+}
+
+/// The first pause before an effect is tried again; it doubles up to [`RETRY_MOST`].
+pub const RETRY_FIRST: Span = Span::from_millis(500);
+
+/// The longest pause before an effect is tried again.
+pub const RETRY_MOST: Span = Span::from_secs(30);

@@ -1,0 +1,137 @@
+//! What the services need of the world, as traits; the adapters are in `infrastructure`.
+
+use async_trait::async_trait;
+use kbnt_domain::{Span, Timestamp};
+use thiserror::Error;
+
+use crate::machine::{Append, Delivered, Effect, EffectOutcome, Position};
+use crate::message::{Service, Topic};
+
+/// What to do about an error; drives retry, condition and metric alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorClass {
+    /// Passes by itself: try again, with a growing pause.
+    Transient,
+    /// Something else must happen first.
+    Waiting,
+    /// Stays until a person changes something.
+    Permanent,
+}
+
+/// Why the log could not do it.
+#[derive(Clone, Debug, Error)]
+pub enum LogError {
+    /// The log cannot be reached now, or asked for patience.
+    #[error("the log is not available: {0}")]
+    Unavailable(String),
+    /// A topic or partition is not there (yet).
+    #[error("{topic} has no partition {partition}")]
+    NoSuchPartition {
+        /// Its name, with prefix.
+        topic: String,
+        /// The partition.
+        partition: u32,
+    },
+    /// The log refuses: no permission, a record too large, storage corrupt.
+    #[error("the log refuses: {0}")]
+    Refused(String),
+}
+
+impl LogError {
+    /// What to do about it.
+    pub const fn class(&self) -> ErrorClass {
+        match self {
+            Self::Unavailable(_) => ErrorClass::Transient,
+            Self::NoSuchPartition { .. } => ErrorClass::Waiting,
+            Self::Refused(_) => ErrorClass::Permanent,
+        }
+    }
+}
+
+/// A record that says nothing we understand: malformed, or of an unknown version. It never blocks its partition.
+#[derive(Clone, Debug)]
+pub struct Unreadable {
+    /// Where it lies, whole.
+    pub at: Position,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// One record of a batch.
+#[derive(Clone, Debug)]
+pub enum Fetched {
+    /// Understood.
+    Record(Delivered),
+    /// Not understood: to be counted and told, and passed over.
+    Unreadable(Unreadable),
+}
+
+/// The log of all topics.
+#[async_trait]
+pub trait EventLog: Send + Sync + 'static {
+    /// Writes `batch` in order (per partition) and returns once all of it would survive a crash of the log, with each
+    /// record's position in the batch's order. On an error any part of the batch may have been written.
+    async fn append(&self, batch: Vec<Append>) -> Result<Vec<Position>, LogError>;
+
+    /// The offset after the last record of a partition.
+    async fn end(&self, topic: Topic, partition: u32) -> Result<u64, LogError>;
+
+    /// Reads from these positions on, without a group.
+    async fn read(&self, from: Vec<Position>) -> Result<Box<dyn LogReader>, LogError>;
+
+    /// Joins the group of `service`: the processes of a service share the partitions of its inputs, the same
+    /// partition number of every input topic always together.
+    async fn join(&self, service: Service) -> Result<Box<dyn GroupReader>, LogError>;
+}
+
+/// Reads given partitions.
+#[async_trait]
+pub trait LogReader: Send {
+    /// At most `most` records, as soon as there are any; empty when `wait` has passed without.
+    async fn next(&mut self, most: usize, wait: Span) -> Result<Vec<Fetched>, LogError>;
+}
+
+/// A batch, or a change of what this process is to read.
+#[derive(Clone, Debug)]
+pub enum GroupBatch {
+    /// These partitions are ours from now on, from what was committed (else from the first record).
+    Assigned(Vec<u32>),
+    /// These are no longer ours; what was not committed is read again by somebody else.
+    Revoked(Vec<u32>),
+    /// Records of our partitions; empty when the wait was over without.
+    Records(Vec<Fetched>),
+}
+
+/// Reads as a member of a service's group.
+#[async_trait]
+pub trait GroupReader: Send {
+    /// The next batch of at most `most` records, as soon as there is any.
+    async fn next(&mut self, most: usize, wait: Span) -> Result<GroupBatch, LogError>;
+
+    /// Notes the offsets from which to go on after a restart: each position is the next one to read.
+    async fn commit(&mut self, next: Vec<Position>) -> Result<(), LogError>;
+
+    /// Hands the partitions over to the group's other members.
+    async fn leave(self: Box<Self>) -> Result<(), LogError>;
+}
+
+/// Tells the time.
+pub trait Clock: Send + Sync + 'static {
+    /// The present instant.
+    fn now(&self) -> Timestamp;
+}
+
+/// Takes payments: one attempt per call, within the adapter's own time limit, and never an error that hides what
+/// happened: what is not known is [`EffectOutcome::Unknown`].
+#[async_trait]
+pub trait PaymentGateway: Send + Sync + 'static {
+    /// Performs `Charge`, `QueryCharge` or `Refund`.
+    async fn perform(&self, effect: &Effect) -> EffectOutcome;
+}
+
+/// Tells customers: one attempt per call.
+#[async_trait]
+pub trait Notifier: Send + Sync + 'static {
+    /// Performs `Notify`.
+    async fn notify(&self, effect: &Effect) -> EffectOutcome;
+}

@@ -1,0 +1,184 @@
+//! Identifiers. Those that people choose are short texts; those that we derive are UUIDs.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use thiserror::Error;
+use uuid::Uuid;
+
+/// A text that is no identifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("an id is 1 to 64 characters of letters, digits, '-', '_' and '.'")]
+pub struct InvalidId;
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        ///
+        /// 1 to 64 characters of letters, digits, `-`, `_` and `.`; cheap to clone.
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+                if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
+                    Ok(Self(text.into()))
+                } else {
+                    Err(InvalidId)
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+text_id!(
+    /// A product of the catalogue.
+    ProductId
+);
+text_id!(
+    /// A customer.
+    UserId
+);
+text_id!(
+    /// Who declares stock: each source counts its own receipts.
+    SourceId
+);
+text_id!(
+    /// The payment gateway's name for a charge.
+    TransactionId
+);
+
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// Wraps a UUID.
+            pub const fn from_uuid(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
+
+            /// The UUID.
+            pub const fn as_uuid(&self) -> &Uuid {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+
+            fn from_str(text: &str) -> Result<Self, uuid::Error> {
+                Uuid::parse_str(text).map(Self)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+uuid_id!(
+    /// An order.
+    OrderId
+);
+uuid_id!(
+    /// One reservation; reserving again after an expiry is another one.
+    ReservationId
+);
+uuid_id!(
+    /// A record of the log.
+    EventId
+);
+
+/// The namespace of all our version 5 UUIDs.
+const NAMESPACE: Uuid = Uuid::from_u128(0x6b62_6e74_2d76_5573_8274_7561_6c73_746b);
+
+impl OrderId {
+    /// The order that `user` places under idempotency key `key`: the same pair is always the same order.
+    pub fn derive(user: &UserId, key: &str) -> Self {
+        // The user id has no '/', so the pair is unambiguous.
+        Self(Uuid::new_v5(&NAMESPACE, format!("order/{user}/{key}").as_bytes()))
+    }
+}
+
+impl ReservationId {
+    /// The `attempt`-th reservation of `order`, counted from 0.
+    ///
+    /// A version 8 UUID: the order's bits with the attempt mixed into them. Distinct orders and attempts stay
+    /// distinct as far as the order ids differ in the bits that a version leaves free.
+    pub fn derive(order: &OrderId, attempt: u32) -> Self {
+        let bits = order.0.as_u128() ^ (u128::from(attempt) << 16) ^ 0x5245_5345_5256;
+        Self(uuid::Builder::from_custom_bytes(bits.to_be_bytes()).into_uuid())
+    }
+}
+
+impl EventId {
+    /// The `ordinal`-th event that `service` writes because of `cause`.
+    pub fn caused_by(cause: &EventId, service: &str, ordinal: u32) -> Self {
+        Self(Uuid::new_v5(&cause.0, format!("{service}/{ordinal}").as_bytes()))
+    }
+
+    /// The event that stands for the fact named `name`, such as the placing of an order.
+    pub fn named(name: &str) -> Self {
+        Self(Uuid::new_v5(&NAMESPACE, name.as_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_ids_keep_to_their_alphabet() {
+        assert_eq!("PROD-001".parse::<ProductId>().unwrap().as_str(), "PROD-001");
+        assert!("a".repeat(64).parse::<UserId>().is_ok());
+        for bad in ["", "a b", "a/b", "é", "a\n"] {
+            assert_eq!(bad.parse::<UserId>(), Err(InvalidId), "{bad:?}");
+        }
+        assert_eq!("a".repeat(65).parse::<UserId>(), Err(InvalidId));
+    }
+
+    #[test]
+    fn derived_ids_are_stable_and_distinct() {
+        let user: UserId = "USER-1".parse().unwrap();
+        let order = OrderId::derive(&user, "k");
+        assert_eq!(order, OrderId::derive(&user, "k"));
+        assert_ne!(order, OrderId::derive(&user, "l"));
+        assert_ne!(ReservationId::derive(&order, 0), ReservationId::derive(&order, 1));
+        assert_eq!(ReservationId::derive(&order, 0).as_uuid().get_version_num(), 8);
+    }
+}

@@ -6,6 +6,8 @@
 pub mod machine;
 pub mod message;
 pub mod ports;
+pub mod projection;
 
 pub use machine::{Append, Delivered, Effect, EffectOutcome, Machine, Outbox, Position, Route};
 pub use message::{Message, Service, Topic, Trace};
+pub use projection::Projection;

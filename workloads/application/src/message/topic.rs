@@ -138,7 +138,7 @@ pub fn partition_of(key: &str, partitions: u32) -> u32 {
 mod tests {
     use super::*;
 
-    /// Hashes from Apache Kafka's own UtilsTest (`testMurmur2`), reduced as its partitioner does.
+    /// Hashes from Apache Kafka's own `UtilsTest.testMurmur2`, reduced as its partitioner does.
     #[test]
     fn partitions_are_those_of_java_clients() {
         for (key, hash) in [

@@ -1,0 +1,14 @@
+//! Read models: what queries need, folded from topics of any service.
+
+use crate::machine::Delivered;
+use crate::message::Topic;
+
+/// A read model. It sees every record of its topics, all partitions, from the first on; inventory-events without the
+/// records of fenced writers. Records of different partitions arrive in any order.
+pub trait Projection: Send + Sync + 'static {
+    /// The topics that it is folded from.
+    fn topics(&self) -> &'static [Topic];
+
+    /// Takes in one record. A record that was seen before changes nothing.
+    fn apply(&mut self, record: &Delivered);
+}

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Builds Kubernetes and its friends from the Go modules pinned in go/: go.sh PROGRAM...
+# A program is built once per content of its module's go.mod and go.sum, and lies then in the cache.
+set -euo pipefail
+. "$(dirname "$0")/lib/common.sh"
+. "$(dirname "$0")/lib/step.sh"
+. "$(dirname "$0")/lib/programs.sh"
+
+for program in "$@"; do
+    to=$(program_path "$program")
+    if [ -x "$to" ]; then
+        cached "$program"
+    else
+        step "build $program" build_program "$program" "$to"
+    fi
+done

@@ -8,6 +8,6 @@ pub mod message;
 pub mod ports;
 pub mod projection;
 
-pub use machine::{Append, Delivered, Effect, EffectOutcome, Machine, Outbox, Position, Route};
+pub use machine::{Append, Delivered, Effect, EffectOutcome, Halt, Machine, Outbox, Position, Route};
 pub use message::{Message, Service, Topic, Trace};
 pub use projection::Projection;

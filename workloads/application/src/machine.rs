@@ -9,6 +9,14 @@
 //!    [`Machine::hold`].
 //! 4. [`Machine::tick`] when the time that [`Machine::next_tick`] names has come.
 //!
+//! # A machine that says it is the sole writer
+//! It has no group: one process has all partitions.
+//! 1. `assigned` for each partition, then `fold` for all of its own output topic, read with the fence.
+//! 2. [`Machine::elect`]; what it wrote is appended, and folding goes on until the election is read back in every
+//!    partition. A newer election that is met on the way means: `elect` again.
+//! 3. `recovered` for each partition, then `handle` from [`Machine::resume`] on.
+//! 4. From then on it [follows](Machine::follow) its own output topic, and stops when it is [halted](Machine::halted).
+//!
 //! A machine must be ready to see any input again after a crash, and to lose what it wrote and did not see
 //! acknowledged, each partition's tail on its own.
 
@@ -183,6 +191,43 @@ pub trait Machine: Send + 'static {
     /// The lowest offset of an input partition that must be read again after a restart, because its answer is not
     /// written yet. `None`: all that was handled is answered.
     fn hold(&self, topic: Topic, partition: u32) -> Option<u64>;
+
+    /// Whether one process at a time has all partitions, settled by elections in the log instead of by a group.
+    fn sole_writer(&self) -> bool {
+        false
+    }
+
+    /// Of a sole writer: writes its election to every partition, with a term above every one that it has folded.
+    fn elect(&mut self, _outbox: &mut Outbox) {}
+
+    /// Of a sole writer that has recovered: the next input offsets to handle; partitions not named start at 0.
+    fn resume(&self) -> Vec<Position> {
+        Vec::new()
+    }
+
+    /// Whether [`Machine::follow`] is to be called.
+    fn follows(&self) -> bool {
+        self.sole_writer()
+    }
+
+    /// Takes in a record of its own output topic, of any partition and whoever wrote it, as it appears in the log;
+    /// records of fenced writers are left out. It starts at the first record (for a sole writer, which has folded
+    /// them all: after its election), and is at the end of every partition before the first `assigned`.
+    fn follow(&mut self, _record: &Delivered) {}
+
+    /// Why the machine must not write any more; the runtime then stops without writing what is in hand.
+    fn halted(&self) -> Option<Halt> {
+        None
+    }
+}
+
+/// Why a machine must not write any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Halt {
+    /// A newer writer has been elected: harmless, it goes on.
+    Fenced(Writer),
+    /// An invariant is violated: a bug, and a person must look.
+    Broken(String),
 }
 
 /// Collects what a step writes and does. Made anew by the runtime for each step or batch of steps.

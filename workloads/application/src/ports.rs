@@ -1,5 +1,7 @@
 //! What the services need of the world, as traits; the adapters are in `infrastructure`.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use kbnt_domain::{Span, Timestamp};
 use thiserror::Error;
@@ -51,10 +53,25 @@ impl LogError {
 /// A record that says nothing we understand: malformed, or of an unknown version. It never blocks its partition.
 #[derive(Clone, Debug)]
 pub struct Unreadable {
-    /// Where it lies, whole.
+    /// Where it lies.
     pub at: Position,
     /// What is wrong with it.
     pub reason: String,
+    /// The record, whole.
+    pub raw: Arc<RawRecord>,
+}
+
+/// A record as bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RawRecord {
+    /// The key, if it has one.
+    pub key: Option<Vec<u8>>,
+    /// The value; `None` is a tombstone.
+    pub value: Option<Vec<u8>>,
+    /// The headers, in order; a name may stand in several.
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
+    /// The log's own time of the record.
+    pub at: Timestamp,
 }
 
 /// One record of a batch.
@@ -95,11 +112,30 @@ pub trait LogReader: Send {
 #[derive(Clone, Debug)]
 pub enum GroupBatch {
     /// These partitions are ours from now on, from what was committed (else from the first record).
-    Assigned(Vec<u32>),
+    Assigned(Vec<Assignment>),
     /// These are no longer ours; what was not committed is read again by somebody else.
     Revoked(Vec<u32>),
     /// Records of our partitions; empty when the wait was over without.
     Records(Vec<Fetched>),
+}
+
+/// A partition number of all input topics that is ours now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Assignment {
+    /// The partition number.
+    pub partition: u32,
+    /// What was committed for it, by topic; a topic that is not here is read from its first record.
+    pub committed: Vec<Commit>,
+}
+
+/// From where to go on after a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// The next position to read.
+    pub next: Position,
+    /// What a reader that starts there must know of the records before, such as the writer that counts; up to 1,000
+    /// characters.
+    pub note: String,
 }
 
 /// Reads as a member of a service's group.
@@ -108,8 +144,9 @@ pub trait GroupReader: Send {
     /// The next batch of at most `most` records, as soon as there is any.
     async fn next(&mut self, most: usize, wait: Span) -> Result<GroupBatch, LogError>;
 
-    /// Notes the offsets from which to go on after a restart: each position is the next one to read.
-    async fn commit(&mut self, next: Vec<Position>) -> Result<(), LogError>;
+    /// Notes from where to go on after a restart. It need not be on disk when this returns: what is lost of it is
+    /// read again.
+    async fn commit(&mut self, commits: Vec<Commit>) -> Result<(), LogError>;
 
     /// Hands the partitions over to the group's other members.
     async fn leave(self: Box<Self>) -> Result<(), LogError>;

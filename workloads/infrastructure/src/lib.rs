@@ -1,1 +1,3 @@
 //! Adapters: Kafka, embedded log, HTTP, payment, notification, metrics, logging.
+
+pub mod runtime;

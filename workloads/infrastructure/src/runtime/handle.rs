@@ -1,0 +1,111 @@
+//! How the rest of a process talks to a running machine.
+
+use kbnt_application::{Outbox, Position};
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Why a call was not answered. Unless it says [`CallError::NotReady`], nobody knows whether it had its effect.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum CallError {
+    /// The machine has no partition, or has not folded it yet; the call had no effect.
+    #[error("the service is not ready")]
+    NotReady,
+    /// A newer writer has been elected.
+    #[error("another process has taken over")]
+    Fenced,
+    /// The runtime has ended.
+    #[error("the service is stopping")]
+    Stopped,
+}
+
+/// How far a runtime has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The state is folded, and the log answers.
+    pub ready: bool,
+    /// Grows with every batch that may have changed the machine's state, once that is durable.
+    pub version: u64,
+}
+
+/// Answers a caller, once what its call wrote is durable.
+pub(super) type Reply = Box<dyn FnOnce(Result<Vec<Position>, CallError>) + Send>;
+
+/// A call on its way.
+pub(super) type Job<M> = Box<dyn FnOnce(&mut M, &mut Outbox) -> Reply + Send>;
+
+/// Calls that may wait in line; beyond that callers wait.
+const CALLS_IN_LINE: usize = 1024;
+
+/// Talks to a running machine. Cheap to clone.
+pub struct Handle<M> {
+    jobs: mpsc::Sender<Job<M>>,
+    progress: watch::Receiver<Progress>,
+}
+
+impl<M> Clone for Handle<M> {
+    fn clone(&self) -> Self {
+        Self { jobs: self.jobs.clone(), progress: self.progress.clone() }
+    }
+}
+
+impl<M> std::fmt::Debug for Handle<M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handle").field("progress", &*self.progress.borrow()).finish_non_exhaustive()
+    }
+}
+
+/// The runtime's end of a [`Handle`].
+pub(super) struct HandleEnd<M> {
+    pub(super) jobs: mpsc::Receiver<Job<M>>,
+    pub(super) progress: watch::Sender<Progress>,
+}
+
+/// Both ends.
+pub(super) fn pair<M>() -> (HandleEnd<M>, Handle<M>) {
+    let (send, receive) = mpsc::channel(CALLS_IN_LINE);
+    let (progress, watched) = watch::channel(Progress::default());
+    (HandleEnd { jobs: receive, progress }, Handle { jobs: send, progress: watched })
+}
+
+impl<M: 'static> Handle<M> {
+    /// Runs `work` between two batches and returns what it returned, once all that it put into the outbox is
+    /// durable (and, for a sole writer, read back below any newer election).
+    pub async fn call<R, F>(&self, work: F) -> Result<R, CallError>
+    where
+        R: Send + 'static,
+        F: FnOnce(&mut M, &mut Outbox) -> R + Send + 'static,
+    {
+        self.write(work).await.map(|(value, _)| value)
+    }
+
+    /// As [`Handle::call`], and also tells where the records lie that `work` wrote, in its order.
+    pub async fn write<R, F>(&self, work: F) -> Result<(R, Vec<Position>), CallError>
+    where
+        R: Send + 'static,
+        F: FnOnce(&mut M, &mut Outbox) -> R + Send + 'static,
+    {
+        if !self.is_ready() {
+            return Err(CallError::NotReady);
+        }
+        let (answer, answered) = oneshot::channel();
+        let job: Job<M> = Box::new(move |machine, outbox| {
+            let value = work(machine, outbox);
+            Box::new(move |outcome| {
+                // A caller that has gone away needs no answer.
+                let _ = answer.send(outcome.map(|positions| (value, positions)));
+            })
+        });
+        self.jobs.send(job).await.map_err(|_| CallError::Stopped)?;
+        answered.await.unwrap_or(Err(CallError::Stopped))
+    }
+
+    /// Whether the state is folded and the log answers.
+    pub fn is_ready(&self) -> bool {
+        self.progress.borrow().ready
+    }
+
+    /// Watches how far it has come.
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.clone()
+    }
+}

@@ -1,0 +1,64 @@
+//! What a runtime tells about its work, for metrics and logs.
+
+use std::time::Duration;
+
+use kbnt_application::machine::Halt;
+use kbnt_application::ports::{LogError, Unreadable};
+use kbnt_application::{Append, Delivered, Effect, EffectOutcome, Position, Service, Topic};
+use kbnt_domain::Timestamp;
+
+/// What the runtime was doing when the log could not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// Reading.
+    Read,
+    /// Writing.
+    Append,
+    /// Noting offsets.
+    Commit,
+}
+
+/// Is told what a runtime does; every method must return at once.
+pub trait Observer: Send + Sync + 'static {
+    /// A record was handled at `now`; its age is how long after its writing that is.
+    fn handled(&self, _service: Service, _record: &Delivered, _now: Timestamp) {}
+
+    /// A batch is done: how many inputs, how long the steps took, and how long until their outputs were durable.
+    fn batch(&self, _service: Service, _inputs: usize, _steps: Duration, _append: Duration) {}
+
+    /// A record was written and is durable.
+    fn appended(&self, _service: Service, _record: &Append, _at: Position) {}
+
+    /// A record says nothing that we understand; it was passed over.
+    fn unreadable(&self, _service: Service, _record: &Unreadable) {}
+
+    /// A record of a fenced writer was dropped.
+    fn fenced(&self, _service: Service, _at: Position) {}
+
+    /// An effect came to an end.
+    fn effect(&self, _service: Service, _effect: &Effect, _outcome: &EffectOutcome, _took: Duration) {}
+
+    /// How many records of an input partition are still to be handled.
+    fn lag(&self, _service: Service, _topic: Topic, _partition: u32, _records: u64) {}
+
+    /// The partition is recovered from this many records of the service's own output.
+    fn recovered(&self, _service: Service, _partition: u32, _records: u64, _took: Duration) {}
+
+    /// The partition went to another process.
+    fn revoked(&self, _service: Service, _partition: u32) {}
+
+    /// The log could not; it is tried again.
+    fn retrying(&self, _service: Service, _stage: Stage, _error: &LogError) {}
+
+    /// This process is the elected writer, of this term.
+    fn elected(&self, _service: Service, _term: u64) {}
+
+    /// The machine must not go on.
+    fn halted(&self, _service: Service, _why: &Halt) {}
+}
+
+/// Tells nobody.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoObserver;
+
+impl Observer for NoObserver {}

@@ -1,0 +1,70 @@
+//! Drives one machine.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use kbnt_application::ports::{Clock, EventLog, LogError};
+use kbnt_application::{Effect, EffectOutcome, Machine};
+use kbnt_domain::event::Writer;
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+
+use super::handle::{self, Handle, HandleEnd};
+use super::observe::Observer;
+
+/// Does what a machine asks of the world outside; one attempt per call, within its own time limit.
+#[async_trait]
+pub trait EffectPerformer: Send + Sync + 'static {
+    /// Performs `effect` and tells what came of it.
+    async fn perform(&self, effect: &Effect) -> EffectOutcome;
+}
+
+/// What a runner works with.
+#[derive(Clone)]
+pub struct RunnerParts {
+    /// Where it reads and writes.
+    pub log: Arc<dyn EventLog>,
+    /// Its time.
+    pub clock: Arc<dyn Clock>,
+    /// The world outside.
+    pub effects: Arc<dyn EffectPerformer>,
+    /// Who is told.
+    pub observer: Arc<dyn Observer>,
+}
+
+/// Why a runner ended before it was told to.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The log refuses for good.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// A newer writer, which goes on in this one's place.
+    #[error("fenced by writer {} of term {}", .0.name, .0.term)]
+    Fenced(Writer),
+    /// A bug that would have broken the books.
+    #[error("an invariant is violated: {0}")]
+    Broken(String),
+}
+
+/// Drives one machine on a log. See [`kbnt_application::machine`] for the rules.
+pub struct Runner<M> {
+    machine: M,
+    parts: RunnerParts,
+    end: HandleEnd<M>,
+}
+
+impl<M: Machine> Runner<M> {
+    /// A runner of `machine`, and the handle to talk to it.
+    pub fn new(machine: M, parts: RunnerParts) -> (Self, Handle<M>) {
+        let (end, handle) = handle::pair();
+        (Self { machine, parts, end }, handle)
+    }
+
+    /// Runs until `shutdown` or an error that stays. On `shutdown` it finishes the batch in hand, commits its offsets and
+    /// hands its partitions over.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
+        shutdown.cancelled().await;
+        drop((self.machine, self.parts, self.end));
+        Ok(())
+    }
+}

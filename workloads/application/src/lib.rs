@@ -3,6 +3,8 @@
 //! A machine owns no clock, no socket and no randomness: it steps from its state, an input and the time that it is
 //! told to new records and effects. The same machines run on Kafka, on the embedded log and in the simulator.
 
+pub mod fence;
+pub mod inventory;
 pub mod machine;
 pub mod message;
 pub mod ports;

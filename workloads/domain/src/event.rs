@@ -223,8 +223,8 @@ events! {
         lines: Vec<PricedLine>,
         /// The sum over the lines.
         amount: Money,
-        /// How it will be paid.
-        payment: PaymentMethod,
+        /// How it will be paid; `None` where it is paid already (made again for a payment that came after the expiry).
+        payment: Option<PaymentMethod>,
         /// From this instant on the units are available again.
         expires_at: Timestamp,
         /// A digest of the basket, to tell the same request from another one under the same id.

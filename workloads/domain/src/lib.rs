@@ -9,6 +9,7 @@ pub mod ids;
 pub mod money;
 pub mod quantity;
 pub mod reason;
+pub mod stock;
 pub mod time;
 
 pub use event::Event;

@@ -4,13 +4,17 @@
 //! Nothing here knows of time sources, storage, networks or wire formats: every function is a pure step from a
 //! state and an input to a new state and events.
 
+pub mod audit;
 pub mod event;
 pub mod ids;
 pub mod money;
+pub mod order;
+pub mod payment;
 pub mod quantity;
 pub mod reason;
 pub mod stock;
 pub mod time;
+pub mod user;
 
 pub use event::Event;
 pub use ids::{EventId, OrderId, ProductId, ReservationId, SourceId, TransactionId, UserId};

@@ -1,0 +1,350 @@
+//! What a payment may do: one order, one outcome, and money that is taken for nothing goes back.
+//!
+//! The rules, in short: a reservation whose time is up is not charged; an attempt whose outcome is unknown is queried,
+//! never guessed; before the order is told to have failed, nothing may be open at the gateway, or, where all attempts
+//! of this process certainly charged nothing, the gateway is told to refuse any late one right after.
+
+use crate::{Reason, Span, Timestamp, TransactionId};
+
+/// The first pause before an attempt is repeated; it doubles up to [`PAUSE_MOST`].
+pub const PAUSE_FIRST: Span = Span::from_millis(500);
+
+/// The longest pause before an attempt is repeated.
+pub const PAUSE_MOST: Span = Span::from_secs(30);
+
+/// The pause after `failures` failed attempts in a row (at least 1).
+pub const fn pause_after(failures: u32) -> Span {
+    let doublings = failures.saturating_sub(1);
+    let doublings = if doublings > 16 { 16 } else { doublings };
+    let millis = PAUSE_FIRST.as_millis() << doublings;
+    Span::from_millis(if millis < PAUSE_MOST.as_millis() { millis } else { PAUSE_MOST.as_millis() })
+}
+
+/// One attempt at the gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// Charge.
+    Charge,
+    /// Ask what became of the charge.
+    Query,
+    /// Ask what became of the charge, and have any later one refused.
+    Close,
+    /// Undo the charge.
+    Refund(Refund),
+}
+
+/// A charge to be undone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refund {
+    /// The charge.
+    pub transaction: TransactionId,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// What came of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The charge is made.
+    Charged(TransactionId),
+    /// Refused for good.
+    Declined,
+    /// This attempt certainly charged nothing (or a query found nothing).
+    NotCharged,
+    /// Nobody knows.
+    Unknown,
+    /// Nothing was charged and nothing will be.
+    Closed,
+    /// The refund is made.
+    Refunded,
+    /// The refund must be tried again.
+    NotRefunded,
+}
+
+/// What the log is to be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// The charge is made.
+    Processed(TransactionId),
+    /// Nothing was charged and nothing will be.
+    Failed(Reason),
+    /// The charge is undone.
+    Refunded(Refund),
+}
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing for now.
+    Wait,
+    /// One attempt.
+    Try(Attempt),
+    /// Tell the log.
+    Tell(Told),
+}
+
+/// Why an order that is not paid yet must not be charged any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Its reservation expired.
+    Expired,
+    /// Its reservation was released, for this reason.
+    Released(Reason),
+}
+
+/// The outcome that stands first in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum First {
+    /// The charge is made.
+    Processed,
+    /// Nothing was charged.
+    Failed(Reason),
+}
+
+/// The payment of one order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payment {
+    expires_at: Timestamp,
+    phase: Phase,
+    ending: Option<Ending>,
+    /// An attempt found the gateway away.
+    tried: bool,
+    /// In the log it stands that nothing was charged: from here on whatever was is undone.
+    failed: Option<Reason>,
+    failures: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Phase {
+    /// At the gateway.
+    Trying(Attempt),
+    /// To be tried at this instant.
+    Pausing(Attempt, Timestamp),
+    /// The reservation's time is up by our clock: for the inventory to say so.
+    Expiring,
+    /// Until the log shows that nobody told another outcome before.
+    Telling,
+    /// Nothing is left to do.
+    Settled,
+}
+
+impl Payment {
+    /// A reservation is to be paid. Without `fresh` somebody may have tried before, so that is asked first.
+    pub fn start(expires_at: Timestamp, fresh: bool, now: Timestamp) -> (Self, Action) {
+        let mut payment = Self::new(expires_at);
+        let action = if fresh { payment.charge(now) } else { payment.attempt(Attempt::Query) };
+        (payment, action)
+    }
+
+    /// The log says that nothing was charged: makes sure of it.
+    pub fn seal(reason: Reason) -> (Self, Action) {
+        let mut payment = Self::new(Timestamp::MIN);
+        payment.failed = Some(reason);
+        let action = payment.attempt(Attempt::Close);
+        (payment, action)
+    }
+
+    /// A charge is to be undone.
+    pub fn refund(refund: Refund) -> (Self, Action) {
+        let mut payment = Self::new(Timestamp::MIN);
+        let action = payment.attempt(Attempt::Refund(refund));
+        (payment, action)
+    }
+
+    const fn new(expires_at: Timestamp) -> Self {
+        let phase = Phase::Expiring;
+        Self { expires_at, phase, ending: None, tried: false, failed: None, failures: 0 }
+    }
+
+    /// Whether nothing is left to do.
+    pub fn is_settled(&self) -> bool {
+        self.phase == Phase::Settled
+    }
+
+    /// When [`Payment::wake`] has something to do.
+    pub const fn wakes_at(&self) -> Option<Timestamp> {
+        match self.phase {
+            Phase::Pausing(_, at) => Some(at),
+            _ => None,
+        }
+    }
+
+    /// The reservation has ended unpaid.
+    pub fn end(&mut self, ending: Ending) -> Action {
+        if self.failed.is_some() || self.ending.is_some() {
+            return Action::Wait;
+        }
+        self.ending = Some(ending);
+        match self.phase {
+            Phase::Expiring | Phase::Pausing(Attempt::Charge, _) => self.fail(),
+            Phase::Pausing(Attempt::Query, _) => self.attempt(Attempt::Close),
+            _ => Action::Wait,
+        }
+    }
+
+    /// The inventory has no reservation for the charge: it must be undone.
+    pub fn lost(&mut self, refund: Refund) -> Action {
+        match &self.phase {
+            Phase::Trying(Attempt::Refund(_)) | Phase::Pausing(Attempt::Refund(_), _) => Action::Wait,
+            _ => self.attempt(Attempt::Refund(refund)),
+        }
+    }
+
+    /// The log shows this outcome, and no other before it.
+    pub fn read_back(&mut self, first: First) -> Action {
+        match (first, &self.phase) {
+            (
+                _,
+                Phase::Settled | Phase::Trying(Attempt::Refund(_)) | Phase::Pausing(Attempt::Refund(_), _),
+            ) => Action::Wait,
+            (First::Processed | First::Failed(Reason::PaymentDeclined), _) => self.settle(),
+            (First::Failed(reason), phase) => {
+                let under_way = matches!(phase, Phase::Trying(_));
+                self.failed = Some(reason);
+                if under_way { Action::Wait } else { self.attempt(Attempt::Close) }
+            }
+        }
+    }
+
+    /// A pause is over.
+    pub fn wake(&mut self, now: Timestamp) -> Action {
+        match &self.phase {
+            Phase::Pausing(Attempt::Charge, at) if *at <= now => self.charge(now),
+            Phase::Pausing(attempt, at) if *at <= now => {
+                let attempt = attempt.clone();
+                self.attempt_again(attempt)
+            }
+            _ => Action::Wait,
+        }
+    }
+
+    /// An attempt has come to its end. Ends of attempts that were given up count for what they say of the charge.
+    pub fn outcome(&mut self, outcome: Outcome, now: Timestamp) -> Action {
+        let phase = std::mem::replace(&mut self.phase, Phase::Settled);
+        match phase {
+            Phase::Settled | Phase::Telling => {
+                self.phase = phase;
+                Action::Wait
+            }
+            Phase::Trying(Attempt::Refund(refund)) => self.refunded(refund, &outcome, now),
+            Phase::Pausing(Attempt::Refund(_), _) => {
+                self.phase = phase;
+                Action::Wait
+            }
+            phase if self.failed.is_some() => self.sealed(phase, outcome, now),
+            phase => self.charged(phase, outcome, now),
+        }
+    }
+
+    /// While the order may still be paid.
+    fn charged(&mut self, phase: Phase, outcome: Outcome, now: Timestamp) -> Action {
+        match (phase, outcome) {
+            (_, Outcome::Charged(transaction)) => self.tell(Told::Processed(transaction)),
+            (_, Outcome::Declined) => self.tell(Told::Failed(Reason::PaymentDeclined)),
+            (Phase::Trying(Attempt::Close), Outcome::Closed) => self.tell(Told::Failed(self.reason())),
+            (Phase::Trying(Attempt::Charge), Outcome::NotCharged) => {
+                self.tried = true;
+                if self.ending.is_some() { self.fail() } else { self.pause(Attempt::Charge, now) }
+            }
+            (Phase::Trying(Attempt::Query), Outcome::NotCharged) => self.charge(now),
+            (Phase::Trying(Attempt::Charge), Outcome::Unknown) => {
+                self.tried = true;
+                self.ask_again(now)
+            }
+            (Phase::Trying(Attempt::Query), _)
+            | (Phase::Pausing(Attempt::Charge, _) | Phase::Expiring, Outcome::Unknown) => self.ask_again(now),
+            (Phase::Trying(attempt), _) => self.pause(attempt, now),
+            (phase, _) => {
+                self.phase = phase;
+                Action::Wait
+            }
+        }
+    }
+
+    /// After the log said that nothing was charged.
+    fn sealed(&mut self, phase: Phase, outcome: Outcome, now: Timestamp) -> Action {
+        match (phase, outcome) {
+            (_, Outcome::Charged(transaction)) => {
+                let reason = self.failed.unwrap_or(Reason::ReservationExpired);
+                self.attempt(Attempt::Refund(Refund { transaction, reason }))
+            }
+            (Phase::Trying(Attempt::Close), Outcome::Closed) | (_, Outcome::Declined) => self.settle(),
+            (Phase::Trying(Attempt::Close), _) => self.pause(Attempt::Close, now),
+            (Phase::Trying(_), _) => self.attempt(Attempt::Close),
+            (phase, _) => {
+                self.phase = phase;
+                Action::Wait
+            }
+        }
+    }
+
+    fn refunded(&mut self, refund: Refund, outcome: &Outcome, now: Timestamp) -> Action {
+        if *outcome == Outcome::Refunded {
+            self.tell(Told::Refunded(refund))
+        } else if *outcome == Outcome::NotRefunded {
+            self.pause(Attempt::Refund(refund), now)
+        } else {
+            // The end of an attempt that was given up for the refund.
+            self.phase = Phase::Trying(Attempt::Refund(refund));
+            Action::Wait
+        }
+    }
+
+    /// Charges while the reservation holds.
+    fn charge(&mut self, now: Timestamp) -> Action {
+        if self.ending.is_some() {
+            self.fail()
+        } else if now >= self.expires_at {
+            self.phase = Phase::Expiring;
+            Action::Wait
+        } else {
+            self.attempt_again(Attempt::Charge)
+        }
+    }
+
+    /// Nobody knows whether it was charged.
+    fn ask_again(&mut self, now: Timestamp) -> Action {
+        if self.ending.is_some() { self.attempt(Attempt::Close) } else { self.pause(Attempt::Query, now) }
+    }
+
+    /// Certainly nothing was charged by us, and nothing will be: told at once, and sealed after it is in the log.
+    fn fail(&mut self) -> Action {
+        let reason = self.reason();
+        self.phase = Phase::Telling;
+        Action::Tell(Told::Failed(reason))
+    }
+
+    fn reason(&self) -> Reason {
+        match self.ending {
+            Some(Ending::Released(reason)) => reason,
+            _ if self.tried => Reason::PaymentUnavailable,
+            _ => Reason::ReservationExpired,
+        }
+    }
+
+    fn attempt(&mut self, attempt: Attempt) -> Action {
+        self.failures = 0;
+        self.attempt_again(attempt)
+    }
+
+    fn attempt_again(&mut self, attempt: Attempt) -> Action {
+        self.phase = Phase::Trying(attempt.clone());
+        Action::Try(attempt)
+    }
+
+    fn pause(&mut self, attempt: Attempt, now: Timestamp) -> Action {
+        self.failures = self.failures.saturating_add(1);
+        self.phase = Phase::Pausing(attempt, now + pause_after(self.failures));
+        Action::Wait
+    }
+
+    fn tell(&mut self, told: Told) -> Action {
+        self.phase = Phase::Settled;
+        Action::Tell(told)
+    }
+
+    fn settle(&mut self) -> Action {
+        self.phase = Phase::Settled;
+        Action::Wait
+    }
+}

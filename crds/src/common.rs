@@ -1,0 +1,163 @@
+//! What both resources share.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use kube::KubeSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+/// What happens to Kafka topics (and so to the events in them) when the resource is deleted.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum TopicDeletionPolicy {
+    /// The topics stay, and are taken up again by a resource of the same kind, namespace and name.
+    #[default]
+    Retain,
+    /// The topics are deleted, and all events in them are lost.
+    Delete,
+}
+
+/// Settings of one topic that differ from the documented defaults.
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.replicas) || !has(self.minInSyncReplicas) || self.minInSyncReplicas <= self.replicas")
+    .message("minInSyncReplicas cannot be above replicas, or nothing could be written"))]
+pub struct TopicSettings {
+    /// Name of the topic without the prefix.
+    pub name: String,
+    /// How long records are kept: a duration such as `168h` or `30m`, or `unlimited`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new(
+        "self == 'unlimited' || (self != '' && self.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$') \
+         && duration(self) >= duration('1m'))"
+    ).message("retention must be 'unlimited' or a duration of at least 1m, such as 168h or 30m"))]
+    #[schemars(length(max = 24))]
+    pub retention: Option<String>,
+    /// Copies of each partition. Defaults to `topicReplicas` of the VirtualStock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 15))]
+    pub replicas: Option<i32>,
+    /// Copies that must have a record before it counts as written. Defaults to one less than the copies, at
+    /// least 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 15))]
+    pub min_in_sync_replicas: Option<i32>,
+}
+
+/// How one service runs: up to 3 replicas, as many as its topics have partitions.
+#[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceSpec {
+    /// Pods to run. More than 3 would stand idle, as the topics have 3 partitions.
+    #[serde(default = "one")]
+    #[x_kube(validation = Rule::new("self >= 1 && self <= 3")
+        .message("replicas must be 1 to 3: the topics that the service reads have 3 partitions, so more pods would stand idle"))]
+    pub replicas: i32,
+    /// Compute resources of each pod. What is absent has a default: requests of 25m CPU and 48Mi memory, a limit
+    /// of 128Mi memory and none on CPU.
+    #[serde(default)]
+    pub resources: Resources,
+}
+
+impl Default for ServiceSpec {
+    fn default() -> Self {
+        Self { replicas: one(), resources: Resources::default() }
+    }
+}
+
+/// How a service runs whose topic has one partition.
+#[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SingleServiceSpec {
+    /// Pods to run: 1, as the topic has 1 partition.
+    #[serde(default = "one")]
+    #[x_kube(validation = Rule::new("self == 1")
+        .message("replicas must be 1: the audit-logs topic has 1 partition, so a second pod would stand idle"))]
+    pub replicas: i32,
+    /// Compute resources of the pod. What is absent has a default: requests of 25m CPU and 48Mi memory, a limit
+    /// of 128Mi memory and none on CPU.
+    #[serde(default)]
+    pub resources: Resources,
+}
+
+impl Default for SingleServiceSpec {
+    fn default() -> Self {
+        Self { replicas: one(), resources: Resources::default() }
+    }
+}
+
+/// Compute resources, as in a container: `requests` and `limits` by resource name.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Resources {
+    /// What is set aside, such as `cpu: 25m` or `memory: 48Mi`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "quantities")]
+    pub requests: BTreeMap<String, Quantity>,
+    /// What may not be exceeded, such as `memory: 128Mi`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "quantities")]
+    pub limits: BTreeMap<String, Quantity>,
+}
+
+/// A key of a Secret in the namespace of the resource.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct SecretRef {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Key in the Secret that holds the bearer token.
+    #[serde(default = "token")]
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+}
+
+/// An endpoint outside of the cluster's Kafka, called over HTTP.
+#[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpEndpoint {
+    /// Where to call, an absolute `http://` or `https://` URL.
+    #[x_kube(validation = Rule::new("self.matches('^https?://[^/\\\\s]+(/\\\\S*)?$')")
+        .message("url must be an absolute URL that starts with http:// or https://"))]
+    #[schemars(length(max = 2048))]
+    pub url: String,
+    /// Secret with the bearer token to send. None is sent without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretRef>,
+}
+
+/// No settings.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Empty {}
+
+/// One topic as last seen.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct TopicState {
+    /// Name of the topic, prefix and all.
+    pub name: String,
+    /// Whether it can be used.
+    pub ready: bool,
+}
+
+/// One service as last seen.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct ServiceState {
+    /// Name of its Deployment and Service.
+    pub name: String,
+    /// Pods asked for.
+    pub desired: i32,
+    /// Pods of the present configuration that are ready.
+    pub ready: i32,
+}
+
+pub(crate) fn one() -> i32 {
+    1
+}
+
+/// As the derived schema, but without two pages on quantities in each place.
+fn quantities(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "additionalProperties": {"x-kubernetes-int-or-string": true}})
+}
+
+fn token() -> String {
+    "token".into()
+}

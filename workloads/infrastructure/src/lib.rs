@@ -1,3 +1,4 @@
 //! Adapters: Kafka, embedded log, HTTP, payment, notification, metrics, logging.
 
 pub mod runtime;
+pub mod wire;

@@ -1,0 +1,221 @@
+//! How single fields are written: ids and codes as text, money as decimal text, instants as RFC 3339.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use kbnt_domain::event::{CancelKind, Level, UserStatus};
+use kbnt_domain::{Currency, Money, Quantity, Timestamp};
+use serde::de::Error as _;
+use serde::ser::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Anything that is its text: ids, reason codes.
+pub(super) mod text {
+    use super::{Deserializer, Display, FromStr, Serializer};
+
+    pub(in super::super) fn serialize<T: Display, S: Serializer>(
+        value: &T,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_str(value)
+    }
+
+    pub(in super::super) fn deserialize<'de, T, D>(from: D) -> Result<T, D::Error>
+    where
+        T: FromStr<Err: Display>,
+        D: Deserializer<'de>,
+    {
+        from.deserialize_str(super::TextVisitor(std::marker::PhantomData))
+    }
+}
+
+/// A text that may be missing or null.
+pub(super) mod optional_text {
+    use super::{Deserialize, Deserializer, Display, FromStr, Serializer, text};
+
+    pub(in super::super) fn serialize<T: Display, S: Serializer>(
+        value: &Option<T>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => to.collect_str(value),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub(in super::super) fn deserialize<'de, T, D>(from: D) -> Result<Option<T>, D::Error>
+    where
+        T: FromStr<Err: Display>,
+        D: Deserializer<'de>,
+    {
+        #[derive(Deserialize)]
+        #[serde(bound = "T: FromStr<Err: Display>")]
+        struct Text<T>(#[serde(with = "text")] T);
+        Ok(Option::<Text<T>>::deserialize(from)?.map(|Text(value)| value))
+    }
+}
+
+/// Reads a text without keeping a copy of it.
+struct TextVisitor<T>(std::marker::PhantomData<T>);
+
+impl<T: FromStr<Err: Display>> serde::de::Visitor<'_> for TextVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a text")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
+}
+
+/// An instant as RFC 3339 in UTC with milliseconds; read with any offset.
+pub(super) mod instant {
+    use super::{Deserializer, Serializer, Timestamp};
+    use serde::de::Error as _;
+    use serde::ser::Error as _;
+
+    pub(in super::super) fn serialize<S: Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
+        let text =
+            super::rfc3339(*at).ok_or_else(|| S::Error::custom("the instant has no four-digit year"))?;
+        to.serialize_str(&text)
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Timestamp, D::Error> {
+        let text: std::borrow::Cow<'de, str> = serde::Deserialize::deserialize(from)?;
+        let at = chrono::DateTime::parse_from_rfc3339(&text)
+            .map_err(|_| D::Error::custom(format_args!("{text:?} is no RFC 3339 instant")))?;
+        Ok(Timestamp::from_millis(at.timestamp_millis()))
+    }
+}
+
+/// RFC 3339 in UTC with milliseconds; `None` outside the years 0 to 9999, for which it has no form.
+pub(super) fn rfc3339(at: Timestamp) -> Option<String> {
+    use chrono::Datelike as _;
+    let at = chrono::DateTime::from_timestamp_millis(at.as_millis())?;
+    (0..=9999).contains(&at.year()).then(|| at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true))
+}
+
+/// `{"value": "599.99", "currency": "BRL"}`.
+pub(super) mod money {
+    use super::{Currency, Deserialize, Deserializer, Money, Serialize, Serializer, text};
+    use serde::de::Error as _;
+
+    #[derive(Serialize, Deserialize)]
+    struct Wire<'a> {
+        #[serde(borrow)]
+        value: std::borrow::Cow<'a, str>,
+        #[serde(with = "text")]
+        currency: Currency,
+    }
+
+    pub(in super::super) fn serialize<S: Serializer>(money: &Money, to: S) -> Result<S::Ok, S::Error> {
+        Wire { value: money.to_string().into(), currency: money.currency() }.serialize(to)
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Money, D::Error> {
+        let wire = Wire::deserialize(from)?;
+        Money::parse(&wire.value, wire.currency).map_err(D::Error::custom)
+    }
+}
+
+/// Units of one order line, in its range.
+pub(super) mod quantity {
+    use super::{Deserialize, Deserializer, Quantity, Serializer};
+    use serde::de::Error as _;
+
+    pub(in super::super) fn serialize<S: Serializer>(quantity: &Quantity, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(quantity.units())
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Quantity, D::Error> {
+        Quantity::new(u64::deserialize(from)?).map_err(D::Error::custom)
+    }
+}
+
+/// Real, reserved and what follows from them.
+pub(super) mod level {
+    use super::{Deserialize, Deserializer, Level, Serialize, Serializer};
+    use serde::de::Error as _;
+
+    #[derive(Serialize, Deserialize)]
+    struct Wire {
+        real: u64,
+        reserved: u64,
+        #[serde(skip_deserializing)]
+        available: u64,
+    }
+
+    pub(in super::super) fn serialize<S: Serializer>(level: &Level, to: S) -> Result<S::Ok, S::Error> {
+        Wire { real: level.real, reserved: level.reserved, available: level.available() }.serialize(to)
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Level, D::Error> {
+        let Wire { real, reserved, .. } = Wire::deserialize(from)?;
+        if reserved > real {
+            return Err(D::Error::custom("more is reserved than there is"));
+        }
+        Ok(Level { real, reserved })
+    }
+}
+
+/// 64 bits as 16 hexadecimal digits, which no reader's number type can round.
+pub(super) mod hex64 {
+    use super::{Deserializer, Serializer};
+    use serde::de::Error as _;
+
+    pub(in super::super) fn serialize<S: Serializer>(value: &u64, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&format_args!("{value:016x}"))
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+        let text: std::borrow::Cow<'de, str> = serde::Deserialize::deserialize(from)?;
+        u64::from_str_radix(&text, 16).map_err(|_| D::Error::custom("expected 16 hexadecimal digits"))
+    }
+}
+
+/// A SHA-256 as 64 hexadecimal digits.
+pub(super) mod sha256 {
+    use super::{Deserializer, Serializer};
+    use serde::de::Error as _;
+
+    pub(in super::super) fn serialize<S: Serializer>(hash: &[u8; 32], to: S) -> Result<S::Ok, S::Error> {
+        use std::fmt::Write as _;
+        let mut text = String::with_capacity(64);
+        for byte in hash {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+        }
+        to.serialize_str(&text)
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<[u8; 32], D::Error> {
+        let text: std::borrow::Cow<'de, str> = serde::Deserialize::deserialize(from)?;
+        let mut hash = [0; 32];
+        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(D::Error::custom("expected 64 hexadecimal digits"));
+        }
+        for (byte, pair) in hash.iter_mut().zip(text.as_bytes().chunks(2)) {
+            let digit = |ascii: u8| char::from(ascii).to_digit(16).unwrap_or(0) as u8;
+            *byte = digit(pair[0]) << 4 | digit(pair[1]);
+        }
+        Ok(hash)
+    }
+}
+
+/// `ACTIVE` or `BLOCKED`.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "UserStatus", rename_all = "UPPERCASE")]
+pub(super) enum UserStatusDef {
+    Active,
+    Blocked,
+}
+
+/// `REJECTED` or `CANCELLED`.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "CancelKind", rename_all = "UPPERCASE")]
+pub(super) enum CancelKindDef {
+    Rejected,
+    Cancelled,
+}

@@ -1,0 +1,102 @@
+//! Record headers: `CloudEvents` in binary mode, W3C trace context, and the input that a record answers.
+
+use kbnt_application::message::{Classification, Topic, Trace};
+use kbnt_application::ports::RawRecord;
+use kbnt_application::{Append, Position};
+use kbnt_domain::Timestamp;
+
+use super::field;
+
+const TRACEPARENT: &str = "traceparent";
+const SOURCE: &str = "kbnt_source";
+
+/// What is looked at of a record; borrowed from whatever client read it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RecordView<'a> {
+    /// The value.
+    pub value: Option<&'a [u8]>,
+    /// The log's own time of the record.
+    pub at: Timestamp,
+    /// Header `traceparent`.
+    traceparent: Option<&'a [u8]>,
+    /// Header `kbnt_source`.
+    source: Option<&'a [u8]>,
+}
+
+impl<'a> RecordView<'a> {
+    /// Of a value without headers.
+    pub const fn new(value: Option<&'a [u8]>, at: Timestamp) -> Self {
+        Self { value, at, traceparent: None, source: None }
+    }
+
+    /// Notes a header, if it is one that is looked at.
+    pub fn header(&mut self, name: &str, value: Option<&'a [u8]>) {
+        match name {
+            TRACEPARENT => self.traceparent = value,
+            SOURCE => self.source = value,
+            _ => {}
+        }
+    }
+
+    /// Of a record in bytes.
+    pub fn of(record: &'a RawRecord) -> Self {
+        let mut view = Self::new(record.value.as_deref(), record.at);
+        for (name, value) in &record.headers {
+            view.header(name, value.as_deref());
+        }
+        view
+    }
+}
+
+/// The headers of the record of `append`.
+pub(super) fn write(append: &Append) -> Vec<(String, Option<Vec<u8>>)> {
+    let message = &append.message;
+    let class = Classification::of(&message.event);
+    let mut headers = vec![
+        header("content-type", "application/json"),
+        header("ce_specversion", "1.0"),
+        header("ce_id", message.id.to_string()),
+        header("ce_type", class.name),
+        header("ce_source", message.service.name()),
+        header("ce_time", field::rfc3339(message.at).unwrap_or_default()),
+        header(TRACEPARENT, traceparent(message.trace)),
+    ];
+    if let Some(source) = append.source {
+        let place = format!("{}/{}/{}", source.topic.name(), source.partition, source.offset);
+        headers.push(header(SOURCE, place));
+    }
+    headers
+}
+
+fn header(name: &str, value: impl Into<String>) -> (String, Option<Vec<u8>>) {
+    (name.to_owned(), Some(value.into().into_bytes()))
+}
+
+fn traceparent(trace: Trace) -> String {
+    format!("00-{:032x}-{:016x}-{:02x}", trace.trace_id, trace.span_id, u8::from(trace.sampled))
+}
+
+/// The trace that the record belongs to; `None` where it names none, or none that is valid.
+pub(super) fn trace(record: &RecordView<'_>) -> Option<Trace> {
+    let text = std::str::from_utf8(record.traceparent?).ok()?;
+    let mut parts = text.split('-');
+    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let hex = |part: &str, digits: usize| {
+        let lower = part.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+        (part.len() == digits && lower).then(|| u128::from_str_radix(part, 16).ok()).flatten()
+    };
+    hex(version, 2).filter(|version| *version != 0xff)?;
+    let trace_id = hex(trace, 32).filter(|id| *id != 0)?;
+    let span_id = hex(span, 16).filter(|id| *id != 0).and_then(|id| u64::try_from(id).ok())?;
+    Some(Trace { trace_id, span_id, sampled: hex(flags, 2)? & 1 == 1 })
+}
+
+/// The input that the record answers, if it notes one.
+pub(super) fn source(record: &RecordView<'_>) -> Option<Position> {
+    let mut parts = std::str::from_utf8(record.source?).ok()?.split('/');
+    Some(Position {
+        topic: Topic::from_name(parts.next()?)?,
+        partition: parts.next()?.parse().ok()?,
+        offset: parts.next()?.parse().ok()?,
+    })
+}

@@ -1,0 +1,202 @@
+//! Payloads of inventory-events.
+
+use kbnt_domain::event::{
+    InsufficientStock, Level, LowStock, PaymentMethod, PricedLine, ProductNotFound, ReservationConfirmed,
+    ReservationExpired, ReservationLost, ReservationRefused, ReservationReleased, StockDeclared,
+    VirtualStockReserved, Writer, WriterElected,
+};
+use kbnt_domain::{
+    Money, OrderId, ProductId, Reason, ReservationId, SourceId, Timestamp, TransactionId, UserId,
+};
+use serde::{Deserialize, Serialize};
+
+use super::field;
+use super::order::optional_payment;
+
+/// A writer, in the envelope and in its election.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Writer", rename_all = "camelCase")]
+pub(super) struct WriterDef {
+    term: u64,
+    name: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "WriterElected", rename_all = "camelCase")]
+pub(super) struct WriterElectedDef {
+    #[serde(with = "WriterDef")]
+    writer: Writer,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "StockDeclared", rename_all = "camelCase")]
+pub(super) struct StockDeclaredDef {
+    #[serde(rename = "productId", with = "field::text")]
+    product: ProductId,
+    name: String,
+    #[serde(with = "field::money")]
+    unit_price: Money,
+    low_stock_threshold: u64,
+    #[serde(with = "field::text")]
+    source: SourceId,
+    received: u64,
+    #[serde(with = "field::level")]
+    level: Level,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "LowStock", rename_all = "camelCase")]
+pub(super) struct LowStockDef {
+    #[serde(rename = "productId", with = "field::text")]
+    product: ProductId,
+    threshold: u64,
+    #[serde(with = "field::level")]
+    level: Level,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "VirtualStockReserved", rename_all = "camelCase")]
+pub(super) struct VirtualStockReservedDef {
+    #[serde(rename = "orderId", with = "field::text")]
+    order: OrderId,
+    #[serde(rename = "reservationId", with = "field::text")]
+    reservation: ReservationId,
+    #[serde(rename = "userId", with = "field::text")]
+    user: UserId,
+    attempt: u32,
+    #[serde(rename = "items", with = "priced_lines")]
+    lines: Vec<PricedLine>,
+    #[serde(with = "field::money")]
+    amount: Money,
+    #[serde(default, with = "optional_payment")]
+    payment: Option<PaymentMethod>,
+    #[serde(with = "field::instant")]
+    expires_at: Timestamp,
+    #[serde(with = "field::hex64")]
+    fingerprint: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "InsufficientStock", rename_all = "camelCase")]
+pub(super) struct InsufficientStockDef {
+    #[serde(rename = "orderId", with = "field::text")]
+    order: OrderId,
+    #[serde(rename = "userId", with = "field::text")]
+    user: UserId,
+    #[serde(rename = "productId", with = "field::text")]
+    product: ProductId,
+    requested: u64,
+    available: u64,
+    #[serde(with = "field::hex64")]
+    fingerprint: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "ProductNotFound", rename_all = "camelCase")]
+pub(super) struct ProductNotFoundDef {
+    #[serde(rename = "orderId", with = "field::text")]
+    order: OrderId,
+    #[serde(rename = "userId", with = "field::text")]
+    user: UserId,
+    #[serde(rename = "productId", with = "field::text")]
+    product: ProductId,
+    #[serde(with = "field::hex64")]
+    fingerprint: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "ReservationRefused", rename_all = "camelCase")]
+pub(super) struct ReservationRefusedDef {
+    #[serde(rename = "orderId", with = "field::text")]
+    order: OrderId,
+    #[serde(rename = "userId", with = "field::text")]
+    user: UserId,
+    #[serde(with = "field::text")]
+    reason: Reason,
+    #[serde(with = "field::hex64")]
+    fingerprint: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "ReservationConfirmed", rename_all = "camelCase")]
+pub(super) struct ReservationConfirmedDef {
+    #[serde(rename = "orderId", with = "field::text")]
+    order: OrderId,
+    #[serde(rename = "reservationId", with = "field::text")]
+    reservation: ReservationId,
+    #[serde(rename = "userId", with = "field::text")]
+    user: UserId,
+    #[serde(with = "field::money")]
+    amount: Money,
+    #[serde(rename = "transactionId", with = "field::text")]
+    transaction: TransactionId,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "ReservationReleased", rename_all = "camelCase")]
+pub(super) struct ReservationReleasedDef {
+    #[serde(rename = "orderId", with = "field::text")]
+    order: OrderId,
+    #[serde(default, rename = "reservationId", with = "field::optional_text")]
+    reservation: Option<ReservationId>,
+    #[serde(with = "field::text")]
+    reason: Reason,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "ReservationExpired", rename_all = "camelCase")]
+pub(super) struct ReservationExpiredDef {
+    #[serde(rename = "orderId", with = "field::text")]
+    order: OrderId,
+    #[serde(rename = "reservationId", with = "field::text")]
+    reservation: ReservationId,
+    #[serde(rename = "expiresAt", with = "field::instant")]
+    deadline: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "ReservationLost", rename_all = "camelCase")]
+pub(super) struct ReservationLostDef {
+    #[serde(rename = "orderId", with = "field::text")]
+    order: OrderId,
+    #[serde(default, rename = "reservationId", with = "field::optional_text")]
+    reservation: Option<ReservationId>,
+    #[serde(with = "field::money")]
+    amount: Money,
+    #[serde(rename = "transactionId", with = "field::text")]
+    transaction: TransactionId,
+    #[serde(with = "field::text")]
+    reason: Reason,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "PricedLine", rename_all = "camelCase")]
+struct PricedLineDef {
+    #[serde(rename = "productId", with = "field::text")]
+    product: ProductId,
+    #[serde(rename = "quantity")]
+    units: u64,
+    #[serde(with = "field::money")]
+    unit_price: Money,
+}
+
+/// The lines of a reservation.
+mod priced_lines {
+    use super::{Deserialize, PricedLine, PricedLineDef, Serialize};
+    use serde::{Deserializer, Serializer};
+
+    #[derive(Serialize)]
+    struct Out<'a>(#[serde(with = "PricedLineDef")] &'a PricedLine);
+
+    #[derive(Deserialize)]
+    struct In(#[serde(with = "PricedLineDef")] PricedLine);
+
+    pub(super) fn serialize<S: Serializer>(lines: &[PricedLine], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(lines.iter().map(Out))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<PricedLine>, D::Error> {
+        let lines: Vec<In> = Vec::deserialize(from)?;
+        Ok(lines.into_iter().map(|In(line)| line).collect())
+    }
+}

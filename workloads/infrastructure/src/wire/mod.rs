@@ -1,0 +1,67 @@
+//! The wire format of the log: JSON values and `CloudEvents` headers, as `docs/events.md` describes them.
+//!
+//! What is read is read strictly where we need it and tolerantly elsewhere: unknown fields are skipped, and what can be
+//! derived may be left out. What cannot be understood becomes [`Unreadable`], whole and with the reason.
+
+mod audit;
+mod envelope;
+mod field;
+mod headers;
+mod inventory;
+mod notification;
+mod order;
+mod payload;
+mod payment;
+mod user;
+
+use std::sync::Arc;
+
+use kbnt_application::ports::{Fetched, RawRecord, Unreadable};
+use kbnt_application::{Append, Delivered, Position};
+use thiserror::Error;
+
+pub use headers::RecordView;
+
+/// Why a record cannot be written as JSON; such a record is a bug of the machine that made it.
+#[derive(Debug, Error)]
+#[error("the record cannot be written as JSON: {0}")]
+pub struct EncodeError(#[from] serde_json::Error);
+
+/// Why a record cannot be understood, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct DecodeError(String);
+
+impl DecodeError {
+    fn new(reason: impl Into<String>) -> Self {
+        Self(reason.into())
+    }
+}
+
+/// `append` as it goes to the log.
+pub fn encode(append: &Append) -> Result<RawRecord, EncodeError> {
+    let message = &append.message;
+    Ok(RawRecord {
+        key: envelope::key(message).map(String::into_bytes),
+        value: Some(envelope::write(message)?),
+        headers: headers::write(append),
+        at: message.at,
+    })
+}
+
+/// What the record at `at` says.
+pub fn decode(at: Position, record: &RecordView<'_>) -> Result<Delivered, DecodeError> {
+    let value = record.value.ok_or_else(|| DecodeError::new("the record has no value"))?;
+    let message = envelope::read(at, record, value)?;
+    Ok(Delivered { at, message: Arc::new(message), source: headers::source(record) })
+}
+
+/// What the record at `at` says, or the record whole.
+pub fn fetched(at: Position, record: RawRecord) -> Fetched {
+    match decode(at, &RecordView::of(&record)) {
+        Ok(delivered) => Fetched::Record(delivered),
+        Err(error) => {
+            Fetched::Unreadable(Unreadable { at, reason: error.to_string(), raw: Arc::new(record) })
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Which payload belongs to which event name.
+
+use kbnt_application::Topic;
+use kbnt_application::message::Service;
+use kbnt_domain::Event;
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::{audit, inventory, notification, order, payment, user};
+
+/// The only version of every event that there is so far.
+pub(super) const VERSION: u32 = 1;
+
+/// An event's payload, ready to be written.
+pub(super) struct Payload<'a>(pub(super) &'a Event);
+
+macro_rules! payloads {
+    ($($variant:ident, $name:literal, $owner:ident => $def:path;)+) => {
+        impl Serialize for Payload<'_> {
+            fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                match self.0 {
+                    $(Event::$variant(event) => <$def>::serialize(event, to),)+
+                }
+            }
+        }
+
+        /// Reads the payload of the event of this name; `None` where there is no such name on `topic`.
+        pub(super) fn read(topic: Topic, name: &str, json: &str) -> Option<Result<Event, serde_json::Error>> {
+            let from = &mut serde_json::Deserializer::from_str(json);
+            match name {
+                $($name if topic == Service::$owner.output() => Some(<$def>::deserialize(from).map(Event::$variant)),)+
+                _ => None,
+            }
+        }
+    };
+}
+
+payloads! {
+    PlaceOrder, "PlaceOrderCommand", Order => order::PlaceOrderDef;
+    OrderCancelRequested, "OrderCancelRequestedCommand", Order => order::OrderCancelRequestedDef;
+    OrderCreated, "OrderCreatedEvent", Order => order::OrderCreatedDef;
+    OrderCancelled, "OrderCancelledEvent", Order => order::OrderCancelledDef;
+    UserRegistered, "UserRegisteredEvent", User => user::UserRegisteredDef;
+    UserStatusChanged, "UserStatusChangedEvent", User => user::UserStatusChangedDef;
+    UserValidated, "UserValidatedEvent", User => user::UserValidatedDef;
+    UserRejected, "UserRejectedEvent", User => user::UserRejectedDef;
+    WriterElected, "WriterElected", Inventory => inventory::WriterElectedDef;
+    StockDeclared, "StockDeclaredEvent", Inventory => inventory::StockDeclaredDef;
+    LowStock, "LowStockEvent", Inventory => inventory::LowStockDef;
+    VirtualStockReserved, "VirtualStockReservedEvent", Inventory => inventory::VirtualStockReservedDef;
+    InsufficientStock, "InsufficientStockEvent", Inventory => inventory::InsufficientStockDef;
+    ProductNotFound, "ProductNotFoundEvent", Inventory => inventory::ProductNotFoundDef;
+    ReservationRefused, "ReservationRefusedEvent", Inventory => inventory::ReservationRefusedDef;
+    ReservationConfirmed, "ReservationConfirmedEvent", Inventory => inventory::ReservationConfirmedDef;
+    ReservationReleased, "ReservationReleasedEvent", Inventory => inventory::ReservationReleasedDef;
+    ReservationExpired, "ReservationExpiredEvent", Inventory => inventory::ReservationExpiredDef;
+    ReservationLost, "ReservationLostEvent", Inventory => inventory::ReservationLostDef;
+    PaymentProcessed, "PaymentProcessedEvent", Payment => payment::PaymentProcessedDef;
+    PaymentFailed, "PaymentFailedEvent", Payment => payment::PaymentFailedDef;
+    PaymentRefunded, "PaymentRefundedEvent", Payment => payment::PaymentRefundedDef;
+    NotificationSent, "NotificationSentEvent", Notification => notification::NotificationSentDef;
+    NotificationFailed, "NotificationFailedEvent", Notification => notification::NotificationFailedDef;
+    AuditLogCreated, "AuditLogCreated", Audit => audit::AuditLogCreatedDef;
+}

@@ -5,8 +5,6 @@ use std::str::FromStr;
 
 use kbnt_domain::event::{CancelKind, Level, UserStatus};
 use kbnt_domain::{Currency, Money, Quantity, Timestamp};
-use serde::de::Error as _;
-use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Anything that is its text: ids, reason codes.
@@ -99,24 +97,26 @@ pub(super) fn rfc3339(at: Timestamp) -> Option<String> {
 
 /// `{"value": "599.99", "currency": "BRL"}`.
 pub(super) mod money {
-    use super::{Currency, Deserialize, Deserializer, Money, Serialize, Serializer, text};
+    use super::{Currency, Deserialize, Deserializer, Money, Serialize, Serializer};
     use serde::de::Error as _;
 
     #[derive(Serialize, Deserialize)]
     struct Wire<'a> {
         #[serde(borrow)]
         value: std::borrow::Cow<'a, str>,
-        #[serde(with = "text")]
-        currency: Currency,
+        #[serde(borrow)]
+        currency: std::borrow::Cow<'a, str>,
     }
 
     pub(in super::super) fn serialize<S: Serializer>(money: &Money, to: S) -> Result<S::Ok, S::Error> {
-        Wire { value: money.to_string().into(), currency: money.currency() }.serialize(to)
+        let currency = money.currency();
+        Wire { value: money.to_string().into(), currency: currency.code().into() }.serialize(to)
     }
 
     pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Money, D::Error> {
         let wire = Wire::deserialize(from)?;
-        Money::parse(&wire.value, wire.currency).map_err(D::Error::custom)
+        let currency: Currency = wire.currency.parse().map_err(D::Error::custom)?;
+        Money::parse(&wire.value, currency).map_err(D::Error::custom)
     }
 }
 

@@ -3,7 +3,7 @@
 use kbnt_application::Topic;
 use kbnt_application::message::Service;
 use kbnt_domain::Event;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 
 use super::{audit, inventory, notification, order, payment, user};
 

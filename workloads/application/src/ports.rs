@@ -104,8 +104,13 @@ pub trait EventLog: Send + Sync + 'static {
 /// Reads given partitions.
 #[async_trait]
 pub trait LogReader: Send {
-    /// At most `most` records, as soon as there are any; empty when `wait` has passed without.
+    /// At most `most` records, as soon as there are any; empty when `wait` has passed without. A caller that stops
+    /// waiting loses nothing.
     async fn next(&mut self, most: usize, wait: Span) -> Result<Vec<Fetched>, LogError>;
+
+    /// Where it stands: of each partition the position after the last record that [`LogReader::next`] returned, or
+    /// after what a log holds there that is no record.
+    fn positions(&self) -> Vec<Position>;
 }
 
 /// A batch, or a change of what this process is to read.
@@ -141,7 +146,8 @@ pub struct Commit {
 /// Reads as a member of a service's group.
 #[async_trait]
 pub trait GroupReader: Send {
-    /// The next batch of at most `most` records, as soon as there is any.
+    /// The next batch of at most `most` records, as soon as there is any. A caller that stops waiting loses nothing.
+    /// What was assigned may be empty: then the group's other members have everything.
     async fn next(&mut self, most: usize, wait: Span) -> Result<GroupBatch, LogError>;
 
     /// Notes from where to go on after a restart. It need not be on disk when this returns: what is lost of it is

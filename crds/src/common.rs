@@ -145,7 +145,7 @@ pub struct ServiceState {
     pub name: String,
     /// Pods asked for.
     pub desired: i32,
-    /// Pods of the present configuration that are ready.
+    /// Pods that can be used.
     pub ready: i32,
 }
 

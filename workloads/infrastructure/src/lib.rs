@@ -2,3 +2,5 @@
 
 pub mod runtime;
 pub mod wire;
+pub mod embedded;
+pub mod raw;

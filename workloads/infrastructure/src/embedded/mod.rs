@@ -1,0 +1,90 @@
+//! The log in one process: in memory, or durable in a directory.
+//!
+//! Application-logs are the exception in both: they are kept in memory only, and only the newest lines of each
+//! partition.
+
+mod group;
+mod partition;
+mod reader;
+mod store;
+mod wake;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use kbnt_application::message::{Classification, partition_of};
+use kbnt_application::ports::{EventLog, GroupReader, LogError, LogReader, RawRecord};
+use kbnt_application::{Append, Position, Route, Service, Topic};
+
+use crate::raw::{RawAppend, RawLog};
+use partition::Entry;
+use store::Store;
+
+/// The log in one process. Cheap to clone.
+#[derive(Clone)]
+pub struct EmbeddedLog {
+    store: Arc<Store>,
+}
+
+impl EmbeddedLog {
+    /// An empty log that is gone with the process.
+    pub fn in_memory() -> Self {
+        Self { store: Arc::new(Store::in_memory()) }
+    }
+
+    /// At most `most` records of a partition from `offset` on, as bytes.
+    pub fn read_raw(
+        &self,
+        topic: Topic,
+        partition: u32,
+        offset: u64,
+        most: usize,
+    ) -> Result<Vec<(u64, RawRecord)>, LogError> {
+        let entries = self.store.partition(topic, partition)?.read(offset, most)?;
+        entries.into_iter().map(|(offset, entry)| Ok((offset, entry.raw()?))).collect()
+    }
+}
+
+#[async_trait]
+impl EventLog for EmbeddedLog {
+    async fn append(&self, batch: Vec<Append>) -> Result<Vec<Position>, LogError> {
+        let mut entries = Vec::with_capacity(batch.len());
+        for append in batch {
+            let topic = Classification::of(&append.message.event).topic();
+            let partition = match &append.route {
+                Route::Key(key) => partition_of(key, topic.partitions()),
+                Route::Partition(partition) => *partition,
+            };
+            entries.push((topic, partition, Entry::of(append)));
+        }
+        self.store.append(entries).await
+    }
+
+    async fn end(&self, topic: Topic, partition: u32) -> Result<u64, LogError> {
+        Ok(self.store.partition(topic, partition)?.end())
+    }
+
+    async fn read(&self, from: Vec<Position>) -> Result<Box<dyn LogReader>, LogError> {
+        Ok(Box::new(reader::Reader::new(&self.store, from)?))
+    }
+
+    async fn join(&self, service: Service) -> Result<Box<dyn GroupReader>, LogError> {
+        Ok(Box::new(group::Member::join(&self.store, service)))
+    }
+}
+
+#[async_trait]
+impl RawLog for EmbeddedLog {
+    async fn append_raw(&self, batch: Vec<RawAppend>) -> Result<Vec<Position>, LogError> {
+        let entries = batch.into_iter().map(|append| {
+            let partition = append.partition();
+            (append.topic, partition, Entry::Raw(Arc::new(append.record)))
+        });
+        self.store.append(entries.collect()).await
+    }
+
+    fn offer(&self, append: RawAppend) -> bool {
+        let partition = append.partition();
+        self.store.keep_line(append.topic, partition, Entry::Raw(Arc::new(append.record)))
+    }
+}

@@ -1,0 +1,36 @@
+//! Records as bytes: what operators' tools and log lines write, past the state machines.
+
+use async_trait::async_trait;
+use kbnt_application::message::partition_of;
+use kbnt_application::ports::{LogError, RawRecord};
+use kbnt_application::{Position, Topic};
+
+/// A record as bytes, and where to.
+#[derive(Clone, Debug)]
+pub struct RawAppend {
+    /// The topic.
+    pub topic: Topic,
+    /// The partition; `None` for that of the record's key.
+    pub to: Option<u32>,
+    /// What to write.
+    pub record: RawRecord,
+}
+
+impl RawAppend {
+    /// The partition that it goes to: the one it names, or that of its key; partition 0 without either.
+    pub fn partition(&self) -> u32 {
+        let of_key = || self.record.key.as_deref().map(String::from_utf8_lossy);
+        self.to.unwrap_or_else(|| of_key().map_or(0, |key| partition_of(&key, self.topic.partitions())))
+    }
+}
+
+/// A log that also takes records as bytes.
+#[async_trait]
+pub trait RawLog: Send + Sync + 'static {
+    /// Writes records as they are; returns once they would survive a crash of the log.
+    async fn append_raw(&self, batch: Vec<RawAppend>) -> Result<Vec<Position>, LogError>;
+
+    /// Writes a record some time soon, or never: for log lines, which must not hold up anybody. `false` if it was
+    /// dropped at once, because too much is waiting already.
+    fn offer(&self, append: RawAppend) -> bool;
+}

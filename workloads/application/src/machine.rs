@@ -23,7 +23,7 @@
 use std::sync::Arc;
 
 use kbnt_domain::event::{Event, Writer};
-use kbnt_domain::{EventId, Money, OrderId, ReservationId, Span, Timestamp, TransactionId, UserId};
+use kbnt_domain::{EventId, Money, OrderId, ReservationId, Timestamp, TransactionId, UserId};
 
 use crate::message::{Message, Service, Subject, Topic, Trace};
 
@@ -91,6 +91,11 @@ pub enum Effect {
         /// The order, and idempotency key.
         order: OrderId,
     },
+    /// See to it that an order is not charged any more, and say whether it was.
+    CloseCharge {
+        /// The order, and idempotency key.
+        order: OrderId,
+    },
     /// Undo a charge: one attempt.
     Refund {
         /// The order, and idempotency key.
@@ -133,6 +138,8 @@ pub enum EffectOutcome {
         /// For people.
         detail: String,
     },
+    /// Nothing was charged and nothing will be: a later charge under this key is refused.
+    Closed,
     /// The refund is made (or was before).
     Refunded,
     /// The refund did not go through, or nobody knows; it is safe to try again.
@@ -286,16 +293,31 @@ impl Outbox {
         self.cause = Some(Cause { id, trace, source: None, ordinal: 0 });
     }
 
+    /// What is emitted from now on answers no record: a person or a clock asked for it.
+    pub fn unprompted(&mut self) {
+        self.cause = None;
+    }
+
     /// Writes `event` as the next answer to the current cause; its id follows from the cause and the ordinal.
     ///
     /// # Panics
     /// Where there is no cause: a step that answers nothing must name its events.
     pub fn emit(&mut self, event: impl Into<Event>) -> EventId {
+        let ordinal = self.cause.as_ref().map_or(0, |cause| cause.ordinal);
+        self.emit_as(ordinal, event)
+    }
+
+    /// Writes `event` as the answer number `ordinal` to the current cause. For answers of which a crash may keep the first
+    /// and lose the second: the one that is made good must not get the id of the one that is there.
+    ///
+    /// # Panics
+    /// Where there is no cause: a step that answers nothing must name its events.
+    pub fn emit_as(&mut self, ordinal: u32, event: impl Into<Event>) -> EventId {
         let Some(cause) = &mut self.cause else {
             unreachable!("an event without a cause must be named");
         };
-        let id = EventId::caused_by(&cause.id, self.service.name(), cause.ordinal);
-        cause.ordinal += 1;
+        let id = EventId::caused_by(&cause.id, self.service.name(), ordinal);
+        cause.ordinal = ordinal + 1;
         self.push(id, event.into());
         id
     }
@@ -344,9 +366,3 @@ impl Outbox {
 const fn event_is_shared_stock(service: Service) -> bool {
     matches!(service, Service::Inventory)
 }
-
-/// The first pause before an effect is tried again; it doubles up to [`RETRY_MOST`].
-pub const RETRY_FIRST: Span = Span::from_millis(500);
-
-/// The longest pause before an effect is tried again.
-pub const RETRY_MOST: Span = Span::from_secs(30);

@@ -135,14 +135,32 @@ impl OrderId {
     }
 }
 
+/// Where a UUID's version starts, in bits from the right.
+const VERSION_AT: u32 = 76;
+/// Where a UUID's variant starts, in bits from the right.
+const VARIANT_AT: u32 = 62;
+
 impl ReservationId {
     /// The `attempt`-th reservation of `order`, counted from 0.
     ///
     /// A version 8 UUID: the order's bits with the attempt mixed into them. Distinct orders and attempts stay
     /// distinct as far as the order ids differ in the bits that a version leaves free.
     pub fn derive(order: &OrderId, attempt: u32) -> Self {
-        let bits = order.0.as_u128() ^ (u128::from(attempt) << 16) ^ 0x5245_5345_5256;
+        let bits = order.0.as_u128() ^ Self::mask(attempt);
         Self(uuid::Builder::from_custom_bytes(bits.to_be_bytes()).into_uuid())
+    }
+
+    /// The orders whose `attempt`-th reservation this can be: they differ only in the bits that a version takes.
+    pub fn orders(&self, attempt: u32) -> impl Iterator<Item = OrderId> + use<> {
+        let bits = self.0.as_u128() ^ Self::mask(attempt);
+        let free = bits & !(0xf << VERSION_AT) & !(0b11 << VARIANT_AT);
+        (0..64_u128).map(move |taken| {
+            OrderId(Uuid::from_u128(free | (taken >> 2) << VERSION_AT | (taken & 0b11) << VARIANT_AT))
+        })
+    }
+
+    const fn mask(attempt: u32) -> u128 {
+        ((attempt as u128) << 16) ^ 0x5245_5345_5256
     }
 }
 
@@ -180,5 +198,17 @@ mod tests {
         assert_ne!(order, OrderId::derive(&user, "l"));
         assert_ne!(ReservationId::derive(&order, 0), ReservationId::derive(&order, 1));
         assert_eq!(ReservationId::derive(&order, 0).as_uuid().get_version_num(), 8);
+    }
+
+    #[test]
+    fn a_reservation_leads_back_to_its_order() {
+        let user: UserId = "USER-1".parse().unwrap();
+        let orders = [OrderId::derive(&user, "k"), OrderId(Uuid::nil()), OrderId(Uuid::max())];
+        for (order, attempt) in orders.into_iter().flat_map(|order| [(order, 0), (order, 1), (order, 70_000)])
+        {
+            let reservation = ReservationId::derive(&order, attempt);
+            assert!(reservation.orders(attempt).any(|candidate| candidate == order));
+            assert!(reservation.orders(attempt).all(|o| ReservationId::derive(&o, attempt) == reservation));
+        }
     }
 }

@@ -5,8 +5,6 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use crate::Quantity;
-
 /// An ISO 4217 code, such as `BRL`. All currencies here have two decimal places.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Currency([u8; 3]);
@@ -107,9 +105,9 @@ impl Money {
         Ok(Self { minor, ..self })
     }
 
-    /// This price, `quantity` times; refused on overflow.
-    pub fn times(self, quantity: Quantity) -> Result<Self, MoneyError> {
-        let units = i64::try_from(quantity.units()).map_err(|_| MoneyError::Overflow)?;
+    /// This price for `units` units; refused on overflow.
+    pub fn times(self, units: u64) -> Result<Self, MoneyError> {
+        let units = i64::try_from(units).map_err(|_| MoneyError::Overflow)?;
         let minor = self.minor.checked_mul(units).ok_or(MoneyError::Overflow)?;
         Ok(Self { minor, ..self })
     }
@@ -150,7 +148,7 @@ mod tests {
     fn sums_are_checked() {
         let most = Money::from_minor(i64::MAX, Currency::BRL).unwrap();
         assert_eq!(most.plus(Money::from_minor(1, Currency::BRL).unwrap()), Err(MoneyError::Overflow));
-        assert_eq!(most.times(Quantity::new(2).unwrap()), Err(MoneyError::Overflow));
+        assert_eq!(most.times(2), Err(MoneyError::Overflow));
         let usd = Money::zero("USD".parse().unwrap());
         assert_eq!(most.plus(usd), Err(MoneyError::MixedCurrencies));
     }

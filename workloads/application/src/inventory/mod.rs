@@ -1,95 +1,90 @@
 //! The inventory machine: the one active writer over all stock.
+//!
+//! It puts the stock ledger on the log. What a decision frees is settled when [`Machine::follow`] shows the record that
+//! tells it: only then is it certain to lie below any newer election, and so to count for every reader. An input that
+//! depends on units whose record is still on its way waits, and all inputs after it wait behind it, so that they stay in
+//! order; [`Machine::hold`] covers them.
 
+mod config;
+mod declare;
+mod emit;
+mod inputs;
+mod show;
 mod summary;
 
-use kbnt_domain::event::Writer;
-use kbnt_domain::stock::{Declaration, DeclareError, ProductLevel, ReservationFilter, ReservationView};
-use kbnt_domain::{OrderId, ProductId, ReservationId, Span, Timestamp};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use kbnt_domain::event::{Event, Writer};
+use kbnt_domain::stock::{CreditId, Ledger, Told};
+use kbnt_domain::{EventId, OrderId, Timestamp};
 
 use crate::machine::{Delivered, EffectOutcome, Halt, Machine, Outbox, Position};
 use crate::message::{Service, Topic};
 
-pub use summary::{Summary, Version};
+pub use config::InventoryConfig;
+pub use summary::{Counts, Summary, Version};
 
-/// How the inventory behaves.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InventoryConfig {
-    /// Who this process is. It must be another one at each start of a process, or two of them could hold one term.
-    pub writer_name: String,
-    /// How long a reservation holds.
-    pub ttl: Span,
-    /// For products that name no threshold of their own.
-    pub low_stock_threshold: u64,
-    /// How long an ended order is remembered; commands that are older are refused.
-    pub window: Span,
-}
-
-impl InventoryConfig {
-    /// 15 minutes, 10 units, 24 hours.
-    pub fn new(writer_name: impl Into<String>) -> Self {
-        Self {
-            writer_name: writer_name.into(),
-            ttl: Span::from_minutes(15),
-            low_stock_threshold: 10,
-            window: Span::from_minutes(24 * 60),
-        }
-    }
-}
-
-/// Decides over stock.
+/// Decides over stock. See the [module](self).
 #[derive(Debug)]
 pub struct InventoryMachine {
-    writer: Writer,
+    config: InventoryConfig,
+    ledger: Ledger,
+    /// This process, once it stands for election.
+    writer: Option<Arc<Writer>>,
+    /// The newest elected writer that was seen.
+    newest: Option<Writer>,
+    /// Partitions of which all is folded.
+    recovered: BTreeSet<u32>,
+    /// The highest input offset that was answered, by topic and partition.
+    answered: BTreeMap<(Topic, u32), u64>,
+    /// What must be settled when these records are read back.
+    credits: HashMap<EventId, CreditId>,
+    /// Inputs that wait, in order.
+    waiting: VecDeque<Delivered>,
+    /// Something was settled since the first of them was tried.
+    retry: bool,
+    /// Events that were named by number.
+    named: u64,
+    counts: Counts,
+    halted: Option<Halt>,
+    /// Scratch space of a step.
+    told: Vec<Told>,
 }
 
 impl InventoryMachine {
     /// A machine that has seen nothing yet.
     pub fn new(config: InventoryConfig) -> Self {
-        Self { writer: Writer { term: 0, name: config.writer_name } }
+        Self {
+            ledger: Ledger::new(config.terms()),
+            config,
+            writer: None,
+            newest: None,
+            recovered: BTreeSet::new(),
+            answered: BTreeMap::new(),
+            credits: HashMap::new(),
+            waiting: VecDeque::new(),
+            retry: false,
+            named: 0,
+            counts: Counts::default(),
+            halted: None,
+            told: Vec::new(),
+        }
     }
 
-    /// Takes in what a source says about a product; the answer counts once it is durable.
-    pub fn declare(
-        &mut self,
-        _declaration: Declaration,
-        _outbox: &mut Outbox,
-    ) -> Result<ProductLevel, DeclareError> {
-        Err(DeclareError::NotOpen)
+    /// Whether it decides.
+    fn active(&self) -> bool {
+        self.halted.is_none() && self.partitions().all(|partition| self.recovered.contains(&partition))
     }
 
-    /// All products, by id.
-    pub fn levels(&self) -> Vec<ProductLevel> {
-        Vec::new()
+    fn partitions(&self) -> std::ops::Range<u32> {
+        0..self.service().output().partitions()
     }
 
-    /// One product.
-    pub fn level(&self, _product: &ProductId) -> Option<ProductLevel> {
-        None
-    }
-
-    /// One reservation, if it is active or remembered.
-    pub fn reservation(&self, _id: ReservationId) -> Option<ReservationView> {
-        None
-    }
-
-    /// At most `most` reservations that pass the filter.
-    pub fn reservations(&self, _filter: &ReservationFilter, _most: usize) -> Vec<ReservationView> {
-        Vec::new()
-    }
-
-    /// Changes whenever anything does that [`InventoryMachine::summary`] shows.
-    pub fn version(&self) -> Version {
-        Version { term: self.writer.term, changes: 0 }
-    }
-
-    /// Everything at a glance.
-    pub fn summary(&self) -> Summary {
-        Summary {
-            version: self.version(),
-            writer: self.writer.clone(),
-            totals: kbnt_domain::stock::Totals::default(),
-            violations: Vec::new(),
-            products: Vec::new(),
+    /// Takes note of a writer; one that is newer than this one fences it.
+    fn meet(&mut self, writer: &Writer) {
+        if self.newest.as_ref().is_none_or(|newest| writer > newest) {
+            self.newest = Some(writer.clone());
         }
     }
 }
@@ -101,41 +96,108 @@ impl Machine for InventoryMachine {
 
     fn assigned(&mut self, _partition: u32) {}
 
-    fn revoked(&mut self, _partition: u32) {}
+    /// One partition is not enough to decide over: all is forgotten.
+    fn revoked(&mut self, _partition: u32) {
+        *self = Self::new(self.config.clone());
+    }
 
-    fn fold(&mut self, _record: &Delivered) {}
+    fn fold(&mut self, record: &Delivered) {
+        if let Event::WriterElected(elected) = &record.message.event {
+            self.meet(&elected.writer);
+            return;
+        }
+        self.ledger.recover(&record.message.event, record.message.at);
+        // An answer lies in the partition of its order, as its input does. What else an input leads to (low stock of a
+        // product) may lie in another one and outlive the answer, so it says nothing about it.
+        if let Some(source) = record.source
+            && source.partition == record.at.partition
+        {
+            self.note_answered(source);
+        }
+    }
 
-    fn recovered(&mut self, _partition: u32, _outbox: &mut Outbox) {}
+    fn elect(&mut self, outbox: &mut Outbox) {
+        let term = self.newest.as_ref().map_or(0, |newest| newest.term) + 1;
+        let writer = Arc::new(Writer { term, name: self.config.writer_name.clone() });
+        self.writer = Some(Arc::clone(&writer));
+        self.emit_election(&writer, outbox);
+    }
 
-    fn handle(&mut self, _record: &Delivered, _outbox: &mut Outbox) {}
+    fn recovered(&mut self, partition: u32, outbox: &mut Outbox) {
+        self.recovered.insert(partition);
+        if self.active() {
+            self.ledger.open(outbox.now(), &mut self.told);
+            self.emit_told(None, outbox);
+        }
+    }
+
+    /// The last answered ones themselves, not those after them: an answer may be two records, and a crash may have kept
+    /// only the first.
+    fn resume(&self) -> Vec<Position> {
+        let position = |(&(topic, partition), &offset)| Position { topic, partition, offset };
+        self.answered.iter().map(position).collect()
+    }
+
+    fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
+        if !self.active() {
+            return;
+        }
+        self.go_on(outbox);
+        if !self.waiting.is_empty() || !self.step(record, outbox) {
+            self.waiting.push_back(record.clone());
+        }
+    }
 
     fn completed(&mut self, _order: OrderId, _outcome: EffectOutcome, _outbox: &mut Outbox) {}
 
-    fn tick(&mut self, _outbox: &mut Outbox) {}
-
-    fn next_tick(&self) -> Option<Timestamp> {
-        None
+    fn tick(&mut self, outbox: &mut Outbox) {
+        if !self.active() {
+            return;
+        }
+        self.go_on(outbox);
+        self.ledger.expire(outbox.now(), &mut self.told);
+        self.emit_told(None, outbox);
     }
 
+    fn next_tick(&self) -> Option<Timestamp> {
+        if !self.active() {
+            return None;
+        }
+        if self.retry && !self.waiting.is_empty() {
+            return Some(Timestamp::MIN);
+        }
+        self.ledger.next_deadline()
+    }
+
+    /// An acknowledged record may still lie above a newer election; see [`Machine::follow`].
     fn durable(&mut self) {}
 
-    fn hold(&self, _topic: Topic, _partition: u32) -> Option<u64> {
-        None
+    fn hold(&self, topic: Topic, partition: u32) -> Option<u64> {
+        let of = |record: &&Delivered| (record.at.topic, record.at.partition) == (topic, partition);
+        self.waiting.iter().find(of).map(|record| record.at.offset)
     }
 
     fn sole_writer(&self) -> bool {
         true
     }
 
-    fn elect(&mut self, _outbox: &mut Outbox) {}
-
-    fn resume(&self) -> Vec<Position> {
-        Vec::new()
+    fn follow(&mut self, record: &Delivered) {
+        let elected = match &record.message.event {
+            Event::WriterElected(elected) => Some(&elected.writer),
+            _ => record.message.writer.as_deref(),
+        };
+        let (Some(by), Some(writer)) = (elected, self.writer.as_deref()) else { return };
+        if by > writer {
+            self.halted.get_or_insert(Halt::Fenced(by.clone()));
+        } else if by == writer
+            && let Some(credit) = self.credits.remove(&record.message.id)
+        {
+            self.ledger.settle(credit);
+            self.retry = true;
+        }
     }
 
-    fn follow(&mut self, _record: &Delivered) {}
-
     fn halted(&self) -> Option<Halt> {
-        None
+        self.halted.clone()
     }
 }

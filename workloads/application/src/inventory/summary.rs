@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use kbnt_domain::event::Writer;
 use kbnt_domain::stock::{ProductLevel, Totals};
 
 /// Differs whenever anything shown does; across restarts too, as each has a term of its own.
@@ -20,13 +19,24 @@ impl fmt::Display for Version {
     }
 }
 
+/// Inputs that had no effect, or had to wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Decided before.
+    pub repeated: u64,
+    /// An order under a known id with another basket, or a payment for a reservation that is not its order's.
+    pub conflicts: u64,
+    /// Older than the window.
+    pub stale: u64,
+    /// Waited for units that were freed a moment before.
+    pub waits: u64,
+}
+
 /// Everything at a glance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
-    /// Of what is shown.
+    /// Of what is shown; its term is the writer's, 0 before the election.
     pub version: Version,
-    /// Who decides.
-    pub writer: Writer,
     /// Sums.
     pub totals: Totals,
     /// What is wrong with the books; empty unless there is a bug.

@@ -1,8 +1,15 @@
 //! Declaring stock: a cumulative count of units ever received, per source.
 
+use smallvec::smallvec;
 use thiserror::Error;
 
-use crate::{Money, ProductId, SourceId};
+use crate::event::StockDeclared;
+use crate::{Money, ProductId, SourceId, Timestamp};
+
+use super::decision::Told;
+use super::ledger::Ledger;
+use super::product::{Counters, ProductIx, Terms};
+use super::view::ProductLevel;
 
 /// The most units that all sources together may have received of one product: what JSON readers keep exact.
 pub const UNITS_MOST: u64 = 1 << 53;
@@ -59,4 +66,89 @@ pub enum DeclareError {
     /// The ledger decides nothing: it is not open (any more).
     #[error("the stock ledger is not open")]
     NotOpen,
+}
+
+impl Ledger {
+    /// Takes in what a source says. The same again changes nothing and tells nothing.
+    pub fn declare(
+        &mut self,
+        declaration: &Declaration,
+        now: Timestamp,
+        told: &mut Vec<Told>,
+    ) -> Result<ProductLevel, DeclareError> {
+        if !self.begin(now, told) {
+            return Err(DeclareError::NotOpen);
+        }
+        let threshold = self.threshold(declaration);
+        let terms = Terms { name: &declaration.name, unit_price: declaration.unit_price, threshold };
+        let known = self.catalogue.find(&declaration.product);
+        let before = known.and_then(|product| self.catalogue.received(product, &declaration.source));
+        if let Some(product) = known
+            && before == Some(declaration.received)
+            && self.catalogue.is_on_terms(product, &terms)
+        {
+            return Ok(self.catalogue.show(product));
+        }
+        let before = before.unwrap_or(0);
+        self.check_count(declaration, known, before)?;
+
+        let product = self.catalogue.intern(&declaration.product);
+        self.catalogue.declare(product, terms, &declaration.source, declaration.received);
+        let receipt = declaration.received.saturating_sub(before);
+        let frees = (receipt > 0).then(|| {
+            self.catalogue.at_mut(product).unsettled += receipt;
+            self.credits.note(smallvec![(product, receipt)])
+        });
+        self.check(product);
+        self.changes += 1;
+        let shown = self.catalogue.show(product);
+        let event = StockDeclared {
+            product: declaration.product.clone(),
+            name: declaration.name.clone(),
+            unit_price: declaration.unit_price,
+            low_stock_threshold: threshold,
+            source: declaration.source.clone(),
+            received: declaration.received,
+            level: shown.level,
+        };
+        told.push(Told { event: event.into(), frees });
+        self.watch(product, told);
+        Ok(shown)
+    }
+
+    fn threshold(&self, declaration: &Declaration) -> u64 {
+        let set =
+            || self.catalogue.find(&declaration.product).map(|product| self.catalogue.at(product).threshold);
+        declaration.low_stock_threshold.or_else(set).unwrap_or(self.terms.low_stock_threshold)
+    }
+
+    /// Whether a source that had received `before` may now say what it declares.
+    fn check_count(
+        &self,
+        declaration: &Declaration,
+        known: Option<ProductIx>,
+        before: u64,
+    ) -> Result<(), DeclareError> {
+        let product = || declaration.product.clone();
+        let counters = known.map(|product| self.catalogue.at(product));
+        let in_all = counters.map_or(0, |counters| counters.received);
+        let written_off = before.saturating_sub(declaration.received);
+        let available = counters.map_or(0, Counters::available);
+        if written_off > available {
+            return Err(DeclareError::WriteOffRefused {
+                product: product(),
+                source_id: declaration.source.clone(),
+                received: before,
+                declared: declaration.received,
+                available,
+            });
+        }
+        if written_off > counters.map_or(0, Counters::grantable) {
+            return Err(DeclareError::Unsettled { product: product() });
+        }
+        if (in_all - before).checked_add(declaration.received).is_none_or(|sum| sum > UNITS_MOST) {
+            return Err(DeclareError::TooMany { product: product() });
+        }
+        Ok(())
+    }
 }

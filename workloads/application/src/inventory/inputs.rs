@@ -1,0 +1,76 @@
+//! What each input asks of the ledger.
+
+use kbnt_domain::event::Event;
+use kbnt_domain::stock::{Outcome, Request};
+
+use crate::machine::{Delivered, Outbox, Position};
+
+use super::InventoryMachine;
+
+impl InventoryMachine {
+    /// Takes a step that answers `record`; false if it must wait.
+    pub(super) fn step(&mut self, record: &Delivered, outbox: &mut Outbox) -> bool {
+        let outcome = self.decide(record, outbox);
+        self.emit_told(Some(record), outbox);
+        match outcome {
+            Some(Outcome::Waits) => {
+                self.counts.waits += 1;
+                self.retry = false;
+                return false;
+            }
+            Some(Outcome::Repeated) => self.counts.repeated += 1,
+            Some(Outcome::Conflict) => self.counts.conflicts += 1,
+            Some(Outcome::Stale) => self.counts.stale += 1,
+            Some(Outcome::Decided | Outcome::Closed) | None => {}
+        }
+        self.note_answered(record.at);
+        true
+    }
+
+    /// `None` for what asks nothing of the inventory.
+    fn decide(&mut self, record: &Delivered, outbox: &Outbox) -> Option<Outcome> {
+        let (now, message) = (outbox.now(), &record.message);
+        let order = match &message.event {
+            Event::UserValidated(event) => event.order,
+            Event::PaymentProcessed(event) => event.order,
+            Event::PaymentFailed(event) => event.order,
+            Event::OrderCancelRequested(event) => event.order,
+            _ => return None,
+        };
+        // It was answered, and the order's end is forgotten since: to take it as new would undo what was done.
+        if self.was_answered(record.at) && !self.ledger.knows(order) {
+            return Some(Outcome::Stale);
+        }
+        let (ledger, told) = (&mut self.ledger, &mut self.told);
+        match &message.event {
+            Event::UserValidated(event) => {
+                let request = Request { order, basket: &event.basket, placed_at: event.placed_at };
+                Some(ledger.reserve(&request, now, told))
+            }
+            Event::PaymentProcessed(event) => Some(ledger.pay(event, now, told)),
+            Event::PaymentFailed(event) => Some(ledger.fail(event, message.at, now, told)),
+            Event::OrderCancelRequested(_) => Some(ledger.cancel(order, message.at, now, told)),
+            _ => None,
+        }
+    }
+
+    /// Takes the steps that waited, until one must wait on.
+    pub(super) fn go_on(&mut self, outbox: &mut Outbox) {
+        while self.retry
+            && let Some(record) = self.waiting.pop_front()
+        {
+            if !self.step(&record, outbox) {
+                self.waiting.push_front(record);
+            }
+        }
+    }
+
+    fn was_answered(&self, at: Position) -> bool {
+        self.answered.get(&(at.topic, at.partition)).is_some_and(|&answered| at.offset <= answered)
+    }
+
+    pub(super) fn note_answered(&mut self, at: Position) {
+        let answered = self.answered.entry((at.topic, at.partition)).or_insert(at.offset);
+        *answered = at.offset.max(*answered);
+    }
+}

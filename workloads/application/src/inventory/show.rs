@@ -1,0 +1,58 @@
+//! What the inventory shows. It may be ahead of the log by what is not safe yet.
+
+use kbnt_domain::stock::{ProductLevel, ReservationFilter, ReservationView};
+use kbnt_domain::{ProductId, ReservationId};
+
+use super::{Counts, InventoryMachine, Summary, Version};
+
+impl InventoryMachine {
+    /// All products, by id.
+    pub fn levels(&self) -> Vec<ProductLevel> {
+        self.ledger.levels()
+    }
+
+    /// One product.
+    pub fn level(&self, product: &ProductId) -> Option<ProductLevel> {
+        self.ledger.level(product)
+    }
+
+    /// A reservation that is active, or the last one of an order that is remembered.
+    pub fn reservation(&self, id: ReservationId) -> Option<ReservationView> {
+        self.ledger.reservation(id)
+    }
+
+    /// At most `most` reservations that pass `filter`.
+    pub fn reservations(&self, filter: &ReservationFilter, most: usize) -> Vec<ReservationView> {
+        self.ledger.reservations(filter, most)
+    }
+
+    /// Changes whenever anything does that [`InventoryMachine::summary`] shows.
+    pub fn version(&self) -> Version {
+        let term = self.writer.as_ref().map_or(0, |writer| writer.term);
+        Version { term, changes: self.ledger.changes() }
+    }
+
+    /// Everything at a glance.
+    pub fn summary(&self) -> Summary {
+        Summary {
+            version: self.version(),
+            totals: self.ledger.totals(),
+            violations: self.ledger.violations().iter().map(ToString::to_string).collect(),
+            products: self.ledger.levels(),
+        }
+    }
+
+    /// How often inputs had no effect, since the start.
+    pub const fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Checks all books from scratch, in time proportional to what there is. A violation halts the machine.
+    pub fn verify(&mut self) -> bool {
+        let sound = self.ledger.verify();
+        if let Some(violation) = self.ledger.violations().first() {
+            self.halted.get_or_insert_with(|| crate::machine::Halt::Broken(violation.to_string()));
+        }
+        sound
+    }
+}

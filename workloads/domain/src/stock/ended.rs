@@ -1,0 +1,95 @@
+//! Orders that have ended, remembered for a window of time.
+
+use std::collections::VecDeque;
+
+use crate::{OrderId, Reason, Timestamp};
+
+use super::held::Claim;
+
+/// How an order stands that holds nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Its units have left the stock.
+    Confirmed,
+    /// Undone, or promised to be refused.
+    Released(Reason),
+    /// Its time was up; a late payment may still revive it.
+    Expired,
+    /// Nothing was ever reserved.
+    Refused(Reason),
+}
+
+/// An ended order.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) order: OrderId,
+    /// Of the basket that was decided on; `None` where only a release was seen so far.
+    pub(super) fingerprint: Option<u64>,
+    pub(super) at: Timestamp,
+    pub(super) end: End,
+    /// Its payment was told to be lost.
+    pub(super) lost: bool,
+    /// Reservations that were made for it.
+    pub(super) attempts: u32,
+    /// What it held, where it may be revived.
+    pub(super) claim: Option<Box<Claim>>,
+}
+
+/// The number of an ended order, in order of ending; wraps around.
+pub(super) type Number = u32;
+
+/// Numbers have this many values.
+pub(super) const NUMBERS: u32 = 1 << 31;
+
+/// Ended orders in order of ending.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    first: Number,
+    ended: VecDeque<Ended>,
+}
+
+impl Memory {
+    /// How many are remembered.
+    pub(super) fn len(&self) -> usize {
+        self.ended.len()
+    }
+
+    /// Remembers one more.
+    pub(super) fn push(&mut self, ended: Ended) -> Number {
+        // Far fewer are remembered than there are numbers, or memory would have run out.
+        let behind = u32::try_from(self.ended.len()).unwrap_or(NUMBERS);
+        self.ended.push_back(ended);
+        self.first.wrapping_add(behind) % NUMBERS
+    }
+
+    fn place(&self, number: Number) -> usize {
+        (number.wrapping_sub(self.first) % NUMBERS) as usize
+    }
+
+    pub(super) fn get(&self, number: Number) -> Option<&Ended> {
+        self.ended.get(self.place(number))
+    }
+
+    pub(super) fn get_mut(&mut self, number: Number) -> Option<&mut Ended> {
+        let place = self.place(number);
+        self.ended.get_mut(place)
+    }
+
+    /// Takes out the oldest, if it ended before `horizon`.
+    pub(super) fn forget(&mut self, horizon: Timestamp) -> Option<(Number, Ended)> {
+        if self.ended.front()?.at >= horizon {
+            return None;
+        }
+        let ended = self.ended.pop_front()?;
+        let number = self.first;
+        self.first = self.first.wrapping_add(1) % NUMBERS;
+        Some((number, ended))
+    }
+
+    /// All of them; one that was revived since stands here, too.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Number, &Ended)> {
+        (0..NUMBERS)
+            .zip(&self.ended)
+            .map(|(behind, ended)| (self.first.wrapping_add(behind) % NUMBERS, ended))
+    }
+}

@@ -1,0 +1,194 @@
+//! Recovering the ledger from its events.
+//!
+//! Partitions may be folded one after the other, so events of different orders and products come in any order; those of
+//! one order, and those of one product's declarations, come in theirs. An event that comes twice changes nothing.
+
+use crate::event::{Event, StockDeclared, VirtualStockReserved};
+use crate::{OrderId, Reason, ReservationId, Timestamp};
+
+use super::decision::Told;
+use super::ended::{End, Ended};
+use super::held::{Claim, Line, Lines, Slot};
+use super::index::Place;
+use super::ledger::Ledger;
+use super::product::Terms;
+use super::verify::Violation;
+
+impl Ledger {
+    /// Takes in an event that was decided at `at`, before the ledger is opened.
+    pub fn recover(&mut self, event: &Event, at: Timestamp) {
+        // The window moves with the log, so that what is remembered stays bounded however long the log is.
+        self.clock = self.clock.max(at);
+        match event {
+            Event::StockDeclared(declared) => self.recover_declared(declared),
+            Event::LowStock(low) => {
+                let product = self.catalogue.intern(&low.product);
+                let told_at = &mut self.catalogue.particulars_mut(product).told_at;
+                *told_at = (*told_at).max(Some(at));
+            }
+            Event::VirtualStockReserved(reserved) => self.recover_reserved(reserved),
+            Event::ReservationConfirmed(confirmed) => {
+                if let Some(slot) = self.active(confirmed.order, confirmed.reservation)
+                    && let Some(active) = self.take(slot)
+                {
+                    self.hand_out(&active.claim);
+                    self.end(active.ended(End::Confirmed, at), Some(Place::Active(slot)));
+                }
+            }
+            Event::ReservationReleased(released) => match released.reservation {
+                Some(reservation) => {
+                    self.recover_freed(released.order, reservation, End::Released(released.reason), at);
+                }
+                None => self.recover_promise(released.order, released.reason, at),
+            },
+            Event::ReservationExpired(expired) => {
+                self.recover_freed(expired.order, expired.reservation, End::Expired, at);
+            }
+            Event::ReservationLost(lost) => self.recover_lost(lost.order, lost.reason, at),
+            Event::InsufficientStock(refused) => {
+                self.recover_refused(refused.order, Reason::InsufficientStock, refused.fingerprint, at);
+            }
+            Event::ProductNotFound(refused) => {
+                self.recover_refused(refused.order, Reason::ProductNotFound, refused.fingerprint, at);
+            }
+            Event::ReservationRefused(refused) => {
+                self.recover_refused(refused.order, refused.reason, refused.fingerprint, at);
+            }
+            // Nothing else is the ledger's.
+            _ => {}
+        }
+        self.forget();
+    }
+
+    /// All events are folded: from now on the ledger decides. Tells what a crash kept from being told.
+    pub fn open(&mut self, now: Timestamp, told: &mut Vec<Told>) {
+        self.clock = now;
+        self.open = true;
+        self.verify();
+        for product in self.catalogue.places() {
+            let particulars = self.catalogue.particulars(product);
+            // Where the order of the last alert and the last rise cannot be told, the alert is given again.
+            self.catalogue.at_mut(product).low =
+                particulars.told_at.is_some_and(|told_at| particulars.freed_at < Some(told_at));
+        }
+        self.begin(now, told);
+        for product in self.catalogue.places() {
+            self.watch(product, told);
+        }
+        self.changes += 1;
+    }
+
+    fn recover_declared(&mut self, declared: &StockDeclared) {
+        let product = self.catalogue.intern(&declared.product);
+        let terms = Terms {
+            name: &declared.name,
+            unit_price: declared.unit_price,
+            threshold: declared.low_stock_threshold,
+        };
+        self.catalogue.declare(product, terms, &declared.source, declared.received);
+        if declared.level.real.saturating_sub(declared.level.reserved) >= declared.low_stock_threshold {
+            self.catalogue.particulars_mut(product).told_at = None;
+        }
+    }
+
+    fn recover_reserved(&mut self, reserved: &VirtualStockReserved) {
+        let from = self.find(reserved.order);
+        let attempts = match from {
+            None => 0,
+            Some(Place::Active(_)) => return,
+            Some(Place::Ended(number)) => self.memory.get(number).map_or(0, |ended| ended.attempts),
+        };
+        if reserved.attempt < attempts {
+            return;
+        }
+        let mut lines = Lines::new();
+        for line in &reserved.lines {
+            let product = self.catalogue.intern(&line.product);
+            let Ok(units) = u32::try_from(line.units) else {
+                self.violate(Violation::UnitsOutOfRange { product });
+                return;
+            };
+            lines.push(Line { product, units, unit_price: line.unit_price.minor() });
+        }
+        let claim = Claim {
+            fingerprint: reserved.fingerprint,
+            user: reserved.user.clone(),
+            lines,
+            amount: reserved.amount.minor(),
+            currency: reserved.amount.currency(),
+            deadline: reserved.expires_at,
+            attempt: reserved.attempt,
+        };
+        self.hold(reserved.order, claim, from);
+    }
+
+    /// The slot of this very reservation, if it is active.
+    fn active(&self, order: OrderId, reservation: ReservationId) -> Option<Slot> {
+        match self.find(order)? {
+            Place::Active(slot) => Some(slot)
+                .filter(|&slot| self.reservations.get(slot).is_some_and(|active| active.id() == reservation)),
+            Place::Ended(_) => None,
+        }
+    }
+
+    fn recover_freed(&mut self, order: OrderId, reservation: ReservationId, end: End, at: Timestamp) {
+        let Some(slot) = self.active(order, reservation) else { return };
+        let Some(active) = self.take(slot) else { return };
+        for line in &active.claim.lines {
+            let freed_at = &mut self.catalogue.particulars_mut(line.product).freed_at;
+            *freed_at = (*freed_at).max(Some(at));
+        }
+        self.end(active.ended(end, at), Some(Place::Active(slot)));
+    }
+
+    /// A release without a reservation: of an order that is not there yet, or that has expired.
+    fn recover_promise(&mut self, order: OrderId, reason: Reason, at: Timestamp) {
+        match self.find(order) {
+            None => {
+                let ended = Ended { at, ..self.unknown(order, End::Released(reason), false) };
+                self.end(ended, None);
+            }
+            Some(Place::Ended(number)) => {
+                if let Some(ended) = self.memory.get_mut(number)
+                    && ended.end == End::Expired
+                {
+                    ended.end = End::Released(reason);
+                    ended.claim = None;
+                }
+            }
+            Some(Place::Active(_)) => {}
+        }
+    }
+
+    fn recover_lost(&mut self, order: OrderId, reason: Reason, at: Timestamp) {
+        match self.find(order) {
+            None => {
+                let ended = Ended { at, ..self.unknown(order, End::Refused(reason), true) };
+                self.end(ended, None);
+            }
+            Some(Place::Ended(number)) => {
+                if let Some(ended) = self.memory.get_mut(number) {
+                    ended.lost = true;
+                    ended.claim = None;
+                }
+            }
+            Some(Place::Active(_)) => {}
+        }
+    }
+
+    fn recover_refused(&mut self, order: OrderId, reason: Reason, fingerprint: u64, at: Timestamp) {
+        match self.find(order) {
+            None => {
+                let mut ended = self.unknown(order, End::Refused(reason), false);
+                (ended.at, ended.fingerprint) = (at, Some(fingerprint));
+                self.end(ended, None);
+            }
+            Some(Place::Ended(number)) => {
+                if let Some(ended) = self.memory.get_mut(number) {
+                    ended.fingerprint.get_or_insert(fingerprint);
+                }
+            }
+            Some(Place::Active(_)) => {}
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! The ledger's state and the few moves of which all its decisions consist.
+
+use crate::event::{LowStock, ReservationExpired};
+use crate::{OrderId, ReservationId, Timestamp};
+
+use super::credit::{CreditId, Credits, Freed};
+use super::decision::{SKEW, StockTerms, Told};
+use super::ended::{End, Ended, Memory};
+use super::held::{Active, Claim, Reservations, Slot};
+use super::index::{Index, Place};
+use super::product::{Catalogue, ProductIx};
+use super::verify::Violation;
+
+/// Forgotten at most in one step: more than a step can add, and little enough not to be felt.
+const FORGET_MOST: usize = 16;
+
+/// All stock and all reservations. See the [module](super).
+#[derive(Debug)]
+pub struct Ledger {
+    pub(super) terms: StockTerms,
+    /// The latest time that was told; never goes back.
+    pub(super) clock: Timestamp,
+    pub(super) catalogue: Catalogue,
+    pub(super) reservations: Reservations,
+    pub(super) memory: Memory,
+    pub(super) index: Index,
+    pub(super) credits: Credits,
+    pub(super) violations: Vec<Violation>,
+    pub(super) open: bool,
+    pub(super) changes: u64,
+}
+
+impl Ledger {
+    /// An empty ledger, to be [recovered](Ledger::recover) from its events and then [opened](Ledger::open).
+    pub fn new(terms: StockTerms) -> Self {
+        Self {
+            terms,
+            clock: Timestamp::MIN,
+            catalogue: Catalogue::default(),
+            reservations: Reservations::default(),
+            memory: Memory::default(),
+            index: Index::default(),
+            credits: Credits::default(),
+            violations: Vec::new(),
+            open: false,
+            changes: 0,
+        }
+    }
+
+    /// Grows with every change of what is shown.
+    pub const fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// When the next reservation expires.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.reservations.next().map(|(deadline, _)| deadline)
+    }
+
+    /// Expires what is due at `now`.
+    pub fn expire(&mut self, now: Timestamp, told: &mut Vec<Told>) {
+        self.begin(now, told);
+    }
+
+    /// The record that told what `credit` freed is safe: the units may be promised. The second time changes nothing.
+    pub fn settle(&mut self, credit: CreditId) {
+        for (product, units) in self.credits.settle(credit).unwrap_or_default() {
+            let counters = self.catalogue.at_mut(product);
+            counters.unsettled = counters.unsettled.saturating_sub(units);
+        }
+    }
+
+    /// Starts a decision at `now`; false if there can be none.
+    pub(super) fn begin(&mut self, now: Timestamp, told: &mut Vec<Told>) -> bool {
+        if !self.open {
+            return false;
+        }
+        self.clock = self.clock.max(now);
+        while let Some((deadline, slot)) = self.reservations.next()
+            && deadline <= self.clock
+        {
+            self.expire_one(slot, told);
+        }
+        self.forget();
+        self.open
+    }
+
+    fn expire_one(&mut self, slot: Slot, told: &mut Vec<Told>) {
+        let Some(active) = self.take(slot) else { return };
+        let reservation = active.id();
+        let (order, deadline) = (active.order, active.claim.deadline);
+        let frees = Some(self.give_back(&active.claim, told));
+        let event = ReservationExpired { order, reservation, deadline }.into();
+        told.push(Told { event, frees });
+        self.end(active.ended(End::Expired, self.clock), Some(Place::Active(slot)));
+    }
+
+    /// Forgets some of what ended before the horizon.
+    pub(super) fn forget(&mut self) {
+        let horizon = self.horizon();
+        for _ in 0..FORGET_MOST {
+            let Some((number, ended)) = self.memory.forget(horizon) else { return };
+            self.index.remove(ended.order, Place::Ended(number));
+        }
+    }
+
+    /// What ended before this is forgotten.
+    pub(super) fn horizon(&self) -> Timestamp {
+        self.clock - self.terms.window - SKEW
+    }
+
+    /// Where an order stands.
+    pub(super) fn find(&self, order: OrderId) -> Option<Place> {
+        self.index.get(order, |place| match place {
+            Place::Active(slot) => self.reservations.get(slot).map(|active| active.order),
+            Place::Ended(number) => self.memory.get(number).map(|ended| ended.order),
+        })
+    }
+
+    /// Whether the order holds units or is remembered.
+    pub fn knows(&self, order: OrderId) -> bool {
+        self.find(order).is_some()
+    }
+
+    /// Takes a claim's units out of what is available.
+    pub(super) fn hold(&mut self, order: OrderId, claim: Claim, from: Option<Place>) {
+        for line in &claim.lines {
+            let units = u64::from(line.units);
+            self.catalogue.at_mut(line.product).reserved += units;
+            self.catalogue.totals.reserved += units;
+            self.check(line.product);
+        }
+        let slot = self.reservations.insert(order, claim);
+        self.index.put(order, from, Place::Active(slot));
+        self.catalogue.totals.active_reservations += 1;
+        self.changes += 1;
+    }
+
+    /// Ends a hold; the caller says where its units go and where the order stands from now on.
+    pub(super) fn take(&mut self, slot: Slot) -> Option<Active> {
+        let active = self.reservations.remove(slot)?;
+        for line in &active.claim.lines {
+            let units = u64::from(line.units);
+            let counters = self.catalogue.at_mut(line.product);
+            match counters.reserved.checked_sub(units) {
+                Some(reserved) => counters.reserved = reserved,
+                None => self.violate(Violation::ReservedTooSmall { product: line.product }),
+            }
+            self.catalogue.totals.reserved = self.catalogue.totals.reserved.saturating_sub(units);
+        }
+        self.catalogue.totals.active_reservations -= 1;
+        self.changes += 1;
+        Some(active)
+    }
+
+    /// The units of a hold that has ended are available again, and may be promised once that is safe.
+    pub(super) fn give_back(&mut self, claim: &Claim, told: &mut Vec<Told>) -> CreditId {
+        let freed: Freed = claim.lines.iter().map(|line| (line.product, u64::from(line.units))).collect();
+        for &(product, units) in &freed {
+            self.catalogue.at_mut(product).unsettled += units;
+            self.watch(product, told);
+            self.check(product);
+        }
+        self.credits.note(freed)
+    }
+
+    /// The units of a hold that has ended leave the stock.
+    pub(super) fn hand_out(&mut self, claim: &Claim) {
+        for line in &claim.lines {
+            let units = u64::from(line.units);
+            self.catalogue.at_mut(line.product).confirmed += units;
+            self.catalogue.totals.real = self.catalogue.totals.real.wrapping_sub(units);
+            self.check(line.product);
+        }
+    }
+
+    /// Remembers how an order ended.
+    pub(super) fn end(&mut self, ended: Ended, from: Option<Place>) {
+        let order = ended.order;
+        if ended.at < self.horizon() {
+            if let Some(from) = from {
+                self.index.remove(order, from);
+            }
+            return;
+        }
+        let number = self.memory.push(ended);
+        self.index.put(order, from, Place::Ended(number));
+    }
+
+    /// Tells low stock, once for each time that available falls below the threshold.
+    pub(super) fn watch(&mut self, product: ProductIx, told: &mut Vec<Told>) {
+        let counters = self.catalogue.at_mut(product);
+        let low = counters.available() < counters.threshold;
+        if low && !counters.low {
+            let level = counters.level().unwrap_or_default();
+            told.push(LowStock { product: counters.id.clone(), threshold: counters.threshold, level }.into());
+        }
+        counters.low = low;
+    }
+
+    /// The invariant of one product, as far as its counters show it.
+    pub(super) fn check(&mut self, product: ProductIx) {
+        let counters = self.catalogue.at(product);
+        let sound = counters.level().is_some_and(|level| counters.unsettled <= level.available());
+        if self.open && !sound {
+            self.violate(Violation::AvailableNegative { product });
+        }
+    }
+
+    /// Notes a violation and closes the ledger: its books cannot be trusted.
+    pub(super) fn violate(&mut self, violation: Violation) {
+        self.open = false;
+        self.changes += 1;
+        self.violations.push(violation);
+    }
+}
+
+impl Active {
+    /// The reservation's id.
+    pub(super) fn id(&self) -> ReservationId {
+        ReservationId::derive(&self.order, self.claim.attempt)
+    }
+
+    /// What is remembered of it. Only an expired one may be revived, so only its claim is kept.
+    pub(super) fn ended(self, end: End, at: Timestamp) -> Ended {
+        Ended {
+            order: self.order,
+            fingerprint: Some(self.claim.fingerprint),
+            at,
+            end,
+            lost: false,
+            attempts: self.claim.attempt + 1,
+            claim: matches!(end, End::Expired).then(|| Box::new(self.claim)),
+        }
+    }
+}

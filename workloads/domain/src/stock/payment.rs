@@ -1,0 +1,230 @@
+//! What follows a reservation: confirmation, release, and payments that come too late.
+
+use crate::event::{
+    PaymentFailed, PaymentProcessed, ReservationConfirmed, ReservationLost, ReservationReleased,
+};
+use crate::{OrderId, Reason, ReservationId, Timestamp};
+
+use super::decision::{Outcome, Told};
+use super::ended::{End, Ended, Number};
+use super::held::Slot;
+use super::index::Place;
+use super::ledger::Ledger;
+use super::reserve::Cover;
+
+impl Ledger {
+    /// An order is paid: its reservation is confirmed. If it expired it is made again, at the price that was paid; where
+    /// that cannot be, and where there is none, the charge must be undone.
+    ///
+    /// A payment that does not fit the reservation, in its amount or its id, undoes both.
+    pub fn pay(&mut self, payment: &PaymentProcessed, now: Timestamp, told: &mut Vec<Told>) -> Outcome {
+        if !self.begin(now, told) {
+            return Outcome::Closed;
+        }
+        match self.find(payment.order) {
+            Some(Place::Active(slot)) => self.pay_active(slot, payment, told),
+            Some(Place::Ended(number)) => self.pay_ended(number, payment, told),
+            None => {
+                let end = End::Refused(Reason::StaleCommand);
+                self.end(self.unknown(payment.order, end, true), None);
+                told.push(lost(payment, None, Reason::StaleCommand).into());
+                Outcome::Decided
+            }
+        }
+    }
+
+    fn pay_active(&mut self, slot: Slot, payment: &PaymentProcessed, told: &mut Vec<Told>) -> Outcome {
+        let Some(active) = self.reservations.get(slot) else { return Outcome::Closed };
+        let reservation = active.id();
+        let amount = active.claim.money(active.claim.amount);
+        if amount == payment.amount && is_of(payment.reservation, payment.order, active.claim.attempt + 1) {
+            self.confirm(slot, payment, told);
+        } else {
+            let number = self.release_active(slot, Reason::AmountInvalid, told);
+            if let Some(ended) = number.and_then(|number| self.memory.get_mut(number)) {
+                ended.lost = true;
+            }
+            told.push(lost(payment, Some(reservation), Reason::AmountInvalid).into());
+        }
+        Outcome::Decided
+    }
+
+    fn confirm(&mut self, slot: Slot, payment: &PaymentProcessed, told: &mut Vec<Told>) {
+        let Some(active) = self.take(slot) else { return };
+        self.hand_out(&active.claim);
+        told.push(
+            ReservationConfirmed {
+                order: active.order,
+                reservation: active.id(),
+                user: active.claim.user.clone(),
+                amount: payment.amount,
+                transaction: payment.transaction.clone(),
+            }
+            .into(),
+        );
+        self.end(active.ended(End::Confirmed, self.clock), Some(Place::Active(slot)));
+    }
+
+    fn pay_ended(&mut self, number: Number, payment: &PaymentProcessed, told: &mut Vec<Told>) -> Outcome {
+        let Some(ended) = self.memory.get(number) else { return Outcome::Closed };
+        if ended.lost || ended.end == End::Confirmed {
+            return Outcome::Repeated;
+        }
+        let mut reason = ended.end.reason();
+        let attempts = ended.attempts;
+        if let Some(claim) = ended.claim.as_deref() {
+            let fits = claim.money(claim.amount) == payment.amount
+                && is_of(payment.reservation, payment.order, attempts);
+            match self.cover(&claim.lines) {
+                Cover::Later if fits => return Outcome::Waits,
+                Cover::Enough if fits => return self.revive(number, payment, told),
+                _ if fits => {}
+                _ => reason = Reason::AmountInvalid,
+            }
+        }
+        let reservation = attempts.checked_sub(1).map(|last| ReservationId::derive(&payment.order, last));
+        if let Some(ended) = self.memory.get_mut(number) {
+            ended.lost = true;
+            ended.claim = None;
+        }
+        self.changes += 1;
+        told.push(lost(payment, reservation, reason).into());
+        Outcome::Decided
+    }
+
+    /// Reserves again what expired, and confirms it.
+    fn revive(&mut self, number: Number, payment: &PaymentProcessed, told: &mut Vec<Told>) -> Outcome {
+        let Some(claim) = self.memory.get_mut(number).and_then(|ended| ended.claim.take()) else {
+            return Outcome::Closed;
+        };
+        let mut claim = *claim;
+        claim.attempt += 1;
+        claim.deadline = self.clock + self.terms.ttl;
+        told.push(self.reserved_event(payment.order, &claim, None).into());
+        let low_stock_from = told.len();
+        self.grant(payment.order, claim, Some(Place::Ended(number)), told);
+        let low_stock = told.split_off(low_stock_from);
+        if let Some(Place::Active(slot)) = self.find(payment.order) {
+            self.confirm(slot, payment, told);
+        }
+        told.extend(low_stock);
+        Outcome::Decided
+    }
+
+    /// No charge was made and none will be: the reservation is released.
+    pub fn fail(
+        &mut self,
+        failure: &PaymentFailed,
+        failed_at: Timestamp,
+        now: Timestamp,
+        told: &mut Vec<Told>,
+    ) -> Outcome {
+        if !self.begin(now, told) {
+            return Outcome::Closed;
+        }
+        match self.find(failure.order) {
+            Some(Place::Active(slot)) => {
+                let attempts = self.reservations.get(slot).map_or(0, |active| active.claim.attempt + 1);
+                if !is_of(failure.reservation, failure.order, attempts) {
+                    return Outcome::Conflict;
+                }
+                self.release_active(slot, failure.reason, told);
+                Outcome::Decided
+            }
+            Some(Place::Ended(_)) => Outcome::Repeated,
+            None => self.release_unknown(failure.order, failure.reason, failed_at, told),
+        }
+    }
+
+    /// The customer asks to undo the order.
+    pub fn cancel(
+        &mut self,
+        order: OrderId,
+        asked_at: Timestamp,
+        now: Timestamp,
+        told: &mut Vec<Told>,
+    ) -> Outcome {
+        if !self.begin(now, told) {
+            return Outcome::Closed;
+        }
+        let reason = Reason::CancelledByClient;
+        match self.find(order) {
+            Some(Place::Active(slot)) => {
+                self.release_active(slot, reason, told);
+                Outcome::Decided
+            }
+            // An expired one may still be revived by a payment under way: not after this.
+            Some(Place::Ended(number)) => match self.memory.get_mut(number) {
+                Some(ended) if ended.end == End::Expired && !ended.lost => {
+                    ended.end = End::Released(reason);
+                    ended.claim = None;
+                    self.changes += 1;
+                    told.push(ReservationReleased { order, reservation: None, reason }.into());
+                    Outcome::Decided
+                }
+                _ => Outcome::Repeated,
+            },
+            None => self.release_unknown(order, reason, asked_at, told),
+        }
+    }
+
+    fn release_active(&mut self, slot: Slot, reason: Reason, told: &mut Vec<Told>) -> Option<Number> {
+        let active = self.take(slot)?;
+        let (order, reservation) = (active.order, Some(active.id()));
+        let frees = Some(self.give_back(&active.claim, told));
+        told.push(Told { event: ReservationReleased { order, reservation, reason }.into(), frees });
+        self.end(active.ended(End::Released(reason), self.clock), Some(Place::Active(slot)));
+        match self.find(order) {
+            Some(Place::Ended(number)) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// A release before its reservation: the promise that a late one is refused. One that is older than the window needs
+    /// none, as the order that it is for is older still and will be refused for that.
+    fn release_unknown(
+        &mut self,
+        order: OrderId,
+        reason: Reason,
+        asked_at: Timestamp,
+        told: &mut Vec<Told>,
+    ) -> Outcome {
+        if asked_at < self.clock - self.terms.window {
+            return Outcome::Stale;
+        }
+        self.end(self.unknown(order, End::Released(reason), false), None);
+        told.push(ReservationReleased { order, reservation: None, reason }.into());
+        Outcome::Decided
+    }
+
+    /// What is remembered of an order that was never asked for.
+    pub(super) fn unknown(&self, order: OrderId, end: End, lost: bool) -> Ended {
+        Ended { order, fingerprint: None, at: self.clock, end, lost, attempts: 0, claim: None }
+    }
+}
+
+impl End {
+    /// Why there is no reservation.
+    pub(super) const fn reason(self) -> Reason {
+        match self {
+            Self::Released(reason) | Self::Refused(reason) => reason,
+            // A confirmed one has a reservation; nobody asks.
+            Self::Expired | Self::Confirmed => Reason::ReservationExpired,
+        }
+    }
+}
+
+/// Whether `reservation` is one of the first `attempts` of `order`.
+pub(super) fn is_of(reservation: ReservationId, order: OrderId, attempts: u32) -> bool {
+    (0..attempts).any(|attempt| ReservationId::derive(&order, attempt) == reservation)
+}
+
+fn lost(payment: &PaymentProcessed, reservation: Option<ReservationId>, reason: Reason) -> ReservationLost {
+    ReservationLost {
+        order: payment.order,
+        reservation,
+        amount: payment.amount,
+        transaction: payment.transaction.clone(),
+        reason,
+    }
+}

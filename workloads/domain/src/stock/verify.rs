@@ -1,0 +1,140 @@
+//! The invariants: available is never negative, reserved is the sum of the active reservations, and real is what was
+//! received less what was confirmed.
+
+use std::fmt;
+
+use super::held::Reservations;
+use super::index::Place;
+use super::ledger::Ledger;
+use super::product::ProductIx;
+
+/// A bug that would break the books.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Violation {
+    /// More is reserved, or not safe yet, than there is.
+    AvailableNegative {
+        /// Its place in the catalogue.
+        product: u32,
+    },
+    /// More was given back than was reserved.
+    ReservedTooSmall {
+        /// Its place in the catalogue.
+        product: u32,
+    },
+    /// What is reserved is not the sum of the active reservations.
+    ReservedOff {
+        /// Its place in the catalogue.
+        product: u32,
+    },
+    /// What is received is not the sum over the sources.
+    ReceivedOff {
+        /// Its place in the catalogue.
+        product: u32,
+    },
+    /// What is not safe yet is not the sum of the open credits.
+    UnsettledOff {
+        /// Its place in the catalogue.
+        product: u32,
+    },
+    /// A reservation in the log holds more units than an order may have.
+    UnitsOutOfRange {
+        /// Its place in the catalogue.
+        product: u32,
+    },
+    /// The sums over all products are off.
+    TotalsOff,
+    /// An order is not found where it is.
+    IndexOff,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AvailableNegative { product } => write!(f, "available is negative (product {product})"),
+            Self::ReservedTooSmall { product } => {
+                write!(f, "more given back than reserved (product {product})")
+            }
+            Self::ReservedOff { product } => {
+                write!(f, "reserved is not the sum of the active reservations (product {product})")
+            }
+            Self::ReceivedOff { product } => {
+                write!(f, "received is not the sum over the sources (product {product})")
+            }
+            Self::UnsettledOff { product } => {
+                write!(f, "unsettled is not the sum of the open credits (product {product})")
+            }
+            Self::UnitsOutOfRange { product } => {
+                write!(f, "a reservation holds more units than an order may have (product {product})")
+            }
+            Self::TotalsOff => f.write_str("the totals are not the sums over the products"),
+            Self::IndexOff => f.write_str("an order is not found where it is"),
+        }
+    }
+}
+
+impl Ledger {
+    /// What is wrong with the books; empty unless there is a bug.
+    pub fn violations(&self) -> &[Violation] {
+        &self.violations
+    }
+
+    /// Checks everything from scratch, in time proportional to what there is. A violation closes the ledger.
+    pub fn verify(&mut self) -> bool {
+        let mut found = Vec::new();
+        let (mut reserved, mut unsettled) = (self.zeros(), self.zeros());
+        for line in self.reservations.iter().flat_map(|active| &active.claim.lines) {
+            reserved[line.product as usize] += u64::from(line.units);
+        }
+        for &(product, units) in self.credits.iter().flatten() {
+            unsettled[product as usize] += units;
+        }
+        let (mut real_total, mut reserved_total) = (0_u64, 0_u64);
+        for (product, counters) in self.catalogue.all() {
+            self.verify_product(product, reserved[product as usize], unsettled[product as usize], &mut found);
+            real_total += counters.received.saturating_sub(counters.confirmed);
+            reserved_total += counters.reserved;
+        }
+        let totals = self.catalogue.totals;
+        let active = self.reservations.len() as u64;
+        if (totals.real, totals.reserved, totals.active_reservations) != (real_total, reserved_total, active)
+        {
+            found.push(Violation::TotalsOff);
+        }
+        if !self.index_sound() {
+            found.push(Violation::IndexOff);
+        }
+        for &violation in &found {
+            self.violate(violation);
+        }
+        found.is_empty()
+    }
+
+    fn zeros(&self) -> Vec<u64> {
+        self.catalogue.all().map(|_| 0).collect()
+    }
+
+    fn verify_product(&self, product: ProductIx, reserved: u64, unsettled: u64, found: &mut Vec<Violation>) {
+        let counters = self.catalogue.at(product);
+        let sources = &self.catalogue.particulars(product).sources;
+        if counters.reserved != reserved {
+            found.push(Violation::ReservedOff { product });
+        }
+        if counters.unsettled != unsettled {
+            found.push(Violation::UnsettledOff { product });
+        }
+        if counters.received != sources.iter().map(|(_, received)| received).sum::<u64>() {
+            found.push(Violation::ReceivedOff { product });
+        }
+        if counters.level().is_none_or(|level| level.available() < counters.unsettled) {
+            found.push(Violation::AvailableNegative { product });
+        }
+    }
+
+    fn index_sound(&self) -> bool {
+        let found = |order, is: fn(Place) -> bool| self.find(order).is_some_and(is);
+        let active =
+            self.reservations.iter().all(|active| found(active.order, |at| matches!(at, Place::Active(_))));
+        let ended = self.memory.iter().all(|(_, ended)| found(ended.order, |_| true));
+        active && ended && Reservations::len(&self.reservations) + self.memory.len() >= self.index.len()
+    }
+}

@@ -1,0 +1,166 @@
+//! Declaring stock, what is freed and when it counts, and low-stock alerts.
+
+use crate::shop::{Shop, TTL, WINDOW, declaration, money};
+use kbnt_domain::Reason;
+use kbnt_domain::event::Event;
+use kbnt_domain::stock::{Declaration, DeclareError, Outcome, StockTerms, UNITS_MOST};
+
+#[test]
+fn receipts_are_cumulative_by_source() {
+    let mut shop = Shop::with(&[("A", 100)]);
+    shop.declare(&declaration("A", 150)).unwrap();
+    let Event::StockDeclared(declared) = shop.only() else { panic!() };
+    assert_eq!((declared.received, declared.level.real), (150, 150));
+    shop.declare(&declaration("A", 150)).unwrap();
+    assert!(shop.told().is_empty());
+    let other = Declaration { source: "other".parse().unwrap(), ..declaration("A", 7) };
+    let level = shop.declare(&other).unwrap();
+    assert_eq!(level.level.real, 157);
+    let received: Vec<_> = level.received.iter().map(|(source, units)| (source.as_str(), *units)).collect();
+    assert_eq!(received, [("other", 7), ("test", 150)]);
+    shop.reserve(1, &[("A", 50)]);
+    shop.pay(1, "500.00");
+    assert_eq!(shop.level("A"), (107, 0, 107));
+    shop.declare(&declaration("A", 150)).unwrap();
+    assert_eq!(shop.level("A"), (107, 0, 107));
+}
+
+#[test]
+fn a_write_off_never_takes_what_is_promised_or_sold() {
+    let mut shop = Shop::with(&[("A", 10)]);
+    shop.reserve(1, &[("A", 3)]);
+    shop.pay(1, "30.00");
+    shop.reserve(2, &[("A", 2)]);
+    shop.log.clear();
+    let refused = shop.declare(&declaration("A", 4)).unwrap_err();
+    let DeclareError::WriteOffRefused { received, declared, available, .. } = refused else { panic!() };
+    assert_eq!((received, declared, available), (10, 4, 5));
+    assert!(shop.told().is_empty());
+    shop.declare(&declaration("A", 5)).unwrap();
+    assert_eq!(shop.level("A"), (2, 2, 0));
+}
+
+#[test]
+fn a_source_writes_off_only_its_own() {
+    let mut shop = Shop::with(&[("A", 10)]);
+    let other = Declaration { source: "other".parse().unwrap(), ..declaration("A", 0) };
+    shop.declare(&other).unwrap();
+    assert_eq!(shop.level("A"), (10, 0, 10));
+}
+
+#[test]
+fn there_is_a_most() {
+    let mut shop = Shop::with(&[("A", UNITS_MOST - 1)]);
+    let other = |received| Declaration { source: "other".parse().unwrap(), ..declaration("A", received) };
+    assert!(matches!(shop.declare(&other(2)), Err(DeclareError::TooMany { .. })));
+    assert!(matches!(shop.declare(&other(u64::MAX)), Err(DeclareError::TooMany { .. })));
+    shop.declare(&other(1)).unwrap();
+    assert_eq!(shop.level("A").0, UNITS_MOST);
+}
+
+#[test]
+fn name_price_and_threshold_change_without_units() {
+    let mut shop = Shop::with(&[("A", 10)]);
+    let changed = Declaration { name: "Other".into(), unit_price: money("1.00"), ..declaration("A", 10) };
+    let level = shop.declare(&changed).unwrap();
+    assert_eq!((&*level.name, level.unit_price), ("Other", money("1.00")));
+    shop.declare(&Declaration { low_stock_threshold: Some(3), ..changed.clone() }).unwrap();
+    assert_eq!(shop.told(), ["declared", "declared"]);
+    // No threshold keeps what is set.
+    let level = shop.declare(&Declaration { low_stock_threshold: None, ..changed }).unwrap();
+    assert_eq!(level.low_stock_threshold, 3);
+    assert!(shop.told().is_empty());
+}
+
+#[test]
+fn what_is_freed_counts_once_it_is_safe() {
+    let mut shop = Shop::with(&[("A", 2)]);
+    shop.settles = false;
+    shop.reserve(1, &[("A", 2)]);
+    shop.fail(1, Reason::PaymentDeclined);
+    assert_eq!(shop.level("A"), (2, 0, 2));
+    assert_eq!(shop.reserve(2, &[("A", 1)]), Outcome::Waits);
+    // More than there will be is refused at once.
+    assert_eq!(shop.reserve(3, &[("A", 3)]), Outcome::Decided);
+    assert!(matches!(shop.declare(&declaration("A", 1)), Err(DeclareError::Unsettled { .. })));
+    let credits = shop.open.clone();
+    shop.settle();
+    assert_eq!(shop.reserve(2, &[("A", 1)]), Outcome::Decided);
+    // Settling again frees nothing more.
+    shop.open = credits;
+    shop.settle();
+    shop.declare(&declaration("A", 1)).unwrap();
+    assert_eq!(shop.level("A"), (1, 1, 0));
+}
+
+#[test]
+fn a_receipt_counts_once_it_is_safe() {
+    let mut shop = Shop::with(&[("A", 1)]);
+    shop.settles = false;
+    shop.declare(&declaration("A", 2)).unwrap();
+    assert_eq!(shop.reserve(1, &[("A", 2)]), Outcome::Waits);
+    assert_eq!(shop.reserve(2, &[("A", 1)]), Outcome::Decided);
+    shop.settle();
+    assert_eq!(shop.reserve(3, &[("A", 1)]), Outcome::Decided);
+    assert_eq!(shop.level("A"), (2, 2, 0));
+}
+
+#[test]
+fn low_stock_is_told_once_for_each_crossing() {
+    let mut shop = Shop::with(&[]);
+    shop.declare(&Declaration { low_stock_threshold: Some(10), ..declaration("A", 12) }).unwrap();
+    shop.reserve(1, &[("A", 2)]);
+    assert_eq!(shop.told(), ["declared", "reserved"]);
+    shop.reserve(2, &[("A", 1)]);
+    let Event::LowStock(low) = shop.log.pop().unwrap().1 else { panic!() };
+    assert_eq!((low.threshold, low.level.available()), (10, 9));
+    shop.reserve(3, &[("A", 1)]);
+    shop.cancel(3);
+    assert_eq!(shop.told(), ["reserved", "reserved", "released"]);
+    shop.cancel(2);
+    shop.reserve(4, &[("A", 1)]);
+    shop.pay(4, "10.00");
+    assert_eq!(shop.told(), ["released", "reserved", "low", "confirmed"]);
+}
+
+#[test]
+fn the_threshold_of_the_shop_is_for_products_without_their_own() {
+    let mut shop = Shop::new(StockTerms { ttl: TTL, low_stock_threshold: 5, window: WINDOW });
+    let level = shop.declare(&Declaration { low_stock_threshold: None, ..declaration("A", 4) }).unwrap();
+    assert_eq!((level.low_stock_threshold, level.low_stock), (5, true));
+    assert_eq!(shop.told(), ["declared", "low"]);
+    shop.declare(&Declaration { low_stock_threshold: Some(4), ..declaration("A", 4) }).unwrap();
+    assert_eq!(shop.told(), ["declared"]);
+    assert!(!shop.ledger.level(&"A".parse().unwrap()).unwrap().low_stock);
+}
+
+#[test]
+fn levels_are_in_the_order_of_ids_and_change_the_version() {
+    let mut shop = Shop::with(&[("C", 1), ("A", 2), ("B", 3)]);
+    let ids: Vec<_> = shop.ledger.levels().iter().map(|level| level.product.to_string()).collect();
+    assert_eq!(ids, ["A", "B", "C"]);
+    let totals = shop.ledger.totals();
+    assert_eq!((totals.real, totals.products), (6, 3));
+    let mut last = shop.ledger.changes();
+    let mut changed =
+        |shop: &Shop| std::mem::replace(&mut last, shop.ledger.changes()) != shop.ledger.changes();
+    shop.reserve(1, &[("B", 2)]);
+    assert!(changed(&shop));
+    shop.reserve(1, &[("B", 2)]);
+    shop.reserve(2, &[("B", 2)]);
+    shop.expire();
+    assert!(!changed(&shop));
+    shop.pay(1, "20.00");
+    assert!(changed(&shop));
+    assert_eq!(shop.ledger.totals().real, 4);
+}
+
+#[test]
+fn a_ledger_that_is_not_open_decides_nothing() {
+    let mut shop = Shop::new(StockTerms::default());
+    shop.ledger = kbnt_domain::stock::Ledger::new(StockTerms::default());
+    assert_eq!(shop.reserve(1, &[("A", 1)]), Outcome::Closed);
+    assert_eq!(shop.cancel(1), Outcome::Closed);
+    assert_eq!(shop.declare(&declaration("A", 1)), Err(DeclareError::NotOpen));
+    assert!(shop.told().is_empty());
+}

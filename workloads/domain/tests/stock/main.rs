@@ -1,0 +1,5 @@
+//! The stock ledger, through its public face.
+
+mod levels;
+mod reservations;
+mod shop;

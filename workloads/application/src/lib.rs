@@ -3,12 +3,19 @@
 //! A machine owns no clock, no socket and no randomness: it steps from its state, an input and the time that it is
 //! told to new records and effects. The same machines run on Kafka, on the embedded log and in the simulator.
 
+pub mod audit;
 pub mod fence;
 pub mod inventory;
 pub mod machine;
 pub mod message;
+pub mod notification;
+pub mod order;
+pub mod payment;
 pub mod ports;
 pub mod projection;
+pub mod projections;
+pub mod share;
+pub mod user;
 
 pub use machine::{Append, Delivered, Effect, EffectOutcome, Halt, Machine, Outbox, Position, Route};
 pub use message::{Message, Service, Topic, Trace};

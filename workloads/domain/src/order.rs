@@ -102,6 +102,30 @@ enum Verdict {
 }
 
 impl Facts {
+    /// Whether [`Facts::learn`] makes anything of such an event.
+    pub const fn matters(event: &Event) -> bool {
+        matches!(
+            event,
+            Event::UserValidated(_)
+                | Event::UserRejected(_)
+                | Event::VirtualStockReserved(_)
+                | Event::InsufficientStock(_)
+                | Event::ProductNotFound(_)
+                | Event::ReservationRefused(_)
+                | Event::ReservationConfirmed(_)
+                | Event::ReservationReleased(_)
+                | Event::ReservationExpired(_)
+                | Event::PaymentProcessed(_)
+                | Event::PaymentFailed(_)
+                | Event::PaymentRefunded(_)
+        )
+    }
+
+    /// Whose order it is, if a fact has said so.
+    pub const fn user(&self) -> Option<&UserId> {
+        self.user.as_ref()
+    }
+
     /// Takes in a fact; events that decide nothing change nothing.
     pub fn learn(&mut self, event: &Event) {
         match event {

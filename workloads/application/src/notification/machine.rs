@@ -1,0 +1,178 @@
+//! Tells customers, with a bounded number of attempts.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use kbnt_domain::event::{CancelKind, NotificationFailed, NotificationSent};
+use kbnt_domain::payment::pause_after;
+use kbnt_domain::{Event, OrderId, Timestamp, UserId};
+
+use crate::machine::{Delivered, Effect, EffectOutcome, Machine, Outbox};
+use crate::message::{Message, Service, Topic};
+use crate::share::{Holds, Inputs, Limits, Memory, order_of};
+
+/// Attempts before it gives up: about two minutes with the pauses between them.
+const ATTEMPTS: u32 = 9;
+
+/// Tells customers.
+#[derive(Debug, Default)]
+pub struct NotificationMachine {
+    limits: Limits,
+    shares: BTreeMap<u32, Share>,
+    open: HashMap<OrderId, Notice>,
+    pauses: BTreeSet<(Timestamp, OrderId)>,
+}
+
+/// What is known of one partition.
+#[derive(Debug)]
+struct Share {
+    told: Memory<()>,
+    inputs: Inputs,
+    holds: Holds,
+}
+
+/// Somebody to be told.
+#[derive(Debug)]
+struct Notice {
+    partition: u32,
+    about: Arc<Message>,
+    user: UserId,
+    template: &'static str,
+    failures: u32,
+    /// When to try again; `None` while an attempt is under way.
+    again_at: Option<Timestamp>,
+}
+
+impl Notice {
+    /// The notice of an event that ends an order.
+    fn about(record: &Delivered) -> Option<Self> {
+        let (user, template) = match &record.message.event {
+            Event::OrderCreated(e) => (e.user.clone(), "order-confirmed"),
+            Event::OrderCancelled(e) => match e.kind {
+                CancelKind::Rejected => (e.user.clone(), "order-rejected"),
+                CancelKind::Cancelled => (e.user.clone(), "order-cancelled"),
+            },
+            _ => return None,
+        };
+        let (about, partition) = (Arc::clone(&record.message), record.at.partition);
+        Some(Self { partition, about, user, template, failures: 0, again_at: None })
+    }
+
+    fn effect(&self, order: OrderId) -> Effect {
+        let (user, about) = (self.user.clone(), Arc::clone(&self.about));
+        Effect::Notify { order, user, template: self.template, about }
+    }
+}
+
+impl NotificationMachine {
+    /// A machine that remembers whom it told for 24 hours.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same with other limits of its memory.
+    #[must_use]
+    pub fn remembering(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    fn close(&mut self, order: OrderId, now: Timestamp) -> Option<Notice> {
+        let notice = self.open.remove(&order)?;
+        if let Some(share) = self.shares.get_mut(&notice.partition) {
+            share.told.insert(order, now, ());
+        }
+        Some(notice)
+    }
+}
+
+impl Machine for NotificationMachine {
+    fn service(&self) -> Service {
+        Service::Notification
+    }
+
+    fn assigned(&mut self, partition: u32) {
+        let told = Memory::new(self.limits);
+        self.shares.insert(partition, Share { told, inputs: Inputs::default(), holds: Holds::default() });
+    }
+
+    fn revoked(&mut self, partition: u32) {
+        self.shares.remove(&partition);
+        self.open.retain(|_, notice| notice.partition != partition);
+        let open = &self.open;
+        self.pauses.retain(|(_, order)| open.contains_key(order));
+    }
+
+    fn fold(&mut self, record: &Delivered) {
+        if let (Some(order), Some(share)) =
+            (order_of(&record.message), self.shares.get_mut(&record.at.partition))
+        {
+            share.told.insert(order, record.message.at, ());
+        }
+    }
+
+    fn recovered(&mut self, _partition: u32, _outbox: &mut Outbox) {}
+
+    fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
+        let Some(share) = self.shares.get_mut(&record.at.partition) else { return };
+        if !share.inputs.advance(record.at) {
+            return;
+        }
+        let (Some(order), Some(notice)) = (order_of(&record.message), Notice::about(record)) else { return };
+        // The first end of an order is its end: whoever told the customer about it tells nothing else.
+        if share.told.contains(&order) || self.open.contains_key(&order) {
+            return;
+        }
+        outbox.perform(notice.effect(order));
+        self.open.insert(order, notice);
+        let open = &self.open;
+        share.holds.add(record.at, order, |order| open.contains_key(order));
+    }
+
+    fn completed(&mut self, order: OrderId, outcome: EffectOutcome, outbox: &mut Outbox) {
+        let Some(notice) = self.open.get_mut(&order).filter(|notice| notice.again_at.is_none()) else {
+            return;
+        };
+        match outcome {
+            EffectOutcome::NotNotified { retry: true, .. } if notice.failures + 1 < ATTEMPTS => {
+                notice.failures += 1;
+                let again_at = outbox.now() + pause_after(notice.failures);
+                notice.again_at = Some(again_at);
+                self.pauses.insert((again_at, order));
+            }
+            EffectOutcome::Notified { channel } => {
+                let Some(Notice { about, user, template, .. }) = self.close(order, outbox.now()) else {
+                    return;
+                };
+                outbox.answer_earlier(about.id, about.trace);
+                let (channel, template) = (channel.to_owned(), template.to_owned());
+                outbox.emit(NotificationSent { order, user, channel, template });
+            }
+            EffectOutcome::NotNotified { channel, detail, .. } => {
+                let Some(Notice { about, user, .. }) = self.close(order, outbox.now()) else { return };
+                outbox.answer_earlier(about.id, about.trace);
+                outbox.emit(NotificationFailed { order, user, channel: channel.to_owned(), detail });
+            }
+            _ => {}
+        }
+    }
+
+    fn tick(&mut self, outbox: &mut Outbox) {
+        while let Some((at, order)) = self.pauses.first().copied().filter(|(at, _)| *at <= outbox.now()) {
+            self.pauses.remove(&(at, order));
+            if let Some(notice) = self.open.get_mut(&order).filter(|notice| notice.again_at == Some(at)) {
+                notice.again_at = None;
+                outbox.perform(notice.effect(order));
+            }
+        }
+    }
+
+    fn next_tick(&self) -> Option<Timestamp> {
+        self.pauses.first().map(|(at, _)| *at)
+    }
+
+    fn durable(&mut self) {}
+
+    fn hold(&self, topic: Topic, partition: u32) -> Option<u64> {
+        self.shares.get(&partition)?.holds.lowest(topic, |order| self.open.contains_key(order))
+    }
+}

@@ -1,0 +1,150 @@
+//! Concludes orders from the facts of three topics; see the table in `docs/saga.md`.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use kbnt_domain::order::Facts;
+use kbnt_domain::{Event, OrderId, Span, Timestamp};
+
+use crate::machine::{Delivered, EffectOutcome, Machine, Outbox};
+use crate::message::{Service, Topic};
+use crate::share::{Holds, Inputs, Limits, Memory, order_of};
+
+/// How much the clocks of two services may differ before a fact is taken for one of a forgotten order.
+const SKEW: Span = Span::from_minutes(60);
+
+/// Concludes orders.
+#[derive(Debug, Default)]
+pub struct OrderMachine {
+    limits: Limits,
+    shares: BTreeMap<u32, Share>,
+}
+
+impl OrderMachine {
+    /// A machine that remembers ended orders for 24 hours.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same with other limits of its memory.
+    #[must_use]
+    pub fn remembering(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+}
+
+/// What is known of one partition.
+#[derive(Debug)]
+struct Share {
+    open: HashMap<OrderId, Facts>,
+    ended: Memory<()>,
+    inputs: Inputs,
+    holds: Holds,
+    /// Orders whose user is not known, by the time of the fact that opened them.
+    strangers: VecDeque<(Timestamp, OrderId)>,
+}
+
+impl Share {
+    fn new(limits: Limits) -> Self {
+        Self {
+            open: HashMap::new(),
+            ended: Memory::new(limits),
+            inputs: Inputs::default(),
+            holds: Holds::default(),
+            strangers: VecDeque::new(),
+        }
+    }
+
+    fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
+        let event = &record.message.event;
+        let Some(order) = order_of(&record.message).filter(|order| !self.ended.contains(order)) else {
+            return;
+        };
+        // A promise to refuse a late reservation decides nothing by itself: the refusal follows, and names the user.
+        let promise = matches!(event, Event::ReservationReleased(e) if e.reservation.is_none());
+        if !Facts::matters(event) || (promise && !self.open.contains_key(&order)) {
+            return;
+        }
+        let facts = self.open.entry(order).or_default();
+        facts.learn(event);
+        if let Some(conclusion) = facts.conclusion(order) {
+            outbox.answer(record);
+            outbox.emit_named(&format!("order-end/{order}"), conclusion);
+            self.end(order, outbox.now());
+            return;
+        }
+        if facts.user().is_none() {
+            self.strangers.push_back((record.message.at, order));
+        }
+        let open = &self.open;
+        self.holds.add(record.at, order, |order| open.contains_key(order));
+    }
+
+    fn end(&mut self, order: OrderId, at: Timestamp) {
+        self.open.remove(&order);
+        self.ended.insert(order, at, ());
+    }
+
+    /// Every order's first fact names its user. A fact whose order's first one has not come although later ones of
+    /// that topic have belongs to an order that ended so long ago that it is forgotten, such as a late refund.
+    fn forget_strangers(&mut self, user_events_at: Timestamp) {
+        while let Some((at, order)) = self.strangers.front().copied() {
+            if user_events_at.since(at) <= SKEW {
+                return;
+            }
+            self.strangers.pop_front();
+            if self.open.get(&order).is_some_and(|facts| facts.user().is_none()) {
+                self.open.remove(&order);
+            }
+        }
+    }
+}
+
+impl Machine for OrderMachine {
+    fn service(&self) -> Service {
+        Service::Order
+    }
+
+    fn assigned(&mut self, partition: u32) {
+        self.shares.insert(partition, Share::new(self.limits));
+    }
+
+    fn revoked(&mut self, partition: u32) {
+        self.shares.remove(&partition);
+    }
+
+    fn fold(&mut self, record: &Delivered) {
+        let ends = matches!(record.message.event, Event::OrderCreated(_) | Event::OrderCancelled(_));
+        if let (true, Some(order), Some(share)) =
+            (ends, order_of(&record.message), self.shares.get_mut(&record.at.partition))
+        {
+            share.end(order, record.message.at);
+        }
+    }
+
+    fn recovered(&mut self, _partition: u32, _outbox: &mut Outbox) {}
+
+    fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
+        let Some(share) = self.shares.get_mut(&record.at.partition) else { return };
+        if share.inputs.advance(record.at) {
+            share.handle(record, outbox);
+            if record.at.topic == Topic::UserEvents {
+                share.forget_strangers(record.message.at.min(outbox.now()));
+            }
+        }
+    }
+
+    fn completed(&mut self, _order: OrderId, _outcome: EffectOutcome, _outbox: &mut Outbox) {}
+
+    fn tick(&mut self, _outbox: &mut Outbox) {}
+
+    fn next_tick(&self) -> Option<Timestamp> {
+        None
+    }
+
+    fn durable(&mut self) {}
+
+    fn hold(&self, topic: Topic, partition: u32) -> Option<u64> {
+        let share = self.shares.get(&partition)?;
+        share.holds.lowest(topic, |order| share.open.contains_key(order))
+    }
+}

@@ -1,0 +1,216 @@
+//! Drives one [`Payment`] per order; see "Payment" in `docs/saga.md`.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use kbnt_domain::event::{ReservationLost, VirtualStockReserved};
+use kbnt_domain::payment::{Action, Ending, Outcome, Payment, Refund};
+use kbnt_domain::{Event, OrderId, Reason, Timestamp};
+
+use super::share::{Open, Settled, Share};
+use crate::machine::{Delivered, EffectOutcome, Machine, Outbox};
+use crate::message::{Service, Topic};
+use crate::share::{Limits, order_of};
+
+/// Charges and refunds.
+#[derive(Debug, Default)]
+pub struct PaymentMachine {
+    limits: Limits,
+    shares: BTreeMap<u32, Share>,
+    open: HashMap<OrderId, Open>,
+    pauses: BTreeSet<(Timestamp, OrderId)>,
+    /// What reading the log back has set off, to be done at the next step.
+    set_off: Vec<(OrderId, Action)>,
+}
+
+impl PaymentMachine {
+    /// A machine that remembers paid and failed orders for 24 hours.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same with other limits of its memory.
+    #[must_use]
+    pub fn remembering(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    fn reserved(&mut self, record: &Delivered, event: &VirtualStockReserved, outbox: &mut Outbox) {
+        let Some(share) = self.shares.get_mut(&record.at.partition) else { return };
+        let order = event.order;
+        if self.open.contains_key(&order) {
+            return;
+        }
+        let (payment, action) = match share.settled.get(&order) {
+            // Written by a process that may not have come to make sure of it.
+            Some(Settled::Failed(reason)) if *reason != Reason::PaymentDeclined => Payment::seal(*reason),
+            Some(_) => return,
+            None => Payment::start(event.expires_at, record.message.at >= share.since, outbox.now()),
+        };
+        if let Some(open) = Open::reserved(record, event, payment) {
+            self.begin(record, order, open, action, outbox);
+        }
+    }
+
+    fn lost(&mut self, record: &Delivered, event: &ReservationLost, outbox: &mut Outbox) {
+        let Some(share) = self.shares.get_mut(&record.at.partition) else { return };
+        let order = event.order;
+        if share.settled.get(&order) == Some(&Settled::Refunded) {
+            return;
+        }
+        let refund = Refund { transaction: event.transaction.clone(), reason: event.reason };
+        if let Some(open) = self.open.get_mut(&order) {
+            open.because_of(record);
+            let action = open.payment.lost(refund);
+            let open = &self.open;
+            share.holds.add(record.at, order, |order| open.contains_key(order));
+            self.act(order, action, outbox);
+        } else {
+            let (payment, action) = Payment::refund(refund);
+            self.begin(record, order, Open::lost(record, event, payment), action, outbox);
+        }
+    }
+
+    fn begin(&mut self, record: &Delivered, order: OrderId, open: Open, action: Action, outbox: &mut Outbox) {
+        self.open.insert(order, open);
+        if let Some(share) = self.shares.get_mut(&record.at.partition) {
+            let open = &self.open;
+            share.holds.add(record.at, order, |order| open.contains_key(order));
+        }
+        self.act(order, action, outbox);
+    }
+
+    /// Steps an order's payment, if there is anything left to do for it.
+    fn step(&mut self, order: OrderId, outbox: &mut Outbox, step: impl FnOnce(&mut Payment) -> Action) {
+        if let Some(open) = self.open.get_mut(&order) {
+            let action = step(&mut open.payment);
+            self.act(order, action, outbox);
+        }
+    }
+
+    fn act(&mut self, order: OrderId, action: Action, outbox: &mut Outbox) {
+        let Some(open) = self.open.get(&order) else { return };
+        match action {
+            Action::Wait => {}
+            Action::Try(attempt) => {
+                if let Some(effect) = open.effect(order, attempt) {
+                    outbox.perform(effect);
+                }
+            }
+            Action::Tell(told) => open.tell(order, told, outbox),
+        }
+        if let Some(at) = open.payment.wakes_at() {
+            self.pauses.insert((at, order));
+        }
+        if open.payment.is_settled() {
+            self.open.remove(&order);
+        }
+    }
+
+    /// A record of payment-events: of an assigned partition, by whichever process.
+    fn learn(&mut self, record: &Delivered) {
+        let Some(share) = self.shares.get_mut(&record.at.partition) else { return };
+        let Some(order) = order_of(&record.message) else { return };
+        let Some(first) = share.learn(order, &record.message) else { return };
+        if let Some(open) = self.open.get_mut(&order) {
+            let action = open.payment.read_back(first);
+            self.set_off.push((order, action));
+        }
+    }
+
+    fn catch_up(&mut self, outbox: &mut Outbox) {
+        for (order, action) in std::mem::take(&mut self.set_off) {
+            self.act(order, action, outbox);
+        }
+    }
+}
+
+impl Machine for PaymentMachine {
+    fn service(&self) -> Service {
+        Service::Payment
+    }
+
+    fn assigned(&mut self, partition: u32) {
+        self.shares.insert(partition, Share::new(self.limits));
+    }
+
+    fn revoked(&mut self, partition: u32) {
+        self.shares.remove(&partition);
+        self.open.retain(|_, open| open.partition != partition);
+        let open = &self.open;
+        self.pauses.retain(|(_, order)| open.contains_key(order));
+        self.set_off.retain(|(order, _)| open.contains_key(order));
+    }
+
+    fn fold(&mut self, record: &Delivered) {
+        self.learn(record);
+    }
+
+    fn recovered(&mut self, partition: u32, outbox: &mut Outbox) {
+        if let Some(share) = self.shares.get_mut(&partition) {
+            share.since = outbox.now();
+        }
+    }
+
+    fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
+        self.catch_up(outbox);
+        let Some(share) = self.shares.get_mut(&record.at.partition) else { return };
+        if !share.inputs.advance(record.at) {
+            return;
+        }
+        match &record.message.event {
+            Event::VirtualStockReserved(e) => self.reserved(record, e, outbox),
+            Event::ReservationExpired(e) => {
+                self.step(e.order, outbox, |payment| payment.end(Ending::Expired))
+            }
+            Event::ReservationReleased(e) => {
+                self.step(e.order, outbox, |payment| payment.end(Ending::Released(e.reason)));
+            }
+            Event::ReservationLost(e) => self.lost(record, e, outbox),
+            _ => {}
+        }
+    }
+
+    fn completed(&mut self, order: OrderId, outcome: EffectOutcome, outbox: &mut Outbox) {
+        self.catch_up(outbox);
+        let outcome = match outcome {
+            EffectOutcome::Charged { transaction } => Outcome::Charged(transaction),
+            EffectOutcome::Declined => Outcome::Declined,
+            EffectOutcome::NotCharged { .. } => Outcome::NotCharged,
+            EffectOutcome::Unknown { .. } => Outcome::Unknown,
+            EffectOutcome::Closed => Outcome::Closed,
+            EffectOutcome::Refunded => Outcome::Refunded,
+            EffectOutcome::NotRefunded { .. } => Outcome::NotRefunded,
+            EffectOutcome::Notified { .. } | EffectOutcome::NotNotified { .. } => return,
+        };
+        let now = outbox.now();
+        self.step(order, outbox, |payment| payment.outcome(outcome, now));
+    }
+
+    fn tick(&mut self, outbox: &mut Outbox) {
+        self.catch_up(outbox);
+        let now = outbox.now();
+        while let Some((at, order)) = self.pauses.first().copied().filter(|(at, _)| *at <= now) {
+            self.pauses.remove(&(at, order));
+            self.step(order, outbox, |payment| payment.wake(now));
+        }
+    }
+
+    fn next_tick(&self) -> Option<Timestamp> {
+        if self.set_off.is_empty() { self.pauses.first().map(|(at, _)| *at) } else { Some(Timestamp::MIN) }
+    }
+
+    fn durable(&mut self) {}
+
+    fn hold(&self, topic: Topic, partition: u32) -> Option<u64> {
+        self.shares.get(&partition)?.holds.lowest(topic, |order| self.open.contains_key(order))
+    }
+
+    /// Another process may have told another outcome before; only the log says which one stands.
+    fn follows(&self) -> bool {
+        true
+    }
+
+    fn follow(&mut self, record: &Delivered) {
+        self.learn(record);
+    }
+}

@@ -1,0 +1,8 @@
+//! The payment machine: charges, asks, refunds; one outcome per order.
+
+mod machine;
+mod share;
+#[cfg(test)]
+mod tests;
+
+pub use machine::PaymentMachine;

@@ -1,0 +1,165 @@
+//! What the payment machine knows of one partition, and of one order that it has to do with.
+
+use std::sync::Arc;
+
+use kbnt_domain::event::{
+    PaymentFailed, PaymentMethod, PaymentProcessed, PaymentRefunded, ReservationLost, VirtualStockReserved,
+};
+use kbnt_domain::payment::{Attempt, First, Payment, Told};
+use kbnt_domain::{Event, Money, OrderId, Reason, ReservationId, Timestamp, UserId};
+
+use crate::machine::{Delivered, Effect, Outbox};
+use crate::message::Message;
+use crate::share::{Holds, Inputs, Limits, Memory};
+
+/// What the log says came of an order's payment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Settled {
+    Processed,
+    Failed(Reason),
+    Refunded,
+}
+
+/// One partition.
+#[derive(Debug)]
+pub(super) struct Share {
+    pub(super) settled: Memory<Settled>,
+    pub(super) inputs: Inputs,
+    pub(super) holds: Holds,
+    /// When this process took over. What was written before may have been tried by others.
+    pub(super) since: Timestamp,
+}
+
+impl Share {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            settled: Memory::new(limits),
+            inputs: Inputs::default(),
+            holds: Holds::default(),
+            since: Timestamp::MIN,
+        }
+    }
+
+    /// Takes in a record of payment-events; gives the outcome that stands first in the log, if it is one.
+    pub(super) fn learn(&mut self, order: OrderId, message: &Message) -> Option<First> {
+        let told = match &message.event {
+            Event::PaymentProcessed(_) => Settled::Processed,
+            Event::PaymentFailed(e) => Settled::Failed(e.reason),
+            Event::PaymentRefunded(_) => {
+                self.settled.insert(order, message.at, Settled::Refunded);
+                return None;
+            }
+            _ => return None,
+        };
+        if !self.settled.contains(&order) {
+            self.settled.insert(order, message.at, told);
+        }
+        match self.settled.get(&order)? {
+            Settled::Processed => Some(First::Processed),
+            Settled::Failed(reason) => Some(First::Failed(*reason)),
+            Settled::Refunded => None,
+        }
+    }
+}
+
+/// An order with something left to do.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) partition: u32,
+    pub(super) payment: Payment,
+    /// The record that is answered.
+    cause: Arc<Message>,
+    bill: Bill,
+}
+
+/// What is to be paid or was.
+#[derive(Debug)]
+enum Bill {
+    Reserved {
+        reservation: ReservationId,
+        user: UserId,
+        amount: Money,
+        payment: PaymentMethod,
+    },
+    /// Only a refund is left to do.
+    Lost {
+        amount: Money,
+    },
+}
+
+impl Open {
+    /// For a reservation; `None` where it is paid already.
+    pub(super) fn reserved(
+        record: &Delivered,
+        event: &VirtualStockReserved,
+        payment: Payment,
+    ) -> Option<Self> {
+        let bill = Bill::Reserved {
+            reservation: event.reservation,
+            user: event.user.clone(),
+            amount: event.amount,
+            payment: event.payment.clone()?,
+        };
+        Some(Self { partition: record.at.partition, payment, cause: Arc::clone(&record.message), bill })
+    }
+
+    /// For a charge without a reservation.
+    pub(super) fn lost(record: &Delivered, event: &ReservationLost, payment: Payment) -> Self {
+        let bill = Bill::Lost { amount: event.amount };
+        Self { partition: record.at.partition, payment, cause: Arc::clone(&record.message), bill }
+    }
+
+    /// From here on what is told answers this record.
+    pub(super) fn because_of(&mut self, record: &Delivered) {
+        self.cause = Arc::clone(&record.message);
+    }
+
+    const fn amount(&self) -> Money {
+        match &self.bill {
+            Bill::Reserved { amount, .. } | Bill::Lost { amount } => *amount,
+        }
+    }
+
+    /// The attempt as an effect. A bill without a reservation has nothing to charge.
+    pub(super) fn effect(&self, order: OrderId, attempt: Attempt) -> Option<Effect> {
+        Some(match (attempt, &self.bill) {
+            (Attempt::Charge, Bill::Reserved { reservation, user, amount, payment }) => Effect::Charge {
+                order,
+                reservation: *reservation,
+                user: user.clone(),
+                amount: *amount,
+                payment: payment.clone(),
+            },
+            (Attempt::Charge, Bill::Lost { .. }) => return None,
+            (Attempt::Query, _) => Effect::QueryCharge { order },
+            (Attempt::Close, _) => Effect::CloseCharge { order },
+            (Attempt::Refund(refund), _) => {
+                Effect::Refund { order, transaction: refund.transaction, amount: self.amount() }
+            }
+        })
+    }
+
+    /// Writes what is told. Two processes that tell different outcomes of an order write the same event id, and the
+    /// first of them in the log stands; the same goes for its refund.
+    pub(super) fn tell(&self, order: OrderId, told: Told, outbox: &mut Outbox) {
+        let amount = self.amount();
+        outbox.answer_earlier(self.cause.id, self.cause.trace);
+        let outcome = format!("payment/{order}");
+        match (told, &self.bill) {
+            (Told::Processed(transaction), Bill::Reserved { reservation, .. }) => {
+                let reservation = *reservation;
+                outbox.emit_named(&outcome, PaymentProcessed { order, reservation, amount, transaction });
+            }
+            (Told::Failed(reason), Bill::Reserved { reservation, .. }) => {
+                let reservation = *reservation;
+                outbox.emit_named(&outcome, PaymentFailed { order, reservation, amount, reason });
+            }
+            (Told::Refunded(refund), _) => {
+                let (transaction, reason) = (refund.transaction, refund.reason);
+                let event = PaymentRefunded { order, amount, transaction, reason };
+                outbox.emit_named(&format!("refund/{order}"), event);
+            }
+            (Told::Processed(_) | Told::Failed(_), Bill::Lost { .. }) => {}
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Read models: what queries need.
+
+mod cursor;
+mod order;
+mod orders;
+#[cfg(test)]
+mod tests;
+mod users;
+
+pub use cursor::{Cursor, InvalidCursor};
+pub use order::{OrderView, TimelineEntry};
+pub use orders::{BookLimits, Counts, OrderBook, Page, Placement};
+pub use users::UserDirectory;

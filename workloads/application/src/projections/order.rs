@@ -1,0 +1,166 @@
+//! One order as queries see it.
+
+use kbnt_domain::event::{Event, OrderCreated, PlaceOrder, VirtualStockReserved};
+use kbnt_domain::order::{OrderStatus, fingerprint};
+use kbnt_domain::{EventId, Money, OrderId, Reason, ReservationId, Timestamp, UserId};
+
+use crate::machine::{Delivered, Position};
+use crate::message::Classification;
+
+/// An order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderView {
+    /// The order.
+    pub order: OrderId,
+    /// Whose.
+    pub user: UserId,
+    /// When it was placed, by the clock of the process that took it.
+    pub placed_at: Timestamp,
+    /// Where it stands.
+    pub status: OrderStatus,
+    /// Why it was not confirmed.
+    pub reason: Option<Reason>,
+    /// Its last reservation.
+    pub reservation: Option<ReservationId>,
+    /// What it costs, known since the reservation.
+    pub amount: Option<Money>,
+    /// Everything that happened to it, each cause before its effects.
+    pub timeline: Vec<TimelineEntry>,
+}
+
+/// Something that happened to an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimelineEntry {
+    /// `eventName`.
+    pub event_name: &'static str,
+    /// Where it lies.
+    pub at: Position,
+    /// The writer's clock.
+    pub timestamp: Timestamp,
+}
+
+/// What is kept of an order.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) placed: Option<Placed>,
+    pub(super) status: OrderStatus,
+    reason: Option<Reason>,
+    reservation: Option<ReservationId>,
+    amount: Option<Money>,
+    events: Vec<Happened>,
+}
+
+/// How the order was placed.
+#[derive(Clone, Debug)]
+pub(super) struct Placed {
+    pub(super) at: Timestamp,
+    pub(super) fingerprint: u64,
+    user: UserId,
+}
+
+/// A record, as small as it can be kept. Event ids are shortened: they only tell apart the few records of one order.
+#[derive(Clone, Debug)]
+struct Happened {
+    name: &'static str,
+    at: Position,
+    timestamp: Timestamp,
+    id: u32,
+    cause: Option<u32>,
+}
+
+fn short(id: &EventId) -> u32 {
+    // The last bytes of a version 5 UUID are hash bits.
+    id.as_uuid().as_fields().3[4..].iter().fold(0, |bits, byte| bits << 8 | u32::from(*byte))
+}
+
+impl Default for Entry {
+    fn default() -> Self {
+        Self {
+            placed: None,
+            status: OrderStatus::Pending,
+            reason: None,
+            reservation: None,
+            amount: None,
+            events: Vec::new(),
+        }
+    }
+}
+
+impl Entry {
+    /// Takes in a record about the order. Whoever answers a question writes the answer under the same id as anybody
+    /// else who does, so the first record of an id is the answer that counts.
+    pub(super) fn apply(&mut self, record: &Delivered) {
+        let message = &record.message;
+        let id = short(&message.id);
+        if self.events.iter().any(|seen| seen.id == id) {
+            return;
+        }
+        match &message.event {
+            Event::PlaceOrder(PlaceOrder { basket, .. }) => {
+                if self.placed.is_some() {
+                    // Another basket under the same id: it is not this order.
+                    return;
+                }
+                let (at, user) = (message.at, basket.user.clone());
+                self.placed = Some(Placed { at, fingerprint: fingerprint(basket), user });
+            }
+            Event::VirtualStockReserved(VirtualStockReserved { reservation, amount, .. }) => {
+                self.reservation = Some(*reservation);
+                self.amount = Some(*amount);
+            }
+            Event::OrderCreated(OrderCreated { reservation, amount, .. }) => {
+                self.status = OrderStatus::Confirmed;
+                self.reservation = Some(*reservation);
+                self.amount = Some(*amount);
+            }
+            Event::OrderCancelled(e) => {
+                self.status = e.kind.into();
+                self.reason = Some(e.reason);
+            }
+            _ => {}
+        }
+        let name = Classification::of(&message.event).name;
+        let (timestamp, cause) = (message.at, message.cause.as_ref().map(short));
+        self.events.push(Happened { name, at: record.at, timestamp, id, cause });
+    }
+
+    /// The order as it is shown, if it was placed.
+    pub(super) fn view(&self, order: OrderId) -> Option<OrderView> {
+        let placed = self.placed.as_ref()?;
+        Some(OrderView {
+            order,
+            user: placed.user.clone(),
+            placed_at: placed.at,
+            status: self.status,
+            reason: self.reason,
+            reservation: self.reservation,
+            amount: self.amount,
+            timeline: self.timeline(),
+        })
+    }
+
+    /// Sorted by time, except that a record never stands before its cause nor before an earlier one of its partition,
+    /// whatever the clocks of the writers said.
+    fn timeline(&self) -> Vec<TimelineEntry> {
+        let mut left: Vec<&Happened> = self.events.iter().collect();
+        left.sort_by_key(|event| (event.timestamp, event.at));
+        let mut sorted = Vec::with_capacity(left.len());
+        while !left.is_empty() {
+            let free = left.iter().position(|event| !left.iter().any(|other| other.precedes(event)));
+            // There is always one, as causes come before their effects; a forged circle is shown as it is.
+            sorted.push(left.remove(free.unwrap_or(0)));
+        }
+        sorted
+            .into_iter()
+            .map(|event| TimelineEntry { event_name: event.name, at: event.at, timestamp: event.timestamp })
+            .collect()
+    }
+}
+
+impl Happened {
+    fn precedes(&self, other: &Self) -> bool {
+        let same_partition = (self.at.topic, self.at.partition) == (other.at.topic, other.at.partition);
+        (other.cause == Some(self.id) && self.id != other.id)
+            || (same_partition && self.at.offset < other.at.offset)
+    }
+}

@@ -1,0 +1,216 @@
+//! All orders: what became of each, how many there are of each kind, the newest first.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::fmt;
+
+use kbnt_domain::event::Basket;
+use kbnt_domain::order::{OrderStatus, fingerprint};
+use kbnt_domain::{OrderId, Span, Timestamp};
+
+use super::cursor::Cursor;
+use super::order::{Entry, OrderView};
+use crate::machine::Delivered;
+use crate::message::Topic;
+use crate::projection::Projection;
+use crate::share::{Inputs, order_of};
+
+/// How many ended orders are shown; pending ones always are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BookLimits {
+    /// Orders that ended longer than this before the newest one are dropped.
+    pub window: Span,
+    /// More ended orders than these are not kept; the oldest are dropped first. One takes some 600 bytes.
+    pub most: usize,
+}
+
+impl Default for BookLimits {
+    /// 24 hours, 200,000 orders.
+    fn default() -> Self {
+        Self { window: Span::from_minutes(24 * 60), most: 200_000 }
+    }
+}
+
+/// How many orders stand where, those included that are no longer shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Not decided yet.
+    pub pending: u64,
+    /// Confirmed.
+    pub confirmed: u64,
+    /// Refused before anything was reserved.
+    pub rejected: u64,
+    /// Undone after.
+    pub cancelled: u64,
+}
+
+impl fmt::Display for Counts {
+    /// A text that differs whenever the counts do.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}-{}-{}", self.pending, self.confirmed, self.rejected, self.cancelled)
+    }
+}
+
+impl Counts {
+    fn of(&mut self, status: OrderStatus) -> &mut u64 {
+        match status {
+            OrderStatus::Pending => &mut self.pending,
+            OrderStatus::Confirmed => &mut self.confirmed,
+            OrderStatus::Rejected => &mut self.rejected,
+            OrderStatus::Cancelled => &mut self.cancelled,
+        }
+    }
+}
+
+/// Part of the list of orders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Newest first.
+    pub orders: Vec<OrderView>,
+    /// Where the next page starts; `None` on the last one.
+    pub next: Option<Cursor>,
+}
+
+/// What placing an order under an id comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// No order has this id yet.
+    New,
+    /// It was placed before, with this very basket.
+    Same(Box<OrderView>),
+    /// The id stands for another basket.
+    Conflict,
+}
+
+/// All orders.
+#[derive(Clone, Debug, Default)]
+pub struct OrderBook {
+    limits: BookLimits,
+    orders: HashMap<OrderId, Entry>,
+    by_age: [BTreeSet<Cursor>; 4],
+    counts: Counts,
+    seen: Inputs,
+    /// Ended orders, oldest end first.
+    ended: VecDeque<(Timestamp, OrderId)>,
+    newest_end: Timestamp,
+    /// Orders that something else was heard of first.
+    unplaced: VecDeque<OrderId>,
+}
+
+impl OrderBook {
+    /// No orders yet.
+    pub fn new(limits: BookLimits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
+    /// One order, if it was placed and is still shown.
+    pub fn get(&self, order: &OrderId) -> Option<OrderView> {
+        self.orders.get(order)?.view(*order)
+    }
+
+    /// Where an order stands, without its timeline.
+    pub fn status(&self, order: &OrderId) -> Option<OrderStatus> {
+        self.orders.get(order).filter(|entry| entry.placed.is_some()).map(|entry| entry.status)
+    }
+
+    /// What placing `basket` under this id comes to, by what was read so far.
+    pub fn placement(&self, order: &OrderId, basket: &Basket) -> Placement {
+        let Some(entry) = self.orders.get(order) else { return Placement::New };
+        match (&entry.placed, entry.view(*order)) {
+            (Some(placed), Some(view)) if placed.fingerprint == fingerprint(basket) => {
+                Placement::Same(Box::new(view))
+            }
+            (Some(_), _) => Placement::Conflict,
+            (None, _) => Placement::New,
+        }
+    }
+
+    /// How many orders stand where.
+    pub const fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// At most `limit` orders, newest first, after `after`: all, or those of one status.
+    pub fn page(&self, status: Option<OrderStatus>, limit: usize, after: Option<Cursor>) -> Page {
+        let mut keys: Vec<Cursor> = OrderStatus::ALL
+            .into_iter()
+            .filter(|candidate| status.is_none_or(|status| status == *candidate))
+            .flat_map(|status| {
+                let set = &self.by_age[status as usize];
+                let older: Box<dyn Iterator<Item = &Cursor>> = match after {
+                    Some(after) => Box::new(set.range(..after).rev()),
+                    None => Box::new(set.iter().rev()),
+                };
+                older.take(limit.saturating_add(1))
+            })
+            .copied()
+            .collect();
+        keys.sort_unstable_by(|a, b| b.cmp(a));
+        let more = keys.len() > limit;
+        keys.truncate(limit);
+        let next = keys.last().copied().filter(|_| more);
+        Page { orders: keys.iter().filter_map(|key| self.get(&key.order)).collect(), next }
+    }
+
+    /// Keeps the index and the counts in step with an order whose record was taken in.
+    fn moved(&mut self, order: OrderId, placed_at: Timestamp, from: Option<OrderStatus>, to: OrderStatus) {
+        let key = Cursor { placed_at, order };
+        if let Some(from) = from {
+            self.by_age[from as usize].remove(&key);
+            *self.counts.of(from) -= 1;
+        }
+        self.by_age[to as usize].insert(key);
+        *self.counts.of(to) += 1;
+    }
+
+    fn drop_oldest(&mut self) {
+        while self.ended.len() > self.limits.most
+            || self.ended.front().is_some_and(|(at, _)| self.newest_end.since(*at) > self.limits.window)
+        {
+            let Some((_, order)) = self.ended.pop_front() else { break };
+            if let Some(Entry { placed: Some(placed), status, .. }) = self.orders.remove(&order) {
+                self.by_age[status as usize].remove(&Cursor { placed_at: placed.at, order });
+            }
+        }
+        while self.unplaced.len() > self.limits.most {
+            let Some(order) = self.unplaced.pop_front() else { break };
+            if self.orders.get(&order).is_some_and(|entry| entry.placed.is_none()) {
+                self.orders.remove(&order);
+            }
+        }
+    }
+}
+
+impl Projection for OrderBook {
+    fn topics(&self) -> &'static [Topic] {
+        &[
+            Topic::OrderEvents,
+            Topic::UserEvents,
+            Topic::InventoryEvents,
+            Topic::PaymentEvents,
+            Topic::NotificationEvents,
+        ]
+    }
+
+    fn apply(&mut self, record: &Delivered) {
+        let Some(order) = order_of(&record.message).filter(|_| self.seen.advance(record.at)) else { return };
+        let entry = self.orders.entry(order).or_insert_with(|| {
+            self.unplaced.push_back(order);
+            Entry::default()
+        });
+        let before = entry.placed.as_ref().map(|_| entry.status);
+        entry.apply(record);
+        let (placed_at, after) = (entry.placed.as_ref().map(|placed| placed.at), entry.status);
+        let Some(placed_at) = placed_at else {
+            self.drop_oldest();
+            return;
+        };
+        if before != Some(after) {
+            self.moved(order, placed_at, before, after);
+            if after != OrderStatus::Pending {
+                self.newest_end = self.newest_end.max(record.message.at);
+                self.ended.push_back((record.message.at, order));
+            }
+        }
+        self.drop_oldest();
+    }
+}

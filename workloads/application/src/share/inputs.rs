@@ -1,0 +1,29 @@
+//! How far the inputs were handled.
+
+use std::collections::BTreeMap;
+
+use crate::machine::Position;
+use crate::message::Topic;
+
+/// Tells records that were handled before from new ones: those of a partition come in the order of their offsets.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs {
+    next: BTreeMap<(Topic, u32), u64>,
+}
+
+impl Inputs {
+    /// Whether the record at this position is new; from now on it is not.
+    pub fn advance(&mut self, at: Position) -> bool {
+        let next = self.next.entry((at.topic, at.partition)).or_default();
+        let new = at.offset >= *next;
+        if new {
+            *next = at.offset + 1;
+        }
+        new
+    }
+
+    /// The offset after the last record of a partition; 0 if there was none.
+    pub fn next(&self, topic: Topic, partition: u32) -> u64 {
+        self.next.get(&(topic, partition)).copied().unwrap_or_default()
+    }
+}

@@ -1,0 +1,91 @@
+//! Bounded memory of what was decided.
+
+use std::collections::{HashMap, VecDeque};
+
+use kbnt_domain::{OrderId, Span, Timestamp};
+
+/// How much is remembered of one partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Decisions that are older than the newest one by more are forgotten.
+    pub window: Span,
+    /// More decisions than these are not remembered; the oldest are forgotten first.
+    pub most: usize,
+}
+
+impl Default for Limits {
+    /// 24 hours, 300,000 orders.
+    fn default() -> Self {
+        Self { window: Span::from_minutes(24 * 60), most: 300_000 }
+    }
+}
+
+/// What was decided for an order, as long as it may matter. Time is that of the log: it advances with the decisions,
+/// so that whoever folds the same log remembers the same.
+#[derive(Clone, Debug)]
+pub struct Memory<V> {
+    limits: Limits,
+    decided: HashMap<OrderId, V>,
+    ages: VecDeque<(Timestamp, OrderId)>,
+    newest: Timestamp,
+}
+
+impl<V> Memory<V> {
+    /// Nothing remembered yet.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, decided: HashMap::new(), ages: VecDeque::new(), newest: Timestamp::MIN }
+    }
+
+    /// Remembers the decision that was taken for `order` at `at`; a later one replaces it, at the first one's age.
+    pub fn insert(&mut self, order: OrderId, at: Timestamp, decision: V) {
+        if self.decided.insert(order, decision).is_none() {
+            self.ages.push_back((at, order));
+        }
+        self.newest = self.newest.max(at);
+        while self.ages.len() > self.limits.most
+            || self.ages.front().is_some_and(|(at, _)| self.newest.since(*at) > self.limits.window)
+        {
+            let Some((_, forgotten)) = self.ages.pop_front() else { break };
+            self.decided.remove(&forgotten);
+        }
+    }
+
+    /// The decision, if it is remembered.
+    pub fn get(&self, order: &OrderId) -> Option<&V> {
+        self.decided.get(order)
+    }
+
+    /// Whether a decision is remembered.
+    pub fn contains(&self, order: &OrderId) -> bool {
+        self.decided.contains_key(order)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(n: u128) -> OrderId {
+        OrderId::from_uuid(uuid::Uuid::from_u128(n))
+    }
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_millis(secs * 1000)
+    }
+
+    #[test]
+    fn what_is_old_or_too_much_is_forgotten() {
+        let mut memory = Memory::new(Limits { window: Span::from_secs(10), most: 3 });
+        memory.insert(order(1), at(0), 'a');
+        memory.insert(order(2), at(10), 'b');
+        assert_eq!(memory.get(&order(1)), Some(&'a'), "as old as the window");
+        memory.insert(order(3), at(11), 'c');
+        assert!(!memory.contains(&order(1)), "older than the window");
+        memory.insert(order(2), at(11), 'B');
+        assert_eq!(memory.get(&order(2)), Some(&'B'), "replaced");
+        memory.insert(order(4), at(11), 'd');
+        memory.insert(order(5), at(11), 'e');
+        assert!(!memory.contains(&order(2)), "one too many");
+        assert!(memory.contains(&order(3)) && memory.contains(&order(5)));
+    }
+}

@@ -1,0 +1,193 @@
+//! Answers each order's question whether its user may order, from a registry folded from the log.
+
+use std::collections::BTreeMap;
+
+use kbnt_domain::event::{PlaceOrder, UserRejected, UserStatus, UserValidated};
+use kbnt_domain::user::{Registration, UnknownUser, User, UserRegistry};
+use kbnt_domain::{Event, OrderId, Timestamp, UserId};
+
+use crate::machine::{Delivered, EffectOutcome, Machine, Outbox};
+use crate::message::{Service, Topic};
+use crate::share::{Inputs, Limits, Memory};
+
+/// How user-service behaves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserConfig {
+    /// Whether users that nobody registered may order.
+    pub allow_unknown: bool,
+    /// Users to be registered at the start.
+    pub declared: Vec<Registration>,
+    /// How much is remembered of the orders that were answered.
+    pub limits: Limits,
+}
+
+/// What a registration changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The user is new.
+    Created,
+    /// The user was known under another name or address.
+    Updated,
+    /// Nothing.
+    Unchanged,
+}
+
+/// Validates and manages users.
+#[derive(Debug)]
+pub struct UserMachine {
+    config: UserConfig,
+    registry: UserRegistry,
+    /// How far user-events were taken in.
+    followed: Inputs,
+    shares: BTreeMap<u32, Share>,
+    declared: bool,
+}
+
+/// What is known of one partition of order-events.
+#[derive(Debug)]
+struct Share {
+    answered: Memory<()>,
+    /// Commands below this offset have their answer in the log, whoever wrote it: answers are written in the order of
+    /// the commands.
+    done: u64,
+    inputs: Inputs,
+}
+
+impl UserMachine {
+    /// A machine that has seen nothing yet.
+    pub fn new(config: UserConfig) -> Self {
+        Self {
+            config,
+            registry: UserRegistry::default(),
+            followed: Inputs::default(),
+            shares: BTreeMap::new(),
+            declared: false,
+        }
+    }
+
+    /// One user.
+    pub fn user(&self, user: &UserId) -> Option<&User> {
+        self.registry.get(user)
+    }
+
+    /// Makes the user known as described.
+    pub fn register(&mut self, registration: Registration, outbox: &mut Outbox) -> Change {
+        let known = self.registry.get(&registration.user).is_some();
+        let Some(event) = self.registry.register(registration) else { return Change::Unchanged };
+        let user = event.user.clone();
+        self.write(&user, event.into(), outbox);
+        if known { Change::Updated } else { Change::Created }
+    }
+
+    /// Lets the user order, or no more. True if that changed anything.
+    pub fn change_status(
+        &mut self,
+        user: &UserId,
+        status: UserStatus,
+        outbox: &mut Outbox,
+    ) -> Result<bool, UnknownUser> {
+        let Some(event) = self.registry.change_status(user, status)? else { return Ok(false) };
+        self.write(user, event.into(), outbox);
+        Ok(true)
+    }
+
+    /// Counts from now on; the log's order of all changes counts as soon as they are read back.
+    fn write(&mut self, user: &UserId, event: Event, outbox: &mut Outbox) {
+        let revision = self.registry.get(user).map_or(0, |user| user.revision);
+        self.registry.apply(&event);
+        outbox.unprompted();
+        outbox.emit_named(&format!("user/{user}/{revision}/{}", outbox.now().as_millis()), event);
+    }
+
+    /// A record of user-events, of any partition and any writer.
+    fn learn(&mut self, record: &Delivered) {
+        let order = match &record.message.event {
+            Event::UserRegistered(_) | Event::UserStatusChanged(_) => {
+                if self.followed.advance(record.at) {
+                    self.registry.apply(&record.message.event);
+                }
+                return;
+            }
+            Event::UserValidated(e) => e.order,
+            Event::UserRejected(e) => e.order,
+            _ => return,
+        };
+        if let Some(share) = self.shares.get_mut(&record.at.partition) {
+            share.answered.insert(order, record.message.at, ());
+            if let Some(source) = record.source.filter(|source| source.topic == Topic::OrderEvents) {
+                share.done = share.done.max(source.offset + 1);
+            }
+        }
+    }
+
+    fn answer(&self, command: &PlaceOrder, placed_at: Timestamp) -> Event {
+        let PlaceOrder { order, basket } = command.clone();
+        match self.registry.objection(&basket.user, self.config.allow_unknown) {
+            Some(reason) => UserRejected { order, user: basket.user, reason }.into(),
+            None => UserValidated { order, basket, placed_at }.into(),
+        }
+    }
+}
+
+impl Machine for UserMachine {
+    fn service(&self) -> Service {
+        Service::User
+    }
+
+    fn assigned(&mut self, partition: u32) {
+        let answered = Memory::new(self.config.limits);
+        self.shares.insert(partition, Share { answered, done: 0, inputs: Inputs::default() });
+    }
+
+    fn revoked(&mut self, partition: u32) {
+        self.shares.remove(&partition);
+    }
+
+    fn fold(&mut self, record: &Delivered) {
+        self.learn(record);
+    }
+
+    fn recovered(&mut self, _partition: u32, outbox: &mut Outbox) {
+        if !std::mem::replace(&mut self.declared, true) {
+            for registration in self.config.declared.clone() {
+                self.register(registration, outbox);
+            }
+        }
+    }
+
+    fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
+        let Event::PlaceOrder(command) = &record.message.event else { return };
+        let Some(share) = self.shares.get_mut(&record.at.partition) else { return };
+        // The first command of an order is the order: whatever comes under its id later gets no answer.
+        let new = share.inputs.advance(record.at) && record.at.offset >= share.done;
+        if !new || share.answered.contains(&command.order) {
+            return;
+        }
+        share.answered.insert(command.order, outbox.now(), ());
+        outbox.answer(record);
+        outbox.emit(self.answer(command, record.message.at));
+    }
+
+    fn completed(&mut self, _order: OrderId, _outcome: EffectOutcome, _outbox: &mut Outbox) {}
+
+    fn tick(&mut self, _outbox: &mut Outbox) {}
+
+    fn next_tick(&self) -> Option<Timestamp> {
+        None
+    }
+
+    fn durable(&mut self) {}
+
+    fn hold(&self, _topic: Topic, _partition: u32) -> Option<u64> {
+        None
+    }
+
+    /// Users are spread over all partitions, and other processes may change them.
+    fn follows(&self) -> bool {
+        true
+    }
+
+    fn follow(&mut self, record: &Delivered) {
+        self.learn(record);
+    }
+}

@@ -1,0 +1,7 @@
+//! The user machine: who is registered, and whether the user of an order may order.
+
+mod machine;
+#[cfg(test)]
+mod tests;
+
+pub use machine::{Change, UserConfig, UserMachine};

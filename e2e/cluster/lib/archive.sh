@@ -21,3 +21,10 @@ image_archive() {
     rm -rf "$work"
     mv "$temp" "$out"
 }
+
+# cached_image FOLDER/NAME-KEY.tar ...: as image_archive, and forgets those of other keys: they are large, and quickly
+# made again.
+cached_image() {
+    image_archive "$@"
+    find "$(dirname "$1")" -name "$(basename "${1%-*}")-*.tar" -not -path "$1" -delete
+}

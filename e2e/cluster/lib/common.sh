@@ -34,6 +34,12 @@ key() {
 # Name for a product that is being made; the product gets its own name by one rename, when it is whole.
 temporary() { printf '%s.tmp.%s' "$1" "$BASHPID"; }
 
+# Products that were being made when their script was killed. Only under the lock: nobody else is at work then.
+remove_half_made() {
+    rm -rf "$CACHE/tmp"
+    find "$CACHE"/{bin,images,rootfs,kafka} -maxdepth 2 -name '*.tmp.*' -exec rm -rf {} + 2>/dev/null || true
+}
+
 # One up, down or images at a time. The lock falls with the last process that holds descriptor 9.
 lock() {
     exec 9>"$CACHE/lock"

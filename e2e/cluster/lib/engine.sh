@@ -1,5 +1,6 @@
 # A Docker engine of our own, for machines that have none: in network, mount and process namespaces of its own, so
-# that nothing can leave the machine and nothing can be left behind. Needs process.sh.
+# that nothing can leave the machine and nothing can be left behind. Needs process.sh and
+# step.sh.
 # shellcheck shell=bash
 
 ENGINE_PID=$STATE/engine.pid
@@ -54,6 +55,12 @@ engine_start() {
 engine_init() {
     local unshare
     unshare=$(alive "$ENGINE_PID") && pgrep -P "$unshare"
+}
+
+ensure_engine() {
+    if engine_init >/dev/null && timeout 15 docker version >/dev/null 2>&1; then return; fi
+    step "clear what is left of another engine" engine_stop
+    step "Docker engine" engine_start
 }
 
 # engine_stop: in order if it answers, else by the kernel's hand. Either way all processes and mounts are gone.

@@ -80,7 +80,7 @@ make_node_image() {
     install_programs "$root"
     kube_images "$work/images" "$root"
     import_images "$root" "$work"/images/*.tar
-    image_archive "$out" "$NODE_IMAGE:$(basename "$out" .tar)" '{
+    cached_image "$out" "$NODE_IMAGE:$(basename "$out" .tar)" '{
         "Env": ["container=docker", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
         "StopSignal": "SIGRTMIN+3", "Entrypoint": ["/usr/local/bin/entrypoint", "/sbin/init"]
     }' "$root"

@@ -1,0 +1,56 @@
+# Kafka in the cluster: real Strimzi where its images can be pulled, else a broker of ours under the same names, with a
+# stand-in for its Topic Operator. Needs cluster.sh and kafka-image.sh.
+# shellcheck shell=bash
+
+STRIMZI_VERSION=1.2.0
+STRIMZI_DIR=$REPO_DIR/e2e/strimzi
+
+# A cluster of the user's may have all of it already.
+kafka_is_foreign() { [ "$MODE" = external ] && kubectl_inside get service --namespace kafka kbnt-kafka-bootstrap >/dev/null 2>&1; }
+
+install_kafka() {
+    kubectl_inside create namespace shop --dry-run=client -o yaml | kubectl_inside apply -f - >/dev/null
+    if kafka_is_foreign; then cached "Kafka"; elif [ "$MODE" = built ]; then install_broker; else install_strimzi; fi
+}
+
+install_strimzi() {
+    step "Strimzi" "$CLUSTER_DIR/inside.sh" helm upgrade --install strimzi \
+        oci://quay.io/strimzi-helm/strimzi-kafka-operator --version "$STRIMZI_VERSION" \
+        --namespace kafka --create-namespace --wait --timeout 5m
+    step "Kafka" kubectl_inside apply --server-side --filename "$STRIMZI_DIR/kafka.yaml"
+}
+
+install_broker() {
+    # kind copies the archive to the node: only when the node lacks the image.
+    if ! docker exec "$NODE" ctr --namespace k8s.io images list -q | grep -qF "$(kafka_image)"; then
+        step "load the Kafka image" kind load image-archive --name "$CLUSTER_NAME" "$(kafka_archive)"
+    fi
+    sed "s|@IMAGE@|$(kafka_image)|" "$KAFKA_DIR/kafka.yaml" >"$STATE/kafka.yaml"
+    step "Kafka" kubectl_inside apply --server-side --filename "$KAFKA_DIR/namespace.yaml" \
+        --filename "$STRIMZI_DIR/kafkatopics-crd.yaml" --filename "$STATE/kafka.yaml"
+}
+
+install_standin() {
+    if [ "$MODE" != built ] || [ ! -e "$STRIMZI_DIR/standin.yaml" ]; then return 0; fi
+    step "stand-in for Strimzi's Topic Operator" apply_standin
+}
+
+# Its image keeps its tag: a new one has to be told.
+apply_standin() {
+    local digest
+    digest=$(docker image inspect --format '{{.Id}}' kbnt/e2e:dev)
+    kubectl_inside apply --server-side --filename "$STRIMZI_DIR/standin.yaml"
+    kubectl_inside patch deployment --namespace kafka kbnt-strimzi-standin --patch \
+        "{\"spec\": {\"template\": {\"metadata\": {\"annotations\": {\"kbnt.dev/image\": \"$digest\"}}}}}"
+}
+
+wait_kafka() {
+    if kafka_is_foreign; then return; fi
+    if [ "$MODE" != built ]; then
+        step "wait for Kafka" kubectl_inside wait --namespace kafka --for condition=Ready kafka/kbnt --timeout 5m
+        return
+    fi
+    step "wait for Kafka" kubectl_inside rollout status --namespace kafka statefulset/kbnt-kafka --timeout 3m
+    [ ! -e "$STRIMZI_DIR/standin.yaml" ] || step "wait for the stand-in" \
+        kubectl_inside rollout status --namespace kafka deployment/kbnt-strimzi-standin --timeout 2m
+}

@@ -1,9 +1,20 @@
 //! Drives state machines and read models on any event log: what to read, when to write, when to acknowledge.
 
+mod backoff;
+mod batch;
+mod begin;
+mod catchup;
+mod core;
+mod drive;
+mod effects;
 mod handle;
+mod inputs;
+mod lag;
 mod observe;
 mod projection;
 mod runner;
+mod source;
+mod tail;
 
 pub use handle::{CallError, Handle, Progress};
 pub use observe::{NoObserver, Observer, Stage};

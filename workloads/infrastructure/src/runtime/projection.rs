@@ -1,30 +1,46 @@
 //! Keeps a read model up to date.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use kbnt_application::ports::EventLog;
-use kbnt_application::{Position, Projection};
+use kbnt_application::fence::TermFence;
+use kbnt_application::ports::{ErrorClass, EventLog, Fetched, LogError, LogReader};
+use kbnt_application::{Position, Projection, Topic};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::backoff::Backoff;
+use super::catchup::{MOST, WAIT};
 use super::runner::RunError;
 
 /// Folds a read model from the log, from the first record of its topics on.
 pub struct ProjectionRunner<P> {
-    view: View<P>,
+    state: Arc<RwLock<P>>,
     log: Arc<dyn EventLog>,
+    folded: watch::Sender<Folded>,
+    changed: watch::Sender<u64>,
+    fence: TermFence,
+}
+
+/// How far the log is folded.
+#[derive(Clone, Debug, Default)]
+struct Folded {
+    /// The next offset of each partition.
+    next: BTreeMap<(Topic, u32), u64>,
+    /// All is folded that was there at the start.
+    ready: bool,
 }
 
 /// What a read model holds now. Cheap to clone.
 pub struct View<P> {
     state: Arc<RwLock<P>>,
+    folded: watch::Receiver<Folded>,
     changed: watch::Receiver<u64>,
-    ready: watch::Receiver<bool>,
 }
 
 impl<P> Clone for View<P> {
     fn clone(&self) -> Self {
-        Self { state: Arc::clone(&self.state), changed: self.changed.clone(), ready: self.ready.clone() }
+        Self { state: Arc::clone(&self.state), folded: self.folded.clone(), changed: self.changed.clone() }
     }
 }
 
@@ -34,9 +50,13 @@ impl<P: Projection> View<P> {
         look(&self.state.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Returns once the record at `position` is folded.
+    /// Returns once the record at `position` is folded, or the runner has ended.
     pub async fn wait_for(&self, position: Position) {
-        let _ = position;
+        let mut folded = self.folded.clone();
+        let place = (position.topic, position.partition);
+        let is_folded = |folded: &Folded| folded.next.get(&place).is_some_and(|next| *next > position.offset);
+        // An error says that the runner has ended: nothing more will be folded.
+        let _ = folded.wait_for(is_folded).await;
     }
 
     /// A counter that grows whenever records were folded.
@@ -46,23 +66,94 @@ impl<P: Projection> View<P> {
 
     /// Whether all is folded that was in the log when the runner started.
     pub fn is_ready(&self) -> bool {
-        *self.ready.borrow()
+        self.folded.borrow().ready
     }
 }
 
 impl<P: Projection> ProjectionRunner<P> {
     /// A runner that folds `projection`, and the view of it.
     pub fn new(projection: P, log: Arc<dyn EventLog>) -> (Self, View<P>) {
-        let (_, changed) = watch::channel(0);
-        let (_, ready) = watch::channel(false);
-        let view = View { state: Arc::new(RwLock::new(projection)), changed, ready };
-        (Self { view: view.clone(), log }, view)
+        let state = Arc::new(RwLock::new(projection));
+        let (folded, folded_seen) = watch::channel(Folded::default());
+        let (changed, changed_seen) = watch::channel(0);
+        let view = View { state: Arc::clone(&state), folded: folded_seen, changed: changed_seen };
+        (Self { state, log, folded, changed, fence: TermFence::default() }, view)
     }
 
-    /// Runs until `shutdown` or an error that stays.
-    pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
-        shutdown.cancelled().await;
-        drop((self.view, self.log));
-        Ok(())
+    /// Runs until `shutdown` or an error that stays; while the log is away it tries again.
+    pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), RunError> {
+        let ended = shutdown.clone();
+        tokio::select! {
+            () = ended.cancelled() => Ok(()),
+            error = self.fold_for_ever() => Err(error.into()),
+        }
+    }
+
+    /// Ends only with an error that stays.
+    async fn fold_for_ever(&mut self) -> LogError {
+        let topics: Vec<Topic> = self.state.read().unwrap_or_else(PoisonError::into_inner).topics().to_vec();
+        let first: Vec<Position> = topics
+            .into_iter()
+            .flat_map(|topic| {
+                (0..topic.partitions()).map(move |partition| Position { topic, partition, offset: 0 })
+            })
+            .collect();
+        let mut pause = Backoff::new();
+        let mut opened: Option<(Box<dyn LogReader>, Vec<Position>)> = None;
+        loop {
+            let outcome = match &mut opened {
+                None => self.open(&first).await.map(|reader| {
+                    opened = Some(reader);
+                }),
+                Some((reader, ends)) => reader.next(MOST, WAIT).await.map(|records| {
+                    self.apply(&records, reader.as_ref(), ends);
+                }),
+            };
+            match outcome {
+                Ok(()) => pause.reset(),
+                Err(error) if error.class() == ErrorClass::Permanent => return error,
+                Err(_) => tokio::time::sleep(pause.next()).await,
+            }
+        }
+    }
+
+    async fn open(&self, first: &[Position]) -> Result<(Box<dyn LogReader>, Vec<Position>), LogError> {
+        let mut ends = Vec::with_capacity(first.len());
+        for at in first {
+            ends.push(Position { offset: self.log.end(at.topic, at.partition).await?, ..*at });
+        }
+        Ok((self.log.read(first.to_vec()).await?, ends))
+    }
+
+    fn apply(&mut self, records: &[Fetched], reader: &dyn LogReader, ends: &[Position]) {
+        if !records.is_empty() {
+            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            for fetched in records {
+                // What is unreadable is counted by the machines that read the same topics.
+                let Fetched::Record(record) = fetched else { continue };
+                if record.at.topic != Topic::InventoryEvents || self.fence.admits(record) {
+                    state.apply(record);
+                }
+            }
+        }
+        let positions = reader.positions();
+        self.folded.send_if_modified(|folded| {
+            let mut modified = false;
+            for at in &positions {
+                let next = folded.next.entry((at.topic, at.partition)).or_default();
+                modified |= *next != at.offset;
+                *next = at.offset;
+            }
+            let reached = |end: &Position| {
+                folded.next.get(&(end.topic, end.partition)).is_some_and(|next| *next >= end.offset)
+            };
+            let ready = folded.ready || ends.iter().all(reached);
+            modified |= ready != folded.ready;
+            folded.ready = ready;
+            modified
+        });
+        if !records.is_empty() {
+            self.changed.send_modify(|version| *version += 1);
+        }
     }
 }

@@ -9,6 +9,8 @@ use kbnt_domain::event::Writer;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
+use super::begin;
+use super::core::{Core, End};
 use super::handle::{self, Handle, HandleEnd};
 use super::observe::Observer;
 
@@ -63,8 +65,15 @@ impl<M: Machine> Runner<M> {
     /// Runs until `shutdown` or an error that stays. On `shutdown` it finishes the batch in hand, commits its offsets and
     /// hands its partitions over.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
-        shutdown.cancelled().await;
-        drop((self.machine, self.parts, self.end));
-        Ok(())
+        let core = Core::new(self.machine, self.parts, self.end, shutdown);
+        let end = if core.machine.sole_writer() {
+            begin::as_writer(core).await
+        } else {
+            begin::as_member(core).await
+        };
+        match end {
+            Ok(()) | Err(End::Told) => Ok(()),
+            Err(End::Failed(error)) => Err(error),
+        }
     }
 }

@@ -1,0 +1,128 @@
+//! How a machine comes to work: as a member of its group, or as the elected writer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kbnt_application::fence::TermFence;
+use kbnt_application::ports::{Assignment, Commit};
+use kbnt_application::{Machine, Position, Topic};
+use kbnt_domain::Event;
+
+use super::batch::Batch;
+use super::core::{Core, End};
+use super::drive::Drive;
+use super::inputs::Inputs;
+use super::source::Source;
+use super::tail::{Tail, admitted};
+
+/// The first position of every partition of `topic`.
+fn beginning(topic: Topic) -> Vec<Position> {
+    (0..topic.partitions()).map(|partition| Position { topic, partition, offset: 0 }).collect()
+}
+
+/// Joins the service's group, after having followed the whole output topic if the machine wants that.
+pub(super) async fn as_member<M: Machine>(mut core: Core<M>) -> Result<(), End> {
+    let mut tail = None;
+    if core.machine.follows() {
+        let first = beginning(core.service.output());
+        let ends = core.ends(first.clone()).await?;
+        let mut reader = core.open(&first).await?;
+        let (service, observer) = (core.service, Arc::clone(&core.parts.observer));
+        let mut fence = TermFence::default();
+        let follow = |machine: &mut M, fetched| {
+            let records = std::slice::from_ref(&fetched);
+            admitted(records, service, observer.as_ref(), &mut fence).for_each(|r| machine.follow(r));
+        };
+        core.read_to(reader.as_mut(), &ends, follow).await?;
+        tail = Some(Tail::new(core.service, Arc::clone(&core.parts.observer), reader));
+    }
+    let member = core.until_told(super::observe::Stage::Read, || core.parts.log.join(core.service)).await?;
+    Drive::new(core, Source::Group(member), Inputs::default(), tail).run().await
+}
+
+/// Recovers everything, stands for election, and goes on where its records end.
+pub(super) async fn as_writer<M: Machine>(mut core: Core<M>) -> Result<(), End> {
+    let started = std::time::Instant::now();
+    let first = beginning(core.service.output());
+    first.iter().for_each(|at| core.machine.assigned(at.partition));
+    let ends = core.ends(first.clone()).await?;
+    let mut reader = core.open(&first).await?;
+    let mut fence = TermFence::default();
+    let (service, observer) = (core.service, Arc::clone(&core.parts.observer));
+    let fold = |machine: &mut M, fetched| {
+        let records = std::slice::from_ref(&fetched);
+        admitted(records, service, observer.as_ref(), &mut fence).for_each(|r| machine.fold(r));
+    };
+    let count = core.read_to(reader.as_mut(), &ends, fold).await?;
+    core.parts.observer.recovered(core.service, 0, count, started.elapsed());
+    while !elected(&mut core, reader.as_mut(), &mut fence).await? {}
+    let clock = core.clock();
+    let mut batch = Batch::new(core.service, clock.as_ref());
+    for at in &first {
+        batch.recovered(&mut core.machine, at.partition);
+    }
+    let settled = core.settle(batch).await?;
+    let mut tail = Tail::new(core.service, Arc::clone(&core.parts.observer), reader).of_writer(fence);
+    tail.answer(&settled.positions, settled.replies);
+    let (inputs, from) = resume(&core);
+    let source = Source::All(core.open(&from).await?);
+    core.set_ready(true);
+    Drive::new(core, source, inputs, Some(tail)).run().await
+}
+
+/// Stands for election and folds up to it; whether it was won in every partition.
+async fn elected<M: Machine>(
+    core: &mut Core<M>,
+    reader: &mut dyn kbnt_application::ports::LogReader,
+    fence: &mut TermFence,
+) -> Result<bool, End> {
+    let clock = core.clock();
+    let mut batch = Batch::new(core.service, clock.as_ref());
+    batch.elect(&mut core.machine);
+    let term = batch.appends.iter().find_map(|append| match &append.message.event {
+        Event::WriterElected(elected) => Some(elected.writer.term),
+        _ => None,
+    });
+    let elections: BTreeMap<u32, u64> =
+        core.settle(batch).await?.positions.iter().map(|at| (at.partition, at.offset)).collect();
+    let after = |(&partition, &offset): (&u32, &u64)| Position {
+        topic: core.service.output(),
+        partition,
+        offset: offset + 1,
+    };
+    let ends: Vec<_> = elections.iter().map(after).collect();
+    let (service, observer) = (core.service, Arc::clone(&core.parts.observer));
+    let mut won = 0;
+    let take = |machine: &mut M, fetched| {
+        for record in admitted(std::slice::from_ref(&fetched), service, observer.as_ref(), fence) {
+            let election = elections.get(&record.at.partition).copied().unwrap_or(u64::MAX);
+            won += usize::from(record.at.offset == election);
+            if record.at.offset <= election { machine.fold(record) } else { machine.follow(record) }
+        }
+    };
+    core.read_to(reader, &ends, take).await?;
+    let won = won == elections.len();
+    if let (true, Some(term)) = (won, term) {
+        core.parts.observer.elected(core.service, term);
+    }
+    Ok(won)
+}
+
+/// From where the machine reads all of its inputs.
+fn resume<M: Machine>(core: &Core<M>) -> (Inputs, Vec<Position>) {
+    let mut from: Vec<Position> = core.service.inputs().iter().copied().flat_map(beginning).collect();
+    for next in core.machine.resume() {
+        let here = |at: &&mut Position| at.topic == next.topic && at.partition == next.partition;
+        if let Some(position) = from.iter_mut().find(here) {
+            position.offset = next.offset;
+        }
+    }
+    let mut inputs = Inputs::default();
+    let count = from.iter().map(|at| at.partition + 1).max().unwrap_or(0);
+    for partition in 0..count {
+        let of_partition = from.iter().filter(|at| at.partition == partition);
+        let committed = of_partition.map(|at| Commit { next: *at, note: String::new() }).collect();
+        inputs.assigned(&Assignment { partition, committed }, core.service.inputs());
+    }
+    (inputs, from)
+}

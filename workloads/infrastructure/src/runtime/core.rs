@@ -1,0 +1,172 @@
+//! What driving a machine needs in every phase: steps made durable, tries repeated, callers answered.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kbnt_application::machine::Halt;
+use kbnt_application::ports::{Clock, ErrorClass, LogError, LogReader};
+use kbnt_application::{Append, Machine, Position, Service};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::backoff::Backoff;
+use super::batch::Batch;
+use super::effects::Effects;
+use super::handle::{HandleEnd, Job, Progress, Reply};
+use super::observe::Stage;
+use super::runner::{RunError, RunnerParts};
+
+/// How long a batch in hand may still try to become durable once the runner was told to stop.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Why a phase ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The runner was told to stop.
+    Told,
+    /// It cannot go on.
+    Failed(RunError),
+}
+
+impl<E: Into<RunError>> From<E> for End {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// A machine and all it is driven with.
+pub(super) struct Core<M> {
+    pub(super) machine: M,
+    pub(super) service: Service,
+    pub(super) parts: RunnerParts,
+    pub(super) effects: Effects,
+    pub(super) jobs: mpsc::Receiver<Job<M>>,
+    pub(super) shutdown: CancellationToken,
+    progress: watch::Sender<Progress>,
+}
+
+/// What a batch wrote, now durable.
+pub(super) struct Settled {
+    /// Where all of it lies, in the order of writing.
+    pub(super) positions: Vec<Position>,
+    /// Callers to be answered, and where their records lie.
+    pub(super) replies: Vec<(Vec<Position>, Reply)>,
+}
+
+impl<M: Machine> Core<M> {
+    pub(super) fn new(
+        machine: M,
+        parts: RunnerParts,
+        end: HandleEnd<M>,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let service = machine.service();
+        let effects = Effects::new(service, &parts);
+        Self { machine, service, parts, effects, jobs: end.jobs, shutdown, progress: end.progress }
+    }
+
+    pub(super) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.parts.clock)
+    }
+
+    /// Makes known whether calls are answered.
+    pub(super) fn set_ready(&self, ready: bool) {
+        self.progress.send_if_modified(|progress| std::mem::replace(&mut progress.ready, ready) != ready);
+    }
+
+    /// Makes known that the machine's state may have changed.
+    pub(super) fn changed(&self) {
+        self.progress.send_modify(|progress| progress.version += 1);
+    }
+
+    /// Ends the run if the machine must not write any more.
+    pub(super) fn check(&self) -> Result<(), End> {
+        let Some(halt) = self.machine.halted() else { return Ok(()) };
+        self.parts.observer.halted(self.service, &halt);
+        Err(match halt {
+            Halt::Fenced(writer) => RunError::Fenced(writer),
+            Halt::Broken(what) => RunError::Broken(what),
+        }
+        .into())
+    }
+
+    /// Makes what `batch` wrote durable, then starts its effects.
+    pub(super) async fn settle(&mut self, mut batch: Batch<'_>) -> Result<Settled, End> {
+        self.check()?;
+        let steps = batch.elapsed();
+        let started = Instant::now();
+        let positions =
+            if batch.appends.is_empty() { Vec::new() } else { self.append(&batch.appends).await? };
+        self.machine.durable();
+        self.effects.start(std::mem::take(&mut batch.effects));
+        for (append, position) in batch.appends.iter().zip(&positions) {
+            self.parts.observer.appended(self.service, append, *position);
+        }
+        self.parts.observer.batch(self.service, batch.inputs, steps, started.elapsed());
+        let replies = batch.replies(&positions);
+        Ok(Settled { positions, replies })
+    }
+
+    /// Appends, however long the log is away; not much longer than the runner may live.
+    async fn append(&self, batch: &[Append]) -> Result<Vec<Position>, End> {
+        let tries = self.persist(Stage::Append, || self.parts.log.append(batch.to_vec()));
+        let grace = async {
+            self.shutdown.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            written = tries => written.map_err(End::from),
+            () = grace => Err(End::Told),
+        }
+    }
+
+    /// Tries until it works or is refused for good.
+    async fn persist<T, F>(&self, stage: Stage, mut attempt: impl FnMut() -> F) -> Result<T, LogError>
+    where
+        F: Future<Output = Result<T, LogError>>,
+    {
+        let mut pause = Backoff::new();
+        loop {
+            match attempt().await {
+                Ok(value) => return Ok(value),
+                Err(error) if error.class() == ErrorClass::Permanent => return Err(error),
+                Err(error) => self.unavailable(stage, &error),
+            }
+            tokio::time::sleep(pause.next()).await;
+        }
+    }
+
+    /// Makes known that the log does not answer.
+    pub(super) fn unavailable(&self, stage: Stage, error: &LogError) {
+        self.parts.observer.retrying(self.service, stage, error);
+        self.set_ready(false);
+    }
+
+    /// Tries until it works, is refused for good, or the runner is told to stop.
+    pub(super) async fn until_told<T, F>(&self, stage: Stage, attempt: impl FnMut() -> F) -> Result<T, End>
+    where
+        F: Future<Output = Result<T, LogError>>,
+    {
+        tokio::select! {
+            () = self.shutdown.cancelled() => Err(End::Told),
+            done = self.persist(stage, attempt) => done.map_err(End::from),
+        }
+    }
+
+    /// Where these partitions end now.
+    pub(super) async fn ends(&self, of: Vec<Position>) -> Result<Vec<Position>, End> {
+        let mut ends = Vec::with_capacity(of.len());
+        for position in of {
+            let end = || self.parts.log.end(position.topic, position.partition);
+            let offset = self.until_told(Stage::Read, end).await?;
+            ends.push(Position { offset, ..position });
+        }
+        Ok(ends)
+    }
+
+    /// Begins to read.
+    pub(super) async fn open(&self, from: &[Position]) -> Result<Box<dyn LogReader>, End> {
+        self.until_told(Stage::Read, || self.parts.log.read(from.to_vec())).await
+    }
+}

@@ -1,0 +1,316 @@
+//! The loop of a machine that has recovered.
+
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use kbnt_application::ports::{Assignment, ErrorClass, Fetched, GroupBatch, LogError};
+use kbnt_application::{EffectOutcome, Machine, Position};
+use kbnt_domain::{OrderId, Span};
+use tokio::time::Instant;
+
+use super::backoff::Backoff;
+use super::batch::Batch;
+use super::catchup::{MOST, WAIT};
+use super::core::{Core, End};
+use super::handle::Job;
+use super::inputs::Inputs;
+use super::lag::Lag;
+use super::observe::Stage;
+use super::source::Source;
+use super::tail::{Tail, admitted};
+
+/// Calls that one batch takes in.
+const CALLS_A_BATCH: usize = 256;
+
+/// The longest sleep until a tick, so that a clock that was set is noticed.
+const LONGEST_SLEEP: Duration = Duration::from_millis(500);
+
+/// How long attempts under way may take to end once the runner was told to stop.
+const LAST_EFFECTS: Duration = Duration::from_secs(3);
+
+/// A machine at work.
+pub(super) struct Drive<M> {
+    core: Core<M>,
+    source: Source,
+    inputs: Inputs,
+    tail: Option<Tail>,
+    lag: Lag,
+    trouble: Trouble,
+}
+
+/// When to read again after an error.
+struct Trouble {
+    pause: Backoff,
+    until: Option<Instant>,
+}
+
+/// What the machine is woken by.
+enum Wake<M> {
+    Told,
+    Call(Job<M>),
+    Ended(OrderId, EffectOutcome),
+    Followed(Result<Vec<Fetched>, LogError>),
+    Input(Result<GroupBatch, LogError>),
+    Time,
+}
+
+impl<M: Machine> Drive<M> {
+    pub(super) fn new(core: Core<M>, source: Source, inputs: Inputs, tail: Option<Tail>) -> Self {
+        let trouble = Trouble { pause: Backoff::new(), until: None };
+        Self { core, source, inputs, tail, lag: Lag::new(), trouble }
+    }
+
+    /// Works until it is told to stop, and then finishes what is in hand.
+    pub(super) async fn run(mut self) -> Result<(), End> {
+        let end = loop {
+            if let Err(end) = self.round().await {
+                break end;
+            }
+        };
+        self.core.set_ready(false);
+        match end {
+            End::Told => self.finish().await,
+            End::Failed(error) => {
+                if let Some(tail) = &mut self.tail {
+                    tail.answer_fenced();
+                }
+                Err(End::Failed(error))
+            }
+        }
+    }
+
+    /// Waits for anything to do, and does all that there is.
+    async fn round(&mut self) -> Result<(), End> {
+        let clock = self.core.clock();
+        let wake = self.wake().await;
+        let mut batch = Batch::new(self.core.service, clock.as_ref());
+        let mut change = None;
+        let mut input = None;
+        match wake {
+            Wake::Told => return Err(End::Told),
+            Wake::Call(job) => batch.call(&mut self.core.machine, job),
+            Wake::Ended(order, outcome) => batch.completed(&mut self.core.machine, order, outcome),
+            Wake::Followed(followed) => self.follow(followed)?,
+            Wake::Input(read) => input = Some(read),
+            Wake::Time => {}
+        }
+        self.follow_ready()?;
+        self.take_ready(&mut batch);
+        if input.is_none() && self.trouble.until.is_none() {
+            input = self.source.next(MOST, Span::default()).now_or_never();
+        }
+        match input.map(|read| self.checked(read)).transpose()?.flatten() {
+            Some(GroupBatch::Records(records)) => self.handle(&mut batch, &records),
+            other => change = other,
+        }
+        self.settle(batch).await?;
+        match change {
+            Some(GroupBatch::Assigned(assigned)) => self.assigned(assigned).await?,
+            Some(GroupBatch::Revoked(revoked)) => self.revoked(&revoked),
+            _ => {}
+        }
+        self.lag.measure(self.core.service, &self.core.parts, || self.inputs.positions());
+        Ok(())
+    }
+
+    async fn wake(&mut self) -> Wake<M> {
+        let until_tick = self.until_tick();
+        let resume = self.trouble.until.take();
+        let read = async {
+            if let Some(at) = resume {
+                tokio::time::sleep_until(at).await;
+            }
+            self.source.next(MOST, WAIT).await
+        };
+        let follow = async {
+            match &mut self.tail {
+                Some(tail) => tail.next().await,
+                None => std::future::pending().await,
+            }
+        };
+        let wake = tokio::select! {
+            () = self.core.shutdown.cancelled() => Wake::Told,
+            Some(job) = self.core.jobs.recv() => Wake::Call(job),
+            (order, outcome) = self.core.effects.ended() => Wake::Ended(order, outcome),
+            followed = follow => Wake::Followed(followed),
+            input = read => return Wake::Input(input),
+            () = tokio::time::sleep(until_tick) => Wake::Time,
+        };
+        // The pause after an error goes on where it was cut short.
+        self.trouble.until = resume.filter(|at| *at > Instant::now());
+        wake
+    }
+
+    /// How long until the machine wants to tick; a moment at least, so that a machine that always wants to cannot spin.
+    fn until_tick(&self) -> Duration {
+        let now = self.core.parts.clock.now();
+        self.core.machine.next_tick().map_or(LONGEST_SLEEP, |at| {
+            Duration::from_millis(at.since(now).as_millis().max(1)).min(LONGEST_SLEEP)
+        })
+    }
+
+    /// All effects that ended, a tick if it is time, and the calls in line.
+    fn take_ready(&mut self, batch: &mut Batch<'_>) {
+        let machine = &mut self.core.machine;
+        while let Some((order, outcome)) = self.core.effects.try_ended() {
+            batch.completed(machine, order, outcome);
+        }
+        batch.tick(machine);
+        for _ in 0..CALLS_A_BATCH {
+            let Ok(job) = self.core.jobs.try_recv() else { break };
+            batch.call(machine, job);
+        }
+    }
+
+    /// What was read; `None` after an error that passes.
+    fn checked(&mut self, read: Result<GroupBatch, LogError>) -> Result<Option<GroupBatch>, End> {
+        match read {
+            Ok(batch) => {
+                self.trouble.pause.reset();
+                self.core.set_ready(true);
+                Ok(Some(batch))
+            }
+            Err(error) if error.class() == ErrorClass::Permanent => Err(error.into()),
+            Err(error) => {
+                self.core.unavailable(Stage::Read, &error);
+                self.trouble.until = Some(Instant::now() + self.trouble.pause.next());
+                Ok(None)
+            }
+        }
+    }
+
+    fn handle(&mut self, batch: &mut Batch<'_>, records: &[Fetched]) {
+        let Core { machine, parts, service, .. } = &mut self.core;
+        for fetched in records {
+            match fetched {
+                Fetched::Unreadable(record) => {
+                    parts.observer.unreadable(*service, record);
+                    self.inputs.passed(record.at);
+                }
+                Fetched::Record(record) => {
+                    if self.inputs.admits(record) {
+                        batch.handle(machine, record);
+                        parts.observer.handled(*service, record, batch.now());
+                    } else {
+                        parts.observer.fenced(*service, record.at);
+                    }
+                    self.inputs.passed(record.at);
+                }
+            }
+        }
+    }
+
+    fn follow(&mut self, followed: Result<Vec<Fetched>, LogError>) -> Result<(), End> {
+        let (Some(tail), core) = (&mut self.tail, &mut self.core) else { return Ok(()) };
+        match followed {
+            Ok(records) => {
+                tail.follow(&mut core.machine, &records);
+                core.check()?;
+                tail.answer_read_back();
+                if !records.is_empty() {
+                    core.changed();
+                }
+                Ok(())
+            }
+            Err(error) if error.class() == ErrorClass::Permanent => Err(error.into()),
+            Err(error) => {
+                core.unavailable(Stage::Read, &error);
+                Ok(())
+            }
+        }
+    }
+
+    /// Follows what is there already.
+    fn follow_ready(&mut self) -> Result<(), End> {
+        let ready = self.tail.as_mut().and_then(|tail| tail.next().now_or_never());
+        ready.map_or(Ok(()), |followed| self.follow(followed))
+    }
+
+    /// Makes a batch durable, answers its callers and commits what is answered.
+    async fn settle(&mut self, batch: Batch<'_>) -> Result<(), End> {
+        if batch.stepped {
+            let settled = self.core.settle(batch).await?;
+            match &mut self.tail {
+                Some(tail) => tail.answer(&settled.positions, settled.replies),
+                None => settled.replies.into_iter().for_each(|(positions, reply)| reply(Ok(positions))),
+            }
+            self.core.changed();
+        }
+        self.commit().await
+    }
+
+    async fn commit(&mut self) -> Result<(), End> {
+        let due = self.inputs.due(&self.core.machine);
+        if due.is_empty() {
+            return Ok(());
+        }
+        match self.source.commit(due.clone()).await {
+            Ok(()) => self.inputs.committed(&due),
+            Err(error) if error.class() == ErrorClass::Permanent => return Err(error.into()),
+            // It is tried again after the next batch; until then a restart only reads more.
+            Err(error) => self.core.parts.observer.retrying(self.core.service, Stage::Commit, &error),
+        }
+        Ok(())
+    }
+
+    /// Recovers these partitions from the machine's own records.
+    async fn assigned(&mut self, assigned: Vec<Assignment>) -> Result<(), End> {
+        let output = self.core.service.output();
+        let core = &mut self.core;
+        for assignment in &assigned {
+            self.inputs.assigned(assignment, core.service.inputs());
+            core.machine.assigned(assignment.partition);
+        }
+        for Assignment { partition, .. } in &assigned {
+            let started = Instant::now();
+            let mut count = 0;
+            if *partition < output.partitions() {
+                let first = Position { topic: output, partition: *partition, offset: 0 };
+                let ends = core.ends(vec![first]).await?;
+                let mut reader = core.open(&[first]).await?;
+                let (service, observer) = (core.service, core.parts.observer.clone());
+                let mut fence = kbnt_application::fence::TermFence::default();
+                let fold = |machine: &mut M, fetched| {
+                    let records = std::slice::from_ref(&fetched);
+                    admitted(records, service, observer.as_ref(), &mut fence).for_each(|r| machine.fold(r));
+                };
+                count = core.read_to(reader.as_mut(), &ends, fold).await?;
+            }
+            core.parts.observer.recovered(core.service, *partition, count, started.elapsed());
+        }
+        let clock = core.clock();
+        let mut batch = Batch::new(core.service, clock.as_ref());
+        for Assignment { partition, .. } in &assigned {
+            batch.recovered(&mut core.machine, *partition);
+        }
+        self.settle(batch).await?;
+        self.core.set_ready(true);
+        Ok(())
+    }
+
+    fn revoked(&mut self, revoked: &[u32]) {
+        for partition in revoked {
+            self.core.machine.revoked(*partition);
+            self.inputs.revoked(*partition);
+            self.core.effects.drop_waiting_of(*partition);
+            self.core.parts.observer.revoked(self.core.service, *partition);
+        }
+        self.core.changed();
+    }
+
+    /// Waits for the attempts that are under way, notes how they ended, commits and leaves.
+    async fn finish(mut self) -> Result<(), End> {
+        self.core.effects.drop_waiting();
+        let deadline = Instant::now() + LAST_EFFECTS;
+        let clock = self.core.clock();
+        let mut batch = Batch::new(self.core.service, clock.as_ref());
+        while !self.core.effects.is_idle() {
+            let ended = tokio::time::timeout_at(deadline, self.core.effects.ended()).await;
+            let Ok((order, outcome)) = ended else { break };
+            batch.completed(&mut self.core.machine, order, outcome);
+        }
+        batch.effects.clear();
+        self.settle(batch).await?;
+        self.source.leave().await.map_err(End::from)
+    }
+}

@@ -1,0 +1,109 @@
+//! How far a machine has come in each input partition, and which records of shared stock count there.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use kbnt_application::fence::TermFence;
+use kbnt_application::ports::{Assignment, Commit};
+use kbnt_application::{Delivered, Machine, Position, Topic};
+
+/// The topic whose writers are elected.
+const FENCED: Topic = Topic::InventoryEvents;
+
+/// What of the inputs was handled and committed.
+#[derive(Debug, Default)]
+pub(super) struct Inputs {
+    partitions: BTreeMap<(Topic, u32), Input>,
+    fence: TermFence,
+}
+
+#[derive(Debug, Default)]
+struct Input {
+    /// The offset after the last record that was handled.
+    next: u64,
+    committed: u64,
+    /// What the fence knew from these offsets on; the first entry covers `committed`.
+    notes: VecDeque<(u64, String)>,
+}
+
+impl Inputs {
+    /// A partition number is ours, from what was committed for it.
+    pub(super) fn assigned(&mut self, assignment: &Assignment, inputs: &[Topic]) {
+        let partition = assignment.partition;
+        for topic in inputs.iter().copied().filter(|topic| partition < topic.partitions()) {
+            let commit = assignment.committed.iter().find(|commit| commit.next.topic == topic);
+            let (next, note) =
+                commit.map_or((0, String::new()), |commit| (commit.next.offset, commit.note.clone()));
+            if topic == FENCED {
+                self.fence.restore(partition, &note);
+            }
+            let notes = VecDeque::from([(next, note)]);
+            self.partitions.insert((topic, partition), Input { next, committed: next, notes });
+        }
+    }
+
+    /// A partition number is somebody else's.
+    pub(super) fn revoked(&mut self, partition: u32) {
+        self.partitions.retain(|(_, number), _| *number != partition);
+    }
+
+    /// Whether `record` counts.
+    pub(super) fn admits(&mut self, record: &Delivered) -> bool {
+        if record.at.topic != FENCED {
+            return true;
+        }
+        let admitted = self.fence.admits(record);
+        let Position { topic, partition, offset } = record.at;
+        if let Some(input) = self.partitions.get_mut(&(topic, partition)) {
+            let note = self.fence.note(partition);
+            if input.notes.back().is_none_or(|(_, last)| *last != note) {
+                input.notes.push_back((offset + 1, note));
+            }
+        }
+        admitted
+    }
+
+    /// The record at `at` is dealt with.
+    pub(super) fn passed(&mut self, at: Position) {
+        let input = self.partitions.entry((at.topic, at.partition)).or_default();
+        input.next = input.next.max(at.offset + 1);
+    }
+
+    /// What can be committed and was not yet, now that all answers are durable.
+    pub(super) fn due(&self, machine: &impl Machine) -> Vec<Commit> {
+        let mut commits = Vec::new();
+        for (&(topic, partition), input) in &self.partitions {
+            if input.committed == input.next {
+                continue;
+            }
+            let next = machine.hold(topic, partition).map_or(input.next, |hold| hold.min(input.next));
+            if next > input.committed {
+                let note = input.notes.iter().rfind(|(from, _)| *from <= next);
+                let note = note.map(|(_, note)| note.clone()).unwrap_or_default();
+                commits.push(Commit { next: Position { topic, partition, offset: next }, note });
+            }
+        }
+        commits
+    }
+
+    /// These are committed.
+    pub(super) fn committed(&mut self, commits: &[Commit]) {
+        for Commit { next, .. } in commits {
+            if let Some(input) = self.partitions.get_mut(&(next.topic, next.partition)) {
+                input.committed = next.offset;
+                while input.notes.get(1).is_some_and(|(from, _)| *from <= next.offset) {
+                    input.notes.pop_front();
+                }
+            }
+        }
+    }
+
+    /// The offset after the last record that was handled, of each partition.
+    pub(super) fn positions(&self) -> Vec<Position> {
+        let position = |(&(topic, partition), input): (&(Topic, u32), &Input)| Position {
+            topic,
+            partition,
+            offset: input.next,
+        };
+        self.partitions.iter().map(position).collect()
+    }
+}

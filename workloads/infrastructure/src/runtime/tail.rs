@@ -1,0 +1,106 @@
+//! A machine's own output topic as it grows: what it follows, and what callers of a sole writer wait for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kbnt_application::fence::TermFence;
+use kbnt_application::ports::{Fetched, LogError, LogReader};
+use kbnt_application::{Machine, Position, Service, Topic};
+
+use super::catchup::{MOST, WAIT};
+use super::handle::{CallError, Reply};
+use super::observe::Observer;
+
+/// Reads the output topic back.
+pub(super) struct Tail {
+    service: Service,
+    observer: Arc<dyn Observer>,
+    reader: Box<dyn LogReader>,
+    fence: TermFence,
+    /// The newest record of this writer in each partition; only a sole writer keeps it.
+    written: Option<BTreeMap<u32, u64>>,
+    /// Callers, and up to where the topic must be read back before they are answered.
+    waiting: Vec<(BTreeMap<u32, u64>, Vec<Position>, Reply)>,
+}
+
+impl Tail {
+    pub(super) fn new(service: Service, observer: Arc<dyn Observer>, reader: Box<dyn LogReader>) -> Self {
+        let fence = TermFence::default();
+        Self { service, observer, reader, fence, written: None, waiting: Vec::new() }
+    }
+
+    /// The tail of a sole writer, whose callers wait until their records are read back.
+    pub(super) fn of_writer(mut self, fence: TermFence) -> Self {
+        self.fence = fence;
+        self.written = Some(BTreeMap::new());
+        self
+    }
+
+    pub(super) async fn next(&mut self) -> Result<Vec<Fetched>, LogError> {
+        self.reader.next(MOST, WAIT).await
+    }
+
+    /// Shows the machine what counts of `records`.
+    pub(super) fn follow(&mut self, machine: &mut impl Machine, records: &[Fetched]) {
+        for record in admitted(records, self.service, self.observer.as_ref(), &mut self.fence) {
+            machine.follow(record);
+        }
+    }
+
+    /// Answers these callers as soon as they may be.
+    pub(super) fn answer(&mut self, written: &[Position], replies: Vec<(Vec<Position>, Reply)>) {
+        let Some(newest) = &mut self.written else {
+            return replies.into_iter().for_each(|(positions, reply)| reply(Ok(positions)));
+        };
+        for position in written {
+            let offset = newest.entry(position.partition).or_default();
+            *offset = position.offset.max(*offset);
+        }
+        for (positions, reply) in replies {
+            self.waiting.push((newest.clone(), positions, reply));
+        }
+        self.answer_read_back();
+    }
+
+    /// Answers those whose records are read back.
+    pub(super) fn answer_read_back(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let read: BTreeMap<u32, u64> =
+            self.reader.positions().into_iter().map(|at| (at.partition, at.offset)).collect();
+        let is_read = |newest: &BTreeMap<u32, u64>| {
+            newest.iter().all(|(partition, offset)| read.get(partition).is_some_and(|next| next > offset))
+        };
+        let (ready, waiting) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition::<Vec<_>, _>(|(newest, ..)| is_read(newest));
+        self.waiting = waiting;
+        ready.into_iter().for_each(|(_, positions, reply)| reply(Ok(positions)));
+    }
+
+    /// Tells those who still wait that somebody else has taken over.
+    pub(super) fn answer_fenced(&mut self) {
+        std::mem::take(&mut self.waiting).into_iter().for_each(|(_, _, reply)| reply(Err(CallError::Fenced)));
+    }
+}
+
+/// Those of `records` that are understood and count; the others are told to the observer.
+pub(super) fn admitted<'a>(
+    records: &'a [Fetched],
+    service: Service,
+    observer: &'a dyn Observer,
+    fence: &'a mut TermFence,
+) -> impl Iterator<Item = &'a kbnt_application::Delivered> {
+    records.iter().filter_map(move |fetched| match fetched {
+        Fetched::Unreadable(record) => {
+            observer.unreadable(service, record);
+            None
+        }
+        Fetched::Record(record) if record.at.topic == Topic::InventoryEvents && !fence.admits(record) => {
+            observer.fenced(service, record.at);
+            None
+        }
+        Fetched::Record(record) => Some(record),
+    })
+}

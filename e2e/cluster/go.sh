@@ -6,11 +6,13 @@ set -euo pipefail
 . "$(dirname "$0")/lib/step.sh"
 . "$(dirname "$0")/lib/programs.sh"
 
+ready=()
 for program in "$@"; do
     to=$(program_path "$program")
     if [ -x "$to" ]; then
-        cached "$program"
+        ready+=("$program")
     else
         step "build $program" build_program "$program" "$to"
     fi
 done
+[ ${#ready[@]} -eq 0 ] || cached "${ready[*]}"

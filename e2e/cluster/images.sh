@@ -32,7 +32,7 @@ compile() {
     done
     [ ${#arguments[@]} -gt 0 ] || return 0
     # Below the Kubernetes build in priority: nothing waits for it before the cluster stands.
-    step "compile the project" nice -n 5 cargo build --release --locked --manifest-path "$REPO_DIR/Cargo.toml" \
+    step "compile the project" nice -n 5 cargo build --release --manifest-path "$REPO_DIR/Cargo.toml" \
         --target-dir "$TARGET" "${arguments[@]}"
 }
 

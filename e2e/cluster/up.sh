@@ -30,7 +30,8 @@ say "==> cluster: $(describe_mode)"
 "$CLUSTER_DIR/prerequisites.sh" "$MODE"
 if [ "$MODE" != external ]; then
     echo "$MODE" >"$MODE_FILE"
-    "$CLUSTER_DIR/images.sh" compile &
+    # Without our lock, like go.sh: both have locks of their own, and may outlive a killed up.sh for the next one's good.
+    "$CLUSTER_DIR/images.sh" compile 9>&- &
     compile=$!
 fi
 make_parts

@@ -37,13 +37,13 @@ temporary() { printf '%s.tmp.%s' "$1" "$BASHPID"; }
 # Products that were being made when their script was killed. Only under the lock: nobody else is at work then.
 remove_half_made() {
     rm -rf "$CACHE/tmp"
-    find "$CACHE"/{bin,images,rootfs,kafka} -maxdepth 2 -name '*.tmp.*' -exec rm -rf {} + 2>/dev/null || true
+    find "$CACHE"/{images,rootfs,kafka} -maxdepth 1 -name '*.tmp.*' -exec rm -rf {} + 2>/dev/null || true
 }
 
 # One up, down or images at a time. The lock falls with the last process that holds descriptor 9.
 lock() {
     exec 9>"$CACHE/lock"
     flock -n 9 && return
-    say "==> another cluster script is at work; waiting for it"
-    flock 9
+    say "==> another cluster script is at work; waiting for it ..."
+    until flock -w 15 9; do say "    waiting ($(elapsed))"; done
 }

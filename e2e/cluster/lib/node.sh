@@ -2,8 +2,8 @@
 # shellcheck shell=bash
 
 NODE_IMAGE=kbnt/node
-NODE_PROGRAMS=(kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubelet kubeadm kubectl
-    etcd coredns containerd containerd-shim-runc-v2 ctr)
+NODE_PROGRAMS=(etcd kube-apiserver kubectl kubelet kubeadm kube-controller-manager kube-scheduler kube-proxy coredns
+    containerd containerd-shim-runc-v2 ctr)
 NODE_PACKAGES=(systemd systemd-sysv conntrack iptables nftables iproute2 ethtool util-linux mount kmod libseccomp2 bash
     ca-certificates curl jq procps runc socat ebtables containernetworking-plugins pigz e2fsprogs)
 

@@ -28,11 +28,11 @@ make_debian_parts() {
 }
 
 make_parts() {
-    if [ "$MODE" != built ]; then "$CLUSTER_DIR/go.sh" kubectl helm kind etcd kube-apiserver; return; fi
+    if [ "$MODE" != built ]; then "$CLUSTER_DIR/go.sh" kubectl helm kind etcd kube-apiserver 9>&-; return; fi
     local debian
     make_debian_parts &
     debian=$!
-    "$CLUSTER_DIR/go.sh" etcd kubectl helm kind "${NODE_PROGRAMS[@]}"
+    "$CLUSTER_DIR/go.sh" "${NODE_PROGRAMS[@]}" helm kind 9>&-
     wait "$debian"
     unless_made "node image" "$(node_archive)" make_node_image "$(node_archive)"
 }

@@ -50,6 +50,7 @@ build_program() {
     exec 8>"$CACHE/bin/$program.lock"
     flock 8
     [ ! -x "$to" ] || return 0
+    rm -f "$to".tmp.*
     temp=$(temporary "$to")
     cd "$CLUSTER_DIR/go/$folder" || return
     # Static, so that each runs in an image of nothing else. The caches are ours: nothing is written elsewhere.

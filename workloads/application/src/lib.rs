@@ -15,6 +15,8 @@ pub mod ports;
 pub mod projection;
 pub mod projections;
 pub mod share;
+#[cfg(test)]
+mod testkit;
 pub mod user;
 
 pub use machine::{Append, Delivered, Effect, EffectOutcome, Halt, Machine, Outbox, Position, Route};

@@ -1,6 +1,8 @@
 //! The audit chain: each link carries the hash of the one before, so that nothing can be changed, taken out, put in or
 //! moved without the chain showing where.
 
+use std::collections::{HashMap, VecDeque};
+
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
@@ -101,4 +103,190 @@ pub struct Verified {
     pub head: Head,
     /// Links that lost a race between two writers, and that the winner wrote again: they count for nothing.
     pub superseded: u64,
+}
+
+/// How many of the newest hashes are remembered, to tell a link that lost a race from one that somebody put in.
+const REMEMBERED: usize = 100_000;
+
+/// Goes through the audit log, `entries` in the order of the log, and finds the first thing that is wrong with it.
+///
+/// `start` is what the first entry must tie in with: [`Head::default`] for a log that goes back to the first link.
+/// A link that ties in with an earlier link than the last one lost a race: two processes wrote at the same time, and
+/// the log decided. It is counted, not reported, as long as it is none of the links that are there already.
+pub fn verify(
+    start: Head,
+    entries: impl IntoIterator<Item = (Timestamp, AuditLogCreated)>,
+) -> Result<Verified, Broken> {
+    let mut chain = Chain::new(start);
+    let mut entries = entries.into_iter();
+    while let Some((at, link)) = entries.next() {
+        let Err(fault) = chain.take(at, &link) else { continue };
+        // Whether what is missing comes later can only be seen by looking.
+        let fault = match fault {
+            Fault::Missing(_) => {
+                let next = chain.head.length;
+                let later = entries.any(|(_, later)| later.sequence == next && chain.head.precedes(&later));
+                if later { Fault::Reordered(next) } else { fault }
+            }
+            fault => fault,
+        };
+        return Err(Broken { place: chain.place, sequence: link.sequence, fault });
+    }
+    Ok(Verified { head: chain.head, superseded: chain.superseded })
+}
+
+/// A chain as far as it was read.
+struct Chain {
+    head: Head,
+    place: u64,
+    superseded: u64,
+    /// The place in its chain that follows each link.
+    known: HashMap<Hash, u64>,
+    oldest: VecDeque<Hash>,
+}
+
+impl Chain {
+    fn new(start: Head) -> Self {
+        let known = HashMap::from([(start.hash, start.length)]);
+        Self { head: start, place: 0, superseded: 0, known, oldest: VecDeque::new() }
+    }
+
+    fn take(&mut self, at: Timestamp, link: &AuditLogCreated) -> Result<(), Fault> {
+        if link.hash != link_hash(at, link) {
+            return Err(Fault::Altered);
+        }
+        if self.known.contains_key(&link.hash) {
+            return Err(Fault::Duplicated);
+        }
+        if self.head.precedes(link) {
+            self.head = Head::after(link);
+        } else if self.known.get(&link.previous_hash) == Some(&link.sequence) {
+            self.superseded += 1;
+        } else {
+            return Err(match link.sequence.checked_sub(self.head.length) {
+                Some(missing @ 1..) => Fault::Missing(missing),
+                _ => Fault::Foreign,
+            });
+        }
+        self.remember(link);
+        self.place += 1;
+        Ok(())
+    }
+
+    fn remember(&mut self, link: &AuditLogCreated) {
+        self.known.insert(link.hash, link.sequence + 1);
+        self.oldest.push_back(link.hash);
+        if self.oldest.len() > REMEMBERED
+            && let Some(forgotten) = self.oldest.pop_front()
+        {
+            self.known.remove(&forgotten);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::EventId;
+
+    type Entry = (Timestamp, AuditLogCreated);
+
+    fn link(head: &Head, millis: i64, name: &str) -> Entry {
+        let at = Timestamp::from_millis(millis);
+        let mut link = AuditLogCreated {
+            sequence: head.length,
+            audited: EventId::named(name),
+            event_name: "OrderCreatedEvent".into(),
+            subject: name.into(),
+            location: ("order-events".into(), 0, head.length),
+            content_hash: digest("test", [name.as_bytes()]),
+            previous_hash: head.hash,
+            hash: [0; 32],
+        };
+        link.hash = link_hash(at, &link);
+        (at, link)
+    }
+
+    fn chain(length: usize) -> Vec<Entry> {
+        let mut head = Head::default();
+        let mut entries = Vec::new();
+        for n in 0..length {
+            let entry = link(&head, 1000, &format!("r{n}"));
+            head = Head::after(&entry.1);
+            entries.push(entry);
+        }
+        entries
+    }
+
+    fn fault_of(entries: Vec<Entry>) -> Option<(u64, Fault)> {
+        verify(Head::default(), entries).err().map(|broken| (broken.place, broken.fault))
+    }
+
+    #[test]
+    fn a_sound_chain_verifies() {
+        let entries = chain(5);
+        let head = Head::after(&entries[4].1);
+        assert_eq!(verify(Head::default(), entries.clone()), Ok(Verified { head, superseded: 0 }));
+        assert_eq!(verify(Head::default(), []), Ok(Verified::default()));
+        let rest = entries[2..].to_vec();
+        assert_eq!(verify(Head::after(&entries[1].1), rest.clone()).map(|verified| verified.head), Ok(head));
+        assert_eq!(fault_of(rest), Some((0, Fault::Missing(2))), "its beginning is gone");
+    }
+
+    #[test]
+    fn whatever_is_altered_is_found() {
+        let alterations: [fn(&mut Entry); 10] = [
+            |(at, _)| *at = *at + crate::Span::from_millis(1),
+            |(_, link)| link.sequence += 1,
+            |(_, link)| link.audited = EventId::named("other"),
+            |(_, link)| link.event_name.push('x'),
+            |(_, link)| link.subject.push('x'),
+            |(_, link)| link.location.0.push('x'),
+            |(_, link)| link.location.1 += 1,
+            |(_, link)| link.location.2 += 1,
+            |(_, link)| link.content_hash[31] ^= 1,
+            |(_, link)| link.hash[0] ^= 1,
+        ];
+        for (n, alter) in alterations.into_iter().enumerate() {
+            let mut entries = chain(5);
+            alter(&mut entries[2]);
+            assert_eq!(fault_of(entries), Some((2, Fault::Altered)), "{n}");
+        }
+    }
+
+    #[test]
+    fn an_altered_link_with_a_new_hash_breaks_the_chain_after_it() {
+        let mut entries = chain(5);
+        let before = Head::after(&entries[1].1);
+        entries[2] = link(&before, 1000, "forged");
+        assert_eq!(fault_of(entries), Some((3, Fault::Foreign)));
+    }
+
+    #[test]
+    fn missing_moved_and_repeated_links_are_told_apart() {
+        let mut entries = chain(6);
+        entries.remove(2);
+        assert_eq!(fault_of(entries), Some((2, Fault::Missing(1))));
+        let mut entries = chain(6);
+        entries.swap(2, 3);
+        assert_eq!(fault_of(entries), Some((2, Fault::Reordered(2))));
+        let mut entries = chain(6);
+        let moved = entries.remove(1);
+        entries.push(moved);
+        assert_eq!(fault_of(entries), Some((1, Fault::Reordered(1))));
+        let mut entries = chain(6);
+        entries.insert(4, entries[2].clone());
+        assert_eq!(fault_of(entries), Some((4, Fault::Duplicated)));
+    }
+
+    #[test]
+    fn links_that_lost_a_race_are_passed_over() {
+        let mut entries = chain(4);
+        let loser = link(&Head::after(&entries[1].1), 2000, "r2");
+        let after_loser = link(&Head::after(&loser.1), 2000, "r3");
+        entries.insert(3, loser);
+        entries.insert(4, after_loser);
+        let head = Head::after(&entries[5].1);
+        assert_eq!(verify(Head::default(), entries), Ok(Verified { head, superseded: 2 }));
+    }
 }

@@ -222,12 +222,8 @@ impl Payment {
     pub fn outcome(&mut self, outcome: Outcome, now: Timestamp) -> Action {
         let phase = std::mem::replace(&mut self.phase, Phase::Settled);
         match phase {
-            Phase::Settled | Phase::Telling => {
-                self.phase = phase;
-                Action::Wait
-            }
             Phase::Trying(Attempt::Refund(refund)) => self.refunded(refund, &outcome, now),
-            Phase::Pausing(Attempt::Refund(_), _) => {
+            Phase::Settled | Phase::Telling | Phase::Pausing(Attempt::Refund(_), _) => {
                 self.phase = phase;
                 Action::Wait
             }

@@ -1,1 +1,190 @@
+use std::sync::Arc;
 
+use kbnt_domain::Event;
+use kbnt_domain::Reason::CancelledByClient;
+use kbnt_domain::audit::{Head, Verified, verify};
+use kbnt_domain::event::{AuditLogCreated, WriterElected};
+
+use super::{AuditMachine, content_hash};
+use crate::machine::{Append, Delivered, Machine};
+use crate::message::Topic;
+use crate::testkit::*;
+
+/// The audit log, and machines that write to it.
+#[derive(Default)]
+struct Log {
+    links: Vec<Delivered>,
+}
+
+impl Log {
+    /// What a machine wrote comes into the log, and every machine reads it.
+    fn take(&mut self, appends: Vec<Append>, machines: &mut [&mut Driven<AuditMachine>]) {
+        for append in appends {
+            let mut link = record(self.links.len() as u64, at(0), append.message.event.clone());
+            link.message = append.message;
+            machines.iter_mut().for_each(|machine| machine.machine.follow(&link));
+            self.links.push(link);
+        }
+    }
+
+    fn links(&self) -> Vec<&AuditLogCreated> {
+        self.links
+            .iter()
+            .map(|link| match &link.message.event {
+                Event::AuditLogCreated(link) => link,
+                other => panic!("{other:?}"),
+            })
+            .collect()
+    }
+
+    /// The chain's links, as `topic/offset` of what they audit, if it is sound.
+    fn chain(&self) -> Vec<String> {
+        let entries =
+            self.links.iter().zip(self.links()).map(|(record, link)| (record.message.at, link.clone()));
+        let Verified { head, superseded } = verify(Head::default(), entries).unwrap();
+        assert_eq!(head.length + superseded, self.links.len() as u64);
+        let mut end = Head::default();
+        let mut chain = Vec::new();
+        for link in self.links() {
+            if end.precedes(link) {
+                end = Head::after(link);
+                chain.push(format!("{}/{}", link.location.0, link.location.2));
+            }
+        }
+        chain
+    }
+}
+
+fn restarted(log: &Log) -> Driven<AuditMachine> {
+    let mut driven = Driven::new(AuditMachine::new());
+    log.links.iter().for_each(|link| driven.machine.follow(link));
+    driven
+}
+
+fn records() -> Vec<Delivered> {
+    vec![
+        record(0, at(0), placed(1)),
+        record(0, at(0), validated(1)),
+        record(0, at(0), reserved(1, 9)),
+        record(1, at(0), placed(2)),
+        record(0, at(0), processed(1)),
+    ]
+}
+
+fn unread(driven: &mut Driven<AuditMachine>) -> Vec<Append> {
+    std::mem::take(&mut driven.unread)
+}
+
+#[test]
+fn every_record_is_linked_once_whatever_is_redelivered() {
+    let (mut log, mut driven) = (Log::default(), restarted(&Log::default()));
+    for record in records().iter().chain(&records()) {
+        driven.deliver(record);
+    }
+    assert_eq!(driven.hold(Topic::OrderEvents), Some(0), "not read back yet");
+    let written = unread(&mut driven);
+    assert_eq!(written.len(), 5);
+    log.take(written, &mut [&mut driven]);
+    assert_eq!(
+        log.chain(),
+        ["order-events/0", "user-events/0", "inventory-events/0", "order-events/1", "payment-events/0"]
+    );
+    assert_eq!(driven.hold(Topic::OrderEvents), None);
+    assert_eq!(driven.machine.next_tick(), None);
+}
+
+#[test]
+fn a_link_tells_what_it_audits() {
+    let mut driven = restarted(&Log::default());
+    let audited = record(7, at(0), released(1, CancelledByClient));
+    driven.now = at(5);
+    driven.deliver(&audited);
+    let message = Arc::clone(&driven.unread[0].message);
+    let Event::AuditLogCreated(link) = &message.event else { panic!() };
+    assert_eq!(
+        (message.cause, message.trace.trace_id),
+        (Some(audited.message.id), audited.message.trace.trace_id)
+    );
+    assert_eq!(link.event_name, "ReservationReleasedEvent");
+    assert_eq!(link.subject, order(1).to_string());
+    assert_eq!(link.location, ("inventory-events".to_owned(), 0, 7));
+    assert_eq!(link.content_hash, content_hash(&audited.message));
+    let writer = kbnt_domain::event::Writer { term: 1, name: "w".into() };
+    driven.deliver(&record(8, at(0), WriterElected { writer }.into()));
+    let Event::AuditLogCreated(link) = &driven.unread[1].message.event else { panic!() };
+    assert_eq!(link.subject, "partition 0");
+}
+
+#[test]
+fn a_restart_goes_on_where_the_log_ends() {
+    let (mut log, mut driven) = (Log::default(), restarted(&Log::default()));
+    records().iter().for_each(|record| drop(driven.deliver(record)));
+    // A crash: only three of five links are in the log.
+    let mut written = unread(&mut driven);
+    written.truncate(3);
+    log.take(written, &mut []);
+    let mut driven = restarted(&log);
+    records().iter().for_each(|record| drop(driven.deliver(record)));
+    let written = unread(&mut driven);
+    assert_eq!(written.len(), 2);
+    log.take(written, &mut [&mut driven]);
+    assert_eq!(log.chain().len(), 5);
+}
+
+#[test]
+fn of_two_writers_the_log_decides_and_nothing_is_lost_or_doubled() {
+    let mut log = Log::default();
+    let (mut old, mut new) = (restarted(&log), restarted(&log));
+    let records = records();
+    records[..3].iter().for_each(|record| drop(old.deliver(record)));
+    new.now = at(1);
+    records.iter().for_each(|record| drop(new.deliver(record)));
+    let (of_old, of_new) = (unread(&mut old), unread(&mut new));
+    let (first, later) = (of_old[..1].to_vec(), of_old[1..].to_vec());
+    log.take(first, &mut [&mut old, &mut new]);
+    log.take(of_new, &mut [&mut old, &mut new]);
+    log.take(later, &mut [&mut old, &mut new]);
+    assert_eq!(new.machine.next_tick(), Some(kbnt_domain::Timestamp::MIN));
+    assert_eq!(new.hold(Topic::PaymentEvents), Some(0), "not in the chain yet");
+    while new.machine.next_tick().is_some() || old.machine.next_tick().is_some() {
+        new.step(Machine::tick);
+        let written = unread(&mut new);
+        log.take(written, &mut [&mut old, &mut new]);
+        old.step(Machine::tick);
+        let written = unread(&mut old);
+        log.take(written, &mut [&mut old, &mut new]);
+    }
+    let mut chain = log.chain();
+    chain.sort();
+    assert_eq!(
+        chain,
+        ["inventory-events/0", "order-events/0", "order-events/1", "payment-events/0", "user-events/0"]
+    );
+    assert_eq!((new.hold(Topic::PaymentEvents), old.hold(Topic::UserEvents)), (None, None));
+}
+
+#[test]
+fn a_log_that_was_cut_at_its_beginning_is_taken_up_where_it_starts() {
+    let (mut log, mut driven) = (Log::default(), restarted(&Log::default()));
+    records().iter().for_each(|record| drop(driven.deliver(record)));
+    let written = unread(&mut driven);
+    log.take(written, &mut []);
+    let rest = Log { links: log.links[2..].to_vec() };
+    let mut driven = restarted(&rest);
+    driven.deliver(&record(2, at(0), placed(3)));
+    let Event::AuditLogCreated(link) = &driven.unread[0].message.event else { panic!() };
+    assert_eq!((link.sequence, link.previous_hash), (5, log.links()[4].hash));
+}
+
+#[test]
+fn a_links_content_hash_depends_on_all_that_the_record_says() {
+    let hash = |record: &Delivered| content_hash(&record.message);
+    let one = hash(&record(0, at(0), placed(1)));
+    assert_eq!(one, hash(&record(0, at(0), placed(1))));
+    assert_ne!(one, hash(&record(0, at(0), placed(2))));
+    assert_ne!(one, hash(&record(0, at(1), placed(1))));
+    assert_ne!(one, hash(&record(1, at(0), placed(1))));
+    // Pinned: the audit trail of years ago must still verify.
+    let hex: String = one[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hex, "35507dc4085bf3d9");
+}

@@ -80,6 +80,7 @@ impl NotificationMachine {
         let notice = self.open.remove(&order)?;
         if let Some(share) = self.shares.get_mut(&notice.partition) {
             share.told.insert(order, now, ());
+            share.holds.release(&order);
         }
         Some(notice)
     }
@@ -124,8 +125,7 @@ impl Machine for NotificationMachine {
         }
         outbox.perform(notice.effect(order));
         self.open.insert(order, notice);
-        let open = &self.open;
-        share.holds.add(record.at, order, |order| open.contains_key(order));
+        share.holds.add(record.at, order);
     }
 
     fn completed(&mut self, order: OrderId, outcome: EffectOutcome, outbox: &mut Outbox) {
@@ -173,6 +173,6 @@ impl Machine for NotificationMachine {
     fn durable(&mut self) {}
 
     fn hold(&self, topic: Topic, partition: u32) -> Option<u64> {
-        self.shares.get(&partition)?.holds.lowest(topic, |order| self.open.contains_key(order))
+        self.shares.get(&partition)?.holds.lowest(topic)
     }
 }

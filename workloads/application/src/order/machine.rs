@@ -75,13 +75,17 @@ impl Share {
         if facts.user().is_none() {
             self.strangers.push_back((record.message.at, order));
         }
-        let open = &self.open;
-        self.holds.add(record.at, order, |order| open.contains_key(order));
+        self.holds.add(record.at, order);
     }
 
     fn end(&mut self, order: OrderId, at: Timestamp) {
-        self.open.remove(&order);
+        self.close(&order);
         self.ended.insert(order, at, ());
+    }
+
+    fn close(&mut self, order: &OrderId) {
+        self.open.remove(order);
+        self.holds.release(order);
     }
 
     /// Every order's first fact names its user. A fact whose order's first one has not come although later ones of
@@ -93,7 +97,7 @@ impl Share {
             }
             self.strangers.pop_front();
             if self.open.get(&order).is_some_and(|facts| facts.user().is_none()) {
-                self.open.remove(&order);
+                self.close(&order);
             }
         }
     }
@@ -144,7 +148,6 @@ impl Machine for OrderMachine {
     fn durable(&mut self) {}
 
     fn hold(&self, topic: Topic, partition: u32) -> Option<u64> {
-        let share = self.shares.get(&partition)?;
-        share.holds.lowest(topic, |order| share.open.contains_key(order))
+        self.shares.get(&partition)?.holds.lowest(topic)
     }
 }

@@ -61,8 +61,7 @@ impl PaymentMachine {
         if let Some(open) = self.open.get_mut(&order) {
             open.because_of(record);
             let action = open.payment.lost(refund);
-            let open = &self.open;
-            share.holds.add(record.at, order, |order| open.contains_key(order));
+            share.holds.add(record.at, order);
             self.act(order, action, outbox);
         } else {
             let (payment, action) = Payment::refund(refund);
@@ -73,8 +72,7 @@ impl PaymentMachine {
     fn begin(&mut self, record: &Delivered, order: OrderId, open: Open, action: Action, outbox: &mut Outbox) {
         self.open.insert(order, open);
         if let Some(share) = self.shares.get_mut(&record.at.partition) {
-            let open = &self.open;
-            share.holds.add(record.at, order, |order| open.contains_key(order));
+            share.holds.add(record.at, order);
         }
         self.act(order, action, outbox);
     }
@@ -102,6 +100,9 @@ impl PaymentMachine {
             self.pauses.insert((at, order));
         }
         if open.payment.is_settled() {
+            if let Some(share) = self.shares.get_mut(&open.partition) {
+                share.holds.release(&order);
+            }
             self.open.remove(&order);
         }
     }
@@ -202,7 +203,7 @@ impl Machine for PaymentMachine {
     fn durable(&mut self) {}
 
     fn hold(&self, topic: Topic, partition: u32) -> Option<u64> {
-        self.shares.get(&partition)?.holds.lowest(topic, |order| self.open.contains_key(order))
+        self.shares.get(&partition)?.holds.lowest(topic)
     }
 
     /// Another process may have told another outcome before; only the log says which one stands.

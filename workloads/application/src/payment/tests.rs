@@ -1,1 +1,331 @@
+//! "Payment" in `docs/saga.md`, and the payment rows of the failure table.
 
+use kbnt_domain::Reason::{self, CancelledByClient, PaymentDeclined, PaymentUnavailable, ReservationExpired};
+use kbnt_domain::event::{Event, VirtualStockReserved};
+use kbnt_domain::payment::pause_after;
+
+use super::PaymentMachine;
+use crate::machine::{Effect, EffectOutcome, Machine};
+use crate::message::Topic;
+use crate::testkit::*;
+
+const TTL: i64 = 900_000;
+
+fn machine() -> Driven<PaymentMachine> {
+    Driven::new(PaymentMachine::new())
+}
+
+/// A machine with order 1 being charged.
+fn charging() -> Driven<PaymentMachine> {
+    let mut driven = machine();
+    assert_eq!(driven.input(reserved(1, TTL)), does(charge(1)));
+    driven
+}
+
+fn charge(n: u128) -> Effect {
+    let (order, reservation, payment) = (order(n), reservation(n), basket().payment);
+    Effect::Charge { order, reservation, user: user(), amount: amount(), payment }
+}
+
+fn query(n: u128) -> Effect {
+    Effect::QueryCharge { order: order(n) }
+}
+
+fn close(n: u128) -> Effect {
+    Effect::CloseCharge { order: order(n) }
+}
+
+fn refund(n: u128) -> Effect {
+    Effect::Refund { order: order(n), transaction: transaction(), amount: amount() }
+}
+
+fn does(effect: Effect) -> Did {
+    Did { events: Vec::new(), effects: vec![effect] }
+}
+
+fn charged() -> EffectOutcome {
+    EffectOutcome::Charged { transaction: transaction() }
+}
+
+fn not_charged() -> EffectOutcome {
+    EffectOutcome::NotCharged { detail: "unreachable".into() }
+}
+
+fn unknown() -> EffectOutcome {
+    EffectOutcome::Unknown { detail: "timed out".into() }
+}
+
+fn not_refunded() -> EffectOutcome {
+    EffectOutcome::NotRefunded { detail: "unreachable".into() }
+}
+
+#[test]
+fn a_reservation_is_charged_once_and_told_once() {
+    let mut driven = charging();
+    assert_eq!(driven.hold(Topic::InventoryEvents), Some(0));
+    assert_eq!(driven.completed(1, charged()), wrote([processed(1)]));
+    assert_eq!(driven.hold(Topic::InventoryEvents), None);
+    assert_eq!(driven.completed(1, charged()), nothing());
+    assert_eq!(driven.read_back(), nothing());
+    assert_eq!(driven.input(reserved(1, TTL)), nothing());
+}
+
+#[test]
+fn a_declined_charge_fails_at_once() {
+    let mut driven = charging();
+    assert_eq!(driven.completed(1, EffectOutcome::Declined), wrote([failed(1, PaymentDeclined)]));
+    assert_eq!(driven.hold(Topic::InventoryEvents), None);
+    assert_eq!(driven.read_back(), nothing(), "the gateway itself refuses a late one");
+}
+
+#[test]
+fn an_attempt_that_charged_nothing_is_repeated_with_growing_pauses() {
+    let mut driven = charging();
+    let mut now = 0;
+    for pause in [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000] {
+        assert_eq!(driven.completed(1, not_charged()), nothing());
+        assert_eq!(driven.machine.next_tick(), Some(at(now + pause)));
+        assert_eq!(driven.tick_at(now + pause - 1), nothing());
+        now += pause;
+        assert_eq!(driven.tick_at(now), does(charge(1)));
+    }
+    assert_eq!(pause_after(u32::MAX).as_millis(), 30_000);
+}
+
+#[test]
+fn a_gateway_that_stays_away_until_the_expiry_fails_the_payment_and_is_told_to_refuse_a_late_charge() {
+    let mut driven = charging();
+    driven.completed(1, not_charged());
+    assert_eq!(driven.tick_at(TTL), nothing(), "its time is up: for the inventory to say so");
+    assert_eq!(driven.machine.next_tick(), None);
+    assert_eq!(driven.input(expired(1, TTL)), wrote([failed(1, PaymentUnavailable)]));
+    assert_eq!(driven.hold(Topic::InventoryEvents), Some(0), "not done yet");
+    assert_eq!(driven.read_back(), does(close(1)));
+    assert_eq!(driven.completed(1, unknown()), nothing());
+    assert_eq!(driven.tick_at(TTL + 500), does(close(1)));
+    assert_eq!(driven.completed(1, EffectOutcome::Closed), nothing());
+    assert_eq!(driven.hold(Topic::InventoryEvents), None);
+}
+
+#[test]
+fn a_charge_that_is_found_after_the_failure_was_told_is_refunded() {
+    let mut driven = charging();
+    driven.completed(1, not_charged());
+    driven.tick_at(TTL);
+    driven.input(expired(1, TTL));
+    driven.read_back();
+    assert_eq!(driven.completed(1, charged()), does(refund(1)), "somebody's late attempt got through");
+    assert_eq!(driven.completed(1, EffectOutcome::Refunded), wrote([refunded(1, PaymentUnavailable)]));
+    assert_eq!(driven.hold(Topic::InventoryEvents), None);
+    assert_eq!(driven.input(lost(1, ReservationExpired)).effects.len(), 1, "its refund is not read back yet");
+    driven.read_back();
+    assert_eq!(driven.input(lost(1, ReservationExpired)), nothing());
+}
+
+#[test]
+fn a_reservation_that_is_over_by_our_own_clock_is_not_charged() {
+    let mut driven = machine();
+    driven.now = at(TTL);
+    assert_eq!(driven.input(reserved(1, TTL)), nothing());
+    assert_eq!(driven.input(expired(1, TTL)), wrote([failed(1, ReservationExpired)]));
+    let mut driven = machine();
+    driven.now = at(TTL - 1);
+    assert_eq!(driven.input(reserved(1, TTL)), does(charge(1)));
+}
+
+#[test]
+fn an_unknown_outcome_is_queried_never_guessed() {
+    let mut driven = charging();
+    assert_eq!(driven.completed(1, unknown()), nothing());
+    assert_eq!(driven.tick_at(500), does(query(1)));
+    assert_eq!(driven.completed(1, unknown()), nothing());
+    assert_eq!(driven.tick_at(1_500), does(query(1)));
+    assert_eq!(driven.completed(1, charged()), wrote([processed(1)]));
+
+    let mut driven = charging();
+    driven.completed(1, unknown());
+    driven.tick_at(500);
+    assert_eq!(driven.completed(1, not_charged()), does(charge(1)), "it is certain that nothing was charged");
+
+    let mut driven = charging();
+    driven.completed(1, unknown());
+    driven.tick_at(500);
+    assert_eq!(driven.completed(1, EffectOutcome::Declined), wrote([failed(1, PaymentDeclined)]));
+}
+
+#[test]
+fn an_expiry_while_the_outcome_is_unknown_waits_for_the_gateways_word() {
+    for (word, told) in [
+        (charged(), processed(1)),
+        (EffectOutcome::Closed, failed(1, PaymentUnavailable)),
+        (EffectOutcome::Declined, failed(1, PaymentDeclined)),
+    ] {
+        let mut driven = charging();
+        driven.completed(1, unknown());
+        assert_eq!(driven.input(expired(1, TTL)), does(close(1)));
+        for (again, pause) in [(unknown(), 500), (not_charged(), 1_500)] {
+            assert_eq!(driven.completed(1, again), nothing());
+            assert_eq!(driven.tick_at(pause), does(close(1)));
+        }
+        assert_eq!(driven.completed(1, word), wrote([told]));
+        assert_eq!(driven.hold(Topic::InventoryEvents), None, "nothing is open at the gateway");
+    }
+}
+
+#[test]
+fn an_end_of_the_reservation_during_an_attempt_awaits_its_outcome() {
+    for (end, reason) in
+        [(expired(1, TTL), PaymentUnavailable), (released(1, CancelledByClient), CancelledByClient)]
+    {
+        for (outcome, did) in [
+            (charged(), wrote([processed(1)])),
+            (EffectOutcome::Declined, wrote([failed(1, PaymentDeclined)])),
+            (not_charged(), wrote([failed(1, reason)])),
+            (unknown(), does(close(1))),
+        ] {
+            let mut driven = charging();
+            assert_eq!(driven.input(end.clone()), nothing());
+            assert_eq!(driven.completed(1, outcome), did, "{end:?}");
+        }
+    }
+}
+
+#[test]
+fn a_cancellation_while_nothing_is_under_way_fails_the_payment() {
+    let mut driven = charging();
+    driven.completed(1, not_charged());
+    assert_eq!(driven.input(released(1, CancelledByClient)), wrote([failed(1, CancelledByClient)]));
+    assert_eq!(driven.tick_at(500), nothing(), "no further attempt");
+}
+
+#[test]
+fn a_lost_reservation_is_refunded_until_it_is_done_and_then_never_again() {
+    let mut driven = charging();
+    driven.completed(1, charged());
+    driven.read_back();
+    assert_eq!(driven.input(lost(1, CancelledByClient)), does(refund(1)));
+    assert_eq!(driven.completed(1, not_refunded()), nothing());
+    assert_eq!(driven.hold(Topic::InventoryEvents), Some(1));
+    assert_eq!(driven.tick_at(500), does(refund(1)));
+    assert_eq!(driven.completed(1, EffectOutcome::Refunded), wrote([refunded(1, CancelledByClient)]));
+    driven.read_back();
+    assert_eq!(driven.input(lost(1, CancelledByClient)), nothing());
+    assert_eq!(driven.hold(Topic::InventoryEvents), None);
+}
+
+#[test]
+fn a_reservation_that_is_paid_already_is_not_charged() {
+    let Event::VirtualStockReserved(again) = reserved(1, 2 * TTL) else { unreachable!() };
+    let again = VirtualStockReserved { attempt: 1, payment: None, ..again };
+    assert_eq!(machine().input(again.into()), nothing());
+}
+
+#[test]
+fn after_a_restart_the_gateway_is_asked_before_anything_else() {
+    let (mut driven, _) = Driven::recovered(PaymentMachine::new(), &[]);
+    driven.now = at(10);
+    driven.step(|machine, outbox| machine.recovered(0, outbox));
+    let before = driven.place(at(9), reserved(1, TTL));
+    assert_eq!(driven.deliver(&before), does(query(1)));
+    assert_eq!(driven.completed(1, charged()), wrote([processed(1)]));
+    let since = driven.place(at(10), reserved(2, TTL));
+    assert_eq!(driven.deliver(&since), does(charge(2)));
+}
+
+#[test]
+fn after_a_restart_an_expired_reservation_is_asked_about_too() {
+    let (mut driven, _) = Driven::recovered(PaymentMachine::new(), &[]);
+    driven.now = at(TTL + 1);
+    driven.step(|machine, outbox| machine.recovered(0, outbox));
+    let before = driven.place(at(0), reserved(1, TTL));
+    assert_eq!(driven.deliver(&before), does(query(1)));
+    assert_eq!(driven.input(expired(1, TTL)), nothing());
+    assert_eq!(driven.completed(1, not_charged()), wrote([failed(1, ReservationExpired)]));
+}
+
+#[test]
+fn what_the_log_says_is_not_told_again_after_a_restart() {
+    for (told, did) in [
+        (processed(1), nothing()),
+        (failed(1, PaymentDeclined), nothing()),
+        (failed(1, PaymentUnavailable), does(close(1))),
+        (refunded(1, PaymentUnavailable), nothing()),
+    ] {
+        let (mut driven, _) = Driven::recovered(PaymentMachine::new(), std::slice::from_ref(&told));
+        assert_eq!(driven.input(reserved(1, TTL)), did, "{told:?}");
+    }
+}
+
+#[test]
+fn the_outcome_that_another_process_told_first_stands() {
+    // It was paid: our failure does not count, and there is nothing to refund.
+    let mut driven = charging();
+    driven.completed(1, not_charged());
+    driven.input(expired(1, TTL));
+    assert_eq!(driven.appears(processed(1)), nothing());
+    assert_eq!(driven.read_back(), nothing());
+    assert_eq!(driven.hold(Topic::InventoryEvents), None);
+    // It failed: what we charge after that goes back.
+    let mut driven = charging();
+    assert_eq!(driven.appears(failed(1, CancelledByClient)), nothing());
+    assert_eq!(driven.completed(1, charged()), does(refund(1)));
+    assert_eq!(driven.completed(1, EffectOutcome::Refunded), wrote([refunded(1, CancelledByClient)]));
+    // It failed while we paused: the gateway is told to refuse.
+    let mut driven = charging();
+    driven.completed(1, not_charged());
+    assert_eq!(driven.appears(failed(1, CancelledByClient)), does(close(1)));
+    // It was declined, so it would be for us.
+    let mut driven = charging();
+    assert_eq!(driven.appears(failed(1, PaymentDeclined)), nothing());
+    assert_eq!(driven.hold(Topic::InventoryEvents), None);
+}
+
+#[test]
+fn ends_of_attempts_that_were_given_up_count_for_what_they_say_of_the_charge() {
+    // An attempt of an earlier ownership of the partition ends while ours pauses.
+    let mut driven = charging();
+    driven.completed(1, not_charged());
+    assert_eq!(driven.completed(1, unknown()), nothing());
+    assert_eq!(driven.tick_at(1_000), does(query(1)), "no longer certain that nothing was charged");
+    let mut driven = charging();
+    driven.completed(1, not_charged());
+    assert_eq!(driven.completed(1, charged()), wrote([processed(1)]));
+    // Only the gateway's promise ends a closing.
+    let mut driven = charging();
+    driven.completed(1, unknown());
+    driven.input(expired(1, TTL));
+    assert_eq!(driven.completed(1, not_charged()), nothing());
+    assert_eq!(driven.completed(1, EffectOutcome::Closed), nothing(), "none was under way");
+}
+
+#[test]
+fn both_processes_write_an_outcome_under_one_id() {
+    let id = |outcome| {
+        let mut driven = charging();
+        driven.completed(1, outcome);
+        driven.unread[0].message.id
+    };
+    assert_eq!(id(charged()), id(EffectOutcome::Declined));
+}
+
+#[test]
+fn a_revoked_partition_is_left_alone() {
+    let mut driven = charging();
+    driven.completed(1, not_charged());
+    driven.machine.revoked(0);
+    assert_eq!(driven.machine.next_tick(), None);
+    assert_eq!(driven.completed(1, charged()), nothing());
+    assert_eq!(driven.input(reserved(2, TTL)), nothing());
+    assert_eq!(driven.hold(Topic::InventoryEvents), None);
+}
+
+#[test]
+fn the_releases_of_our_own_failures_change_nothing() {
+    let mut driven = charging();
+    driven.completed(1, EffectOutcome::Declined);
+    driven.read_back();
+    assert_eq!(driven.input(released(1, PaymentDeclined)), nothing());
+    for reason in Reason::ALL {
+        assert_eq!(driven.input(released(2, *reason)), nothing(), "of an order without a payment");
+    }
+}

@@ -1,31 +1,41 @@
 //! Which inputs must be read again after a restart.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use kbnt_domain::OrderId;
 
 use crate::machine::Position;
 use crate::message::Topic;
 
-/// Input records by the order that waits for more, oldest first.
+/// The input records of one partition whose orders wait for more.
 #[derive(Clone, Debug, Default)]
 pub struct Holds {
-    waiting: BTreeMap<Topic, VecDeque<(u64, OrderId)>>,
+    waiting: BTreeMap<Topic, BTreeSet<(u64, OrderId)>>,
+    /// Of each order the first record by topic.
+    first: HashMap<OrderId, Vec<(Topic, u64)>>,
 }
 
 impl Holds {
-    /// The record at `at` counts for `order`. Records of a topic are added in the order of their offsets; `open` tells
-    /// which orders still wait.
-    pub fn add(&mut self, at: Position, order: OrderId, open: impl Fn(&OrderId) -> bool) {
-        let waiting = self.waiting.entry(at.topic).or_default();
-        while waiting.front().is_some_and(|(_, order)| !open(order)) {
-            waiting.pop_front();
+    /// The record at `at` must be read again as long as `order` waits.
+    pub fn add(&mut self, at: Position, order: OrderId) {
+        let first = self.first.entry(order).or_default();
+        if first.iter().all(|(topic, _)| *topic != at.topic) {
+            first.push((at.topic, at.offset));
+            self.waiting.entry(at.topic).or_default().insert((at.offset, order));
         }
-        waiting.push_back((at.offset, order));
     }
 
-    /// The first record of a topic whose order still waits.
-    pub fn lowest(&self, topic: Topic, open: impl Fn(&OrderId) -> bool) -> Option<u64> {
-        self.waiting.get(&topic)?.iter().find(|(_, order)| open(order)).map(|(offset, _)| *offset)
+    /// The order waits no longer.
+    pub fn release(&mut self, order: &OrderId) {
+        for (topic, offset) in self.first.remove(order).unwrap_or_default() {
+            if let Some(waiting) = self.waiting.get_mut(&topic) {
+                waiting.remove(&(offset, *order));
+            }
+        }
+    }
+
+    /// The first record of a topic whose order waits.
+    pub fn lowest(&self, topic: Topic) -> Option<u64> {
+        self.waiting.get(&topic)?.first().map(|(offset, _)| *offset)
     }
 }

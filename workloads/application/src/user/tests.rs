@@ -1,1 +1,121 @@
+use kbnt_domain::Reason::{UserBlocked, UserNotFound};
+use kbnt_domain::event::{UserRegistered, UserStatus, UserStatusChanged};
+use kbnt_domain::user::{Registration, UnknownUser};
+use kbnt_domain::{Event, UserId};
 
+use super::{Change, UserConfig, UserMachine};
+use crate::machine::{Delivered, Machine};
+use crate::message::Topic;
+use crate::testkit::*;
+
+fn ana() -> Registration {
+    Registration::new(user(), "Ana".into(), "ana@example.com".into()).unwrap()
+}
+
+fn registered() -> Event {
+    let Registration { user, name, email } = ana();
+    UserRegistered { user, name, email }.into()
+}
+
+fn status(status: UserStatus) -> Event {
+    UserStatusChanged { user: user(), status }.into()
+}
+
+fn declaring() -> UserMachine {
+    UserMachine::new(UserConfig { declared: vec![ana()], ..UserConfig::default() })
+}
+
+fn answer_of(own: &[Event], allow_unknown: bool) -> Did {
+    let config = UserConfig { allow_unknown, ..UserConfig::default() };
+    Driven::recovered(UserMachine::new(config), own).0.input(placed(1))
+}
+
+#[test]
+fn an_order_is_validated_or_rejected_by_who_its_user_is() {
+    let blocked = [registered(), status(UserStatus::Blocked)];
+    let back = [registered(), status(UserStatus::Blocked), status(UserStatus::Active)];
+    for (own, allow_unknown, answer) in [
+        (&[][..], false, rejected(1, UserNotFound)),
+        (&[][..], true, validated(1)),
+        (&[registered()][..], false, validated(1)),
+        (&blocked[..], false, rejected(1, UserBlocked)),
+        (&blocked[..], true, rejected(1, UserBlocked)),
+        (&back[..], false, validated(1)),
+    ] {
+        assert_eq!(answer_of(own, allow_unknown), wrote([answer]), "{own:?} {allow_unknown}");
+    }
+}
+
+#[test]
+fn users_of_the_configuration_are_declared_once() {
+    let (mut driven, did) = Driven::recovered(declaring(), &[]);
+    assert_eq!(did, wrote([registered()]));
+    assert_eq!(driven.step(|machine, outbox| machine.recovered(1, outbox)), nothing());
+    assert_eq!(driven.input(placed(1)), wrote([validated(1)]), "at once");
+    let (_, did) = Driven::recovered(declaring(), &[registered()]);
+    assert_eq!(did, nothing(), "the same data changes nothing");
+}
+
+#[test]
+fn the_first_command_of_an_order_gets_the_only_answer() {
+    let (mut driven, _) = Driven::recovered(declaring(), &[]);
+    let first = driven.place(at(0), placed(1));
+    assert_eq!(driven.deliver(&first), wrote([validated(1)]));
+    assert_eq!(driven.deliver(&first), nothing(), "delivered twice");
+    assert_eq!(driven.input(placed(1)), nothing(), "placed again, with whatever basket");
+}
+
+#[test]
+fn a_restart_repeats_an_answer_only_if_the_log_does_not_have_it() {
+    let blocked = [registered(), validated(1), status(UserStatus::Blocked)];
+    let (mut driven, _) = Driven::recovered(declaring(), &blocked);
+    assert_eq!(driven.input(placed(1)), nothing(), "the answer stands, though the user is blocked by now");
+    assert_eq!(driven.input(placed(2)), wrote([rejected(2, UserBlocked)]));
+}
+
+#[test]
+fn commands_below_an_answered_one_have_their_answers() {
+    let mut driven = Driven::new(declaring());
+    let mut answer = driven.place(at(0), validated(7));
+    let commands: Vec<Delivered> = (1..=3).map(|n| driven.place(at(0), placed(n))).collect();
+    answer.source = Some(commands[1].at);
+    driven.machine.follow(&answer);
+    let answers: Vec<usize> = commands.iter().map(|command| driven.deliver(command).events.len()).collect();
+    assert_eq!(answers, [0, 0, 1], "whoever answered the second one answered the first one before");
+}
+
+#[test]
+fn registrations_and_blocks_change_what_they_say() {
+    let mut driven = Driven::new(UserMachine::new(UserConfig::default()));
+    let register = |driven: &mut Driven<UserMachine>, registration: Registration| {
+        let mut change = None;
+        let did = driven.step(|machine, outbox| change = Some(machine.register(registration, outbox)));
+        (change.unwrap(), did.events.len())
+    };
+    assert_eq!(register(&mut driven, ana()), (Change::Created, 1));
+    assert_eq!(register(&mut driven, ana()), (Change::Unchanged, 0));
+    let renamed = Registration { name: "Ana M.".into(), ..ana() };
+    assert_eq!(register(&mut driven, renamed), (Change::Updated, 1));
+    let nobody: UserId = "nobody".parse().unwrap();
+    let did = driven.step(|machine, outbox| {
+        assert_eq!(
+            machine.change_status(&nobody, UserStatus::Blocked, outbox),
+            Err(UnknownUser(nobody.clone()))
+        );
+        assert_eq!(machine.change_status(&user(), UserStatus::Active, outbox), Ok(false));
+        assert_eq!(machine.change_status(&user(), UserStatus::Blocked, outbox), Ok(true));
+    });
+    assert_eq!(did, wrote([status(UserStatus::Blocked)]));
+    assert_eq!(driven.input(placed(1)), wrote([rejected(1, UserBlocked)]));
+    let ids: std::collections::BTreeSet<_> = driven.unread.iter().map(|append| append.message.id).collect();
+    assert_eq!(ids.len(), driven.unread.len(), "each change is an event of its own");
+}
+
+#[test]
+fn changes_by_other_processes_count_when_they_are_read() {
+    let (mut driven, _) = Driven::recovered(UserMachine::new(UserConfig::default()), &[registered()]);
+    assert_eq!(driven.input(placed(1)), wrote([validated(1)]));
+    driven.appears(status(UserStatus::Blocked));
+    assert_eq!(driven.input(placed(2)), wrote([rejected(2, UserBlocked)]));
+    assert_eq!(driven.hold(Topic::OrderEvents), None, "every command is answered at once");
+}

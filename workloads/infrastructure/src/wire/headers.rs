@@ -78,7 +78,11 @@ fn traceparent(trace: Trace) -> String {
 
 /// The trace that the record belongs to; `None` where it names none, or none that is valid.
 pub(super) fn trace(record: &RecordView<'_>) -> Option<Trace> {
-    let text = std::str::from_utf8(record.traceparent?).ok()?;
+    read_traceparent(std::str::from_utf8(record.traceparent?).ok()?)
+}
+
+/// Reads a W3C `traceparent`; `None` where it is not valid.
+pub fn read_traceparent(text: &str) -> Option<Trace> {
     let mut parts = text.split('-');
     let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     let hex = |part: &str, digits: usize| {

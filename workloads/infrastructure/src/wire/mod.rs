@@ -20,7 +20,7 @@ use kbnt_application::ports::{Fetched, RawRecord, Unreadable};
 use kbnt_application::{Append, Delivered, Position};
 use thiserror::Error;
 
-pub use headers::RecordView;
+pub use headers::{RecordView, read_traceparent};
 
 /// Why a record cannot be written as JSON; such a record is a bug of the machine that made it.
 #[derive(Debug, Error)]

@@ -173,10 +173,14 @@ impl<M: Machine> Driven<M> {
         let mut driven = Self { machine, now: at(0), next: BTreeMap::new(), unread: Vec::new() };
         let own: Vec<Delivered> = own.iter().map(|event| driven.place(at(0), event.clone())).collect();
         if driven.machine.follows() {
-            own.iter().for_each(|record| driven.machine.follow(record));
+            for record in &own {
+                driven.machine.follow(record);
+            }
         }
         driven.machine.assigned(0);
-        own.iter().for_each(|record| driven.machine.fold(record));
+        for record in &own {
+            driven.machine.fold(record);
+        }
         let did = driven.step(|machine, outbox| machine.recovered(0, outbox));
         (driven, did)
     }

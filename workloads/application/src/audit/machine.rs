@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use kbnt_domain::audit::{Head, link_hash};
+use kbnt_domain::audit::{Hash, Head, link_hash};
 use kbnt_domain::event::AuditLogCreated;
 use kbnt_domain::{Event, OrderId, Timestamp};
 
@@ -160,6 +160,10 @@ impl Machine for AuditMachine {
     }
 }
 
-fn hex(hash: &[u8; 32]) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+fn hex(hash: &Hash) -> String {
+    let mut text = String::with_capacity(64);
+    for byte in hash {
+        text.extend([byte >> 4, byte & 15].map(|digit| char::from_digit(digit.into(), 16).unwrap_or('?')));
+    }
+    text
 }

@@ -161,7 +161,7 @@ impl Machine for PaymentMachine {
         match &record.message.event {
             Event::VirtualStockReserved(e) => self.reserved(record, e, outbox),
             Event::ReservationExpired(e) => {
-                self.step(e.order, outbox, |payment| payment.end(Ending::Expired))
+                self.step(e.order, outbox, |payment| payment.end(Ending::Expired));
             }
             Event::ReservationReleased(e) => {
                 self.step(e.order, outbox, |payment| payment.end(Ending::Released(e.reason)));

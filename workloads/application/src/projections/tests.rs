@@ -61,7 +61,9 @@ fn order_of(n: u128) -> kbnt_domain::OrderId {
 
 fn book(records: &[Delivered]) -> OrderBook {
     let mut book = OrderBook::default();
-    records.iter().for_each(|record| book.apply(record));
+    for record in records {
+        book.apply(record);
+    }
     book
 }
 
@@ -107,7 +109,9 @@ fn a_timeline_has_causes_before_effects_whatever_order_it_was_read_in() {
 fn a_record_that_was_seen_changes_nothing() {
     let records = good_order(&mut Writer::default(), 1);
     let mut twice = book(&records);
-    records.iter().for_each(|record| twice.apply(record));
+    for record in &records {
+        twice.apply(record);
+    }
     assert_eq!(twice.get(&order(1)), book(&records).get(&order(1)));
     assert_eq!(counts(&twice), "0-1-0-0");
 }

@@ -35,6 +35,20 @@ pub(super) struct Ended {
     pub(super) claim: Option<Box<Claim>>,
 }
 
+impl Ended {
+    /// Its payment is to be undone: nothing revives it.
+    pub(super) fn lose(&mut self) {
+        self.lost = true;
+        self.claim = None;
+    }
+
+    /// It had expired, and is not wanted any more: nothing revives it.
+    pub(super) fn release(&mut self, reason: Reason) {
+        self.end = End::Released(reason);
+        self.claim = None;
+    }
+}
+
 /// The number of an ended order, in order of ending; wraps around.
 pub(super) type Number = u32;
 

@@ -149,11 +149,8 @@ impl Ledger {
                 self.end(ended, None);
             }
             Some(Place::Ended(number)) => {
-                if let Some(ended) = self.memory.get_mut(number)
-                    && ended.end == End::Expired
-                {
-                    ended.end = End::Released(reason);
-                    ended.claim = None;
+                if self.memory.get(number).is_some_and(|ended| ended.end == End::Expired) {
+                    self.amend(number, at, |ended| ended.release(reason));
                 }
             }
             Some(Place::Active(_)) => {}
@@ -166,12 +163,7 @@ impl Ledger {
                 let ended = Ended { at, ..self.unknown(order, End::Refused(reason), true) };
                 self.end(ended, None);
             }
-            Some(Place::Ended(number)) => {
-                if let Some(ended) = self.memory.get_mut(number) {
-                    ended.lost = true;
-                    ended.claim = None;
-                }
-            }
+            Some(Place::Ended(number)) => self.amend(number, at, Ended::lose),
             Some(Place::Active(_)) => {}
         }
     }
@@ -184,8 +176,8 @@ impl Ledger {
                 self.end(ended, None);
             }
             Some(Place::Ended(number)) => {
-                if let Some(ended) = self.memory.get_mut(number) {
-                    ended.fingerprint.get_or_insert(fingerprint);
+                if self.memory.get(number).is_some_and(|ended| ended.fingerprint.is_none()) {
+                    self.amend(number, at, |ended| ended.fingerprint = Some(fingerprint));
                 }
             }
             Some(Place::Active(_)) => {}

@@ -5,7 +5,7 @@ use crate::{OrderId, ReservationId, Timestamp};
 
 use super::credit::{CreditId, Credits, Freed};
 use super::decision::{SKEW, StockTerms, Told};
-use super::ended::{End, Ended, Memory};
+use super::ended::{End, Ended, Memory, Number};
 use super::held::{Active, Claim, Reservations, Slot};
 use super::index::{Index, Place};
 use super::product::{Catalogue, ProductIx};
@@ -185,6 +185,14 @@ impl Ledger {
         }
         let number = self.memory.push(ended);
         self.index.put(order, from, Place::Ended(number));
+    }
+
+    /// Something more happened to an ended order at `at`: it is remembered anew from then on.
+    pub(super) fn amend(&mut self, number: Number, at: Timestamp, change: impl FnOnce(&mut Ended)) {
+        let Some(known) = self.memory.get_mut(number) else { return };
+        let mut ended = Ended { claim: known.claim.take(), at, ..*known };
+        change(&mut ended);
+        self.end(ended, Some(Place::Ended(number)));
     }
 
     /// Tells low stock, once for each time that available falls below the threshold.

@@ -40,9 +40,9 @@ impl Ledger {
         if amount == payment.amount && is_of(payment.reservation, payment.order, active.claim.attempt + 1) {
             self.confirm(slot, payment, told);
         } else {
-            let number = self.release_active(slot, Reason::AmountInvalid, told);
-            if let Some(ended) = number.and_then(|number| self.memory.get_mut(number)) {
-                ended.lost = true;
+            self.release_active(slot, Reason::AmountInvalid, told);
+            if let Some(Place::Ended(number)) = self.find(payment.order) {
+                self.amend(number, self.clock, |ended| ended.lost = true);
             }
             told.push(lost(payment, Some(reservation), Reason::AmountInvalid).into());
         }
@@ -83,10 +83,7 @@ impl Ledger {
             }
         }
         let reservation = attempts.checked_sub(1).map(|last| ReservationId::derive(&payment.order, last));
-        if let Some(ended) = self.memory.get_mut(number) {
-            ended.lost = true;
-            ended.claim = None;
-        }
+        self.amend(number, self.clock, Ended::lose);
         self.changes += 1;
         told.push(lost(payment, reservation, reason).into());
         Outcome::Decided
@@ -154,10 +151,9 @@ impl Ledger {
                 Outcome::Decided
             }
             // An expired one may still be revived by a payment under way: not after this.
-            Some(Place::Ended(number)) => match self.memory.get_mut(number) {
+            Some(Place::Ended(number)) => match self.memory.get(number) {
                 Some(ended) if ended.end == End::Expired && !ended.lost => {
-                    ended.end = End::Released(reason);
-                    ended.claim = None;
+                    self.amend(number, self.clock, |ended| ended.release(reason));
                     self.changes += 1;
                     told.push(ReservationReleased { order, reservation: None, reason }.into());
                     Outcome::Decided
@@ -168,16 +164,12 @@ impl Ledger {
         }
     }
 
-    fn release_active(&mut self, slot: Slot, reason: Reason, told: &mut Vec<Told>) -> Option<Number> {
-        let active = self.take(slot)?;
+    fn release_active(&mut self, slot: Slot, reason: Reason, told: &mut Vec<Told>) {
+        let Some(active) = self.take(slot) else { return };
         let (order, reservation) = (active.order, Some(active.id()));
         let frees = Some(self.give_back(&active.claim, told));
         told.push(Told { event: ReservationReleased { order, reservation, reason }.into(), frees });
         self.end(active.ended(End::Released(reason), self.clock), Some(Place::Active(slot)));
-        match self.find(order) {
-            Some(Place::Ended(number)) => Some(number),
-            _ => None,
-        }
     }
 
     /// A release before its reservation: the promise that a late one is refused. One that is older than the window needs

@@ -105,11 +105,10 @@ impl Ledger {
             (None, Place::Active(_)) => Outcome::Repeated,
             // A release came before: this is the late request that it promised to refuse.
             (None, Place::Ended(number)) => {
-                let Some(ended) = self.memory.get_mut(number) else { return Outcome::Repeated };
-                ended.fingerprint = Some(fingerprint);
-                let reason = ended.end.reason();
+                let reason = self.memory.get(number).map_or(Reason::StaleCommand, |ended| ended.end.reason());
                 let (order, user) = (request.order, request.basket.user.clone());
                 told.push(ReservationRefused { order, user, reason, fingerprint }.into());
+                self.amend(number, self.clock, |ended| ended.fingerprint = Some(fingerprint));
                 Outcome::Decided
             }
         }

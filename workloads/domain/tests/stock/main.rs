@@ -1,5 +1,8 @@
 //! The stock ledger, through its public face.
 
+mod books;
 mod levels;
+mod properties;
 mod reservations;
 mod shop;
+mod world;

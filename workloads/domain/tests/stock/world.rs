@@ -1,0 +1,258 @@
+//! A ledger on a log of three partitions, of which a crash may take the unsafe tails.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kbnt_domain::event::{Basket, Event, PaymentFailed, PaymentProcessed};
+use kbnt_domain::stock::{CreditId, Declaration, DeclareError, Ledger, Outcome, Request, StockTerms, Told};
+use kbnt_domain::{OrderId, ProductId, Timestamp};
+
+use crate::books::Books;
+use crate::shop::{SKEW, TTL, WINDOW};
+
+/// A record of the log.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) at: Timestamp,
+    pub(crate) event: Event,
+    frees: Option<CreditId>,
+}
+
+/// What the ledger is asked, as it stands in the log of inputs.
+#[derive(Clone, Debug)]
+pub(crate) enum Input {
+    Reserve(Basket),
+    Pay(PaymentProcessed),
+    Fail(PaymentFailed),
+    Cancel,
+}
+
+/// An input with its order and date.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) order: OrderId,
+    /// When the order was placed.
+    pub(crate) placed_at: Timestamp,
+    pub(crate) at: Timestamp,
+    pub(crate) input: Input,
+}
+
+pub(crate) const PARTITIONS: usize = 3;
+
+/// The ledger and its log.
+pub(crate) struct World {
+    pub(crate) ledger: Ledger,
+    pub(crate) now: Timestamp,
+    pub(crate) log: [Vec<Entry>; PARTITIONS],
+    /// How much of each partition is safe.
+    pub(crate) safe: [usize; PARTITIONS],
+    /// Everything that was asked, to be asked again after a crash.
+    pub(crate) inputs: Vec<Asked>,
+    /// By product: whether low stock was told and available has not risen since.
+    low: BTreeMap<ProductId, bool>,
+    /// Products with an alert in the log at the last recovery: it may be given again, and need not be.
+    alerted: BTreeSet<ProductId>,
+    /// Orders that were dated too far ahead when they were first asked for.
+    pub(crate) from_ahead: BTreeSet<OrderId>,
+    /// When each order ended or was refused.
+    ended: BTreeMap<OrderId, Timestamp>,
+}
+
+pub(crate) const TERMS: StockTerms = StockTerms { ttl: TTL, low_stock_threshold: 4, window: WINDOW };
+
+impl World {
+    pub(crate) fn new(now: Timestamp) -> Self {
+        let mut world = Self {
+            ledger: Ledger::new(TERMS),
+            now,
+            log: Default::default(),
+            safe: [0; PARTITIONS],
+            inputs: Vec::new(),
+            low: BTreeMap::new(),
+            alerted: BTreeSet::new(),
+            from_ahead: BTreeSet::new(),
+            ended: BTreeMap::new(),
+        };
+        world.step(|ledger, now, told| ledger.open(now, told));
+        world
+    }
+
+    fn partition(event: &Event) -> usize {
+        let (bits, product) = match event {
+            Event::StockDeclared(e) => (0, Some(&e.product)),
+            Event::LowStock(e) => (0, Some(&e.product)),
+            Event::VirtualStockReserved(e) => (e.order.as_uuid().as_u128(), None),
+            Event::InsufficientStock(e) => (e.order.as_uuid().as_u128(), None),
+            Event::ProductNotFound(e) => (e.order.as_uuid().as_u128(), None),
+            Event::ReservationRefused(e) => (e.order.as_uuid().as_u128(), None),
+            Event::ReservationConfirmed(e) => (e.order.as_uuid().as_u128(), None),
+            Event::ReservationReleased(e) => (e.order.as_uuid().as_u128(), None),
+            Event::ReservationExpired(e) => (e.order.as_uuid().as_u128(), None),
+            Event::ReservationLost(e) => (e.order.as_uuid().as_u128(), None),
+            other => panic!("not the ledger's: {other:?}"),
+        };
+        let product = product.map_or(0, |product| usize::from(product.as_str().as_bytes()[0]));
+        (usize::try_from(bits >> 96).unwrap() + product) % PARTITIONS
+    }
+
+    /// Takes a step and compares the ledger with the naive books. The answer, and what was told.
+    pub(crate) fn step<R>(
+        &mut self,
+        decide: impl FnOnce(&mut Ledger, Timestamp, &mut Vec<Told>) -> R,
+    ) -> (R, Vec<Event>) {
+        let mut told = Vec::new();
+        let answer = decide(&mut self.ledger, self.now, &mut told);
+        let events = told.iter().map(|told| told.event.clone()).collect();
+        for Told { event, frees } in told {
+            self.note(&event);
+            self.log[Self::partition(&event)].push(Entry { at: self.now, event, frees });
+        }
+        self.compare();
+        (answer, events)
+    }
+
+    fn note(&mut self, event: &Event) {
+        match event {
+            Event::LowStock(e) => {
+                assert!(e.level.available() < e.threshold, "{e:?}");
+                assert_ne!(self.low.insert(e.product.clone(), true), Some(true), "told twice: {e:?}");
+            }
+            Event::InsufficientStock(e) => self.remember(e.order),
+            Event::ProductNotFound(e) => self.remember(e.order),
+            Event::ReservationRefused(e) => self.remember(e.order),
+            Event::ReservationConfirmed(e) => self.remember(e.order),
+            Event::ReservationReleased(e) => self.remember(e.order),
+            Event::ReservationExpired(e) => self.remember(e.order),
+            _ => {}
+        }
+    }
+
+    fn remember(&mut self, order: OrderId) {
+        self.ended.insert(order, self.now);
+    }
+
+    /// The books of all that was written.
+    pub(crate) fn books(&self) -> Books {
+        Books::of(self.log.iter().flatten().map(|entry| (entry.at, &entry.event)))
+    }
+
+    /// The books of what a crash would leave that keeps so much of each partition's unsafe tail.
+    pub(crate) fn books_after(&self, kept: [usize; PARTITIONS]) -> Books {
+        let left = (0..PARTITIONS).flat_map(|p| &self.log[p][..self.kept(p, kept)]);
+        Books::of(left.map(|entry| (entry.at, &entry.event)))
+    }
+
+    fn kept(&self, p: usize, kept: [usize; PARTITIONS]) -> usize {
+        self.safe[p] + kept[p] % (self.log[p].len() - self.safe[p] + 1)
+    }
+
+    /// Units of a product that unsafe records free. A product's receipts stand in one partition and an order's records in
+    /// one, so each partition stands for itself.
+    pub(crate) fn unsettled(&self, product: &str) -> i64 {
+        let mut freed = 0;
+        for (entries, &safe) in self.log.iter().zip(&self.safe) {
+            let mut books = Books::default();
+            for (number, entry) in entries.iter().enumerate() {
+                let before = books.available(product);
+                books.enter(entry.at, &entry.event);
+                if number >= safe {
+                    freed += (books.available(product) - before).max(0);
+                }
+            }
+        }
+        freed
+    }
+
+    fn compare(&mut self) {
+        assert!(self.ledger.verify(), "{:?}", self.ledger.violations());
+        let books = self.books();
+        books.check();
+        let levels = self.ledger.levels();
+        assert_eq!(levels.len(), books.thresholds.len());
+        for shown in levels {
+            let product = shown.product.as_str();
+            assert_eq!(i64::try_from(shown.level.real).unwrap(), books.real(product), "{product}");
+            assert_eq!(i64::try_from(shown.level.reserved).unwrap(), books.reserved(product), "{product}");
+            let low = books.available(product) < i64::try_from(books.thresholds[product]).unwrap();
+            assert_eq!(shown.low_stock, low);
+            let alerted = self.alerted.remove(&shown.product);
+            let told = self.low.entry(shown.product.clone()).or_insert(alerted);
+            assert!(!low || *told, "low stock of {product} was not told");
+            *told &= low;
+        }
+        let due = books.holds.values().filter(|hold| hold.end.is_none()).map(|hold| hold.deadline).min();
+        assert_eq!(self.ledger.next_deadline(), due);
+        for (&order, &at) in &self.ended {
+            assert!(
+                at < self.now - WINDOW - SKEW || self.ledger.knows(order),
+                "{order} is forgotten too early"
+            );
+        }
+    }
+
+    /// The next `records` of a partition are safe.
+    pub(crate) fn settle(&mut self, p: usize, records: usize) {
+        let until = self.log[p].len().min(self.safe[p] + records);
+        for entry in &self.log[p][self.safe[p]..until] {
+            if let Some(credit) = entry.frees {
+                self.ledger.settle(credit);
+            }
+        }
+        self.safe[p] = until;
+    }
+
+    pub(crate) fn settle_all(&mut self) {
+        for p in 0..PARTITIONS {
+            self.settle(p, usize::MAX - self.safe[p]);
+        }
+    }
+
+    /// A crash that keeps so much of each partition's unsafe tail, and a recovery, partition by partition in `order`.
+    pub(crate) fn crash(&mut self, kept: [usize; PARTITIONS], order: [usize; PARTITIONS]) {
+        for p in 0..PARTITIONS {
+            let left = self.kept(p, kept);
+            self.log[p].truncate(left);
+            self.safe[p] = left;
+        }
+        self.ledger = Ledger::new(TERMS);
+        for p in order {
+            for entry in &self.log[p] {
+                self.ledger.recover(&entry.event, entry.at);
+            }
+        }
+        self.ended.clear();
+        self.low.clear();
+        let alert = |entry: &Entry| match &entry.event {
+            Event::LowStock(e) => Some(e.product.clone()),
+            _ => None,
+        };
+        self.alerted = self.log.iter().flatten().filter_map(alert).collect();
+        self.step(|ledger, now, told| ledger.open(now, told));
+    }
+
+    /// When an order was placed: when it was first heard of, if it is not asked for yet.
+    pub(crate) fn placed_at(&self, order: OrderId) -> Timestamp {
+        self.inputs.iter().find(|asked| asked.order == order).map_or(self.now, |asked| asked.placed_at)
+    }
+
+    /// Asks, noting it for replays.
+    pub(crate) fn ask(&mut self, asked: Asked) -> (Outcome, Vec<Event>) {
+        let answer = self.replay(&asked);
+        self.inputs.push(asked);
+        answer
+    }
+
+    pub(crate) fn replay(&mut self, asked: &Asked) -> (Outcome, Vec<Event>) {
+        let (order, at) = (asked.order, asked.at);
+        self.step(|ledger, now, told| match &asked.input {
+            Input::Reserve(basket) => ledger.reserve(&Request { order, basket, placed_at: at }, now, told),
+            Input::Pay(payment) => ledger.pay(payment, now, told),
+            Input::Fail(failure) => ledger.fail(failure, at, now, told),
+            Input::Cancel => ledger.cancel(order, at, now, told),
+        })
+    }
+
+    pub(crate) fn declare(&mut self, declaration: &Declaration) -> (Result<(), DeclareError>, Vec<Event>) {
+        let (answer, events) = self.step(|ledger, now, told| ledger.declare(declaration, now, told));
+        (answer.map(drop), events)
+    }
+}

@@ -1,6 +1,13 @@
 //! Adapters: Kafka, embedded log, HTTP, payment, notification, metrics, logging.
 
-pub mod runtime;
-pub mod wire;
 pub mod embedded;
+pub mod http;
+pub mod logging;
+pub mod metrics;
+pub mod notification;
+pub mod outbound;
+pub mod payment;
 pub mod raw;
+pub mod runtime;
+pub mod text;
+pub mod wire;

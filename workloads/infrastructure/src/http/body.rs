@@ -1,0 +1,147 @@
+//! Request bodies: JSON of at most 1 MiB, with the field named where anything is wrong.
+
+use std::time::Duration;
+
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+
+use super::problem::{Code, Problem};
+
+/// The largest body that is read, in bytes.
+pub const BODY_MOST: usize = 1 << 20;
+
+/// How long a body may take to arrive.
+const BODY_WAIT: Duration = Duration::from_secs(20);
+
+/// A JSON body of type `T`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct JsonBody<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
+        if !is_json(request.headers()) {
+            let detail = "send the body with content-type: application/json";
+            return Err(Problem::new(Code::UnsupportedMediaType, detail));
+        }
+        let limited = Limited::new(request.into_body(), BODY_MOST);
+        let bytes = tokio::time::timeout(BODY_WAIT, limited.collect())
+            .await
+            .map_err(|_| Problem::new(Code::RequestTimeout, "the body did not arrive within 20 s"))?
+            .map_err(|error| {
+                if error.is::<LengthLimitError>() {
+                    Problem::new(Code::BodyTooLarge, format!("a body has at most {BODY_MOST} bytes"))
+                } else {
+                    Problem::field("body", "the body broke off")
+                }
+            })?
+            .to_bytes();
+        parse(&bytes).map(Self)
+    }
+}
+
+/// Whether the body is declared as JSON, `application/json` or `application/*+json`, in UTF-8.
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
+        return false;
+    };
+    let mut parts = value.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let json =
+        essence == "application/json" || essence.starts_with("application/") && essence.ends_with("+json");
+    json && parts.all(|parameter| match parameter.split_once('=') {
+        Some((name, value)) if name.eq_ignore_ascii_case("charset") => {
+            value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+        }
+        _ => true,
+    })
+}
+
+/// Reads `bytes`, which must be one JSON document and nothing else.
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let field = match (error.path().to_string().as_str(), unknown_field(&error.inner().to_string())) {
+            (".", Some(name)) => name,
+            (".", None) => "body".to_owned(),
+            // The path of an unknown field ends with its name already.
+            (path, _) => path.to_owned(),
+        };
+        Problem::field(field, error.inner())
+    })?;
+    json.end().map_err(|error| Problem::field("body", error))?;
+    Ok(value)
+}
+
+/// The name in serde's message on a field that is not known or not given.
+fn unknown_field(message: &str) -> Option<String> {
+    let rest = ["unknown field `", "missing field `", "duplicate field `"]
+        .iter()
+        .find_map(|prefix| message.strip_prefix(prefix))?;
+    rest.split_once('`').map(|(name, _)| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code, reason = "only its shape matters")]
+    struct Outer {
+        name: String,
+        #[serde(default)]
+        inner: Vec<Inner>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code, reason = "only its shape matters")]
+    struct Inner {
+        count: u64,
+    }
+
+    fn field_of(json: &str) -> String {
+        let problem = parse::<Outer>(json.as_bytes()).expect_err(json);
+        let body = serde_json::to_value(&problem.errors).unwrap();
+        body[0]["field"].as_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn the_wrong_field_is_named() {
+        for (json, field) in [
+            ("", "body"),
+            ("[", "body"),
+            ("{}", "name"),
+            (r#"{"name":1}"#, "name"),
+            (r#"{"name":"a","name":"b"}"#, "name"),
+            (r#"{"name":"a","colour":1}"#, "colour"),
+            (r#"{"name":"a","inner":[{"count":1},{"count":-1}]}"#, "inner[1].count"),
+            (r#"{"name":"a","inner":[{"count":1,"x":2}]}"#, "inner[0].x"),
+            (r#"{"name":"a","inner":[{}]}"#, "inner[0].count"),
+            (r#"{"name":"a"} {}"#, "body"),
+        ] {
+            assert_eq!(field_of(json), field, "{json}");
+        }
+    }
+
+    #[test]
+    fn only_json_in_utf_8_is_json() {
+        for (value, json) in [
+            ("application/json", true),
+            ("Application/JSON; charset=UTF-8", true),
+            ("application/vnd.kbnt+json", true),
+            ("application/json; charset=latin1", false),
+            ("text/json", false),
+            ("application/x-www-form-urlencoded", false),
+        ] {
+            let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, value.parse().unwrap())]);
+            assert_eq!(is_json(&headers), json, "{value}");
+        }
+        assert!(!is_json(&HeaderMap::new()));
+    }
+}

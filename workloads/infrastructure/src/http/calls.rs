@@ -1,0 +1,45 @@
+//! Asking the machines, and waiting for them.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+
+use super::problem::{Code, Problem};
+use crate::runtime::CallError;
+
+/// Why a question was not answered; it had no effect in any case.
+pub(super) fn asked(error: CallError) -> Problem {
+    Problem::new(Code::NotReady, error)
+}
+
+/// Why a call that writes was not answered.
+pub(super) fn told(error: CallError) -> Problem {
+    match error {
+        CallError::NotReady => Problem::new(Code::NotReady, error),
+        CallError::Fenced | CallError::Stopped => Problem::new(Code::OutcomeUnknown, error),
+    }
+}
+
+/// Waits until `holds`, asking again whenever `changed` tells of a change, but no longer than `wait`.
+pub(super) async fn until<T, Asked>(
+    mut changed: watch::Receiver<T>,
+    wait: Duration,
+    holds: impl Fn() -> Asked,
+) -> Result<(), Problem>
+where
+    Asked: Future<Output = Result<bool, Problem>>,
+{
+    let deadline = Instant::now() + wait;
+    loop {
+        changed.mark_unchanged();
+        if holds().await? {
+            return Ok(());
+        }
+        match timeout_at(deadline, changed.changed()).await {
+            Ok(Ok(())) => {}
+            // Time is up, or nothing will change any more.
+            Ok(Err(_)) | Err(_) => return Ok(()),
+        }
+    }
+}

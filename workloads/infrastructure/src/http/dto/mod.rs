@@ -1,0 +1,14 @@
+//! The shapes of the HTTP API.
+
+mod order;
+mod reservation;
+mod stock;
+mod text;
+mod user;
+
+pub(super) use order::{
+    OrderAccepted, OrderBody, OrderPage, OrderStatusText, OrderSummary, PlaceOrderBody, TimelineEntry,
+};
+pub(super) use reservation::{ReservationBody, ReservationPage, ReservationStateText, parse_state};
+pub(super) use stock::{StockBody, StockPage, StockPut, StockSummary};
+pub(super) use user::{UserBody, UserPost, UserStatusPut};

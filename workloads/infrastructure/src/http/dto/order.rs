@@ -1,0 +1,173 @@
+//! Orders.
+
+use kbnt_domain::event::{Basket, Line, PaymentMethod};
+use kbnt_domain::{ProductId, Quantity, UserId};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
+
+use super::text::{MoneyBody, parsed};
+
+/// The most lines of one order.
+const LINES_MOST: usize = 100;
+
+/// One line of an order.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::http) struct OrderItem {
+    #[serde(deserialize_with = "parsed")]
+    #[schema(value_type = String, pattern = "^[A-Za-z0-9._-]{1,64}$", examples("PROD-001"))]
+    product_id: ProductId,
+    #[serde(deserialize_with = "quantity")]
+    #[schema(value_type = u32, minimum = 1, maximum = 1_000_000)]
+    quantity: Quantity,
+}
+
+fn quantity<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Quantity, D::Error> {
+    Quantity::new(u64::deserialize(deserializer)?).map_err(D::Error::custom)
+}
+
+fn lines<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<OrderItem>, D::Error> {
+    let lines = Vec::<OrderItem>::deserialize(deserializer)?;
+    if (1..=LINES_MOST).contains(&lines.len()) {
+        Ok(lines)
+    } else {
+        Err(D::Error::custom(format!("1 to {LINES_MOST} lines")))
+    }
+}
+
+/// How the customer pays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct PaymentBody {
+    /// Such as `credit_card`; the gateway gives it a meaning.
+    #[serde(deserialize_with = "word::<_, 32>")]
+    #[schema(pattern = "^[A-Za-z0-9._-]{1,32}$", examples("credit_card"))]
+    method: String,
+    /// The card processor's token, never a card number.
+    #[serde(default, deserialize_with = "some_word::<_, 128>")]
+    #[schema(pattern = "^[A-Za-z0-9._-]{1,128}$", examples("tok_ok"))]
+    token: Option<String>,
+}
+
+fn check_word<const MOST: usize, E: Error>(text: String) -> Result<String, E> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if (1..=MOST).contains(&text.len()) && text.bytes().all(allowed) {
+        Ok(text)
+    } else {
+        Err(E::custom(format!("1 to {MOST} characters of letters, digits, '-', '_' and '.'")))
+    }
+}
+
+fn word<'de, D: Deserializer<'de>, const MOST: usize>(deserializer: D) -> Result<String, D::Error> {
+    check_word::<MOST, _>(String::deserialize(deserializer)?)
+}
+
+fn some_word<'de, D: Deserializer<'de>, const MOST: usize>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
+    Option::<String>::deserialize(deserializer)?.map(check_word::<MOST, _>).transpose()
+}
+
+/// An order to be placed.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = OrderRequest)]
+pub(in crate::http) struct PlaceOrderBody {
+    #[serde(deserialize_with = "parsed")]
+    #[schema(value_type = String, pattern = "^[A-Za-z0-9._-]{1,64}$", examples("USER-12345"))]
+    user_id: UserId,
+    /// A product may stand in several lines; they are added up.
+    #[serde(deserialize_with = "lines")]
+    #[schema(min_items = 1, max_items = 100)]
+    items: Vec<OrderItem>,
+    payment: PaymentBody,
+}
+
+impl From<PlaceOrderBody> for Basket {
+    fn from(body: PlaceOrderBody) -> Self {
+        let line = |item: OrderItem| Line { product: item.product_id, quantity: item.quantity };
+        Self {
+            user: body.user_id,
+            lines: body.items.into_iter().map(line).collect(),
+            payment: PaymentMethod { method: body.payment.method, token: body.payment.token },
+        }
+    }
+}
+
+/// Where an order stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+#[schema(as = OrderStatus)]
+pub(in crate::http) enum OrderStatusText {
+    /// Under way.
+    Pending,
+    /// Paid, and the stock is diminished.
+    Confirmed,
+    /// Refused before anything was reserved.
+    Rejected,
+    /// Undone after.
+    Cancelled,
+}
+
+/// An order that was taken in.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::http) struct OrderAccepted {
+    pub(in crate::http) order_id: String,
+    pub(in crate::http) status: OrderStatusText,
+}
+
+/// An event of an order, and where it lies in the log.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::http) struct TimelineEntry {
+    #[schema(examples("VirtualStockReservedEvent"))]
+    pub(in crate::http) event_name: &'static str,
+    #[schema(examples("inventory-events"))]
+    pub(in crate::http) topic: &'static str,
+    pub(in crate::http) partition: u32,
+    pub(in crate::http) offset: u64,
+    /// RFC 3339.
+    pub(in crate::http) timestamp: String,
+}
+
+/// An order.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Order)]
+pub(in crate::http) struct OrderBody {
+    pub(in crate::http) order_id: String,
+    pub(in crate::http) user_id: String,
+    pub(in crate::http) status: OrderStatusText,
+    /// Why it is not confirmed.
+    pub(in crate::http) reason: Option<&'static str>,
+    /// The last reservation made for it.
+    pub(in crate::http) reservation_id: Option<String>,
+    /// What it costs; known from the reservation on.
+    pub(in crate::http) amount: Option<MoneyBody>,
+    /// What happened so far.
+    pub(in crate::http) timeline: Vec<TimelineEntry>,
+}
+
+/// One page of orders.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = OrderList)]
+pub(in crate::http) struct OrderPage {
+    pub(in crate::http) items: Vec<OrderBody>,
+    /// For the next page; null on the last.
+    pub(in crate::http) next_cursor: Option<String>,
+}
+
+/// Orders by status.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OrderSummary)]
+pub(in crate::http) struct OrderSummary {
+    /// Changes whenever anything here does; for `since`.
+    pub(in crate::http) version: String,
+    pub(in crate::http) pending: u64,
+    pub(in crate::http) confirmed: u64,
+    pub(in crate::http) rejected: u64,
+    pub(in crate::http) cancelled: u64,
+}

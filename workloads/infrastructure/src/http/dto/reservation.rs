@@ -1,0 +1,118 @@
+//! Reservations.
+
+use kbnt_domain::stock::{Held, ReservationState, ReservationView};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::text::MoneyBody;
+use crate::text::rfc3339;
+
+/// The state of a reservation as it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+#[schema(as = ReservationState)]
+pub(in crate::http) enum ReservationStateText {
+    /// Holds its units until its deadline.
+    Reserved,
+    /// Paid; its units have left the stock.
+    Confirmed,
+    /// Undone.
+    Released,
+    /// Its time was up.
+    Expired,
+}
+
+impl From<ReservationState> for ReservationStateText {
+    fn from(state: ReservationState) -> Self {
+        match state {
+            ReservationState::Reserved => Self::Reserved,
+            ReservationState::Confirmed => Self::Confirmed,
+            ReservationState::Released => Self::Released,
+            ReservationState::Expired => Self::Expired,
+        }
+    }
+}
+
+/// Reads a state; for the query parameter `state`.
+pub(in crate::http) fn parse_state(text: &str) -> Option<ReservationState> {
+    match text {
+        "RESERVED" => Some(ReservationState::Reserved),
+        "CONFIRMED" => Some(ReservationState::Confirmed),
+        "RELEASED" => Some(ReservationState::Released),
+        "EXPIRED" => Some(ReservationState::Expired),
+        _ => None,
+    }
+}
+
+/// One line of a reservation.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::http) struct ReservationItem {
+    product_id: String,
+    quantity: u64,
+    unit_price: MoneyBody,
+}
+
+/// Who holds what until when.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Reservation)]
+pub(in crate::http) struct ReservationBody {
+    reservation_id: String,
+    order_id: String,
+    state: ReservationStateText,
+    /// Why it was released.
+    reason: Option<&'static str>,
+    /// The customer; while the reservation is active.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<String>,
+    /// What it holds; while the reservation is active.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    items: Option<Vec<ReservationItem>>,
+    /// The sum over the items; while the reservation is active.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    amount: Option<MoneyBody>,
+    /// The deadline, RFC 3339; while the reservation is active.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<String>,
+}
+
+impl From<&ReservationView> for ReservationBody {
+    fn from(view: &ReservationView) -> Self {
+        let held = view.held.as_ref();
+        Self {
+            reservation_id: view.reservation.to_string(),
+            order_id: view.order.to_string(),
+            state: view.state.into(),
+            reason: view.reason.map(kbnt_domain::Reason::code),
+            user_id: held.map(|held| held.user.to_string()),
+            items: held.map(items),
+            amount: held.map(|held| held.amount.into()),
+            expires_at: held.map(|held| rfc3339(held.expires_at)),
+        }
+    }
+}
+
+fn items(held: &Held) -> Vec<ReservationItem> {
+    held.lines
+        .iter()
+        .map(|line| ReservationItem {
+            product_id: line.product.to_string(),
+            quantity: line.units,
+            unit_price: line.unit_price.into(),
+        })
+        .collect()
+}
+
+/// Some reservations.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ReservationList)]
+pub(in crate::http) struct ReservationPage {
+    items: Vec<ReservationBody>,
+}
+
+impl ReservationPage {
+    pub(in crate::http) fn new(views: &[ReservationView]) -> Self {
+        Self { items: views.iter().map(Into::into).collect() }
+    }
+}

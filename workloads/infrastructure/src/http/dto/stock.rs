@@ -1,0 +1,166 @@
+//! Stock levels and declarations.
+
+use std::collections::BTreeMap;
+
+use kbnt_application::inventory::Summary;
+use kbnt_domain::Money;
+use kbnt_domain::stock::{ProductLevel, UNITS_MOST};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
+use utoipa::openapi::Ref;
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
+
+use super::text::{MoneyBody, money, words};
+
+/// What a source declares about a product.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = StockDeclaration)]
+pub(in crate::http) struct StockPut {
+    /// For people, 1 to 200 characters.
+    #[serde(deserialize_with = "words::<_, 200>")]
+    #[schema(min_length = 1, max_length = 200)]
+    pub(in crate::http) name: String,
+    /// For one unit: decimal text in BRL, or an object with value and currency.
+    #[serde(deserialize_with = "money")]
+    #[schema(schema_with = price_schema)]
+    pub(in crate::http) unit_price: Money,
+    /// All units that this source has ever received.
+    #[serde(deserialize_with = "units")]
+    #[schema(value_type = u64, minimum = 0, maximum = 9_007_199_254_740_992_i64)]
+    pub(in crate::http) received: u64,
+    /// Available below this is low; left out, it stays as it is.
+    #[serde(default, deserialize_with = "some_units")]
+    #[schema(value_type = Option<u64>, minimum = 0, maximum = 9_007_199_254_740_992_i64)]
+    pub(in crate::http) low_stock_threshold: Option<u64>,
+}
+
+fn price_schema() -> Schema {
+    OneOfBuilder::new()
+        .item(ObjectBuilder::new().schema_type(Type::String).pattern(Some(r"^\d+(\.\d{1,2})?$")))
+        .item(Ref::from_schema_name("Money"))
+        .build()
+        .into()
+}
+
+fn units<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let units = u64::deserialize(deserializer)?;
+    if units <= UNITS_MOST { Ok(units) } else { Err(D::Error::custom(format!("at most {UNITS_MOST}"))) }
+}
+
+fn some_units<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    match Option::<u64>::deserialize(deserializer)? {
+        Some(units) if units > UNITS_MOST => Err(D::Error::custom(format!("at most {UNITS_MOST}"))),
+        units => Ok(units),
+    }
+}
+
+/// A product and its units.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Stock)]
+pub(in crate::http) struct StockBody {
+    #[schema(examples("PROD-001"))]
+    product_id: String,
+    name: String,
+    unit_price: MoneyBody,
+    /// Units physically there: received less confirmed.
+    real: u64,
+    /// Units held by active reservations.
+    reserved: u64,
+    /// Units that may still be promised: real less reserved.
+    available: u64,
+    /// Whether available is below the threshold.
+    low_stock: bool,
+    low_stock_threshold: u64,
+    /// All units ever received, by source.
+    received: BTreeMap<String, u64>,
+}
+
+impl From<&ProductLevel> for StockBody {
+    fn from(product: &ProductLevel) -> Self {
+        Self {
+            product_id: product.product.to_string(),
+            name: product.name.to_string(),
+            unit_price: product.unit_price.into(),
+            real: product.level.real,
+            reserved: product.level.reserved,
+            available: product.level.available(),
+            low_stock: product.low_stock,
+            low_stock_threshold: product.low_stock_threshold,
+            received: product.received.iter().map(|(source, units)| (source.to_string(), *units)).collect(),
+        }
+    }
+}
+
+/// All products.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = StockList)]
+pub(in crate::http) struct StockPage {
+    /// By product id.
+    items: Vec<StockBody>,
+}
+
+impl StockPage {
+    pub(in crate::http) fn new(levels: &[ProductLevel]) -> Self {
+        Self { items: levels.iter().map(Into::into).collect() }
+    }
+}
+
+/// Sums over all products.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::http) struct StockTotals {
+    real: u64,
+    reserved: u64,
+    available: u64,
+    active_reservations: u64,
+    products: u64,
+}
+
+/// Whether the books balance.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct Invariants {
+    /// False only if there is a bug.
+    balanced: bool,
+    /// What is wrong.
+    violations: Vec<String>,
+}
+
+/// The inventory at a glance.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::http) struct StockSummary {
+    /// Changes whenever anything here does; for `since`.
+    #[schema(examples("3-17"))]
+    version: String,
+    /// Grows with each election of a writer.
+    writer_term: u64,
+    totals: StockTotals,
+    invariants: Invariants,
+    /// By product id.
+    products: Vec<StockBody>,
+}
+
+impl From<&Summary> for StockSummary {
+    fn from(summary: &Summary) -> Self {
+        let totals = summary.totals;
+        Self {
+            version: summary.version.to_string(),
+            writer_term: summary.version.term,
+            totals: StockTotals {
+                real: totals.real,
+                reserved: totals.reserved,
+                available: totals.available(),
+                active_reservations: totals.active_reservations,
+                products: totals.products,
+            },
+            invariants: Invariants {
+                balanced: summary.violations.is_empty(),
+                violations: summary.violations.clone(),
+            },
+            products: summary.products.iter().map(Into::into).collect(),
+        }
+    }
+}

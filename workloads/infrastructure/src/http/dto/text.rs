@@ -1,0 +1,87 @@
+//! How ids, money and texts are written in JSON.
+
+use std::fmt;
+use std::str::FromStr;
+
+use kbnt_domain::{Currency, Money};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
+
+/// An amount of money: decimal text, never a number.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Money)]
+pub(in crate::http) struct MoneyBody {
+    /// With two decimal places.
+    #[schema(examples("599.99"))]
+    value: String,
+    /// ISO 4217.
+    #[schema(examples("BRL"))]
+    currency: String,
+}
+
+impl From<Money> for MoneyBody {
+    fn from(money: Money) -> Self {
+        Self { value: money.to_string(), currency: money.currency().code().to_owned() }
+    }
+}
+
+/// The object form of a price.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MoneyObject {
+    value: String,
+    #[serde(default)]
+    currency: Option<String>,
+}
+
+/// Reads a price: `"599.99"` (in BRL), or `{"value": "599.99", "currency": "BRL"}`.
+pub(super) fn money<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Money, D::Error> {
+    struct Price;
+
+    impl<'de> Visitor<'de> for Price {
+        type Value = Money;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("decimal text such as \"599.99\", or an object with value and currency")
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<Money, E> {
+            Money::parse(text, Currency::BRL).map_err(E::custom)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Money, A::Error> {
+            let object = MoneyObject::deserialize(MapAccessDeserializer::new(map))?;
+            let currency = object.currency.map_or(Ok(Currency::BRL), |code| code.parse());
+            let money = currency.and_then(|currency| Money::parse(&object.value, currency));
+            money.map_err(A::Error::custom)
+        }
+    }
+
+    deserializer.deserialize_any(Price)
+}
+
+/// Reads anything that is written as text.
+pub(super) fn parsed<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: fmt::Display>,
+{
+    String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+}
+
+/// Reads a text for people: 1 to `MOST` characters, none of them a control character.
+pub(super) fn words<'de, D: Deserializer<'de>, const MOST: usize>(
+    deserializer: D,
+) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let fits = (1..=MOST).contains(&text.chars().count());
+    if fits && !text.trim().is_empty() && !text.chars().any(char::is_control) {
+        Ok(text)
+    } else {
+        Err(D::Error::custom(format!(
+            "1 to {MOST} characters, not only spaces and none of them a control character"
+        )))
+    }
+}

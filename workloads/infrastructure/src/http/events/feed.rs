@@ -1,0 +1,68 @@
+//! The newest events, kept in memory for all streams together.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use kbnt_application::{Delivered, Topic};
+
+use super::cursor::Cursor;
+
+/// Events that are kept; a stream that is further behind reads the log.
+const KEPT: usize = 2048;
+
+/// The newest events, in the order in which they were read.
+#[derive(Debug, Default)]
+pub(in crate::http) struct Feed {
+    events: VecDeque<Delivered>,
+    /// How many were dropped: the number of the oldest one that is kept.
+    dropped: u64,
+    /// Of each partition the offset from which on all is kept.
+    kept_from: BTreeMap<(Topic, u32), u64>,
+    /// Of each partition the next offset.
+    next: BTreeMap<(Topic, u32), u64>,
+}
+
+impl Feed {
+    /// The topics of the feed: all but the services' own log lines.
+    pub(in crate::http) const TOPICS: &'static [Topic] = &[
+        Topic::OrderEvents,
+        Topic::UserEvents,
+        Topic::InventoryEvents,
+        Topic::PaymentEvents,
+        Topic::NotificationEvents,
+        Topic::AuditLogs,
+    ];
+
+    /// Takes in an event.
+    pub(in crate::http) fn push(&mut self, record: &Delivered) {
+        let next = self.next.entry((record.at.topic, record.at.partition)).or_default();
+        *next = (*next).max(record.at.offset + 1);
+        self.events.push_back(record.clone());
+        if self.events.len() > KEPT
+            && let Some(dropped) = self.events.pop_front()
+        {
+            self.dropped += 1;
+            self.kept_from.insert((dropped.at.topic, dropped.at.partition), dropped.at.offset + 1);
+        }
+    }
+
+    /// The offset after the last event of a partition.
+    pub(in crate::http) fn next(&self, topic: Topic, partition: u32) -> u64 {
+        self.next.get(&(topic, partition)).copied().unwrap_or(0)
+    }
+
+    /// The number of the oldest event that is kept, if nothing that `cursor` awaits was dropped.
+    pub(super) fn covers(&self, cursor: &Cursor) -> Option<u64> {
+        let all_kept = cursor.positions().iter().all(|at| {
+            self.kept_from.get(&(at.topic, at.partition)).is_none_or(|kept_from| at.offset >= *kept_from)
+        });
+        all_kept.then_some(self.dropped)
+    }
+
+    /// At most `most` events from number `from` on, and the number after them; `None` if some of them were dropped.
+    pub(super) fn since(&self, from: u64, most: usize) -> Option<(Vec<Delivered>, u64)> {
+        let skip = usize::try_from(from.checked_sub(self.dropped)?).ok()?;
+        let events: Vec<_> = self.events.iter().skip(skip).take(most).cloned().collect();
+        let after = from + events.len() as u64;
+        Some((events, after))
+    }
+}

@@ -1,0 +1,108 @@
+//! Server-sent events, resumable: the id of each event says how far the whole log was read.
+
+mod cursor;
+mod feed;
+mod stream;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Sse;
+use axum::response::sse::KeepAlive;
+use kbnt_domain::OrderId;
+
+use super::orders::OrderApi;
+use super::params::{Id, Params, header};
+use super::problem::{Code, Problem, ProblemBody};
+use super::responses::{Malformed, NotReady};
+use cursor::Cursor;
+use stream::{EventStream, Only};
+
+pub(super) use feed::Feed;
+
+type Events = Sse<KeepAliveStream>;
+type KeepAliveStream =
+    axum::response::sse::KeepAliveStream<futures::stream::BoxStream<'static, stream::Item>>;
+
+/// Where a stream of all events starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum From {
+    Now,
+    Start,
+}
+
+impl std::str::FromStr for From {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "now" => Ok(Self::Now),
+            "start" => Ok(Self::Start),
+            _ => Err("now or start"),
+        }
+    }
+}
+
+/// The events of an order, from its first on, as server-sent events
+///
+/// Each is the record with its topic, partition and offset; `Last-Event-ID` goes on after that event.
+#[utoipa::path(get, path = "/v1/orders/{orderId}/events", tag = "events", params(
+    ("orderId" = uuid::Uuid, Path), ("Last-Event-ID" = Option<String>, Header)), responses(
+    (status = 200, content_type = "text/event-stream", body = String),
+    (status = 404, body = ProblemBody), Malformed, NotReady))]
+pub(super) async fn order_events(
+    State(api): State<OrderApi>,
+    Id(order): Id<OrderId>,
+    params: Params,
+    headers: HeaderMap,
+) -> Result<Events, Problem> {
+    params.only(&[])?;
+    let last = header::<Cursor>(&headers, "last-event-id")?;
+    api.check_ready()?;
+    let start = api.views.read(|views| {
+        let view = views.book.get(&order)?;
+        // What is not in the timeline yet is still to come.
+        Some(Cursor::at(|topic, partition| {
+            let here = view
+                .timeline
+                .iter()
+                .map(|entry| entry.at)
+                .filter(|at| (at.topic, at.partition) == (topic, partition));
+            here.map(|at| at.offset).min().unwrap_or_else(|| views.feed.next(topic, partition))
+        }))
+    });
+    let start = start.ok_or_else(|| super::orders::unknown(order))?;
+    open(api, last.unwrap_or(start), Only::Order(order))
+}
+
+/// All events of all topics but application-logs, as server-sent events
+///
+/// It starts with what comes next, or with the first record of each topic (`from=start`); `Last-Event-ID` goes on after
+/// that event.
+#[utoipa::path(get, path = "/v1/events", tag = "events", params(
+    ("from" = Option<String>, Query, description = "`now` (default) or `start`"),
+    ("Last-Event-ID" = Option<String>, Header)), responses(
+    (status = 200, content_type = "text/event-stream", body = String), Malformed, NotReady))]
+pub(super) async fn all_events(
+    State(api): State<OrderApi>,
+    params: Params,
+    headers: HeaderMap,
+) -> Result<Events, Problem> {
+    let from = params.only(&["from"])?.get("from")?.unwrap_or(From::Now);
+    let last = header::<Cursor>(&headers, "last-event-id")?;
+    api.check_ready()?;
+    let start = match from {
+        From::Now => api.views.read(|views| Cursor::at(|topic, partition| views.feed.next(topic, partition))),
+        From::Start => Cursor::at(|_, _| 0),
+    };
+    open(api, last.unwrap_or(start), Only::Everything)
+}
+
+fn open(api: OrderApi, start: Cursor, only: Only) -> Result<Events, Problem> {
+    let place = api
+        .streams
+        .clone()
+        .try_acquire_owned()
+        .map_err(|_| Problem::new(Code::TooManyStreams, "close one, or try again later"))?;
+    let stream = EventStream::new(api, start, only, place).into_stream();
+    Ok(Sse::new(stream).keep_alive(KeepAlive::default()))
+}

@@ -1,0 +1,162 @@
+//! One client's stream: from the log while it is behind, then from the feed that all streams share.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+
+use axum::response::sse::Event;
+use futures::stream::{self, BoxStream, StreamExt};
+use kbnt_application::message::{Classification, Subject};
+use kbnt_application::ports::{Fetched, LogReader};
+use kbnt_application::{Append, Delivered, Route};
+use kbnt_domain::{OrderId, Span};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::cursor::Cursor;
+use crate::http::orders::OrderApi;
+use crate::wire;
+
+/// Events that are taken at a time.
+const BATCH: usize = 128;
+
+/// How long the log is asked at a time.
+const WAIT: Span = Span::from_millis(200);
+
+/// What a stream is made of.
+pub(super) type Item = Result<Event, Infallible>;
+
+/// Which events a stream is about.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Only {
+    Everything,
+    Order(OrderId),
+}
+
+impl Only {
+    fn takes(self, record: &Delivered) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Order(order) => Subject::of(&record.message.event) == Subject::Order(order),
+        }
+    }
+}
+
+/// Where the next events come from.
+enum Source {
+    /// To be found out.
+    Undecided,
+    /// The log.
+    Log(Box<dyn LogReader>),
+    /// The feed, from this number on.
+    Feed(u64),
+}
+
+/// A stream under way.
+pub(super) struct EventStream {
+    api: OrderApi,
+    cursor: Cursor,
+    only: Only,
+    source: Source,
+    ready: VecDeque<Event>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl EventStream {
+    pub(super) fn new(api: OrderApi, cursor: Cursor, only: Only, place: OwnedSemaphorePermit) -> Self {
+        Self { api, cursor, only, source: Source::Undecided, ready: VecDeque::new(), _place: place }
+    }
+
+    /// Ends when the process is to stop, or the log cannot be read: the client comes again where it was.
+    pub(super) fn into_stream(self) -> BoxStream<'static, Item> {
+        stream::unfold(self, |mut this| async {
+            while this.ready.is_empty() {
+                let shutdown = this.api.shutdown.clone();
+                let batch = shutdown.run_until_cancelled(this.more()).await??;
+                this.take(&batch);
+            }
+            this.ready.pop_front().map(|event| (Ok(event), this))
+        })
+        .boxed()
+    }
+
+    /// The next events, whatever they are about; `None` where the log cannot be read.
+    async fn more(&mut self) -> Option<Vec<Delivered>> {
+        loop {
+            match &mut self.source {
+                Source::Undecided => self.source = decide(&self.api, &self.cursor).await?,
+                Source::Log(reader) => {
+                    let fetched = reader.next(BATCH, WAIT).await.ok()?;
+                    let records: Vec<_> = fetched.into_iter().filter_map(understood).collect();
+                    if !records.is_empty() {
+                        return Some(records);
+                    }
+                    // At the end of the log; the feed is there too, or will be in a moment.
+                    self.source = Source::Undecided;
+                }
+                Source::Feed(number) => {
+                    let mut changed = self.api.views.changed();
+                    changed.mark_unchanged();
+                    match self.api.views.read(|views| views.feed.since(*number, BATCH)) {
+                        // Too slow for the feed.
+                        None => self.source = Source::Undecided,
+                        Some((events, after)) if !events.is_empty() => {
+                            *number = after;
+                            return Some(events);
+                        }
+                        Some(_) => changed.changed().await.ok()?,
+                    }
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, batch: &[Delivered]) {
+        for record in batch {
+            if !self.cursor.awaits(record.at) {
+                continue;
+            }
+            self.cursor.pass(record.at);
+            if self.only.takes(record)
+                && let Some(event) = event(record, &self.cursor)
+            {
+                self.ready.push_back(event);
+            }
+        }
+        // From here on the feed may do.
+        if let Source::Log(_) = self.source
+            && let Some(number) = self.api.views.read(|views| views.feed.covers(&self.cursor))
+        {
+            self.source = Source::Feed(number);
+        }
+    }
+}
+
+/// The feed, if it holds all that is awaited; else the log.
+async fn decide(api: &OrderApi, cursor: &Cursor) -> Option<Source> {
+    match api.views.read(|views| views.feed.covers(cursor)) {
+        Some(number) => Some(Source::Feed(number)),
+        None => api.log.read(cursor.positions()).await.ok().map(Source::Log),
+    }
+}
+
+fn understood(fetched: Fetched) -> Option<Delivered> {
+    match fetched {
+        Fetched::Record(record) => Some(record),
+        Fetched::Unreadable(_) => None,
+    }
+}
+
+/// The record as it is in the log, and where it lies.
+fn event(record: &Delivered, cursor: &Cursor) -> Option<Event> {
+    let append = Append {
+        message: record.message.clone(),
+        route: Route::Partition(record.at.partition),
+        source: None,
+    };
+    let value = String::from_utf8(wire::encode(&append).ok()?.value?).ok()?;
+    let at = record.at;
+    let place =
+        format!(r#"{{"topic":"{}","partition":{},"offset":{},"#, at.topic.name(), at.partition, at.offset);
+    let data = format!("{place}{}", value.strip_prefix('{')?);
+    let name = Classification::of(&record.message.event).name;
+    Some(Event::default().event(name).id(cursor.to_string()).data(data))
+}

@@ -1,0 +1,23 @@
+//! The HTTP API of the services; docs/http-api.md describes it.
+
+mod api;
+mod body;
+mod calls;
+mod dto;
+mod events;
+mod health;
+mod orders;
+mod params;
+mod problem;
+mod responses;
+mod server;
+mod stock;
+mod trace;
+mod users;
+
+pub use api::{Apis, router};
+pub use body::BODY_MOST;
+pub use health::{Health, Part};
+pub use orders::{OrderApi, OrderViews};
+pub use problem::{Code, FieldError, Problem};
+pub use server::{Limits, serve};

@@ -1,0 +1,91 @@
+//! Asking for orders.
+
+use axum::Json;
+use axum::extract::State;
+use kbnt_domain::OrderId;
+use kbnt_domain::order::OrderStatus;
+
+use super::OrderApi;
+use crate::http::calls;
+use crate::http::dto::{OrderBody, OrderPage, OrderStatusText, OrderSummary};
+use crate::http::params::{Id, Params};
+use crate::http::problem::{Code, Problem, ProblemBody};
+use crate::http::responses::{Malformed, NotReady};
+
+/// How many orders are listed unless `limit` says otherwise, and at most.
+const LISTED: (usize, usize) = (50, 200);
+
+pub(in crate::http) fn unknown(order: OrderId) -> Problem {
+    Problem::new(Code::OrderNotFound, format!("there is no order {order}"))
+}
+
+/// One order and what happened to it
+#[utoipa::path(get, path = "/v1/orders/{orderId}", tag = "orders",
+    params(("orderId" = uuid::Uuid, Path)), responses(
+    (status = 200, body = OrderBody), (status = 404, body = ProblemBody), Malformed, NotReady))]
+pub(super) async fn get_order(
+    State(api): State<OrderApi>,
+    Id(order): Id<OrderId>,
+    params: Params,
+) -> Result<Json<OrderBody>, Problem> {
+    params.only(&[])?;
+    api.check_ready()?;
+    let view = api.views.read(|views| views.book.get(&order)).ok_or_else(|| unknown(order))?;
+    Ok(Json((&view).into()))
+}
+
+/// Orders, the newest first
+#[utoipa::path(get, path = "/v1/orders", tag = "orders", params(
+    ("status" = Option<OrderStatusText>, Query),
+    ("limit" = Option<usize>, Query, description = "1 to 200; 50 by default"),
+    ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before")), responses(
+    (status = 200, body = OrderPage), Malformed, NotReady))]
+pub(super) async fn list_orders(
+    State(api): State<OrderApi>,
+    params: Params,
+) -> Result<Json<OrderPage>, Problem> {
+    let params = params.only(&["status", "limit", "cursor"])?;
+    let status = match params.text("status") {
+        None => None,
+        Some(code) => Some(
+            OrderStatus::from_code(code)
+                .ok_or_else(|| Problem::field("status", "PENDING, CONFIRMED, REJECTED or CANCELLED"))?,
+        ),
+    };
+    let limit = params.number("limit", LISTED.0, LISTED.1)?;
+    let cursor = params.get("cursor")?;
+    api.check_ready()?;
+    let page = api.views.read(|views| views.book.page(status, limit, cursor));
+    Ok(Json(OrderPage {
+        items: page.orders.iter().map(Into::into).collect(),
+        next_cursor: page.next.map(|cursor| cursor.to_string()),
+    }))
+}
+
+/// How many orders stand where
+///
+/// With `since` and `wait` it answers as soon as its version differs, at the latest after `wait`.
+#[utoipa::path(get, path = "/v1/orders/summary", tag = "orders", params(
+    ("since" = Option<String>, Query, description = "The version that is known"),
+    ("wait" = Option<String>, Query, description = "Such as 20s, at most 60s")), responses(
+    (status = 200, body = OrderSummary), Malformed, NotReady))]
+pub(super) async fn order_summary(
+    State(api): State<OrderApi>,
+    params: Params,
+) -> Result<Json<OrderSummary>, Problem> {
+    let params = params.only(&["since", "wait"])?;
+    let (since, wait) = (params.text("since"), params.wait()?);
+    api.check_ready()?;
+    let counts = || api.views.read(|views| views.book.counts());
+    if let (Some(since), Some(wait)) = (since, wait) {
+        calls::until(api.views.changed(), wait, || async { Ok(counts().to_string() != since) }).await?;
+    }
+    let counts = counts();
+    Ok(Json(OrderSummary {
+        version: counts.to_string(),
+        pending: counts.pending,
+        confirmed: counts.confirmed,
+        rejected: counts.rejected,
+        cancelled: counts.cancelled,
+    }))
+}

@@ -1,0 +1,106 @@
+//! Log lines: one JSON object a line on stdout, in the shape of the events, and a copy to application-logs.
+//!
+//! Nothing here ever blocks its caller: a line that finds no place, on the way to stdout or to the log, is dropped and
+//! counted.
+
+mod layer;
+mod line;
+
+use std::io::IsTerminal;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use kbnt_application::Service;
+use thiserror::Error;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+use crate::raw::RawLog;
+use layer::JsonLayer;
+
+/// Lines that may wait for stdout.
+const LINES_WAITING: usize = 8192;
+
+/// How lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object a line, on stdout.
+    Json,
+    /// For people, on stderr.
+    Text,
+}
+
+/// Why logging could not be set up.
+#[derive(Debug, Error)]
+pub enum LoggingError {
+    /// The filter is malformed.
+    #[error("the log filter is malformed: {0}")]
+    Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// It was set up before.
+    #[error(transparent)]
+    Twice(#[from] TryInitError),
+}
+
+/// Where copies of lines go, once the log is there; and how many found no place.
+#[derive(Default)]
+pub(crate) struct Shipping {
+    log: OnceLock<Arc<dyn RawLog>>,
+    dropped: AtomicU64,
+}
+
+/// The process's logging. Dropping it writes out what waits.
+pub struct Logging {
+    shipping: Arc<Shipping>,
+    stdout_dropped: Option<ErrorCounter>,
+    _flushes_when_dropped: Option<WorkerGuard>,
+}
+
+impl std::fmt::Debug for Logging {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Logging").field("dropped", &self.dropped()).finish_non_exhaustive()
+    }
+}
+
+impl Logging {
+    /// Sets up logging for the whole process. Lines outside the work of a service are `service`'s.
+    pub fn init(filter: &str, format: Format, service: Option<Service>) -> Result<Self, LoggingError> {
+        let registry = tracing_subscriber::registry().with(EnvFilter::try_new(filter)?);
+        let shipping = Arc::new(Shipping::default());
+        match format {
+            Format::Json => {
+                let (stdout, guard) = NonBlockingBuilder::default()
+                    .buffered_lines_limit(LINES_WAITING)
+                    .lossy(true)
+                    .finish(std::io::stdout());
+                let dropped = stdout.error_counter();
+                registry.with(JsonLayer::new(stdout, service, Arc::clone(&shipping))).try_init()?;
+                Ok(Self { shipping, stdout_dropped: Some(dropped), _flushes_when_dropped: Some(guard) })
+            }
+            Format::Text => {
+                let ansi = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+                let text = tracing_subscriber::fmt::layer()
+                    .compact()
+                    .with_target(false)
+                    .with_ansi(ansi)
+                    .with_writer(std::io::stderr);
+                let silent = JsonLayer::new(std::io::sink, service, Arc::clone(&shipping));
+                registry.with(text).with(silent).try_init()?;
+                Ok(Self { shipping, stdout_dropped: None, _flushes_when_dropped: None })
+            }
+        }
+    }
+
+    /// From now on lines are copied to application-logs in `log`.
+    pub fn ship_to(&self, log: Arc<dyn RawLog>) {
+        // The first log stays; there is only one per process.
+        let _ = self.shipping.log.set(log);
+    }
+
+    /// Lines that found no place so far.
+    pub fn dropped(&self) -> u64 {
+        let stdout = self.stdout_dropped.as_ref().map_or(0, ErrorCounter::dropped_lines);
+        self.shipping.dropped.load(Ordering::Relaxed) + u64::try_from(stdout).unwrap_or(u64::MAX)
+    }
+}

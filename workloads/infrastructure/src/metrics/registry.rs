@@ -1,0 +1,89 @@
+//! Registers metrics and remembers what they are, so that the documentation can be checked against them.
+
+use prometheus::core::Collector;
+use prometheus::{
+    GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
+
+/// What a metric is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Described {
+    /// Its name.
+    pub name: &'static str,
+    /// `counter`, `gauge` or `histogram`.
+    pub kind: &'static str,
+    /// Its labels.
+    pub labels: &'static [&'static str],
+    /// What it tells.
+    pub help: &'static str,
+}
+
+/// Registers metrics one by one.
+#[derive(Debug, Default)]
+pub(super) struct Registrar {
+    pub(super) registry: Registry,
+    pub(super) described: Vec<Described>,
+}
+
+type Made<T> = Result<T, prometheus::Error>;
+
+impl Registrar {
+    pub(super) fn counters(
+        &mut self,
+        name: &'static str,
+        labels: &'static [&'static str],
+        help: &'static str,
+    ) -> Made<IntCounterVec> {
+        self.note("counter", name, labels, help, IntCounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    pub(super) fn counter(&mut self, name: &'static str, help: &'static str) -> Made<IntCounter> {
+        self.note("counter", name, &[], help, IntCounter::new(name, help)?)
+    }
+
+    pub(super) fn gauges(
+        &mut self,
+        name: &'static str,
+        labels: &'static [&'static str],
+        help: &'static str,
+    ) -> Made<IntGaugeVec> {
+        self.note("gauge", name, labels, help, IntGaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    pub(super) fn gauge(&mut self, name: &'static str, help: &'static str) -> Made<IntGauge> {
+        self.note("gauge", name, &[], help, IntGauge::new(name, help)?)
+    }
+
+    pub(super) fn seconds(
+        &mut self,
+        name: &'static str,
+        labels: &'static [&'static str],
+        help: &'static str,
+    ) -> Made<GaugeVec> {
+        self.note("gauge", name, labels, help, GaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    pub(super) fn histograms(
+        &mut self,
+        name: &'static str,
+        labels: &'static [&'static str],
+        help: &'static str,
+        buckets: &[f64],
+    ) -> Made<HistogramVec> {
+        let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        self.note("histogram", name, labels, help, HistogramVec::new(opts, labels)?)
+    }
+
+    fn note<C: Collector + Clone + 'static>(
+        &mut self,
+        kind: &'static str,
+        name: &'static str,
+        labels: &'static [&'static str],
+        help: &'static str,
+        metric: C,
+    ) -> Made<C> {
+        self.registry.register(Box::new(metric.clone()))?;
+        self.described.push(Described { name, kind, labels, help });
+        Ok(metric)
+    }
+}

@@ -1,0 +1,7 @@
+//! Ways to tell customers.
+
+mod log;
+mod webhook;
+
+pub use log::LogNotifier;
+pub use webhook::{InvalidSecret, WebhookConfig, WebhookNotifier, WebhookSecret};

@@ -1,0 +1,173 @@
+//! Calls to services of others: time limits, bounded retries with jitter, a circuit breaker, and the truth about what
+//! is known afterwards.
+
+mod breaker;
+
+use std::time::{Duration, Instant};
+
+use breaker::Breaker;
+use reqwest::{Client, RequestBuilder, StatusCode, redirect};
+use thiserror::Error;
+
+pub use breaker::BreakerConfig;
+
+/// The largest answer that is read, in bytes.
+const ANSWER_MOST: usize = 64 * 1024;
+
+/// How a service of others is called.
+#[derive(Clone, Copy, Debug)]
+pub struct OutboundConfig {
+    /// For one try, from the first byte sent to the last byte received.
+    pub timeout: Duration,
+    /// For establishing a connection.
+    pub connect_timeout: Duration,
+    /// Tries per call, at least 1.
+    pub tries: u32,
+    /// The longest pause before the second try; it doubles, and each pause is a random part of it.
+    pub pause: Duration,
+    /// When to leave the service alone.
+    pub breaker: BreakerConfig,
+}
+
+impl Default for OutboundConfig {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(2),
+            tries: 3,
+            pause: Duration::from_millis(100),
+            breaker: BreakerConfig::default(),
+        }
+    }
+}
+
+/// Why no client could be made.
+#[derive(Debug, Error)]
+#[error("no HTTP client: {0}")]
+pub struct OutboundError(#[from] reqwest::Error);
+
+/// What is known after a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// It answered.
+    Answer {
+        /// With this status.
+        status: StatusCode,
+        /// And this body.
+        body: Vec<u8>,
+    },
+    /// Nothing reached it.
+    NotSent(String),
+    /// Nobody knows what it did.
+    Unknown(String),
+}
+
+/// When a try may be followed by another one within the same call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Retry {
+    /// Only where nothing reached the service, or it said so.
+    IfNotDone,
+    /// Also where nobody knows: repeating does no harm.
+    Always,
+}
+
+/// Calls one service.
+#[derive(Debug)]
+pub(crate) struct Outbound {
+    pub(crate) client: Client,
+    config: OutboundConfig,
+    breaker: Breaker,
+}
+
+impl Outbound {
+    pub(crate) fn new(config: OutboundConfig) -> Result<Self, OutboundError> {
+        // Fails only where a provider is installed already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::builder()
+            .timeout(config.timeout)
+            .connect_timeout(config.connect_timeout)
+            .redirect(redirect::Policy::none())
+            .user_agent(concat!("kbnt/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Self { client, config, breaker: Breaker::new(config.breaker) })
+    }
+
+    /// Sends what `request` makes, as often as needed and allowed.
+    pub(crate) async fn send(&self, retry: Retry, request: impl Fn() -> RequestBuilder) -> Sent {
+        let mut unknown = None;
+        let mut last = Sent::NotSent("the circuit is open: it failed too often a moment ago".to_owned());
+        for attempt in 0..self.config.tries.max(1) {
+            if attempt > 0 {
+                tokio::time::sleep(self.pause(attempt)).await;
+            }
+            if !self.breaker.admits(Instant::now()) {
+                break;
+            }
+            last = try_once(request()).await;
+            self.breaker.report(is_healthy(&last), Instant::now());
+            match (&last, retry) {
+                (Sent::Answer { status, .. }, _) if !is_transient(*status) => return last,
+                // Once something may have been done, a later refusal does not undo it.
+                (Sent::Unknown(detail), Retry::IfNotDone) => return Sent::Unknown(detail.clone()),
+                (Sent::Answer { status, .. }, Retry::IfNotDone) if status.is_server_error() => return last,
+                (Sent::Unknown(detail), Retry::Always) => unknown = Some(detail.clone()),
+                (Sent::Answer { .. } | Sent::NotSent(_), _) => {}
+            }
+        }
+        match (last, unknown) {
+            (answer @ Sent::Answer { .. }, _) => answer,
+            (_, Some(detail)) => Sent::Unknown(detail),
+            (last, None) => last,
+        }
+    }
+
+    /// A random part of a pause that doubles with each attempt.
+    fn pause(&self, attempt: u32) -> Duration {
+        let longest = self.config.pause.saturating_mul(1 << attempt.min(10).saturating_sub(1));
+        longest.mul_f64(fastrand::f64())
+    }
+}
+
+/// Whether the service works, whatever it thinks of the request.
+fn is_healthy(sent: &Sent) -> bool {
+    matches!(sent, Sent::Answer { status, .. } if !status.is_server_error())
+}
+
+/// Whether the same request may be answered otherwise in a moment.
+pub(crate) fn is_transient(status: StatusCode) -> bool {
+    status.is_server_error()
+        || matches!(
+            status,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS
+        )
+}
+
+async fn try_once(request: RequestBuilder) -> Sent {
+    let mut response = match request.send().await {
+        Ok(response) => response,
+        Err(error) if error.is_connect() || error.is_builder() => return Sent::NotSent(chain(&error)),
+        Err(error) => return Sent::Unknown(chain(&error)),
+    };
+    let status = response.status();
+    let mut body = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() <= ANSWER_MOST => body.extend_from_slice(&chunk),
+            Ok(Some(_)) => return Sent::Unknown(format!("{status}, and more than {ANSWER_MOST} bytes")),
+            Ok(None) => return Sent::Answer { status, body },
+            Err(error) => return Sent::Unknown(format!("{status}, and then {}", chain(&error))),
+        }
+    }
+}
+
+/// An error with its causes, without the address, which may hold a secret.
+fn chain(error: &reqwest::Error) -> String {
+    let mut cause = std::error::Error::source(error);
+    let kind = if error.is_timeout() { "timed out" } else { "failed" };
+    let mut text = format!("the request {kind}");
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,236 @@
+//! A payment gateway over HTTP; docs/payment-gateway.md is its contract.
+
+use async_trait::async_trait;
+use kbnt_application::ports::PaymentGateway;
+use kbnt_application::{Effect, EffectOutcome};
+use kbnt_domain::event::PaymentMethod;
+use kbnt_domain::{Money, OrderId, ReservationId, TransactionId, UserId};
+use reqwest::{RequestBuilder, StatusCode, Url};
+use serde::{Deserialize, Serialize};
+
+use crate::outbound::{Outbound, OutboundConfig, OutboundError, Retry, Sent, is_transient};
+
+/// Where the gateway is and how it is called.
+#[derive(Clone)]
+pub struct HttpGatewayConfig {
+    /// The address before `/charges`.
+    pub url: Url,
+    /// Sent as `Authorization: Bearer`.
+    pub secret: Option<String>,
+    /// Time limits, retries and circuit breaker.
+    pub outbound: OutboundConfig,
+}
+
+impl std::fmt::Debug for HttpGatewayConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpGatewayConfig").field("url", &self.url.as_str()).finish_non_exhaustive()
+    }
+}
+
+/// The gateway.
+#[derive(Debug)]
+pub struct HttpGateway {
+    outbound: Outbound,
+    config: HttpGatewayConfig,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ChargeRequest<'a> {
+    order_id: OrderText,
+    reservation_id: String,
+    user_id: &'a str,
+    amount: Amount,
+    payment: Method<'a>,
+}
+
+#[derive(Serialize)]
+struct Method<'a> {
+    method: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Amount {
+    value: String,
+    currency: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RefundRequest<'a> {
+    order_id: OrderText,
+    transaction_id: &'a str,
+    amount: Amount,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CloseRequest {
+    order_id: OrderText,
+}
+
+type OrderText = String;
+
+/// What the gateway says about the charge of an order.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ChargeAnswer {
+    order_id: String,
+    status: ChargeStatus,
+    #[serde(default)]
+    transaction_id: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ChargeStatus {
+    Charged,
+    Declined,
+    Closed,
+    Refunded,
+}
+
+impl From<Money> for Amount {
+    fn from(money: Money) -> Self {
+        Self { value: money.to_string(), currency: money.currency().code().to_owned() }
+    }
+}
+
+impl HttpGateway {
+    /// A gateway at this address.
+    pub fn new(config: HttpGatewayConfig) -> Result<Self, OutboundError> {
+        Ok(Self { outbound: Outbound::new(config.outbound)?, config })
+    }
+
+    async fn charge(
+        &self,
+        order: OrderId,
+        reservation: ReservationId,
+        user: &UserId,
+        amount: Money,
+        payment: &PaymentMethod,
+    ) -> EffectOutcome {
+        let body = ChargeRequest {
+            order_id: order.to_string(),
+            reservation_id: reservation.to_string(),
+            user_id: user.as_str(),
+            amount: amount.into(),
+            payment: Method { method: &payment.method, token: payment.token.as_deref() },
+        };
+        let request = || self.post("charges", &order.to_string(), &body);
+        match self.outbound.send(Retry::IfNotDone, request).await {
+            Sent::NotSent(detail) => EffectOutcome::NotCharged { detail },
+            Sent::Unknown(detail) => EffectOutcome::Unknown { detail },
+            Sent::Answer { status, body } => match read(order, status, &body) {
+                Some(outcome) => outcome,
+                // It says itself that it did nothing.
+                None if status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT => {
+                    EffectOutcome::NotCharged { detail: format!("the gateway answered {status}") }
+                }
+                None => EffectOutcome::Unknown { detail: format!("the gateway answered {status}") },
+            },
+        }
+    }
+
+    async fn query(&self, order: OrderId) -> EffectOutcome {
+        let request = || self.request(reqwest::Method::GET, &format!("charges/{order}"));
+        match self.outbound.send(Retry::Always, request).await {
+            Sent::NotSent(detail) | Sent::Unknown(detail) => EffectOutcome::Unknown { detail },
+            Sent::Answer { status: StatusCode::NOT_FOUND, .. } => {
+                EffectOutcome::NotCharged { detail: "the gateway knows of no charge".to_owned() }
+            }
+            Sent::Answer { status, body } => read(order, status, &body).unwrap_or_else(|| {
+                EffectOutcome::Unknown { detail: format!("the gateway answered {status}") }
+            }),
+        }
+    }
+
+    async fn close(&self, order: OrderId) -> EffectOutcome {
+        let body = CloseRequest { order_id: order.to_string() };
+        let request = || self.post(&format!("charges/{order}/close"), &format!("{order}-close"), &body);
+        match self.outbound.send(Retry::Always, request).await {
+            Sent::NotSent(detail) | Sent::Unknown(detail) => EffectOutcome::Unknown { detail },
+            Sent::Answer { status, body } => match read(order, status, &body) {
+                // Declined for good is as closed as can be.
+                Some(EffectOutcome::Declined) => EffectOutcome::Closed,
+                Some(outcome) => outcome,
+                None => EffectOutcome::Unknown { detail: format!("the gateway answered {status}") },
+            },
+        }
+    }
+
+    async fn refund(&self, order: OrderId, transaction: &TransactionId, amount: Money) -> EffectOutcome {
+        let body = RefundRequest {
+            order_id: order.to_string(),
+            transaction_id: transaction.as_str(),
+            amount: amount.into(),
+        };
+        let request = || self.post(&format!("charges/{order}/refund"), &format!("{order}-refund"), &body);
+        let detail = match self.outbound.send(Retry::Always, request).await {
+            Sent::NotSent(detail) | Sent::Unknown(detail) => detail,
+            Sent::Answer { status, body } => match answer(order, &body) {
+                Some(answer) if status.is_success() && answer.status == ChargeStatus::Refunded => {
+                    return EffectOutcome::Refunded;
+                }
+                _ => format!("the gateway answered {status}"),
+            },
+        };
+        EffectOutcome::NotRefunded { detail }
+    }
+
+    fn post(&self, path: &str, key: &str, body: &impl Serialize) -> RequestBuilder {
+        self.request(reqwest::Method::POST, path).header("idempotency-key", key).json(body)
+    }
+
+    fn request(&self, method: reqwest::Method, path: &str) -> RequestBuilder {
+        let base = self.config.url.as_str().trim_end_matches('/');
+        let request = self.outbound.client.request(method, format!("{base}/{path}"));
+        match &self.config.secret {
+            Some(secret) => request.bearer_auth(secret),
+            None => request,
+        }
+    }
+}
+
+/// What the answer says; `None` where it says nothing that can be relied on, such as an answer about another order.
+fn read(order: OrderId, status: StatusCode, body: &[u8]) -> Option<EffectOutcome> {
+    if is_transient(status) {
+        return None;
+    }
+    let answer = answer(order, body)?;
+    match answer.status {
+        ChargeStatus::Charged | ChargeStatus::Refunded if status.is_success() => {
+            let transaction = answer.transaction_id?.parse().ok()?;
+            Some(EffectOutcome::Charged { transaction })
+        }
+        ChargeStatus::Declined => Some(EffectOutcome::Declined),
+        ChargeStatus::Closed => Some(EffectOutcome::Closed),
+        ChargeStatus::Charged | ChargeStatus::Refunded => None,
+    }
+}
+
+fn answer(order: OrderId, body: &[u8]) -> Option<ChargeAnswer> {
+    let answer: ChargeAnswer = serde_json::from_slice(body).ok()?;
+    (answer.order_id == order.to_string()).then_some(answer)
+}
+
+#[async_trait]
+impl PaymentGateway for HttpGateway {
+    async fn perform(&self, effect: &Effect) -> EffectOutcome {
+        match effect {
+            Effect::Charge { order, reservation, user, amount, payment } => {
+                self.charge(*order, *reservation, user, *amount, payment).await
+            }
+            Effect::QueryCharge { order } => self.query(*order).await,
+            Effect::CloseCharge { order } => self.close(*order).await,
+            Effect::Refund { order, transaction, amount } => self.refund(*order, transaction, *amount).await,
+            Effect::Notify { .. } => EffectOutcome::NotNotified {
+                channel: "none",
+                detail: "not a payment".to_owned(),
+                retry: false,
+            },
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! A payment gateway that takes no money: it decides by rules, and tells the truth about what it decided.
+//!
+//! It remembers charges by order, as a real one does by idempotency key: a second charge is the first one, a query
+//! finds it, and an order that was closed is not charged any more. What it remembers is in memory, the last
+//! [`REMEMBERED`] orders; a process that starts again starts with an empty book. That is no lie about money, as
+//! there is none, and it stays consistent with the log: the name of a charge follows from the order, and the rules
+//! look at nothing but the order, so whoever charges again after a restart gets the same answer again.
+
+use std::collections::{HashMap, VecDeque};
+use std::str::FromStr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use kbnt_application::ports::PaymentGateway;
+use kbnt_application::{Effect, EffectOutcome};
+use kbnt_domain::{Money, OrderId, TransactionId};
+use thiserror::Error;
+
+/// Orders whose charge is remembered.
+const REMEMBERED: usize = 100_000;
+
+/// The longest delay that a token may ask for.
+const DELAY_MOST: Duration = Duration::from_mins(10);
+
+/// A share of something: 0 to 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Rate(f64);
+
+/// No number from 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("a rate is a number from 0 to 1, such as 0.2")]
+pub struct InvalidRate;
+
+impl FromStr for Rate {
+    type Err = InvalidRate;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRate> {
+        match text.parse() {
+            Ok(rate) if (0.0..=1.0).contains(&rate) => Ok(Self(rate)),
+            _ => Err(InvalidRate),
+        }
+    }
+}
+
+/// By what it decides; all rules apply.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SimulatedRules {
+    /// Amounts above this are declined (of this currency; others are not compared).
+    pub decline_above: Option<Money>,
+    /// This share of orders is declined.
+    pub decline_rate: Rate,
+    /// Which orders these are.
+    pub seed: u64,
+    /// How long every request takes.
+    pub delay: Duration,
+}
+
+/// The gateway.
+#[derive(Debug, Default)]
+pub struct SimulatedGateway {
+    rules: SimulatedRules,
+    book: Mutex<Book>,
+}
+
+/// What is remembered of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Entry {
+    Charged,
+    Refunded,
+    Closed,
+}
+
+#[derive(Debug, Default)]
+struct Book {
+    entries: HashMap<OrderId, Entry>,
+    oldest: VecDeque<OrderId>,
+}
+
+impl Book {
+    fn note(&mut self, order: OrderId, entry: Entry) {
+        if self.entries.insert(order, entry).is_none() {
+            self.oldest.push_back(order);
+        }
+        if self.entries.len() > REMEMBERED
+            && let Some(oldest) = self.oldest.pop_front()
+        {
+            self.entries.remove(&oldest);
+        }
+    }
+}
+
+/// What a charge's token asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Token {
+    Good,
+    Declined,
+    Unreachable,
+    AnswerLost,
+    Delayed(Duration),
+}
+
+impl Token {
+    /// A token that is none of ours is declined, as a card processor declines what it never gave out.
+    fn of(token: Option<&str>) -> Self {
+        match token {
+            None | Some("tok_ok") => Self::Good,
+            Some("tok_unreachable") => Self::Unreachable,
+            Some("tok_unknown_outcome") => Self::AnswerLost,
+            Some(token) => delay(token).map_or(Self::Declined, Self::Delayed),
+        }
+    }
+}
+
+/// The delay of `tok_delay_<n>ms`.
+fn delay(token: &str) -> Option<Duration> {
+    let millis = token.strip_prefix("tok_delay_")?.strip_suffix("ms")?.parse().ok()?;
+    Some(Duration::from_millis(millis)).filter(|delay| *delay <= DELAY_MOST)
+}
+
+impl SimulatedGateway {
+    /// A gateway with an empty book.
+    pub fn new(rules: SimulatedRules) -> Self {
+        Self { rules, book: Mutex::default() }
+    }
+
+    async fn charge(&self, order: OrderId, amount: Money, token: Option<&str>) -> EffectOutcome {
+        let token = Token::of(token);
+        match token {
+            Token::Unreachable => {
+                return EffectOutcome::NotCharged { detail: "the gateway cannot be reached".to_owned() };
+            }
+            Token::Delayed(delay) => tokio::time::sleep(delay).await,
+            Token::Good | Token::Declined | Token::AnswerLost => {}
+        }
+        let mut book = self.book();
+        match book.entries.get(&order) {
+            Some(Entry::Closed) => return EffectOutcome::Closed,
+            Some(Entry::Charged | Entry::Refunded) => {}
+            None if token == Token::Declined || self.declines(order, amount) => {
+                return EffectOutcome::Declined;
+            }
+            None => book.note(order, Entry::Charged),
+        }
+        if token == Token::AnswerLost {
+            return EffectOutcome::Unknown { detail: "the gateway's answer was lost".to_owned() };
+        }
+        charged(order)
+    }
+
+    fn query(&self, order: OrderId) -> EffectOutcome {
+        match self.book().entries.get(&order) {
+            Some(Entry::Charged | Entry::Refunded) => charged(order),
+            Some(Entry::Closed) => EffectOutcome::Closed,
+            None => EffectOutcome::NotCharged { detail: "the gateway knows of no charge".to_owned() },
+        }
+    }
+
+    fn close(&self, order: OrderId) -> EffectOutcome {
+        let mut book = self.book();
+        match book.entries.get(&order) {
+            Some(Entry::Charged | Entry::Refunded) => charged(order),
+            Some(Entry::Closed) => EffectOutcome::Closed,
+            None => {
+                book.note(order, Entry::Closed);
+                EffectOutcome::Closed
+            }
+        }
+    }
+
+    fn refund(&self, order: OrderId) -> EffectOutcome {
+        self.book().note(order, Entry::Refunded);
+        EffectOutcome::Refunded
+    }
+
+    fn declines(&self, order: OrderId, amount: Money) -> bool {
+        let too_much = self
+            .rules
+            .decline_above
+            .is_some_and(|most| most.currency() == amount.currency() && most.minor() < amount.minor());
+        too_much || draw(order, self.rules.seed) < self.rules.decline_rate.0
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn charged(order: OrderId) -> EffectOutcome {
+    match format!("sim-{order}").parse::<TransactionId>() {
+        Ok(transaction) => EffectOutcome::Charged { transaction },
+        // Cannot be: the text keeps to the alphabet. An unknown outcome is queried again.
+        Err(error) => EffectOutcome::Unknown { detail: error.to_string() },
+    }
+}
+
+/// A number from 0 up to but not 1 that looks random but follows from order and seed (the finalizer of `SplitMix64`).
+fn draw(order: OrderId, seed: u64) -> f64 {
+    let (high, low) = order.as_uuid().as_u64_pair();
+    let mut bits = high ^ low.rotate_left(32) ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    let upper = u32::try_from((bits ^ (bits >> 31)) >> 32).unwrap_or(u32::MAX);
+    f64::from(upper) / (f64::from(u32::MAX) + 1.0)
+}
+
+#[async_trait]
+impl PaymentGateway for SimulatedGateway {
+    async fn perform(&self, effect: &Effect) -> EffectOutcome {
+        if !self.rules.delay.is_zero() {
+            tokio::time::sleep(self.rules.delay).await;
+        }
+        match effect {
+            Effect::Charge { order, amount, payment, .. } => {
+                self.charge(*order, *amount, payment.token.as_deref()).await
+            }
+            Effect::QueryCharge { order } => self.query(*order),
+            Effect::CloseCharge { order } => self.close(*order),
+            Effect::Refund { order, .. } => self.refund(*order),
+            Effect::Notify { .. } => EffectOutcome::NotNotified {
+                channel: "none",
+                detail: "not a payment".to_owned(),
+                retry: false,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kbnt_domain::event::PaymentMethod;
+    use kbnt_domain::{Currency, ReservationId, UserId};
+
+    fn order(key: &str) -> OrderId {
+        OrderId::derive(&user(), key)
+    }
+
+    fn user() -> UserId {
+        "USER-1".parse().unwrap()
+    }
+
+    fn charge(order: OrderId, minor: i64, token: Option<&str>) -> Effect {
+        Effect::Charge {
+            order,
+            reservation: ReservationId::derive(&order, 0),
+            user: user(),
+            amount: Money::from_minor(minor, Currency::BRL).unwrap(),
+            payment: PaymentMethod { method: "credit_card".into(), token: token.map(Into::into) },
+        }
+    }
+
+    #[tokio::test]
+    async fn tokens_decide() {
+        let gateway = SimulatedGateway::default();
+        for (token, good) in [(None, true), (Some("tok_ok"), true), (Some("tok_delay_5ms"), true)] {
+            let outcome = gateway.perform(&charge(order(&format!("{token:?}")), 1, token)).await;
+            assert_eq!(matches!(outcome, EffectOutcome::Charged { .. }), good, "{token:?}: {outcome:?}");
+        }
+        for token in ["tok_decline", "tok_nobody_knows", "tok_delay_x", "4111111111111111"] {
+            let outcome = gateway.perform(&charge(order(token), 1, Some(token))).await;
+            assert_eq!(outcome, EffectOutcome::Declined, "{token}");
+        }
+        let away = gateway.perform(&charge(order("away"), 1, Some("tok_unreachable"))).await;
+        assert!(matches!(away, EffectOutcome::NotCharged { .. }));
+        let found = gateway.perform(&Effect::QueryCharge { order: order("away") }).await;
+        assert!(matches!(found, EffectOutcome::NotCharged { .. }));
+    }
+
+    #[tokio::test]
+    async fn a_lost_answer_is_found_by_a_query_and_charged_once() {
+        let gateway = SimulatedGateway::default();
+        let lost = charge(order("lost"), 1, Some("tok_unknown_outcome"));
+        assert!(matches!(gateway.perform(&lost).await, EffectOutcome::Unknown { .. }));
+        let first = gateway.perform(&Effect::QueryCharge { order: order("lost") }).await;
+        let again = gateway.perform(&charge(order("lost"), 1, None)).await;
+        assert!(matches!(first, EffectOutcome::Charged { .. }));
+        assert_eq!(first, again);
+    }
+
+    #[tokio::test]
+    async fn a_closed_order_is_not_charged_and_a_charged_one_not_closed() {
+        let gateway = SimulatedGateway::default();
+        assert_eq!(gateway.perform(&Effect::CloseCharge { order: order("a") }).await, EffectOutcome::Closed);
+        assert_eq!(gateway.perform(&charge(order("a"), 1, None)).await, EffectOutcome::Closed);
+        let charged = gateway.perform(&charge(order("b"), 1, None)).await;
+        assert_eq!(gateway.perform(&Effect::CloseCharge { order: order("b") }).await, charged);
+    }
+
+    #[tokio::test]
+    async fn amounts_above_the_limit_are_declined() {
+        let limit = Money::from_minor(1000, Currency::BRL).unwrap();
+        let gateway =
+            SimulatedGateway::new(SimulatedRules { decline_above: Some(limit), ..Default::default() });
+        assert!(matches!(
+            gateway.perform(&charge(order("a"), 1000, None)).await,
+            EffectOutcome::Charged { .. }
+        ));
+        assert_eq!(gateway.perform(&charge(order("b"), 1001, None)).await, EffectOutcome::Declined);
+    }
+
+    #[tokio::test]
+    async fn the_rate_is_kept_and_the_same_orders_are_declined_again() {
+        let rules = SimulatedRules { decline_rate: "0.2".parse().unwrap(), seed: 7, ..Default::default() };
+        let declined = async || {
+            let gateway = SimulatedGateway::new(rules);
+            let mut declined = Vec::new();
+            for number in 0..2000 {
+                let order = order(&number.to_string());
+                if gateway.perform(&charge(order, 1, None)).await == EffectOutcome::Declined {
+                    declined.push(order);
+                }
+            }
+            declined
+        };
+        let first = declined().await;
+        assert!((300..500).contains(&first.len()), "{}", first.len());
+        assert_eq!(first, declined().await);
+    }
+
+    #[test]
+    fn a_rate_is_a_share() {
+        assert!("0.2".parse::<Rate>().is_ok());
+        for text in ["-0.1", "1.1", "NaN", "x", ""] {
+            assert_eq!(text.parse::<Rate>(), Err(InvalidRate), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_book_is_bounded() {
+        let mut book = Book::default();
+        for number in 0..=REMEMBERED {
+            let order = OrderId::from_uuid(uuid::Uuid::from_u128(number as u128));
+            book.note(order, Entry::Charged);
+            book.note(order, Entry::Refunded);
+        }
+        assert_eq!((book.entries.len(), book.oldest.len()), (REMEMBERED, REMEMBERED));
+    }
+}

@@ -11,3 +11,4 @@ pub mod raw;
 pub mod runtime;
 pub mod text;
 pub mod wire;
+pub mod kafka;

@@ -1,0 +1,174 @@
+//! How to reach the cluster, and how each client of it behaves.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use kbnt_application::{Service, Topic};
+use rdkafka::ClientConfig;
+
+/// Where the cluster is and who we are there.
+#[derive(Clone, Default)]
+pub struct KafkaConfig {
+    /// `host:port[,host:port]`.
+    pub bootstrap_servers: String,
+    /// Put before the names of topics and groups.
+    pub prefix: String,
+    /// Who this process is, in the broker's logs.
+    pub instance: String,
+    /// The name under which this process keeps its partitions over a restart; only for processes whose names come back.
+    pub static_member: Option<String>,
+    /// Further properties of librdkafka, such as those of TLS and SASL; they win over ours.
+    pub properties: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for KafkaConfig {
+    /// Names the further properties, but shows no value: some are secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaConfig")
+            .field("bootstrap_servers", &self.bootstrap_servers)
+            .field("prefix", &self.prefix)
+            .field("instance", &self.instance)
+            .field("static_member", &self.static_member)
+            .field("properties", &self.properties.keys())
+            .finish()
+    }
+}
+
+impl KafkaConfig {
+    /// The topic's name on the cluster.
+    pub fn topic_name(&self, topic: Topic) -> String {
+        format!("{}{}", self.prefix, topic.name())
+    }
+
+    /// The topic of this name on the cluster.
+    pub fn topic_of(&self, name: &str) -> Option<Topic> {
+        Topic::from_name(name.strip_prefix(self.prefix.as_str())?)
+    }
+
+    /// The group in which the processes of a service share their work.
+    pub fn group_name(&self, service: Service) -> String {
+        format!("{}kbnt-{}", self.prefix, service.name())
+    }
+
+    fn client(&self, settings: &[(&str, &str)]) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        let common = [
+            ("bootstrap.servers", self.bootstrap_servers.as_str()),
+            ("client.id", self.instance.as_str()),
+            ("allow.auto.create.topics", "false"),
+            ("reconnect.backoff.ms", "50"),
+            ("reconnect.backoff.max.ms", "1000"),
+            ("socket.timeout.ms", "20000"),
+            ("socket.keepalive.enable", "true"),
+            ("socket.nagle.disable", "true"),
+            ("log.connection.close", "false"),
+        ];
+        for (key, value) in common.into_iter().chain(settings.iter().copied()) {
+            config.set(key, value);
+        }
+        for (key, value) in &self.properties {
+            config.set(key, value);
+        }
+        config
+    }
+
+    /// Writes events: in order, once, and for as long as it takes. Records never time out in the producer: one that did
+    /// would let the records after it overtake it.
+    pub(super) fn writer(&self) -> ClientConfig {
+        self.client(&[
+            ("enable.idempotence", "true"),
+            ("acks", "all"),
+            ("message.timeout.ms", "0"),
+            ("partitioner", "murmur2_random"),
+            ("compression.type", "lz4"),
+            ("linger.ms", "1"),
+            ("batch.size", "524288"),
+            ("queue.buffering.max.messages", "20000"),
+            ("queue.buffering.max.kbytes", "32768"),
+            ("request.timeout.ms", "10000"),
+        ])
+    }
+
+    /// Writes log lines: cheaply, or not at all.
+    pub(super) fn lines(&self) -> ClientConfig {
+        self.client(&[
+            ("acks", "1"),
+            ("message.timeout.ms", "10000"),
+            ("partitioner", "murmur2_random"),
+            ("compression.type", "lz4"),
+            ("linger.ms", "200"),
+            ("queue.buffering.max.messages", "10000"),
+            ("queue.buffering.max.kbytes", "4096"),
+        ])
+    }
+
+    /// Reads, with bounded memory however far behind it is.
+    fn consumer(&self, group: &str, settings: &[(&str, &str)]) -> ClientConfig {
+        let common = [
+            ("group.id", group),
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
+            ("auto.offset.reset", "earliest"),
+            ("isolation.level", "read_committed"),
+            ("fetch.wait.max.ms", "500"),
+            ("fetch.error.backoff.ms", "100"),
+            ("fetch.max.bytes", "4194304"),
+            ("max.partition.fetch.bytes", "1048576"),
+            ("queued.min.messages", "2000"),
+            ("queued.max.messages.kbytes", "8192"),
+            ("topic.metadata.refresh.interval.ms", "30000"),
+        ];
+        self.client(&common.into_iter().chain(settings.iter().copied()).collect::<Vec<_>>())
+    }
+
+    /// Reads given partitions. The group is only a name that librdkafka wants; nothing is committed to it.
+    pub(super) fn reader(&self) -> ClientConfig {
+        self.consumer(&format!("{}kbnt-reader", self.prefix), &[])
+    }
+
+    /// Reads as a member of a service's group.
+    pub(super) fn member(&self, service: Service) -> ClientConfig {
+        let mut settings = vec![
+            ("partition.assignment.strategy", "cooperative-sticky"),
+            ("session.timeout.ms", "10000"),
+            ("heartbeat.interval.ms", "2000"),
+            // As long as the longest fold of a partition may take.
+            ("max.poll.interval.ms", "900000"),
+        ];
+        if let Some(name) = &self.static_member {
+            settings.push(("group.instance.id", name));
+        }
+        self.consumer(&self.group_name(service), &settings)
+    }
+
+    /// Asks where partitions end.
+    pub(super) fn asker(&self) -> ClientConfig {
+        self.client(&[])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_carry_the_prefix_and_lose_it_again() {
+        let config = KafkaConfig { prefix: "a.".into(), ..KafkaConfig::default() };
+        assert_eq!(config.topic_name(Topic::AuditLogs), "a.audit-logs");
+        assert_eq!(config.topic_of("a.audit-logs"), Some(Topic::AuditLogs));
+        assert_eq!(config.topic_of("audit-logs"), None);
+        assert_eq!(config.group_name(Service::User), "a.kbnt-user-service");
+    }
+
+    #[test]
+    fn further_properties_win_and_stay_secret() {
+        let properties = BTreeMap::from([
+            ("sasl.password".to_owned(), "hunter2".to_owned()),
+            ("linger.ms".to_owned(), "9".to_owned()),
+        ]);
+        let config = KafkaConfig { properties, ..KafkaConfig::default() };
+        assert_eq!(config.writer().get("linger.ms"), Some("9"));
+        let shown = format!("{config:?}");
+        assert!(shown.contains("sasl.password") && !shown.contains("hunter2"), "{shown}");
+    }
+}

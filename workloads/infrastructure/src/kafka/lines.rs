@@ -1,0 +1,61 @@
+//! Writes log lines, as far as there is room for them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use kbnt_application::ports::LogError;
+use rdkafka::ClientContext;
+use rdkafka::error::KafkaError;
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{BaseRecord, ProducerContext, ThreadedProducer};
+
+use super::client;
+use super::config::KafkaConfig;
+use crate::raw::RawAppend;
+
+/// A producer that never holds anybody up.
+pub(super) struct Lines {
+    config: Arc<KafkaConfig>,
+    producer: ThreadedProducer<Losses>,
+    lost: Arc<AtomicU64>,
+}
+
+/// Counts lines that were not delivered.
+struct Losses(Arc<AtomicU64>);
+
+impl ClientContext for Losses {
+    /// Silent: what it says would become lines that it is to write.
+    fn error(&self, _error: KafkaError, _reason: &str) {}
+}
+
+impl ProducerContext for Losses {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if result.is_err() {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Lines {
+    pub(super) fn new(config: &Arc<KafkaConfig>) -> Result<Self, LogError> {
+        let lost = Arc::new(AtomicU64::new(0));
+        let producer = client::create(&config.lines(), Losses(Arc::clone(&lost)))?;
+        Ok(Self { config: Arc::clone(config), producer, lost })
+    }
+
+    /// Takes a line if there is room.
+    pub(super) fn offer(&self, append: &RawAppend) -> bool {
+        let topic = self.config.topic_name(append.topic);
+        let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&topic);
+        record.key = append.record.key.as_deref();
+        record.payload = append.record.value.as_deref();
+        record.partition = append.to.and_then(|number| i32::try_from(number).ok());
+        self.producer.send(record).is_ok()
+    }
+
+    pub(super) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+}

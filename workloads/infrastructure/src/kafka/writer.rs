@@ -1,0 +1,176 @@
+//! Writes events with an idempotent producer.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use kbnt_application::ports::{LogError, RawRecord};
+use kbnt_application::{Position, Topic};
+use rdkafka::ClientContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Header, Message as _, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
+use tokio::sync::oneshot;
+
+use super::client::{self, Health};
+use super::config::KafkaConfig;
+use super::error;
+
+/// How long to wait for room in a full queue.
+const FULL: Duration = Duration::from_millis(2);
+
+/// A record on its way to the cluster.
+pub(super) struct Outgoing {
+    pub(super) topic: Topic,
+    /// `None` for that of the key.
+    pub(super) partition: Option<u32>,
+    pub(super) record: RawRecord,
+}
+
+/// The producer, and what it takes to make another one.
+pub(super) struct Writer {
+    config: Arc<KafkaConfig>,
+    health: Arc<Health>,
+    producer: Mutex<Arc<Producer>>,
+}
+
+type Producer = ThreadedProducer<Acks>;
+
+/// Receives acknowledgements.
+struct Acks {
+    health: Arc<Health>,
+}
+
+/// A batch that waits for its acknowledgements.
+struct Batch {
+    outcomes: Mutex<Vec<Option<Result<(u32, u64), KafkaError>>>>,
+    missing: AtomicUsize,
+    done: Mutex<Option<oneshot::Sender<()>>>,
+}
+
+impl Batch {
+    fn new(count: usize) -> (Arc<Self>, oneshot::Receiver<()>) {
+        let (done, all) = oneshot::channel();
+        let outcomes = Mutex::new(vec![None; count]);
+        (Arc::new(Self { outcomes, missing: AtomicUsize::new(count), done: Mutex::new(Some(done)) }), all)
+    }
+
+    fn ended(&self, index: usize, outcome: Result<(u32, u64), KafkaError>) {
+        let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = outcomes.get_mut(index) {
+            *slot = Some(outcome);
+        }
+        drop(outcomes);
+        if self.missing.fetch_sub(1, Ordering::AcqRel) == 1 {
+            let done = self.done.lock().unwrap_or_else(PoisonError::into_inner).take();
+            // Whoever gave up waiting does not need to know.
+            let _ = done.map(|done| done.send(()));
+        }
+    }
+}
+
+impl ClientContext for Acks {
+    fn error(&self, error: KafkaError, reason: &str) {
+        client::note(&self.health, &error, reason);
+    }
+}
+
+impl ProducerContext for Acks {
+    type DeliveryOpaque = Box<(Arc<Batch>, usize)>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, ticket: Self::DeliveryOpaque) {
+        let outcome = match result {
+            Ok(message) => {
+                self.health.set_down(false);
+                Ok((
+                    u32::try_from(message.partition()).unwrap_or(0),
+                    u64::try_from(message.offset()).unwrap_or(0),
+                ))
+            }
+            Err((error, _)) => Err(error.clone()),
+        };
+        ticket.0.ended(ticket.1, outcome);
+    }
+}
+
+impl Writer {
+    pub(super) fn new(config: &Arc<KafkaConfig>, health: &Arc<Health>) -> Result<Self, LogError> {
+        let producer = Mutex::new(Self::producer(config, health)?);
+        Ok(Self { config: Arc::clone(config), health: Arc::clone(health), producer })
+    }
+
+    fn producer(config: &KafkaConfig, health: &Arc<Health>) -> Result<Arc<Producer>, LogError> {
+        client::create(&config.writer(), Acks { health: Arc::clone(health) }).map(Arc::new)
+    }
+
+    /// Writes in order; returns when all is acknowledged by all in-sync replicas, or all that failed has failed.
+    pub(super) async fn append(&self, records: Vec<Outgoing>) -> Result<Vec<Position>, LogError> {
+        if records.is_empty() {
+            return Ok(Vec::new());
+        }
+        let producer = Arc::clone(&self.producer.lock().unwrap_or_else(PoisonError::into_inner));
+        let (batch, all) = Batch::new(records.len());
+        for (index, outgoing) in records.iter().enumerate() {
+            self.send(&producer, outgoing, &batch, index).await;
+        }
+        // The batch keeps the sender until the last record has ended.
+        let _ = all.await;
+        let outcomes = std::mem::take(&mut *batch.outcomes.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut positions = Vec::with_capacity(records.len());
+        for (outgoing, outcome) in records.iter().zip(outcomes) {
+            match outcome {
+                Some(Ok((partition, offset))) => {
+                    positions.push(Position { topic: outgoing.topic, partition, offset });
+                }
+                Some(Err(error)) => return Err(self.failed(&producer, outgoing, &error)),
+                None => return Err(LogError::Unavailable("the producer has gone".to_owned())),
+            }
+        }
+        Ok(positions)
+    }
+
+    /// Hands one record to the producer, waiting for room in its queue.
+    async fn send(&self, producer: &Producer, outgoing: &Outgoing, batch: &Arc<Batch>, index: usize) {
+        let topic = self.config.topic_name(outgoing.topic);
+        let RawRecord { key, value, headers, at } = &outgoing.record;
+        let mut record: BaseRecord<'_, [u8], [u8], _> =
+            BaseRecord::with_opaque_to(&topic, Box::new((Arc::clone(batch), index)));
+        record.key = key.as_deref();
+        record.payload = value.as_deref();
+        record.partition = outgoing.partition.and_then(|number| i32::try_from(number).ok());
+        record.timestamp = Some(at.as_millis()).filter(|millis| *millis > 0);
+        let mut owned = OwnedHeaders::new_with_capacity(headers.len());
+        for (key, value) in headers {
+            owned = owned.insert(Header { key, value: value.as_deref() });
+        }
+        record.headers = Some(owned);
+        loop {
+            match producer.send(record) {
+                Ok(()) => return,
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+                    record = back;
+                    tokio::time::sleep(FULL).await;
+                }
+                Err((error, _)) => return batch.ended(index, Err(error)),
+            }
+        }
+    }
+
+    /// What became of a record that failed. A producer that cannot go on is replaced; what it held failed with it, so
+    /// nothing overtakes.
+    fn failed(&self, producer: &Arc<Producer>, outgoing: &Outgoing, error: &KafkaError) -> LogError {
+        if producer.client().fatal_error().is_some() {
+            tracing::warn!(%error, "the Kafka producer cannot go on; making another one");
+            let mut current = self.producer.lock().unwrap_or_else(PoisonError::into_inner);
+            if Arc::ptr_eq(&current, producer) {
+                match Self::producer(&self.config, &self.health) {
+                    Ok(another) => *current = another,
+                    Err(error) => return error,
+                }
+            }
+            return LogError::Unavailable(error.to_string());
+        }
+        let partition = outgoing.partition.unwrap_or(0);
+        error::on_partition(error, &self.config.topic_name(outgoing.topic), partition)
+    }
+}

@@ -108,7 +108,7 @@ impl KafkaTopic {
 
 impl Resource for KafkaTopic {
     type DynamicType = ApiResource;
-    type Scope = kube::core::NamespaceResourceScope;
+    type Scope = kube::core::DynamicResourceScope;
 
     fn kind(dt: &ApiResource) -> Cow<'_, str> {
         dt.kind.as_str().into()

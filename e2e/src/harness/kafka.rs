@@ -1,0 +1,107 @@
+//! The broker, through Kafka's own Java tools: a client that shares no line with the product's.
+
+use serde_json::Value;
+
+use super::{Failure, Kubectl};
+
+/// One record of a topic.
+#[derive(Clone, Debug)]
+pub struct Consumed {
+    /// The partition.
+    pub partition: u32,
+    /// The key.
+    pub key: String,
+    /// The headers as `name:value` pairs with commas between.
+    pub headers: String,
+    /// The value, parsed.
+    pub value: Value,
+}
+
+/// The broker of the cluster.
+#[derive(Clone, Debug)]
+pub struct Kafka {
+    kubectl: Kubectl,
+    bootstrap: String,
+}
+
+impl Default for Kafka {
+    fn default() -> Self {
+        Self { kubectl: Kubectl::new("kafka"), bootstrap: "kbnt-kafka-bootstrap.kafka.svc:9092".to_owned() }
+    }
+}
+
+impl Kafka {
+    /// All records of `topic` from the first to the present end.
+    pub fn consume(&self, topic: &str) -> Result<Vec<Consumed>, Failure> {
+        let properties = [
+            "print.partition=true",
+            "print.key=true",
+            "print.headers=true",
+            "key.separator=|",
+            "headers.separator=,",
+        ];
+        let mut args = vec!["/opt/kafka/bin/kafka-console-consumer.sh", "--topic", topic, "--from-beginning"];
+        args.extend(["--timeout-ms", "5000"]);
+        for property in properties {
+            args.extend(["--formatter-property", property]);
+        }
+        // Prints what it read and then complains about the time-out, which is how it is told to end.
+        let text = self.exec(&args, true)?;
+        text.lines().filter(|line| line.starts_with("Partition:")).map(parse).collect()
+    }
+
+    /// The number of partitions of `topic`; an error where there is no such topic.
+    pub fn partitions(&self, topic: &str) -> Result<u32, Failure> {
+        let text = self.exec(&["/opt/kafka/bin/kafka-topics.sh", "--describe", "--topic", topic], false)?;
+        let count = text.split("PartitionCount:").nth(1).and_then(|rest| rest.split_whitespace().next());
+        count.and_then(|count| count.parse().ok()).ok_or_else(|| Failure(format!("{topic}: {text}")))
+    }
+
+    /// The names of all topics.
+    pub fn topics(&self) -> Result<Vec<String>, Failure> {
+        Ok(self
+            .exec(&["/opt/kafka/bin/kafka-topics.sh", "--list"], false)?
+            .lines()
+            .map(str::to_owned)
+            .collect())
+    }
+
+    fn exec(&self, tool: &[&str], may_fail: bool) -> Result<String, Failure> {
+        let pod = self.kubectl.run(&["get", "pods", "-l", "strimzi.io/name=kbnt-kafka", "-o", "name"])?;
+        let pod = pod.lines().next().unwrap_or_default().to_owned();
+        let mut args = vec!["exec", pod.as_str(), "--"];
+        args.extend(tool);
+        args.extend(["--bootstrap-server", self.bootstrap.as_str()]);
+        let outcome = self.kubectl.try_run(&args, "")?;
+        if outcome.success || may_fail {
+            Ok(outcome.stdout)
+        } else {
+            Err(Failure(format!("{}: {}{}", tool.join(" "), outcome.stdout, outcome.stderr)))
+        }
+    }
+}
+
+/// `Partition:1|name:value,name:value|key|{...}`
+fn parse(line: &str) -> Result<Consumed, Failure> {
+    let wrong = || Failure(format!("not as the console consumer prints: {line}"));
+    let mut parts = line.splitn(4, '|');
+    let mut next = || parts.next().ok_or_else(wrong);
+    let partition = next()?.strip_prefix("Partition:").and_then(|n| n.parse().ok()).ok_or_else(wrong)?;
+    let (headers, key, value) = (next()?.to_owned(), next()?.to_owned(), next()?);
+    let value = serde_json::from_str(value).map_err(|error| Failure(format!("{error}: {line}")))?;
+    Ok(Consumed { partition, key, headers, value })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_console_consumer_is_understood() {
+        let line = r#"Partition:2|ce_id:1,ce_type:x|ORDER|{"eventName":"a|b"}"#;
+        let record = parse(line).unwrap();
+        assert_eq!((record.partition, record.key.as_str()), (2, "ORDER"));
+        assert_eq!(record.value["eventName"], "a|b");
+        assert!(parse("Partition:x|a|b|{}").is_err());
+    }
+}

@@ -1,0 +1,108 @@
+//! One VirtualStock and one OrderWorkflow in a namespace of their own, made from the samples.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use super::{Failure, Http, Kubectl, until};
+
+/// The samples as they ship.
+const SAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../manifests/samples");
+
+/// The label by which the suites' namespaces are found and removed.
+const LABEL: &str = "kbnt.dev/e2e";
+
+/// How long a shop may take to become ready on a busy machine.
+const READY: Duration = Duration::from_secs(180);
+
+/// A shop of a suite's own.
+#[derive(Clone, Debug)]
+pub struct Shop {
+    /// Commands in its namespace.
+    pub kubectl: Kubectl,
+    /// What stands before its topics' names.
+    pub prefix: String,
+}
+
+impl Shop {
+    /// The shop that all suites share which do not break it; ready when it is returned.
+    pub fn shared() -> Result<&'static Self, Failure> {
+        static SHARED: OnceLock<Result<Shop, Failure>> = OnceLock::new();
+        let made = SHARED.get_or_init(|| {
+            let shop = Self::namespace("shared")?;
+            shop.apply_samples()?;
+            shop.ready()?;
+            Ok(shop)
+        });
+        made.as_ref().map_err(Clone::clone)
+    }
+
+    /// A namespace without resources in it. A namespace of the same name from an earlier run is removed first.
+    pub fn namespace(name: &str) -> Result<Self, Failure> {
+        let namespace = format!("e2e-{name}");
+        let kubectl = Kubectl::new(&namespace);
+        kubectl.run(&["delete", "namespace", &namespace, "--ignore-not-found", "--timeout=120s"])?;
+        kubectl.run(&["create", "namespace", &namespace])?;
+        kubectl.run(&["label", "namespace", &namespace, &format!("{LABEL}=true")])?;
+        kubectl.run(&["label", "namespace", &namespace, "pod-security.kubernetes.io/enforce=restricted"])?;
+        Ok(Self { kubectl, prefix: format!("{namespace}-") })
+    }
+
+    /// Applies the samples with the shop's own topics, which go when the resources go.
+    pub fn apply_samples(&self) -> Result<(), Failure> {
+        self.apply_samples_with(|_| ())
+    }
+
+    /// Applies the samples after `change` to each resource.
+    pub fn apply_samples_with(&self, change: impl Fn(&mut serde_json::Value)) -> Result<(), Failure> {
+        for mut resource in Self::samples()? {
+            resource["metadata"]["namespace"] = self.kubectl.namespace().into();
+            resource["spec"]["topicDeletionPolicy"] = "Delete".into();
+            if resource["kind"] == "VirtualStock" {
+                resource["spec"]["kafka"]["topicPrefix"] = self.prefix.as_str().into();
+            }
+            change(&mut resource);
+            self.kubectl.apply(&resource.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// The two resources of the samples.
+    pub fn samples() -> Result<Vec<serde_json::Value>, Failure> {
+        let failed = |error: &dyn std::fmt::Display| Failure(format!("{SAMPLES}: {error}"));
+        // By kubectl, so that the files are read exactly as a user's would be.
+        let outcome =
+            Kubectl::new("default").run(&["create", "--dry-run=client", "-o", "json", "-f", SAMPLES])?;
+        let parsed = serde_json::Deserializer::from_str(&outcome).into_iter::<serde_json::Value>();
+        let objects: Vec<_> = parsed.collect::<Result<_, _>>().map_err(|error| failed(&error))?;
+        let flat = objects.into_iter().flat_map(|object| match object["items"].as_array() {
+            Some(items) => items.clone(),
+            None => vec![object],
+        });
+        Ok(flat
+            .filter(|object| object["apiVersion"].as_str().is_some_and(|v| v.starts_with("kbnt.dev/")))
+            .collect())
+    }
+
+    /// Waits until both resources are ready.
+    pub fn ready(&self) -> Result<(), Failure> {
+        for object in ["virtualstock/main", "orderworkflow/main"] {
+            until(&format!("{object} ready"), READY, || {
+                self.kubectl.expect_condition(object, "Ready", "True")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The HTTP API of a service, such as `order-service`.
+    pub fn service(&self, name: &str) -> Result<Http, Failure> {
+        let service = self.kubectl.get(&["service", &format!("main-{name}")])?;
+        let (ip, port) = (&service["spec"]["clusterIP"], &service["spec"]["ports"][0]["port"]);
+        let ip = ip.as_str().ok_or_else(|| Failure(format!("{name} has no address")))?;
+        Ok(Http::new(&format!("http://{ip}:{port}")))
+    }
+
+    /// The full name of a topic of this shop.
+    pub fn topic(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+}

@@ -1,0 +1,10 @@
+//! The product on a real cluster: a real API server, kubelet and Kafka.
+//!
+//! Needs `KUBECONFIG` and `kubectl` as `make shell` sets them up; `make test` runs it there.
+
+mod admission;
+mod deletion;
+mod footprint;
+mod orders;
+mod status;
+mod topics;

@@ -1,0 +1,166 @@
+//! Three orders end as they must, over HTTP and in Kafka, as an independent client reads it.
+
+use std::time::Duration;
+
+use kbnt_e2e::harness::{Consumed, Failure, Http, Kafka, Shop, until};
+use serde_json::{Value, json};
+
+/// How long an order may take to end on a busy machine.
+const END: Duration = Duration::from_secs(60);
+
+/// Places an order and waits for its end.
+fn order(orders: &Http, key: &str, product: &str, quantity: u64, token: &str) -> Result<Value, Failure> {
+    let body = json!({
+        "userId": "USER-12345",
+        "items": [{"productId": product, "quantity": quantity}],
+        "payment": {"method": "credit_card", "token": token},
+    });
+    let placed = orders.post("/v1/orders", key, &body)?;
+    assert_eq!(placed.status, 202, "{:?}", placed.body);
+    let id = placed.body["orderId"].as_str().unwrap_or_default().to_owned();
+    until(&format!("the end of order {key}"), END, || {
+        let answer = orders.get(&format!("/v1/orders/{id}"))?;
+        let ended = answer.status == 200 && answer.body["status"] != "PENDING";
+        let told = names(&answer.body).contains(&"NotificationSentEvent".to_owned());
+        if ended && told { Ok(answer.body) } else { Err(Failure(format!("{answer:?}"))) }
+    })
+}
+
+fn names(order: &Value) -> Vec<String> {
+    let timeline = order["timeline"].as_array().cloned().unwrap_or_default();
+    timeline.iter().filter_map(|entry| entry["eventName"].as_str().map(str::to_owned)).collect()
+}
+
+fn level(inventory: &Http, product: &str) -> Result<(i64, i64, i64), Failure> {
+    let answer = inventory.get(&format!("/v1/stock/{product}"))?;
+    let number = |field: &str| answer.body[field].as_i64().ok_or_else(|| Failure(format!("{answer:?}")));
+    Ok((number("real")?, number("reserved")?, number("available")?))
+}
+
+/// The records of `topic` that are about order `id`, in the topic's order.
+fn records(shop: &Shop, topic: &str, id: &str) -> Result<Vec<Consumed>, Failure> {
+    let all = Kafka::default().consume(&shop.topic(topic))?;
+    Ok(all.into_iter().filter(|record| record.value["correlationId"] == id).collect())
+}
+
+/// What every record promises: its envelope, its headers and the partition of its key.
+fn check_envelope(record: &Consumed, id: &str, partition: u32) {
+    let value = &record.value;
+    for field in [
+        "eventId",
+        "timestamp",
+        "eventType",
+        "eventName",
+        "eventVersion",
+        "service",
+        "level",
+        "hexagonal_layer",
+        "domain",
+        "operation",
+        "correlationId",
+        "payload",
+    ] {
+        assert!(!value[field].is_null(), "{field} is missing in {value}");
+    }
+    for header in ["ce_id:", "ce_type:", "ce_source:", "ce_specversion:1.0", "ce_time:", "traceparent:00-"] {
+        assert!(record.headers.contains(header), "{header} is missing in {}", record.headers);
+    }
+    assert_eq!(record.key, id);
+    assert_eq!(
+        record.partition, partition,
+        "the same key lies in the same partition of every topic: {value}"
+    );
+}
+
+/// The events of order `id` in the topics of the saga, checked record by record.
+fn history(shop: &Shop, id: &str) -> Result<Vec<(&'static str, Vec<String>)>, Failure> {
+    let mut partition = None;
+    let mut history = Vec::new();
+    for topic in ["order-events", "user-events", "inventory-events", "payment-events", "notification-events"]
+    {
+        let found = records(shop, topic, id)?;
+        for record in &found {
+            check_envelope(record, id, *partition.get_or_insert(record.partition));
+        }
+        let names = found.iter().filter_map(|record| record.value["eventName"].as_str().map(str::to_owned));
+        history.push((topic, names.collect()));
+    }
+    Ok(history)
+}
+
+fn expected(history: [(&'static str, &[&str]); 5]) -> Vec<(&'static str, Vec<String>)> {
+    history.map(|(topic, names)| (topic, names.iter().map(|name| (*name).to_owned()).collect())).to_vec()
+}
+
+#[test]
+fn success_insufficient_stock_and_declined_payment_end_as_they_must() -> Result<(), Failure> {
+    let shop = Shop::shared()?;
+    let (orders, inventory) = (shop.service("order-service")?, shop.service("inventory-service")?);
+    let before = level(&inventory, "PROD-001")?;
+
+    let good = order(&orders, "e2e-success", "PROD-001", 3, "tok_ok")?;
+    assert_eq!(
+        (&good["status"], &good["amount"]["value"]),
+        (&json!("CONFIRMED"), &json!("1799.97")),
+        "{good}"
+    );
+    let confirmed = (before.0 - 3, before.1, before.2 - 3);
+    assert_eq!(level(&inventory, "PROD-001")?, confirmed, "real, reserved, available");
+
+    let greedy = order(&orders, "e2e-insufficient", "PROD-003", 1_000, "tok_ok")?;
+    assert_eq!(
+        (&greedy["status"], &greedy["reason"]),
+        (&json!("REJECTED"), &json!("INSUFFICIENT_STOCK")),
+        "{greedy}"
+    );
+
+    let declined = order(&orders, "e2e-declined", "PROD-001", 2, "tok_decline")?;
+    assert_eq!(
+        (&declined["status"], &declined["reason"]),
+        (&json!("CANCELLED"), &json!("PAYMENT_DECLINED")),
+        "{declined}"
+    );
+    assert_eq!(level(&inventory, "PROD-001")?, confirmed, "the reservation is rolled back");
+
+    let id = |order: &Value| order["orderId"].as_str().unwrap_or_default().to_owned();
+    assert_eq!(
+        history(shop, &id(&good))?,
+        expected([
+            ("order-events", &["PlaceOrderCommand", "OrderCreatedEvent"]),
+            ("user-events", &["UserValidatedEvent"]),
+            ("inventory-events", &["VirtualStockReservedEvent", "ReservationConfirmedEvent"]),
+            ("payment-events", &["PaymentProcessedEvent"]),
+            ("notification-events", &["NotificationSentEvent"]),
+        ])
+    );
+    assert_eq!(
+        history(shop, &id(&greedy))?,
+        expected([
+            ("order-events", &["PlaceOrderCommand", "OrderCancelledEvent"]),
+            ("user-events", &["UserValidatedEvent"]),
+            ("inventory-events", &["InsufficientStockEvent"]),
+            ("payment-events", &[]),
+            ("notification-events", &["NotificationSentEvent"]),
+        ])
+    );
+    assert_eq!(
+        history(shop, &id(&declined))?,
+        expected([
+            ("order-events", &["PlaceOrderCommand", "OrderCancelledEvent"]),
+            ("user-events", &["UserValidatedEvent"]),
+            ("inventory-events", &["VirtualStockReservedEvent", "ReservationReleasedEvent"]),
+            ("payment-events", &["PaymentFailedEvent"]),
+            ("notification-events", &["NotificationSentEvent"]),
+        ])
+    );
+    every_event_is_audited(shop, &id(&good), 7)
+}
+
+/// One AuditLogCreated for each of the order's `events`.
+fn every_event_is_audited(shop: &Shop, id: &str, events: usize) -> Result<(), Failure> {
+    until("the audit of every event", END, || {
+        let audited = Kafka::default().consume(&shop.topic("audit-logs"))?;
+        let about = audited.iter().filter(|record| record.key == id).count();
+        if about == events { Ok(()) } else { Err(Failure(format!("{about} of {events} events are audited"))) }
+    })
+}

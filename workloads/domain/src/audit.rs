@@ -88,7 +88,7 @@ pub enum Fault {
     /// Links before it stand after it.
     #[error("it stands before link {0}")]
     Reordered(u64),
-    /// The very same link stands before it.
+    /// The very same link stands so far before it that no append that was tried again explains it.
     #[error("it is there twice")]
     Duplicated,
     /// It claims a place in the chain without continuing what stands there.
@@ -103,7 +103,12 @@ pub struct Verified {
     pub head: Head,
     /// Links that lost a race between two writers, and that the winner wrote again: they count for nothing.
     pub superseded: u64,
+    /// Links that stand there twice because an append was tried again after an error: they count once.
+    pub repeated: u64,
 }
+
+/// How many links an append that is tried again may reach back.
+const RETRIED: u64 = 10_000;
 
 /// How many of the newest hashes are remembered, to tell a link that lost a race from one that somebody put in.
 const REMEMBERED: usize = 100_000;
@@ -132,7 +137,7 @@ pub fn verify(
         };
         return Err(Broken { place: chain.place, sequence: link.sequence, fault });
     }
-    Ok(Verified { head: chain.head, superseded: chain.superseded })
+    Ok(Verified { head: chain.head, superseded: chain.superseded, repeated: chain.repeated })
 }
 
 /// A chain as far as it was read.
@@ -140,6 +145,7 @@ struct Chain {
     head: Head,
     place: u64,
     superseded: u64,
+    repeated: u64,
     /// The place in its chain that follows each link.
     known: HashMap<Hash, u64>,
     oldest: VecDeque<Hash>,
@@ -148,15 +154,20 @@ struct Chain {
 impl Chain {
     fn new(start: Head) -> Self {
         let known = HashMap::from([(start.hash, start.length)]);
-        Self { head: start, place: 0, superseded: 0, known, oldest: VecDeque::new() }
+        Self { head: start, place: 0, superseded: 0, repeated: 0, known, oldest: VecDeque::new() }
     }
 
     fn take(&mut self, at: Timestamp, link: &AuditLogCreated) -> Result<(), Fault> {
         if link.hash != link_hash(at, link) {
             return Err(Fault::Altered);
         }
-        if self.known.contains_key(&link.hash) {
-            return Err(Fault::Duplicated);
+        if let Some(next) = self.known.get(&link.hash) {
+            if self.head.length.saturating_sub(*next) > RETRIED {
+                return Err(Fault::Duplicated);
+            }
+            self.repeated += 1;
+            self.place += 1;
+            return Ok(());
         }
         if self.head.precedes(link) {
             self.head = Head::after(link);
@@ -226,7 +237,7 @@ mod tests {
     fn a_sound_chain_verifies() {
         let entries = chain(5);
         let head = Head::after(&entries[4].1);
-        assert_eq!(verify(Head::default(), entries.clone()), Ok(Verified { head, superseded: 0 }));
+        assert_eq!(verify(Head::default(), entries.clone()), Ok(Verified { head, ..Verified::default() }));
         assert_eq!(verify(Head::default(), []), Ok(Verified::default()));
         let rest = entries[2..].to_vec();
         assert_eq!(verify(Head::after(&entries[1].1), rest.clone()).map(|verified| verified.head), Ok(head));
@@ -274,9 +285,17 @@ mod tests {
         let moved = entries.remove(1);
         entries.push(moved);
         assert_eq!(fault_of(entries), Some((1, Fault::Reordered(1))));
+        let mut entries = chain(RETRIED as usize + 2);
+        entries.push(entries[0].clone());
+        assert_eq!(fault_of(entries), Some((RETRIED + 2, Fault::Duplicated)));
+    }
+
+    #[test]
+    fn an_append_that_was_tried_again_repeats_links() {
         let mut entries = chain(6);
-        entries.insert(4, entries[2].clone());
-        assert_eq!(fault_of(entries), Some((4, Fault::Duplicated)));
+        let head = Head::after(&entries[5].1);
+        entries.splice(4..4, entries[1..4].to_vec());
+        assert_eq!(verify(Head::default(), entries), Ok(Verified { head, superseded: 0, repeated: 3 }));
     }
 
     #[test]
@@ -287,6 +306,6 @@ mod tests {
         entries.insert(3, loser);
         entries.insert(4, after_loser);
         let head = Head::after(&entries[5].1);
-        assert_eq!(verify(Head::default(), entries), Ok(Verified { head, superseded: 2 }));
+        assert_eq!(verify(Head::default(), entries), Ok(Verified { head, superseded: 2, repeated: 0 }));
     }
 }

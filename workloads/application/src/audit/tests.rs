@@ -43,7 +43,7 @@ impl Log {
     fn chain(&self) -> Vec<String> {
         let entries =
             self.links.iter().zip(self.links()).map(|(record, link)| (record.message.at, link.clone()));
-        let Verified { head, superseded } = verify(Head::default(), entries).unwrap();
+        let Verified { head, superseded, .. } = verify(Head::default(), entries).unwrap();
         assert_eq!(head.length + superseded, self.links.len() as u64);
         let mut end = Head::default();
         let mut chain = Vec::new();

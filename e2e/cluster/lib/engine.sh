@@ -34,8 +34,13 @@ engine_config() {
 
 engine_start() {
     local config=$STATE/daemon.json unshare deadline=$((EPOCHSECONDS + 60))
-    [ -e "$ENGINE_CLEAN" ] || rm -rf "$ENGINE_DATA"
-    rm -f "$ENGINE_CLEAN" "$ENGINE_SOCKET"
+    if [ -e "$ENGINE_DATA" ] && [ ! -e "$ENGINE_CLEAN" ]; then
+        # Thousands of files: out of the way at once, deleted beside the work.
+        mkdir -p "$CACHE/tmp"
+        mv "$ENGINE_DATA" "$CACHE/tmp/docker-$BASHPID"
+        rm -rf "$CACHE/tmp/docker-$BASHPID" 9>&- &
+    fi
+    rm -rf "$ENGINE_CLEAN" "$ENGINE_SOCKET" "$STATE/engine" "$STATE/dockerd.pid"
     engine_config >"$config"
     # Descriptor 9 is the lock of the script that starts it; the engine must not hold it.
     KBNT_JOB=$STATE setsid unshare --net --mount --pid --fork --kill-child --mount-proc --propagation private \

@@ -1,0 +1,316 @@
+//! Watches that survive bad objects, dropped connections and any number of namespaces.
+
+use std::collections::HashSet;
+use std::fmt::Debug;
+use std::hash::Hash;
+
+use futures::stream::{BoxStream, SelectAll};
+use futures::{Stream, StreamExt};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::core::{DeserializeGuard, DynamicResourceScope, NamespaceResourceScope, PartialObjectMeta};
+use kube::runtime::WatchStreamExt;
+use kube::runtime::reflector::Store;
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use tracing::warn;
+
+/// The server ends a watch after this time, in seconds; one that has not ended 5 s later is dead and made anew.
+const TIMEOUT: u32 = 290;
+
+/// Where to look.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Scope {
+    /// In all namespaces.
+    Cluster,
+    /// In these namespaces.
+    Namespaces(Vec<String>),
+}
+
+impl Scope {
+    /// All namespaces where `names` is empty.
+    pub fn of(names: &[String]) -> Self {
+        let mut names: Vec<_> = names.iter().filter(|name| !name.is_empty()).cloned().collect();
+        names.sort();
+        names.dedup();
+        if names.is_empty() { Self::Cluster } else { Self::Namespaces(names) }
+    }
+
+    /// Whether this namespace is looked at.
+    pub fn has(&self, namespace: &str) -> bool {
+        match self {
+            Self::Cluster => true,
+            Self::Namespaces(names) => names.iter().any(|name| name == namespace),
+        }
+    }
+
+    /// The API of each part that takes a request of its own: a namespace, or none for all of them.
+    pub fn apis<K>(&self, client: &Client) -> Vec<(Option<String>, Api<K>)>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        self.parts(|| Api::all(client.clone()), |name| Api::namespaced(client.clone(), name))
+    }
+
+    /// As [`Scope::apis`], for a type that is known at run time.
+    pub fn apis_with<K>(&self, client: &Client, dyntype: &K::DynamicType) -> Vec<(Option<String>, Api<K>)>
+    where
+        K: Resource<Scope = DynamicResourceScope>,
+    {
+        self.parts(
+            || Api::all_with(client.clone(), dyntype),
+            |name| Api::namespaced_with(client.clone(), name, dyntype),
+        )
+    }
+
+    fn parts<A>(&self, all: impl Fn() -> A, one: impl Fn(&str) -> A) -> Vec<(Option<String>, A)> {
+        match self {
+            Self::Cluster => vec![(None, all())],
+            Self::Namespaces(names) => names.iter().map(|name| (Some(name.clone()), one(name))).collect(),
+        }
+    }
+}
+
+/// What a watch tells, once the store holds it.
+#[derive(Debug)]
+pub enum Watch<K> {
+    /// The store is complete, at the start and after each interruption: anything may have changed.
+    Complete,
+    /// This object was made, changed or deleted.
+    Touched(K),
+    /// This object cannot be read, so the store does not have it.
+    Unreadable(ObjectMeta, String),
+}
+
+/// An object, or the metadata of one that cannot be read and why.
+type Read<K> = Result<K, (ObjectMeta, String)>;
+type Events<K> = BoxStream<'static, watcher::Result<Event<Read<K>>>>;
+
+/// Watches whole objects, less their managed fields and what `trim` takes away.
+pub fn watch_objects<K>(
+    apis: Vec<(Option<String>, Api<DeserializeGuard<K>>)>,
+    dyntype: &K::DynamicType,
+    labels: &str,
+    trim: fn(&mut K),
+    writer: Writer<K>,
+) -> impl Stream<Item = Watch<K>> + Send + use<K>
+where
+    K: Resource + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    K::DynamicType: Clone + Eq + Hash + Send + Sync,
+{
+    let read = move |guard: DeserializeGuard<K>| match guard.0 {
+        Ok(mut object) => {
+            object.managed_fields_mut().clear();
+            trim(&mut object);
+            Ok(object)
+        }
+        Err(invalid) => Err((invalid.metadata, invalid.error)),
+    };
+    let events = |api| {
+        watcher(api, config(labels)).default_backoff().map(move |event| event.map(|event| map(event, read)))
+    };
+    let streams = apis.into_iter().map(|(namespace, api)| (namespace, events(api).boxed())).collect();
+    merge(streams, K::kind(dyntype).into_owned(), writer)
+}
+
+/// Watches the metadata of objects.
+pub fn watch_metadata<K>(
+    apis: Vec<(Option<String>, Api<PartialObjectMeta<K>>)>,
+    labels: &str,
+    writer: Writer<PartialObjectMeta<K>>,
+) -> impl Stream<Item = Watch<PartialObjectMeta<K>>> + Send + use<K>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
+    let read = |mut object: PartialObjectMeta<K>| {
+        object.managed_fields_mut().clear();
+        Ok(object)
+    };
+    let events = |api| {
+        watcher(api, config(labels)).default_backoff().map(move |event| event.map(|event| map(event, read)))
+    };
+    let streams = apis.into_iter().map(|(namespace, api)| (namespace, events(api).boxed())).collect();
+    merge(streams, K::kind(&()).into_owned(), writer)
+}
+
+fn config(labels: &str) -> watcher::Config {
+    let config = watcher::Config::default().timeout(TIMEOUT);
+    if labels.is_empty() { config } else { config.labels(labels) }
+}
+
+fn map<A, B>(event: Event<A>, f: impl FnOnce(A) -> B) -> Event<B> {
+    match event {
+        Event::Apply(object) => Event::Apply(f(object)),
+        Event::Delete(object) => Event::Delete(f(object)),
+        Event::Init => Event::Init,
+        Event::InitApply(object) => Event::InitApply(f(object)),
+        Event::InitDone => Event::InitDone,
+    }
+}
+
+/// Makes one store of the streams of several namespaces.
+fn merge<K>(
+    streams: Vec<(Option<String>, Events<K>)>,
+    kind: String,
+    writer: Writer<K>,
+) -> impl Stream<Item = Watch<K>> + Send
+where
+    K: Resource + Clone + Send + Sync + 'static,
+    K::DynamicType: Clone + Eq + Hash + Send + Sync,
+{
+    let mut merge = Merge::new(streams.iter().map(|(namespace, _)| namespace.clone()).collect(), writer);
+    let events: SelectAll<_> = streams
+        .into_iter()
+        .enumerate()
+        .map(|(part, (_, events))| events.map(move |event| (part, event)))
+        .collect();
+    events.filter_map(move |(part, event)| {
+        let told = match event {
+            Ok(event) => merge.take(part, event),
+            Err(error) => {
+                warn!(kind, %error, "a watch was interrupted and is made anew");
+                None
+            }
+        };
+        std::future::ready(told)
+    })
+}
+
+struct Merge<K: Resource + Clone + 'static>
+where
+    K::DynamicType: Clone + Eq + Hash,
+{
+    parts: Vec<Option<String>>,
+    writer: Writer<K>,
+    store: Store<K>,
+    /// Parts that have not been listed yet. While there are any, the store is not ready.
+    unlisted: HashSet<usize>,
+    /// What a part has listed so far, to find out afterwards what is gone.
+    listed: Vec<HashSet<(String, String)>>,
+    /// Changes in listed parts while others are not listed yet.
+    held_back: Vec<Event<K>>,
+}
+
+impl<K> Merge<K>
+where
+    K: Resource + Clone + 'static,
+    K::DynamicType: Clone + Eq + Hash,
+{
+    fn new(parts: Vec<Option<String>>, mut writer: Writer<K>) -> Self {
+        writer.apply_watcher_event(&Event::Init);
+        Self {
+            store: writer.as_reader(),
+            writer,
+            unlisted: (0..parts.len()).collect(),
+            listed: vec![HashSet::new(); parts.len()],
+            held_back: Vec::new(),
+            parts,
+        }
+    }
+
+    fn take(&mut self, part: usize, event: Event<Read<K>>) -> Option<Watch<K>> {
+        match event {
+            Event::Init => {
+                self.listed[part].clear();
+                None
+            }
+            Event::InitApply(Ok(object)) => {
+                self.listed[part].insert(key(&object));
+                let event =
+                    if self.unlisted.is_empty() { Event::Apply(object) } else { Event::InitApply(object) };
+                self.writer.apply_watcher_event(&event);
+                None
+            }
+            Event::InitDone if self.unlisted.is_empty() => {
+                self.drop_gone(part);
+                Some(Watch::Complete)
+            }
+            Event::InitDone => {
+                self.unlisted.remove(&part);
+                self.unlisted.is_empty().then(|| {
+                    self.writer.apply_watcher_event(&Event::InitDone);
+                    self.held_back.drain(..).for_each(|event| self.writer.apply_watcher_event(&event));
+                    Watch::Complete
+                })
+            }
+            Event::Apply(Ok(object)) => self.change(Event::Apply(object.clone()), object),
+            Event::Delete(Ok(object)) => self.change(Event::Delete(object.clone()), object),
+            Event::InitApply(Err((meta, why))) | Event::Apply(Err((meta, why))) => {
+                Some(Watch::Unreadable(meta, why))
+            }
+            Event::Delete(Err(_)) => None,
+        }
+    }
+
+    fn change(&mut self, event: Event<K>, object: K) -> Option<Watch<K>> {
+        if self.unlisted.is_empty() {
+            self.writer.apply_watcher_event(&event);
+            Some(Watch::Touched(object))
+        } else {
+            self.held_back.push(event);
+            None
+        }
+    }
+
+    fn drop_gone(&mut self, part: usize) {
+        let (listed, namespace) = (&self.listed[part], &self.parts[part]);
+        let gone = self.store.state_filter(|object| {
+            (namespace.is_none() || object.namespace() == *namespace) && !listed.contains(&key(object))
+        });
+        for object in gone {
+            self.writer.apply_watcher_event(&Event::Delete((*object).clone()));
+        }
+        self.listed[part].clear();
+    }
+}
+
+fn key<K: Resource>(object: &K) -> (String, String) {
+    (object.namespace().unwrap_or_default(), object.name_any())
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::runtime::reflector;
+
+    use super::*;
+
+    fn object(namespace: &str, name: &str) -> ConfigMap {
+        let metadata = ObjectMeta {
+            name: Some(name.into()),
+            namespace: Some(namespace.into()),
+            ..ObjectMeta::default()
+        };
+        ConfigMap { metadata, ..ConfigMap::default() }
+    }
+
+    fn names(store: &Store<ConfigMap>) -> Vec<String> {
+        let mut names: Vec<_> = store.state().iter().map(|object| object.name_any()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn two_namespaces_make_one_store_and_a_new_list_drops_what_is_gone() {
+        let (store, writer) = reflector::store();
+        let mut merge = Merge::new(vec![Some("a".into()), Some("b".into())], writer);
+        let list = |merge: &mut Merge<ConfigMap>, part, objects: Vec<ConfigMap>| {
+            assert!(merge.take(part, Event::Init).is_none());
+            for object in objects {
+                assert!(merge.take(part, Event::InitApply(Ok(object))).is_none());
+            }
+            merge.take(part, Event::InitDone)
+        };
+        assert!(list(&mut merge, 0, vec![object("a", "a1"), object("a", "a2")]).is_none());
+        assert!(merge.take(0, Event::Delete(Ok(object("a", "a2")))).is_none());
+        assert!(matches!(list(&mut merge, 1, vec![object("b", "b1")]), Some(Watch::Complete)));
+        assert_eq!(names(&store), ["a1", "b1"]);
+        assert!(matches!(list(&mut merge, 0, vec![object("a", "a3")]), Some(Watch::Complete)));
+        assert_eq!(names(&store), ["a3", "b1"]);
+        assert!(matches!(merge.take(1, Event::Delete(Ok(object("b", "b1")))), Some(Watch::Touched(_))));
+        let bad = merge.take(1, Event::Apply(Err((ObjectMeta::default(), "no".into()))));
+        assert!(matches!(bad, Some(Watch::Unreadable(_, _))));
+        assert_eq!(names(&store), ["a3"]);
+    }
+}

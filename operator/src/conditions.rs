@@ -1,0 +1,109 @@
+//! Conditions as KEP-1623 has them, made of findings.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kbnt_crds::Condition;
+
+/// Status of a condition.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Status {
+    /// It is so.
+    True,
+    /// It is not so.
+    False,
+    /// It cannot be told.
+    Unknown,
+}
+
+impl Status {
+    /// As in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::True => "True",
+            Self::False => "False",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+/// What is found of one condition.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Finding {
+    /// Which condition.
+    pub type_: &'static str,
+    /// Whether it is so.
+    pub status: Status,
+    /// One word why.
+    pub reason: &'static str,
+    /// For people.
+    pub message: String,
+}
+
+impl Finding {
+    /// It is so.
+    pub fn yes(type_: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { type_, status: Status::True, reason, message: message.into() }
+    }
+
+    /// It is not so.
+    pub fn no(type_: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { type_, status: Status::False, reason, message: message.into() }
+    }
+
+    /// It cannot be told.
+    pub fn unknown(type_: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { type_, status: Status::Unknown, reason, message: message.into() }
+    }
+}
+
+/// Ready is so where all findings in `needed` are, and else has the reason of the first that is not.
+pub fn ready(needed: &[&Finding], message: &str, paused: bool) -> Finding {
+    match needed.iter().find(|finding| finding.status != Status::True) {
+        None => Finding::yes("Ready", "Ready", message),
+        Some(missing) => {
+            let reason = if paused { "Paused" } else { missing.reason };
+            let hint = if paused { "paused, so nothing is repaired; " } else { "" };
+            Finding::no("Ready", reason, format!("{hint}{}: {}", missing.type_, missing.message))
+        }
+    }
+}
+
+/// The conditions of these findings, with the time of the last change of status taken from the previous ones.
+pub fn conditions(
+    findings: Vec<Finding>,
+    previous: &[Condition],
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Vec<Condition> {
+    findings
+        .into_iter()
+        .map(|finding| {
+            let unchanged = previous.iter().find(|condition| {
+                condition.type_ == finding.type_ && condition.status == finding.status.as_str()
+            });
+            Condition {
+                type_: finding.type_.into(),
+                status: finding.status.as_str().into(),
+                reason: finding.reason.into(),
+                message: finding.message,
+                observed_generation: generation,
+                last_transition_time: unchanged
+                    .map_or(Time(now), |condition| condition.last_transition_time.clone()),
+            }
+        })
+        .collect()
+}
+
+/// Whether this condition is true, and speaks of this generation or a later one.
+pub fn holds(conditions: &[Condition], type_: &str) -> bool {
+    conditions.iter().any(|condition| condition.type_ == type_ && condition.status == "True")
+}
+
+/// Names, the first ten of them.
+pub fn list(names: &[impl AsRef<str>]) -> String {
+    let shown: Vec<&str> = names.iter().take(10).map(AsRef::as_ref).collect();
+    match names.len().checked_sub(shown.len()) {
+        None | Some(0) => shown.join(", "),
+        Some(more) => format!("{} and {more} more", shown.join(", ")),
+    }
+}

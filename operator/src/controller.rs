@@ -1,0 +1,178 @@
+//! Runs a reconciler over a queue of objects: counts, logs, and tries again at the right time.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::future::Future;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use kube::runtime::controller::{Action, Config, Error as ControllerError, ReconcileRequest, applier};
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Resource, ResourceExt};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tracing::{debug, info, warn};
+
+use crate::context::{Context, Key, Queue};
+use crate::error::{Class, Error};
+
+/// Reconciles under way at a time, of each kind.
+const AT_ONCE: u16 = 16;
+
+/// What came of a reconcile.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    failure: Option<Error>,
+    again_after: Option<Duration>,
+}
+
+impl Outcome {
+    /// Of a result.
+    pub fn of(result: Result<(), Error>) -> Self {
+        Self { failure: result.err(), again_after: None }
+    }
+
+    /// And that of writing the status, which may want to come back. The first failure counts.
+    pub fn and(mut self, written: Result<Option<Duration>, Error>) -> Self {
+        match written {
+            Ok(again_after) => self.again_after = again_after,
+            Err(error) => self.failure = self.failure.or(Some(error)),
+        }
+        self
+    }
+}
+
+/// How often each object failed in a row.
+#[derive(Default)]
+struct Failures {
+    counts: Mutex<HashMap<Key, u32>>,
+}
+
+impl Failures {
+    /// When to try this object again after this outcome, if nothing else calls for it before.
+    fn next(&self, key: Key, outcome: &Outcome) -> Action {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let delay = match &outcome.failure {
+            None => {
+                counts.remove(&key);
+                outcome.again_after
+            }
+            Some(error) => {
+                let count = counts.entry(key).or_default();
+                let delay = error.class().delay(*count);
+                *count = count.saturating_add(1);
+                Some(outcome.again_after.map_or(delay, |again| again.min(delay)))
+            }
+        };
+        delay.map_or_else(Action::await_change, Action::requeue)
+    }
+}
+
+/// Runs `reconcile` over the objects in the queue until `shutdown`, and then until those under way are done.
+pub async fn run<K>(
+    store: Store<K>,
+    queue: Arc<Queue>,
+    receiver: UnboundedReceiver<Key>,
+    context: Arc<Context>,
+    reconcile: for<'a> fn(&'a K, &'a Context) -> BoxFuture<'a, Outcome>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) where
+    K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+    K::DynamicType: Hash + Eq,
+{
+    let failures = Arc::new(Failures::default());
+    let kind = K::kind(&()).into_owned();
+    let gone = Arc::clone(&queue);
+    let requests = tokio_stream(receiver)
+        .map(|(namespace, name)| {
+            Ok::<_, Infallible>(ReconcileRequest::from(ObjectRef::<K>::new(&name).within(&namespace)))
+        })
+        .take_until(Box::pin(shutdown));
+    let reconciler = {
+        let kind = kind.clone();
+        move |object: Arc<K>, context: Arc<Context>| {
+            let (failures, queue, kind) = (Arc::clone(&failures), Arc::clone(&queue), kind.clone());
+            Box::pin(async move {
+                let key = (object.namespace().unwrap_or_default(), object.name_any());
+                queue.taken(&key.0, &key.1);
+                let start = Instant::now();
+                let outcome = reconcile(&object, &context).await;
+                report(&context, &kind, &key, &outcome, start.elapsed());
+                Ok::<_, Infallible>(failures.next(key, &outcome))
+            })
+        }
+    };
+    applier(
+        reconciler,
+        |_: Arc<K>, error: &Infallible, _| match *error {},
+        context,
+        store,
+        Box::pin(requests),
+        Config::default().concurrency(AT_ONCE),
+    )
+    .for_each(|result| {
+        match result {
+            Ok(_) => {}
+            // Deleted while it waited. Another one of this name must be able to wait again.
+            Err(ControllerError::ObjectNotFound(object)) => {
+                gone.taken(object.namespace.as_deref().unwrap_or_default(), &object.name);
+            }
+            Err(error) => warn!(kind, %error, "the reconciler stumbled"),
+        }
+        std::future::ready(())
+    })
+    .await;
+}
+
+fn tokio_stream(receiver: UnboundedReceiver<Key>) -> impl futures::Stream<Item = Key> + Send {
+    futures::stream::unfold(receiver, async |mut receiver| receiver.recv().await.map(|key| (key, receiver)))
+}
+
+fn report(context: &Context, kind: &str, (namespace, name): &Key, outcome: &Outcome, took: Duration) {
+    let label = match &outcome.failure {
+        None => "ok",
+        Some(error) => error.class().label(),
+    };
+    context.metrics.reconciled(kind, label, took.as_secs_f64());
+    match &outcome.failure {
+        None => debug!(kind, namespace, name, ms = took.as_millis(), "reconciled"),
+        Some(error) if error.class() == Class::Waiting => info!(kind, namespace, name, %error, "waits"),
+        Some(error) => warn!(kind, namespace, name, %error, class = label, "could not reconcile"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(error: Error) -> Outcome {
+        Outcome::of(Err(error))
+    }
+
+    fn transient() -> Error {
+        Error::api("try")(kube::Error::LinesCodecMaxLineLengthExceeded)
+    }
+
+    #[test]
+    fn each_object_has_its_own_growing_delay_that_success_resets() {
+        let failures = Failures::default();
+        let key = |name: &str| ("shop".to_owned(), name.to_owned());
+        let seconds = |n| Action::requeue(Duration::from_secs(n));
+        let delays: Vec<_> = (0..8).map(|_| failures.next(key("a"), &failed(transient()))).collect();
+        assert_eq!(delays, [1, 2, 4, 8, 16, 32, 60, 60].map(seconds));
+        assert_eq!(failures.next(key("b"), &failed(transient())), seconds(1));
+        assert_eq!(failures.next(key("a"), &Outcome::default()), Action::await_change());
+        assert_eq!(failures.next(key("a"), &failed(transient())), seconds(1));
+        assert_eq!(failures.next(key("c"), &failed(Error::Invalid("no".into()))), seconds(300));
+    }
+
+    #[test]
+    fn a_status_that_has_to_wait_comes_back_in_time_also_after_a_failure() {
+        let failures = Failures::default();
+        let soon = Duration::from_millis(1500);
+        let outcome = failed(Error::NoKafkaTopics).and(Ok(Some(soon)));
+        assert_eq!(failures.next(("a".into(), "b".into()), &outcome), Action::requeue(soon));
+    }
+}

@@ -1,0 +1,76 @@
+//! Finds out what the cluster serves: the operator's own resources, and KafkaTopics in which version.
+
+use std::time::Duration;
+
+use kbnt_crds::kafka_topic;
+use kube::Client;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use crate::health::Health;
+
+/// How often it looks. Two small requests, as anybody may make them: to be told of definitions would take rights on
+/// all of them.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// What the cluster serves.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Served {
+    /// Whether both resources of this operator are served.
+    pub own: bool,
+    /// The version of KafkaTopic to use, if it is served.
+    pub kafka_topic: Option<&'static str>,
+}
+
+/// Keeps `served` up to date, and readiness with it.
+pub async fn follow(client: Client, health: Health, served: watch::Sender<Served>) {
+    loop {
+        match look(&client).await {
+            Ok(now) => {
+                health.waits_for(
+                    (!now.own).then(|| {
+                        "the definitions of VirtualStock and OrderWorkflow are not installed".into()
+                    }),
+                );
+                served.send_if_modified(|before| {
+                    let news = *before != now;
+                    if news {
+                        info!(own = now.own, kafka_topic = now.kafka_topic, "what the cluster serves");
+                        *before = now;
+                    }
+                    news
+                });
+            }
+            Err(error) => {
+                warn!(%error, "cannot find out what the cluster serves");
+                health.waits_for(Some(format!("the API server does not answer: {error}")));
+            }
+        }
+        // While the own resources are missing, whoever installs them waits for the operator.
+        let pause = if served.borrow().own { INTERVAL } else { Duration::from_secs(1) };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+async fn look(client: &Client) -> Result<Served, kube::Error> {
+    let own = format!("{}/{}", kbnt_crds::GROUP, kbnt_crds::VERSION);
+    let own = serves(client, &own, &["virtualstocks", "orderworkflows"]).await?;
+    let mut served = Served { own, kafka_topic: None };
+    for version in kafka_topic::VERSIONS {
+        if serves(client, &format!("{}/{version}", kafka_topic::GROUP), &["kafkatopics"]).await? {
+            served.kafka_topic = Some(version);
+            break;
+        }
+    }
+    Ok(served)
+}
+
+async fn serves(client: &Client, group_version: &str, plurals: &[&str]) -> Result<bool, kube::Error> {
+    match client.list_api_group_resources(group_version).await {
+        Ok(list) => {
+            Ok(plurals.iter().all(|plural| list.resources.iter().any(|resource| resource.name == *plural)))
+        }
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+        Err(error) => Err(error),
+    }
+}

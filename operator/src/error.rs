@@ -1,0 +1,142 @@
+//! Why a step of a reconcile did not come to its end, and what that means for the next try.
+
+use std::error::Error as _;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use kube::core::Status;
+
+use crate::services::CallError;
+
+/// What is to be expected of another try.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Class {
+    /// It may work in a moment: tried again soon, at growing intervals.
+    Transient,
+    /// Somebody else has to do something first. A watch tells when that can be watched.
+    Waiting,
+    /// It cannot work before the resource or the operator's rights change.
+    Permanent,
+}
+
+impl Class {
+    /// As a metric label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Transient => "transient",
+            Self::Waiting => "waiting",
+            Self::Permanent => "permanent",
+        }
+    }
+
+    /// How long to wait after this many failures in a row, the first one counting as 0.
+    pub fn delay(self, failures: u32) -> Duration {
+        match self {
+            Self::Transient => {
+                Duration::from_secs(1u64.checked_shl(failures).map_or(60, |delay| delay.min(60)))
+            }
+            Self::Waiting => Duration::from_secs(15),
+            Self::Permanent => Duration::from_secs(300),
+        }
+    }
+}
+
+/// Why a step did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The API server did not do what was asked.
+    #[error("cannot {action}: {}", explain(source))]
+    Api {
+        /// What was asked, as in "read KafkaTopic kafka/user-events".
+        action: String,
+        /// What it said.
+        source: Box<kube::Error>,
+    },
+    /// The resource asks for something that cannot be.
+    #[error("{0}")]
+    Invalid(String),
+    /// The cluster serves no `KafkaTopic` API.
+    #[error(
+        "the cluster serves no KafkaTopic (kafka.strimzi.io): install Strimzi, or name a Kafka cluster by kafka.bootstrapServers"
+    )]
+    NoKafkaTopics,
+    /// Somebody else has an object of this name.
+    #[error("{object} belongs to {holder}: rename or delete one of the two")]
+    Held {
+        /// Kind, namespace and name.
+        object: String,
+        /// Whose it is.
+        holder: String,
+    },
+    /// An object could not be written as JSON.
+    #[error("cannot write as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// A service of the resource did not do what was asked.
+    #[error("cannot {action}: {source}")]
+    Service {
+        /// What was asked, as in "declare PROD-001".
+        action: String,
+        /// What it said.
+        source: CallError,
+    },
+}
+
+impl Error {
+    /// Wraps what the API server said.
+    pub fn api(action: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
+        move |source| Self::Api { action: action.into(), source: Box::new(source) }
+    }
+
+    /// What is to be expected of another try.
+    pub fn class(&self) -> Class {
+        match self {
+            // A namespace that is going away takes nothing new, and that passes by itself.
+            Self::Api { source, .. } => match &**source {
+                kube::Error::Api(status) if has_cause(status, "NamespaceTerminating") => Class::Waiting,
+                kube::Error::Api(status) if matches!(status.code, 400 | 401 | 403 | 405 | 422) => {
+                    Class::Permanent
+                }
+                _ => Class::Transient,
+            },
+            Self::Invalid(_) | Self::Json(_) => Class::Permanent,
+            Self::NoKafkaTopics | Self::Held { .. } => Class::Waiting,
+            Self::Service { source, .. } => source.class(),
+        }
+    }
+
+    /// One word for conditions and events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Api { source, .. } => match &**source {
+                kube::Error::Api(status) if status.code == 403 => "Forbidden",
+                kube::Error::Api(status) if status.code == 422 || status.code == 400 => "Refused",
+                _ => "ApiError",
+            },
+            Self::Invalid(_) | Self::Json(_) => "InvalidSpec",
+            Self::NoKafkaTopics => "StrimziMissing",
+            Self::Held { .. } => "NameTaken",
+            Self::Service { .. } => "ServiceError",
+        }
+    }
+}
+
+fn has_cause(status: &Status, reason: &str) -> bool {
+    status.details.iter().flat_map(|details| &details.causes).any(|cause| cause.reason == reason)
+}
+
+/// The message of the API server where it sent one, else the whole chain of causes.
+fn explain(error: &kube::Error) -> String {
+    if let kube::Error::Api(status) = error {
+        return match status.code {
+            403 => format!("forbidden, so the operator's role lacks a rule: {}", status.message),
+            _ => status.message.clone(),
+        };
+    }
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let _ = write!(text, ": {cause}");
+        source = cause.source();
+    }
+    text
+}

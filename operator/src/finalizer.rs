@@ -1,0 +1,50 @@
+//! The finalizer that keeps a resource until its topics in another namespace are deleted.
+//!
+//! Only a resource whose topics are to be deleted, and that lie where no owner reference reaches, has it. So by
+//! default nothing can hang on a resource when the operator is gone.
+
+use kube::api::{Patch, PatchParams};
+use kube::{Api, ResourceExt};
+use serde_json::json;
+
+use crate::cluster::MANAGER;
+use crate::context::Context;
+use crate::error::Error;
+use crate::status::Reported;
+
+/// Name of the finalizer.
+pub const FINALIZER: &str = "kbnt.dev/topics";
+
+/// Whether the resource has it.
+pub fn is_set<K: Reported>(object: &K) -> bool {
+    object.finalizers().iter().any(|name| name == FINALIZER)
+}
+
+/// Adds it or takes it away.
+pub async fn set<K: Reported>(context: &Context, object: &K, wanted: bool) -> Result<(), Error> {
+    if is_set(object) == wanted {
+        return Ok(());
+    }
+    let mut finalizers: Vec<_> =
+        object.finalizers().iter().filter(|name| *name != FINALIZER).cloned().collect();
+    if wanted {
+        finalizers.push(FINALIZER.into());
+    }
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    let api: Api<K> = Api::namespaced(context.client.clone(), &namespace);
+    // The version makes sure that no finalizer of others is lost that came in the meantime.
+    let patch = json!({"metadata": {"finalizers": finalizers, "resourceVersion": object.resource_version()}});
+    match api
+        .patch(
+            &name,
+            &PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() },
+            &Patch::Merge(&patch),
+        )
+        .await
+    {
+        Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(()),
+        other => other
+            .map(drop)
+            .map_err(Error::api(format!("set the finalizer of {} {namespace}/{name}", K::kind(&())))),
+    }
+}

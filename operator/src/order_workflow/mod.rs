@@ -1,0 +1,62 @@
+//! Reconciles an OrderWorkflow: its six topics and five services.
+
+mod apply;
+mod build;
+mod dereference;
+mod status;
+mod validate;
+
+use kbnt_crds::OrderWorkflow;
+use kbnt_crds::common::TopicDeletionPolicy;
+
+use crate::context::Context;
+use crate::controller::Outcome;
+use crate::error::Error;
+use crate::topics::Owner;
+use crate::{finalizer, topics};
+use apply::{Progress, apply};
+use build::build;
+use dereference::dereference;
+use validate::validate;
+
+/// Brings the cluster nearer to what this resource says, and says in its status how near it is.
+pub async fn reconcile(workflow: &OrderWorkflow, context: &Context) -> Outcome {
+    let owner = Owner::of(workflow);
+    if workflow.metadata.deletion_timestamp.is_some() {
+        return Outcome::of(finalize(workflow, &owner, context).await);
+    }
+    let mut progress = Progress::default();
+    let stock = dereference(workflow, &context.stores.stocks);
+    let planned = stock.as_deref().map(|stock| {
+        let valid = validate(workflow, stock, &context.kafka_scope)?;
+        build(workflow, &owner, &valid, &context.services_image)
+    });
+    let result = match (&planned, &stock) {
+        (Some(Ok(desired)), Some(stock)) => {
+            apply(workflow, stock, &owner, desired, context, &mut progress).await
+        }
+        _ => Ok(()),
+    };
+    let planned = planned.transpose();
+    let seen = status::See::of(
+        &owner,
+        stock.as_deref(),
+        planned.as_ref(),
+        &progress,
+        result.as_ref().err(),
+        context,
+    );
+    let written = crate::status::write(context, workflow, status::compute(workflow, &seen)).await;
+    Outcome::of(planned.map(drop).and(result.map_err(Error::from))).and(written)
+}
+
+/// Lets the topics go, as the deletion policy says, and then the resource.
+async fn finalize(workflow: &OrderWorkflow, owner: &Owner, context: &Context) -> Result<(), Error> {
+    if finalizer::is_set(workflow) {
+        if workflow.spec.topic_deletion_policy == TopicDeletionPolicy::Delete {
+            topics::release(context, owner).await?;
+        }
+        finalizer::set(context, workflow, false).await?;
+    }
+    Ok(())
+}

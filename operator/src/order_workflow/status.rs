@@ -1,0 +1,162 @@
+//! What the status of an OrderWorkflow says.
+
+use jiff::Timestamp;
+use kbnt_crds::common::TopicState;
+use kbnt_crds::order_workflow::OrderCounts;
+use kbnt_crds::{OrderWorkflow, OrderWorkflowStatus, VirtualStock};
+
+use super::apply::{Failure, Progress};
+use super::build::Desired;
+use crate::conditions::{self, Finding, Status};
+use crate::context::Context;
+use crate::error::Error;
+use crate::services::{Observed, OrderSummary};
+use crate::topics::{self, Owner};
+use crate::workloads::{self, PORT, Role};
+
+/// All that was seen in one reconcile.
+pub(super) struct See<'a> {
+    /// The stock, where there is one.
+    pub(super) stock: Option<&'a VirtualStock>,
+    /// Why the resource cannot be carried out.
+    pub(super) invalid: Option<&'a Error>,
+    /// The step that failed.
+    pub(super) failure: Option<&'a Failure>,
+    /// None where Strimzi does not run the cluster, or the cluster is not known.
+    pub(super) topics: Option<Vec<topics::View>>,
+    pub(super) services: Vec<workloads::View>,
+    pub(super) progress: &'a Progress,
+}
+
+impl<'a> See<'a> {
+    /// What the cluster shows after a reconcile.
+    pub(super) fn of(
+        owner: &Owner,
+        stock: Option<&'a VirtualStock>,
+        planned: Result<&Option<Desired>, &'a Error>,
+        progress: &'a Progress,
+        failure: Option<&'a Failure>,
+        context: &Context,
+    ) -> Self {
+        let desired = planned.ok().and_then(Option::as_ref);
+        Self {
+            stock,
+            invalid: planned.err(),
+            failure,
+            topics: desired
+                .and_then(|desired| desired.topics.as_ref())
+                .map(|topics| topics::look(context, owner, topics, &progress.held)),
+            services: desired
+                .map(|desired| workloads::look(context, owner, &desired.workloads))
+                .unwrap_or_default(),
+            progress,
+        }
+    }
+}
+
+/// The status of this resource after a reconcile.
+pub(super) fn compute(workflow: &OrderWorkflow, seen: &See<'_>) -> OrderWorkflowStatus {
+    let before = workflow.status.clone().unwrap_or_default();
+    let generation = workflow.metadata.generation;
+    let service = Role::Order.object_name(workflow.metadata.name.as_deref().unwrap_or_default());
+    let namespace = workflow.metadata.namespace.as_deref().unwrap_or_default();
+    let topic = |view: &topics::View| TopicState { name: view.name.clone(), ready: view.state.is_usable() };
+    OrderWorkflowStatus {
+        observed_generation: generation,
+        conditions: conditions::conditions(
+            findings(workflow, seen),
+            &before.conditions,
+            generation,
+            Timestamp::now(),
+        ),
+        services: workloads::states(&seen.services),
+        topics: seen.topics.iter().flatten().map(topic).collect(),
+        endpoint: Some(format!("http://{service}.{namespace}.svc:{PORT}")),
+        // While the service does not answer, what it last said is still the best that is known.
+        orders: match &seen.progress.orders {
+            Observed::Seen(summary) => Some(counts(summary)),
+            _ => before.orders,
+        },
+    }
+}
+
+fn counts(summary: &OrderSummary) -> OrderCounts {
+    OrderCounts {
+        pending: summary.pending,
+        confirmed: summary.confirmed,
+        rejected: summary.rejected,
+        cancelled: summary.cancelled,
+    }
+}
+
+fn findings(workflow: &OrderWorkflow, seen: &See<'_>) -> Vec<Finding> {
+    let stock = stock_ready(workflow, seen);
+    let topics = topics_ready(seen);
+    let workloads = workloads_available(&topics, seen);
+    let ready =
+        conditions::ready(&[&stock, &topics, &workloads], "orders are processed", workflow.spec.paused);
+    vec![stock, topics, workloads, ready]
+}
+
+fn stock_ready(workflow: &OrderWorkflow, seen: &See<'_>) -> Finding {
+    const TYPE: &str = "StockReady";
+    let name = &workflow.spec.virtual_stock_ref.name;
+    let Some(stock) = seen.stock else {
+        let text = format!(
+            "there is no VirtualStock {name} in this namespace: create it, or correct virtualStockRef"
+        );
+        return Finding::no(TYPE, "StockNotFound", text);
+    };
+    let ready = stock
+        .status
+        .iter()
+        .flat_map(|status| &status.conditions)
+        .find(|condition| condition.type_ == "Ready");
+    match ready {
+        Some(ready) if ready.status == "True" => {
+            Finding::yes(TYPE, "StockReady", format!("VirtualStock {name} is ready"))
+        }
+        Some(ready) => Finding::no(
+            TYPE,
+            "WaitingForStock",
+            format!("VirtualStock {name} is not ready: {}", ready.message),
+        ),
+        None => Finding::no(TYPE, "WaitingForStock", format!("VirtualStock {name} has no status yet")),
+    }
+}
+
+fn topics_ready(seen: &See<'_>) -> Finding {
+    const TYPE: &str = "TopicsReady";
+    let Some(stock) = seen.stock else {
+        return Finding::unknown(TYPE, "WaitingForStock", "the VirtualStock names the Kafka cluster");
+    };
+    if let Some(error) = seen.invalid {
+        return Finding::no(TYPE, error.reason(), error.to_string());
+    }
+    if let Some(Failure::Topics(error)) = seen.failure {
+        return Finding::no(TYPE, error.reason(), error.to_string());
+    }
+    match &seen.topics {
+        Some(views) => topics::finding(views),
+        None => topics::external(&stock.spec.kafka.topic_prefix, &topics::OF_WORKFLOW),
+    }
+}
+
+fn workloads_available(topics: &Finding, seen: &See<'_>) -> Finding {
+    const TYPE: &str = "WorkloadsAvailable";
+    if seen.stock.is_none() {
+        return Finding::unknown(TYPE, "WaitingForStock", "the VirtualStock names the Kafka cluster");
+    }
+    if let Some(error) = seen.invalid {
+        return Finding::unknown(TYPE, error.reason(), error.to_string());
+    }
+    if let Some(Failure::Workloads(error)) = seen.failure {
+        return Finding::no(TYPE, error.reason(), error.to_string());
+    }
+    let awaited = if topics.status == Status::True {
+        "the topic of the VirtualStock to be ready"
+    } else {
+        "the topics to be ready"
+    };
+    workloads::finding(&seen.services, Some(awaited))
+}

@@ -1,0 +1,156 @@
+//! The life of the process.
+
+use std::future::Future;
+use std::sync::{Arc, RwLock};
+
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared};
+use kube::Client;
+use kube_lease_manager::LeaseManagerError;
+use tokio::sync::watch;
+use tracing::info;
+
+use crate::cluster::{Events, Objects, Scope};
+use crate::context::{Context, Queue};
+use crate::discovery::{self, Served};
+use crate::gate::Gate;
+use crate::health::{self, Health};
+use crate::leader::Leadership;
+use crate::metrics::Metrics;
+use crate::options::Options;
+use crate::services::{Address, Observers, ServiceClient};
+use crate::{controller, order_workflow, virtual_stock, watches};
+
+/// Why the process ends without having been asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The port for health and metrics cannot be had.
+    #[error("cannot serve health and metrics: {0}")]
+    Listen(#[from] std::io::Error),
+    /// No lease could be had.
+    #[error("cannot take part in the election of a leader: {0}")]
+    Lease(#[from] LeaseManagerError),
+    /// Another process leads now, so this one must stop at once.
+    #[error("another process holds the lease")]
+    LeaseLost,
+    /// The watches or the reconcilers ended.
+    #[error("the watches ended")]
+    Ended,
+}
+
+/// Runs the operator until `shutdown`.
+pub async fn run(
+    options: Options,
+    client: Client,
+    metrics: Metrics,
+    health: Health,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), RunError> {
+    let shutdown = shutdown.boxed().shared();
+    let (served_sender, served) = watch::channel(Served::default());
+    health.waits_for(Some("the process has only just started".into()));
+    let beside = async {
+        let follow = discovery::follow(client.clone(), health.clone(), served_sender).map(Ok);
+        let serve = health::serve(options.listen, health.clone(), metrics.clone());
+        futures::future::try_join(follow, serve).await.map(drop)
+    };
+    let main = work(&options, client.clone(), metrics.clone(), health.clone(), served, shutdown);
+    tokio::select! {
+        ended = beside => ended.map_err(RunError::from),
+        ended = main => ended,
+    }
+}
+
+async fn work(
+    options: &Options,
+    client: Client,
+    metrics: Metrics,
+    health: Health,
+    mut served: watch::Receiver<Served>,
+    shutdown: Shared<BoxFuture<'static, ()>>,
+) -> Result<(), RunError> {
+    tokio::select! {
+        () = shutdown.clone() => return Ok(()),
+        _ = served.wait_for(|served| served.own) => {}
+    }
+    if !options.leader_election {
+        metrics.leader(true);
+        return control(options, client, metrics, health, served, shutdown).await;
+    }
+    let leadership = tokio::select! {
+        () = shutdown.clone() => return Ok(()),
+        leadership = Leadership::acquire(client.clone(), options) => leadership?,
+    };
+    metrics.leader(true);
+    let lost = leadership.lost();
+    let ended = tokio::select! {
+        ended = control(options, client, metrics, health, served, shutdown) => ended,
+        () = lost => return Err(RunError::LeaseLost),
+    };
+    leadership.release().await;
+    ended
+}
+
+/// Watches and reconciles until `shutdown`, and then until what is under way is done.
+async fn control(
+    options: &Options,
+    client: Client,
+    metrics: Metrics,
+    health: Health,
+    served: watch::Receiver<Served>,
+    shutdown: Shared<BoxFuture<'static, ()>>,
+) -> Result<(), RunError> {
+    let scope = Scope::of(&options.watch_namespaces);
+    let kafka_scope = match &scope {
+        Scope::Cluster => Scope::of(&options.kafka_namespaces),
+        Scope::Namespaces(names) => Scope::of(&[names.as_slice(), &options.kafka_namespaces].concat()),
+    };
+    let (stores, writers) = watches::stores();
+    let (stock_queue, stock_receiver) = Queue::new("VirtualStock", metrics.clone());
+    let (workflow_queue, workflow_receiver) = Queue::new("OrderWorkflow", metrics.clone());
+    let http = ServiceClient::default();
+    let context = Arc::new(Context {
+        services_image: options.services_image.clone(),
+        address: Address::new(&options.service_url),
+        kafka_scope,
+        stores,
+        topics: RwLock::default(),
+        objects: Objects::new(client.clone()),
+        events: Events::new(client.clone(), &options.instance),
+        gate: Gate::default(),
+        metrics,
+        health,
+        ledgers: Observers::new(http.clone()),
+        orders: Observers::new(http.clone()),
+        http,
+        stock_queue,
+        workflow_queue,
+        client,
+    });
+    let watching = watches::run(Arc::clone(&context), scope, writers, served);
+    let reconciling = async {
+        watches::filled(&context.stores).await;
+        info!("reconciling");
+        let stocks = controller::run(
+            context.stores.stocks.clone(),
+            Arc::clone(&context.stock_queue),
+            stock_receiver,
+            Arc::clone(&context),
+            |stock, context| virtual_stock::reconcile(stock, context).boxed(),
+            shutdown.clone(),
+        );
+        let workflows = controller::run(
+            context.stores.workflows.clone(),
+            Arc::clone(&context.workflow_queue),
+            workflow_receiver,
+            Arc::clone(&context),
+            |workflow, context| order_workflow::reconcile(workflow, context).boxed(),
+            shutdown.clone(),
+        );
+        futures::future::join(stocks, workflows).await;
+    };
+    tokio::select! {
+        () = watching => Err(RunError::Ended),
+        () = reconciling => Ok(()),
+    }
+}

@@ -1,0 +1,60 @@
+//! The seven topics: what they are, whose they are and how they fare.
+
+mod apply;
+mod build;
+mod kafka;
+mod owner;
+mod state;
+
+pub use apply::{apply, look, release};
+pub use build::build;
+pub use kafka::{Kafka, Place};
+pub use owner::{OWNER_UID_LABEL, Owner};
+pub use state::{State, View, external, finding};
+
+/// How long records are kept by default.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Retention {
+    /// For ever: the topic is an event store.
+    Unlimited,
+    /// So many days.
+    Days(i64),
+}
+
+impl Retention {
+    /// As Kafka's `retention.ms`.
+    pub fn millis(self) -> i64 {
+        match self {
+            Self::Unlimited => -1,
+            Self::Days(days) => days * 24 * 60 * 60 * 1000,
+        }
+    }
+}
+
+/// A documented topic.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Topic {
+    /// Name without prefix.
+    pub name: &'static str,
+    /// Fixed: the same key must lie on the same partition for ever.
+    pub partitions: i32,
+    /// Default retention.
+    pub retention: Retention,
+}
+
+const fn topic(name: &'static str, partitions: i32, retention: Retention) -> Topic {
+    Topic { name, partitions, retention }
+}
+
+/// The topic of a VirtualStock.
+pub const OF_STOCK: [Topic; 1] = [topic("inventory-events", 3, Retention::Unlimited)];
+
+/// The topics of an OrderWorkflow.
+pub const OF_WORKFLOW: [Topic; 6] = [
+    topic("user-events", 3, Retention::Unlimited),
+    topic("order-events", 3, Retention::Unlimited),
+    topic("payment-events", 3, Retention::Unlimited),
+    topic("notification-events", 3, Retention::Days(7)),
+    topic("audit-logs", 1, Retention::Days(365)),
+    topic("application-logs", 2, Retention::Days(7)),
+];

@@ -1,0 +1,91 @@
+//! Carries out what a VirtualStock takes: finalizer, topic, service, declarations, in this order.
+
+use kbnt_crds::VirtualStock;
+
+use super::build::Desired;
+use crate::context::Context;
+use crate::error::Error;
+use crate::services::{CallError, Declaration, Observed, StockSummary, declare};
+use crate::topics::{self, Owner, View};
+use crate::workloads::{self, Role};
+use crate::{finalizer, workloads::State};
+
+/// A step that failed, and how.
+#[derive(Debug)]
+pub(super) enum Failure {
+    Topics(Error),
+    Workloads(Error),
+    Declarations(Error),
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Topics(error) | Failure::Workloads(error) | Failure::Declarations(error) => error,
+        }
+    }
+}
+
+/// How far it came.
+#[derive(Default)]
+pub(super) struct Progress {
+    /// Topics that somebody else holds.
+    pub(super) held: Vec<View>,
+    /// What the service tells, once it runs.
+    pub(super) ledger: Observed<StockSummary>,
+    /// Declarations that the service refused, and why.
+    pub(super) refused: Vec<(Declaration, CallError)>,
+}
+
+pub(super) async fn apply(
+    stock: &VirtualStock,
+    owner: &Owner,
+    desired: &Desired,
+    context: &Context,
+    progress: &mut Progress,
+) -> Result<(), Failure> {
+    let paused = stock.spec.paused;
+    if !paused {
+        finalizer::set(context, stock, desired.finalizer).await.map_err(Failure::Topics)?;
+        if let Some(topics) = &desired.topics {
+            progress.held = topics::apply(context, owner, topics).await.map_err(Failure::Topics)?;
+        }
+        if may_run(owner, desired, context, progress) {
+            workloads::apply(context, owner, &desired.workloads).await.map_err(Failure::Workloads)?;
+        }
+    }
+    let services = workloads::look(context, owner, &desired.workloads);
+    if services.iter().any(|service| service.state != State::Available) {
+        return Ok(());
+    }
+    let url = context.address.of(&owner.namespace, &Role::Inventory.object_name(&owner.name));
+    progress.ledger = observe(owner, &url, context);
+    if let (Observed::Seen(summary), false) = (&progress.ledger, paused) {
+        let failed = declare(&context.http, &url, &desired.declarations, summary).await;
+        let (refused, failed): (Vec<_>, Vec<_>) =
+            failed.into_iter().partition(|(_, error)| error.has_code("write_off_would_oversell"));
+        progress.refused = refused;
+        if let Some((declaration, source)) = failed.into_iter().next() {
+            return Err(Failure::Declarations(Error::Service {
+                action: format!("declare {}", declaration.id),
+                source,
+            }));
+        }
+    }
+    Ok(())
+}
+
+/// A service starts once its topics are ready. One that runs is kept as it should be whatever happens to them.
+fn may_run(owner: &Owner, desired: &Desired, context: &Context, progress: &Progress) -> bool {
+    let ready = desired.topics.as_ref().is_none_or(|topics| {
+        topics::look(context, owner, topics, &progress.held).iter().all(|topic| topic.state.is_usable())
+    });
+    ready || workloads::exists(context, &desired.workloads)
+}
+
+fn observe(owner: &Owner, url: &str, context: &Context) -> Observed<StockSummary> {
+    let (queue, namespace, name) = (context.stock_queue.clone(), owner.namespace.clone(), owner.name.clone());
+    context
+        .ledgers
+        .observe(&owner.uid, &format!("{url}/v1/stock/summary"), move || queue.push(&namespace, &name))
+}

@@ -1,0 +1,111 @@
+//! What a VirtualStock takes.
+
+use kbnt_crds::common::TopicDeletionPolicy;
+use kbnt_crds::{KafkaTopic, VirtualStock};
+
+use super::validate::Valid;
+use crate::error::Error;
+use crate::services::Declaration;
+use crate::topics::{self, OF_STOCK, Owner};
+use crate::workloads::{self, Plan, Role, Workload, plain};
+
+/// Everything that a VirtualStock takes.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Desired {
+    /// None where Strimzi does not run the cluster.
+    pub(super) topics: Option<Vec<KafkaTopic>>,
+    pub(super) workloads: Vec<Workload>,
+    pub(super) declarations: Vec<Declaration>,
+    /// Whether the resource has to wait for topics elsewhere when it is deleted.
+    pub(super) finalizer: bool,
+}
+
+/// Everything that this resource takes.
+pub(super) fn build(
+    stock: &VirtualStock,
+    owner: &Owner,
+    valid: &Valid,
+    image: &str,
+) -> Result<Desired, Error> {
+    let spec = &stock.spec;
+    let prefix = &valid.kafka.prefix;
+    let topics = match &valid.kafka.place {
+        Some(place) => {
+            Some(topics::build(owner, place, prefix, &OF_STOCK, &spec.topics, spec.topic_deletion_policy)?)
+        }
+        None => None,
+    };
+    let plan = Plan {
+        role: Role::Inventory,
+        image: image.to_owned(),
+        kafka: valid.kafka.clone(),
+        replicas: spec.inventory.replicas,
+        resources: spec.inventory.resources.clone(),
+        env: vec![
+            plain("KBNT_RESERVATION_TTL", &spec.reservation.ttl),
+            plain("KBNT_LOW_STOCK_THRESHOLD", spec.low_stock_threshold.to_string()),
+        ],
+        users: None,
+    };
+    let declaration = |product: &kbnt_crds::virtual_stock::Product| Declaration {
+        id: product.id.clone(),
+        name: product.name.clone(),
+        unit_price: product.unit_price.clone(),
+        received: product.received,
+        low_stock_threshold: product.low_stock_threshold.unwrap_or(spec.low_stock_threshold),
+    };
+    Ok(Desired {
+        finalizer: spec.topic_deletion_policy == TopicDeletionPolicy::Delete
+            && valid.kafka.place.as_ref().is_some_and(|place| place.namespace != owner.namespace),
+        topics,
+        workloads: vec![workloads::build(owner, &plan)],
+        declarations: spec.products.iter().map(declaration).collect(),
+    })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::super::validate::validate;
+    use super::*;
+    use crate::cluster::Scope;
+
+    pub(in super::super) fn stock() -> VirtualStock {
+        let text = include_str!("../../../manifests/samples/virtualstock.yaml");
+        let mut stock: VirtualStock = serde_yaml::from_str(text).unwrap();
+        stock.metadata.uid = Some("u1".into());
+        stock.metadata.generation = Some(1);
+        stock
+    }
+
+    pub(in super::super) fn desired(stock: &VirtualStock) -> Desired {
+        let valid = validate(stock, &Scope::Cluster).unwrap();
+        build(stock, &Owner::of(stock), &valid, "services:1").unwrap()
+    }
+
+    #[test]
+    fn the_sample_takes_one_topic_one_service_and_three_declarations() {
+        let made = desired(&stock());
+        let topics = made.topics.unwrap();
+        assert_eq!(topics.len(), 1);
+        assert_eq!(topics[0].metadata.name.as_deref(), Some("inventory-events"));
+        assert_eq!(topics[0].metadata.namespace.as_deref(), Some("kafka"));
+        assert_eq!(made.workloads[0].deployment.metadata.name.as_deref(), Some("main-inventory-service"));
+        let declared: Vec<_> =
+            made.declarations.iter().map(|d| (d.id.as_str(), d.received, d.low_stock_threshold)).collect();
+        assert_eq!(declared, [("PROD-001", 100, 10), ("PROD-002", 50, 10), ("PROD-003", 25, 10)]);
+        assert!(!made.finalizer);
+    }
+
+    #[test]
+    fn only_topics_elsewhere_that_are_to_be_deleted_take_a_finalizer() {
+        let mut stock = stock();
+        stock.spec.topic_deletion_policy = TopicDeletionPolicy::Delete;
+        assert!(desired(&stock).finalizer);
+        stock.spec.kafka.cluster_ref.as_mut().unwrap().namespace = None;
+        assert!(!desired(&stock).finalizer);
+        stock.spec.kafka.cluster_ref = None;
+        stock.spec.kafka.bootstrap_servers = Some("a:1".into());
+        let made = desired(&stock);
+        assert!(!made.finalizer && made.topics.is_none());
+    }
+}

@@ -1,0 +1,233 @@
+//! What the status of a VirtualStock says.
+
+use jiff::Timestamp;
+use kbnt_crds::common::TopicState;
+use kbnt_crds::virtual_stock::{ProductLevel, Totals};
+use kbnt_crds::{VirtualStock, VirtualStockStatus};
+
+use super::apply::{Failure, Progress};
+use super::build::Desired;
+use crate::conditions::{self, Finding, Status, list};
+use crate::context::Context;
+use crate::error::Error;
+use crate::services::{Observed, StockSummary};
+use crate::topics::{self, Owner};
+use crate::workloads::{self, PORT};
+
+/// All that was seen in one reconcile.
+pub(super) struct See<'a> {
+    /// Why the resource cannot be carried out.
+    pub(super) invalid: Option<&'a Error>,
+    /// The step that failed.
+    pub(super) failure: Option<&'a Failure>,
+    /// None where Strimzi does not run the cluster.
+    pub(super) topics: Option<Vec<topics::View>>,
+    pub(super) services: Vec<workloads::View>,
+    pub(super) progress: &'a Progress,
+}
+
+impl<'a> See<'a> {
+    /// What the cluster shows after a reconcile.
+    pub(super) fn of(
+        owner: &Owner,
+        planned: Result<&Desired, &'a Error>,
+        progress: &'a Progress,
+        failure: Option<&'a Failure>,
+        context: &Context,
+    ) -> Self {
+        let desired = planned.ok();
+        Self {
+            invalid: planned.err(),
+            failure,
+            topics: desired
+                .and_then(|desired| desired.topics.as_ref())
+                .map(|topics| topics::look(context, owner, topics, &progress.held)),
+            services: desired
+                .map(|desired| workloads::look(context, owner, &desired.workloads))
+                .unwrap_or_default(),
+            progress,
+        }
+    }
+
+    fn ledger(&self) -> Option<&StockSummary> {
+        match &self.progress.ledger {
+            Observed::Seen(summary) => Some(summary),
+            _ => None,
+        }
+    }
+}
+
+/// The status of this resource after a reconcile.
+pub(super) fn compute(stock: &VirtualStock, seen: &See<'_>) -> VirtualStockStatus {
+    let before = stock.status.clone().unwrap_or_default();
+    let generation = stock.metadata.generation;
+    let (name, namespace) = (&stock.metadata.name, &stock.metadata.namespace);
+    let service = format!("{}-inventory-service", name.as_deref().unwrap_or_default());
+    let endpoint = format!("http://{service}.{}.svc:{PORT}", namespace.as_deref().unwrap_or_default());
+    let topic = |view: &topics::View| TopicState { name: view.name.clone(), ready: view.state.is_usable() };
+    VirtualStockStatus {
+        observed_generation: generation,
+        conditions: conditions::conditions(
+            findings(stock, seen),
+            &before.conditions,
+            generation,
+            Timestamp::now(),
+        ),
+        // While the service does not answer, what it last said is still the best that is known.
+        totals: seen.ledger().map(totals).or(before.totals),
+        products: seen.ledger().map_or(before.products, levels),
+        topics: seen.topics.iter().flatten().map(topic).collect(),
+        services: workloads::states(&seen.services),
+        endpoint: Some(endpoint),
+    }
+}
+
+fn totals(summary: &StockSummary) -> Totals {
+    let totals = &summary.totals;
+    Totals {
+        real: totals.real,
+        reserved: totals.reserved,
+        available: totals.available,
+        active_reservations: totals.active_reservations,
+        products: totals.products,
+    }
+}
+
+/// At most as many products as a VirtualStock can declare: others may come over HTTP without end.
+fn levels(summary: &StockSummary) -> Vec<ProductLevel> {
+    let level = |product: &crate::services::ProductSummary| ProductLevel {
+        id: product.product_id.clone(),
+        real: product.real,
+        reserved: product.reserved,
+        available: product.available,
+    };
+    summary.products.iter().take(1000).map(level).collect()
+}
+
+fn findings(stock: &VirtualStock, seen: &See<'_>) -> Vec<Finding> {
+    let topics = topics_ready(stock, seen);
+    let workloads = workloads_available(&topics, seen);
+    let declared = stock_declared(stock, &workloads, seen);
+    let (balanced, low) = (ledger_balanced(&workloads, seen), low_stock(&workloads, seen));
+    let message = format!("orders can reserve from {} products", stock.spec.products.len());
+    let ready = conditions::ready(&[&topics, &workloads, &declared, &balanced], &message, stock.spec.paused);
+    vec![topics, workloads, declared, balanced, low, ready]
+}
+
+fn topics_ready(stock: &VirtualStock, seen: &See<'_>) -> Finding {
+    const TYPE: &str = "TopicsReady";
+    if let Some(error) = seen.invalid {
+        return Finding::no(TYPE, error.reason(), error.to_string());
+    }
+    if let Some(Failure::Topics(error)) = seen.failure {
+        return Finding::no(TYPE, error.reason(), error.to_string());
+    }
+    match &seen.topics {
+        Some(views) => topics::finding(views),
+        None => topics::external(&stock.spec.kafka.topic_prefix, &topics::OF_STOCK),
+    }
+}
+
+fn workloads_available(topics: &Finding, seen: &See<'_>) -> Finding {
+    const TYPE: &str = "WorkloadsAvailable";
+    if let Some(error) = seen.invalid {
+        return Finding::unknown(TYPE, error.reason(), error.to_string());
+    }
+    if let Some(Failure::Workloads(error)) = seen.failure {
+        return Finding::no(TYPE, error.reason(), error.to_string());
+    }
+    let awaited = (topics.status != Status::True).then_some("the topics to be ready");
+    workloads::finding(&seen.services, awaited)
+}
+
+/// The reason why the ledger cannot be told, if it cannot.
+fn untold(type_: &'static str, workloads: &Finding, seen: &See<'_>) -> Option<Finding> {
+    match &seen.progress.ledger {
+        Observed::Seen(_) => None,
+        Observed::Lost(error) => Some(Finding::unknown(type_, "ServiceUnreachable", error.to_string())),
+        Observed::Nothing if workloads.status == Status::True => {
+            Some(Finding::unknown(type_, "WaitingForService", "inventory-service is being asked"))
+        }
+        Observed::Nothing => {
+            Some(Finding::unknown(type_, "WaitingForWorkloads", "inventory-service does not run yet"))
+        }
+    }
+}
+
+fn stock_declared(stock: &VirtualStock, workloads: &Finding, seen: &See<'_>) -> Finding {
+    const TYPE: &str = "StockDeclared";
+    if let Some(Failure::Declarations(error)) = seen.failure {
+        return Finding::no(TYPE, "DeclarationFailed", error.to_string());
+    }
+    if let Some(untold) = untold(TYPE, workloads, seen) {
+        return untold;
+    }
+    if seen.progress.refused.is_empty() {
+        let count = stock.spec.products.len();
+        return Finding::yes(TYPE, "Declared", format!("{count} products are in the ledger as declared"));
+    }
+    let refused: Vec<_> =
+        seen.progress.refused.iter().map(|(declaration, _)| refusal(&declaration.id, seen)).collect();
+    Finding::no(TYPE, "WriteOffRefused", list(&refused))
+}
+
+/// A refused write-off in numbers.
+fn refusal(id: &str, seen: &See<'_>) -> String {
+    let refused = seen.progress.refused.iter().find(|(declaration, _)| declaration.id == id);
+    let product =
+        seen.ledger().and_then(|summary| summary.products.iter().find(|product| product.product_id == id));
+    match (refused, product) {
+        (Some((declaration, _)), Some(product)) => {
+            let known = product.received.get(crate::services::SOURCE).copied().unwrap_or(0);
+            format!(
+                "{id}: received cannot go from {known} to {}, as {} units would go and only {} of {} are available \
+                 ({} reserved): declare at least {}",
+                declaration.received,
+                known - declaration.received,
+                product.available,
+                product.real,
+                product.reserved,
+                known - product.available
+            )
+        }
+        (Some((_, error)), None) => format!("{id}: {error}"),
+        (None, _) => id.to_owned(),
+    }
+}
+
+fn ledger_balanced(workloads: &Finding, seen: &See<'_>) -> Finding {
+    const TYPE: &str = "LedgerBalanced";
+    match (untold(TYPE, workloads, seen), seen.ledger()) {
+        (None, Some(summary)) if !summary.invariants.balanced => {
+            Finding::no(TYPE, "InvariantViolated", list(&summary.invariants.violations))
+        }
+        (None, _) => Finding::yes(TYPE, "Balanced", "available is never negative, and the books agree"),
+        (Some(untold), _) => untold,
+    }
+}
+
+fn low_stock(workloads: &Finding, seen: &See<'_>) -> Finding {
+    const TYPE: &str = "LowStock";
+    match (untold(TYPE, workloads, seen), seen.ledger()) {
+        (None, Some(summary)) => {
+            let low: Vec<_> = summary
+                .products
+                .iter()
+                .filter(|product| product.low_stock)
+                .map(|product| {
+                    format!(
+                        "{} ({} of {})",
+                        product.product_id, product.available, product.low_stock_threshold
+                    )
+                })
+                .collect();
+            if low.is_empty() {
+                Finding::no(TYPE, "EnoughStock", "no product is below its threshold")
+            } else {
+                Finding::yes(TYPE, "BelowThreshold", format!("below the threshold: {}", list(&low)))
+            }
+        }
+        (Some(untold), _) => untold,
+        (None, None) => Finding::unknown(TYPE, "WaitingForService", "inventory-service is being asked"),
+    }
+}

@@ -1,0 +1,243 @@
+//! What wakes the reconcilers.
+
+use std::fmt::Debug;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use futures::future::{BoxFuture, join_all};
+use futures::{FutureExt, Stream, StreamExt};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ConfigMap, PodTemplateSpec, Service, ServiceAccount};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kbnt_crds::{KafkaTopic, OrderWorkflow, VirtualStock};
+use kube::Resource;
+use kube::api::ApiResource;
+use kube::core::PartialObjectMeta;
+use kube::core::object::HasSpec;
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use crate::cluster::{Scope, Watch, watch_metadata, watch_objects};
+use crate::context::{Context, Stores, TopicStore};
+use crate::discovery::Served;
+use crate::topics::Owner;
+use crate::workloads::MANAGED_BY;
+
+/// The writing ends of the stores.
+pub struct Writers {
+    stocks: Writer<VirtualStock>,
+    workflows: Writer<OrderWorkflow>,
+    deployments: Writer<Deployment>,
+    services: Writer<PartialObjectMeta<Service>>,
+    accounts: Writer<PartialObjectMeta<ServiceAccount>>,
+    configs: Writer<PartialObjectMeta<ConfigMap>>,
+}
+
+/// Empty stores.
+pub fn stores() -> (Stores, Writers) {
+    let (stocks, stock_writer) = reflector::store();
+    let (workflows, workflow_writer) = reflector::store();
+    let (deployments, deployment_writer) = reflector::store();
+    let (services, service_writer) = reflector::store();
+    let (accounts, account_writer) = reflector::store();
+    let (configs, config_writer) = reflector::store();
+    let writers = Writers {
+        stocks: stock_writer,
+        workflows: workflow_writer,
+        deployments: deployment_writer,
+        services: service_writer,
+        accounts: account_writer,
+        configs: config_writer,
+    };
+    (Stores { stocks, workflows, deployments, services, accounts, configs }, writers)
+}
+
+/// Fills the stores and wakes the reconcilers, for as long as it is polled.
+pub async fn run(context: Arc<Context>, scope: Scope, writers: Writers, served: watch::Receiver<Served>) {
+    let ours = format!("{}={}", MANAGED_BY.0, MANAGED_BY.1);
+    let client = &context.client;
+    let stocks = watch_objects(scope.apis(client), &(), "", keep, writers.stocks);
+    let workflows = watch_objects(scope.apis(client), &(), "", keep, writers.workflows);
+    let deployments = watch_objects(scope.apis(client), &(), &ours, trim_deployment, writers.deployments);
+    let services = watch_metadata(scope.apis(client), &ours, writers.services);
+    let accounts = watch_metadata(scope.apis(client), &ours, writers.accounts);
+    let configs = watch_metadata(scope.apis(client), &ours, writers.configs);
+    let parts: Vec<BoxFuture<'_, ()>> = vec![
+        follow_stocks(&context, stocks).boxed(),
+        follow_workflows(&context, workflows).boxed(),
+        follow_owned(&context, deployments).boxed(),
+        follow_owned(&context, services).boxed(),
+        follow_owned(&context, accounts).boxed(),
+        follow_owned(&context, configs).boxed(),
+        follow_topics(&context, served).boxed(),
+    ];
+    join_all(parts).await;
+}
+
+/// Waits until every store but that of KafkaTopics has been filled once.
+pub async fn filled(stores: &Stores) {
+    // An error means that the writer is gone, and the process with it.
+    let _ = stores.stocks.wait_until_ready().await;
+    let _ = stores.workflows.wait_until_ready().await;
+    let _ = stores.deployments.wait_until_ready().await;
+    let _ = stores.services.wait_until_ready().await;
+    let _ = stores.accounts.wait_until_ready().await;
+    let _ = stores.configs.wait_until_ready().await;
+}
+
+fn keep<K>(_: &mut K) {}
+
+/// Only the status and the number of pods are read; the template is most of a Deployment's size.
+fn trim_deployment(deployment: &mut Deployment) {
+    deployment.spec.template = PodTemplateSpec::default();
+}
+
+async fn follow_stocks(context: &Context, events: impl Stream<Item = Watch<VirtualStock>>) {
+    let mut events = std::pin::pin!(events);
+    while let Some(event) = events.next().await {
+        match event {
+            Watch::Complete => {
+                context.forget_gone();
+                context.wake_all();
+            }
+            Watch::Touched(stock) => {
+                let (namespace, name) = key(&stock.metadata);
+                forget_if_gone(context, &context.stores.stocks, &stock);
+                context.stock_queue.push(namespace, name);
+                for workflow in context.stores.workflows.state() {
+                    if key(&workflow.metadata).0 == namespace
+                        && workflow.spec().virtual_stock_ref.name == name
+                    {
+                        context.workflow_queue.push(namespace, key(&workflow.metadata).1);
+                    }
+                }
+            }
+            Watch::Unreadable(meta, why) => unreadable::<VirtualStock>(context, meta, &why).await,
+        }
+    }
+}
+
+async fn follow_workflows(context: &Context, events: impl Stream<Item = Watch<OrderWorkflow>>) {
+    let mut events = std::pin::pin!(events);
+    while let Some(event) = events.next().await {
+        match event {
+            Watch::Complete => {
+                context.forget_gone();
+                context.workflow_queue.push_all(&context.stores.workflows);
+            }
+            Watch::Touched(workflow) => {
+                let (namespace, name) = key(&workflow.metadata);
+                forget_if_gone(context, &context.stores.workflows, &workflow);
+                context.workflow_queue.push(namespace, name);
+            }
+            Watch::Unreadable(meta, why) => unreadable::<OrderWorkflow>(context, meta, &why).await,
+        }
+    }
+}
+
+async fn follow_owned<K: Resource>(context: &Context, events: impl Stream<Item = Watch<K>>) {
+    let mut events = std::pin::pin!(events);
+    while let Some(event) = events.next().await {
+        match event {
+            Watch::Complete => context.wake_all(),
+            Watch::Touched(object) => {
+                let namespace = key(object.meta()).0;
+                for owner in object.meta().owner_references.iter().flatten() {
+                    wake(context, &owner.kind, namespace, &owner.name);
+                }
+            }
+            Watch::Unreadable(meta, why) => {
+                let (namespace, name) = key(&meta);
+                warn!(namespace, name, why, "an object of the operator cannot be read");
+            }
+        }
+    }
+}
+
+/// Watches KafkaTopics while the cluster serves them, in the version that it serves.
+async fn follow_topics(context: &Context, mut served: watch::Receiver<Served>) {
+    loop {
+        let version = served.borrow_and_update().kafka_topic;
+        let changed = async {
+            // An error means that nobody looks any more: then the version stays.
+            let other = served.wait_for(|served| served.kafka_topic != version).await.is_ok();
+            if !other {
+                std::future::pending::<()>().await;
+            }
+        };
+        match version {
+            None => changed.await,
+            Some(version) => {
+                info!(version, "watching KafkaTopics");
+                let resource = KafkaTopic::resource(version);
+                tokio::select! {
+                    () = watch_topics(context, &resource) => {}
+                    () = changed => {}
+                }
+                context.set_topics(None);
+                context.health.watch_ended("/kafkatopics");
+            }
+        }
+    }
+}
+
+async fn watch_topics(context: &Context, resource: &ApiResource) {
+    let ours = format!("{}={}", MANAGED_BY.0, MANAGED_BY.1);
+    let writer = Writer::new(resource.clone());
+    let store = writer.as_reader();
+    let apis = context.kafka_scope.apis_with(&context.client, resource);
+    let events = watch_objects(apis, resource, &ours, keep, writer);
+    let mut events = std::pin::pin!(events);
+    while let Some(event) = events.next().await {
+        match event {
+            Watch::Complete => {
+                context.set_topics(Some(TopicStore { resource: resource.clone(), store: store.clone() }));
+            }
+            Watch::Touched(topic) => {
+                if let Some((kind, namespace, name)) = Owner::signed(&topic.metadata) {
+                    wake(context, kind, namespace, name);
+                }
+            }
+            Watch::Unreadable(meta, why) => {
+                let (namespace, name) = key(&meta);
+                warn!(namespace, name, why, "a KafkaTopic cannot be read");
+            }
+        }
+    }
+}
+
+fn wake(context: &Context, kind: &str, namespace: &str, name: &str) {
+    match kind {
+        "VirtualStock" => context.stock_queue.push(namespace, name),
+        "OrderWorkflow" => context.workflow_queue.push(namespace, name),
+        _ => {}
+    }
+}
+
+fn forget_if_gone<K>(context: &Context, store: &Store<K>, object: &K)
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + 'static,
+{
+    if store.get(&ObjectRef::from_obj(object)).is_none() {
+        context.forget_gone();
+    }
+}
+
+/// Tells that a resource cannot be read, on the resource itself too.
+async fn unreadable<K: Resource<DynamicType = ()>>(context: &Context, meta: ObjectMeta, why: &str) {
+    let kind = K::kind(&()).into_owned();
+    let (namespace, name) = key(&meta);
+    warn!(kind, namespace, name, why, "a resource cannot be read");
+    context.metrics.unreadable(&kind);
+    let object = PartialObjectMeta::<K> { types: None, metadata: meta, _phantom: PhantomData };
+    context
+        .events
+        .publish(&object, true, "Unreadable", &format!("this resource cannot be read: {why}"))
+        .await;
+}
+
+fn key(meta: &ObjectMeta) -> (&str, &str) {
+    (meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
+}

@@ -1,0 +1,72 @@
+//! The services: what they run and how they fare.
+
+mod apply;
+mod build;
+mod pod;
+mod state;
+
+use std::collections::BTreeMap;
+
+pub use apply::{apply, exists, look};
+pub use build::{Plan, Workload, build};
+pub use pod::{Users, plain, secret};
+pub use state::{State, View, finding, states};
+
+/// Port of every service.
+pub const PORT: i32 = 8080;
+/// Label by which the operator finds its objects.
+pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "kbnt-operator");
+
+/// One of the six services.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Role {
+    /// Keeps the ledger.
+    Inventory,
+    /// Validates users.
+    User,
+    /// Takes payments.
+    Payment,
+    /// Drives orders.
+    Order,
+    /// Tells customers.
+    Notification,
+    /// Writes the audit trail.
+    Audit,
+}
+
+impl Role {
+    /// As the `kbnt` program calls it.
+    pub fn argument(self) -> &'static str {
+        match self {
+            Self::Inventory => "inventory",
+            Self::User => "user",
+            Self::Payment => "payment",
+            Self::Order => "order",
+            Self::Notification => "notification",
+            Self::Audit => "audit",
+        }
+    }
+
+    /// As people call it, such as `order-service`.
+    pub fn component(self) -> String {
+        format!("{}-service", self.argument())
+    }
+
+    /// Name of its objects where the resource has this name.
+    pub fn object_name(self, resource: &str) -> String {
+        format!("{resource}-{}", self.component())
+    }
+}
+
+/// The labels of an object of a resource.
+pub fn labels(resource: &str, component: &str) -> BTreeMap<String, String> {
+    [
+        ("app.kubernetes.io/name", "kbnt"),
+        ("app.kubernetes.io/instance", resource),
+        ("app.kubernetes.io/component", component),
+        MANAGED_BY,
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .collect()
+}

@@ -1,0 +1,230 @@
+//! The pods of a service.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{
+    Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction,
+    KeyToPath, ObjectFieldSelector, PodSecurityContext, PodSpec, PodTemplateSpec, Probe,
+    ResourceRequirements, SeccompProfile, SecretKeySelector, SecurityContext, Volume, VolumeMount,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kbnt_crds::common::{Resources, SecretRef};
+
+use super::{PORT, Plan, labels};
+
+/// User and group that pods run as.
+const USER: i64 = 65_532;
+/// Where the declared users lie in the pod.
+const USERS_FOLDER: &str = "/etc/kbnt/users";
+/// File of the declared users, and key in their ConfigMap.
+const USERS_FILE: &str = "users.json";
+/// Annotation that makes pods new when the declared users change.
+const USERS_DIGEST: &str = "kbnt.dev/users-digest";
+
+/// The declared users, for the pods that read them.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Users {
+    /// Name of their ConfigMap.
+    pub config_map: String,
+    /// JSON, as the service reads it.
+    pub json: String,
+}
+
+impl Users {
+    /// What the ConfigMap holds.
+    pub fn data(&self) -> BTreeMap<String, String> {
+        BTreeMap::from([(USERS_FILE.to_owned(), self.json.clone())])
+    }
+}
+
+/// A variable with this value.
+pub fn plain(name: &str, value: impl Into<String>) -> EnvVar {
+    EnvVar { name: name.into(), value: Some(value.into()), value_from: None }
+}
+
+/// A variable with the value of a key of a Secret.
+pub fn secret(name: &str, reference: &SecretRef) -> EnvVar {
+    let key =
+        SecretKeySelector { name: reference.name.clone(), key: reference.key.clone(), optional: Some(false) };
+    EnvVar {
+        name: name.into(),
+        value: None,
+        value_from: Some(EnvVarSource { secret_key_ref: Some(key), ..EnvVarSource::default() }),
+    }
+}
+
+pub(super) fn template(plan: &Plan, resource: &str) -> PodTemplateSpec {
+    let annotations = plan
+        .users
+        .as_ref()
+        .map(|users| BTreeMap::from([(USERS_DIGEST.to_owned(), crate::cluster::short_digest(&users.json))]));
+    PodTemplateSpec {
+        metadata: Some(ObjectMeta {
+            labels: Some(labels(resource, &plan.role.component())),
+            annotations,
+            ..ObjectMeta::default()
+        }),
+        spec: Some(PodSpec {
+            service_account_name: Some(plan.role.object_name(resource)),
+            automount_service_account_token: Some(false),
+            enable_service_links: Some(false),
+            security_context: Some(PodSecurityContext {
+                run_as_non_root: Some(true),
+                run_as_user: Some(USER),
+                run_as_group: Some(USER),
+                seccomp_profile: Some(SeccompProfile {
+                    type_: "RuntimeDefault".into(),
+                    localhost_profile: None,
+                }),
+                ..PodSecurityContext::default()
+            }),
+            // The service is done within 20 s.
+            termination_grace_period_seconds: Some(30),
+            containers: vec![container(plan)],
+            volumes: plan.users.as_ref().map(|users| vec![volume(users)]),
+            ..PodSpec::default()
+        }),
+    }
+}
+
+fn container(plan: &Plan) -> Container {
+    let instance = EnvVar {
+        name: "KBNT_INSTANCE".into(),
+        value: None,
+        value_from: Some(EnvVarSource {
+            field_ref: Some(ObjectFieldSelector {
+                field_path: "metadata.name".into(),
+                api_version: Some("v1".into()),
+            }),
+            ..EnvVarSource::default()
+        }),
+    };
+    let mut env = vec![
+        plain("KBNT_BOOTSTRAP_SERVERS", &plan.kafka.bootstrap),
+        plain("KBNT_TOPIC_PREFIX", &plan.kafka.prefix),
+        plain("KBNT_HTTP_PORT", PORT.to_string()),
+        instance,
+    ];
+    env.extend(plan.env.iter().cloned());
+    if plan.users.is_some() {
+        env.push(plain("KBNT_USERS_FILE", format!("{USERS_FOLDER}/{USERS_FILE}")));
+    }
+    Container {
+        name: "service".into(),
+        image: Some(plan.image.clone()),
+        image_pull_policy: Some("IfNotPresent".into()),
+        args: Some(vec!["service".into(), plan.role.argument().into()]),
+        env: Some(env),
+        ports: Some(vec![ContainerPort {
+            name: Some("http".into()),
+            container_port: PORT,
+            protocol: Some("TCP".into()),
+            ..ContainerPort::default()
+        }]),
+        resources: Some(resources(&plan.resources)),
+        // Ready as soon as the state is folded; restarted only after a minute without an answer.
+        readiness_probe: Some(probe("/readyz", 2, 3)),
+        liveness_probe: Some(probe("/healthz", 10, 6)),
+        security_context: Some(SecurityContext {
+            allow_privilege_escalation: Some(false),
+            read_only_root_filesystem: Some(true),
+            run_as_non_root: Some(true),
+            capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), add: None }),
+            ..SecurityContext::default()
+        }),
+        volume_mounts: plan.users.as_ref().map(|_| {
+            vec![VolumeMount {
+                name: "users".into(),
+                mount_path: USERS_FOLDER.into(),
+                read_only: Some(true),
+                ..VolumeMount::default()
+            }]
+        }),
+        ..Container::default()
+    }
+}
+
+fn volume(users: &Users) -> Volume {
+    Volume {
+        name: "users".into(),
+        config_map: Some(ConfigMapVolumeSource {
+            name: users.config_map.clone(),
+            items: Some(vec![KeyToPath {
+                key: USERS_FILE.into(),
+                path: USERS_FILE.into(),
+                ..KeyToPath::default()
+            }]),
+            ..ConfigMapVolumeSource::default()
+        }),
+        ..Volume::default()
+    }
+}
+
+fn probe(path: &str, period: i32, failures: i32) -> Probe {
+    Probe {
+        http_get: Some(HTTPGetAction {
+            path: Some(path.into()),
+            port: IntOrString::String("http".into()),
+            ..HTTPGetAction::default()
+        }),
+        period_seconds: Some(period),
+        timeout_seconds: Some(2),
+        failure_threshold: Some(failures),
+        ..Probe::default()
+    }
+}
+
+/// The given resources with the defaults for what is absent. What is given for memory on one side counts for the other
+/// one too, as a default could contradict it.
+fn resources(given: &Resources) -> ResourceRequirements {
+    let quantity = |text: &str| Quantity(text.to_owned());
+    let (mut requests, mut limits) = (given.requests.clone(), given.limits.clone());
+    match (requests.get("memory").cloned(), limits.get("memory").cloned()) {
+        (None, None) => {
+            requests.insert("memory".into(), quantity("48Mi"));
+            limits.insert("memory".into(), quantity("128Mi"));
+        }
+        (Some(request), None) => {
+            limits.insert("memory".into(), request);
+        }
+        (None, Some(limit)) => {
+            requests.insert("memory".into(), limit);
+        }
+        (Some(_), Some(_)) => {}
+    }
+    if !requests.contains_key("cpu") {
+        requests.insert("cpu".into(), limits.get("cpu").cloned().unwrap_or_else(|| quantity("25m")));
+    }
+    ResourceRequirements { requests: Some(requests), limits: Some(limits), claims: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn amounts(entries: &[(&str, &str)]) -> BTreeMap<String, Quantity> {
+        entries.iter().map(|(name, amount)| ((*name).to_owned(), Quantity((*amount).to_owned()))).collect()
+    }
+
+    #[test]
+    fn absent_resources_have_defaults_that_never_contradict_the_given_ones() {
+        let cpu = ("cpu", "25m");
+        for (requests, limits, wanted_requests, wanted_limits) in [
+            (&[][..], &[][..], &[cpu, ("memory", "48Mi")][..], &[("memory", "128Mi")][..]),
+            (&[("memory", "1Gi")], &[], &[cpu, ("memory", "1Gi")], &[("memory", "1Gi")]),
+            (&[], &[("memory", "32Mi")], &[cpu, ("memory", "32Mi")], &[("memory", "32Mi")]),
+            (
+                &[],
+                &[("cpu", "10m")],
+                &[("cpu", "10m"), ("memory", "48Mi")],
+                &[("cpu", "10m"), ("memory", "128Mi")],
+            ),
+        ] {
+            let made = resources(&Resources { requests: amounts(requests), limits: amounts(limits) });
+            assert_eq!(made.requests, Some(amounts(wanted_requests)));
+            assert_eq!(made.limits, Some(amounts(wanted_limits)));
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! How a service fares, as its Deployment tells it.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use kbnt_crds::common::ServiceState;
+
+use crate::conditions::{Finding, list};
+
+/// How a service fares.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum State {
+    /// It does not run yet.
+    Absent,
+    /// All its pods can be used.
+    Available,
+    /// Its pods are on their way.
+    Progressing(String),
+    /// Its pods do not come up, and why.
+    Failed(String),
+}
+
+/// A service and how it fares.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct View {
+    /// Name of its Deployment.
+    pub name: String,
+    /// Pods asked for.
+    pub desired: i32,
+    /// Pods that can be used.
+    pub ready: i32,
+    /// How it fares.
+    pub state: State,
+}
+
+impl View {
+    /// Of a Deployment, where there is one.
+    pub fn of(name: &str, desired: i32, deployment: Option<&Deployment>) -> Self {
+        let Some(deployment) = deployment else {
+            return Self { name: name.to_owned(), desired, ready: 0, state: State::Absent };
+        };
+        let status = deployment.status.clone().unwrap_or_default();
+        let ready = status.available_replicas.unwrap_or(0);
+        let condition = |type_: &str, is: &str| {
+            let found =
+                status.conditions.iter().flatten().find(|found| {
+                    found.type_.as_deref() == Some(type_) && found.status.as_deref() == Some(is)
+                });
+            found.map(|found| found.message.clone().unwrap_or_default())
+        };
+        let state = if status.observed_generation != deployment.metadata.generation {
+            State::Progressing("its latest change is not seen yet".into())
+        } else if ready >= desired {
+            State::Available
+        } else if let Some(why) = condition("ReplicaFailure", "True") {
+            State::Failed(why)
+        } else if let Some(why) = condition("Progressing", "False") {
+            State::Failed(format!("{why} See `kubectl describe pods`."))
+        } else {
+            State::Progressing(format!("{ready} of {desired} pods available"))
+        };
+        Self { name: name.to_owned(), desired, ready, state }
+    }
+}
+
+/// The services as a status shows them.
+pub fn states(views: &[View]) -> Vec<ServiceState> {
+    let state =
+        |view: &View| ServiceState { name: view.name.clone(), desired: view.desired, ready: view.ready };
+    views.iter().map(state).collect()
+}
+
+/// WorkloadsAvailable for these services. `awaited` is what has to come before they start.
+pub fn finding(views: &[View], awaited: Option<&str>) -> Finding {
+    const TYPE: &str = "WorkloadsAvailable";
+    let pick = |choose: fn(&State) -> Option<&String>| -> Vec<String> {
+        views
+            .iter()
+            .filter_map(|view| choose(&view.state).map(|why| format!("{}: {why}", view.name)))
+            .collect()
+    };
+    let failed = pick(|state| match state {
+        State::Failed(why) => Some(why),
+        _ => None,
+    });
+    if !failed.is_empty() {
+        return Finding::no(TYPE, "PodsFailed", list(&failed));
+    }
+    let absent: Vec<_> =
+        views.iter().filter(|view| view.state == State::Absent).map(|view| &view.name).collect();
+    if !absent.is_empty() {
+        let awaited = awaited.unwrap_or("their Deployments to be made");
+        return Finding::no(TYPE, "WaitingForStart", format!("{} wait for {awaited}", list(&absent)));
+    }
+    let progressing = pick(|state| match state {
+        State::Progressing(why) => Some(why),
+        _ => None,
+    });
+    if progressing.is_empty() {
+        Finding::yes(TYPE, "Available", format!("{} of {} services available", views.len(), views.len()))
+    } else {
+        Finding::no(TYPE, "Progressing", list(&progressing))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::apps::v1::{DeploymentCondition, DeploymentStatus};
+
+    use super::*;
+
+    fn deployment(observed: i64, available: i32, conditions: &[(&str, &str)]) -> Deployment {
+        let conditions = conditions.iter().map(|(type_, status)| DeploymentCondition {
+            type_: Some((*type_).into()),
+            status: Some((*status).into()),
+            message: Some("why".into()),
+            ..DeploymentCondition::default()
+        });
+        let mut deployment = Deployment {
+            status: Some(DeploymentStatus {
+                observed_generation: Some(observed),
+                available_replicas: Some(available),
+                conditions: Some(conditions.collect()),
+                ..DeploymentStatus::default()
+            }),
+            ..Deployment::default()
+        };
+        deployment.metadata.generation = Some(2);
+        deployment
+    }
+
+    #[test]
+    fn a_deployment_tells_how_its_service_fares() {
+        for (deployment, reason) in [
+            (None, "WaitingForStart"),
+            (Some(deployment(1, 1, &[])), "Progressing"),
+            (Some(deployment(2, 0, &[("Progressing", "True")])), "Progressing"),
+            (Some(deployment(2, 0, &[("Progressing", "False")])), "PodsFailed"),
+            (Some(deployment(2, 0, &[("ReplicaFailure", "True")])), "PodsFailed"),
+            // The old pods still serve while new ones fail: available is what counts.
+            (Some(deployment(2, 1, &[("Progressing", "False")])), "Available"),
+        ] {
+            let view = View::of("a", 1, deployment.as_ref());
+            assert_eq!(finding(&[view], Some("topics")).reason, reason);
+        }
+    }
+}

@@ -1,0 +1,51 @@
+{{- define "kbnt.name" -}}
+{{- if contains "kbnt" .Release.Name }}{{ .Release.Name | trunc 50 | trimSuffix "-" }}{{ else }}{{ printf "%s-kbnt" .Release.Name | trunc 50 | trimSuffix "-" }}{{ end }}
+{{- end }}
+
+{{- define "kbnt.account" -}}
+{{ .Values.serviceAccount.name | default (include "kbnt.name" .) }}
+{{- end }}
+
+{{- define "kbnt.selector" -}}
+app.kubernetes.io/name: kbnt-operator
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "kbnt.labels" -}}
+{{ include "kbnt.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end }}
+
+{{/* What the operator may do where it looks after resources. */}}
+{{- define "kbnt.rules" -}}
+# To read the resources, and to set the finalizer of those whose topics are deleted with them.
+- apiGroups: [kbnt.dev]
+  resources: [virtualstocks, orderworkflows]
+  verbs: [get, list, watch, patch]
+# To report.
+- apiGroups: [kbnt.dev]
+  resources: [virtualstocks/status, orderworkflows/status]
+  verbs: [patch]
+# To run the services. They are deleted by Kubernetes' garbage collector, not by the operator.
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [get, list, watch, create, patch]
+# To give each service an address, an identity without rights, and its settings.
+- apiGroups: [""]
+  resources: [services, serviceaccounts, configmaps]
+  verbs: [get, list, watch, create, patch]
+# To tell what changed; a repeated event is counted up.
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}
+
+{{/* What the operator may do where Kafka clusters are. */}}
+{{- define "kbnt.kafkaRules" -}}
+# To make topics and see how they fare, and to delete those that their owner wants deleted.
+- apiGroups: [kafka.strimzi.io]
+  resources: [kafkatopics]
+  verbs: [get, list, watch, create, patch, delete]
+{{- end }}

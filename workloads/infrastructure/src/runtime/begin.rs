@@ -24,49 +24,53 @@ fn beginning(topic: Topic) -> Vec<Position> {
 pub(super) async fn as_member<M: Machine>(mut core: Core<M>) -> Result<(), End> {
     let mut tail = None;
     if core.machine.follows() {
-        let first = beginning(core.service.output());
-        let ends = core.ends(first.clone()).await?;
-        let mut reader = core.open(&first).await?;
-        let (service, observer) = (core.service, Arc::clone(&core.parts.observer));
+        let first = beginning(core.link.service.output());
+        let ends = core.link.ends(first.clone()).await?;
+        let mut reader = core.link.open(&first).await?;
+        let (service, observer) = (core.link.service, Arc::clone(&core.link.parts.observer));
         let mut fence = TermFence::default();
         let follow = |machine: &mut M, fetched| {
             let records = std::slice::from_ref(&fetched);
             admitted(records, service, observer.as_ref(), &mut fence).for_each(|r| machine.follow(r));
         };
         core.read_to(reader.as_mut(), &ends, follow).await?;
-        tail = Some(Tail::new(core.service, Arc::clone(&core.parts.observer), reader));
+        tail = Some(Tail::new(core.link.service, Arc::clone(&core.link.parts.observer), reader));
     }
-    let member = core.until_told(super::observe::Stage::Read, || core.parts.log.join(core.service)).await?;
+    let member = core
+        .link
+        .until_told(super::observe::Stage::Read, || core.link.parts.log.join(core.link.service))
+        .await?;
     Drive::new(core, Source::Group(member), Inputs::default(), tail).run().await
 }
 
 /// Recovers everything, stands for election, and goes on where its records end.
 pub(super) async fn as_writer<M: Machine>(mut core: Core<M>) -> Result<(), End> {
     let started = std::time::Instant::now();
-    let first = beginning(core.service.output());
+    let first = beginning(core.link.service.output());
     first.iter().for_each(|at| core.machine.assigned(at.partition));
-    let ends = core.ends(first.clone()).await?;
-    let mut reader = core.open(&first).await?;
+    let ends = core.link.ends(first.clone()).await?;
+    let mut reader = core.link.open(&first).await?;
     let mut fence = TermFence::default();
-    let (service, observer) = (core.service, Arc::clone(&core.parts.observer));
+    let (service, observer) = (core.link.service, Arc::clone(&core.link.parts.observer));
     let fold = |machine: &mut M, fetched| {
         let records = std::slice::from_ref(&fetched);
         admitted(records, service, observer.as_ref(), &mut fence).for_each(|r| machine.fold(r));
     };
     let count = core.read_to(reader.as_mut(), &ends, fold).await?;
-    core.parts.observer.recovered(core.service, 0, count, started.elapsed());
+    core.link.parts.observer.recovered(core.link.service, 0, count, started.elapsed());
     while !elected(&mut core, reader.as_mut(), &mut fence).await? {}
-    let clock = core.clock();
-    let mut batch = Batch::new(core.service, clock.as_ref());
+    let clock = core.link.clock();
+    let mut batch = Batch::new(core.link.service, clock.as_ref());
     for at in &first {
         batch.recovered(&mut core.machine, at.partition);
     }
     let settled = core.settle(batch).await?;
-    let mut tail = Tail::new(core.service, Arc::clone(&core.parts.observer), reader).of_writer(fence);
+    let mut tail =
+        Tail::new(core.link.service, Arc::clone(&core.link.parts.observer), reader).of_writer(fence);
     tail.answer(&settled.positions, settled.replies);
     let (inputs, from) = resume(&core);
-    let source = Source::All(core.open(&from).await?);
-    core.set_ready(true);
+    let source = Source::All(core.link.open(&from).await?);
+    core.link.set_ready(true);
     Drive::new(core, source, inputs, Some(tail)).run().await
 }
 
@@ -76,8 +80,8 @@ async fn elected<M: Machine>(
     reader: &mut dyn kbnt_application::ports::LogReader,
     fence: &mut TermFence,
 ) -> Result<bool, End> {
-    let clock = core.clock();
-    let mut batch = Batch::new(core.service, clock.as_ref());
+    let clock = core.link.clock();
+    let mut batch = Batch::new(core.link.service, clock.as_ref());
     batch.elect(&mut core.machine);
     let term = batch.appends.iter().find_map(|append| match &append.message.event {
         Event::WriterElected(elected) => Some(elected.writer.term),
@@ -86,12 +90,12 @@ async fn elected<M: Machine>(
     let elections: BTreeMap<u32, u64> =
         core.settle(batch).await?.positions.iter().map(|at| (at.partition, at.offset)).collect();
     let after = |(&partition, &offset): (&u32, &u64)| Position {
-        topic: core.service.output(),
+        topic: core.link.service.output(),
         partition,
         offset: offset + 1,
     };
     let ends: Vec<_> = elections.iter().map(after).collect();
-    let (service, observer) = (core.service, Arc::clone(&core.parts.observer));
+    let (service, observer) = (core.link.service, Arc::clone(&core.link.parts.observer));
     let mut won = 0;
     let take = |machine: &mut M, fetched| {
         for record in admitted(std::slice::from_ref(&fetched), service, observer.as_ref(), fence) {
@@ -103,14 +107,14 @@ async fn elected<M: Machine>(
     core.read_to(reader, &ends, take).await?;
     let won = won == elections.len();
     if let (true, Some(term)) = (won, term) {
-        core.parts.observer.elected(core.service, term);
+        core.link.parts.observer.elected(core.link.service, term);
     }
     Ok(won)
 }
 
 /// From where the machine reads all of its inputs.
 fn resume<M: Machine>(core: &Core<M>) -> (Inputs, Vec<Position>) {
-    let mut from: Vec<Position> = core.service.inputs().iter().copied().flat_map(beginning).collect();
+    let mut from: Vec<Position> = core.link.service.inputs().iter().copied().flat_map(beginning).collect();
     for next in core.machine.resume() {
         let here = |at: &&mut Position| at.topic == next.topic && at.partition == next.partition;
         if let Some(position) = from.iter_mut().find(here) {
@@ -122,7 +126,7 @@ fn resume<M: Machine>(core: &Core<M>) -> (Inputs, Vec<Position>) {
     for partition in 0..count {
         let of_partition = from.iter().filter(|at| at.partition == partition);
         let committed = of_partition.map(|at| Commit { next: *at, note: String::new() }).collect();
-        inputs.assigned(&Assignment { partition, committed }, core.service.inputs());
+        inputs.assigned(&Assignment { partition, committed }, core.link.service.inputs());
     }
     (inputs, from)
 }

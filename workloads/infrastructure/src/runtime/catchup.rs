@@ -5,7 +5,7 @@ use kbnt_application::{Machine, Position};
 use kbnt_domain::Span;
 
 use super::backoff::Backoff;
-use super::core::{Core, End};
+use super::core::{Core, End, Link};
 use super::observe::Stage;
 
 /// Records a read may return.
@@ -33,14 +33,16 @@ impl<M: Machine> Core<M> {
     ) -> Result<u64, End> {
         let mut count = 0;
         while !reached(reader, ends) {
-            for fetched in self.fetch(reader).await? {
+            for fetched in self.link.fetch(reader).await? {
                 count += 1;
                 take(&mut self.machine, fetched);
             }
         }
         Ok(count)
     }
+}
 
+impl Link {
     /// The next records, however long the log is away; until the runner is told to stop.
     pub(super) async fn fetch(&self, reader: &mut dyn LogReader) -> Result<Vec<Fetched>, End> {
         let mut pause = Backoff::new();

@@ -1,6 +1,7 @@
 //! What driving a machine needs in every phase: steps made durable, tries repeated, callers answered.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,9 @@ use super::runner::{RunError, RunnerParts};
 /// How long a batch in hand may still try to become durable once the runner was told to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// How long an append may take before the log counts as away.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Why a phase ended.
 #[derive(Debug)]
 pub(super) enum End {
@@ -35,15 +39,20 @@ impl<E: Into<RunError>> From<E> for End {
     }
 }
 
+/// What connects a runner with the world.
+pub(super) struct Link {
+    pub(super) service: Service,
+    pub(super) parts: RunnerParts,
+    pub(super) shutdown: CancellationToken,
+    progress: watch::Sender<Progress>,
+}
+
 /// A machine and all it is driven with.
 pub(super) struct Core<M> {
     pub(super) machine: M,
-    pub(super) service: Service,
-    pub(super) parts: RunnerParts,
+    pub(super) link: Link,
     pub(super) effects: Effects,
     pub(super) jobs: mpsc::Receiver<Job<M>>,
-    pub(super) shutdown: CancellationToken,
-    progress: watch::Sender<Progress>,
 }
 
 /// What a batch wrote, now durable.
@@ -63,9 +72,41 @@ impl<M: Machine> Core<M> {
     ) -> Self {
         let service = machine.service();
         let effects = Effects::new(service, &parts);
-        Self { machine, service, parts, effects, jobs: end.jobs, shutdown, progress: end.progress }
+        let link = Link { service, parts, shutdown, progress: end.progress };
+        Self { machine, link, effects, jobs: end.jobs }
     }
 
+    /// Ends the run if the machine must not write any more.
+    pub(super) fn check(&self) -> Result<(), End> {
+        let Some(halt) = self.machine.halted() else { return Ok(()) };
+        self.link.parts.observer.halted(self.link.service, &halt);
+        Err(match halt {
+            Halt::Fenced(writer) => RunError::Fenced(writer),
+            Halt::Broken(what) => RunError::Broken(what),
+        }
+        .into())
+    }
+
+    /// Makes what `batch` wrote durable, then starts its effects.
+    pub(super) async fn settle(&mut self, mut batch: Batch<'_>) -> Result<Settled, End> {
+        self.check()?;
+        let steps = batch.elapsed();
+        let started = Instant::now();
+        let positions =
+            if batch.appends.is_empty() { Vec::new() } else { self.link.append(&batch.appends).await? };
+        self.machine.durable();
+        self.effects.start(std::mem::take(&mut batch.effects));
+        let Link { service, parts, .. } = &self.link;
+        for (append, position) in batch.appends.iter().zip(&positions) {
+            parts.observer.appended(*service, append, *position);
+        }
+        parts.observer.batch(*service, batch.inputs, steps, started.elapsed());
+        let replies = batch.replies(&positions);
+        Ok(Settled { positions, replies })
+    }
+}
+
+impl Link {
     pub(super) fn clock(&self) -> Arc<dyn Clock> {
         Arc::clone(&self.parts.clock)
     }
@@ -80,44 +121,22 @@ impl<M: Machine> Core<M> {
         self.progress.send_modify(|progress| progress.version += 1);
     }
 
-    /// Ends the run if the machine must not write any more.
-    pub(super) fn check(&self) -> Result<(), End> {
-        let Some(halt) = self.machine.halted() else { return Ok(()) };
-        self.parts.observer.halted(self.service, &halt);
-        Err(match halt {
-            Halt::Fenced(writer) => RunError::Fenced(writer),
-            Halt::Broken(what) => RunError::Broken(what),
-        }
-        .into())
-    }
-
-    /// Makes what `batch` wrote durable, then starts its effects.
-    pub(super) async fn settle(&mut self, mut batch: Batch<'_>) -> Result<Settled, End> {
-        self.check()?;
-        let steps = batch.elapsed();
-        let started = Instant::now();
-        let positions =
-            if batch.appends.is_empty() { Vec::new() } else { self.append(&batch.appends).await? };
-        self.machine.durable();
-        self.effects.start(std::mem::take(&mut batch.effects));
-        for (append, position) in batch.appends.iter().zip(&positions) {
-            self.parts.observer.appended(self.service, append, *position);
-        }
-        self.parts.observer.batch(self.service, batch.inputs, steps, started.elapsed());
-        let replies = batch.replies(&positions);
-        Ok(Settled { positions, replies })
-    }
-
     /// Appends, however long the log is away; not much longer than the runner may live.
     async fn append(&self, batch: &[Append]) -> Result<Vec<Position>, End> {
-        let tries = self.persist(Stage::Append, || self.parts.log.append(batch.to_vec()));
-        let grace = async {
+        let mut tries = pin!(self.persist(Stage::Append, || self.parts.log.append(batch.to_vec())));
+        let mut grace = pin!(async {
             self.shutdown.cancelled().await;
             tokio::time::sleep(GRACE).await;
-        };
-        tokio::select! {
-            written = tries => written.map_err(End::from),
-            () = grace => Err(End::Told),
+        });
+        loop {
+            tokio::select! {
+                written = &mut tries => return written.map_err(End::from),
+                () = &mut grace => return Err(End::Told),
+                () = tokio::time::sleep(PATIENCE) => {
+                    let error = LogError::Unavailable(format!("nothing acknowledged for {PATIENCE:?}"));
+                    self.unavailable(Stage::Append, &error);
+                }
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::backoff::Backoff;
 use super::batch::Batch;
 use super::catchup::{MOST, WAIT};
-use super::core::{Core, End};
+use super::core::{Core, End, Link};
 use super::handle::Job;
 use super::inputs::Inputs;
 use super::lag::Lag;
@@ -67,7 +67,7 @@ impl<M: Machine> Drive<M> {
                 break end;
             }
         };
-        self.core.set_ready(false);
+        self.core.link.set_ready(false);
         match end {
             End::Told => self.finish().await,
             End::Failed(error) => {
@@ -81,9 +81,9 @@ impl<M: Machine> Drive<M> {
 
     /// Waits for anything to do, and does all that there is.
     async fn round(&mut self) -> Result<(), End> {
-        let clock = self.core.clock();
+        let clock = self.core.link.clock();
         let wake = self.wake().await;
-        let mut batch = Batch::new(self.core.service, clock.as_ref());
+        let mut batch = Batch::new(self.core.link.service, clock.as_ref());
         let mut change = None;
         let mut input = None;
         match wake {
@@ -109,7 +109,7 @@ impl<M: Machine> Drive<M> {
             Some(GroupBatch::Revoked(revoked)) => self.revoked(&revoked),
             _ => {}
         }
-        self.lag.measure(self.core.service, &self.core.parts, || self.inputs.positions());
+        self.lag.measure(self.core.link.service, &self.core.link.parts, || self.inputs.positions());
         Ok(())
     }
 
@@ -129,7 +129,7 @@ impl<M: Machine> Drive<M> {
             }
         };
         let wake = tokio::select! {
-            () = self.core.shutdown.cancelled() => Wake::Told,
+            () = self.core.link.shutdown.cancelled() => Wake::Told,
             Some(job) = self.core.jobs.recv() => Wake::Call(job),
             (order, outcome) = self.core.effects.ended() => Wake::Ended(order, outcome),
             followed = follow => Wake::Followed(followed),
@@ -143,7 +143,7 @@ impl<M: Machine> Drive<M> {
 
     /// How long until the machine wants to tick; a moment at least, so that a machine that always wants to cannot spin.
     fn until_tick(&self) -> Duration {
-        let now = self.core.parts.clock.now();
+        let now = self.core.link.parts.clock.now();
         self.core.machine.next_tick().map_or(LONGEST_SLEEP, |at| {
             Duration::from_millis(at.since(now).as_millis().max(1)).min(LONGEST_SLEEP)
         })
@@ -167,12 +167,12 @@ impl<M: Machine> Drive<M> {
         match read {
             Ok(batch) => {
                 self.trouble.pause.reset();
-                self.core.set_ready(true);
+                self.core.link.set_ready(true);
                 Ok(Some(batch))
             }
             Err(error) if error.class() == ErrorClass::Permanent => Err(error.into()),
             Err(error) => {
-                self.core.unavailable(Stage::Read, &error);
+                self.core.link.unavailable(Stage::Read, &error);
                 self.trouble.until = Some(Instant::now() + self.trouble.pause.next());
                 Ok(None)
             }
@@ -180,7 +180,7 @@ impl<M: Machine> Drive<M> {
     }
 
     fn handle(&mut self, batch: &mut Batch<'_>, records: &[Fetched]) {
-        let Core { machine, parts, service, .. } = &mut self.core;
+        let Core { machine, link: Link { parts, service, .. }, .. } = &mut self.core;
         for fetched in records {
             match fetched {
                 Fetched::Unreadable(record) => {
@@ -208,13 +208,13 @@ impl<M: Machine> Drive<M> {
                 core.check()?;
                 tail.answer_read_back();
                 if !records.is_empty() {
-                    core.changed();
+                    core.link.changed();
                 }
                 Ok(())
             }
             Err(error) if error.class() == ErrorClass::Permanent => Err(error.into()),
             Err(error) => {
-                core.unavailable(Stage::Read, &error);
+                core.link.unavailable(Stage::Read, &error);
                 Ok(())
             }
         }
@@ -234,7 +234,7 @@ impl<M: Machine> Drive<M> {
                 Some(tail) => tail.answer(&settled.positions, settled.replies),
                 None => settled.replies.into_iter().for_each(|(positions, reply)| reply(Ok(positions))),
             }
-            self.core.changed();
+            self.core.link.changed();
         }
         self.commit().await
     }
@@ -248,17 +248,19 @@ impl<M: Machine> Drive<M> {
             Ok(()) => self.inputs.committed(&due),
             Err(error) if error.class() == ErrorClass::Permanent => return Err(error.into()),
             // It is tried again after the next batch; until then a restart only reads more.
-            Err(error) => self.core.parts.observer.retrying(self.core.service, Stage::Commit, &error),
+            Err(error) => {
+                self.core.link.parts.observer.retrying(self.core.link.service, Stage::Commit, &error)
+            }
         }
         Ok(())
     }
 
     /// Recovers these partitions from the machine's own records.
     async fn assigned(&mut self, assigned: Vec<Assignment>) -> Result<(), End> {
-        let output = self.core.service.output();
+        let output = self.core.link.service.output();
         let core = &mut self.core;
         for assignment in &assigned {
-            self.inputs.assigned(assignment, core.service.inputs());
+            self.inputs.assigned(assignment, core.link.service.inputs());
             core.machine.assigned(assignment.partition);
         }
         for Assignment { partition, .. } in &assigned {
@@ -266,9 +268,9 @@ impl<M: Machine> Drive<M> {
             let mut count = 0;
             if *partition < output.partitions() {
                 let first = Position { topic: output, partition: *partition, offset: 0 };
-                let ends = core.ends(vec![first]).await?;
-                let mut reader = core.open(&[first]).await?;
-                let (service, observer) = (core.service, core.parts.observer.clone());
+                let ends = core.link.ends(vec![first]).await?;
+                let mut reader = core.link.open(&[first]).await?;
+                let (service, observer) = (core.link.service, core.link.parts.observer.clone());
                 let mut fence = kbnt_application::fence::TermFence::default();
                 let fold = |machine: &mut M, fetched| {
                     let records = std::slice::from_ref(&fetched);
@@ -276,15 +278,15 @@ impl<M: Machine> Drive<M> {
                 };
                 count = core.read_to(reader.as_mut(), &ends, fold).await?;
             }
-            core.parts.observer.recovered(core.service, *partition, count, started.elapsed());
+            core.link.parts.observer.recovered(core.link.service, *partition, count, started.elapsed());
         }
-        let clock = core.clock();
-        let mut batch = Batch::new(core.service, clock.as_ref());
+        let clock = core.link.clock();
+        let mut batch = Batch::new(core.link.service, clock.as_ref());
         for Assignment { partition, .. } in &assigned {
             batch.recovered(&mut core.machine, *partition);
         }
         self.settle(batch).await?;
-        self.core.set_ready(true);
+        self.core.link.set_ready(true);
         Ok(())
     }
 
@@ -293,17 +295,17 @@ impl<M: Machine> Drive<M> {
             self.core.machine.revoked(*partition);
             self.inputs.revoked(*partition);
             self.core.effects.drop_waiting_of(*partition);
-            self.core.parts.observer.revoked(self.core.service, *partition);
+            self.core.link.parts.observer.revoked(self.core.link.service, *partition);
         }
-        self.core.changed();
+        self.core.link.changed();
     }
 
     /// Waits for the attempts that are under way, notes how they ended, commits and leaves.
     async fn finish(mut self) -> Result<(), End> {
         self.core.effects.drop_waiting();
         let deadline = Instant::now() + LAST_EFFECTS;
-        let clock = self.core.clock();
-        let mut batch = Batch::new(self.core.service, clock.as_ref());
+        let clock = self.core.link.clock();
+        let mut batch = Batch::new(self.core.link.service, clock.as_ref());
         while !self.core.effects.is_idle() {
             let ended = tokio::time::timeout_at(deadline, self.core.effects.ended()).await;
             let Ok((order, outcome)) = ended else { break };

@@ -67,8 +67,8 @@ struct Digest(u64);
 impl Digest {
     fn number(&mut self, number: u64) {
         // Odd constants without structure: the fraction of the golden ratio, and that of pi.
-        let product = u128::from(self.0 ^ number ^ 0x9e37_79b9_7f4a_7c15) * 0x243f_6a88_85a3_08d3;
-        let (high, low) = ((product >> 64) as u64, product as u64);
+        let mixed = self.0 ^ number ^ 0x9e37_79b9_7f4a_7c15;
+        let (low, high) = mixed.carrying_mul(0x243f_6a88_85a3_08d3, 0);
         self.0 = self.0.rotate_left(23) ^ high ^ low;
     }
 

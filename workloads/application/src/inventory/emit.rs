@@ -74,6 +74,9 @@ fn naming(event: &Event) -> Naming {
         Event::ReservationExpired(expired) => Naming::Once(format!("expired/{}", expired.reservation)),
         Event::StockDeclared(_) => Naming::Number("stock-declared"),
         Event::LowStock(_) => Naming::Number("low-stock"),
+        // A payment may be answered by one reservation, of which a crash keeps only that and not the confirmation, and
+        // after its expiry by the next one.
+        Event::VirtualStockReserved(reserved) => Naming::Answer(4 * reserved.attempt),
         Event::ReservationConfirmed(_) => Naming::Answer(1),
         Event::ReservationReleased(_) => Naming::Answer(2),
         Event::ReservationLost(_) => Naming::Answer(3),

@@ -1,11 +1,17 @@
 //! What the inventory shows. It may be ahead of the log by what is not safe yet.
 
+use kbnt_domain::event::Writer;
 use kbnt_domain::stock::{ProductLevel, ReservationFilter, ReservationView};
 use kbnt_domain::{ProductId, ReservationId};
 
 use super::{Counts, InventoryMachine, Summary, Version};
 
 impl InventoryMachine {
+    /// Who this process is, once it stands for election.
+    pub fn writer(&self) -> Option<&Writer> {
+        self.writer.as_deref()
+    }
+
     /// All products, by id.
     pub fn levels(&self) -> Vec<ProductLevel> {
         self.ledger.levels()

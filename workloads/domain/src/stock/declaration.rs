@@ -85,7 +85,7 @@ impl Ledger {
         let before = known.and_then(|product| self.catalogue.received(product, &declaration.source));
         if let Some(product) = known
             && before == Some(declaration.received)
-            && self.catalogue.is_on_terms(product, &terms)
+            && self.catalogue.is_on_terms(product, terms)
         {
             return Ok(self.catalogue.show(product));
         }

@@ -133,7 +133,7 @@ impl Catalogue {
     }
 
     /// Whether a product is declared with these terms.
-    pub(super) fn is_on_terms(&self, ix: ProductIx, terms: &Terms<'_>) -> bool {
+    pub(super) fn is_on_terms(&self, ix: ProductIx, terms: Terms<'_>) -> bool {
         let counters = self.at(ix);
         *self.particulars(ix).name == *terms.name
             && counters.unit_price == terms.unit_price
@@ -191,7 +191,7 @@ impl Catalogue {
 }
 
 /// What a declaration says besides the count.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Terms<'a> {
     pub(super) name: &'a str,
     pub(super) unit_price: Money,

@@ -1,7 +1,7 @@
 //! Random sequences of decisions, with crashes, against the naive books.
 
 use kbnt_domain::event::{Basket, Event, Line, PaymentMethod};
-use kbnt_domain::stock::{Declaration, DeclareError, Outcome};
+use kbnt_domain::stock::{Declaration, DeclareError, Ledger, Outcome};
 use kbnt_domain::{Quantity, Reason, Span, Timestamp};
 use proptest::prelude::*;
 
@@ -210,7 +210,7 @@ fn run(world: &mut World, op: &Op) {
         }
         Op::Wait { millis } => {
             world.now = world.now + Span::from_millis(*millis);
-            world.step(|ledger, now, told| ledger.expire(now, told));
+            world.step(Ledger::expire);
         }
         Op::Settle { partition, records } => world.settle(*partition, *records),
         Op::SettleAll => world.settle_all(),
@@ -232,9 +232,10 @@ fn run(world: &mut World, op: &Op) {
 
 /// Everything is delivered again, but what the machine would know to be answered and forgotten.
 fn replay(world: &mut World, from: usize) {
-    for asked in world.inputs[from..].to_vec() {
+    let again = world.inputs[from..].to_vec();
+    for asked in &again {
         if asked.at >= world.now - WINDOW && !world.from_ahead.contains(&asked.order) {
-            world.replay(&asked);
+            world.replay(asked);
         }
     }
 }
@@ -247,7 +248,7 @@ fn conclude(world: &mut World) {
     }
     world.settle_all();
     world.now = world.now + TTL;
-    world.step(|ledger, now, told| ledger.expire(now, told));
+    world.step(Ledger::expire);
     let books = world.books();
     assert!(books.holds.values().all(|hold| hold.end.is_some()));
     for asked in &world.inputs {

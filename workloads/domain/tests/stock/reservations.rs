@@ -7,9 +7,9 @@ use kbnt_domain::event::Event;
 use kbnt_domain::stock::{Outcome, ReservationFilter, ReservationState};
 use kbnt_domain::{Quantity, Reason};
 
-const TTL_MS: i64 = TTL.as_millis() as i64;
-const WINDOW_MS: i64 = WINDOW.as_millis() as i64;
-const SKEW_MS: i64 = SKEW.as_millis() as i64;
+const TTL_MS: i64 = TTL.as_millis().cast_signed();
+const WINDOW_MS: i64 = WINDOW.as_millis().cast_signed();
+const SKEW_MS: i64 = SKEW.as_millis().cast_signed();
 
 #[test]
 fn a_paid_order_leaves_the_stock() {

@@ -149,7 +149,7 @@ impl Shop {
     }
 
     pub(crate) fn expire(&mut self) {
-        self.step(|ledger, now, told| ledger.expire(now, told));
+        self.step(Ledger::expire);
     }
 
     /// Real, reserved and available of a product.

@@ -72,7 +72,7 @@ impl World {
             from_ahead: BTreeSet::new(),
             ended: BTreeMap::new(),
         };
-        world.step(|ledger, now, told| ledger.open(now, told));
+        world.step(Ledger::open);
         world
     }
 
@@ -226,7 +226,7 @@ impl World {
             _ => None,
         };
         self.alerted = self.log.iter().flatten().filter_map(alert).collect();
-        self.step(|ledger, now, told| ledger.open(now, told));
+        self.step(Ledger::open);
     }
 
     /// When an order was placed: when it was first heard of, if it is not asked for yet.

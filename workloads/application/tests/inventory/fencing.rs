@@ -1,0 +1,182 @@
+//! Who may write, case by case.
+
+use std::sync::Arc;
+
+use kbnt_application::fence::TermFence;
+use kbnt_application::machine::Halt;
+use kbnt_application::{Delivered, Machine, Message, Position, Service, Topic, Trace};
+use kbnt_domain::event::{Event, Level, LowStock, OrderCancelRequested, Writer, WriterElected};
+use kbnt_domain::stock::DeclareError;
+use kbnt_domain::{EventId, Timestamp};
+
+use crate::lab::{Lab, Stage};
+use crate::steps::{declaration, order, validated};
+
+fn writer(term: u64, name: &str) -> Writer {
+    Writer { term, name: name.into() }
+}
+
+fn record(partition: u32, by: Option<Writer>, event: impl Into<Event>) -> Delivered {
+    let id = EventId::named("a record");
+    let message = Message {
+        id,
+        at: Timestamp::default(),
+        service: Service::Inventory,
+        cause: None,
+        trace: Trace::root(&id),
+        writer: by.map(Arc::new),
+        event: event.into(),
+    };
+    let at = Position { topic: Topic::InventoryEvents, partition, offset: 0 };
+    Delivered { at, message: Arc::new(message), source: None }
+}
+
+fn election(partition: u32, by: &Writer) -> Delivered {
+    record(partition, Some(by.clone()), WriterElected { writer: by.clone() })
+}
+
+fn alert(partition: u32, by: Option<&Writer>) -> Delivered {
+    let event = LowStock { product: "A".parse().unwrap(), threshold: 1, level: Level::default() };
+    record(partition, by.cloned(), event)
+}
+
+#[test]
+fn only_the_newest_writer_counts_in_each_partition() {
+    let (old, new) = (writer(1, "a"), writer(2, "a"));
+    let mut fence = TermFence::default();
+    assert!(fence.admits(&election(0, &old)));
+    assert!(fence.admits(&alert(0, Some(&old))));
+    assert!(!fence.admits(&alert(0, None)));
+    assert!(fence.admits(&election(0, &new)));
+    assert!(!fence.admits(&alert(0, Some(&old))));
+    assert!(!fence.admits(&election(0, &old)));
+    assert!(fence.admits(&alert(0, Some(&new))));
+    // The other partition has not seen the election yet.
+    assert!(fence.admits(&election(1, &old)));
+    assert!(fence.admits(&alert(1, Some(&old))));
+}
+
+#[test]
+fn names_break_ties_of_terms() {
+    let (lesser, greater) = (writer(3, "a"), writer(3, "b"));
+    let mut fence = TermFence::default();
+    assert!(fence.admits(&election(0, &lesser)));
+    assert!(fence.admits(&election(0, &greater)));
+    assert!(!fence.admits(&alert(0, Some(&lesser))));
+    // The same election again says nothing new.
+    assert!(!fence.admits(&election(0, &greater)));
+    assert!(fence.admits(&alert(0, Some(&greater))));
+}
+
+#[test]
+fn a_note_carries_the_fence_over_a_restart() {
+    let (old, new) = (writer(1, "a"), writer(2, "name with spaces"));
+    let mut fence = TermFence::default();
+    assert_eq!(fence.note(0), "");
+    fence.admits(&election(0, &new));
+    let mut restored = TermFence::default();
+    restored.restore(0, &fence.note(0));
+    assert!(!restored.admits(&alert(0, Some(&old))));
+    assert!(restored.admits(&alert(0, Some(&new))));
+    restored.restore(0, "");
+    assert!(restored.admits(&alert(0, Some(&old))));
+}
+
+#[test]
+fn a_writer_decides_only_after_its_election_is_read_back_everywhere() {
+    let mut lab = Lab::new();
+    let process = lab.start(0);
+    let refused = lab.call(process, |machine, outbox| machine.declare(&declaration("A", 1), outbox));
+    assert_eq!(refused, Err(DeclareError::NotOpen));
+    for p in 0..3 {
+        assert_eq!(lab.processes[process].stage, Stage::Electing);
+        lab.flush(process, p, 1);
+        lab.follow(process, p, 1);
+    }
+    assert_eq!(lab.processes[process].stage, Stage::Active);
+    assert_eq!(lab.processes[process].machine.writer(), Some(&writer(1, "writer-1")));
+}
+
+#[test]
+fn a_writer_that_sees_a_newer_one_stops_and_does_no_harm() {
+    let mut lab = Lab::new();
+    let old = lab.start(0);
+    lab.settle(old);
+    lab.call(old, |machine, outbox| machine.declare(&declaration("A", 1), outbox)).unwrap();
+    lab.settle(old);
+    let new = lab.start(0);
+    lab.settle(new);
+    assert_eq!(lab.processes[new].machine.writer(), Some(&writer(2, "writer-2")));
+
+    // The old one has not heard of it, and sells the last unit once more than the new one does.
+    lab.input(Topic::UserEvents, "1", validated(&lab, 1, &[("A", 1)]));
+    lab.input(Topic::UserEvents, "2", validated(&lab, 2, &[("A", 1)]));
+    let lanes: Vec<_> = lab.inputs.keys().copied().collect();
+    for process in [old, new] {
+        for &lane in lanes.iter().chain(&lanes) {
+            lab.handle(process, lane);
+        }
+        for p in 0..3 {
+            lab.flush(process, p, usize::MAX);
+        }
+    }
+    lab.books().check();
+    assert_eq!(lab.books().reserved("A"), 1);
+    for p in 0..3 {
+        lab.follow(old, p, usize::MAX / 2);
+    }
+    let halted = lab.processes[old].machine.halted();
+    assert_eq!(halted, Some(Halt::Fenced(writer(2, "writer-2"))));
+    assert_eq!(lab.processes[old].machine.next_tick(), None);
+}
+
+#[test]
+fn what_a_fenced_writer_frees_does_not_count_though_it_is_acknowledged() {
+    let mut lab = Lab::new();
+    let old = lab.start(0);
+    lab.settle(old);
+    lab.call(old, |machine, outbox| machine.declare(&declaration("A", 1), outbox)).unwrap();
+    lab.input(Topic::UserEvents, "1", validated(&lab, 1, &[("A", 1)]));
+    lab.settle(old);
+    let new = lab.start(0);
+    for p in 0..3 {
+        lab.flush(new, p, usize::MAX);
+    }
+    // The release is in the log, but above the election: the unit must not be sold again.
+    lab.input(Topic::OrderEvents, "1 cancelled", OrderCancelRequested { order: order(1) });
+    lab.input(Topic::UserEvents, "2", validated(&lab, 2, &[("A", 1)]));
+    let lanes: Vec<_> = lab.inputs.keys().copied().collect();
+    for lane in lanes {
+        for _ in 0..2 {
+            lab.handle(old, lane);
+        }
+    }
+    for p in 0..3 {
+        lab.flush(old, p, usize::MAX);
+    }
+    lab.processes[old].machine.durable();
+    lab.tick(old);
+    for p in 0..3 {
+        lab.flush(old, p, usize::MAX);
+    }
+    assert_eq!(lab.books().reserved("A"), 1);
+    assert!(lab.books().active(order(1)).is_some());
+    lab.settle(new);
+    assert_eq!(lab.books().reserved("A"), 1);
+    assert!(lab.books().active(order(2)).is_some());
+}
+
+#[test]
+fn a_newer_election_on_the_way_makes_a_candidate_stand_again() {
+    let mut lab = Lab::new();
+    let first = lab.start(0);
+    let second = lab.start(0);
+    assert_eq!(lab.processes[first].machine.writer().map(|writer| writer.term), Some(1));
+    // Both stand for term 1; the second one's name is the greater one.
+    lab.settle(second);
+    lab.settle(first);
+    assert_eq!(lab.processes[first].stage, Stage::Active);
+    assert_eq!(lab.processes[first].machine.writer(), Some(&writer(2, "writer-1")));
+    lab.settle(second);
+    assert_eq!(lab.processes[second].stage, Stage::Halted);
+}

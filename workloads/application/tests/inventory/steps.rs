@@ -1,0 +1,253 @@
+//! What the machine does with its inputs, case by case.
+
+use kbnt_application::inventory::{InventoryConfig, InventoryMachine};
+use kbnt_application::message::partition_of;
+use kbnt_application::{Delivered, Machine, Topic};
+use kbnt_domain::event::{
+    Basket, Event, Line, OrderCancelRequested, PaymentFailed, PaymentMethod, PaymentProcessed, UserValidated,
+};
+use kbnt_domain::stock::Declaration;
+use kbnt_domain::{Currency, Money, OrderId, Quantity, Reason, ReservationId, Span, Timestamp};
+use uuid::Uuid;
+
+use crate::lab::{Lab, TTL};
+
+pub(crate) fn order(number: u128) -> OrderId {
+    OrderId::from_uuid(Uuid::from_u128(number << 96 | 0x4000_8000_0000_0000_0000))
+}
+
+pub(crate) fn declaration(product: &str, received: u64) -> Declaration {
+    Declaration {
+        product: product.parse().unwrap(),
+        name: product.into(),
+        unit_price: Money::from_minor(100, Currency::BRL).unwrap(),
+        received,
+        low_stock_threshold: Some(0),
+        source: "test".parse().unwrap(),
+    }
+}
+
+pub(crate) fn validated(lab: &Lab, number: u128, lines: &[(&str, u64)]) -> Event {
+    let line = |&(product, units): &(&str, u64)| Line {
+        product: product.parse().unwrap(),
+        quantity: Quantity::new(units).unwrap(),
+    };
+    let basket = Basket {
+        user: "USER-1".parse().unwrap(),
+        lines: lines.iter().map(line).collect(),
+        payment: PaymentMethod { method: "pix".into(), token: Some("tok_ok".into()) },
+    };
+    UserValidated { order: order(number), basket, placed_at: lab.now }.into()
+}
+
+fn paid(number: u128, cents: i64) -> Event {
+    let (order, amount) = (order(number), Money::from_minor(cents, Currency::BRL).unwrap());
+    let reservation = ReservationId::derive(&order, 0);
+    PaymentProcessed { order, reservation, amount, transaction: "tx".parse().unwrap() }.into()
+}
+
+fn declined(number: u128) -> Event {
+    let (order, amount) = (order(number), Money::from_minor(100, Currency::BRL).unwrap());
+    let reservation = ReservationId::derive(&order, 0);
+    PaymentFailed { order, reservation, amount, reason: Reason::PaymentDeclined }.into()
+}
+
+/// A process that decides, over these units of product A.
+fn open(units: u64) -> Lab {
+    let mut lab = Lab::new();
+    let process = lab.start(0);
+    lab.settle(process);
+    lab.call(process, |machine, outbox| machine.declare(&declaration("A", units), outbox)).unwrap();
+    lab.settle(process);
+    lab
+}
+
+fn names(records: &[Delivered]) -> Vec<&'static str> {
+    records
+        .iter()
+        .map(|record| kbnt_application::message::Classification::of(&record.message.event).name)
+        .collect()
+}
+
+/// What was written about an order, in order.
+fn about(lab: &Lab, number: u128) -> Vec<Delivered> {
+    let of = |record: &Delivered| {
+        kbnt_application::message::Subject::of(&record.message.event).key() == Some(order(number).to_string())
+    };
+    lab.effective().into_iter().filter(of).collect()
+}
+
+#[test]
+fn answers_name_their_cause_their_source_and_their_writer() {
+    let mut lab = open(5);
+    let asked = lab.input(Topic::UserEvents, "1", validated(&lab, 1, &[("A", 2)]));
+    lab.settle(0);
+    let paid = lab.input(Topic::PaymentEvents, "paid", paid(1, 200));
+    lab.settle(0);
+    let records = about(&lab, 1);
+    assert_eq!(names(&records), ["VirtualStockReservedEvent", "ReservationConfirmedEvent"]);
+    assert_eq!((records[0].source, records[1].source), (Some(asked), Some(paid)));
+    for record in &records {
+        assert_eq!(record.message.writer.as_deref(), lab.processes[0].machine.writer());
+        assert!(record.message.cause.is_some());
+    }
+    let level = lab.processes[0].machine.level(&"A".parse().unwrap()).unwrap().level;
+    assert_eq!((level.real, level.reserved), (3, 0));
+}
+
+#[test]
+fn a_request_waits_for_units_in_flight_and_what_comes_after_it_waits_behind() {
+    let mut lab = open(1);
+    lab.input(Topic::UserEvents, "1", validated(&lab, 1, &[("A", 1)]));
+    lab.settle(0);
+    lab.input(Topic::PaymentEvents, "declined", declined(1));
+    let lane = |topic, number| (topic, partition_of(&order(number).to_string(), 3));
+    lab.handle(0, lane(Topic::PaymentEvents, 1));
+    let second = lab.input(Topic::UserEvents, "2", validated(&lab, 2, &[("A", 1)]));
+    let third = lab.input(Topic::UserEvents, "3", validated(&lab, 3, &[("A", 9)]));
+    let waits = (second.topic, second.partition);
+    while lab.processes[0].machine.hold(waits.0, waits.1).is_none() {
+        lab.handle(0, waits);
+    }
+    lab.handle(0, (third.topic, third.partition));
+    let machine = &lab.processes[0].machine;
+    assert_eq!(machine.hold(second.topic, second.partition), Some(second.offset));
+    assert_eq!(machine.counts().waits, 1);
+    assert_eq!(machine.next_tick(), None);
+    // Acknowledged, but not read back.
+    for p in 0..3 {
+        lab.flush(0, p, usize::MAX);
+    }
+    lab.processes[0].machine.durable();
+    lab.tick(0);
+    assert!(about(&lab, 2).is_empty() && about(&lab, 3).is_empty());
+    for p in 0..3 {
+        lab.follow(0, p, 99);
+    }
+    assert_eq!(lab.processes[0].machine.next_tick(), Some(Timestamp::MIN));
+    lab.settle(0);
+    assert_eq!(names(&about(&lab, 2)), ["VirtualStockReservedEvent"]);
+    assert_eq!(names(&about(&lab, 3)), ["InsufficientStockEvent"]);
+    assert_eq!(lab.processes[0].machine.hold(second.topic, second.partition), None);
+}
+
+#[test]
+fn an_expiry_answers_nothing_and_marks_no_input_as_answered() {
+    let mut lab = open(1);
+    lab.input(Topic::UserEvents, "1", validated(&lab, 1, &[("A", 1)]));
+    lab.settle(0);
+    lab.now = lab.now + TTL;
+    let asked = lab.input(Topic::UserEvents, "2", validated(&lab, 2, &[("A", 1)]));
+    while lab.processes[0].machine.hold(asked.topic, asked.partition).is_none() {
+        lab.handle(0, (asked.topic, asked.partition));
+    }
+    lab.settle(0);
+    let expired = about(&lab, 1).pop().unwrap();
+    assert!(matches!(expired.message.event, Event::ReservationExpired(_)));
+    assert_eq!((expired.source, expired.message.cause), (None, None));
+    assert_eq!(names(&about(&lab, 2)), ["VirtualStockReservedEvent"]);
+}
+
+#[test]
+fn the_deadline_is_kept_without_any_input() {
+    let mut lab = open(1);
+    lab.input(Topic::UserEvents, "1", validated(&lab, 1, &[("A", 1)]));
+    lab.settle(0);
+    let deadline = lab.now + TTL;
+    assert_eq!(lab.processes[0].machine.next_tick(), Some(deadline));
+    lab.now = deadline;
+    lab.settle(0);
+    let records = about(&lab, 1);
+    let Event::ReservationExpired(expired) = &records[1].message.event else { panic!() };
+    assert_eq!((expired.deadline, records[1].message.at), (deadline, deadline));
+    assert_eq!(lab.processes[0].machine.next_tick(), None);
+}
+
+#[test]
+fn a_restart_goes_on_at_the_last_answered_input_and_makes_good_half_an_answer() {
+    let mut lab = open(2);
+    lab.input(Topic::UserEvents, "1", validated(&lab, 1, &[("A", 1)]));
+    lab.settle(0);
+    lab.now = lab.now + TTL;
+    lab.settle(0);
+    // A late payment: reserved again and confirmed. The crash keeps the first record only.
+    let paid = lab.input(Topic::PaymentEvents, "paid", paid(1, 100));
+    lab.handle(0, (paid.topic, paid.partition));
+    let mut kept = [0; 3];
+    kept[paid.partition as usize] = 1;
+    lab.crash(0, kept);
+    assert_eq!(lab.books().reserved("A"), 1);
+    let process = lab.start(0);
+    for p in 0..3 {
+        lab.flush(process, p, 1);
+        lab.follow(process, p, 1);
+    }
+    assert!(lab.processes[process].machine.resume().contains(&paid));
+    lab.settle(process);
+    let tail = names(&about(&lab, 1)).split_off(2);
+    assert_eq!(tail, ["VirtualStockReservedEvent", "ReservationConfirmedEvent"]);
+}
+
+#[test]
+fn what_was_answered_and_is_forgotten_is_not_answered_again() {
+    let mut lab = open(2);
+    lab.input(Topic::UserEvents, "1", validated(&lab, 1, &[("A", 1)]));
+    lab.settle(0);
+    lab.input(Topic::PaymentEvents, "paid", paid(1, 100));
+    lab.settle(0);
+    lab.input(Topic::OrderEvents, "cancel", OrderCancelRequested { order: order(1) });
+    lab.settle(0);
+    lab.now = lab.now + Span::from_minutes(26 * 60);
+    lab.call(0, InventoryMachine::tick);
+    let lanes: Vec<_> = lab.inputs.keys().copied().collect();
+    // The offsets are reset to zero.
+    for lane in lanes {
+        let record = lab.inputs[&lane][0].clone();
+        lab.call(0, |machine, outbox| machine.handle(&record, outbox));
+    }
+    lab.settle(0);
+    assert_eq!(names(&about(&lab, 1)), ["VirtualStockReservedEvent", "ReservationConfirmedEvent"]);
+    assert_eq!(lab.processes[0].machine.counts().stale, 3);
+}
+
+#[test]
+fn repetitions_and_conflicts_are_counted() {
+    let mut lab = open(5);
+    lab.input(Topic::UserEvents, "1", validated(&lab, 1, &[("A", 1)]));
+    lab.input(Topic::UserEvents, "1", validated(&lab, 1, &[("A", 1)]));
+    lab.input(Topic::UserEvents, "other", validated(&lab, 1, &[("A", 2)]));
+    lab.settle(0);
+    let counts = lab.processes[0].machine.counts();
+    assert_eq!((counts.repeated, counts.conflicts), (1, 1));
+    assert_eq!(about(&lab, 1).len(), 1);
+}
+
+#[test]
+fn the_summary_shows_all_and_its_version_tells_changes() {
+    let mut lab = open(5);
+    let machine = &lab.processes[0].machine;
+    let (version, summary) = (machine.version(), machine.summary());
+    assert_eq!((version, version.term), (summary.version, 1));
+    assert_eq!((summary.totals.real, summary.totals.products, summary.products.len()), (5, 1, 1));
+    assert!(summary.violations.is_empty());
+    lab.settle(0);
+    assert_eq!(lab.processes[0].machine.version(), version);
+    lab.input(Topic::UserEvents, "1", validated(&lab, 1, &[("A", 1)]));
+    lab.settle(0);
+    let summary = lab.processes[0].machine.summary();
+    assert_ne!(summary.version, version);
+    assert_eq!((summary.totals.reserved, summary.totals.active_reservations), (1, 1));
+    assert!(summary.version.to_string().starts_with("1-"));
+}
+
+#[test]
+fn a_machine_that_lost_a_partition_starts_over() {
+    let mut machine = InventoryMachine::new(InventoryConfig::new("w"));
+    let lab = open(5);
+    for record in lab.effective() {
+        machine.fold(&record);
+    }
+    assert_eq!(machine.levels().len(), 1);
+    machine.revoked(1);
+    assert!(machine.levels().is_empty());
+}

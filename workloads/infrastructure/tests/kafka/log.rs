@@ -1,0 +1,130 @@
+//! Appending and reading.
+
+use std::sync::Arc;
+
+use kbnt_application::message::partition_of;
+use kbnt_application::ports::{EventLog as _, Fetched, LogError, RawRecord};
+use kbnt_application::{Position, Topic};
+use kbnt_domain::Span;
+use kbnt_infrastructure::raw::{RawAppend, RawLog as _};
+
+use crate::support::machines::Solo;
+use crate::support::outside::Running;
+use crate::support::{contents, created, eventually, order, orders_in, placed};
+use crate::topics::Cluster;
+
+#[tokio::test]
+#[ignore = "needs KBNT_TEST_BOOTSTRAP"]
+async fn what_is_appended_is_read_back_whole_in_order_from_the_partition_of_its_key() {
+    let log = Cluster::whole("round-trip").await.log();
+    let batch: Vec<_> = (0..500).map(created).collect();
+    let positions = log.append(batch.clone()).await.unwrap();
+    let read = contents(&log, Topic::OrderEvents).await;
+    for (n, (append, at)) in (0..).zip(batch.iter().zip(&positions)) {
+        assert_eq!(at.partition, partition_of(&order(n).to_string(), 3), "the partition of order {n}");
+        let record = &read[&at.partition][usize::try_from(at.offset).unwrap()];
+        assert_eq!((&record.message, record.source, record.at), (&append.message, append.source, *at));
+    }
+    assert_eq!(read.values().map(Vec::len).sum::<usize>(), 500);
+}
+
+#[tokio::test]
+#[ignore = "needs KBNT_TEST_BOOTSTRAP"]
+async fn records_of_other_programs_are_understood_or_kept_whole() {
+    let log = Cluster::whole("foreign").await.log();
+    let plain = format!(
+        r#"{{"eventName":"PlaceOrderCommand","payload":{{"orderId":"{}","userId":"USER-1",
+            "items":[{{"productId":"PROD-001","quantity":3}}],"payment":{{"method":"pix"}}}}}}"#,
+        order(1)
+    );
+    let record = |value: &[u8]| RawAppend {
+        topic: Topic::OrderEvents,
+        to: Some(0),
+        record: RawRecord {
+            key: Some(b"k".to_vec()),
+            value: Some(value.to_vec()),
+            headers: vec![("x".into(), None), ("y".into(), Some(b"1".to_vec()))],
+            ..RawRecord::default()
+        },
+    };
+    log.append_raw(vec![record(plain.as_bytes()), record(b"\xff not json")]).await.unwrap();
+    let mut reader =
+        log.read(vec![Position { topic: Topic::OrderEvents, partition: 0, offset: 0 }]).await.unwrap();
+    let mut read = Vec::new();
+    while read.len() < 2 {
+        read.extend(reader.next(10, Span::from_secs(1)).await.unwrap());
+    }
+    assert!(
+        matches!(&read[0], Fetched::Record(r) if matches!(r.message.event, kbnt_domain::Event::PlaceOrder(_)))
+    );
+    let Fetched::Unreadable(bad) = &read[1] else { panic!("{:?}", read[1]) };
+    let expected = record(b"\xff not json").record;
+    assert_eq!(
+        (&bad.raw.key, &bad.raw.value, &bad.raw.headers),
+        (&expected.key, &expected.value, &expected.headers)
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs KBNT_TEST_BOOTSTRAP"]
+async fn a_topic_that_is_missing_is_waited_for() {
+    let cluster = Cluster::empty("missing");
+    let log = cluster.log();
+    let end = log.end(Topic::InventoryEvents, 0).await;
+    assert!(matches!(end, Err(LogError::NoSuchPartition { .. })), "{end:?}");
+    cluster.create(&[Topic::InventoryEvents]).await;
+    let running = Running::start(Solo::new("a"), Arc::new(log.clone()));
+    running.ready().await;
+    cluster.create(&[Topic::OrderEvents, Topic::UserEvents, Topic::PaymentEvents]).await;
+    log.append((0..50).map(placed).collect()).await.unwrap();
+    let started = std::time::Instant::now();
+    eventually("all are refused", || async { orders_in(&log, Topic::InventoryEvents).await.len() == 50 })
+        .await;
+    assert!(started.elapsed() < std::time::Duration::from_secs(5), "{:?}", started.elapsed());
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "needs KBNT_TEST_BOOTSTRAP"]
+async fn a_writer_goes_on_where_its_records_end() {
+    let log = Cluster::whole("writer").await.log();
+    log.append((0..100).map(placed).collect()).await.unwrap();
+    let first = Running::start(Solo::new("a"), Arc::new(log.clone()));
+    eventually("all are refused", || async { orders_in(&log, Topic::InventoryEvents).await.len() == 100 })
+        .await;
+    first.kill().await;
+    log.append((100..150).map(placed).collect()).await.unwrap();
+    let second = Running::start(Solo::new("b"), Arc::new(log.clone()));
+    second.ready().await;
+    eventually("all are refused", || async { orders_in(&log, Topic::InventoryEvents).await.len() == 150 })
+        .await;
+    assert_eq!(second.look(|solo| solo.term).await, 2);
+    assert!(orders_in(&log, Topic::InventoryEvents).await.values().all(|count| *count == 1));
+    second.stop().await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "needs KBNT_TEST_BOOTSTRAP"]
+async fn log_lines_arrive_and_cost_nobody_anything() {
+    let log = Cluster::whole("lines").await.log();
+    let line = RawAppend {
+        topic: Topic::ApplicationLogs,
+        to: None,
+        record: RawRecord {
+            key: Some(b"order-service".to_vec()),
+            value: Some(b"{}".to_vec()),
+            ..RawRecord::default()
+        },
+    };
+    let started = std::time::Instant::now();
+    let taken = (0..20_000).filter(|_| log.offer(line.clone())).count();
+    assert!(started.elapsed() < std::time::Duration::from_secs(2), "{:?}", started.elapsed());
+    eventually("what was taken has arrived", || async {
+        let ends = [
+            log.end(Topic::ApplicationLogs, 0).await.unwrap(),
+            log.end(Topic::ApplicationLogs, 1).await.unwrap(),
+        ];
+        ends.iter().sum::<u64>() + log.lost_lines() == taken as u64
+    })
+    .await;
+}

@@ -1,0 +1,9 @@
+//! What the Kafka adapter promises, on a real broker: `KBNT_TEST_BOOTSTRAP` says where one is.
+#![allow(missing_docs, unreachable_pub)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod log;
+mod members;
+mod topics;

@@ -1,0 +1,105 @@
+//! Processes that share the partitions of a service.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use kbnt_application::Topic;
+use kbnt_application::ports::{Assignment, Commit, EventLog as _, GroupBatch, GroupReader};
+use kbnt_application::{Position, Service};
+use kbnt_domain::Span;
+
+use crate::support::machines::Echo;
+use crate::support::outside::Running;
+use crate::support::{created, eventually, orders_in};
+use crate::topics::Cluster;
+
+const ANSWERS: Topic = Topic::NotificationEvents;
+
+/// The next assignment, passing over records.
+async fn assignment(reader: &mut dyn GroupReader) -> Vec<Assignment> {
+    let deadline = std::time::Instant::now() + crate::support::DEADLINE;
+    while std::time::Instant::now() < deadline {
+        if let GroupBatch::Assigned(assigned) = reader.next(100, Span::from_millis(200)).await.unwrap() {
+            return assigned;
+        }
+    }
+    panic!("never assigned");
+}
+
+#[tokio::test]
+#[ignore = "needs KBNT_TEST_BOOTSTRAP"]
+async fn commits_and_their_notes_are_found_again() {
+    let log = Cluster::whole("commits").await.log();
+    log.append((0..300).map(created).collect()).await.unwrap();
+    let mut first = log.join(Service::Audit).await.unwrap();
+    let assigned = assignment(first.as_mut()).await;
+    assert_eq!(
+        assigned.iter().map(|a| a.partition).collect::<Vec<_>>(),
+        [0, 1, 2],
+        "audit reads everything alone"
+    );
+    assert!(assigned.iter().all(|a| a.committed.is_empty()));
+    let next = Position { topic: Topic::OrderEvents, partition: 1, offset: 17 };
+    let commit = Commit { next, note: "3 writer-b".into() };
+    first.commit(vec![commit.clone()]).await.unwrap();
+    first.leave().await.unwrap();
+    let mut second = log.join(Service::Audit).await.unwrap();
+    let assigned = assignment(second.as_mut()).await;
+    let committed: Vec<_> = assigned.into_iter().flat_map(|a| a.committed).collect();
+    assert_eq!(committed, [commit]);
+    let mut lowest = [u64::MAX; 3];
+    while lowest.contains(&u64::MAX) {
+        let GroupBatch::Records(records) = second.next(1_000, Span::from_secs(1)).await.unwrap() else {
+            continue;
+        };
+        for record in records {
+            let kbnt_application::ports::Fetched::Record(record) = record else { panic!("{record:?}") };
+            let lowest = &mut lowest[usize::try_from(record.at.partition).unwrap()];
+            *lowest = record.at.offset.min(*lowest);
+        }
+    }
+    assert_eq!(lowest, [0, 17, 0]);
+    second.leave().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs KBNT_TEST_BOOTSTRAP"]
+async fn members_come_and_go_and_every_input_is_answered() {
+    let log = Arc::new(Cluster::whole("scale").await.log());
+    let answered = |count: usize| {
+        let log = log.clone();
+        async move {
+            eventually("all are answered", || async {
+                orders_in(log.as_ref(), ANSWERS).await.len() == count
+            })
+            .await;
+        }
+    };
+    let first = Running::start(Echo::default(), log.clone());
+    first.ready().await;
+    log.append((0..200).map(created).collect()).await.unwrap();
+    answered(200).await;
+    let second = Running::start(Echo::default(), log.clone());
+    let third = Running::start(Echo::default(), log.clone());
+    eventually("each has one partition", || async {
+        let mut all = BTreeSet::new();
+        for member in [&first, &second, &third] {
+            let Ok(mine) = member.handle.call(|echo, _| echo.assigned.clone()).await else { return false };
+            if mine.len() != 1 {
+                return false;
+            }
+            all.extend(mine);
+        }
+        all.len() == 3
+    })
+    .await;
+    log.append((200..500).map(created).collect()).await.unwrap();
+    answered(500).await;
+    second.stop().await.unwrap();
+    third.kill().await;
+    log.append((500..800).map(created).collect()).await.unwrap();
+    answered(800).await;
+    assert_eq!(first.look(|echo| echo.assigned.len()).await, 3);
+    assert!(orders_in(log.as_ref(), ANSWERS).await.values().all(|count| *count == 1));
+    first.stop().await.unwrap();
+}

@@ -1,0 +1,65 @@
+//! Effects: only when durable, and what is under way holds the offsets back.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use kbnt_application::Topic;
+use kbnt_application::ports::EventLog as _;
+use kbnt_infrastructure::embedded::EmbeddedLog;
+
+use crate::support::machines::Echo;
+use crate::support::outside::{Gate, Running};
+use crate::support::{created, eventually, orders_in};
+
+fn echo() -> Echo {
+    Echo { with_effect: true, ..Echo::default() }
+}
+
+#[tokio::test]
+async fn answers_come_when_effects_end() {
+    let log = Arc::new(EmbeddedLog::in_memory());
+    log.append((0..1_000).map(created).collect()).await.unwrap();
+    let gate = Gate::new(0);
+    let running = Running::with(echo(), log.clone(), gate.clone());
+    eventually("as many are under way as may be", || async { gate.performed.load(Ordering::SeqCst) == 256 })
+        .await;
+    assert!(orders_in(log.as_ref(), Topic::NotificationEvents).await.is_empty());
+    gate.permits.add_permits(1_000);
+    eventually("all are answered", || async {
+        orders_in(log.as_ref(), Topic::NotificationEvents).await.len() == 1_000
+    })
+    .await;
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_under_way_at_a_crash_is_taken_up_again() {
+    let log = Arc::new(EmbeddedLog::in_memory());
+    log.append((0..20).map(created).collect()).await.unwrap();
+    let first = Running::with(echo(), log.clone(), Gate::new(5));
+    eventually("five are answered", || async {
+        orders_in(log.as_ref(), Topic::NotificationEvents).await.len() == 5
+    })
+    .await;
+    first.kill().await;
+    let second = Running::with(echo(), log.clone(), Gate::new(1_000));
+    eventually("all are answered", || async {
+        orders_in(log.as_ref(), Topic::NotificationEvents).await.len() == 20
+    })
+    .await;
+    second.stop().await.unwrap();
+    assert!(orders_in(log.as_ref(), Topic::NotificationEvents).await.values().all(|count| *count == 1));
+}
+
+#[tokio::test]
+async fn a_shutdown_waits_for_what_is_under_way() {
+    let log = Arc::new(EmbeddedLog::in_memory());
+    log.append((0..20).map(created).collect()).await.unwrap();
+    let gate = Gate::new(0);
+    let running = Running::with(echo(), log.clone(), gate.clone());
+    eventually("all are under way", || async { gate.performed.load(Ordering::SeqCst) == 20 }).await;
+    let stopping = tokio::spawn(running.stop());
+    gate.permits.add_permits(20);
+    stopping.await.unwrap().unwrap();
+    assert_eq!(orders_in(log.as_ref(), Topic::NotificationEvents).await.len(), 20);
+}

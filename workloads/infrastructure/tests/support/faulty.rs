@@ -1,0 +1,106 @@
+//! A log that fails on demand.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use kbnt_application::ports::{Commit, EventLog, GroupBatch, GroupReader, LogError, LogReader};
+use kbnt_application::{Append, Position, Service, Topic};
+use kbnt_domain::Span;
+use tokio::sync::watch;
+
+/// Passes everything on to another log, unless it is told otherwise.
+pub struct Faulty {
+    inner: Arc<dyn EventLog>,
+    /// Appends that fail, each after having written the first half of its batch.
+    pub torn_appends: AtomicUsize,
+    /// Every append is refused for good.
+    pub refuse: AtomicBool,
+    /// Every append and read fails for now.
+    pub away: Arc<AtomicBool>,
+    /// Commits are swallowed.
+    pub forget_commits: Arc<AtomicBool>,
+    /// Appends wait while this is closed.
+    open: watch::Sender<bool>,
+    /// Appends that were begun.
+    pub begun: AtomicUsize,
+}
+
+impl Faulty {
+    pub fn new(inner: impl EventLog) -> Arc<Self> {
+        Arc::new(Self {
+            inner: Arc::new(inner),
+            torn_appends: AtomicUsize::new(0),
+            refuse: AtomicBool::new(false),
+            away: Arc::default(),
+            forget_commits: Arc::default(),
+            open: watch::channel(true).0,
+            begun: AtomicUsize::new(0),
+        })
+    }
+
+    /// Lets appends through, or keeps them waiting.
+    pub fn set_open(&self, open: bool) {
+        self.open.send_replace(open);
+    }
+}
+
+fn away() -> LogError {
+    LogError::Unavailable("on purpose".into())
+}
+
+#[async_trait]
+impl EventLog for Faulty {
+    async fn append(&self, mut batch: Vec<Append>) -> Result<Vec<Position>, LogError> {
+        self.begun.fetch_add(1, Ordering::SeqCst);
+        self.open.subscribe().wait_for(|open| *open).await.unwrap();
+        if self.refuse.load(Ordering::SeqCst) {
+            return Err(LogError::Refused("on purpose".into()));
+        }
+        if self.away.load(Ordering::SeqCst) {
+            return Err(away());
+        }
+        let torn = self.torn_appends.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+        if torn.is_ok() {
+            batch.truncate(batch.len() / 2);
+            self.inner.append(batch).await?;
+            return Err(away());
+        }
+        self.inner.append(batch).await
+    }
+
+    async fn end(&self, topic: Topic, partition: u32) -> Result<u64, LogError> {
+        if self.away.load(Ordering::SeqCst) { Err(away()) } else { self.inner.end(topic, partition).await }
+    }
+
+    async fn read(&self, from: Vec<Position>) -> Result<Box<dyn LogReader>, LogError> {
+        self.inner.read(from).await
+    }
+
+    async fn join(&self, service: Service) -> Result<Box<dyn GroupReader>, LogError> {
+        let inner = self.inner.join(service).await?;
+        let (away, forget) = (Arc::clone(&self.away), Arc::clone(&self.forget_commits));
+        Ok(Box::new(FaultyMember { inner, away, forget }))
+    }
+}
+
+struct FaultyMember {
+    inner: Box<dyn GroupReader>,
+    away: Arc<AtomicBool>,
+    forget: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl GroupReader for FaultyMember {
+    async fn next(&mut self, most: usize, wait: Span) -> Result<GroupBatch, LogError> {
+        if self.away.load(Ordering::SeqCst) { Err(away()) } else { self.inner.next(most, wait).await }
+    }
+
+    async fn commit(&mut self, commits: Vec<Commit>) -> Result<(), LogError> {
+        if self.forget.load(Ordering::SeqCst) { Ok(()) } else { self.inner.commit(commits).await }
+    }
+
+    async fn leave(self: Box<Self>) -> Result<(), LogError> {
+        self.inner.leave().await
+    }
+}

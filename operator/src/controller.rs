@@ -35,6 +35,7 @@ impl Outcome {
     }
 
     /// And that of writing the status, which may want to come back. The first failure counts.
+    #[must_use]
     pub fn and(mut self, written: Result<Option<Duration>, Error>) -> Self {
         match written {
             Ok(again_after) => self.again_after = again_after,

@@ -36,7 +36,7 @@ impl Class {
                 Duration::from_secs(1u64.checked_shl(failures).map_or(60, |delay| delay.min(60)))
             }
             Self::Waiting => Duration::from_secs(15),
-            Self::Permanent => Duration::from_secs(300),
+            Self::Permanent => Duration::from_mins(5),
         }
     }
 }

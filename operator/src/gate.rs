@@ -34,7 +34,7 @@ impl Gate {
         let recent = written.get(uid).filter(|(at, _)| now.saturating_duration_since(*at) < INTERVAL);
         match recent {
             Some((_, digest)) if *digest == digest_of(status) => Verdict::Unchanged,
-            Some((at, _)) => Verdict::Later(INTERVAL - now.saturating_duration_since(*at)),
+            Some((at, _)) => Verdict::Later(INTERVAL.saturating_sub(now.saturating_duration_since(*at))),
             None if status == live => Verdict::Unchanged,
             None => Verdict::Write,
         }
@@ -53,4 +53,26 @@ fn digest_of(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_is_written_at_most_once_in_the_interval_and_never_the_same_again() {
+        let (gate, start) = (Gate::default(), Instant::now());
+        assert_eq!(gate.ask("a", "one", "", start), Verdict::Write);
+        gate.wrote("a", "one", start);
+        let soon = start + Duration::from_millis(500);
+        // The watch still shows what was there before.
+        assert_eq!(gate.ask("a", "one", "", soon), Verdict::Unchanged);
+        assert_eq!(gate.ask("a", "two", "", soon), Verdict::Later(Duration::from_millis(1500)));
+        assert_eq!(gate.ask("b", "two", "", soon), Verdict::Write);
+        let later = start + INTERVAL;
+        assert_eq!(gate.ask("a", "one", "one", later), Verdict::Unchanged);
+        assert_eq!(gate.ask("a", "two", "one", later), Verdict::Write);
+        // Somebody else changed it.
+        assert_eq!(gate.ask("a", "one", "other", later), Verdict::Write);
+    }
 }

@@ -13,7 +13,7 @@ use crate::metrics::Metrics;
 
 /// A watch is made anew at least every 5 minutes. One that the API server has not accepted for this long is not
 /// going to be, and a restart may help.
-const SILENCE: Duration = Duration::from_secs(15 * 60);
+const SILENCE: Duration = Duration::from_mins(15);
 
 /// Whether this process lives and can work. A clone is the same.
 #[derive(Clone, Default)]
@@ -98,7 +98,7 @@ mod tests {
         let health = Health::default();
         let now = Instant::now();
         health.watch_tried("/apis/kbnt.dev/v1alpha1/virtualstocks");
-        assert_eq!(health.sick(now + Duration::from_secs(600)), None);
+        assert_eq!(health.sick(now + Duration::from_mins(10)), None);
         let sick = health.sick(now + SILENCE + Duration::from_secs(5));
         assert!(sick.is_some_and(|why| why.contains("virtualstocks")));
         health.watch_ended("/virtualstocks");

@@ -3,6 +3,9 @@
 //! One folder for each resource, in which a reconcile reads as one page: dereference (reads, no decision), validate and
 //! build (decide, no I/O), apply (writes, in a written order), status. Beside them what they share.
 
+// Names of kinds are words here, and no code.
+#![allow(clippy::doc_markdown)]
+
 pub mod cluster;
 pub mod conditions;
 pub mod context;

@@ -14,7 +14,13 @@ use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(EnvFilter::new(&options.log)).init();
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(false)
+        .with_env_filter(EnvFilter::new(&options.log))
+        .init();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         // For host name look-ups. Each thread has a stack and an arena of its own.
@@ -48,6 +54,6 @@ async fn serve(options: Options) -> Result<(), Box<dyn std::error::Error>> {
         }
         info!("stopping");
     };
-    run(options, client, metrics, health, shutdown).await?;
+    run(options, client, metrics, health, Box::pin(shutdown)).await?;
     Ok(())
 }

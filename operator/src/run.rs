@@ -1,6 +1,5 @@
 //! The life of the process.
 
-use std::future::Future;
 use std::sync::{Arc, RwLock};
 
 use futures::FutureExt;
@@ -44,9 +43,9 @@ pub async fn run(
     client: Client,
     metrics: Metrics,
     health: Health,
-    shutdown: impl Future<Output = ()> + Send + 'static,
+    shutdown: BoxFuture<'static, ()>,
 ) -> Result<(), RunError> {
-    let shutdown = shutdown.boxed().shared();
+    let shutdown = shutdown.shared();
     let (served_sender, served) = watch::channel(Served::default());
     health.waits_for(Some("the process has only just started".into()));
     let beside = async {

@@ -19,7 +19,7 @@ use kube::runtime::reflector::{self, ObjectRef, Store};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::cluster::{Scope, Watch, watch_metadata, watch_objects};
+use crate::cluster::{Scope, Unreadable, Watch, watch_metadata, watch_objects};
 use crate::context::{Context, Stores, TopicStore};
 use crate::discovery::Served;
 use crate::topics::Owner;
@@ -114,7 +114,7 @@ async fn follow_stocks(context: &Context, events: impl Stream<Item = Watch<Virtu
                     }
                 }
             }
-            Watch::Unreadable(meta, why) => unreadable::<VirtualStock>(context, meta, &why).await,
+            Watch::Unreadable(what) => unreadable::<VirtualStock>(context, *what).await,
         }
     }
 }
@@ -132,7 +132,7 @@ async fn follow_workflows(context: &Context, events: impl Stream<Item = Watch<Or
                 forget_if_gone(context, &context.stores.workflows, &workflow);
                 context.workflow_queue.push(namespace, name);
             }
-            Watch::Unreadable(meta, why) => unreadable::<OrderWorkflow>(context, meta, &why).await,
+            Watch::Unreadable(what) => unreadable::<OrderWorkflow>(context, *what).await,
         }
     }
 }
@@ -148,9 +148,9 @@ async fn follow_owned<K: Resource>(context: &Context, events: impl Stream<Item =
                     wake(context, &owner.kind, namespace, &owner.name);
                 }
             }
-            Watch::Unreadable(meta, why) => {
-                let (namespace, name) = key(&meta);
-                warn!(namespace, name, why, "an object of the operator cannot be read");
+            Watch::Unreadable(what) => {
+                let (namespace, name) = key(&what.metadata);
+                warn!(namespace, name, why = what.why, "an object of the operator cannot be read");
             }
         }
     }
@@ -200,9 +200,9 @@ async fn watch_topics(context: &Context, resource: &ApiResource) {
                     wake(context, kind, namespace, name);
                 }
             }
-            Watch::Unreadable(meta, why) => {
-                let (namespace, name) = key(&meta);
-                warn!(namespace, name, why, "a KafkaTopic cannot be read");
+            Watch::Unreadable(what) => {
+                let (namespace, name) = key(&what.metadata);
+                warn!(namespace, name, why = what.why, "a KafkaTopic cannot be read");
             }
         }
     }
@@ -226,12 +226,13 @@ where
 }
 
 /// Tells that a resource cannot be read, on the resource itself too.
-async fn unreadable<K: Resource<DynamicType = ()>>(context: &Context, meta: ObjectMeta, why: &str) {
+async fn unreadable<K: Resource<DynamicType = ()>>(context: &Context, what: Unreadable) {
     let kind = K::kind(&()).into_owned();
-    let (namespace, name) = key(&meta);
+    let Unreadable { metadata, why } = what;
+    let (namespace, name) = key(&metadata);
     warn!(kind, namespace, name, why, "a resource cannot be read");
     context.metrics.unreadable(&kind);
-    let object = PartialObjectMeta::<K> { types: None, metadata: meta, _phantom: PhantomData };
+    let object = PartialObjectMeta::<K> { types: None, metadata, _phantom: PhantomData };
     context
         .events
         .publish(&object, true, "Unreadable", &format!("this resource cannot be read: {why}"))

@@ -9,4 +9,4 @@ mod watch;
 pub use events::Events;
 pub use layer::{ApiLayer, connect};
 pub use objects::{MANAGER, Objects, Wanted, short_digest};
-pub use watch::{Scope, Watch, watch_metadata, watch_objects};
+pub use watch::{Scope, Unreadable, Watch, watch_metadata, watch_objects};

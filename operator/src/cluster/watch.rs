@@ -78,13 +78,21 @@ pub enum Watch<K> {
     /// The store is complete, at the start and after each interruption: anything may have changed.
     Complete,
     /// This object was made, changed or deleted.
-    Touched(K),
+    Touched(Box<K>),
     /// This object cannot be read, so the store does not have it.
-    Unreadable(ObjectMeta, String),
+    Unreadable(Box<Unreadable>),
 }
 
-/// An object, or the metadata of one that cannot be read and why.
-type Read<K> = Result<K, (ObjectMeta, String)>;
+/// An object that cannot be read.
+#[derive(Debug)]
+pub struct Unreadable {
+    /// What is known of it.
+    pub metadata: ObjectMeta,
+    /// Why.
+    pub why: String,
+}
+
+type Read<K> = Result<K, Box<Unreadable>>;
 type Events<K> = BoxStream<'static, watcher::Result<Event<Read<K>>>>;
 
 /// Watches whole objects, less their managed fields and what `trim` takes away.
@@ -105,7 +113,7 @@ where
             trim(&mut object);
             Ok(object)
         }
-        Err(invalid) => Err((invalid.metadata, invalid.error)),
+        Err(invalid) => Err(Box::new(Unreadable { metadata: invalid.metadata, why: invalid.error })),
     };
     let events = |api| {
         watcher(api, config(labels)).default_backoff().map(move |event| event.map(|event| map(event, read)))
@@ -236,8 +244,8 @@ where
             }
             Event::Apply(Ok(object)) => self.change(Event::Apply(object.clone()), object),
             Event::Delete(Ok(object)) => self.change(Event::Delete(object.clone()), object),
-            Event::InitApply(Err((meta, why))) | Event::Apply(Err((meta, why))) => {
-                Some(Watch::Unreadable(meta, why))
+            Event::InitApply(Err(unreadable)) | Event::Apply(Err(unreadable)) => {
+                Some(Watch::Unreadable(unreadable))
             }
             Event::Delete(Err(_)) => None,
         }
@@ -246,7 +254,7 @@ where
     fn change(&mut self, event: Event<K>, object: K) -> Option<Watch<K>> {
         if self.unlisted.is_empty() {
             self.writer.apply_watcher_event(&event);
-            Some(Watch::Touched(object))
+            Some(Watch::Touched(Box::new(object)))
         } else {
             self.held_back.push(event);
             None
@@ -309,8 +317,11 @@ mod tests {
         assert!(matches!(list(&mut merge, 0, vec![object("a", "a3")]), Some(Watch::Complete)));
         assert_eq!(names(&store), ["a3", "b1"]);
         assert!(matches!(merge.take(1, Event::Delete(Ok(object("b", "b1")))), Some(Watch::Touched(_))));
-        let bad = merge.take(1, Event::Apply(Err((ObjectMeta::default(), "no".into()))));
-        assert!(matches!(bad, Some(Watch::Unreadable(_, _))));
+        let bad = merge.take(
+            1,
+            Event::Apply(Err(Box::new(Unreadable { metadata: ObjectMeta::default(), why: "no".into() }))),
+        );
+        assert!(matches!(bad, Some(Watch::Unreadable(_))));
         assert_eq!(names(&store), ["a3"]);
     }
 }

@@ -20,7 +20,7 @@ pub async fn apply(context: &Context, owner: &Owner, topics: &[KafkaTopic]) -> R
         let known = known.as_ref().map(|topic| &topic.metadata);
         match context.objects.ensure(&owner.uid, &wanted, known, |meta| owner.other_holder(meta)).await {
             Err(Error::Held { holder, .. }) => {
-                held.push(View { name: topic.name_any(), state: State::Held(holder) })
+                held.push(View { name: topic.name_any(), state: State::Held(holder) });
             }
             other => other?,
         }

@@ -128,13 +128,13 @@ mod tests {
         build(&owner, &plan)
     }
 
-    fn users(json: &str) -> Option<Users> {
-        Some(Users { config_map: "main-users".into(), json: json.into() })
+    fn users(json: &str) -> Users {
+        Users { config_map: "main-users".into(), json: json.into() }
     }
 
     #[test]
     fn every_object_is_named_labelled_and_owned() {
-        let made = workload(users("[]"));
+        let made = workload(Some(users("[]")));
         let config = made.config.unwrap();
         for (meta, name) in [
             (&made.account.metadata, "main-user-service"),
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn other_users_make_new_pods() {
         let annotation = |made: Workload| made.deployment.spec.template.metadata.unwrap().annotations;
-        let (one, same, other) = (workload(users("[1]")), workload(users("[1]")), workload(users("[2]")));
+        let (one, same, other) = ["[1]", "[1]", "[2]"].map(|json| workload(Some(users(json)))).into();
         assert_eq!(one, same);
         assert_ne!(annotation(one), annotation(other));
     }

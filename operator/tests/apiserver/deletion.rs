@@ -1,0 +1,96 @@
+//! What stays and what goes.
+
+use kbnt_crds::{KafkaTopic, OrderWorkflow, VirtualStock};
+use kube::api::ListParams;
+use kube::{Api, ResourceExt};
+use serde_json::json;
+
+use crate::harness::{Failure, KAFKA, Suite, Verdict, expect, until};
+
+async fn with_prefix(topics: &Api<KafkaTopic>, prefix: &str) -> Result<Vec<KafkaTopic>, Failure> {
+    let all = topics.list(&ListParams::default()).await?;
+    Ok(all.into_iter().filter(|topic| topic.name_any().starts_with(prefix)).collect())
+}
+
+pub(crate) async fn retained_topics_stay_and_are_taken_up_again(suite: &Suite) -> Verdict {
+    let shop = suite.shop("deletion-retain").await?;
+    shop.open().await?;
+    let topics = shop.topics(KAFKA);
+    let before = with_prefix(&topics, "deletion-retain-").await?;
+    expect(before.len() == 7, || format!("{} topics", before.len()))?;
+    shop.delete::<OrderWorkflow>().await?;
+    shop.delete::<VirtualStock>().await?;
+    let after = with_prefix(&topics, "deletion-retain-").await?;
+    expect(after.len() == 7, || format!("{} topics", after.len()))?;
+    expect(after.iter().all(|topic| topic.metadata.deletion_timestamp.is_none()), || {
+        "topics are being deleted".into()
+    })?;
+
+    clear(&shop).await?;
+    shop.open().await?;
+    let adopted = with_prefix(&topics, "deletion-retain-").await?;
+    let uid = shop.api::<VirtualStock>().get("main").await?.uid().unwrap_or_default();
+    let inventory = adopted.iter().find(|topic| topic.name_any().ends_with("inventory-events"));
+    let label = inventory.and_then(|topic| topic.labels().get("kbnt.dev/owner-uid"));
+    expect(label == Some(&uid), || format!("{label:?} instead of {uid}"))?;
+    for (before, adopted) in before.iter().zip(&adopted) {
+        expect(before.uid() == adopted.uid(), || format!("{} was made anew", before.name_any()))?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn topics_go_with_their_owner_where_that_is_asked_for(suite: &Suite) -> Verdict {
+    let (shop, other) = (suite.shop("deletion-delete").await?, suite.shop("deletion-other").await?);
+    other.open().await?;
+    shop.open().await?;
+    let policy = json!({"spec": {"topicDeletionPolicy": "Delete"}});
+    shop.patch::<OrderWorkflow>(&policy).await?;
+    shop.patch::<VirtualStock>(&policy).await?;
+    let stocks = shop.api::<VirtualStock>();
+    let workflows = shop.api::<OrderWorkflow>();
+    until("the finalizers", || async {
+        let both =
+            [stocks.get("main").await?.finalizers().len(), workflows.get("main").await?.finalizers().len()];
+        expect(both == [1, 1], || format!("{both:?}"))
+    })
+    .await?;
+    // First the stock, which the workflow's topics do not need to be found.
+    shop.delete::<VirtualStock>().await?;
+    shop.delete::<OrderWorkflow>().await?;
+    let topics = shop.topics(KAFKA);
+    until("the topics' end", || async {
+        let left = with_prefix(&topics, "deletion-delete-").await?;
+        expect(left.is_empty(), || format!("{} are left", left.len()))
+    })
+    .await?;
+    let others = with_prefix(&topics, "deletion-other-").await?;
+    expect(others.len() == 7, || format!("{} topics of the other shop are left", others.len()))?;
+
+    // The policy may change its mind, and then nothing waits for anything.
+    other.patch::<VirtualStock>(&policy).await?;
+    let stocks = other.api::<VirtualStock>();
+    until("the finalizer", || async {
+        expect(!stocks.get("main").await?.finalizers().is_empty(), || "none".into())
+    })
+    .await?;
+    other.patch::<VirtualStock>(&json!({"spec": {"topicDeletionPolicy": "Retain"}})).await?;
+    until("the finalizer's end", || async {
+        expect(stocks.get("main").await?.finalizers().is_empty(), || "still there".into())
+    })
+    .await
+}
+
+/// Does what the garbage collector would do.
+async fn clear(shop: &crate::harness::Shop) -> Verdict {
+    use k8s_openapi::api::apps::v1::Deployment;
+    use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
+    use kube::api::DeleteParams;
+    let (how, all) = (DeleteParams::default(), ListParams::default());
+    shop.api::<Deployment>().delete_collection(&how, &all).await?;
+    shop.api::<ServiceAccount>().delete_collection(&how, &all).await?;
+    shop.api::<ConfigMap>().delete_collection(&how, &all).await?;
+    for name in shop.names::<Service>().await? {
+        shop.api::<Service>().delete(&name, &how).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,128 @@
+//! The operator's process.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::api::PostParams;
+use kube::{Api, Client};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::{ApiServer, Failure, Ledgers, SYSTEM, until};
+
+/// The operator's process, with the rights of its ServiceAccount.
+pub(crate) struct Operator {
+    child: Mutex<Child>,
+    address: String,
+    log: PathBuf,
+}
+
+impl Operator {
+    /// Starts it under this name.
+    pub(crate) async fn start(
+        server: &ApiServer,
+        client: &Client,
+        ledgers: &Ledgers,
+        name: &str,
+    ) -> Result<Self, Failure> {
+        let folder = std::env::temp_dir().join(format!("kbnt-operator-{}", std::process::id()));
+        std::fs::create_dir_all(&folder)?;
+        let kubeconfig = folder.join(format!("{name}.kubeconfig"));
+        std::fs::write(&kubeconfig, server.kubeconfig_of(&token(client).await?)?)?;
+        let log = folder.join(format!("{name}.log"));
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let address = format!("127.0.0.1:{port}");
+        let child = Command::new(env!("CARGO_BIN_EXE_kbnt-operator"))
+            .env("KUBECONFIG", &kubeconfig)
+            .env("KBNT_SERVICES_IMAGE", "kbnt/services:test")
+            .env("KBNT_NAMESPACE", SYSTEM)
+            .env("KBNT_INSTANCE", name)
+            .env("KBNT_LISTEN", &address)
+            .env("KBNT_LOG", "info,kbnt_operator=debug")
+            .env("KBNT_SERVICE_URL", ledgers.template())
+            .stdout(Stdio::from(std::fs::File::create(&log)?))
+            .stderr(Stdio::inherit())
+            .spawn()?;
+        Ok(Self { child: Mutex::new(child), address, log })
+    }
+
+    /// Where its log lies.
+    pub(crate) fn log(&self) -> Result<String, Failure> {
+        Ok(std::fs::read_to_string(&self.log)?)
+    }
+
+    /// Status code and body of a path.
+    pub(crate) async fn get(&self, path: &str) -> Result<(u16, String), Failure> {
+        http_get(&self.address, path).await
+    }
+
+    /// The sum of a metric over the label sets that have all of these texts in them and none of those.
+    pub(crate) async fn metric(&self, name: &str, with: &[&str], without: &[&str]) -> Result<f64, Failure> {
+        let (_, text) = self.get("/metrics").await?;
+        let lines = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
+        let fitting = lines.filter(|line| {
+            with.iter().all(|part| line.contains(part)) && !without.iter().any(|part| line.contains(part))
+        });
+        Ok(fitting.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
+    }
+
+    /// Resident memory in bytes.
+    pub(crate) fn memory(&self) -> Result<u64, Failure> {
+        let pid = self.child.lock().unwrap_or_else(PoisonError::into_inner).id();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let kibibytes = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+        kibibytes.map(|amount| amount * 1024).ok_or_else(|| Failure::new("no VmRSS"))
+    }
+
+    /// Asks it to stop, as Kubernetes does, and waits for its end.
+    pub(crate) async fn stop(&self) -> Result<ExitStatus, Failure> {
+        let pid = self.child.lock().unwrap_or_else(PoisonError::into_inner).id();
+        Command::new("kill").arg("-TERM").arg(pid.to_string()).status()?;
+        until("the operator's end", || async {
+            let ended = self.child.lock().unwrap_or_else(PoisonError::into_inner).try_wait()?;
+            ended.ok_or_else(|| Failure::new("it still runs"))
+        })
+        .await
+    }
+
+    /// Ends it at once.
+    pub(crate) fn kill(&self) {
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        // It may have ended before.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A token of the operator's ServiceAccount, as its pod would have it.
+async fn token(client: &Client) -> Result<String, Failure> {
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), SYSTEM);
+    let request = TokenRequest {
+        spec: Some(TokenRequestSpec { expiration_seconds: Some(3600), ..TokenRequestSpec::default() }),
+        ..TokenRequest::default()
+    };
+    let answer = accounts.create_token_request("kbnt", &PostParams::default(), &request).await?;
+    Ok(answer.status.and_then(|status| status.token).unwrap_or_default())
+}
+
+/// Status code and body.
+async fn http_get(address: &str, path: &str) -> Result<(u16, String), Failure> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes()).await?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await?;
+    let malformed = || Failure::new(format!("no HTTP answer: {text}"));
+    let (head, body) = text.split_once("\r\n\r\n").ok_or_else(malformed)?;
+    let code = head.split_whitespace().nth(1).and_then(|code| code.parse().ok()).ok_or_else(malformed)?;
+    Ok((code, body.to_owned()))
+}

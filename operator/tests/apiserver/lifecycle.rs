@@ -1,0 +1,119 @@
+//! The life of the process: what it waits for, how it is watched, how it stops and begins again.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kbnt_crds::{OrderWorkflow, VirtualStock};
+use kube::api::ListParams;
+use kube::{Api, Client};
+use serde_json::json;
+
+use crate::harness::{Failure, KAFKA, Operator, Shop, Suite, Verdict, define, expect, stock, until};
+
+/// Run before all other tests, on an API server without any definition.
+pub(crate) async fn it_waits_for_what_is_missing(client: &Client, operator: &Operator) -> Verdict {
+    until("an unready operator", || async {
+        let (code, why) = operator.get("/readyz").await?;
+        expect(code == 503 && why.contains("not installed"), || format!("{code} {why}"))
+    })
+    .await?;
+    let (code, _) = operator.get("/healthz").await?;
+    expect(code == 200, || "it waits, and is not sick".into())?;
+
+    define(client, &kbnt_crds::generate::definitions()?).await?;
+    until("a ready operator", || async {
+        let (code, why) = operator.get("/readyz").await?;
+        expect(code == 200, || format!("{code} {why}"))
+    })
+    .await?;
+
+    // No Strimzi: told, and nothing hangs on it, not even a resource whose topics are to be deleted.
+    let shop = Shop { client: client.clone(), namespace: "default".into() };
+    shop.create(&stock("no-strimzi", KAFKA)?).await?;
+    let told = shop.stock_is("TopicsReady", "False", "StrimziMissing").await?;
+    expect(told.message.contains("install Strimzi"), || told.message.clone())?;
+    shop.patch::<VirtualStock>(&json!({"spec": {"topicDeletionPolicy": "Delete"}})).await?;
+    until("the finalizer", || async {
+        let stock = shop.api::<VirtualStock>().get("main").await?;
+        expect(stock.metadata.finalizers.is_some(), || "none".into())
+    })
+    .await?;
+    shop.delete::<VirtualStock>().await?;
+
+    // Kafka without Strimzi: its topics are the user's own.
+    let mut external = stock("external", KAFKA)?;
+    external.spec.kafka.cluster_ref = None;
+    external.spec.kafka.bootstrap_servers = Some("kafka.example:9092".into());
+    shop.create(&external).await?;
+    let told = shop.stock_is("TopicsReady", "True", "ExternallyManaged").await?;
+    expect(told.message.contains("external-inventory-events (3)"), || told.message.clone())?;
+    shop.delete::<VirtualStock>().await?;
+
+    // Strimzi comes, and a resource that waits for it goes on.
+    shop.create(&stock("no-strimzi", "kafka-manual")?).await?;
+    shop.stock_is("TopicsReady", "False", "StrimziMissing").await?;
+    let strimzi: CustomResourceDefinition =
+        serde_yaml::from_str(include_str!("../../../e2e/strimzi/kafkatopics-crd.yaml"))?;
+    define(client, &[strimzi]).await?;
+    shop.stock_is("TopicsReady", "False", "WaitingForTopics").await?;
+    shop.delete::<VirtualStock>().await
+}
+
+pub(crate) async fn health_and_metrics_are_served(suite: &Suite) -> Verdict {
+    let operator = &suite.operator;
+    let (code, _) = operator.get("/healthz").await?;
+    expect(code == 200, || "not healthy".into())?;
+    let (_, text) = operator.get("/metrics").await?;
+    for name in [
+        "kbnt_operator_reconciles_total",
+        "kbnt_operator_reconcile_duration_seconds_bucket",
+        "kbnt_operator_api_reads_total",
+        "kbnt_operator_api_writes_total",
+        "kbnt_operator_queue_depth",
+        "kbnt_operator_leader 1",
+    ] {
+        expect(text.contains(name), || format!("no {name} in {text}"))?;
+    }
+    Ok(())
+}
+
+/// Run after all other tests: a second process takes over when the first one stops, finds everything as it should be,
+/// and writes nothing but its lease.
+pub(crate) async fn a_restart_converges_without_a_write(suite: &Suite) -> Verdict {
+    let forbidden = suite.operator.metric("kbnt_operator_api_writes_total", &["code=\"403\""], &[]).await?
+        + suite.operator.metric("kbnt_operator_api_reads_total", &["code=\"403\""], &[]).await?;
+    expect(forbidden == 0.0, || {
+        format!("{forbidden} requests were forbidden: the chart's rules lack something")
+    })?;
+    let memory = suite.operator.memory()?;
+    expect(memory < 64 << 20, || format!("{memory} bytes resident"))?;
+    println!("resident memory after the suite: {} MiB", memory >> 20);
+
+    let second = suite.another_operator("operator-1").await?;
+    until("the second process ready", || async {
+        expect(second.get("/readyz").await?.0 == 200, || "not ready".into())
+    })
+    .await?;
+    expect(second.metric("kbnt_operator_leader", &[], &[]).await? == 0.0, || "two leaders".into())?;
+    let status = suite.operator.stop().await?;
+    expect(status.success(), || format!("{status}"))?;
+    until("the takeover", || async {
+        expect(second.metric("kbnt_operator_leader", &[], &[]).await? > 0.0, || "no leader".into())
+    })
+    .await?;
+
+    let stocks: Api<VirtualStock> = Api::all(suite.client.clone());
+    let workflows: Api<OrderWorkflow> = Api::all(suite.client.clone());
+    let present = stocks.list(&ListParams::default()).await?.items.len()
+        + workflows.list(&ListParams::default()).await?.items.len();
+    until("a reconcile of everything", || async {
+        let done = second.metric("kbnt_operator_reconciles_total", &[], &[]).await?;
+        let waiting = second.metric("kbnt_operator_queue_depth", &[], &[]).await?;
+        let all = u32::try_from(present).map_err(Failure::from)?;
+        expect(done >= f64::from(all) && waiting == 0.0, || format!("{done} of {all}, {waiting} wait"))
+    })
+    .await?;
+    let writes = second.metric("kbnt_operator_api_writes_total", &[], &["leases"]).await?;
+    expect(writes == 0.0, || format!("{writes} writes: {}", second.log().unwrap_or_default()))?;
+    println!("{present} resources reconciled after a restart without a write");
+    let status = second.stop().await?;
+    expect(status.success(), || format!("{status}"))
+}

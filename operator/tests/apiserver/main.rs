@@ -1,0 +1,101 @@
+//! The operator as a process, with the rights of its chart, on a real API server and etcd.
+//!
+//! Nothing else runs there: stand-ins play Strimzi, the Deployment controller and the services. The API server is that
+//! of `KBNT_APISERVER_KUBECONFIG`, or one that this suite starts and ends itself.
+
+// Names of kinds are words here, and no code.
+#![allow(clippy::doc_markdown)]
+
+mod admission;
+mod conflicts;
+mod deletion;
+mod drift;
+mod harness;
+mod lifecycle;
+mod ordering;
+mod reporting;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use harness::{ApiServer, Suite, Verdict};
+use libtest_mimic::{Arguments, Failed, Trial};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    if arguments.list {
+        return libtest_mimic::run(&arguments, trials(None)).exit_code();
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => Arc::new(runtime),
+        Err(error) => return give_up(&error.into()),
+    };
+    let server = match ApiServer::start() {
+        Ok(server) => Arc::new(server),
+        Err(error) => return give_up(&error),
+    };
+    let suite = match runtime.block_on(Suite::begin(Arc::clone(&server))) {
+        Ok(suite) => Arc::new(suite),
+        Err(error) => {
+            server.stop();
+            return give_up(&error);
+        }
+    };
+    let conclusion =
+        libtest_mimic::run(&arguments, trials(Some(&(Arc::clone(&runtime), Arc::clone(&suite)))));
+    let last = runtime.block_on(lifecycle::a_restart_converges_without_a_write(&suite));
+    suite.end();
+    if let Err(error) = &last {
+        eprintln!("a restart converges without a write: FAILED: {error}");
+    } else {
+        println!("a restart converges without a write: ok");
+    }
+    if conclusion.has_failed() || last.is_err() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn give_up(error: &harness::Failure) -> ExitCode {
+    eprintln!("the suite cannot begin: {error}");
+    ExitCode::FAILURE
+}
+
+type Running = (Arc<tokio::runtime::Runtime>, Arc<Suite>);
+
+macro_rules! trials {
+    ($running:expr, $($module:ident::$name:ident),* $(,)?) => {
+        vec![$({
+            let running: Option<Running> = $running.cloned();
+            Trial::test(concat!(stringify!($module), "::", stringify!($name)), move || {
+                let Some((runtime, suite)) = running else { return Err(Failed::from("not running")) };
+                let verdict: Verdict = runtime.block_on($module::$name(&suite));
+                verdict.map_err(Failed::from)
+            })
+        }),*]
+    };
+}
+
+fn trials(running: Option<&Running>) -> Vec<Trial> {
+    trials![
+        running,
+        admission::what_is_right_is_admitted,
+        admission::what_is_wrong_is_refused_with_advice,
+        admission::what_cannot_change_cannot_be_changed,
+        conflicts::a_topic_of_somebody_else_is_reported_and_left_alone,
+        conflicts::two_stocks_cannot_share_a_topic,
+        conflicts::a_deployment_of_somebody_else_is_reported_and_left_alone,
+        conflicts::a_spec_that_cannot_be_carried_out_says_why,
+        deletion::retained_topics_stay_and_are_taken_up_again,
+        deletion::topics_go_with_their_owner_where_that_is_asked_for,
+        drift::what_is_changed_or_deleted_is_put_right,
+        drift::a_paused_resource_is_left_alone,
+        drift::a_changed_spec_reaches_the_objects_that_it_concerns,
+        ordering::workloads_wait_for_topics_of_the_present_generation,
+        ordering::a_workflow_waits_for_its_stock,
+        ordering::topics_have_the_documented_shape,
+        reporting::the_words_of_strimzi_reach_the_condition,
+        reporting::the_ledger_reaches_the_status,
+        reporting::a_refused_write_off_is_told_in_numbers,
+        reporting::each_change_of_a_condition_is_one_event,
+        reporting::a_status_is_written_only_when_it_differs,
+        lifecycle::health_and_metrics_are_served,
+    ]
+}

@@ -84,7 +84,8 @@ impl ConsumerContext for Membership {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, err: RDKafkaRespErr, tpl: &mut TopicPartitionList) {
         let assigned = err == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         if !assigned && self.stop.is_told() {
-            let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+            let reading = std::mem::replace(&mut *reading, TopicPartitionList::new());
             if let Err(error) = consumer.incremental_unassign(&reading) {
                 tracing::warn!(%error, "giving partitions back");
             }
@@ -193,7 +194,6 @@ impl Worker {
         while self.go_on() {}
         self.pump.stop.stop();
         self.commit(CommitMode::Sync);
-        self.pump.consumer.unsubscribe();
         drop(self.pump);
         // Nobody may be waiting for it.
         let _ = leaving.send(());

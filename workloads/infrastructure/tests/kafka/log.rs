@@ -120,11 +120,9 @@ async fn log_lines_arrive_and_cost_nobody_anything() {
     let taken = (0..20_000).filter(|_| log.offer(line.clone())).count();
     assert!(started.elapsed() < std::time::Duration::from_secs(2), "{:?}", started.elapsed());
     eventually("what was taken has arrived", || async {
-        let ends = [
-            log.end(Topic::ApplicationLogs, 0).await.unwrap(),
-            log.end(Topic::ApplicationLogs, 1).await.unwrap(),
-        ];
-        ends.iter().sum::<u64>() + log.lost_lines() == taken as u64
+        let ends = [log.end(Topic::ApplicationLogs, 0).await, log.end(Topic::ApplicationLogs, 1).await];
+        let arrived: u64 = ends.into_iter().map(Result::unwrap_or_default).sum();
+        arrived + log.lost_lines() == taken as u64
     })
     .await;
 }

@@ -73,11 +73,23 @@ pub fn election(partition: u32, term: u64, name: &str) -> Append {
     append
 }
 
+/// Where a partition ends, as soon as the log can say.
+pub async fn end(log: &dyn EventLog, topic: Topic, partition: u32) -> u64 {
+    let deadline = std::time::Instant::now() + DEADLINE;
+    loop {
+        match log.end(topic, partition).await {
+            Ok(end) => return end,
+            Err(error) => assert!(std::time::Instant::now() < deadline, "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// Everything in `topic` that can be read, by partition.
 pub async fn contents(log: &dyn EventLog, topic: Topic) -> BTreeMap<u32, Vec<Delivered>> {
     let mut all = BTreeMap::new();
     for partition in 0..topic.partitions() {
-        let end = log.end(topic, partition).await.unwrap();
+        let end = end(log, topic, partition).await;
         let mut reader = log.read(vec![Position { topic, partition, offset: 0 }]).await.unwrap();
         let mut records = Vec::new();
         while reader.positions()[0].offset < end {

@@ -1,7 +1,9 @@
 //! Adapters: Kafka, embedded log, HTTP, payment, notification, metrics, logging.
 
+pub mod clock;
 pub mod embedded;
 pub mod http;
+pub mod kafka;
 pub mod logging;
 pub mod metrics;
 pub mod notification;
@@ -11,4 +13,3 @@ pub mod raw;
 pub mod runtime;
 pub mod text;
 pub mod wire;
-pub mod kafka;

@@ -1,3 +1,35 @@
 //! The kbnt program: wiring and command line.
 
-fn main() {}
+mod cli;
+mod demo;
+mod failure;
+mod serve;
+mod service;
+mod wiring;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use failure::Failure;
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Demo(options) => run(demo::run(options)),
+        Command::Serve(options) => run(serve::run(options)),
+        Command::Service(options) => run(service::run(options)),
+    };
+    outcome.unwrap_or_else(|failure| {
+        anstream::eprintln!("kbnt: {failure}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Runs a command on two threads: the services wait more than they work, and each thread costs memory.
+fn run(command: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let outcome = runtime.block_on(command);
+    // What still blocks a thread by then is not waited for.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    outcome
+}

@@ -1,8 +1,8 @@
 //! Turns what the program tells into lines.
 
 use std::io::Write;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use kbnt_application::ports::RawRecord;
@@ -72,7 +72,8 @@ where
 
 impl<W> JsonLayer<W> {
     fn ship(&self, service: Option<Service>, line: String, at: Timestamp) {
-        let Some(log) = self.shipping.log.get() else { return };
+        let log = self.shipping.log.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(log) = log.as_ref() else { return };
         let record = RawRecord {
             key: Some(service.map_or("kbnt", Service::name).as_bytes().to_vec()),
             value: Some(line.into_bytes()),
@@ -120,7 +121,7 @@ mod tests {
     #[test]
     fn lines_have_the_documented_shape_and_go_to_application_logs_until_it_is_full() {
         let (small, shipping) = (Arc::new(Small::default()), Arc::new(Shipping::default()));
-        assert!(shipping.log.set(Arc::clone(&small) as Arc<dyn RawLog>).is_ok());
+        *shipping.log.write().unwrap() = Some(Arc::clone(&small) as Arc<dyn RawLog>);
         let out = Arc::new(Mutex::new(Vec::new()));
         let layer = JsonLayer::new(Arc::clone(&out), Some(Service::Order), Arc::clone(&shipping));
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {

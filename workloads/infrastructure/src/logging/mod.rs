@@ -8,7 +8,7 @@ mod line;
 
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use kbnt_application::Service;
 use thiserror::Error;
@@ -30,6 +30,8 @@ pub enum Format {
     Json,
     /// For people, on stderr.
     Text,
+    /// Nowhere but in application-logs.
+    Shipped,
 }
 
 /// Why logging could not be set up.
@@ -46,7 +48,7 @@ pub enum LoggingError {
 /// Where copies of lines go, once the log is there; and how many found no place.
 #[derive(Default)]
 pub(crate) struct Shipping {
-    log: OnceLock<Arc<dyn RawLog>>,
+    log: RwLock<Option<Arc<dyn RawLog>>>,
     dropped: AtomicU64,
 }
 
@@ -85,8 +87,12 @@ impl Logging {
                     .with_target(false)
                     .with_ansi(ansi)
                     .with_writer(std::io::stderr);
-                let silent = JsonLayer::new(std::io::sink, service, Arc::clone(&shipping));
-                registry.with(text).with(silent).try_init()?;
+                let shipped = JsonLayer::new(std::io::sink, service, Arc::clone(&shipping));
+                registry.with(text).with(shipped).try_init()?;
+                Ok(Self { shipping, stdout_dropped: None, _flushes_when_dropped: None })
+            }
+            Format::Shipped => {
+                registry.with(JsonLayer::new(std::io::sink, service, Arc::clone(&shipping))).try_init()?;
                 Ok(Self { shipping, stdout_dropped: None, _flushes_when_dropped: None })
             }
         }
@@ -94,8 +100,7 @@ impl Logging {
 
     /// From now on lines are copied to application-logs in `log`.
     pub fn ship_to(&self, log: Arc<dyn RawLog>) {
-        // The first log stays; there is only one per process.
-        let _ = self.shipping.log.set(log);
+        *self.shipping.log.write().unwrap_or_else(PoisonError::into_inner) = Some(log);
     }
 
     /// Lines that found no place so far.

@@ -226,9 +226,9 @@ impl Metrics {
         self.orders_pending.set(gauge(orders));
     }
 
-    /// Counts a log line that found no place.
-    pub fn log_line_dropped(&self) {
-        self.log_lines_dropped.inc();
+    /// Shows how many log lines found no place since the start.
+    pub fn show_dropped_lines(&self, lines: u64) {
+        self.log_lines_dropped.inc_by(lines.saturating_sub(self.log_lines_dropped.get()));
     }
 
     /// Counts an answered request.

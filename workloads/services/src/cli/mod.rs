@@ -1,0 +1,240 @@
+//! The command line. Every option can also be given as a `KBNT_` variable.
+
+mod kafka;
+mod payment;
+mod shop;
+mod values;
+
+use std::io::IsTerminal;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use kbnt_application::Service;
+use kbnt_infrastructure::logging::{Format, Logging, LoggingError};
+
+pub(crate) use kafka::KafkaOptions;
+pub(crate) use payment::{NotificationOptions, PaymentOptions};
+pub(crate) use shop::{InventoryOptions, UserOptions};
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// Virtual stock that never oversells: order services over an event log.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    styles = STYLES,
+    propagate_version = true,
+    arg_required_else_help = true,
+    after_help = "Start with `kbnt demo`: every scenario in a few seconds, without a cluster. Then `kbnt serve` for a \
+                  shop with the whole HTTP API on http://localhost:8080 (its description: /openapi.json)."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show every scenario of an order, step by step, and check how each ends
+    Demo(DemoOptions),
+    /// Run all six services in one process, with the whole HTTP API on one port
+    Serve(ServeOptions),
+    /// Run one service on Kafka; this is what the operator deploys
+    Service(ServiceOptions),
+}
+
+/// One of the scenarios.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ScenarioChoice {
+    /// All of them
+    All,
+    /// An order goes through
+    Success,
+    /// Less is available than is asked for
+    InsufficientStock,
+    /// The payment is declined, and the reservation is rolled back
+    PaymentDeclined,
+    /// Nobody knows the product
+    UnknownProduct,
+    /// A thousand buyers at once want a hundred units
+    HighConcurrency,
+    /// Nobody pays, and after fifteen minutes the units are available again
+    ReservationExpiry,
+}
+
+/// Options of `kbnt demo`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The exit code is 1 if any outcome is not what it must be, or any invariant is broken."
+)]
+pub(crate) struct DemoOptions {
+    /// Which scenario
+    #[arg(long, env = "KBNT_SCENARIO", value_enum, default_value_t = ScenarioChoice::All)]
+    pub(crate) scenario: ScenarioChoice,
+    /// Print one JSON object instead of text
+    #[arg(long, env = "KBNT_JSON")]
+    pub(crate) json: bool,
+}
+
+/// Options of `kbnt serve`.
+#[derive(Debug, Args)]
+#[command(after_help = "Try it:\n  \
+    kbnt serve --allow-unknown-users &\n  \
+    curl -X PUT localhost:8080/v1/stock/PROD-001 -H 'content-type: application/json' \\\n       \
+    -d '{\"name\":\"Smartphone X\",\"unitPrice\":\"599.99\",\"received\":100}'\n  \
+    curl 'localhost:8080/v1/orders?wait=10s' -H 'content-type: application/json' \\\n       \
+    -d '{\"userId\":\"USER-12345\",\"items\":[{\"productId\":\"PROD-001\",\"quantity\":3}],\"payment\":{\"method\":\"credit_card\"}}'\n  \
+    curl localhost:8080/v1/stock")]
+pub(crate) struct ServeOptions {
+    /// The port of the HTTP API
+    #[arg(long, env = "KBNT_HTTP_PORT", default_value_t = 8080, value_name = "PORT")]
+    pub(crate) port: u16,
+    /// The address that it listens on
+    #[arg(long, env = "KBNT_HTTP_ADDRESS", default_value = "127.0.0.1", value_name = "IP")]
+    pub(crate) address: IpAddr,
+    /// Stock and users to begin with: JSON {"stock": [{"productId", "name", "unitPrice", "received"}], "users":
+    /// [{"userId", "name", "email"}]}; declared at each start, which changes nothing if it is so already
+    #[arg(long, env = "KBNT_SEED_FILE", value_name = "FILE")]
+    pub(crate) seed_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) logging: LoggingOptions,
+    #[command(flatten)]
+    pub(crate) inventory: InventoryOptions,
+    #[command(flatten)]
+    pub(crate) users: UserOptions,
+    #[command(flatten)]
+    pub(crate) payment: PaymentOptions,
+    #[command(flatten)]
+    pub(crate) notification: NotificationOptions,
+}
+
+/// Options of `kbnt service`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Options of another role are accepted and have no effect. On SIGTERM the service turns unready, \
+                        finishes what is in hand, hands its partitions over and exits with 0."
+)]
+pub(crate) struct ServiceOptions {
+    /// Which service
+    #[arg(value_enum, env = "KBNT_ROLE")]
+    pub(crate) role: Role,
+    /// The port of /healthz, /readyz, /metrics and the service's own API
+    #[arg(long, env = "KBNT_HTTP_PORT", default_value_t = 8080, value_name = "PORT")]
+    pub(crate) port: u16,
+    /// The address that it listens on
+    #[arg(long, env = "KBNT_HTTP_ADDRESS", default_value = "0.0.0.0", value_name = "IP")]
+    pub(crate) address: IpAddr,
+    #[command(flatten)]
+    pub(crate) kafka: KafkaOptions,
+    #[command(flatten)]
+    pub(crate) logging: LoggingOptions,
+    #[command(flatten)]
+    pub(crate) inventory: InventoryOptions,
+    #[command(flatten)]
+    pub(crate) users: UserOptions,
+    #[command(flatten)]
+    pub(crate) payment: PaymentOptions,
+    #[command(flatten)]
+    pub(crate) notification: NotificationOptions,
+}
+
+/// A service by the name of its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Role {
+    /// Validates and manages users
+    User,
+    /// Decides over virtual stock
+    Inventory,
+    /// Charges and refunds
+    Payment,
+    /// Accepts orders and concludes them
+    Order,
+    /// Tells customers
+    Notification,
+    /// Writes the audit trail
+    Audit,
+}
+
+impl From<Role> for Service {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::User => Self::User,
+            Role::Inventory => Self::Inventory,
+            Role::Payment => Self::Payment,
+            Role::Order => Self::Order,
+            Role::Notification => Self::Notification,
+            Role::Audit => Self::Audit,
+        }
+    }
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Text on a terminal, JSON elsewhere
+    Auto,
+    /// One JSON object a line, on stdout
+    Json,
+    /// For people, on stderr
+    Text,
+}
+
+/// Log lines.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Logging")]
+pub(crate) struct LoggingOptions {
+    /// Which lines are written, such as `info`, `debug` or `warn,kbnt_infrastructure=debug`
+    #[arg(long = "log", env = "KBNT_LOG", default_value = "info", value_name = "FILTER")]
+    pub(crate) filter: String,
+    /// How lines are written
+    #[arg(long, env = "KBNT_LOG_FORMAT", value_enum, default_value_t = LogFormat::Auto)]
+    pub(crate) log_format: LogFormat,
+}
+
+impl LoggingOptions {
+    /// Sets up logging; lines outside the work of a service are `service`'s.
+    pub(crate) fn init(&self, service: Option<Service>) -> Result<Logging, LoggingError> {
+        let format = match self.log_format {
+            LogFormat::Json => Format::Json,
+            LogFormat::Text => Format::Text,
+            LogFormat::Auto if std::io::stdout().is_terminal() => Format::Text,
+            LogFormat::Auto => Format::Json,
+        };
+        Logging::init(&self.filter, format, service)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_option_has_a_variable() {
+        for command in Cli::command().get_subcommands() {
+            for argument in
+                command.get_arguments().filter(|a| !["help", "version"].contains(&a.get_id().as_str()))
+            {
+                let variable = argument.get_env().unwrap_or_default().to_string_lossy().into_owned();
+                assert!(
+                    variable.starts_with("KBNT_"),
+                    "{} {}: {variable}",
+                    command.get_name(),
+                    argument.get_id()
+                );
+            }
+        }
+    }
+}

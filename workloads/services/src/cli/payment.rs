@@ -1,0 +1,47 @@
+//! Options of payments and notifications.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use kbnt_domain::Money;
+use kbnt_infrastructure::payment::Rate;
+use reqwest::Url;
+
+use super::values;
+
+/// How customers pay. Without an address a simulated gateway decides by rules and test tokens.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Payment")]
+pub(crate) struct PaymentOptions {
+    /// The simulated gateway declines amounts above this
+    #[arg(long, env = "KBNT_PAYMENT_DECLINE_ABOVE", value_name = "AMOUNT", value_parser = values::money)]
+    pub(crate) payment_decline_above: Option<Money>,
+    /// The simulated gateway declines this share of orders, from 0 to 1
+    #[arg(long, env = "KBNT_PAYMENT_DECLINE_RATE", default_value = "0", value_name = "SHARE")]
+    pub(crate) payment_decline_rate: Rate,
+    /// Which orders these are
+    #[arg(long, env = "KBNT_PAYMENT_SEED", default_value_t = 0, value_name = "NUMBER")]
+    pub(crate) payment_seed: u64,
+    /// How long each request at the simulated gateway takes
+    #[arg(long, env = "KBNT_PAYMENT_DELAY", default_value = "0s", value_name = "TIME", value_parser = values::duration)]
+    pub(crate) payment_delay: Duration,
+    /// The address of a real gateway (docs/payment-gateway.md is its contract)
+    #[arg(long, env = "KBNT_PAYMENT_URL", value_name = "URL")]
+    pub(crate) payment_url: Option<Url>,
+    /// A file with the secret that the gateway wants as a bearer token
+    #[arg(long, env = "KBNT_PAYMENT_SECRET_FILE", value_name = "FILE", requires = "payment_url")]
+    pub(crate) payment_secret_file: Option<PathBuf>,
+}
+
+/// How customers are told. Without an address each notification is a log line.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Notification")]
+pub(crate) struct NotificationOptions {
+    /// A webhook that each notification is posted to
+    #[arg(long, env = "KBNT_WEBHOOK_URL", value_name = "URL", requires = "webhook_secret_file")]
+    pub(crate) webhook_url: Option<Url>,
+    /// A file with the secret that signs what is posted: `whsec_` and base64, as standardwebhooks.com says
+    #[arg(long, env = "KBNT_WEBHOOK_SECRET_FILE", value_name = "FILE", requires = "webhook_url")]
+    pub(crate) webhook_secret_file: Option<PathBuf>,
+}

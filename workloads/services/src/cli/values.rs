@@ -1,0 +1,43 @@
+//! Values as people write them.
+
+use std::time::Duration;
+
+use kbnt_domain::{Currency, Money, Span};
+
+/// A length of time such as `90s`, `15m` or `1h30m`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; write a time such as 90s, 15m or 1h30m"))
+}
+
+/// How long a reservation may hold: 1 s to 24 h.
+pub(super) fn reservation_ttl(text: &str) -> Result<Span, String> {
+    let millis = u64::try_from(duration(text)?.as_millis()).unwrap_or(u64::MAX);
+    if (1_000..=24 * 3_600_000).contains(&millis) {
+        Ok(Span::from_millis(millis))
+    } else {
+        Err("from 1s to 24h".to_owned())
+    }
+}
+
+/// An amount such as `10000.00`, in BRL.
+pub(super) fn money(text: &str) -> Result<Money, String> {
+    Money::parse(text, Currency::BRL).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reservation_holds_from_a_second_to_a_day() {
+        for (text, millis) in
+            [("1s", 1_000), ("90s", 90_000), ("15m", 900_000), ("1h30m", 5_400_000), ("24h", 86_400_000)]
+        {
+            assert_eq!(reservation_ttl(text), Ok(Span::from_millis(millis)), "{text}");
+        }
+        for text in ["", "15", "0s", "999ms", "25h", "-1s", "1x"] {
+            assert!(reservation_ttl(text).is_err(), "{text}");
+        }
+    }
+}

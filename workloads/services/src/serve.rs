@@ -1,0 +1,75 @@
+//! `kbnt serve`: all six services in one process.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kbnt_application::inventory::InventoryMachine;
+use kbnt_domain::stock::Declaration;
+use kbnt_infrastructure::clock::SystemClock;
+use kbnt_infrastructure::embedded::EmbeddedLog;
+use kbnt_infrastructure::metrics::Metrics;
+use kbnt_infrastructure::runtime::{CallError, Handle};
+
+use crate::cli::ServeOptions;
+use crate::failure::Failure;
+use crate::service::{inventory_config, user_config};
+use crate::wiring::{self, Effects, Process, ProcessParts};
+
+/// Event streams at a time.
+const STREAMS: usize = 1024;
+
+pub(crate) async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
+    let logging = Arc::new(options.logging.init(None)?);
+    let seed = options.seed_file.as_deref().map(wiring::seed).transpose()?.unwrap_or_default();
+    let log = Arc::new(EmbeddedLog::in_memory());
+    logging.ship_to(log.clone());
+    let mut process = Process::new(ProcessParts {
+        log,
+        clock: Arc::new(SystemClock),
+        effects: Arc::new(Effects::of(&options.payment, &options.notification)?),
+        metrics: Arc::new(Metrics::new()?),
+        streams: STREAMS,
+    });
+    process.show_logging(logging);
+    let mut users = user_config(&options.users)?;
+    users.declared.extend(seed.users);
+    process.order();
+    process.user(users);
+    let inventory = process.inventory(inventory_config(&options.inventory, "serve"));
+    process.payment();
+    process.notification();
+    process.audit();
+    declare(&inventory, seed.stock).await?;
+    let address = process.listen(SocketAddr::new(options.address, options.port)).await?;
+    tracing::info!(operation = "started", %address, "the shop is open: http://{address}/v1/orders");
+    let shutdown = process.shutdown();
+    tokio::spawn(async move {
+        if wiring::until_told().await.is_ok() {
+            tracing::info!(operation = "stopping", "told to stop");
+            shutdown.cancel();
+        }
+    });
+    process.finish().await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Declares the stock of the seed file, once the inventory is ready.
+async fn declare(inventory: &Handle<InventoryMachine>, stock: Vec<Declaration>) -> Result<(), Failure> {
+    for declaration in stock {
+        let refused = |error: &dyn std::fmt::Display| Failure::Options(format!("the seed file: {error}"));
+        loop {
+            let wish = declaration.clone();
+            match inventory.call(move |machine, outbox| machine.declare(&wish, outbox)).await {
+                Ok(Ok(_)) => break,
+                Ok(Err(kbnt_domain::stock::DeclareError::NotOpen)) | Err(CallError::NotReady) => {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                Ok(Err(error)) => return Err(refused(&error)),
+                Err(error) => return Err(refused(&error)),
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! `kbnt service`: one service on Kafka.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use kbnt_application::Service;
+use kbnt_application::inventory::InventoryConfig;
+use kbnt_application::user::UserConfig;
+use kbnt_infrastructure::clock::SystemClock;
+use kbnt_infrastructure::kafka::{KafkaConfig, KafkaLog};
+use kbnt_infrastructure::metrics::Metrics;
+use uuid::Uuid;
+
+use crate::cli::{InventoryOptions, KafkaOptions, Role, ServiceOptions, UserOptions};
+use crate::failure::Failure;
+use crate::wiring::{self, Effects, Process, ProcessParts};
+
+/// Event streams at a time: one that is behind has a Kafka consumer of its own.
+const STREAMS: usize = 64;
+
+pub(crate) async fn run(options: ServiceOptions) -> Result<ExitCode, Failure> {
+    let service = Service::from(options.role);
+    let logging = Arc::new(options.logging.init(Some(service))?);
+    let log = Arc::new(KafkaLog::new(kafka(&options.kafka)?)?);
+    logging.ship_to(log.clone());
+    let mut process = Process::new(ProcessParts {
+        log,
+        clock: Arc::new(SystemClock),
+        effects: Arc::new(Effects::of(&options.payment, &options.notification)?),
+        metrics: Arc::new(Metrics::new()?),
+        streams: STREAMS,
+    });
+    process.show_logging(logging);
+    match options.role {
+        Role::User => drop(process.user(user_config(&options.users)?)),
+        Role::Inventory => {
+            drop(process.inventory(inventory_config(&options.inventory, &options.kafka.instance)))
+        }
+        Role::Payment => process.payment(),
+        Role::Order => drop(process.order()),
+        Role::Notification => process.notification(),
+        Role::Audit => process.audit(),
+    }
+    let address = process.listen(SocketAddr::new(options.address, options.port)).await?;
+    tracing::info!(operation = "started", %address, version = env!("CARGO_PKG_VERSION"), "the service has started");
+    let shutdown = process.shutdown();
+    tokio::spawn(async move {
+        if wiring::until_told().await.is_ok() {
+            tracing::info!(operation = "stopping", "told to stop");
+            shutdown.cancel();
+        }
+    });
+    process.finish().await?;
+    tracing::info!(operation = "stopped", "the service has stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn kafka(options: &KafkaOptions) -> Result<KafkaConfig, Failure> {
+    let properties = options.kafka_properties_file.as_deref().map(wiring::kafka_properties).transpose()?;
+    Ok(KafkaConfig {
+        bootstrap_servers: options.bootstrap_servers.clone(),
+        prefix: options.topic_prefix.clone(),
+        instance: options.instance.clone(),
+        static_member: None,
+        properties: properties.unwrap_or_default(),
+    })
+}
+
+/// How user-service behaves.
+pub(crate) fn user_config(options: &UserOptions) -> Result<UserConfig, Failure> {
+    let declared = options.users_file.as_deref().map(wiring::users).transpose()?.unwrap_or_default();
+    Ok(UserConfig { allow_unknown: options.allow_unknown_users, declared, ..UserConfig::default() })
+}
+
+/// How inventory-service behaves. The writer's name is another one at each start.
+pub(crate) fn inventory_config(options: &InventoryOptions, instance: &str) -> InventoryConfig {
+    InventoryConfig {
+        ttl: options.reservation_ttl,
+        low_stock_threshold: options.low_stock_threshold,
+        ..InventoryConfig::new(format!("{instance}-{}", Uuid::new_v4()))
+    }
+}

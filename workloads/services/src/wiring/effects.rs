@@ -1,0 +1,70 @@
+//! The world outside: one gateway and one way to tell customers.
+
+use async_trait::async_trait;
+use kbnt_application::ports::{Notifier, PaymentGateway};
+use kbnt_application::{Effect, EffectOutcome};
+use kbnt_infrastructure::notification::{LogNotifier, WebhookConfig, WebhookNotifier, WebhookSecret};
+use kbnt_infrastructure::outbound::OutboundConfig;
+use kbnt_infrastructure::payment::{HttpGateway, HttpGatewayConfig, SimulatedGateway, SimulatedRules};
+use kbnt_infrastructure::runtime::EffectPerformer;
+
+use super::files;
+use crate::cli::{NotificationOptions, PaymentOptions};
+use crate::failure::Failure;
+
+/// Performs every effect of every machine.
+pub(crate) struct Effects {
+    gateway: Box<dyn PaymentGateway>,
+    notifier: Box<dyn Notifier>,
+}
+
+impl Effects {
+    /// Without money and mail: a simulated gateway with these rules, and log lines.
+    pub(crate) fn simulated(rules: SimulatedRules) -> Self {
+        Self { gateway: Box::new(SimulatedGateway::new(rules)), notifier: Box::new(LogNotifier) }
+    }
+
+    /// As the options say.
+    pub(crate) fn of(payment: &PaymentOptions, notification: &NotificationOptions) -> Result<Self, Failure> {
+        Ok(Self { gateway: gateway(payment)?, notifier: notifier(notification)? })
+    }
+}
+
+fn gateway(options: &PaymentOptions) -> Result<Box<dyn PaymentGateway>, Failure> {
+    let Some(url) = options.payment_url.clone() else {
+        let rules = SimulatedRules {
+            decline_above: options.payment_decline_above,
+            decline_rate: options.payment_decline_rate,
+            seed: options.payment_seed,
+            delay: options.payment_delay,
+        };
+        return Ok(Box::new(SimulatedGateway::new(rules)));
+    };
+    let secret = options.payment_secret_file.as_deref().map(files::secret).transpose()?;
+    let config = HttpGatewayConfig { url, secret, outbound: OutboundConfig::default() };
+    Ok(Box::new(HttpGateway::new(config)?))
+}
+
+fn notifier(options: &NotificationOptions) -> Result<Box<dyn Notifier>, Failure> {
+    let (Some(url), Some(path)) = (options.webhook_url.clone(), options.webhook_secret_file.as_deref())
+    else {
+        return Ok(Box::new(LogNotifier));
+    };
+    let secret: WebhookSecret =
+        files::secret(path)?.parse().map_err(|error| files::malformed(path, &error))?;
+    let config = WebhookConfig { url, secret, outbound: OutboundConfig::default() };
+    Ok(Box::new(WebhookNotifier::new(config)?))
+}
+
+#[async_trait]
+impl EffectPerformer for Effects {
+    async fn perform(&self, effect: &Effect) -> EffectOutcome {
+        match effect {
+            Effect::Charge { .. }
+            | Effect::QueryCharge { .. }
+            | Effect::CloseCharge { .. }
+            | Effect::Refund { .. } => self.gateway.perform(effect).await,
+            Effect::Notify { .. } => self.notifier.notify(effect).await,
+        }
+    }
+}

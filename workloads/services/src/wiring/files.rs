@@ -1,0 +1,117 @@
+//! Files that options name.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::path::Path;
+
+use kbnt_domain::stock::Declaration;
+use kbnt_domain::user::Registration;
+use kbnt_domain::{Currency, Money, ProductId, SourceId, UserId};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::failure::Failure;
+
+/// Who declares the stock of a seed file.
+const SEED_SOURCE: &str = "seed";
+
+/// Stock and users to begin with.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seed {
+    pub(crate) stock: Vec<Declaration>,
+    pub(crate) users: Vec<Registration>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct UserRow {
+    user_id: String,
+    name: String,
+    email: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct StockRow {
+    product_id: String,
+    name: String,
+    unit_price: String,
+    received: u64,
+    #[serde(default)]
+    low_stock_threshold: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeedRows {
+    #[serde(default)]
+    stock: Vec<StockRow>,
+    #[serde(default)]
+    users: Vec<UserRow>,
+}
+
+/// The file is there, but does not say what it should.
+pub(super) fn malformed(path: &Path, reason: &dyn Display) -> Failure {
+    Failure::Malformed { path: path.to_owned(), reason: reason.to_string() }
+}
+
+fn text(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|error| Failure::File { path: path.to_owned(), error })
+}
+
+fn json<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
+    serde_json::from_str(&text(path)?).map_err(|error| malformed(path, &error))
+}
+
+/// A secret: the file without the white space around it.
+pub(super) fn secret(path: &Path) -> Result<String, Failure> {
+    Ok(text(path)?.trim().to_owned())
+}
+
+/// Reads a file of users: `[{"userId", "name", "email"}]`.
+pub(crate) fn users(path: &Path) -> Result<Vec<Registration>, Failure> {
+    json::<Vec<UserRow>>(path)?.into_iter().map(|row| registration(row, path)).collect()
+}
+
+/// Reads a seed file: `{"stock": [...], "users": [...]}`.
+pub(crate) fn seed(path: &Path) -> Result<Seed, Failure> {
+    let rows: SeedRows = json(path)?;
+    Ok(Seed {
+        stock: rows.stock.into_iter().map(|row| declaration(row, path)).collect::<Result<_, _>>()?,
+        users: rows.users.into_iter().map(|row| registration(row, path)).collect::<Result<_, _>>()?,
+    })
+}
+
+fn registration(row: UserRow, path: &Path) -> Result<Registration, Failure> {
+    let told = |error: &dyn Display| malformed(path, &format!("user {:?}: {error}", row.user_id));
+    let user: UserId = row.user_id.parse().map_err(|error| told(&error))?;
+    Registration::new(user, row.name, row.email).map_err(|error| told(&error))
+}
+
+fn declaration(row: StockRow, path: &Path) -> Result<Declaration, Failure> {
+    let told = |error: &dyn Display| malformed(path, &format!("product {:?}: {error}", row.product_id));
+    let product: ProductId = row.product_id.parse().map_err(|error| told(&error))?;
+    let source: SourceId = SEED_SOURCE.parse().map_err(|error| told(&error))?;
+    let unit_price = Money::parse(&row.unit_price, Currency::BRL).map_err(|error| told(&error))?;
+    Ok(Declaration {
+        product,
+        name: row.name,
+        unit_price,
+        received: row.received,
+        low_stock_threshold: row.low_stock_threshold,
+        source,
+    })
+}
+
+/// Reads properties: `key=value` lines, empty ones and those that start with `#` aside.
+pub(crate) fn kafka_properties(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
+    let text = text(path)?;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines
+        .map(|line| match line.split_once('=') {
+            Some((key, value)) => Ok((key.trim().to_owned(), value.trim().to_owned())),
+            // The line itself may be half a secret.
+            None => Err(malformed(path, &"a line that is not key=value")),
+        })
+        .collect()
+}

@@ -1,0 +1,10 @@
+//! Puts machines, log, gateways and API together.
+
+mod effects;
+mod files;
+mod parts;
+mod process;
+
+pub(crate) use effects::Effects;
+pub(crate) use files::{kafka_properties, seed, users};
+pub(crate) use process::{Process, ProcessParts, until_told};

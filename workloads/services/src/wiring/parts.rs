@@ -1,0 +1,86 @@
+//! The parts of a process whose readiness and figures others want to see.
+
+use async_trait::async_trait;
+use kbnt_application::inventory::InventoryMachine;
+use kbnt_infrastructure::http::{OrderViews, Part};
+use kbnt_infrastructure::metrics::Metrics;
+use kbnt_infrastructure::runtime::{Handle, View};
+use std::sync::Arc;
+
+use kbnt_infrastructure::logging::Logging;
+
+/// A machine without figures of its own.
+pub(super) struct Machine<M> {
+    pub(super) name: &'static str,
+    pub(super) handle: Handle<M>,
+}
+
+#[async_trait]
+impl<M: Send + 'static> Part for Machine<M> {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn is_ready(&self) -> bool {
+        self.handle.is_ready()
+    }
+
+    async fn refresh(&self, _metrics: &Metrics) {}
+}
+
+/// The inventory.
+pub(super) struct Inventory(pub(super) Handle<InventoryMachine>);
+
+#[async_trait]
+impl Part for Inventory {
+    fn name(&self) -> &'static str {
+        "inventory-service"
+    }
+
+    fn is_ready(&self) -> bool {
+        self.0.is_ready()
+    }
+
+    async fn refresh(&self, metrics: &Metrics) {
+        // Not ready any more: the figures stay as they were.
+        if let Ok(summary) = self.0.call(|machine, _| machine.summary()).await {
+            metrics.show_inventory(&summary);
+        }
+    }
+}
+
+/// The orders.
+pub(super) struct Orders(pub(super) View<OrderViews>);
+
+#[async_trait]
+impl Part for Orders {
+    fn name(&self) -> &'static str {
+        "orders"
+    }
+
+    fn is_ready(&self) -> bool {
+        self.0.is_ready()
+    }
+
+    async fn refresh(&self, metrics: &Metrics) {
+        metrics.show_pending(self.0.read(|views| views.book().counts().pending));
+    }
+}
+
+/// The log lines.
+pub(super) struct Lines(pub(super) Arc<Logging>);
+
+#[async_trait]
+impl Part for Lines {
+    fn name(&self) -> &'static str {
+        "logging"
+    }
+
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    async fn refresh(&self, metrics: &Metrics) {
+        metrics.show_dropped_lines(self.0.dropped());
+    }
+}

@@ -1,0 +1,204 @@
+//! A process: some or all of the services on one log, and their API.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use kbnt_application::Machine;
+use kbnt_application::Service;
+use kbnt_application::audit::AuditMachine;
+use kbnt_application::inventory::{InventoryConfig, InventoryMachine};
+use kbnt_application::notification::NotificationMachine;
+use kbnt_application::order::OrderMachine;
+use kbnt_application::payment::PaymentMachine;
+use kbnt_application::ports::{Clock, EventLog};
+use kbnt_application::projections::BookLimits;
+use kbnt_application::user::{UserConfig, UserMachine};
+use kbnt_infrastructure::http::{Apis, Health, Limits, OrderApi, OrderViews, Part, router, serve};
+use kbnt_infrastructure::logging::Logging;
+use kbnt_infrastructure::metrics::Metrics;
+use kbnt_infrastructure::runtime::{
+    EffectPerformer, Handle, Observer, ProjectionRunner, Runner, RunnerParts, View,
+};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use super::parts;
+use crate::failure::Failure;
+
+/// What a process is made of.
+pub(crate) struct ProcessParts {
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) effects: Arc<dyn EffectPerformer>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Event streams at a time.
+    pub(crate) streams: usize,
+}
+
+/// Services at work.
+pub(crate) struct Process {
+    parts: RunnerParts,
+    metrics: Arc<Metrics>,
+    streams: usize,
+    shutdown: CancellationToken,
+    tasks: JoinSet<Result<(), Failure>>,
+    watched: Vec<Box<dyn Part>>,
+    apis: Apis,
+}
+
+impl Process {
+    pub(crate) fn new(parts: ProcessParts) -> Self {
+        let observer = Arc::clone(&parts.metrics) as Arc<dyn Observer>;
+        Self {
+            parts: RunnerParts { log: parts.log, clock: parts.clock, effects: parts.effects, observer },
+            metrics: parts.metrics,
+            streams: parts.streams,
+            shutdown: CancellationToken::new(),
+            tasks: JoinSet::new(),
+            watched: Vec::new(),
+            apis: Apis::default(),
+        }
+    }
+
+    /// Starts order-service and its read models.
+    pub(crate) fn order(&mut self) -> View<OrderViews> {
+        self.plain(OrderMachine::new());
+        let views = OrderViews::new(BookLimits::default());
+        let (runner, view) = ProjectionRunner::new(views, Arc::clone(&self.parts.log));
+        let shutdown = self.shutdown.clone();
+        let run = async move { runner.run(shutdown).await };
+        self.spawn(Service::Order, run);
+        self.watched.push(Box::new(parts::Orders(view.clone())));
+        self.apis.orders = Some(OrderApi {
+            log: Arc::clone(&self.parts.log),
+            views: view.clone(),
+            clock: Arc::clone(&self.parts.clock),
+            shutdown: self.shutdown.clone(),
+            streams: Arc::new(Semaphore::new(self.streams)),
+        });
+        view
+    }
+
+    /// Starts user-service.
+    pub(crate) fn user(&mut self, config: UserConfig) -> Handle<UserMachine> {
+        let handle = self.plain(UserMachine::new(config));
+        self.apis.users = Some(handle.clone());
+        handle
+    }
+
+    /// Starts inventory-service.
+    pub(crate) fn inventory(&mut self, config: InventoryConfig) -> Handle<InventoryMachine> {
+        let handle = self.start(InventoryMachine::new(config));
+        self.watched.push(Box::new(parts::Inventory(handle.clone())));
+        self.apis.inventory = Some(handle.clone());
+        handle
+    }
+
+    /// Starts payment-service.
+    pub(crate) fn payment(&mut self) {
+        self.plain(PaymentMachine::new());
+    }
+
+    /// Starts notification-service.
+    pub(crate) fn notification(&mut self) {
+        self.plain(NotificationMachine::new());
+    }
+
+    /// Starts audit-service.
+    pub(crate) fn audit(&mut self) {
+        self.plain(AuditMachine::new());
+    }
+
+    /// Shows what becomes of log lines.
+    pub(crate) fn show_logging(&mut self, logging: Arc<Logging>) {
+        self.watched.push(Box::new(parts::Lines(logging)));
+    }
+
+    /// Told when the process is to stop.
+    pub(crate) fn shutdown(&self) -> CancellationToken {
+        self.shutdown.clone()
+    }
+
+    /// The routes of the services that were started so far.
+    pub(crate) fn router(&mut self) -> Router {
+        let health = Health {
+            parts: std::mem::take(&mut self.watched).into(),
+            metrics: Arc::clone(&self.metrics),
+            shutdown: self.shutdown.clone(),
+        };
+        router(self.apis.clone(), health).0
+    }
+
+    /// Serves the routes at `address`, and returns the address that it has.
+    pub(crate) async fn listen(&mut self, address: SocketAddr) -> Result<SocketAddr, Failure> {
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|error| Failure::Options(format!("cannot listen on {address}: {error}")))?;
+        let address = listener.local_addr()?;
+        let router = self.router();
+        let shutdown = self.shutdown.clone();
+        self.tasks.spawn(async move { Ok(serve(listener, router, Limits::default(), shutdown).await?) });
+        Ok(address)
+    }
+
+    /// Works until it is told to stop, or a service stops by itself; then all stop.
+    pub(crate) async fn finish(mut self) -> Result<(), Failure> {
+        let mut outcome = Ok(());
+        while let Some(ended) = self.tasks.join_next().await {
+            self.shutdown.cancel();
+            if let Err(failure) = ended.map_err(Failure::from).and_then(|ended| ended)
+                && outcome.is_ok()
+            {
+                outcome = Err(failure);
+            }
+        }
+        outcome
+    }
+
+    /// Stops at once, whatever is in hand.
+    pub(crate) async fn abandon(mut self) {
+        self.tasks.shutdown().await;
+    }
+
+    fn plain<M: Machine + Sync>(&mut self, machine: M) -> Handle<M> {
+        let name = machine.service().name();
+        let handle = self.start(machine);
+        self.watched.push(Box::new(parts::Machine { name, handle: handle.clone() }));
+        handle
+    }
+
+    fn start<M: Machine + Sync>(&mut self, machine: M) -> Handle<M> {
+        let service = machine.service();
+        let (runner, handle) = Runner::new(machine, self.parts.clone());
+        let shutdown = self.shutdown.clone();
+        self.spawn(service, async move { runner.run(shutdown).await });
+        handle
+    }
+
+    fn spawn(
+        &mut self,
+        service: Service,
+        run: impl Future<Output = Result<(), kbnt_infrastructure::runtime::RunError>> + Send + 'static,
+    ) {
+        let service = service.name();
+        let span = tracing::info_span!("service", service);
+        self.tasks.spawn(
+            async move { run.await.map_err(|error| Failure::Service { service, error }) }.instrument(span),
+        );
+    }
+}
+
+/// Returns when the process is told to stop, by SIGTERM or Ctrl-C.
+pub(crate) async fn until_told() -> Result<(), Failure> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

@@ -10,9 +10,10 @@ set -euo pipefail
 
 # Every step of an up.sh that still runs, or of one that was killed, carries a mark in its environment.
 end_jobs() {
-    local file pid engine
+    local file pid engine marked
     engine=$(alive "$ENGINE_PID" || true)
-    for file in $(grep -lzsxF "KBNT_JOB=$STATE" /proc/[0-9]*/environ); do
+    mapfile -t marked < <(grep -lzsxF "KBNT_JOB=$STATE" /proc/[0-9]*/environ)
+    for file in "${marked[@]}"; do
         pid=${file#/proc/}
         pid=${pid%/environ}
         # The engine and what runs in it are marked, too; it is stopped in order afterwards.

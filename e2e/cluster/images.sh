@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Builds the project's images and loads them into the cluster, if one is up. What has not changed is left alone.
 #   images.sh          all of it
-#   images.sh compile  only the release builds (they need no Docker)
+#   images.sh compile  only the release builds, which need no Docker
+#   images.sh load     only the rest
+#   images.sh tags     prints "NAME TAG" of what was loaded last; a tag stands for the image's content
 set -euo pipefail
 . "$(dirname "$0")/lib/common.sh"
 . "$(dirname "$0")/lib/step.sh"
@@ -12,46 +14,32 @@ set -euo pipefail
 . "$(dirname "$0")/lib/archive.sh"
 . "$(dirname "$0")/lib/base-image.sh"
 
-# image, package, program
-IMAGES=("kbnt/operator:dev kbnt-operator kbnt-operator" "kbnt/services:dev kbnt-services kbnt"
-    "kbnt/e2e:dev kbnt-e2e kbnt-strimzi-standin")
+# name, program
+IMAGES=("operator kbnt-operator" "services kbnt" "e2e kbnt-strimzi-standin")
 TARGET=${CARGO_TARGET_DIR:-$CACHE/target}
-
-# A program that its package does not have yet is left out.
-has_program() {
-    jq -e --arg package "$1" --arg program "$2" '.packages[] | select(.name == $package).targets[]
-        | select(.name == $program and .kind == ["bin"])' <<<"$METADATA" >/dev/null
-}
+TAGS=$STATE/image-tags
 
 compile() {
-    local line image package program arguments=()
-    METADATA=$(cargo metadata --manifest-path "$REPO_DIR/Cargo.toml" --no-deps --format-version 1 2>/dev/null)
-    for line in "${IMAGES[@]}"; do
-        read -r image package program <<<"$line"
-        ! has_program "$package" "$program" || arguments+=(--package "$package" --bin "$program")
-    done
-    [ ${#arguments[@]} -gt 0 ] || return 0
-    # Below the Kubernetes build in priority: nothing waits for it before the cluster stands.
-    step "compile the project" nice -n 5 cargo build --release --manifest-path "$REPO_DIR/Cargo.toml" \
-        --target-dir "$TARGET" "${arguments[@]}"
+    # Below the Kubernetes build in priority: nothing waits for it before the cluster stands. The whole workspace, so
+    # that every dependency is built with the features that the tests build it with, too.
+    step "compile the project" nice -n 5 cargo build --release --locked --workspace --bins \
+        --manifest-path "$REPO_DIR/Cargo.toml" --target-dir "$TARGET"
 }
 
-image_key() { docker image inspect --format '{{index .Config.Labels "dev.kbnt.key"}}' "$1" 2>/dev/null || true; }
+# tag_of BASE-ID PROGRAM: of everything that goes into the image.
+tag_of() { key "$1" -- "$TARGET/release/$2" "$REPO_DIR/Dockerfile"; }
 
-# build_image IMAGE PROGRAM: the key is of everything that goes into it.
+# build_image NAME:TAG PROGRAM
 build_image() {
-    local image=$1 program=$2 base=() base_id=distroless key context
-    if [ "$MODE" = built ]; then
-        base=(--build-arg "BASE=$BASE_IMAGE")
-        base_id=$(docker image inspect --format '{{.Id}}' "$BASE_IMAGE")
-    fi
-    key=$(key "$base_id" -- "$TARGET/release/$program" "$REPO_DIR/Dockerfile")
-    if [ "$(image_key "$image")" = "$key" ]; then cached "image $image"; return; fi
+    local image=$1 program=$2 base=() context
+    if docker image inspect "$image" >/dev/null 2>&1; then cached "image $image"; return; fi
+    [ "$MODE" != built ] || base=(--build-arg "BASE=$BASE_IMAGE")
     context=$CACHE/tmp/context-$program
     rm -rf "$context" && mkdir -p "$context"
     ln "$TARGET/release/$program" "$context/" 2>/dev/null || cp "$TARGET/release/$program" "$context/"
-    step "image $image" docker build --quiet --tag "$image" --label "dev.kbnt.key=$key" "${base[@]}" \
+    step "image $image" docker build --quiet --tag "$image" "${base[@]}" \
         --build-arg "BIN=$program" --file "$REPO_DIR/Dockerfile" "$context"
+    only_image "$image"
     rm -rf "$context"
 }
 
@@ -67,23 +55,35 @@ build_base_image() {
 }
 
 load() {
-    local line image package program made=()
-    [ "$MODE" != built ] || build_base_image
+    local line name program tag base_id=distroless made=()
+    if [ "$MODE" = built ]; then
+        build_base_image
+        base_id=$(docker image inspect --format '{{.Id}}' "$BASE_IMAGE")
+    fi
+    rm -f "$TAGS.tmp"
     for line in "${IMAGES[@]}"; do
-        read -r image package program <<<"$line"
-        has_program "$package" "$program" || continue
-        build_image "$image" "$program"
-        made+=("$image")
+        read -r name program <<<"$line"
+        tag=$(tag_of "$base_id" "$program")
+        build_image "kbnt/$name:$tag" "$program"
+        made+=("kbnt/$name:$tag")
+        echo "$name $tag" >>"$TAGS.tmp"
     done
-    # kind itself skips the images that the node has.
-    if [ ${#made[@]} -gt 0 ] && [ -e "$STATE/cluster" ]; then
+    [ -e "$STATE/cluster" ] || return 0
+    if cmp -s "$TAGS.tmp" "$TAGS"; then
+        cached "images in the node"
+    else
         step "load images into the node" kind load docker-image --name "$CLUSTER_NAME" "${made[@]}"
+        mv "$TAGS.tmp" "$TAGS"
     fi
 }
 
 use_mode "$(cluster_mode)"
-compile
-if [ "${1:-}" = compile ] || [ "$MODE" = external ]; then exit 0; fi
+if [ "${1:-}" = tags ]; then
+    cat "$TAGS" 2>/dev/null
+    exit
+fi
+[ "${1:-compile}" != compile ] || compile
+if [ "${1:-load}" != load ] || [ "$MODE" = external ]; then exit 0; fi
 [ -n "${KBNT_LOCKED:-}" ] || lock
 mkdir -p "$CACHE"/{images,rootfs,tmp}
 [ "$MODE" != built ] || ensure_engine

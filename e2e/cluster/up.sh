@@ -40,7 +40,7 @@ if [ "$MODE" != external ]; then ensure_cluster; fi
 install_kafka
 if [ "$MODE" != external ]; then
     wait "$compile" || die "the project does not compile; the cluster is up, without its images"
-    "$CLUSTER_DIR/images.sh"
+    "$CLUSTER_DIR/images.sh" load
 fi
 install_standin
 wait_kafka

@@ -1,5 +1,5 @@
 # The engine and the kind cluster on it. Needs engine.sh, mode.sh, node.sh and step.sh.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2153 # CLUSTER_NAME is of common.sh
 
 # Written when the cluster is whole: what it was made from. Without it a cluster is a leftover.
 CLUSTER_MADE=$STATE/cluster
@@ -26,12 +26,13 @@ cluster_answers() {
 load_node_image() {
     docker image inspect "$(node_image)" >/dev/null 2>&1 && return
     step "load the node image" docker load --quiet --input "$(node_archive)"
+    only_image "$(node_image)"
 }
 
 create_cluster() {
     local image=()
     [ "$MODE" != built ] || image=(--image "$(node_image)")
-    rm -f "$CLUSTER_MADE"
+    rm -f "$CLUSTER_MADE" "$STATE/image-tags"
     kind delete cluster --name "$CLUSTER_NAME" --kubeconfig "$KUBECONFIG_FILE"
     kind_config >"$STATE/kind.yaml"
     kind create cluster --config "$STATE/kind.yaml" "${image[@]}" --kubeconfig "$KUBECONFIG_FILE" --wait 120s --retain

@@ -100,3 +100,9 @@ engine_remove_cgroups() {
         done
     done
 }
+
+# only_image NAME:TAG: forgets the images of that name with other tags, except one that a container still uses.
+only_image() {
+    docker image ls --format '{{.Repository}}:{{.Tag}}' "${1%:*}" | { grep -vxF "$1" || true; } |
+        xargs --no-run-if-empty docker rmi >/dev/null 2>&1 || true
+}

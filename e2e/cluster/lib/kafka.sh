@@ -31,17 +31,11 @@ install_broker() {
 }
 
 install_standin() {
-    if [ "$MODE" != built ] || [ ! -e "$STRIMZI_DIR/standin.yaml" ]; then return 0; fi
-    step "stand-in for Strimzi's Topic Operator" apply_standin
-}
-
-# Its image keeps its tag: a new one has to be told.
-apply_standin() {
-    local digest
-    digest=$(docker image inspect --format '{{.Id}}' kbnt/e2e:dev)
-    kubectl_inside apply --server-side --filename "$STRIMZI_DIR/standin.yaml"
-    kubectl_inside patch deployment --namespace kafka kbnt-strimzi-standin --patch \
-        "{\"spec\": {\"template\": {\"metadata\": {\"annotations\": {\"kbnt.dev/image\": \"$digest\"}}}}}"
+    [ "$MODE" = built ] || return 0
+    local tag
+    tag=$("$CLUSTER_DIR/images.sh" tags | sed -n 's/^e2e //p')
+    sed "s|@IMAGE@|kbnt/e2e:$tag|" "$STRIMZI_DIR/standin.yaml" >"$STATE/standin.yaml"
+    step "stand-in for Strimzi's Topic Operator" kubectl_inside apply --server-side --filename "$STATE/standin.yaml"
 }
 
 wait_kafka() {
@@ -51,6 +45,5 @@ wait_kafka() {
         return
     fi
     step "wait for Kafka" kubectl_inside rollout status --namespace kafka statefulset/kbnt-kafka --timeout 3m
-    [ ! -e "$STRIMZI_DIR/standin.yaml" ] || step "wait for the stand-in" \
-        kubectl_inside rollout status --namespace kafka deployment/kbnt-strimzi-standin --timeout 2m
+    step "wait for the stand-in" kubectl_inside rollout status --namespace kafka deployment/kbnt-strimzi-standin --timeout 2m
 }

@@ -237,7 +237,9 @@ impl Payment {
         match (phase, outcome) {
             (_, Outcome::Charged(transaction)) => self.tell(Told::Processed(transaction)),
             (_, Outcome::Declined) => self.tell(Told::Failed(Reason::PaymentDeclined)),
-            (Phase::Trying(Attempt::Close), Outcome::Closed) => self.tell(Told::Failed(self.reason())),
+            (Phase::Trying(Attempt::Close | Attempt::Query), Outcome::Closed) => {
+                self.tell(Told::Failed(self.reason()))
+            }
             (Phase::Trying(Attempt::Charge), Outcome::NotCharged) => {
                 self.tried = true;
                 if self.ending.is_some() { self.fail() } else { self.pause(Attempt::Charge, now) }

@@ -1,0 +1,102 @@
+//! What must hold in the end, from the raw log and the world outside alone.
+
+mod audit;
+mod outside;
+mod queries;
+mod saga;
+mod stock;
+
+use std::collections::BTreeMap;
+
+use kbnt_application::fence::TermFence;
+use kbnt_application::message::Subject;
+use kbnt_application::{Delivered, Topic};
+use kbnt_domain::OrderId;
+use kbnt_domain::event::{Basket, CancelKind, Event};
+use kbnt_domain::order::OrderStatus;
+
+use crate::world::World;
+
+/// One order, as the log tells.
+#[derive(Debug, Default)]
+pub(crate) struct Story {
+    /// The first basket that was placed under its id.
+    basket: Option<Basket>,
+    /// All that was written about it, by topic in the order of the log, each event id once.
+    events: BTreeMap<Topic, Vec<Delivered>>,
+    end: Option<Event>,
+}
+
+impl Story {
+    fn status(&self) -> Option<OrderStatus> {
+        Some(match self.end.as_ref()? {
+            Event::OrderCancelled(e) if e.kind == CancelKind::Rejected => OrderStatus::Rejected,
+            Event::OrderCancelled(_) => OrderStatus::Cancelled,
+            _ => OrderStatus::Confirmed,
+        })
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Event> {
+        self.events.values().flatten().map(|record| &record.message.event)
+    }
+
+    fn take(&mut self, record: &Delivered) {
+        let events = self.events.entry(record.at.topic).or_default();
+        if events.iter().any(|seen| seen.message.id == record.message.id) {
+            return;
+        }
+        match &record.message.event {
+            Event::PlaceOrder(e) if self.basket.is_none() => self.basket = Some(e.basket.clone()),
+            end @ (Event::OrderCreated(_) | Event::OrderCancelled(_)) if self.end.is_none() => {
+                self.end = Some(end.clone());
+            }
+            _ => {}
+        }
+        events.push(record.clone());
+    }
+}
+
+impl World {
+    /// The records that count, topic by topic.
+    fn counting(&self) -> Vec<Delivered> {
+        let mut fence = TermFence::default();
+        let counts = |record: &&Delivered| record.at.topic != Topic::InventoryEvents || fence.admits(record);
+        Topic::ALL.into_iter().flat_map(|topic| self.log.topic(topic)).filter(counts).cloned().collect()
+    }
+
+    pub(crate) fn check(&mut self) -> Result<(), String> {
+        let records = self.counting();
+        let mut stories: BTreeMap<OrderId, Story> = BTreeMap::new();
+        for record in records.iter().filter(|record| record.at.topic != Topic::AuditLogs) {
+            if let Subject::Order(order) = Subject::of(&record.message.event) {
+                stories.entry(order).or_default().take(record);
+            }
+        }
+        for (order, story) in &stories {
+            self.check_story(*order, story).map_err(|what| format!("order {order}: {what}"))?;
+            self.check_outside(*order, story).map_err(|what| format!("order {order}: {what}"))?;
+        }
+        let placed = |order: &OrderId| stories.get(order).is_some_and(|story| story.basket.is_some());
+        if let Some(order) = self.clients.promised.iter().find(|order| !placed(order)) {
+            return Err(format!("order {order} was promised and is not there"));
+        }
+        if let Some(order) = self.outside.accounts.keys().find(|order| !placed(order)) {
+            return Err(format!("order {order} was charged and never placed"));
+        }
+        self.check_stock(&stories)?;
+        self.check_audit(&records)?;
+        self.check_queries(&records, &stories)?;
+        self.report.orders = stories.values().filter(|story| story.basket.is_some()).count() as u64;
+        let confirmed = |story: &&Story| story.status() == Some(OrderStatus::Confirmed);
+        self.report.confirmed = stories.values().filter(confirmed).count() as u64;
+        self.report.digest = records.iter().fold(0, |digest: u64, record| {
+            let id = record.message.id.as_uuid().as_u64_pair();
+            digest.rotate_left(5)
+                ^ id.0
+                ^ id.1
+                ^ record.at.offset
+                ^ record.message.at.as_millis().cast_unsigned()
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,91 @@
+//! The read models tell the same, whatever order they read the topics in.
+
+use std::collections::BTreeMap;
+
+use kbnt_application::projections::{BookLimits, Counts, OrderBook, UserDirectory};
+use kbnt_application::{Delivered, Projection, Topic};
+use kbnt_domain::OrderId;
+use kbnt_domain::order::OrderStatus;
+
+use super::Story;
+use crate::process::Node;
+use crate::world::World;
+
+impl World {
+    pub(super) fn check_queries(
+        &mut self,
+        records: &[Delivered],
+        stories: &BTreeMap<OrderId, Story>,
+    ) -> Result<(), String> {
+        let records: Vec<&Delivered> =
+            records.iter().filter(|record| record.at.topic != Topic::AuditLogs).collect();
+        let mut straight = OrderBook::new(BookLimits::default());
+        for record in &records {
+            straight.apply(record);
+        }
+        let mut mixed = OrderBook::new(BookLimits::default());
+        for record in self.mixed(&records) {
+            mixed.apply(record);
+        }
+        let mut counts = Counts::default();
+        for (order, story) in stories.iter().filter(|(_, story)| story.basket.is_some()) {
+            let view = straight.get(order).ok_or("an order is not shown")?;
+            if Some(view.status) != story.status() {
+                return Err(format!("order {order} is shown as {:?}", view.status));
+            }
+            if mixed.get(order).as_ref() != Some(&view) {
+                return Err(format!("order {order} is shown in two ways: {view:#?} {:#?}", mixed.get(order)));
+            }
+            match view.status {
+                OrderStatus::Pending => counts.pending += 1,
+                OrderStatus::Confirmed => counts.confirmed += 1,
+                OrderStatus::Rejected => counts.rejected += 1,
+                OrderStatus::Cancelled => counts.cancelled += 1,
+            }
+        }
+        if straight.counts() != counts || mixed.counts() != counts {
+            return Err(format!("the counts are {counts}, {} and {}", straight.counts(), mixed.counts()));
+        }
+        self.check_users(&records)
+    }
+
+    /// The same records, each partition in its order, the partitions in any.
+    fn mixed<'a>(&mut self, records: &[&'a Delivered]) -> Vec<&'a Delivered> {
+        let mut queues: BTreeMap<(Topic, u32), Vec<&'a Delivered>> = BTreeMap::new();
+        for record in records.iter().rev() {
+            queues.entry((record.at.topic, record.at.partition)).or_default().push(record);
+        }
+        let mut mixed = Vec::with_capacity(records.len());
+        while !queues.is_empty() {
+            let places: Vec<_> = queues.keys().copied().collect();
+            let Some(place) = self.rng.pick(&places) else { break };
+            for _ in 0..self.rng.between(1, 8) {
+                mixed.extend(queues.get_mut(place).and_then(Vec::pop));
+            }
+            if queues.get(place).is_some_and(Vec::is_empty) {
+                queues.remove(place);
+            }
+        }
+        mixed
+    }
+
+    /// Every process of user-service knows the same users as the directory.
+    fn check_users(&self, records: &[&Delivered]) -> Result<(), String> {
+        let mut directory = UserDirectory::new();
+        for record in records.iter().filter(|record| record.at.topic == Topic::UserEvents) {
+            directory.apply(record);
+        }
+        for process in self.processes.iter().filter(|process| !process.is_dead()) {
+            let Node::User(machine) = &process.node else { continue };
+            for user in &self.plan.users {
+                let (here, there) = (machine.user(user), directory.get(user));
+                let same =
+                    here.map(|user| (&user.name, user.status)) == there.map(|user| (&user.name, user.status));
+                if !same {
+                    return Err(format!("{} knows {here:?}, the directory {there:?}", process.name()));
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,214 @@
+//! Customers and the warehouse: what they ask for, what they were promised.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use kbnt_application::Service;
+use kbnt_domain::event::{Basket, UserStatus};
+use kbnt_domain::stock::Declaration;
+use kbnt_domain::user::Registration;
+use kbnt_domain::{OrderId, ProductId, SourceId, UserId};
+
+use crate::plan::{Plan, price};
+use crate::rng::Rng;
+
+/// What a service is asked over HTTP.
+#[derive(Clone, Debug)]
+pub(crate) enum Call {
+    Place {
+        order: OrderId,
+        basket: Basket,
+        /// The order's number in the plan.
+        number: usize,
+    },
+    Cancel {
+        order: OrderId,
+    },
+    Register {
+        registration: Registration,
+    },
+    Status {
+        user: UserId,
+        status: UserStatus,
+    },
+    Declare {
+        declaration: Declaration,
+        /// Which of the values that were tried for this product and source it is.
+        number: usize,
+    },
+}
+
+/// What a caller has in mind; it becomes a call when somebody is there to take it.
+#[derive(Clone, Copy, Debug)]
+enum Wish {
+    Place(usize),
+    /// Another body under the same id.
+    Conflict(usize),
+    Cancel(usize),
+    Register(usize),
+    Block(usize),
+    Unblock(usize),
+    Receive(usize, usize),
+    WriteOff(usize, usize),
+}
+
+/// The values that a source has tried for a product.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Receipts {
+    pub(crate) tried: Vec<u64>,
+    /// The newest one that was confirmed to it.
+    pub(crate) sure: Option<usize>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Clients {
+    wishes: VecDeque<Wish>,
+    pub(crate) receipts: BTreeMap<(ProductId, SourceId), Receipts>,
+    /// Orders whose placing was confirmed to a customer.
+    pub(crate) promised: BTreeSet<OrderId>,
+}
+
+impl Clients {
+    pub(crate) fn draw(plan: &Plan, rng: &mut Rng) -> Self {
+        let mut wishes = Vec::new();
+        for number in 0..plan.orders.len() {
+            wishes.push(Wish::Place(number));
+            for (wish, per_mille) in [
+                (Wish::Place(number), 250),
+                (Wish::Conflict(number), 120),
+                (Wish::Cancel(number), 250),
+                (Wish::Cancel(number), 80),
+            ] {
+                if rng.chance(per_mille) {
+                    wishes.push(wish);
+                }
+            }
+        }
+        for user in 0..plan.users.len() {
+            if rng.chance(300) {
+                wishes.push(Wish::Block(user));
+                wishes.push(Wish::Unblock(user));
+            }
+        }
+        for _ in 0..rng.below(5) {
+            let (product, source) = (rng.index(plan.products.len()), rng.index(plan.sources.len()));
+            wishes.push(Wish::Receive(product, source));
+            if rng.chance(600) {
+                wishes.push(Wish::WriteOff(product, source));
+            }
+        }
+        shuffle(&mut wishes, rng);
+        // Most runs begin with some users and stock.
+        let first = (0..plan.users.len())
+            .map(Wish::Register)
+            .chain((0..plan.products.len()).map(|product| Wish::Receive(product, 0)));
+        for wish in first {
+            let at = if rng.chance(150) { rng.index(wishes.len()) } else { 0 };
+            wishes.insert(at, wish);
+        }
+        Self { wishes: wishes.into(), receipts: BTreeMap::new(), promised: BTreeSet::new() }
+    }
+
+    /// The service that the next wish needs.
+    pub(crate) fn next_service(&self) -> Option<Service> {
+        self.wishes.front().map(|wish| match wish {
+            Wish::Place(_) | Wish::Conflict(_) | Wish::Cancel(_) => Service::Order,
+            Wish::Register(_) | Wish::Block(_) | Wish::Unblock(_) => Service::User,
+            Wish::Receive(..) | Wish::WriteOff(..) => Service::Inventory,
+        })
+    }
+
+    /// Whether anything is left to be asked.
+    pub(crate) fn is_done(&self) -> bool {
+        self.wishes.is_empty()
+    }
+
+    /// The next wish as a call. `received` tells what a source has declared of a product so far, by the service itself.
+    pub(crate) fn next(
+        &mut self,
+        plan: &Plan,
+        rng: &mut Rng,
+        received: impl Fn(&ProductId, &SourceId) -> u64,
+    ) -> Option<Call> {
+        let wish = self.wishes.pop_front()?;
+        Some(match wish {
+            Wish::Place(number) => {
+                let planned = plan.orders.get(number)?;
+                Call::Place { order: planned.id, basket: planned.basket.clone(), number }
+            }
+            Wish::Conflict(number) => {
+                let planned = plan.orders.get(number)?;
+                Call::Place { order: planned.id, basket: planned.other.clone(), number }
+            }
+            Wish::Cancel(number) => Call::Cancel { order: plan.orders.get(number)?.id },
+            Wish::Register(user) => {
+                let name = format!("User {}", rng.below(3));
+                let email = "user@example.com".to_owned();
+                Call::Register {
+                    registration: Registration::new(plan.users.get(user)?.clone(), name, email).ok()?,
+                }
+            }
+            Wish::Block(user) => {
+                Call::Status { user: plan.users.get(user)?.clone(), status: UserStatus::Blocked }
+            }
+            Wish::Unblock(user) => {
+                Call::Status { user: plan.users.get(user)?.clone(), status: UserStatus::Active }
+            }
+            Wish::Receive(product, source) => {
+                let before = received(plan.products.get(product)?, plan.sources.get(source)?);
+                let more = if before == 0 { plan.stock } else { rng.between(1, 8) };
+                self.declare(plan, product, source, before + more)?
+            }
+            Wish::WriteOff(product, source) => {
+                let before = received(plan.products.get(product)?, plan.sources.get(source)?);
+                let less = rng.between(1, 4);
+                self.declare(plan, product, source, before.saturating_sub(less))?
+            }
+        })
+    }
+
+    fn declare(&mut self, plan: &Plan, product: usize, source: usize, received: u64) -> Option<Call> {
+        let (id, source) = (plan.products.get(product)?.clone(), plan.sources.get(source)?.clone());
+        let receipts = self.receipts.entry((id.clone(), source.clone())).or_default();
+        receipts.tried.push(received);
+        let declaration = Declaration {
+            product: id,
+            name: format!("Product {product}"),
+            unit_price: price(product),
+            received,
+            low_stock_threshold: None,
+            source,
+        };
+        Some(Call::Declare { declaration, number: receipts.tried.len() - 1 })
+    }
+
+    /// A call was answered: what it asked for must last.
+    pub(crate) fn confirmed(&mut self, call: &Call) {
+        match call {
+            Call::Place { order, .. } => {
+                self.promised.insert(*order);
+            }
+            Call::Declare { declaration, number } => {
+                let key = (declaration.product.clone(), declaration.source.clone());
+                let receipts = self.receipts.entry(key).or_default();
+                receipts.sure = receipts.sure.max(Some(*number));
+            }
+            _ => {}
+        }
+    }
+
+    /// A call was not answered, or refused. A customer who does not know tries again.
+    pub(crate) fn unanswered(&mut self, call: &Call, rng: &mut Rng) {
+        if let Call::Place { number, .. } = call
+            && rng.chance(700)
+        {
+            let at = rng.index(self.wishes.len() + 1);
+            self.wishes.insert(at, Wish::Place(*number));
+        }
+    }
+}
+
+fn shuffle<T>(list: &mut [T], rng: &mut Rng) {
+    for at in (1..list.len()).rev() {
+        list.swap(at, rng.index(at + 1));
+    }
+}

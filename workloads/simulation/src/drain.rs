@@ -1,0 +1,109 @@
+//! All faults are over: things come to rest.
+
+use kbnt_application::Service;
+
+use crate::plan::Faults;
+use crate::process::Stage;
+use crate::round::Most;
+use crate::world::World;
+
+/// Rounds after which a world that has not come to rest never will.
+const ROUNDS: u32 = 20_000;
+
+const ALL: Most = Most { follow: u64::MAX, inputs: 50 };
+
+impl World {
+    pub(crate) fn drain(&mut self) -> Result<(), String> {
+        self.say(|| "all faults are over".to_owned());
+        self.plan.faults = Faults::default();
+        self.outside.away = false;
+        self.resting = true;
+        while !self.late.is_empty() {
+            self.land_late()?;
+        }
+        for _ in 0..ROUNDS {
+            self.step += 1;
+            if !self.settle_down()? && !self.next_hour()? {
+                return Ok(());
+            }
+        }
+        Err("it does not come to rest".into())
+    }
+
+    /// Everybody does what can be done now; false if there was nothing.
+    fn settle_down(&mut self) -> Result<bool, String> {
+        let mut active = false;
+        for service in Service::ALL {
+            if self.alive(service).count() == 0 {
+                self.spawn(service);
+                active = true;
+            }
+            active |= self.tell(service);
+            active |= self.assign(service);
+        }
+        for id in 0..self.processes.len() {
+            active |= self.rest(id)?;
+        }
+        while !self.flights.is_empty() {
+            self.fly()?;
+            active = true;
+        }
+        if !self.clients.is_done() {
+            self.ask()?;
+            active = true;
+        }
+        Ok(active)
+    }
+
+    fn rest(&mut self, id: usize) -> Result<bool, String> {
+        if self.processes[id].is_dead() {
+            return Ok(false);
+        }
+        if let Some(batch) = &self.processes[id].batch {
+            let places: Vec<_> = batch.landing.iter().map(|(place, queue)| (*place, queue.len())).collect();
+            for (place, count) in places {
+                for _ in 0..count {
+                    self.land(id, place)?;
+                }
+            }
+            self.settle(id)?;
+            return Ok(true);
+        }
+        if matches!(self.processes[id].stage, Stage::CatchingUp(_)) {
+            self.catch_up(id, u64::MAX);
+            return Ok(true);
+        }
+        self.work(id, ALL, None)
+    }
+
+    /// Nothing is left to do now: time goes on to where there is. False if there never will be.
+    fn next_hour(&mut self) -> Result<bool, String> {
+        let due = |process: &crate::process::Process| {
+            process.node.show().next_tick().map(|at| at.as_millis().saturating_sub(process.skew))
+        };
+        let next = self.processes.iter().filter(|process| !process.is_dead()).filter_map(due).min();
+        match next {
+            Some(next) if next <= self.now => Err("a machine wants to tick and then does nothing".into()),
+            Some(next) => {
+                self.now = next;
+                Ok(true)
+            }
+            None => {
+                self.groups_are_complete()?;
+                Ok(false)
+            }
+        }
+    }
+
+    fn groups_are_complete(&self) -> Result<(), String> {
+        for service in Service::ALL.into_iter().filter(|service| *service != Service::Inventory) {
+            for partition in 0..3 {
+                let owner = self.groups.owner(service, partition).ok_or("a partition without an owner")?;
+                if self.processes[owner].is_dead() {
+                    return Err(format!("partition {partition} of {} has a dead owner", service.name()));
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,231 @@
+//! What goes wrong, and how a platform puts it right.
+
+use kbnt_application::fence::TermFence;
+use kbnt_application::{Outbox, Service, Topic};
+
+use crate::process::{Batch, Input, Process, Stage, admitted};
+use crate::world::World;
+
+/// How many processes of a service the platform keeps up.
+const fn wanted(service: Service) -> usize {
+    match service {
+        Service::Inventory => 1,
+        _ => 2,
+    }
+}
+
+impl World {
+    /// Perhaps something goes wrong.
+    pub(crate) fn go_wrong(&mut self) -> Result<(), String> {
+        let faults = self.plan.faults.clone();
+        if self.rng.chance(faults.crash) {
+            let id = self.rng.index(self.processes.len());
+            self.fault(|world| world.kill(id))?;
+        }
+        if self.rng.chance(faults.rebalance) {
+            self.fault(|world| {
+                world.move_partition();
+                Ok(())
+            })?;
+        }
+        if self.rng.chance(faults.second_writer) && self.alive(Service::Inventory).count() < 3 {
+            self.fault(|world| {
+                world.spawn(Service::Inventory);
+                Ok(())
+            })?;
+        }
+        if self.rng.chance(faults.jump) {
+            let id = self.rng.index(self.processes.len());
+            let skew = self.skew();
+            self.fault(|world| {
+                world.processes[id].skew = skew;
+                Ok(())
+            })?;
+        }
+        if self.rng.chance(faults.gateway) {
+            self.outside.away = !self.outside.away && self.rng.chance(600);
+        }
+        if self.rng.chance(faults.rewind) {
+            self.rewind();
+        }
+        Ok(())
+    }
+
+    fn fault(&mut self, fault: impl FnOnce(&mut Self) -> Result<(), String>) -> Result<(), String> {
+        self.report.faults += 1;
+        fault(self)
+    }
+
+    pub(crate) fn alive(&self, service: Service) -> impl Iterator<Item = &Process> {
+        self.processes.iter().filter(move |process| process.service == service && !process.is_dead())
+    }
+
+    /// A process crashes. Of what it had sent to each partition, any first part gets in: at once, or later.
+    pub(crate) fn kill(&mut self, id: usize) -> Result<(), String> {
+        if self.processes[id].is_dead() {
+            return Ok(());
+        }
+        self.say(|| format!("{} crashes", self.processes[id].name()));
+        self.processes[id].stage = Stage::Dead;
+        self.groups.leave(id);
+        self.flights.orphan(id);
+        let batch = self.processes[id].batch.take();
+        let waiting = std::mem::take(&mut self.processes[id].waiting);
+        let calls = waiting.into_iter().map(|waiting| waiting.call);
+        let calls: Vec<_> = calls.chain(batch.iter().flat_map(|batch| batch.calls.clone())).collect();
+        for call in calls {
+            self.clients.unanswered(&call, &mut self.rng);
+        }
+        let Some(batch) = batch else { return Ok(()) };
+        for (place, queue) in batch.landing {
+            let kept = self.rng.index(queue.len() + 1);
+            let kept = queue.into_iter().take(kept).map(|index| batch.appends[index].clone()).collect();
+            self.late.push((place, kept));
+            if !self.rng.chance(self.plan.faults.late) {
+                let last = self.late.len() - 1;
+                while !self.late[last].1.is_empty() {
+                    self.land_late_at(last)?;
+                }
+            }
+        }
+        self.late.retain(|(_, queue)| !queue.is_empty());
+        Ok(())
+    }
+
+    /// Something that a crashed process had sent gets in after all.
+    pub(crate) fn land_late(&mut self) -> Result<(), String> {
+        if self.late.is_empty() {
+            return Ok(());
+        }
+        let at = self.rng.index(self.late.len());
+        self.land_late_at(at)?;
+        self.late.retain(|(_, queue)| !queue.is_empty());
+        Ok(())
+    }
+
+    fn land_late_at(&mut self, at: usize) -> Result<(), String> {
+        let Some(append) = self.late[at].1.pop_front() else { return Ok(()) };
+        let record = self.log.append(&append);
+        self.say(|| format!("late: {}", crate::world::show(&record)));
+        self.record(&record)
+    }
+
+    /// The platform: processes are started, partitions assigned, owners told.
+    pub(crate) fn manage(&mut self) {
+        let service = self.rng.pick(&Service::ALL).copied().unwrap_or(Service::Order);
+        if self.alive(service).count() < wanted(service) {
+            self.spawn(service);
+        } else if self.rng.chance(300) {
+            self.tell(service);
+        } else {
+            self.assign(service);
+        }
+    }
+
+    /// Zombies hear that their partitions are somebody else's.
+    pub(crate) fn tell(&mut self, service: Service) -> bool {
+        let mut told = false;
+        for process in
+            self.processes.iter_mut().filter(|process| process.service == service && process.is_idle())
+        {
+            for partition in std::mem::take(&mut process.lost) {
+                process.revoke(partition);
+                told = true;
+            }
+        }
+        told
+    }
+
+    /// Partitions without an owner get one.
+    pub(crate) fn assign(&mut self, service: Service) -> bool {
+        if service == Service::Inventory {
+            return false;
+        }
+        let free: Vec<u32> =
+            (0..3).filter(|partition| self.groups.owner(service, *partition).is_none()).collect();
+        let ready: Vec<usize> =
+            self.alive(service).filter(|process| process.is_idle()).map(|process| process.id).collect();
+        let Some(id) = self.rng.pick(&ready).copied() else { return false };
+        let mine: Vec<u32> =
+            free.into_iter().filter(|partition| !self.processes[id].lost.contains(partition)).collect();
+        let some =
+            if self.resting || self.rng.chance(500) { mine.len() } else { self.rng.index(mine.len() + 1) };
+        let mine = &mine[..some];
+        if mine.is_empty() {
+            return false;
+        }
+        self.say(|| format!("{} gets {mine:?}", self.processes[id].name()));
+        for partition in mine {
+            self.groups.assign(service, *partition, id);
+        }
+        self.take_over(id, mine);
+        true
+    }
+
+    /// As `infrastructure::runtime::drive` does on an assignment.
+    fn take_over(&mut self, id: usize, partitions: &[u32]) {
+        let process = &mut self.processes[id];
+        let service = process.service;
+        for partition in partitions {
+            for place in process.places(*partition) {
+                let committed = self.groups.committed(service, place);
+                if place.0 == Topic::InventoryEvents {
+                    process.fence.restore(*partition, &committed.note);
+                }
+                let (next, notes) = (committed.next, vec![(committed.next, committed.note)]);
+                process.inputs.insert(place, Input { next, committed: next, notes });
+            }
+            process.node.machine().assigned(*partition);
+        }
+        for partition in partitions.iter().filter(|partition| **partition < service.output().partitions()) {
+            let mut fence = TermFence::default();
+            for record in self.log.records((service.output(), *partition)) {
+                if admitted(&mut fence, record) {
+                    process.node.machine().fold(record);
+                }
+            }
+        }
+        let mut batch = Batch::new(process.clock(self.now));
+        for partition in partitions {
+            let mut outbox = Outbox::new(service, batch.now);
+            process.node.machine().recovered(*partition, &mut outbox);
+            let (appends, effects) = outbox.take();
+            batch.appends.extend(appends);
+            batch.effects.extend(effects);
+        }
+        batch.send();
+        process.batch = Some(batch);
+    }
+
+    /// A partition is taken from its owner, who hears of it now or later.
+    fn move_partition(&mut self) {
+        let service = self.rng.pick(&Service::ALL).copied().unwrap_or(Service::Order);
+        let partition = u32::try_from(self.rng.below(3)).unwrap_or(0);
+        let Some(owner) = self.groups.owner(service, partition) else { return };
+        let zombie = self.rng.chance(self.plan.faults.zombie);
+        if !zombie && !self.processes[owner].is_idle() {
+            return;
+        }
+        self.say(|| format!("{} loses {partition}, zombie: {zombie}", self.processes[owner].name()));
+        self.groups.release(service, partition);
+        if zombie {
+            self.processes[owner].lost.insert(partition);
+        } else {
+            self.processes[owner].revoke(partition);
+        }
+    }
+
+    /// Some records are delivered again, as after a reconnect.
+    fn rewind(&mut self) {
+        let id = self.rng.index(self.processes.len());
+        let back = self.rng.between(1, 5);
+        let process = &mut self.processes[id];
+        let places: Vec<_> = process.inputs.keys().copied().collect();
+        if let Some(input) = self.rng.pick(&places).and_then(|place| process.inputs.get_mut(place))
+            && process.stage == Stage::Working
+            && process.service != Service::Inventory
+        {
+            input.next = input.next.saturating_sub(back).max(input.committed);
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Effects on their way to the world outside and back.
+
+use kbnt_application::{Effect, EffectOutcome};
+use kbnt_domain::OrderId;
+
+use crate::gateway::Outside;
+use crate::plan::Faults;
+use crate::rng::Rng;
+
+/// An attempt that a process waits for, or that nobody waits for any more.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    pub(crate) effect: Effect,
+    /// The process that is to hear of it; `None` if it has given up waiting.
+    pub(crate) process: Option<usize>,
+    /// What came of it, once it was done outside.
+    outcome: Option<EffectOutcome>,
+}
+
+/// What a process hears.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) process: usize,
+    pub(crate) order: OrderId,
+    pub(crate) outcome: EffectOutcome,
+    pub(crate) charge: bool,
+}
+
+pub(crate) const fn order_of(effect: &Effect) -> OrderId {
+    match effect {
+        Effect::Charge { order, .. }
+        | Effect::QueryCharge { order }
+        | Effect::CloseCharge { order }
+        | Effect::Refund { order, .. }
+        | Effect::Notify { order, .. } => *order,
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Flights {
+    flying: Vec<Flight>,
+}
+
+impl Flights {
+    pub(crate) fn start(&mut self, process: usize, effect: Effect) {
+        self.flying.push(Flight { effect, process: Some(process), outcome: None });
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.flying.is_empty()
+    }
+
+    /// Nobody hears of what this process asked for.
+    pub(crate) fn orphan(&mut self, process: usize) {
+        for flight in &mut self.flying {
+            if flight.process == Some(process) {
+                flight.process = None;
+            }
+        }
+    }
+
+    /// Something happens to one of them.
+    pub(crate) fn step(
+        &mut self,
+        outside: &mut Outside,
+        faults: &Faults,
+        rng: &mut Rng,
+    ) -> Result<Option<Answer>, String> {
+        if self.flying.is_empty() {
+            return Ok(None);
+        }
+        let at = rng.index(self.flying.len());
+        let flight = &mut self.flying[at];
+        if let Some(outcome) = flight.outcome.clone() {
+            // On its way back.
+            let lost = rng.chance(faults.lossy);
+            let outcome = if lost { Outside::unknown(&flight.effect) } else { outcome };
+            return Ok(self.land(at, outcome));
+        }
+        if outside.away {
+            let outcome = Outside::unreachable(&flight.effect);
+            return Ok(self.land(at, outcome));
+        }
+        if rng.chance(faults.lossy) {
+            let outcome = Outside::unknown(&flight.effect);
+            if rng.chance(500) {
+                // The request is lost.
+                return Ok(self.land(at, outcome));
+            }
+            // The process gives up waiting, but the request is still on its way.
+            let answer = flight.process.take().map(|process| answer(process, &flight.effect, outcome));
+            return Ok(answer);
+        }
+        flight.outcome = Some(outside.perform(&flight.effect)?);
+        // Now and then it gets there twice.
+        if rng.chance(faults.lossy / 4) {
+            outside.perform(&flight.effect)?;
+        }
+        Ok(None)
+    }
+
+    fn land(&mut self, at: usize, outcome: EffectOutcome) -> Option<Answer> {
+        let flight = self.flying.swap_remove(at);
+        flight.process.map(|process| answer(process, &flight.effect, outcome))
+    }
+}
+
+fn answer(process: usize, effect: &Effect, outcome: EffectOutcome) -> Answer {
+    let charge = matches!(effect, Effect::Charge { .. });
+    Answer { process, order: order_of(effect), outcome, charge }
+}

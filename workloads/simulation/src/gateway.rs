@@ -1,0 +1,120 @@
+//! The world outside: a payment gateway and customers' mailboxes. It keeps its word; the way to it does not.
+
+use std::collections::BTreeMap;
+
+use kbnt_application::{Effect, EffectOutcome};
+use kbnt_domain::{Money, OrderId, TransactionId};
+
+/// What the gateway knows of an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Account {
+    Charged { transaction: TransactionId, amount: Money, refunds: u32 },
+    Declined,
+    Closed,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Outside {
+    pub(crate) accounts: BTreeMap<OrderId, Account>,
+    /// What each customer was told, in order.
+    pub(crate) mail: BTreeMap<OrderId, Vec<&'static str>>,
+    /// Amounts above it are declined.
+    pub(crate) decline_above: i64,
+    /// Attempts do not get through for now.
+    pub(crate) away: bool,
+}
+
+impl Outside {
+    /// Does what is asked, exactly once per order whatever is repeated.
+    pub(crate) fn perform(&mut self, effect: &Effect) -> Result<EffectOutcome, String> {
+        Ok(match effect {
+            Effect::Charge { order, amount, .. } => self.charge(*order, *amount),
+            Effect::QueryCharge { order } => {
+                self.known(order).unwrap_or_else(|| not_charged("no such charge"))
+            }
+            Effect::CloseCharge { order } => self.known(order).unwrap_or_else(|| {
+                self.accounts.insert(*order, Account::Closed);
+                EffectOutcome::Closed
+            }),
+            Effect::Refund { order, transaction, amount } => {
+                return self.refund(*order, transaction, *amount);
+            }
+            Effect::Notify { order, template, .. } => {
+                self.mail.entry(*order).or_default().push(template);
+                EffectOutcome::Notified { channel: "log" }
+            }
+        })
+    }
+
+    /// How an attempt ends that does not get through.
+    pub(crate) fn unreachable(effect: &Effect) -> EffectOutcome {
+        match effect {
+            Effect::Charge { .. } => not_charged("unreachable"),
+            _ => Self::unknown(effect),
+        }
+    }
+
+    /// How an attempt ends whose answer does not come.
+    pub(crate) fn unknown(effect: &Effect) -> EffectOutcome {
+        let detail = "no answer".to_owned();
+        match effect {
+            Effect::Charge { .. } | Effect::QueryCharge { .. } | Effect::CloseCharge { .. } => {
+                EffectOutcome::Unknown { detail }
+            }
+            Effect::Refund { .. } => EffectOutcome::NotRefunded { detail },
+            Effect::Notify { .. } => EffectOutcome::NotNotified { channel: "log", detail, retry: true },
+        }
+    }
+
+    fn known(&self, order: &OrderId) -> Option<EffectOutcome> {
+        Some(match self.accounts.get(order)? {
+            Account::Charged { transaction, .. } => {
+                EffectOutcome::Charged { transaction: transaction.clone() }
+            }
+            Account::Declined => EffectOutcome::Declined,
+            Account::Closed => EffectOutcome::Closed,
+        })
+    }
+
+    fn charge(&mut self, order: OrderId, amount: Money) -> EffectOutcome {
+        match self.known(&order) {
+            Some(EffectOutcome::Closed) => EffectOutcome::Declined,
+            Some(outcome) => outcome,
+            None if amount.minor() > self.decline_above => {
+                self.accounts.insert(order, Account::Declined);
+                EffectOutcome::Declined
+            }
+            None => {
+                let Ok(transaction) = format!("tx-{order}").parse::<TransactionId>() else {
+                    return not_charged("no transaction id");
+                };
+                let account = Account::Charged { transaction: transaction.clone(), amount, refunds: 0 };
+                self.accounts.insert(order, account);
+                EffectOutcome::Charged { transaction }
+            }
+        }
+    }
+
+    fn refund(
+        &mut self,
+        order: OrderId,
+        asked: &TransactionId,
+        value: Money,
+    ) -> Result<EffectOutcome, String> {
+        match self.accounts.get_mut(&order) {
+            Some(Account::Charged { transaction, amount, refunds })
+                if transaction == asked && *amount == value =>
+            {
+                *refunds = 1;
+                Ok(EffectOutcome::Refunded)
+            }
+            account => {
+                Err(format!("refund of {value} of {asked} for order {order}, where there is {account:?}"))
+            }
+        }
+    }
+}
+
+fn not_charged(detail: &str) -> EffectOutcome {
+    EffectOutcome::NotCharged { detail: detail.to_owned() }
+}

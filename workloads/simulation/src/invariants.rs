@@ -1,0 +1,79 @@
+//! What must hold at every single step.
+
+use kbnt_application::{Delivered, Effect};
+use kbnt_domain::event::Event;
+
+use crate::plan::Plan;
+use crate::process::{Batch, Process};
+use crate::world::World;
+
+impl World {
+    /// A record got into the log: the books must balance, and deadlines must be kept to the millisecond.
+    pub(crate) fn record(&mut self, record: &Delivered) -> Result<(), String> {
+        if self.books.counts(record) && self.plan.skew == 0 {
+            self.exact(record)?;
+        }
+        self.books.take(record)
+    }
+
+    /// Where all clocks agree, a deadline is exact for every decision.
+    fn exact(&self, record: &Delivered) -> Result<(), String> {
+        let at = record.message.at;
+        let deadline = |id| self.books.reservations.get(&id).map(|reservation| reservation.expires_at);
+        let kept = match &record.message.event {
+            Event::VirtualStockReserved(e) => e.expires_at == at + self.plan.ttl,
+            Event::ReservationExpired(e) => at >= e.deadline && deadline(e.reservation) == Some(e.deadline),
+            Event::ReservationConfirmed(e) => deadline(e.reservation).is_none_or(|deadline| at < deadline),
+            _ => true,
+        };
+        if kept {
+            Ok(())
+        } else {
+            Err(format!("a deadline is not kept: {:?} at {at:?}", record.message.event))
+        }
+    }
+
+    /// A process is about to act on the world outside.
+    pub(crate) fn allowed(&self, process: &Process, batch: &Batch, effect: &Effect) -> Result<(), String> {
+        let name = process.name();
+        match effect {
+            Effect::Charge { order, reservation, .. } => {
+                let known = self.books.reservations.get(reservation).filter(|known| known.order == *order);
+                let Some(known) = known else {
+                    return Err(format!("{name} charges {order} for no reservation"));
+                };
+                if batch.now >= known.expires_at {
+                    return Err(format!("{name} charges {order} though its reservation is over"));
+                }
+                if process.unknown.contains(order) {
+                    return Err(format!("{name} charges {order} again while the outcome is unknown"));
+                }
+            }
+            Effect::Refund { order, .. } if process.refunded.contains(order) => {
+                return Err(format!("{name} refunds {order} again"));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// The units of each product that a basket asks for.
+pub(crate) fn units_of(
+    basket: &kbnt_domain::event::Basket,
+) -> std::collections::BTreeMap<kbnt_domain::ProductId, u64> {
+    let mut units = std::collections::BTreeMap::new();
+    for line in &basket.lines {
+        *units.entry(line.product.clone()).or_default() += line.quantity.units();
+    }
+    units
+}
+
+/// What a basket costs, in minor units.
+pub(crate) fn cost_of(basket: &kbnt_domain::event::Basket, plan: &Plan) -> i64 {
+    let cost = |(product, units): (kbnt_domain::ProductId, u64)| {
+        let price = plan.product(&product).map_or(0, |number| crate::plan::price(number).minor());
+        price * i64::try_from(units).unwrap_or(0)
+    };
+    units_of(basket).into_iter().map(cost).sum()
+}

@@ -1,0 +1,135 @@
+//! What a seed makes of a run: how much goes wrong, who orders what.
+
+use kbnt_domain::event::{Basket, Line, PaymentMethod};
+use kbnt_domain::{Currency, Money, OrderId, ProductId, Quantity, SourceId, Span, UserId};
+
+use crate::rng::Rng;
+
+/// How often things go wrong, in thousandths of the steps.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Faults {
+    pub(crate) crash: u64,
+    /// A partition moves to another process.
+    pub(crate) rebalance: u64,
+    /// Of these moves, those that the old owner does not hear of.
+    pub(crate) zombie: u64,
+    pub(crate) second_writer: u64,
+    /// A clock is set.
+    pub(crate) jump: u64,
+    /// The gateway goes away or comes back.
+    pub(crate) gateway: u64,
+    /// Of the effects, those whose request or answer is lost or late.
+    pub(crate) lossy: u64,
+    /// Of the appends, those that are tried again though they got in.
+    pub(crate) retried_append: u64,
+    /// An input is delivered again within a session.
+    pub(crate) rewind: u64,
+    /// Of the commits, those that are skipped.
+    pub(crate) commit_lag: u64,
+    /// Of what was unacknowledged in a crash, what gets in later instead of at once or never.
+    pub(crate) late: u64,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Order {
+    pub(crate) id: OrderId,
+    pub(crate) basket: Basket,
+    /// Somebody else's idea of the same order.
+    pub(crate) other: Basket,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) faults: Faults,
+    pub(crate) ttl: Span,
+    /// How far clocks are apart at most, in milliseconds; 0: they agree and never jump.
+    pub(crate) skew: i64,
+    pub(crate) steps: u64,
+    pub(crate) decline_above: i64,
+    pub(crate) products: Vec<ProductId>,
+    pub(crate) sources: Vec<SourceId>,
+    pub(crate) users: Vec<UserId>,
+    pub(crate) orders: Vec<Order>,
+    /// Units that the first receipt of each product has.
+    pub(crate) stock: u64,
+    pub(crate) low_stock_threshold: u64,
+}
+
+/// The price of one unit, by the product's number.
+pub(crate) fn price(product: usize) -> Money {
+    let minor = 1_000 + 500 * i64::try_from(product).unwrap_or(0);
+    Money::from_minor(minor, Currency::BRL).unwrap_or(Money::zero(Currency::BRL))
+}
+
+fn named<T: std::str::FromStr>(names: impl Iterator<Item = String>) -> Vec<T> {
+    names.filter_map(|name| name.parse().ok()).collect()
+}
+
+impl Faults {
+    fn draw(rng: &mut Rng) -> Self {
+        // A run in eight is calm, and each fault is left out of every third run, so that none hides another.
+        if rng.chance(125) {
+            return Self::default();
+        }
+        let mut rate = |most| if rng.chance(333) { 0 } else { rng.between(1, most) };
+        Self {
+            crash: rate(12),
+            rebalance: rate(12),
+            zombie: rate(700),
+            second_writer: rate(6),
+            jump: rate(8),
+            gateway: rate(15),
+            lossy: rate(500),
+            retried_append: rate(150),
+            rewind: rate(20),
+            commit_lag: rate(700),
+            late: rate(500),
+        }
+    }
+}
+
+impl Plan {
+    pub(crate) fn draw(rng: &mut Rng) -> Self {
+        let products = named((0..rng.between(1, 3)).map(|n| format!("PROD-{n}")));
+        let users: Vec<UserId> = named((0..4).map(|n| format!("USER-{n}")));
+        let faults = Faults::draw(rng);
+        let skew = if faults.jump == 0 { 0 } else { i64::try_from(rng.between(1, 20_000)).unwrap_or(0) };
+        let mut plan = Self {
+            ttl: Span::from_millis(*rng.pick(&[2_000, 20_000, 60_000, 900_000]).unwrap_or(&60_000)),
+            skew,
+            steps: rng.between(400, 1_600),
+            decline_above: *rng.pick(&[2_500, 6_000, 1_000_000]).unwrap_or(&6_000),
+            sources: named(["shop", "api"].into_iter().map(String::from)),
+            stock: rng.between(0, 14),
+            low_stock_threshold: rng.between(0, 6),
+            orders: Vec::new(),
+            faults,
+            products,
+            users,
+        };
+        for n in 0..rng.between(2, 14) {
+            let (basket, other) = (plan.basket(rng), plan.basket(rng));
+            plan.orders.push(Order { id: OrderId::derive(&basket.user, &format!("key-{n}")), basket, other });
+        }
+        plan
+    }
+
+    fn basket(&self, rng: &mut Rng) -> Basket {
+        let nobody = self.users.first().filter(|_| rng.chance(60)).and_then(|_| "NOBODY".parse().ok());
+        let user = nobody.or_else(|| rng.pick(&self.users).cloned());
+        let lines = (0..rng.between(1, 3)).filter_map(|_| {
+            let product =
+                if rng.chance(30) { "PROD-X".parse().ok()? } else { rng.pick(&self.products)?.clone() };
+            Some(Line { product, quantity: Quantity::new(rng.between(1, 3)).ok()? })
+        });
+        let lines = lines.collect();
+        let payment = PaymentMethod { method: "credit_card".into(), token: None };
+        let Some(user) = user else { unreachable!("there are users") };
+        Basket { user, lines, payment }
+    }
+
+    /// Every product's number by its id.
+    pub(crate) fn product(&self, id: &ProductId) -> Option<usize> {
+        self.products.iter().position(|product| product == id)
+    }
+}

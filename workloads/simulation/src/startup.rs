@@ -1,0 +1,122 @@
+//! How a process comes to work, as `infrastructure::runtime::begin` does it.
+
+use kbnt_application::audit::AuditMachine;
+use kbnt_application::inventory::{InventoryConfig, InventoryMachine};
+use kbnt_application::notification::NotificationMachine;
+use kbnt_application::order::OrderMachine;
+use kbnt_application::payment::PaymentMachine;
+use kbnt_application::user::{UserConfig, UserMachine};
+use kbnt_application::{Outbox, Service};
+use kbnt_domain::user::Registration;
+
+use crate::log::Log;
+use crate::plan::Plan;
+use crate::process::{Batch, Input, Node, Process, Stage, Tail, admitted};
+
+/// A fresh machine of this service.
+fn node(service: Service, id: usize, plan: &Plan) -> Node {
+    match service {
+        Service::Order => Node::Order(OrderMachine::new()),
+        Service::User => {
+            let declared = plan.users.iter().take(2).filter_map(|user| {
+                Registration::new(user.clone(), "Declared".into(), "declared@example.com".into()).ok()
+            });
+            Node::User(UserMachine::new(UserConfig { declared: declared.collect(), ..UserConfig::default() }))
+        }
+        Service::Inventory => {
+            let config = InventoryConfig {
+                ttl: plan.ttl,
+                low_stock_threshold: plan.low_stock_threshold,
+                ..InventoryConfig::new(format!("writer-{id}"))
+            };
+            Node::Inventory(Box::new(InventoryMachine::new(config)))
+        }
+        Service::Payment => Node::Payment(PaymentMachine::new()),
+        Service::Notification => Node::Notification(NotificationMachine::new()),
+        Service::Audit => Node::Audit(AuditMachine::new()),
+    }
+}
+
+/// A process that has just been started.
+pub(crate) fn start(id: usize, service: Service, skew: i64, plan: &Plan, log: &Log, now: i64) -> Process {
+    let mut process = Process::new(id, service, node(service, id, plan), skew);
+    let ends: Vec<u64> = process.output_places().map(|place| log.end(place)).collect();
+    if process.node.machine().sole_writer() {
+        recover(&mut process, log);
+        stand_for_election(&mut process, now);
+    } else if process.node.machine().follows() {
+        let tail = Tail { next: vec![0; ends.len()], fence: kbnt_application::fence::TermFence::default() };
+        process.tail = Some(tail);
+        process.stage = Stage::CatchingUp(ends);
+    }
+    process
+}
+
+/// Folds all of its own output topic.
+fn recover(process: &mut Process, log: &Log) {
+    let mut tail = Tail { next: Vec::new(), fence: kbnt_application::fence::TermFence::default() };
+    for (topic, partition) in process.output_places() {
+        process.node.machine().assigned(partition);
+        for record in log.records((topic, partition)) {
+            if admitted(&mut tail.fence, record) {
+                process.node.machine().fold(record);
+            }
+        }
+        tail.next.push(log.end((topic, partition)));
+    }
+    process.tail = Some(tail);
+}
+
+fn stand_for_election(process: &mut Process, now: i64) {
+    let mut batch = Batch::new(process.clock(now));
+    let mut outbox = Outbox::new(process.service, batch.now);
+    process.node.machine().elect(&mut outbox);
+    (batch.appends, batch.effects) = outbox.take();
+    batch.send();
+    process.batch = Some(batch);
+    process.stage = Stage::Electing;
+}
+
+/// The elections are written: folds up to them, and goes to work if they were won in every partition.
+pub(crate) fn elected(process: &mut Process, log: &Log, now: i64) {
+    let Some(tail) = &mut process.tail else { return };
+    let mut won = true;
+    for partition in 0..process.service.output().partitions() {
+        let place = (process.service.output(), partition);
+        let election = process.elections.get(&partition).copied().unwrap_or(u64::MAX);
+        let next = &mut tail.next[partition as usize];
+        while let Some(record) = log.read(place, *next).filter(|record| record.at.offset <= election) {
+            *next += 1;
+            let admitted = admitted(&mut tail.fence, record);
+            if admitted {
+                process.node.machine().fold(record);
+            }
+            won &= admitted || record.at.offset != election;
+        }
+    }
+    if !won {
+        stand_for_election(process, now);
+        return;
+    }
+    let mut batch = Batch::new(process.clock(now));
+    for (_, partition) in process.output_places() {
+        let mut outbox = Outbox::new(process.service, batch.now);
+        process.node.machine().recovered(partition, &mut outbox);
+        let (appends, effects) = outbox.take();
+        batch.appends.extend(appends);
+        batch.effects.extend(effects);
+    }
+    batch.send();
+    process.batch = Some(batch);
+    for partition in 0..3 {
+        for place in process.places(partition) {
+            process.inputs.insert(place, Input::default());
+        }
+    }
+    for at in process.node.machine().resume() {
+        if let Some(input) = process.inputs.get_mut(&(at.topic, at.partition)) {
+            input.next = at.offset;
+        }
+    }
+    process.stage = Stage::Working;
+}

@@ -1,0 +1,123 @@
+//! Records that other programs made.
+
+use kbnt_application::message::{Service, Topic, Trace};
+use kbnt_application::ports::{Fetched, RawRecord};
+use kbnt_application::{Delivered, Position};
+use kbnt_domain::event::{Event, PaymentMethod};
+use kbnt_domain::{EventId, Timestamp};
+use kbnt_infrastructure::wire;
+use serde_json::{Value, json};
+
+fn at(topic: Topic) -> Position {
+    Position { topic, partition: 1, offset: 42 }
+}
+
+fn read(topic: Topic, value: &Value, headers: &[(&str, &str)]) -> Result<Delivered, String> {
+    let headers = headers.iter().map(|(key, value)| ((*key).to_owned(), Some(value.as_bytes().to_vec())));
+    let record = RawRecord {
+        value: Some(value.to_string().into_bytes()),
+        headers: headers.collect(),
+        at: Timestamp::from_millis(1_000),
+        ..RawRecord::default()
+    };
+    match wire::fetched(at(topic), record) {
+        Fetched::Record(record) => Ok(record),
+        Fetched::Unreadable(record) => Err(record.reason),
+    }
+}
+
+fn place_order() -> Value {
+    json!({
+        "eventName": "PlaceOrderCommand",
+        "payload": {
+            "orderId": "67e55044-10b1-426f-9247-bb680e5fe0c8",
+            "userId": "USER-12345",
+            "items": [{"productId": "PROD-001", "quantity": 3}],
+            "payment": {"method": "credit_card"},
+        },
+    })
+}
+
+#[test]
+fn the_least_that_an_order_needs_is_enough() {
+    let record = read(Topic::OrderEvents, &place_order(), &[]).unwrap();
+    let message = &record.message;
+    assert_eq!(message.id, EventId::named("order-events/1/42"), "an id that every reader derives alike");
+    assert_eq!(
+        (message.at, message.service, message.cause),
+        (Timestamp::from_millis(1_000), Service::Order, None)
+    );
+    assert_eq!(message.trace, Trace::root(&message.id));
+    let Event::PlaceOrder(placed) = &message.event else { panic!("{message:?}") };
+    assert_eq!(placed.basket.payment, PaymentMethod { method: "credit_card".into(), token: None });
+}
+
+#[test]
+fn unknown_fields_and_other_envelope_texts_change_nothing() {
+    let mut value = place_order();
+    value["eventId"] = json!("67e55044-10b1-426f-9247-bb680e5fe0c9");
+    value["timestamp"] = json!("2026-01-31T09:00:00.5-03:00");
+    value["service"] = json!("a-console");
+    value["level"] = json!(17);
+    value["sticker"] = json!({"a": [1, 2]});
+    value["payload"]["coupon"] = json!("X");
+    value["payload"]["items"][0]["gift"] = json!(true);
+    value["payload"]["payment"]["token"] = json!("tok_ok");
+    let record = read(Topic::OrderEvents, &value, &[("content-type", "text/plain"), ("x", "y")]).unwrap();
+    assert_eq!(record.message.at, Timestamp::from_millis(1_769_860_800_500));
+    assert_eq!(record.message.service, Service::Order);
+}
+
+#[test]
+fn the_trace_is_taken_from_a_valid_header_only() {
+    let valid = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let trace = |header: &str| {
+        read(Topic::OrderEvents, &place_order(), &[("traceparent", header)]).unwrap().message.trace
+    };
+    let expected = Trace {
+        trace_id: 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736,
+        span_id: 0x00f0_67aa_0ba9_02b7,
+        sampled: true,
+    };
+    assert_eq!(trace(valid), expected);
+    let root = Trace::root(&EventId::named("order-events/1/42"));
+    for bad in [
+        "",
+        "00",
+        "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+        "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+    ] {
+        assert_eq!(trace(bad), root, "{bad}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said() {
+    let changed = |change: &dyn Fn(&mut Value)| {
+        let mut value = place_order();
+        change(&mut value);
+        read(Topic::OrderEvents, &value, &[]).map(|_| ()).unwrap_err()
+    };
+    let cases: [(&dyn Fn(&mut Value), &str); 12] = [
+        (&|v| v["eventName"] = json!("PlaceOrderEvent"), "\"PlaceOrderEvent\" is no event of order-events"),
+        (&|v| v["eventName"] = json!("UserValidatedEvent"), "is no event of order-events"),
+        (&|v| v["eventVersion"] = json!(2), "PlaceOrderCommand of unknown version 2"),
+        (&|v| v["eventId"] = json!("7"), "not an event"),
+        (&|v| v["timestamp"] = json!("yesterday"), "is no RFC 3339 instant"),
+        (&|v| *v = json!([]), "not an event"),
+        (&|v| drop(v.as_object_mut().unwrap().remove("payload")), "missing field `payload`"),
+        (&|v| v["payload"]["items"] = json!([]), "1 to 100 items"),
+        (&|v| v["payload"]["items"][0]["quantity"] = json!(0), "quantity must be 1 to 1000000"),
+        (&|v| v["payload"]["items"][0]["quantity"] = json!(1.5), "invalid type: floating point"),
+        (&|v| v["payload"]["userId"] = json!("a b"), "an id is 1 to 64 characters"),
+        (&|v| drop(v["payload"].as_object_mut().unwrap().remove("orderId")), "missing field `orderId`"),
+    ];
+    for (change, expected) in cases {
+        let reason = changed(change);
+        assert!(reason.contains(expected), "{reason:?} should contain {expected:?}");
+    }
+    let tombstone = wire::fetched(at(Topic::OrderEvents), RawRecord::default());
+    assert!(matches!(tombstone, Fetched::Unreadable(record) if record.reason == "the record has no value"));
+}

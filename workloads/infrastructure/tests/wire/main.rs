@@ -1,0 +1,8 @@
+//! The wire format: every event survives it, foreign records are understood or refused with a reason, and the examples
+//! of `docs/events.md` are what the services write.
+#![allow(missing_docs, unreachable_pub)]
+
+mod docs;
+mod events;
+mod foreign;
+mod round_trip;

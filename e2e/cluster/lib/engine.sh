@@ -4,6 +4,8 @@
 # shellcheck shell=bash
 
 ENGINE_PID=$STATE/engine.pid
+# Copies, so that a checkout can be moved or removed while its cluster is up.
+ENGINE_PROGRAMS=$STATE/engine-programs
 ENGINE_SOCKET=$STATE/docker.sock
 # Images that were loaded stay here between `down` and `up`. Without the mark the engine was not stopped
 # in order, and the folder is thrown away: the image archives in the cache make it again.
@@ -22,13 +24,13 @@ engine_config() {
     local runtime=runc
     has_capability_sys_resource || runtime=runc-without-sys-resource
     jq -n --arg socket "unix://$ENGINE_SOCKET" --arg data "$ENGINE_DATA" --arg state "$STATE" \
-        --arg cgroup "/$ENGINE_CGROUP" --arg runtime "$runtime" --arg wrapper "$CLUSTER_DIR/engine" '{
+        --arg cgroup "/$ENGINE_CGROUP" --arg runtime "$runtime" --arg programs "$ENGINE_PROGRAMS" '{
             hosts: [$socket], "data-root": $data, "exec-root": "\($state)/engine", pidfile: "\($state)/dockerd.pid",
             "storage-driver": "overlay2", "cgroup-parent": $cgroup, "exec-opts": ["native.cgroupdriver=cgroupfs"],
             "oom-score-adjust": 0, bip: "10.201.0.1/24",
             "default-address-pools": [{base: "10.202.0.0/16", size: 24}],
             "default-runtime": $runtime,
-            runtimes: {"runc-without-sys-resource": {path: "\($wrapper)/runc-without-sys-resource"}}
+            runtimes: {"runc-without-sys-resource": {path: "\($programs)/runc-without-sys-resource"}}
         }'
 }
 
@@ -41,10 +43,11 @@ engine_start() {
         rm -rf "$CACHE/tmp/docker-$BASHPID" 9>&- &
     fi
     rm -rf "$ENGINE_CLEAN" "$ENGINE_SOCKET" "$STATE/engine" "$STATE/dockerd.pid"
+    rm -rf "$ENGINE_PROGRAMS" && cp -r "$CLUSTER_DIR/engine" "$ENGINE_PROGRAMS"
     engine_config >"$config"
     # Descriptor 9 is the lock of the script that starts it; the engine must not hold it.
     KBNT_JOB=$STATE setsid unshare --net --mount --pid --fork --kill-child --mount-proc --propagation private \
-        "$CLUSTER_DIR/engine/init.sh" "$config" >"$LOGS/dockerd.log" 2>&1 </dev/null 9>&- &
+        "$ENGINE_PROGRAMS/init.sh" "$config" >"$LOGS/dockerd.log" 2>&1 </dev/null 9>&- &
     unshare=$!
     record "$unshare" "$ENGINE_PID"
     until docker version >/dev/null 2>&1; do

@@ -21,8 +21,8 @@ install_strimzi() {
 }
 
 install_broker() {
-    # kind copies the archive to the node: only when the node lacks the image.
-    if ! docker exec "$NODE" ctr --namespace k8s.io images list -q 2>/dev/null | grep -qF "$(kafka_image)"; then
+    # Only when the node lacks it: kind would copy it again.
+    if [ -z "$(docker exec "$NODE" ctr --namespace k8s.io images list -q "name==docker.io/$(kafka_image)" 2>/dev/null)" ]; then
         step "load the Kafka image" kind load image-archive --name "$CLUSTER_NAME" "$(kafka_archive)"
     fi
     sed "s|@IMAGE@|$(kafka_image)|" "$KAFKA_DIR/kafka.yaml" >"$STATE/kafka.yaml"

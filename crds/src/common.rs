@@ -100,29 +100,15 @@ pub struct Resources {
 }
 
 /// A key of a Secret in the namespace of the resource.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 pub struct SecretRef {
     /// Name of the Secret.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// Key in the Secret that holds the bearer token.
-    #[serde(default = "token")]
+    /// Key in the Secret.
+    #[serde(default = "secret")]
     #[schemars(length(min = 1, max = 253))]
     pub key: String,
-}
-
-/// An endpoint outside of the cluster's Kafka, called over HTTP.
-#[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct HttpEndpoint {
-    /// Where to call, an absolute `http://` or `https://` URL.
-    #[x_kube(validation = Rule::new("self.matches('^https?://[^/\\\\s]+(/\\\\S*)?$')")
-        .message("url must be an absolute URL that starts with http:// or https://"))]
-    #[schemars(length(max = 2048))]
-    pub url: String,
-    /// Secret with the bearer token to send. None is sent without it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub secret_ref: Option<SecretRef>,
 }
 
 /// No settings.
@@ -158,6 +144,6 @@ fn quantities(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "object", "additionalProperties": {"x-kubernetes-int-or-string": true}})
 }
 
-fn token() -> String {
-    "token".into()
+fn secret() -> String {
+    "secret".into()
 }

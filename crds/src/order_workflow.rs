@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Condition;
 use crate::common::{
-    Empty, HttpEndpoint, ServiceSpec, ServiceState, SingleServiceSpec, TopicDeletionPolicy, TopicSettings,
+    Empty, SecretRef, ServiceSpec, ServiceState, SingleServiceSpec, TopicDeletionPolicy, TopicSettings,
     TopicState,
 };
 
@@ -110,7 +110,7 @@ pub struct PaymentSpec {
     pub simulated: Option<SimulatedPayment>,
     /// A payment gateway over HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub http: Option<HttpEndpoint>,
+    pub http: Option<HttpPayment>,
 }
 
 impl Default for PaymentSpec {
@@ -131,6 +131,20 @@ pub struct SimulatedPayment {
     pub decline_above: Option<String>,
 }
 
+/// A payment gateway over HTTP.
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpPayment {
+    /// Where it is, an absolute `http://` or `https://` URL.
+    #[x_kube(validation = Rule::new("self.matches('^https?://[^/\\\\s]+(/\\\\S*)?$')")
+        .message("url must be an absolute URL that starts with http:// or https://"))]
+    #[schemars(length(max = 2048))]
+    pub url: String,
+    /// Secret in the namespace of this resource with the bearer token that the gateway wants, if it wants one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretRef>,
+}
+
 /// How customers are told: exactly one of the fields.
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[x_kube(validation = Rule::new("has(self.log) != has(self.webhook)")
@@ -141,13 +155,27 @@ pub struct NotificationSpec {
     pub log: Option<Empty>,
     /// Post notifications to a URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub webhook: Option<HttpEndpoint>,
+    pub webhook: Option<Webhook>,
 }
 
 impl Default for NotificationSpec {
     fn default() -> Self {
         Self { log: Some(Empty {}), webhook: None }
     }
+}
+
+/// Where notifications are posted.
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Webhook {
+    /// Where to post, an absolute `http://` or `https://` URL.
+    #[x_kube(validation = Rule::new("self.matches('^https?://[^/\\\\s]+(/\\\\S*)?$')")
+        .message("url must be an absolute URL that starts with http:// or https://"))]
+    #[schemars(length(max = 2048))]
+    pub url: String,
+    /// Secret in the namespace of this resource with what signs each post: `whsec_` and base64, as
+    /// standardwebhooks.com says.
+    pub secret_ref: SecretRef,
 }
 
 /// Who may order.

@@ -1,7 +1,7 @@
 //! What an OrderWorkflow takes.
 
 use k8s_openapi::api::core::v1::EnvVar;
-use kbnt_crds::common::{HttpEndpoint, Resources, TopicDeletionPolicy};
+use kbnt_crds::common::{Resources, SecretRef, ServiceSpec, TopicDeletionPolicy};
 use kbnt_crds::order_workflow::User;
 use kbnt_crds::{KafkaTopic, OrderWorkflow};
 use serde_json::json;
@@ -9,7 +9,7 @@ use serde_json::json;
 use super::validate::{Notification, Payment, Valid};
 use crate::error::Error;
 use crate::topics::{self, OF_WORKFLOW, Owner};
-use crate::workloads::{self, Plan, Role, Users, Workload, plain, secret};
+use crate::workloads::{self, File, Plan, Role, Source, Workload, plain};
 
 /// Everything that an OrderWorkflow takes.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,31 +49,29 @@ pub(super) fn build(
 
 fn plans(workflow: &OrderWorkflow, owner: &Owner, valid: &Valid, image: &str) -> Result<Vec<Plan>, Error> {
     let (services, users) = (&workflow.spec.services, &workflow.spec.users);
-    let plan = |role, replicas, resources: &Resources, env, users| Plan {
+    let plan = |role, replicas, resources: &Resources, (env, files)| Plan {
         role,
         image: image.to_owned(),
         kafka: valid.kafka.clone(),
         replicas,
         resources: resources.clone(),
         env,
-        users,
+        files,
     };
-    let declared = Users { config_map: format!("{}-users", owner.name), json: users_json(&users.declared)? };
-    let unknown = vec![plain("KBNT_ALLOW_UNKNOWN_USERS", users.allow_unknown.to_string())];
-    let (user, payment, order) = (&services.user, &services.payment, &services.order);
-    let (notification, audit) = (&services.notification, &services.audit);
+    let source =
+        Source::Users { config_map: format!("{}-users", owner.name), json: users_json(&users.declared)? };
+    let user = (
+        vec![plain("KBNT_ALLOW_UNKNOWN_USERS", users.allow_unknown.to_string())],
+        vec![File { env: "KBNT_USERS_FILE", name: "users", source }],
+    );
+    let none = || (Vec::new(), Vec::new());
+    let of = |service: &ServiceSpec, role, reads| plan(role, service.replicas, &service.resources, reads);
     Ok(vec![
-        plan(Role::User, user.replicas, &user.resources, unknown, Some(declared)),
-        plan(Role::Payment, payment.replicas, &payment.resources, payment_env(&valid.payment), None),
-        plan(Role::Order, order.replicas, &order.resources, Vec::new(), None),
-        plan(
-            Role::Notification,
-            notification.replicas,
-            &notification.resources,
-            notification_env(&valid.notification),
-            None,
-        ),
-        plan(Role::Audit, audit.replicas, &audit.resources, Vec::new(), None),
+        of(&services.user, Role::User, user),
+        of(&services.payment, Role::Payment, payment(&valid.payment)),
+        of(&services.order, Role::Order, none()),
+        of(&services.notification, Role::Notification, notification(&valid.notification)),
+        plan(Role::Audit, services.audit.replicas, &services.audit.resources, none()),
     ])
 }
 
@@ -83,31 +81,40 @@ fn users_json(users: &[User]) -> Result<String, Error> {
     Ok(serde_json::to_string(&users)?)
 }
 
-fn payment_env(payment: &Payment) -> Vec<EnvVar> {
+/// What payment-service reads: variables and files.
+fn payment(payment: &Payment) -> (Vec<EnvVar>, Vec<File>) {
     match payment {
-        Payment::Simulated(None) => Vec::new(),
-        Payment::Simulated(Some(amount)) => vec![plain("KBNT_PAYMENT_DECLINE_ABOVE", amount)],
-        Payment::Http(endpoint) => endpoint_env("KBNT_PAYMENT", endpoint),
+        Payment::Simulated(None) => (Vec::new(), Vec::new()),
+        Payment::Simulated(Some(amount)) => (vec![plain("KBNT_PAYMENT_DECLINE_ABOVE", amount)], Vec::new()),
+        Payment::Http(gateway) => {
+            let secret = gateway
+                .secret_ref
+                .iter()
+                .map(|reference| secret("KBNT_PAYMENT_SECRET_FILE", "gateway", reference));
+            (vec![plain("KBNT_PAYMENT_URL", &gateway.url)], secret.collect())
+        }
     }
 }
 
-fn notification_env(notification: &Notification) -> Vec<EnvVar> {
+/// What notification-service reads: variables and files.
+fn notification(notification: &Notification) -> (Vec<EnvVar>, Vec<File>) {
     match notification {
-        Notification::Log => Vec::new(),
-        Notification::Webhook(endpoint) => endpoint_env("KBNT_NOTIFICATION", endpoint),
+        Notification::Log => (Vec::new(), Vec::new()),
+        Notification::Webhook(webhook) => (
+            vec![plain("KBNT_WEBHOOK_URL", &webhook.url)],
+            vec![secret("KBNT_WEBHOOK_SECRET_FILE", "webhook", &webhook.secret_ref)],
+        ),
     }
 }
 
-fn endpoint_env(prefix: &str, endpoint: &HttpEndpoint) -> Vec<EnvVar> {
-    let url = plain(&format!("{prefix}_URL"), &endpoint.url);
-    let token = endpoint.secret_ref.as_ref().map(|reference| secret(&format!("{prefix}_TOKEN"), reference));
-    std::iter::once(url).chain(token).collect()
+fn secret(env: &'static str, name: &'static str, reference: &SecretRef) -> File {
+    File { env, name, source: Source::Secret(reference.clone()) }
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use kbnt_crds::VirtualStock;
-    use kbnt_crds::common::SecretRef;
+    use kbnt_crds::order_workflow::{HttpPayment, Webhook};
 
     use super::super::validate::validate;
     use super::*;
@@ -183,25 +190,27 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_gateway_and_a_webhook_over_http_are_called_with_the_token_of_their_secret() {
+    fn a_gateway_and_a_webhook_over_http_find_their_secrets_in_files() {
         let mut workflow = workflow();
-        let endpoint = |url: &str| HttpEndpoint {
-            url: url.into(),
-            secret_ref: Some(SecretRef { name: "gateway".into(), key: "token".into() }),
-        };
+        let secret = SecretRef { name: "keys".into(), key: "gateway-key".into() };
         workflow.spec.payment.simulated = None;
-        workflow.spec.payment.http = Some(endpoint("https://pay.example"));
+        workflow.spec.payment.http =
+            Some(HttpPayment { url: "https://pay.example".into(), secret_ref: Some(secret.clone()) });
         workflow.spec.notification.log = None;
         workflow.spec.notification.webhook =
-            Some(HttpEndpoint { secret_ref: None, ..endpoint("https://hook.example") });
+            Some(Webhook { url: "https://hook.example".into(), secret_ref: secret });
         let made = desired(&workflow, &stock());
         let payment = env(&made, Role::Payment);
         assert_eq!(value(&payment, "KBNT_PAYMENT_URL").as_deref(), Some("https://pay.example"));
-        let token = payment.iter().find(|variable| variable.name == "KBNT_PAYMENT_TOKEN").unwrap();
-        let key = token.value_from.as_ref().unwrap().secret_key_ref.as_ref().unwrap();
-        assert_eq!((key.name.as_str(), key.key.as_str()), ("gateway", "token"));
+        let path = value(&payment, "KBNT_PAYMENT_SECRET_FILE");
+        assert_eq!(path.as_deref(), Some("/etc/kbnt/gateway/gateway-key"));
         let notification = env(&made, Role::Notification);
-        assert_eq!(value(&notification, "KBNT_NOTIFICATION_URL").as_deref(), Some("https://hook.example"));
-        assert!(!notification.iter().any(|variable| variable.name == "KBNT_NOTIFICATION_TOKEN"));
+        assert_eq!(value(&notification, "KBNT_WEBHOOK_URL").as_deref(), Some("https://hook.example"));
+        let path = value(&notification, "KBNT_WEBHOOK_SECRET_FILE");
+        assert_eq!(path.as_deref(), Some("/etc/kbnt/webhook/gateway-key"));
+        let pod = made.workloads[1].deployment.spec.template.spec.as_ref().unwrap();
+        let volume = pod.volumes.as_ref().unwrap()[0].secret.as_ref().unwrap();
+        assert_eq!(volume.secret_name.as_deref(), Some("keys"));
+        assert_eq!(volume.items.as_ref().unwrap()[0].key, "gateway-key");
     }
 }

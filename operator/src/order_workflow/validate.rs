@@ -1,6 +1,6 @@
 //! What the definition's rules cannot check.
 
-use kbnt_crds::common::HttpEndpoint;
+use kbnt_crds::order_workflow::{HttpPayment, Webhook as WebhookSpec};
 use kbnt_crds::{OrderWorkflow, VirtualStock};
 
 use crate::cluster::Scope;
@@ -13,7 +13,7 @@ pub(super) enum Payment {
     /// A simulated gateway that declines above this amount, if there is one.
     Simulated(Option<String>),
     /// A gateway over HTTP.
-    Http(HttpEndpoint),
+    Http(HttpPayment),
 }
 
 /// How customers are told.
@@ -22,7 +22,7 @@ pub(super) enum Notification {
     /// By the service's log.
     Log,
     /// By a webhook.
-    Webhook(HttpEndpoint),
+    Webhook(WebhookSpec),
 }
 
 /// An OrderWorkflow that can be carried out.

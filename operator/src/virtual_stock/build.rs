@@ -45,7 +45,7 @@ pub(super) fn build(
             plain("KBNT_RESERVATION_TTL", &spec.reservation.ttl),
             plain("KBNT_LOW_STOCK_THRESHOLD", spec.low_stock_threshold.to_string()),
         ],
-        users: None,
+        files: Vec::new(),
     };
     let declaration = |product: &kbnt_crds::virtual_stock::Product| Declaration {
         id: product.id.clone(),

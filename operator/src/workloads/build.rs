@@ -1,12 +1,14 @@
 //! Deployment, Service, ServiceAccount and ConfigMap of a service as they should be.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::{ConfigMap, EnvVar, Service, ServiceAccount, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kbnt_crds::common::Resources;
 
-use super::pod::{self, Users};
+use super::pod::{self, File, Source};
 use super::{MANAGED_BY, PORT, Role, labels};
 use crate::topics::{Kafka, Owner};
 
@@ -25,8 +27,18 @@ pub struct Plan {
     pub resources: Resources,
     /// Variables beyond those that every service has.
     pub env: Vec<EnvVar>,
-    /// The declared users, for the service that reads them.
-    pub users: Option<Users>,
+    /// Files that it reads.
+    pub files: Vec<File>,
+}
+
+impl Plan {
+    /// Name of the ConfigMap of the declared users and what is in it, for the service that reads them.
+    pub(super) fn users(&self) -> Option<(&str, &str)> {
+        self.files.iter().find_map(|file| match &file.source {
+            Source::Users { config_map, json } => Some((config_map.as_str(), json.as_str())),
+            Source::Secret(_) => None,
+        })
+    }
 }
 
 /// The objects of a service.
@@ -77,9 +89,9 @@ pub fn build(owner: &Owner, plan: &Plan) -> Workload {
             }),
             status: None,
         },
-        config: plan.users.as_ref().map(|users| ConfigMap {
-            metadata: metadata(&users.config_map),
-            data: Some(users.data()),
+        config: plan.users().map(|(name, json)| ConfigMap {
+            metadata: metadata(name),
+            data: Some(BTreeMap::from([(pod::USERS_KEY.to_owned(), json.to_owned())])),
             ..ConfigMap::default()
         }),
         deployment: Deployment {
@@ -109,7 +121,7 @@ pub fn build(owner: &Owner, plan: &Plan) -> Workload {
 mod tests {
     use super::*;
 
-    fn workload(users: Option<Users>) -> Workload {
+    fn workload(files: Vec<File>) -> Workload {
         let owner = Owner {
             kind: "OrderWorkflow".into(),
             namespace: "shop".into(),
@@ -123,18 +135,19 @@ mod tests {
             replicas: 2,
             resources: Resources::default(),
             env: vec![pod::plain("KBNT_ALLOW_UNKNOWN_USERS", "false")],
-            users,
+            files,
         };
         build(&owner, &plan)
     }
 
-    fn users(json: &str) -> Users {
-        Users { config_map: "main-users".into(), json: json.into() }
+    fn users(json: &str) -> Vec<File> {
+        let source = Source::Users { config_map: "main-users".into(), json: json.into() };
+        vec![File { env: "KBNT_USERS_FILE", name: "users", source }]
     }
 
     #[test]
     fn every_object_is_named_labelled_and_owned() {
-        let made = workload(Some(users("[]")));
+        let made = workload(users("[]"));
         let config = made.config.unwrap();
         for (meta, name) in [
             (&made.account.metadata, "main-user-service"),
@@ -152,7 +165,7 @@ mod tests {
 
     #[test]
     fn the_pods_are_what_restricted_pod_security_wants_and_have_what_the_services_read() {
-        let made = workload(None);
+        let made = workload(Vec::new());
         let spec = made.deployment.spec;
         let labels = spec.template.metadata.unwrap().labels.unwrap();
         for (key, value) in spec.selector.match_labels.unwrap() {
@@ -179,7 +192,7 @@ mod tests {
     #[test]
     fn other_users_make_new_pods() {
         let annotation = |made: Workload| made.deployment.spec.template.metadata.unwrap().annotations;
-        let (one, same, other) = ["[1]", "[1]", "[2]"].map(|json| workload(Some(users(json)))).into();
+        let (one, same, other) = ["[1]", "[1]", "[2]"].map(|json| workload(users(json))).into();
         assert_eq!(one, same);
         assert_ne!(annotation(one), annotation(other));
     }

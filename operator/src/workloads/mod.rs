@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 pub use apply::{apply, exists, look};
 pub use build::{Plan, Workload, build};
-pub use pod::{Users, plain, secret};
+pub use pod::{File, Source, plain};
 pub use state::{State, View, finding, states};
 
 /// Port of every service.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{
     Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction,
     KeyToPath, ObjectFieldSelector, PodSecurityContext, PodSpec, PodTemplateSpec, Probe,
-    ResourceRequirements, SeccompProfile, SecretKeySelector, SecurityContext, Volume, VolumeMount,
+    ResourceRequirements, SeccompProfile, SecretVolumeSource, SecurityContext, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -13,29 +13,49 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kbnt_crds::common::{Resources, SecretRef};
 
 use super::{PORT, Plan, labels};
+use crate::cluster::short_digest;
 
 /// User and group that pods run as.
 const USER: i64 = 65_532;
-/// Where the declared users lie in the pod.
-const USERS_FOLDER: &str = "/etc/kbnt/users";
-/// File of the declared users, and key in their ConfigMap.
-const USERS_FILE: &str = "users.json";
+/// Where files lie in the pod, each in a folder of its own.
+const FILES_FOLDER: &str = "/etc/kbnt";
 /// Annotation that makes pods new when the declared users change.
 const USERS_DIGEST: &str = "kbnt.dev/users-digest";
 
-/// The declared users, for the pods that read them.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Users {
-    /// Name of their ConfigMap.
-    pub config_map: String,
-    /// JSON, as the service reads it.
-    pub json: String,
+/// A file that a service reads.
+#[derive(Clone, Debug, PartialEq)]
+pub struct File {
+    /// Variable that holds its path.
+    pub env: &'static str,
+    /// Name of its volume and folder.
+    pub name: &'static str,
+    /// What is in it.
+    pub source: Source,
 }
 
-impl Users {
-    /// What the ConfigMap holds.
-    pub fn data(&self) -> BTreeMap<String, String> {
-        BTreeMap::from([(USERS_FILE.to_owned(), self.json.clone())])
+/// What is in a file.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// The declared users, as JSON, in a ConfigMap of the operator.
+    Users {
+        /// Name of the ConfigMap.
+        config_map: String,
+        /// As the service reads it.
+        json: String,
+    },
+    /// A key of a Secret of the user.
+    Secret(SecretRef),
+}
+
+/// Key of the declared users in their ConfigMap.
+pub(super) const USERS_KEY: &str = "users.json";
+
+impl Source {
+    fn key(&self) -> &str {
+        match self {
+            Self::Users { .. } => USERS_KEY,
+            Self::Secret(reference) => &reference.key,
+        }
     }
 }
 
@@ -44,22 +64,9 @@ pub fn plain(name: &str, value: impl Into<String>) -> EnvVar {
     EnvVar { name: name.into(), value: Some(value.into()), value_from: None }
 }
 
-/// A variable with the value of a key of a Secret.
-pub fn secret(name: &str, reference: &SecretRef) -> EnvVar {
-    let key =
-        SecretKeySelector { name: reference.name.clone(), key: reference.key.clone(), optional: Some(false) };
-    EnvVar {
-        name: name.into(),
-        value: None,
-        value_from: Some(EnvVarSource { secret_key_ref: Some(key), ..EnvVarSource::default() }),
-    }
-}
-
 pub(super) fn template(plan: &Plan, resource: &str) -> PodTemplateSpec {
-    let annotations = plan
-        .users
-        .as_ref()
-        .map(|users| BTreeMap::from([(USERS_DIGEST.to_owned(), crate::cluster::short_digest(&users.json))]));
+    let annotations =
+        plan.users().map(|(_, json)| BTreeMap::from([(USERS_DIGEST.to_owned(), short_digest(json))]));
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(labels(resource, &plan.role.component())),
@@ -83,7 +90,7 @@ pub(super) fn template(plan: &Plan, resource: &str) -> PodTemplateSpec {
             // The service is done within 20 s.
             termination_grace_period_seconds: Some(30),
             containers: vec![container(plan)],
-            volumes: plan.users.as_ref().map(|users| vec![volume(users)]),
+            volumes: Some(plan.files.iter().map(volume).collect()),
             ..PodSpec::default()
         }),
     }
@@ -108,9 +115,9 @@ fn container(plan: &Plan) -> Container {
         instance,
     ];
     env.extend(plan.env.iter().cloned());
-    if plan.users.is_some() {
-        env.push(plain("KBNT_USERS_FILE", format!("{USERS_FOLDER}/{USERS_FILE}")));
-    }
+    env.extend(
+        plan.files.iter().map(|file| plain(file.env, format!("{}/{}", folder(file), file.source.key()))),
+    );
     Container {
         name: "service".into(),
         image: Some(plan.image.clone()),
@@ -134,32 +141,42 @@ fn container(plan: &Plan) -> Container {
             capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), add: None }),
             ..SecurityContext::default()
         }),
-        volume_mounts: plan.users.as_ref().map(|_| {
-            vec![VolumeMount {
-                name: "users".into(),
-                mount_path: USERS_FOLDER.into(),
-                read_only: Some(true),
-                ..VolumeMount::default()
-            }]
-        }),
+        volume_mounts: Some(plan.files.iter().map(mount).collect()),
         ..Container::default()
     }
 }
 
-fn volume(users: &Users) -> Volume {
-    Volume {
-        name: "users".into(),
-        config_map: Some(ConfigMapVolumeSource {
-            name: users.config_map.clone(),
-            items: Some(vec![KeyToPath {
-                key: USERS_FILE.into(),
-                path: USERS_FILE.into(),
-                ..KeyToPath::default()
-            }]),
-            ..ConfigMapVolumeSource::default()
-        }),
-        ..Volume::default()
+fn folder(file: &File) -> String {
+    format!("{FILES_FOLDER}/{}", file.name)
+}
+
+fn mount(file: &File) -> VolumeMount {
+    VolumeMount {
+        name: file.name.into(),
+        mount_path: folder(file),
+        read_only: Some(true),
+        ..VolumeMount::default()
     }
+}
+
+fn volume(file: &File) -> Volume {
+    let key = file.source.key().to_owned();
+    let items = Some(vec![KeyToPath { path: key.clone(), key, ..KeyToPath::default() }]);
+    let mut volume = Volume { name: file.name.into(), ..Volume::default() };
+    match &file.source {
+        Source::Users { config_map, .. } => {
+            volume.config_map = Some(ConfigMapVolumeSource {
+                name: config_map.clone(),
+                items,
+                ..ConfigMapVolumeSource::default()
+            });
+        }
+        Source::Secret(reference) => {
+            let secret_name = Some(reference.name.clone());
+            volume.secret = Some(SecretVolumeSource { secret_name, items, ..SecretVolumeSource::default() });
+        }
+    }
+    volume
 }
 
 fn probe(path: &str, period: i32, failures: i32) -> Probe {

@@ -100,7 +100,13 @@ pub(crate) async fn what_is_right_is_admitted(suite: &Suite) -> Verdict {
                 json!({"http": {"url": "https://pay.example/v1", "secretRef": {"name": "s"}}}),
             )],
         ),
-        ("OrderWorkflow", vec![("/spec/notification", json!({"webhook": {"url": "http://hook:8080"}}))]),
+        (
+            "OrderWorkflow",
+            vec![(
+                "/spec/notification",
+                json!({"webhook": {"url": "http://hook:8080", "secretRef": {"name": "s"}}}),
+            )],
+        ),
         ("OrderWorkflow", vec![("/spec/users/declared", json!(users))]),
         (
             "OrderWorkflow",
@@ -237,7 +243,13 @@ pub(crate) async fn what_is_wrong_is_refused_with_advice(suite: &Suite) -> Verdi
         (
             "OrderWorkflow",
             "/spec/notification",
-            json!({"webhook": {"url": "hook"}}),
+            json!({"webhook": {"url": "http://hook"}}),
+            "spec.notification.webhook.secretRef: Required",
+        ),
+        (
+            "OrderWorkflow",
+            "/spec/notification",
+            json!({"webhook": {"url": "hook", "secretRef": {"name": "s"}}}),
             "url must be an absolute URL",
         ),
         ("OrderWorkflow", "/spec/services", json!({"user": {"replicas": 0}}), "replicas must be 1 to 3"),

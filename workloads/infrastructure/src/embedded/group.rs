@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use kbnt_application::ports::{Assignment, Commit, GroupBatch, GroupReader, LogError};
+use kbnt_application::ports::{Assignment, Commit, GroupBatch, GroupReader, LogError, LogReader as _};
 use kbnt_application::{Position, Service};
 use kbnt_domain::Span;
 use tokio::sync::Notify;
@@ -100,24 +100,16 @@ impl GroupReader for Member {
     async fn next(&mut self, most: usize, wait: Span) -> Result<GroupBatch, LogError> {
         let deadline = deadline(wait);
         loop {
-            let bell = match &mut self.stage {
-                Stage::New | Stage::Waiting if self.store.groups.is_first(self.service, &self.turn) => {
-                    return self.take();
-                }
+            match &mut self.stage {
+                Stage::Reading(reader) => return reader.next(most, wait).await.map(GroupBatch::Records),
+                _ if self.store.groups.is_first(self.service, &self.turn) => return self.take(),
                 Stage::New => {
                     self.stage = Stage::Waiting;
                     return Ok(GroupBatch::Assigned(Vec::new()));
                 }
-                Stage::Waiting => &self.turn,
-                Stage::Reading(reader) => {
-                    let records = reader.ready(most)?;
-                    if !records.is_empty() {
-                        return Ok(GroupBatch::Records(records));
-                    }
-                    reader.bell()
-                }
-            };
-            if !rang(bell, deadline).await {
+                Stage::Waiting => {}
+            }
+            if !rang(&self.turn, deadline).await {
                 return Ok(GroupBatch::Records(Vec::new()));
             }
         }

@@ -4,11 +4,13 @@
 //! partition.
 
 mod group;
+mod journal;
 mod partition;
 mod reader;
 mod store;
 mod wake;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -17,6 +19,7 @@ use kbnt_application::ports::{EventLog, GroupReader, LogError, LogReader, RawRec
 use kbnt_application::{Append, Position, Route, Service, Topic};
 
 use crate::raw::{RawAppend, RawLog};
+pub use journal::{OpenError, Recovery};
 use partition::Entry;
 use store::Store;
 
@@ -32,6 +35,17 @@ impl EmbeddedLog {
         Self { store: Arc::new(Store::in_memory()) }
     }
 
+    /// The log in `directory`, which is made if it is not there; only one process can have it open. What was acknowledged
+    /// is there again; an unfinished write is cut off the end, any other damage is an error.
+    pub fn open(directory: &Path) -> Result<Self, OpenError> {
+        Ok(Self { store: Arc::new(Store::open(directory)?) })
+    }
+
+    /// What opening found.
+    pub fn recovery(&self) -> &Recovery {
+        &self.store.recovery
+    }
+
     /// At most `most` records of a partition from `offset` on, as bytes.
     pub fn read_raw(
         &self,
@@ -40,8 +54,7 @@ impl EmbeddedLog {
         offset: u64,
         most: usize,
     ) -> Result<Vec<(u64, RawRecord)>, LogError> {
-        let entries = self.store.partition(topic, partition)?.read(offset, most)?;
-        entries.into_iter().map(|(offset, entry)| Ok((offset, entry.raw()?))).collect()
+        self.store.partitions.raw(Position { topic, partition, offset }, most)
     }
 }
 
@@ -61,7 +74,7 @@ impl EventLog for EmbeddedLog {
     }
 
     async fn end(&self, topic: Topic, partition: u32) -> Result<u64, LogError> {
-        Ok(self.store.partition(topic, partition)?.end())
+        Ok(self.store.partitions.get(topic, partition)?.end())
     }
 
     async fn read(&self, from: Vec<Position>) -> Result<Box<dyn LogReader>, LogError> {

@@ -1,12 +1,13 @@
-//! One partition: an append-only sequence of records.
+//! One partition: an append-only sequence of records, the newest in memory, all of a durable log's in its journal.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use kbnt_application::message::Message;
 use kbnt_application::ports::{Fetched, LogError, RawRecord};
 use kbnt_application::{Append, Delivered, Position, Route, Topic};
 
+use super::journal::Place;
 use crate::wire;
 
 /// A stored record.
@@ -52,55 +53,92 @@ impl Entry {
     }
 }
 
+/// Records from some offset on.
+pub(super) enum Found {
+    /// In memory.
+    Kept(Vec<(u64, Entry)>),
+    /// In the journal.
+    Stored(Vec<Place>),
+}
+
 /// One partition.
 #[derive(Debug)]
 pub(super) struct Partition {
     topic: Topic,
     number: u32,
-    kept: RwLock<Kept>,
+    /// Records that are kept in memory.
+    most: usize,
+    records: RwLock<Records>,
 }
 
-/// The newest records, in memory.
 #[derive(Debug, Default)]
-struct Kept {
-    /// Offset of the first of them.
+struct Records {
+    /// Offset of the first that is kept in memory.
     first: u64,
-    entries: VecDeque<Entry>,
+    kept: VecDeque<Entry>,
+    /// Where each lies in the journal, from offset 0.
+    places: Vec<Place>,
 }
 
 impl Partition {
-    pub(super) fn new(topic: Topic, number: u32) -> Self {
-        Self { topic, number, kept: RwLock::default() }
+    pub(super) fn new(topic: Topic, number: u32, most: usize) -> Self {
+        Self { topic, number, most, records: RwLock::default() }
+    }
+
+    fn read_lock(&self) -> RwLockReadGuard<'_, Records> {
+        self.records.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_lock(&self) -> RwLockWriteGuard<'_, Records> {
+        self.records.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The offset after the last record.
     pub(super) fn end(&self) -> u64 {
-        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
-        kept.first + kept.entries.len() as u64
+        let records = self.read_lock();
+        records.first + records.kept.len() as u64
     }
 
-    /// Adds a record and forgets the oldest beyond `most`; its offset.
-    pub(super) fn push(&self, entry: Entry, most: usize) -> Position {
-        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
-        let offset = kept.first + kept.entries.len() as u64;
-        kept.entries.push_back(entry);
-        while kept.entries.len() > most {
-            kept.entries.pop_front();
-            kept.first += 1;
+    /// Adds a record, which lies at `place` if the log is durable.
+    pub(super) fn push(&self, entry: Entry, place: Option<Place>) -> Position {
+        let mut records = self.write_lock();
+        let offset = records.first + records.kept.len() as u64;
+        records.kept.push_back(entry);
+        records.places.extend(place);
+        while records.kept.len() > self.most {
+            records.kept.pop_front();
+            records.first += 1;
         }
         self.at(offset)
     }
 
-    /// At most `most` records from `offset` on; from the oldest that is kept, if that is later.
-    pub(super) fn read(&self, offset: u64, most: usize) -> Result<Vec<(u64, Entry)>, LogError> {
-        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
-        let from = offset.max(kept.first);
-        let skip = usize::try_from(from - kept.first).unwrap_or(usize::MAX);
-        Ok((from..).zip(kept.entries.iter().skip(skip).take(most).cloned()).collect())
+    /// Notes a record that was found in the journal; whether it is the one that must come next.
+    pub(super) fn recovered(&self, offset: u64, place: Place) -> bool {
+        let mut records = self.write_lock();
+        let next = records.first == offset;
+        if next {
+            records.places.push(place);
+            records.first += 1;
+        }
+        next
+    }
+
+    /// At most `most` records from `offset` on; from the oldest that there is, if that is later.
+    pub(super) fn find(&self, offset: u64, most: usize) -> Found {
+        let records = self.read_lock();
+        if offset < records.first && !records.places.is_empty() {
+            let skip = usize::try_from(offset).unwrap_or(usize::MAX);
+            let until = usize::try_from(records.first).unwrap_or(usize::MAX);
+            let stored = records.places.iter().take(until).skip(skip).take(most);
+            return Found::Stored(stored.copied().collect());
+        }
+        let from = offset.max(records.first);
+        let skip = usize::try_from(from - records.first).unwrap_or(usize::MAX);
+        Found::Kept((from..).zip(records.kept.iter().skip(skip).take(most).cloned()).collect())
     }
 
     /// The position of `offset`.
-    pub(super) fn at(&self, offset: u64) -> Position {
+    pub(super) const fn at(&self, offset: u64) -> Position {
         Position { topic: self.topic, partition: self.number, offset }
     }
 }

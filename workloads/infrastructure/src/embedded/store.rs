@@ -1,81 +1,202 @@
-//! All partitions, and what the groups have committed.
+//! All partitions, what the groups have committed, and the journal if the log is durable.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::fs::File;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use kbnt_application::ports::{Commit, LogError};
+use kbnt_application::ports::{Commit, LogError, RawRecord};
 use kbnt_application::{Position, Service, Topic};
+use tokio::sync::oneshot;
 
 use super::group::Groups;
-use super::partition::{Entry, Partition};
-use super::wake::{Topics, Waiters};
+use super::journal::{
+    Commits, Committer, Offsets, OpenError, Place, Publish, Recovery, Segments, Submission, recover,
+};
+use super::partition::{Entry, Found, Partition};
+use super::wake::Waiters;
 
 /// Lines of application-logs that are kept, a partition.
 const LINES_KEPT: usize = 10_000;
 
-/// Of each topic and partition.
-type Commits = HashMap<(Topic, u32), Commit>;
+/// Records of a durable log that are kept in memory too, a partition, for those who read its end.
+const RECORDS_KEPT: usize = 4_000;
 
 /// The log's contents.
 pub(super) struct Store {
-    partitions: Vec<Vec<Partition>>,
-    commits: Mutex<HashMap<Service, Commits>>,
-    pub(super) waiters: Waiters,
+    pub(super) partitions: Arc<Partitions>,
+    commits: Mutex<Commits>,
     pub(super) groups: Groups,
+    durable: Option<Durable>,
+    pub(super) recovery: Recovery,
 }
 
-impl Store {
-    pub(super) fn in_memory() -> Self {
-        let of = |topic: Topic| (0..topic.partitions()).map(|number| Partition::new(topic, number)).collect();
-        Self {
-            partitions: Topic::ALL.into_iter().map(of).collect(),
-            commits: Mutex::default(),
-            waiters: Waiters::default(),
-            groups: Groups::default(),
-        }
+/// All partitions, and who waits for records in them.
+pub(super) struct Partitions {
+    all: Vec<Vec<Partition>>,
+    pub(super) waiters: Waiters,
+    segments: Option<Arc<Segments>>,
+}
+
+/// What makes a log durable; let go in this order.
+struct Durable {
+    committer: Committer,
+    offsets: Offsets,
+    /// Held as long as the directory is ours.
+    _lock: File,
+}
+
+impl Partitions {
+    fn new(kept: usize, segments: Option<Arc<Segments>>) -> Self {
+        let of = |topic: Topic| {
+            let kept = if topic == Topic::ApplicationLogs { LINES_KEPT } else { kept };
+            (0..topic.partitions()).map(|number| Partition::new(topic, number, kept)).collect()
+        };
+        Self { all: Topic::ALL.into_iter().map(of).collect(), waiters: Waiters::default(), segments }
     }
 
-    pub(super) fn partition(&self, topic: Topic, number: u32) -> Result<&Partition, LogError> {
-        let partitions = self.partitions.get(topic as usize);
+    pub(super) fn get(&self, topic: Topic, number: u32) -> Result<&Partition, LogError> {
+        let partitions = self.all.get(topic as usize);
         partitions
             .and_then(|partitions| partitions.get(number as usize))
             .ok_or_else(|| LogError::NoSuchPartition { topic: topic.name().to_owned(), partition: number })
     }
 
+    /// Records that lie in the journal.
+    pub(super) fn stored(&self, places: &[Place]) -> Result<Vec<(Position, RawRecord)>, LogError> {
+        let Some(segments) = &self.segments else { return Ok(Vec::new()) };
+        places.iter().map(|place| segments.read(*place).map(|stored| (stored.at, stored.record))).collect()
+    }
+
+    /// At most `most` records of a partition from `offset` on, as bytes.
+    pub(super) fn raw(&self, at: Position, most: usize) -> Result<Vec<(u64, RawRecord)>, LogError> {
+        match self.get(at.topic, at.partition)?.find(at.offset, most) {
+            Found::Kept(entries) => {
+                entries.into_iter().map(|(offset, entry)| Ok((offset, entry.raw()?))).collect()
+            }
+            Found::Stored(places) => {
+                let stored = self.stored(&places)?;
+                Ok(stored.into_iter().map(|(at, record)| (at.offset, record)).collect())
+            }
+        }
+    }
+}
+
+impl Publish for Partitions {
+    fn end(&self, topic: Topic, partition: u32) -> u64 {
+        self.get(topic, partition).map_or(0, Partition::end)
+    }
+
+    fn publish(&self, records: Vec<(Position, Entry, Place)>) {
+        let topics = records.iter().map(|(at, ..)| at.topic).collect();
+        for (at, entry, place) in records {
+            if let Ok(partition) = self.get(at.topic, at.partition) {
+                partition.push(entry, Some(place));
+            }
+        }
+        self.waiters.ring(topics);
+    }
+}
+
+impl Store {
+    pub(super) fn in_memory() -> Self {
+        Self {
+            partitions: Arc::new(Partitions::new(usize::MAX, None)),
+            commits: Mutex::default(),
+            groups: Groups::default(),
+            durable: None,
+            recovery: Recovery::default(),
+        }
+    }
+
+    /// The log in `directory`, which is made if it is not there.
+    pub(super) fn open(directory: &Path) -> Result<Self, OpenError> {
+        std::fs::create_dir_all(directory).map_err(OpenError::io(directory))?;
+        let lock = lock(directory)?;
+        let segments = Arc::new(Segments::open(directory)?);
+        let partitions = Arc::new(Partitions::new(RECORDS_KEPT, Some(Arc::clone(&segments))));
+        let (end, recovery) = recover(&segments, |at, place| {
+            partitions
+                .get(at.topic, at.partition)
+                .is_ok_and(|partition| partition.recovered(at.offset, place))
+        })?;
+        let mut commits = Offsets::load(directory);
+        commits.retain(|_, commit| {
+            // A copy of an older journal may end before what was committed.
+            let end = partitions.end(commit.next.topic, commit.next.partition);
+            commit.next.offset <= end
+        });
+        let publish = Arc::clone(&partitions) as Arc<dyn Publish>;
+        let committer = Committer::start(segments, end, publish).map_err(OpenError::io(directory))?;
+        let offsets = Offsets::start(directory)?;
+        Ok(Self {
+            partitions,
+            commits: Mutex::new(commits),
+            groups: Groups::default(),
+            durable: Some(Durable { committer, offsets, _lock: lock }),
+            recovery,
+        })
+    }
+
     /// Writes `entries` in order.
     pub(super) async fn append(&self, entries: Vec<(Topic, u32, Entry)>) -> Result<Vec<Position>, LogError> {
         for (topic, partition, _) in &entries {
-            self.partition(*topic, *partition)?;
+            self.partitions.get(*topic, *partition)?;
         }
-        let topics: Topics = entries.iter().map(|(topic, ..)| *topic).collect();
-        let mut positions = Vec::with_capacity(entries.len());
+        if entries.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Some(durable) = &self.durable else {
+            let topics = entries.iter().map(|(topic, ..)| *topic).collect();
+            let push =
+                |(topic, partition, entry)| Ok(self.partitions.get(topic, partition)?.push(entry, None));
+            let positions = entries.into_iter().map(push).collect();
+            self.partitions.waiters.ring(topics);
+            return positions;
+        };
+        let mut records = Vec::with_capacity(entries.len());
         for (topic, partition, entry) in entries {
-            positions.push(self.partition(topic, partition)?.push(entry, usize::MAX));
+            let record = entry.raw()?;
+            records.push((topic, partition, entry, record));
         }
-        self.waiters.ring(topics);
-        Ok(positions)
+        let (reply, answer) = oneshot::channel();
+        durable.committer.submit(Submission { records, reply }).await?;
+        answer.await.map_err(|_| LogError::Unavailable("the journal is closed".to_owned()))?
     }
 
     /// Keeps a log line in memory; whether there is such a partition.
     pub(super) fn keep_line(&self, topic: Topic, partition: u32, entry: Entry) -> bool {
-        let Ok(partition) = self.partition(topic, partition) else { return false };
-        partition.push(entry, LINES_KEPT);
-        self.waiters.ring(std::iter::once(topic).collect());
+        let Ok(partition) = self.partitions.get(topic, partition) else { return false };
+        partition.push(entry, None);
+        self.partitions.waiters.ring(std::iter::once(topic).collect());
         true
     }
 
     /// What `service` has committed for a partition number of its inputs.
     pub(super) fn committed(&self, service: Service, partition: u32) -> Vec<Commit> {
         let commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_service = commits.get(&service).into_iter().flatten();
-        of_service.filter(|((_, number), _)| *number == partition).map(|(_, commit)| commit.clone()).collect()
+        let of =
+            |((of, _, number), _): &(&(Service, Topic, u32), &Commit)| *of == service && *number == partition;
+        commits.iter().filter(of).map(|(_, commit)| commit.clone()).collect()
     }
 
     pub(super) fn commit(&self, service: Service, commits: Vec<Commit>) {
         let mut all = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_service = all.entry(service).or_default();
-        for commit in commits {
-            of_service.insert((commit.next.topic, commit.next.partition), commit);
+        all.extend(
+            commits.into_iter().map(|commit| ((service, commit.next.topic, commit.next.partition), commit)),
+        );
+        if let Some(durable) = &self.durable {
+            durable.offsets.write_soon(&all);
         }
+    }
+}
+
+/// Takes the directory for this process.
+fn lock(directory: &Path) -> Result<File, OpenError> {
+    let path = directory.join("lock");
+    let file = File::create(&path).map_err(OpenError::io(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::InUse(directory.to_owned())),
+        Err(std::fs::TryLockError::Error(error)) => Err(OpenError::Io { path, error }),
     }
 }

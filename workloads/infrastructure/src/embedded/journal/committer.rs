@@ -1,0 +1,188 @@
+//! The thread that writes the journal: everything that waits, as one group, made durable at once.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+
+use kbnt_application::ports::{LogError, RawRecord};
+use kbnt_application::{Position, Topic};
+use tokio::sync::{mpsc, oneshot};
+
+use super::super::partition::Entry;
+use super::frame::{self, HEADER, Header};
+use super::recover::End;
+use super::segments::{Place, Segments};
+
+/// A segment that has grown beyond this is followed by another one.
+const SEGMENT: u64 = 64 << 20;
+
+/// A group takes in what waits until it is this long.
+const GROUP: usize = 4 << 20;
+
+/// Appends that may wait.
+const WAITING: usize = 1_024;
+
+/// An append that waits to be durable.
+pub(in super::super) struct Submission {
+    pub(in super::super) records: Vec<(Topic, u32, Entry, RawRecord)>,
+    pub(in super::super) reply: oneshot::Sender<Result<Vec<Position>, LogError>>,
+}
+
+/// Where durable records go: the partitions in memory.
+pub(in super::super) trait Publish: Send + Sync + 'static {
+    /// The next offset of a partition.
+    fn end(&self, topic: Topic, partition: u32) -> u64;
+
+    /// Shows records to readers.
+    fn publish(&self, records: Vec<(Position, Entry, Place)>);
+}
+
+/// The thread's front.
+pub(in super::super) struct Committer {
+    submissions: Option<mpsc::Sender<Submission>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Committer {
+    /// Begins to write at `end`.
+    pub(in super::super) fn start(
+        segments: Arc<Segments>,
+        end: End,
+        publish: Arc<dyn Publish>,
+    ) -> io::Result<Self> {
+        let (send, mut receive) = mpsc::channel(WAITING);
+        let thread = std::thread::Builder::new().name("kbnt-journal".into()).spawn(move || {
+            let mut writer = Writer { segments, sequence: end.sequence, length: end.length, lost: None };
+            while let Some(first) = receive.blocking_recv() {
+                writer.commit(first, &mut receive, publish.as_ref());
+            }
+        })?;
+        Ok(Self { submissions: Some(send), thread: Some(thread) })
+    }
+
+    pub(in super::super) async fn submit(&self, submission: Submission) -> Result<(), LogError> {
+        let stopped = || LogError::Unavailable("the journal is closed".to_owned());
+        self.submissions.as_ref().ok_or_else(stopped)?.send(submission).await.map_err(|_| stopped())
+    }
+}
+
+impl Drop for Committer {
+    /// Waits until all that was submitted is written.
+    fn drop(&mut self) {
+        self.submissions = None;
+        if let Some(thread) = self.thread.take() {
+            // A writer that panicked has said so.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The end of the journal.
+struct Writer {
+    segments: Arc<Segments>,
+    sequence: u64,
+    length: u64,
+    /// Why nothing can be written any more: what is on the disk is not known until it is read again.
+    lost: Option<String>,
+}
+
+/// A group in the making.
+#[derive(Default)]
+struct Group {
+    bytes: Vec<u8>,
+    records: Vec<(Position, Entry, u32)>,
+    /// Callers, and how many of `records` are theirs.
+    replies: Vec<(usize, oneshot::Sender<Result<Vec<Position>, LogError>>)>,
+}
+
+impl Writer {
+    /// Writes `first` and all that waits behind it.
+    fn commit(&mut self, first: Submission, more: &mut mpsc::Receiver<Submission>, publish: &dyn Publish) {
+        let mut group = Group { bytes: vec![0; HEADER], ..Group::default() };
+        let mut next = std::collections::HashMap::new();
+        let mut submission = Some(first);
+        while let Some(Submission { records, reply }) = submission.take() {
+            let count = records.len();
+            for (topic, partition, entry, record) in records {
+                let offset = next.entry((topic, partition)).or_insert_with(|| publish.end(topic, partition));
+                let at = Position { topic, partition, offset: *offset };
+                *offset += 1;
+                group.records.push((at, entry, u32::try_from(group.bytes.len()).unwrap_or(u32::MAX)));
+                frame::write(&mut group.bytes, at, &record);
+            }
+            group.replies.push((count, reply));
+            if group.bytes.len() < GROUP {
+                submission = more.try_recv().ok();
+            }
+        }
+        let outcome = self.write(&mut group);
+        group.answer(outcome, publish);
+    }
+
+    /// Writes a group and makes it durable; where it begins.
+    fn write(&mut self, group: &mut Group) -> Result<Place, LogError> {
+        if let Some(why) = &self.lost {
+            return Err(LogError::Refused(why.clone()));
+        }
+        if group.bytes.len() > frame::LARGEST {
+            return Err(LogError::Refused("the append is too large".to_owned()));
+        }
+        let (segment, file) = self.segment().map_err(|error| LogError::Unavailable(error.to_string()))?;
+        let header = Header {
+            sequence: self.sequence,
+            count: u32::try_from(group.records.len()).unwrap_or(u32::MAX),
+            length: u32::try_from(group.bytes.len() - HEADER).unwrap_or(u32::MAX),
+        };
+        group.bytes[..HEADER].copy_from_slice(&header.write());
+        if let Err(error) = file.write_all_at(&group.bytes, self.length) {
+            // Nothing of it is acknowledged: take it back, and try again when there is room.
+            if let Err(error) = file.set_len(self.length) {
+                self.lose(&error);
+            }
+            return Err(LogError::Unavailable(format!("{}: {error}", self.segments.path(segment).display())));
+        }
+        if let Err(error) = file.sync_data() {
+            // The system may have dropped what it could not write, and would not say so again.
+            return Err(self.lose(&error));
+        }
+        let place = Place { segment, at: u32::try_from(self.length).unwrap_or(u32::MAX) };
+        self.length += group.bytes.len() as u64;
+        self.sequence += 1;
+        Ok(place)
+    }
+
+    fn lose(&mut self, error: &io::Error) -> LogError {
+        let why = format!("the disk failed ({error}); the log must be opened anew");
+        tracing::error!("{why}");
+        self.lost = Some(why.clone());
+        LogError::Refused(why)
+    }
+
+    /// The segment to write to.
+    fn segment(&mut self) -> io::Result<(u32, Arc<File>)> {
+        let count = self.segments.count();
+        if count == 0 || self.length >= SEGMENT {
+            let added = self.segments.add()?;
+            self.length = 0;
+            return Ok(added);
+        }
+        Ok((count - 1, self.segments.file(count - 1)?))
+    }
+}
+
+impl Group {
+    /// Shows the records to readers and answers the callers.
+    fn answer(self, outcome: Result<Place, LogError>, publish: &dyn Publish) {
+        let mut positions = self.records.iter().map(|(at, ..)| *at).collect::<Vec<_>>().into_iter();
+        if let Ok(Place { segment, at }) = outcome {
+            let place = |within: u32| Place { segment, at: at.saturating_add(within) };
+            publish.publish(self.records.into_iter().map(|(at, entry, w)| (at, entry, place(w))).collect());
+        }
+        for (count, reply) in self.replies {
+            let own: Vec<Position> = positions.by_ref().take(count).collect();
+            // A caller that has gone away needs no answer.
+            let _ = reply.send(outcome.as_ref().map(|_| own).map_err(Clone::clone));
+        }
+    }
+}

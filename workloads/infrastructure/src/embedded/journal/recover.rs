@@ -1,0 +1,148 @@
+//! Reads a journal from its beginning, checks every byte of it, and cuts an unfinished write off its end.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom};
+use std::sync::Arc;
+
+use kbnt_application::Position;
+
+use super::frame::{self, HEADER, Header};
+use super::segments::{Place, Segments};
+use super::{OpenError, Recovery};
+
+/// Where a journal ends.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct End {
+    /// Of the next group.
+    pub(super) sequence: u64,
+    /// Bytes of the last segment.
+    pub(super) length: u64,
+}
+
+/// Shows `found` every record in order, which says whether it is the one that must come next in its partition; where the
+/// journal ends, and what was found.
+pub(in super::super) fn recover(
+    segments: &Segments,
+    mut found: impl FnMut(Position, Place) -> bool,
+) -> Result<(End, Recovery), OpenError> {
+    let started = std::time::Instant::now();
+    let mut end = End { sequence: 0, length: 0 };
+    let mut recovery = Recovery::default();
+    let count = segments.count();
+    for segment in 0..count {
+        let path = segments.path(segment);
+        let file = segments.file(segment).map_err(OpenError::io(&path))?;
+        let mut scan = Scan::new(&file).map_err(OpenError::io(&path))?;
+        let flaw = loop {
+            match scan.group(end.sequence).map_err(OpenError::io(&path))? {
+                Group::Whole(records) => {
+                    for (position, at) in records {
+                        if !found(position, Place { segment, at }) {
+                            let reason = format!("a record out of order: {position:?}");
+                            return Err(OpenError::Damaged { file: path, at: at.into(), reason });
+                        }
+                        recovery.records += 1;
+                    }
+                    end.sequence += 1;
+                }
+                Group::End => break None,
+                Group::Flawed(reason) => break Some(reason),
+            }
+        };
+        end.length = scan.at;
+        let Some(reason) = flaw else { continue };
+        let last = segment + 1 == count;
+        if !last || scan.more_after(end.sequence).map_err(OpenError::io(&path))? {
+            return Err(OpenError::Damaged { file: path, at: scan.at, reason: reason.to_owned() });
+        }
+        recovery.cut = scan.length - scan.at;
+        tracing::warn!(
+            file = %path.display(), at = scan.at, bytes = recovery.cut, reason,
+            "cut an unfinished write off the end of the log; what it held was not acknowledged"
+        );
+        file.set_len(scan.at).and_then(|()| file.sync_all()).map_err(OpenError::io(&path))?;
+    }
+    recovery.took = started.elapsed();
+    Ok((end, recovery))
+}
+
+/// What comes next in a segment.
+enum Group {
+    /// Records, and where each begins.
+    Whole(Vec<(Position, u32)>),
+    End,
+    Flawed(&'static str),
+}
+
+/// A segment being read.
+struct Scan {
+    reader: BufReader<File>,
+    /// Where the next group begins.
+    at: u64,
+    length: u64,
+}
+
+impl Scan {
+    fn new(file: &Arc<File>) -> io::Result<Self> {
+        let length = file.metadata()?.len();
+        let mut reader = BufReader::with_capacity(1 << 20, file.try_clone()?);
+        reader.seek(SeekFrom::Start(0))?;
+        Ok(Self { reader, at: 0, length })
+    }
+
+    /// The group with this sequence number.
+    fn group(&mut self, sequence: u64) -> io::Result<Group> {
+        let left = self.length - self.at;
+        if left == 0 {
+            return Ok(Group::End);
+        }
+        if left < HEADER as u64 {
+            return Ok(Group::Flawed("it ends within a header"));
+        }
+        let mut header = [0; HEADER];
+        self.reader.read_exact(&mut header)?;
+        let Some(header) = Header::read(&header) else {
+            return Ok(Group::Flawed("no group begins there"));
+        };
+        if header.sequence != sequence {
+            return Ok(Group::Flawed("a group out of order begins there"));
+        }
+        let length = u64::from(header.length);
+        if left - (HEADER as u64) < length {
+            return Ok(Group::Flawed("it ends within a group"));
+        }
+        let mut bytes = vec![0; header.length as usize];
+        self.reader.read_exact(&mut bytes)?;
+        let Some(records) = self.records(&bytes, header.count) else {
+            return Ok(Group::Flawed("wrong checksum in the group that begins there"));
+        };
+        self.at += HEADER as u64 + length;
+        Ok(Group::Whole(records))
+    }
+
+    /// Where each record of a group lies; `None` if any is damaged.
+    fn records(&self, bytes: &[u8], count: u32) -> Option<Vec<(Position, u32)>> {
+        let mut records = Vec::with_capacity(count as usize);
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let body = frame::body(rest)?;
+            let within = (HEADER + bytes.len() - rest.len()) as u64;
+            records.push((frame::position(body)?, u32::try_from(self.at + within).ok()?));
+            rest = &rest[frame::PREFIX + body.len()..];
+        }
+        (records.len() == count as usize).then_some(records)
+    }
+
+    /// Whether the header of a later group than `sequence` lies anywhere after the flaw: it was written only after all
+    /// before it was durable.
+    fn more_after(&mut self, sequence: u64) -> io::Result<bool> {
+        self.reader.seek(SeekFrom::Start(self.at))?;
+        let mut rest = Vec::new();
+        self.reader.read_to_end(&mut rest)?;
+        let later = |window: &[u8]| {
+            window.starts_with(&frame::MAGIC)
+                && Header::read(window).is_some_and(|header| header.sequence > sequence)
+        };
+        Ok(rest.windows(HEADER).any(later))
+    }
+}

@@ -1,0 +1,12 @@
+//! The HTTP API, with all six services behind it on a log in memory.
+#![allow(missing_docs, unreachable_pub)]
+
+mod app;
+mod events;
+mod fuzz;
+mod openapi;
+mod orders;
+mod problems;
+mod server;
+mod stock;
+mod users;

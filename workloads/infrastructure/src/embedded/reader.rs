@@ -19,6 +19,9 @@ use crate::wire;
 /// Records that are read from the journal at once.
 const LOAD: usize = 500;
 
+/// A read of the journal that is under way.
+type Load = JoinHandle<Result<Vec<Fetched>, LogError>>;
+
 /// Positions in the log that move forward.
 pub(super) struct Reader {
     partitions: Arc<Partitions>,
@@ -27,7 +30,7 @@ pub(super) struct Reader {
     turn: usize,
     bell: Arc<Notify>,
     /// Of which partition the journal is being read; it goes on if nobody waits for it.
-    loading: Option<(usize, JoinHandle<Result<Vec<Fetched>, LogError>>)>,
+    loading: Option<(usize, Load)>,
     /// Read from the journal of that partition, and not yet returned.
     loaded: VecDeque<Fetched>,
 }

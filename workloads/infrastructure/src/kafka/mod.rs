@@ -88,11 +88,9 @@ impl EventLog for KafkaLog {
     async fn end(&self, topic: Topic, partition: u32) -> Result<u64, LogError> {
         let (asker, name) = (Arc::clone(&self.asker), self.config.topic_name(topic));
         let number = i32::try_from(partition).unwrap_or(i32::MAX);
-        let asked = {
-            let name = name.clone();
-            tokio::task::spawn_blocking(move || asker.fetch_watermarks(&name, number, ASK))
-        };
-        let answer = asked.await.map_err(|error| LogError::Unavailable(error.to_string()))?;
+        let topic = name.clone();
+        let question = tokio::task::spawn_blocking(move || asker.fetch_watermarks(&topic, number, ASK));
+        let answer = question.await.map_err(|error| LogError::Unavailable(error.to_string()))?;
         match answer {
             Ok((_, end)) => Ok(u64::try_from(end).unwrap_or(0)),
             Err(error) => Err(error::on_partition(&error, &name, partition)),

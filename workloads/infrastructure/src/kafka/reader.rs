@@ -86,10 +86,9 @@ fn run(mut pump: Pump<Context, Portion>, mut missing: Vec<Position>) {
     while !pump.stop.is_told() {
         if !missing.is_empty() && looked.is_none_or(|at| at.elapsed() >= LOOK) {
             looked = Some(Instant::now());
-            if let Err(error) = begin(&pump, &mut missing) {
-                if !pump.hand_over(Err(error)) {
-                    return;
-                }
+            let begun = begin(&pump, &mut missing);
+            if begun.is_err() && !pump.hand_over(begun.map(|()| Vec::new())) {
+                return;
             }
         }
         let portion = pump.poll();

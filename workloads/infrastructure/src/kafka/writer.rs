@@ -41,9 +41,12 @@ struct Acks {
     health: Arc<Health>,
 }
 
+/// Where a record lies, by partition and offset.
+type Outcome = Result<(u32, u64), KafkaError>;
+
 /// A batch that waits for its acknowledgements.
 struct Batch {
-    outcomes: Mutex<Vec<Option<Result<(u32, u64), KafkaError>>>>,
+    outcomes: Mutex<Vec<Option<Outcome>>>,
     missing: AtomicUsize,
     done: Mutex<Option<oneshot::Sender<()>>>,
 }
@@ -55,7 +58,7 @@ impl Batch {
         (Arc::new(Self { outcomes, missing: AtomicUsize::new(count), done: Mutex::new(Some(done)) }), all)
     }
 
-    fn ended(&self, index: usize, outcome: Result<(u32, u64), KafkaError>) {
+    fn ended(&self, index: usize, outcome: Outcome) {
         let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(slot) = outcomes.get_mut(index) {
             *slot = Some(outcome);

@@ -47,7 +47,9 @@ pub(super) async fn as_member<M: Machine>(mut core: Core<M>) -> Result<(), End> 
 pub(super) async fn as_writer<M: Machine>(mut core: Core<M>) -> Result<(), End> {
     let started = std::time::Instant::now();
     let first = beginning(core.link.service.output());
-    first.iter().for_each(|at| core.machine.assigned(at.partition));
+    for at in &first {
+        core.machine.assigned(at.partition);
+    }
     let ends = core.link.ends(first.clone()).await?;
     let mut reader = core.link.open(&first).await?;
     let mut fence = TermFence::default();

@@ -249,7 +249,7 @@ impl<M: Machine> Drive<M> {
             Err(error) if error.class() == ErrorClass::Permanent => return Err(error.into()),
             // It is tried again after the next batch; until then a restart only reads more.
             Err(error) => {
-                self.core.link.parts.observer.retrying(self.core.link.service, Stage::Commit, &error)
+                self.core.link.parts.observer.retrying(self.core.link.service, Stage::Commit, &error);
             }
         }
         Ok(())

@@ -76,12 +76,16 @@ impl Tail {
             .into_iter()
             .partition::<Vec<_>, _>(|(newest, ..)| is_read(newest));
         self.waiting = waiting;
-        ready.into_iter().for_each(|(_, positions, reply)| reply(Ok(positions)));
+        for (_, positions, reply) in ready {
+            reply(Ok(positions));
+        }
     }
 
     /// Tells those who still wait that somebody else has taken over.
     pub(super) fn answer_fenced(&mut self) {
-        std::mem::take(&mut self.waiting).into_iter().for_each(|(_, _, reply)| reply(Err(CallError::Fenced)));
+        for (_, _, reply) in std::mem::take(&mut self.waiting) {
+            reply(Err(CallError::Fenced));
+        }
     }
 }
 

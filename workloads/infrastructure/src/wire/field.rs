@@ -1,4 +1,5 @@
 //! How single fields are written: ids and codes as text, money as decimal text, instants as RFC 3339.
+#![allow(clippy::trivially_copy_pass_by_ref, clippy::ref_option, reason = "serde calls them so")]
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -197,8 +198,8 @@ pub(super) mod sha256 {
             return Err(D::Error::custom("expected 64 hexadecimal digits"));
         }
         for (byte, pair) in hash.iter_mut().zip(text.as_bytes().chunks(2)) {
-            let digit = |ascii: u8| char::from(ascii).to_digit(16).unwrap_or(0) as u8;
-            *byte = digit(pair[0]) << 4 | digit(pair[1]);
+            let pair = std::str::from_utf8(pair).map_err(D::Error::custom)?;
+            *byte = u8::from_str_radix(pair, 16).map_err(D::Error::custom)?;
         }
         Ok(hash)
     }

@@ -1,4 +1,5 @@
 //! Payloads of order-events, and the basket, which user-events carry on.
+#![allow(clippy::trivially_copy_pass_by_ref, clippy::ref_option, reason = "serde calls them so")]
 
 use kbnt_domain::event::{
     Basket, CancelKind, Line, OrderCancelRequested, OrderCancelled, OrderCreated, PaymentMethod, PlaceOrder,

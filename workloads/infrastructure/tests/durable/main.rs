@@ -1,5 +1,5 @@
 //! The durable log: what was acknowledged is there again, whatever happened to process and files.
-#![allow(missing_docs, unreachable_pub)]
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,5 +1,5 @@
 //! What the Kafka adapter promises, on a real broker: `KBNT_TEST_BOOTSTRAP` says where one is.
-#![allow(missing_docs, unreachable_pub)]
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "../support/mod.rs"]
 mod support;

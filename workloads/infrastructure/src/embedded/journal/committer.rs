@@ -23,10 +23,13 @@ const GROUP: usize = 4 << 20;
 /// Appends that may wait.
 const WAITING: usize = 1_024;
 
+/// Takes the answer to an append.
+type Reply = oneshot::Sender<Result<Vec<Position>, LogError>>;
+
 /// An append that waits to be durable.
 pub(in super::super) struct Submission {
     pub(in super::super) records: Vec<(Topic, u32, Entry, RawRecord)>,
-    pub(in super::super) reply: oneshot::Sender<Result<Vec<Position>, LogError>>,
+    pub(in super::super) reply: Reply,
 }
 
 /// Where durable records go: the partitions in memory.
@@ -93,7 +96,7 @@ struct Group {
     bytes: Vec<u8>,
     records: Vec<(Position, Entry, u32)>,
     /// Callers, and how many of `records` are theirs.
-    replies: Vec<(usize, oneshot::Sender<Result<Vec<Position>, LogError>>)>,
+    replies: Vec<(usize, Reply)>,
 }
 
 impl Writer {
@@ -117,7 +120,7 @@ impl Writer {
             }
         }
         let outcome = self.write(&mut group);
-        group.answer(outcome, publish);
+        group.answer(&outcome, publish);
     }
 
     /// Writes a group and makes it durable; where it begins.
@@ -173,9 +176,9 @@ impl Writer {
 
 impl Group {
     /// Shows the records to readers and answers the callers.
-    fn answer(self, outcome: Result<Place, LogError>, publish: &dyn Publish) {
+    fn answer(self, outcome: &Result<Place, LogError>, publish: &dyn Publish) {
         let mut positions = self.records.iter().map(|(at, ..)| *at).collect::<Vec<_>>().into_iter();
-        if let Ok(Place { segment, at }) = outcome {
+        if let Ok(Place { segment, at }) = *outcome {
             let place = |within: u32| Place { segment, at: at.saturating_add(within) };
             publish.publish(self.records.into_iter().map(|(at, entry, w)| (at, entry, place(w))).collect());
         }

@@ -112,14 +112,16 @@ pub(super) fn read(body: &[u8]) -> Option<Stored> {
     let mut cursor = Cursor(body);
     let at = cursor.position()?;
     let time = Timestamp::from_millis(i64::from_le_bytes(cursor.take(8)?.try_into().ok()?));
-    let key = cursor.optional()?;
-    let value = cursor.optional()?;
-    let mut headers = Vec::new();
+    let mut record = RawRecord { at: time, ..RawRecord::default() };
+    cursor.optional(&mut record.key)?;
+    cursor.optional(&mut record.value)?;
     for _ in 0..cursor.u32()? {
-        let name = String::from_utf8(cursor.optional()??).ok()?;
-        headers.push((name, cursor.optional()?));
+        let (mut name, mut value) = (None, None);
+        cursor.optional(&mut name)?;
+        cursor.optional(&mut value)?;
+        record.headers.push((String::from_utf8(name?).ok()?, value));
     }
-    cursor.0.is_empty().then_some(Stored { at, record: RawRecord { key, value, headers, at: time } })
+    cursor.0.is_empty().then_some(Stored { at, record })
 }
 
 /// Reads from the front.
@@ -145,12 +147,11 @@ impl<'a> Cursor<'a> {
         Some(Position { topic, partition: self.u32()?, offset: self.u64()? })
     }
 
-    /// A text that may not be there; `None` where the bytes end too early.
-    fn optional(&mut self) -> Option<Option<Vec<u8>>> {
-        match self.u32()? {
-            NONE => Some(None),
-            length => Some(Some(self.take(length as usize)?.to_vec())),
-        }
+    /// Puts a text that may not be there into `text`; `None` where the bytes end too early.
+    fn optional(&mut self, text: &mut Option<Vec<u8>>) -> Option<()> {
+        let length = self.u32()?;
+        *text = if length == NONE { None } else { Some(self.take(length as usize)?.to_vec()) };
+        Some(())
     }
 }
 

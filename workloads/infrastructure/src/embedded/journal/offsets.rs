@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -98,16 +98,14 @@ impl Drop for Offsets {
 
 impl Shared {
     /// Waits for commits and writes them; whether there may be more.
-    fn write_next(&self, directory: &PathBuf) -> bool {
+    fn write_next(&self, directory: &Path) -> bool {
         let idle = |state: &mut State| state.commits.is_none() && !state.stop;
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.changed.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner);
         let (commits, stop) = (state.commits.take(), state.stop);
         drop(state);
-        if let Some(commits) = commits {
-            if let Err(error) = write(directory, &commits) {
-                tracing::warn!(%error, "offsets could not be written; a restart will read more again");
-            }
+        if let Some(Err(error)) = commits.map(|commits| write(directory, &commits)) {
+            tracing::warn!(%error, "offsets could not be written; a restart will read more again");
         }
         if !stop {
             let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

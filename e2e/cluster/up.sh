@@ -21,7 +21,7 @@ set -euo pipefail
 
 lock
 export KBNT_LOCKED=1
-trap 'kill -TERM $(jobs -p) 2>/dev/null; wait' EXIT
+trap 'kill -TERM $(jobs -p) 2>/dev/null || true; wait' EXIT
 remove_half_made
 mkdir -p "$CACHE"/{bin,images,kafka,rootfs,tmp}
 

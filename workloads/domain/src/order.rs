@@ -1,10 +1,6 @@
-//! Orders: what tells two baskets apart, and when an order has come to its end.
+//! Orders: when one has come to its end, and to which.
 
-use sha2::{Digest, Sha256};
-
-use crate::event::{
-    Basket, CancelKind, Event, OrderCancelled, OrderCreated, PaymentFailed, ReservationConfirmed,
-};
+use crate::event::{CancelKind, Event, OrderCancelled, OrderCreated, PaymentFailed, ReservationConfirmed};
 use crate::{OrderId, Reason, UserId};
 
 /// Where an order stands.
@@ -47,31 +43,6 @@ impl From<CancelKind> for OrderStatus {
             CancelKind::Cancelled => Self::Cancelled,
         }
     }
-}
-
-/// A digest of a basket that is the same in every process and version: the first 8 bytes of the SHA-256 of its fields,
-/// each with its length before it.
-pub fn fingerprint(basket: &Basket) -> u64 {
-    let mut hash = Sha256::new();
-    let mut field = |bytes: &[u8]| {
-        hash.update((bytes.len() as u64).to_be_bytes());
-        hash.update(bytes);
-    };
-    field(b"kbnt/basket/1");
-    field(basket.user.as_str().as_bytes());
-    field(&(basket.lines.len() as u64).to_be_bytes());
-    for line in &basket.lines {
-        field(line.product.as_str().as_bytes());
-        field(&line.quantity.units().to_be_bytes());
-    }
-    field(basket.payment.method.as_bytes());
-    // Told apart from an empty token by the number of fields.
-    if let Some(token) = &basket.payment.token {
-        field(token.as_bytes());
-    }
-    let mut first = [0; 8];
-    first.copy_from_slice(&hash.finalize()[..8]);
-    u64::from_be_bytes(first)
 }
 
 /// What is known of an order that has not ended: the facts that the table of `docs/saga.md` speaks of.

@@ -166,6 +166,7 @@ impl World {
     fn take_over(&mut self, id: usize, partitions: &[u32]) {
         let process = &mut self.processes[id];
         let service = process.service;
+        process.forget();
         for partition in partitions {
             for place in process.places(*partition) {
                 let committed = self.groups.committed(service, place);

@@ -159,9 +159,11 @@ pub(crate) struct Process {
     pub(crate) lost: BTreeSet<u32>,
     /// Its own elections.
     pub(crate) elections: BTreeMap<u32, u64>,
-    /// Orders of which a charge had an unknown outcome, and no query has answered since.
+    /// Orders that it has charged since it got their partition.
+    pub(crate) charging: BTreeSet<OrderId>,
+    /// Those of which the outcome is unknown, and no query has answered since.
     pub(crate) unknown: BTreeSet<OrderId>,
-    /// Orders whose refund it has seen through, since it got their partition.
+    /// Orders of which it told the refund, since it got their partition.
     pub(crate) refunded: BTreeSet<OrderId>,
 }
 
@@ -182,6 +184,7 @@ impl Process {
             written: BTreeMap::new(),
             lost: BTreeSet::new(),
             elections: BTreeMap::new(),
+            charging: BTreeSet::new(),
             unknown: BTreeSet::new(),
             refunded: BTreeSet::new(),
         }

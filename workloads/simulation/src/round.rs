@@ -1,7 +1,7 @@
 //! One round of a process at work, as `infrastructure::runtime::drive` does it, up to the append.
 
 use kbnt_application::{Outbox, Topic};
-use kbnt_domain::OrderId;
+use kbnt_domain::{Event, OrderId};
 
 use crate::clients::Call;
 use crate::log::{Log, Place};
@@ -103,6 +103,11 @@ impl Process {
         let mut outbox = Outbox::new(self.service, batch.now);
         step(&mut self.node, &mut outbox);
         let (appends, effects) = outbox.take();
+        for append in &appends {
+            if let Event::PaymentRefunded(e) = &append.message.event {
+                self.refunded.insert(e.order);
+            }
+        }
         batch.appends.extend(appends);
         batch.effects.extend(effects);
     }
@@ -139,6 +144,12 @@ impl Process {
         self.node.machine().revoked(partition);
         self.inputs.retain(|(_, number), _| *number != partition);
         self.lost.remove(&partition);
+        self.forget();
+    }
+
+    /// What it did for orders of partitions that it had before says nothing about what it may do now.
+    pub(crate) fn forget(&mut self) {
+        self.charging.clear();
         self.unknown.clear();
         self.refunded.clear();
     }
@@ -147,7 +158,7 @@ impl Process {
     pub(crate) fn heard(&mut self, order: OrderId, charge: bool, unknown: bool) {
         if !unknown {
             self.unknown.remove(&order);
-        } else if charge {
+        } else if charge && self.charging.contains(&order) {
             self.unknown.insert(order);
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use kbnt_application::machine::Halt;
-use kbnt_application::{Append, Service};
+use kbnt_application::{Append, Effect, Service};
 
 use crate::Report;
 use crate::clients::{Call, Clients};
@@ -237,6 +237,9 @@ impl World {
             self.allowed(&self.processes[id], &batch, effect)?;
         }
         for effect in effects {
+            if let Effect::Charge { order, .. } = &effect {
+                self.processes[id].charging.insert(*order);
+            }
             self.say(|| format!("{} does {effect:?}", self.processes[id].name()));
             self.flights.start(id, effect);
         }
@@ -286,9 +289,6 @@ impl World {
         }
         let unknown = matches!(answer.outcome, kbnt_application::EffectOutcome::Unknown { .. });
         process.heard(answer.order, answer.charge, unknown);
-        if answer.outcome == kbnt_application::EffectOutcome::Refunded {
-            process.refunded.insert(answer.order);
-        }
         process.completions.push_back((answer.order, answer.outcome.clone()));
         self.say(|| {
             format!(

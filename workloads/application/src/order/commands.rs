@@ -1,7 +1,6 @@
 //! What a customer asks for, as records.
 
 use kbnt_domain::event::{Basket, OrderCancelRequested, PlaceOrder};
-use kbnt_domain::order::fingerprint;
 use kbnt_domain::{EventId, OrderId};
 
 use crate::machine::Outbox;
@@ -10,7 +9,7 @@ use crate::machine::Outbox;
 /// same id is another record, and the first one in the log is the order.
 pub fn place_order(order: OrderId, basket: Basket, outbox: &mut Outbox) -> EventId {
     outbox.unprompted();
-    let name = format!("place-order/{order}/{:016x}", fingerprint(&basket));
+    let name = format!("place-order/{order}/{:016x}", basket.fingerprint());
     outbox.emit_named(&name, PlaceOrder { order, basket })
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use kbnt_domain::event::{ReservationLost, VirtualStockReserved};
-use kbnt_domain::payment::{Action, Ending, Outcome, Payment, Refund};
+use kbnt_domain::payment::{Action, Ending, Outcome, Payment, Refund, Told};
 use kbnt_domain::{Event, OrderId, Reason, Timestamp};
 
 use super::share::{Open, Settled, Share};
@@ -94,7 +94,12 @@ impl PaymentMachine {
                     outbox.perform(effect);
                 }
             }
-            Action::Tell(told) => open.tell(order, told, outbox),
+            Action::Tell(told) => {
+                if let (Told::Refunded(_), Some(share)) = (&told, self.shares.get_mut(&open.partition)) {
+                    share.settled.insert(order, outbox.now(), Settled::Refunded);
+                }
+                open.tell(order, told, outbox);
+            }
         }
         if let Some(at) = open.payment.wakes_at() {
             self.pauses.insert((at, order));

@@ -1,7 +1,7 @@
 //! One order as queries see it.
 
 use kbnt_domain::event::{Event, OrderCreated, PlaceOrder, VirtualStockReserved};
-use kbnt_domain::order::{OrderStatus, fingerprint};
+use kbnt_domain::order::OrderStatus;
 use kbnt_domain::{EventId, Money, OrderId, Reason, ReservationId, Timestamp, UserId};
 
 use crate::machine::{Delivered, Position};
@@ -102,7 +102,7 @@ impl Entry {
                     return;
                 }
                 let (at, user) = (message.at, basket.user.clone());
-                self.placed = Some(Placed { at, fingerprint: fingerprint(basket), user });
+                self.placed = Some(Placed { at, fingerprint: basket.fingerprint(), user });
             }
             Event::VirtualStockReserved(VirtualStockReserved { reservation, amount, .. }) => {
                 self.reservation = Some(*reservation);

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
 
 use kbnt_domain::event::Basket;
-use kbnt_domain::order::{OrderStatus, fingerprint};
+use kbnt_domain::order::OrderStatus;
 use kbnt_domain::{OrderId, Span, Timestamp};
 
 use super::cursor::Cursor;
@@ -116,7 +116,7 @@ impl OrderBook {
     pub fn placement(&self, order: &OrderId, basket: &Basket) -> Placement {
         let Some(entry) = self.orders.get(order) else { return Placement::New };
         match (&entry.placed, entry.view(*order)) {
-            (Some(placed), Some(view)) if placed.fingerprint == fingerprint(basket) => {
+            (Some(placed), Some(view)) if placed.fingerprint == basket.fingerprint() => {
                 Placement::Same(Box::new(view))
             }
             (Some(_), _) => Placement::Conflict,

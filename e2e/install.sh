@@ -9,7 +9,9 @@ inside() { "$CLUSTER_DIR/inside.sh" "$@"; }
 # Where our own images are in the cluster their tags say what is in them, so that another build is another rollout.
 images=()
 if tags=$("$CLUSTER_DIR/images.sh" tags); then
-    while read -r name tag; do images+=(--set "images.$name.tag=$tag"); done <<<"$tags"
+    for name in operator services; do
+        images+=(--set-string "images.$name.tag=$(sed -n "s/^$name //p" <<<"$tags")")
+    done
 fi
 
 step "helm: the custom resource definitions" inside helm upgrade --install kbnt-crds "$REPO_DIR/charts/kbnt-crds" \

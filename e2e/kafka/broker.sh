@@ -4,20 +4,21 @@
 #   broker.sh start DIR   starts it, waits until it answers and prints its address
 #   broker.sh pid DIR     prints its process id
 #   broker.sh stop DIR    stops it in order
+#   broker.sh kill DIR    kills it
 set -euo pipefail
 . "$(dirname "$0")/../cluster/lib/common.sh"
 . "$(dirname "$0")/../cluster/lib/archive.sh"
 . "$(dirname "$0")/../cluster/lib/rootfs.sh"
 . "$(dirname "$0")/../cluster/lib/kafka-image.sh"
 
-[ $# -eq 2 ] || die "usage: broker.sh start|pid|stop DIR"
+[ $# -eq 2 ] || die "usage: broker.sh start|pid|stop|kill DIR"
 DIR=$2
 CONFIG=$DIR/server.properties
 ADDRESS=$DIR/address
 PID=$DIR/pid
 
 answers() { (exec 3<>"/dev/tcp/${1%:*}/${1#*:}") 2>/dev/null; }
-running() { [ -s "$PID" ] && kill -0 "$(cat "$PID")" 2>/dev/null; }
+running() { [ -s "$PID" ] && grep -qs '^State:[[:space:]]*[^ZX]' "/proc/$(cat "$PID")/status"; }
 
 # Two ports that nobody listens on.
 free_ports() {
@@ -63,19 +64,21 @@ start() {
     cat "$ADDRESS"
 }
 
-stop() {
+# Sends the signal, waits until it is gone, and insists after half a minute.
+end() {
     running || return 0
-    kill "$(cat "$PID")"
+    kill "-$1" "$(cat "$PID")"
     local deadline=$((SECONDS + 30))
     while running; do
-        [ $SECONDS -lt $deadline ] || kill -9 "$(cat "$PID")"
-        sleep 0.2
+        [ $SECONDS -lt $deadline ] || kill -KILL "$(cat "$PID")"
+        sleep 0.1
     done
 }
 
 case $1 in
 start) start ;;
 pid) running && cat "$PID" ;;
-stop) stop ;;
-*) die "usage: broker.sh start|pid|stop DIR" ;;
+stop) end TERM ;;
+kill) end KILL ;;
+*) die "usage: broker.sh start|pid|stop|kill DIR" ;;
 esac

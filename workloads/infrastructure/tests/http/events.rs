@@ -168,5 +168,7 @@ async fn streams_are_bounded() {
     let refused = app.get("/v1/events").await;
     assert_eq!((refused.status.as_u16(), refused.text("code")), (503, "too_many_streams"));
     open.pop();
-    let Next::Live = Stream::open(&app, "/v1/events", None).await.next().await else { panic!("nothing happened") };
+    let Next::Live = Stream::open(&app, "/v1/events", None).await.next().await else {
+        panic!("nothing happened")
+    };
 }

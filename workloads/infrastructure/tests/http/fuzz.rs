@@ -33,7 +33,11 @@ fn writing() -> Vec<(&'static str, &'static str, Value)> {
     vec![
         ("POST", "/v1/orders", basket(1, "tok_ok")),
         ("POST", "/v1/orders?wait=1ms", basket(1, "tok_ok")),
-        ("PUT", "/v1/stock/PROD-001", json!({"name": "X", "unitPrice": "599.99", "received": 100, "lowStockThreshold": 1})),
+        (
+            "PUT",
+            "/v1/stock/PROD-001",
+            json!({"name": "X", "unitPrice": "599.99", "received": 100, "lowStockThreshold": 1}),
+        ),
         ("POST", "/v1/users", json!({"userId": "USER-9", "name": "Bo", "email": "bo@example.com"})),
         ("PUT", "/v1/users/USER-1/status", json!({"status": "BLOCKED"})),
     ]
@@ -138,24 +142,28 @@ fn bent_json() -> impl Strategy<Value = Malformed> {
 }
 
 fn extra_field() -> impl Strategy<Value = Malformed> {
-    (prop::sample::select(writing()), "x[a-zA-Z0-9]{1,20}", poison()).prop_map(|((method, path, mut good), name, value)| {
-        good[name.as_str()] = value;
-        request(method, path, good.to_string().into_bytes())
-    })
+    (prop::sample::select(writing()), "x[a-zA-Z0-9]{1,20}", poison()).prop_map(
+        |((method, path, mut good), name, value)| {
+            good[name.as_str()] = value;
+            request(method, path, good.to_string().into_bytes())
+        },
+    )
 }
 
 /// Cut off, or with a byte that is not UTF-8.
 fn broken_json() -> impl Strategy<Value = Malformed> {
-    (prop::sample::select(writing()), any::<prop::sample::Index>(), any::<bool>()).prop_map(|((method, path, good), at, cut)| {
-        let mut body = good.to_string().into_bytes();
-        let at = at.index(body.len());
-        if cut {
-            body.truncate(at);
-        } else {
-            body[at] = 0xff;
-        }
-        request(method, path, body)
-    })
+    (prop::sample::select(writing()), any::<prop::sample::Index>(), any::<bool>()).prop_map(
+        |((method, path, good), at, cut)| {
+            let mut body = good.to_string().into_bytes();
+            let at = at.index(body.len());
+            if cut {
+                body.truncate(at);
+            } else {
+                body[at] = 0xff;
+            }
+            request(method, path, body)
+        },
+    )
 }
 
 fn bad_header() -> impl Strategy<Value = Malformed> {
@@ -164,28 +172,36 @@ fn bad_header() -> impl Strategy<Value = Malformed> {
         Just(vec![b'k'; 65]),
         Just(b"a/b".to_vec()),
     ];
-    let name = prop::sample::select(vec![("POST", "/v1/orders", "idempotency-key"), ("PUT", "/v1/stock/PROD-001", "x-stock-source"), ("GET", "/v1/events", "last-event-id")]);
+    let name = prop::sample::select(vec![
+        ("POST", "/v1/orders", "idempotency-key"),
+        ("PUT", "/v1/stock/PROD-001", "x-stock-source"),
+        ("GET", "/v1/events", "last-event-id"),
+    ]);
     (name, value).prop_filter_map("not a header value", |((method, path, name), value)| {
-        let good = writing().into_iter().find(|(m, p, _)| (*m, *p) == (method, path)).map(|(_, _, body)| body);
-        let mut malformed = request(method, path, good.map(|body| body.to_string().into_bytes()).unwrap_or_default());
+        let good =
+            writing().into_iter().find(|(m, p, _)| (*m, *p) == (method, path)).map(|(_, _, body)| body);
+        let mut malformed =
+            request(method, path, good.map(|body| body.to_string().into_bytes()).unwrap_or_default());
         malformed.headers.push((HeaderName::from_static(name), HeaderValue::from_bytes(&value).ok()?));
         Some(malformed)
     })
 }
 
 fn bad_content_type() -> impl Strategy<Value = Malformed> {
-    (prop::sample::select(writing()), "[ -~]{0,60}").prop_filter_map("good after all", |((method, path, good), value)| {
-        let value = HeaderValue::from_str(&format!("text/{value}")).ok()?;
-        let mut malformed = request(method, path, good.to_string().into_bytes());
-        malformed.headers = vec![(HeaderName::from_static("content-type"), value)];
-        Some(malformed)
-    })
+    (prop::sample::select(writing()), "[ -~]{0,60}").prop_filter_map(
+        "good after all",
+        |((method, path, good), value)| {
+            let value = HeaderValue::from_str(&format!("text/{value}")).ok()?;
+            let mut malformed = request(method, path, good.to_string().into_bytes());
+            malformed.headers = vec![(HeaderName::from_static("content-type"), value)];
+            Some(malformed)
+        },
+    )
 }
 
 fn bad_query() -> impl Strategy<Value = Malformed> {
-    (prop::sample::select(READING), "[a-zA-Z%=&+.0-9]{0,40}").prop_map(|(path, junk)| {
-        request("GET", &format!("{path}?zz{junk}=1"), Vec::new())
-    })
+    (prop::sample::select(READING), "[a-zA-Z%=&+.0-9]{0,40}")
+        .prop_map(|(path, junk)| request("GET", &format!("{path}?zz{junk}=1"), Vec::new()))
 }
 
 fn bad_id() -> impl Strategy<Value = Malformed> {
@@ -211,7 +227,8 @@ fn bad_route() -> impl Strategy<Value = Malformed> {
 }
 
 fn bad_method() -> impl Strategy<Value = Malformed> {
-    (prop::sample::select(READING), "X[A-Z]{1,20}").prop_map(|(path, method)| request(&method, path, Vec::new()))
+    (prop::sample::select(READING), "X[A-Z]{1,20}")
+        .prop_map(|(path, method)| request(&method, path, Vec::new()))
 }
 
 fn malformed() -> impl Strategy<Value = Malformed> {
@@ -242,7 +259,9 @@ async fn send(app: &App, malformed: Malformed) -> Result<(), String> {
     match answer {
         Err(_) => Err(format!("panic: {malformed:?}")),
         Ok(Ok(answer)) if answer.status().is_client_error() => Ok(()),
-        Ok(Ok(answer)) => Err(format!("{}: {malformed:?} {}", answer.status(), String::from_utf8_lossy(&malformed.body))),
+        Ok(Ok(answer)) => {
+            Err(format!("{}: {malformed:?} {}", answer.status(), String::from_utf8_lossy(&malformed.body)))
+        }
     }
 }
 
@@ -254,12 +273,14 @@ async fn malformed_requests_are_refused_without_any_effect() {
     let seed = std::env::var("KBNT_FUZZ_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1_u64);
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    let mut runner =
+        TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     let (strategy, start) = (malformed(), Instant::now());
     for _ in 0..REQUESTS / AT_ONCE {
-        let some: Vec<_> =
-            (0..AT_ONCE).map(|_| strategy.new_tree(&mut runner).unwrap().current()).collect();
-        for outcome in futures::future::join_all(some.into_iter().map(|malformed| send(&app, malformed))).await {
+        let some: Vec<_> = (0..AT_ONCE).map(|_| strategy.new_tree(&mut runner).unwrap().current()).collect();
+        for outcome in
+            futures::future::join_all(some.into_iter().map(|malformed| send(&app, malformed))).await
+        {
             outcome.unwrap();
         }
     }

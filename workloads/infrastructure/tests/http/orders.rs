@@ -22,16 +22,16 @@ async fn level(app: &App) -> (u64, u64, u64) {
 #[tokio::test]
 async fn a_good_order_is_confirmed_and_shown_with_its_whole_history() {
     let app = App::open().await;
-    let placed = app
-        .call(Method::POST, "/v1/orders", &[("idempotency-key", "k-1")], &basket(3, "tok_ok"))
-        .await;
+    let placed =
+        app.call(Method::POST, "/v1/orders", &[("idempotency-key", "k-1")], &basket(3, "tok_ok")).await;
     assert_eq!(placed.status, 202, "{placed:?}");
     let id = OrderId::derive(&"USER-1".parse().unwrap(), "k-1").to_string();
     assert_eq!((placed.text("orderId"), placed.text("status")), (id.as_str(), "PENDING"));
     let location = format!("/v1/orders/{id}");
     assert_eq!(placed.header("location"), Some(location.as_str()));
     assert_eq!(placed.header("idempotent-replayed"), None);
-    app.until("told", async || names(&app.get(&location).await.body).contains(&"NotificationSentEvent")).await;
+    app.until("told", async || names(&app.get(&location).await.body).contains(&"NotificationSentEvent"))
+        .await;
     let order = app.get(&location).await;
     assert_eq!((order.text("status"), &order.body["reason"]), ("CONFIRMED", &Value::Null));
     assert_eq!(order.body["amount"], json!({"value": "1799.97", "currency": "BRL"}));
@@ -109,7 +109,10 @@ async fn baskets_at_once_under_one_key_are_one_order_and_conflicts() {
     assert!(answers.iter().all(|answer| [200, 409].contains(&answer.status.as_u16())));
     let amount: f64 = taken[0].body["amount"]["value"].as_str().unwrap().parse().unwrap();
     let (real, _, _) = level(&app).await;
-    assert!((amount - (100 - real) as f64 * 599.99).abs() < 0.01, "the stock follows the order that was taken");
+    assert!(
+        (amount - (100 - real) as f64 * 599.99).abs() < 0.01,
+        "the stock follows the order that was taken"
+    );
 }
 
 #[tokio::test]
@@ -208,7 +211,8 @@ async fn the_trace_of_the_request_goes_on_in_the_log() {
     let id = 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736_u128;
     let records = app.log.read_raw(kbnt_application::Topic::AuditLogs, 0, 0, 1000).unwrap();
     let of_order = records.iter().filter(|(_, record)| {
-        let parent = record.headers.iter().find(|(name, _)| name == "traceparent").and_then(|(_, v)| v.clone());
+        let parent =
+            record.headers.iter().find(|(name, _)| name == "traceparent").and_then(|(_, v)| v.clone());
         String::from_utf8(parent.unwrap()).unwrap().contains(&format!("{id:032x}"))
     });
     assert_eq!(of_order.count(), 7, "every audited event of the order carries it");

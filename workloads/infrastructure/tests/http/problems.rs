@@ -56,15 +56,29 @@ fn bodies() -> Vec<(Method, &'static str, Value, &'static str)> {
         (post.clone(), ORDERS, with(order(), "/payment", json!(null)), "payment"),
         (post.clone(), ORDERS, with(order(), "/payment/method", json!("")), "payment.method"),
         (post.clone(), ORDERS, with(order(), "/payment/token", json!("a\nb")), "payment.token"),
-        (post.clone(), ORDERS, with(order(), "/payment", json!({"method": "m", "card": "4"})), "payment.card"),
+        (
+            post.clone(),
+            ORDERS,
+            with(order(), "/payment", json!({"method": "m", "card": "4"})),
+            "payment.card",
+        ),
         (post.clone(), ORDERS, json!([]), "body"),
+        (post.clone(), ORDERS, json!(["USER-1", [["PROD-001", 1]], ["credit_card", null]]), "body"),
+        (post.clone(), ORDERS, with(order(), "/items/0", json!(["PROD-001", 1])), "items[0]"),
+        (post.clone(), ORDERS, with(order(), "/payment", json!(["credit_card", null])), "payment"),
+        (put.clone(), "/v1/users/USER-1/status", json!({"status": {"ACTIVE": null}}), "status"),
         (put.clone(), STOCK, with(stock(), "/received", json!(-1)), "received"),
         (put.clone(), STOCK, with(stock(), "/received", json!(9_007_199_254_740_993_u64)), "received"),
         (put.clone(), STOCK, with(stock(), "/received", json!(1e300)), "received"),
         (put.clone(), STOCK, with(stock(), "/unitPrice", json!(599.99)), "unitPrice"),
         (put.clone(), STOCK, with(stock(), "/unitPrice", json!("1.234")), "unitPrice"),
         (put.clone(), STOCK, with(stock(), "/unitPrice", json!("99999999999999999999")), "unitPrice"),
-        (put.clone(), STOCK, with(stock(), "/unitPrice", json!({"value": "1", "currency": "brl"})), "unitPrice"),
+        (
+            put.clone(),
+            STOCK,
+            with(stock(), "/unitPrice", json!({"value": "1", "currency": "brl"})),
+            "unitPrice",
+        ),
         (put.clone(), STOCK, with(stock(), "/unitPrice", json!({"value": 1})), "unitPrice.value"),
         (put.clone(), STOCK, with(stock(), "/name", json!(" ")), "name"),
         (put.clone(), STOCK, with(stock(), "/name", json!("x".repeat(201))), "name"),
@@ -129,7 +143,10 @@ async fn the_wrong_header_is_named() {
     for value in ["", "a b", "ç", long.as_str(), "a/b"] {
         let headers = [("idempotency-key", value)];
         let answer = app.call(Method::POST, ORDERS, &headers, &order()).await;
-        assert_eq!((answer.status.as_u16(), &answer.body["errors"][0]["field"]), (400, &json!("idempotency-key")));
+        assert_eq!(
+            (answer.status.as_u16(), &answer.body["errors"][0]["field"]),
+            (400, &json!("idempotency-key"))
+        );
     }
     let twice = [("idempotency-key", "a"), ("idempotency-key", "b")];
     assert_eq!(app.call(Method::POST, ORDERS, &twice, &order()).await.status, 400);
@@ -166,6 +183,7 @@ async fn whatever_is_wrong_with_the_request_itself_is_a_problem_too() {
         assert_eq!(answer.body["status"], status, "{method} {path}");
         assert!(status != 405 || answer.header("allow").is_some(), "{method} {path}");
     }
-    let utf8 = Request::post(ORDERS).header("content-type", json).body(Body::from(&b"{\"userId\":\"\xff\"}"[..]));
+    let utf8 =
+        Request::post(ORDERS).header("content-type", json).body(Body::from(&b"{\"userId\":\"\xff\"}"[..]));
     assert_eq!(app.send(utf8.unwrap()).await.status, 400);
 }

@@ -57,7 +57,10 @@ async fn low_stock_shows() {
 async fn the_summary_is_the_one_that_the_operator_reads() {
     let app = App::open().await;
     let summary = app.get("/v1/stock/summary").await;
-    assert_eq!(summary.body["totals"], json!({"real": 100, "reserved": 0, "available": 100, "activeReservations": 0, "products": 1}));
+    assert_eq!(
+        summary.body["totals"],
+        json!({"real": 100, "reserved": 0, "available": 100, "activeReservations": 0, "products": 1})
+    );
     assert_eq!(summary.body["invariants"], json!({"balanced": true, "violations": []}));
     assert!(summary.body["writerTerm"].as_u64().unwrap() >= 1);
     assert_eq!(summary.body["products"][0]["received"], json!({"api": 100}));

@@ -8,10 +8,10 @@ use kbnt_application::{Position, Topic};
 use kbnt_domain::Span;
 use kbnt_infrastructure::raw::{RawAppend, RawLog as _};
 
+use crate::support::cluster::Cluster;
 use crate::support::machines::Solo;
 use crate::support::outside::Running;
 use crate::support::{contents, created, eventually, order, orders_in, placed};
-use crate::topics::Cluster;
 
 #[tokio::test]
 #[ignore = "needs KBNT_TEST_BOOTSTRAP"]

@@ -6,4 +6,3 @@ mod support;
 
 mod log;
 mod members;
-mod topics;

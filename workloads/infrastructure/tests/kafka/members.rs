@@ -8,10 +8,10 @@ use kbnt_application::ports::{Assignment, Commit, EventLog as _, GroupBatch, Gro
 use kbnt_application::{Position, Service};
 use kbnt_domain::Span;
 
+use crate::support::cluster::Cluster;
 use crate::support::machines::Echo;
 use crate::support::outside::Running;
 use crate::support::{created, eventually, orders_in};
-use crate::topics::Cluster;
 
 const ANSWERS: Topic = Topic::NotificationEvents;
 

@@ -141,7 +141,7 @@ impl Machine for Solo {
     fn fold(&mut self, record: &Delivered) {
         match &record.message.event {
             Event::WriterElected(elected) => {
-                self.newest = self.newest.clone().max(Some(elected.writer.clone()))
+                self.newest = self.newest.clone().max(Some(elected.writer.clone()));
             }
             Event::ReservationRefused(refused) => {
                 self.refused.insert(refused.order);

@@ -1,6 +1,7 @@
 //! Toy machines, a clock, an outside world and a faulty log, for tests of the runtime on any log.
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test program uses its own part of this")]
 
+pub mod cluster;
 pub mod faulty;
 pub mod machines;
 pub mod outside;
@@ -16,7 +17,7 @@ use kbnt_domain::event::{OrderCreated, PlaceOrder, WriterElected};
 use kbnt_domain::{Currency, Event, EventId, Money, OrderId, Span, Timestamp};
 
 /// How long a condition may take to come true.
-pub const DEADLINE: Duration = Duration::from_secs(30);
+pub const DEADLINE: Duration = Duration::from_secs(90);
 
 pub fn order(n: u32) -> OrderId {
     OrderId::derive(&"USER-1".parse().unwrap(), &n.to_string())

@@ -13,10 +13,13 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Without any topic.
+    /// Without any topic, on the broker that `KBNT_TEST_BOOTSTRAP` names.
     pub fn empty(test: &str) -> Self {
-        let bootstrap_servers =
-            std::env::var("KBNT_TEST_BOOTSTRAP").expect("KBNT_TEST_BOOTSTRAP names a broker");
+        Self::at(std::env::var("KBNT_TEST_BOOTSTRAP").expect("KBNT_TEST_BOOTSTRAP names a broker"), test)
+    }
+
+    /// Without any topic, on this broker.
+    pub fn at(bootstrap_servers: String, test: &str) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros();
         let prefix = format!("{test}-{now}.");
         Self {

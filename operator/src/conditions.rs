@@ -1,5 +1,7 @@
 //! Conditions as KEP-1623 has them, made of findings.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kbnt_crds::Condition;
@@ -34,7 +36,7 @@ pub struct Finding {
     /// Whether it is so.
     pub status: Status,
     /// One word why.
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
     /// For people.
     pub message: String,
 }
@@ -42,17 +44,27 @@ pub struct Finding {
 impl Finding {
     /// It is so.
     pub fn yes(type_: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { type_, status: Status::True, reason, message: message.into() }
+        Self { type_, status: Status::True, reason: reason.into(), message: message.into() }
     }
 
     /// It is not so.
     pub fn no(type_: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { type_, status: Status::False, reason, message: message.into() }
+        Self { type_, status: Status::False, reason: reason.into(), message: message.into() }
+    }
+
+    /// What a condition said before.
+    pub fn kept(type_: &'static str, before: &Condition) -> Self {
+        let status = match before.status.as_str() {
+            "True" => Status::True,
+            "False" => Status::False,
+            _ => Status::Unknown,
+        };
+        Self { type_, status, reason: before.reason.clone().into(), message: before.message.clone() }
     }
 
     /// It cannot be told.
     pub fn unknown(type_: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { type_, status: Status::Unknown, reason, message: message.into() }
+        Self { type_, status: Status::Unknown, reason: reason.into(), message: message.into() }
     }
 }
 
@@ -61,9 +73,11 @@ pub fn ready(needed: &[&Finding], message: &str, paused: bool) -> Finding {
     match needed.iter().find(|finding| finding.status != Status::True) {
         None => Finding::yes("Ready", "Ready", message),
         Some(missing) => {
-            let reason = if paused { "Paused" } else { missing.reason };
-            let hint = if paused { "paused, so nothing is repaired; " } else { "" };
-            Finding::no("Ready", reason, format!("{hint}{}: {}", missing.type_, missing.message))
+            let message = format!("{}: {}", missing.type_, missing.message);
+            if paused {
+                return Finding::no("Ready", "Paused", format!("paused, so nothing is repaired; {message}"));
+            }
+            Finding { reason: missing.reason.clone(), ..Finding::no("Ready", "", message) }
         }
     }
 }
@@ -84,7 +98,7 @@ pub fn conditions(
             Condition {
                 type_: finding.type_.into(),
                 status: finding.status.as_str().into(),
-                reason: finding.reason.into(),
+                reason: finding.reason.into_owned(),
                 message: finding.message,
                 observed_generation: generation,
                 last_transition_time: unchanged
@@ -94,7 +108,7 @@ pub fn conditions(
         .collect()
 }
 
-/// Whether this condition is true, and speaks of this generation or a later one.
+/// Whether this condition is true.
 pub fn holds(conditions: &[Condition], type_: &str) -> bool {
     conditions.iter().any(|condition| condition.type_ == type_ && condition.status == "True")
 }

@@ -1,7 +1,7 @@
 //! What every reconcile has at hand.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
@@ -10,6 +10,7 @@ use kube::core::{ApiResource, PartialObjectMeta};
 use kube::runtime::reflector::Store;
 use kube::{Client, Resource};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
 
 use crate::cluster::{Events, Objects, Scope};
 use crate::gate::Gate;
@@ -30,7 +31,7 @@ pub struct Context {
     /// What watches show.
     pub stores: Stores,
     /// What the watch of KafkaTopics shows, while the cluster serves them.
-    pub topics: RwLock<Option<TopicStore>>,
+    pub topics: watch::Sender<Option<TopicStore>>,
     /// Writes objects.
     pub objects: Objects,
     /// Writes events.
@@ -81,12 +82,12 @@ pub struct TopicStore {
 impl Context {
     /// The operator's KafkaTopics, while the cluster serves them.
     pub fn topics(&self) -> Option<TopicStore> {
-        self.topics.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.topics.borrow().clone()
     }
 
     /// Sets what [`Context::topics`] gives, and wakes everybody whom it concerns.
     pub fn set_topics(&self, topics: Option<TopicStore>) {
-        *self.topics.write().unwrap_or_else(PoisonError::into_inner) = topics;
+        self.topics.send_replace(topics);
         self.wake_all();
     }
 

@@ -17,6 +17,7 @@ use tracing::{debug, info, warn};
 
 use crate::context::{Context, Key, Queue};
 use crate::error::{Class, Error};
+use crate::topics::View;
 
 /// Reconciles under way at a time, of each kind.
 const AT_ONCE: u16 = 16;
@@ -32,6 +33,16 @@ impl Outcome {
     /// Of a result.
     pub fn of(result: Result<(), Error>) -> Self {
         Self { failure: result.err(), again_after: None }
+    }
+
+    /// To come back for topics that somebody else holds: no watch tells when they are let go.
+    #[must_use]
+    pub fn again_for(mut self, held: &[View]) -> Self {
+        if !held.is_empty() {
+            let delay = Class::Waiting.delay(0);
+            self.again_after = Some(self.again_after.map_or(delay, |again| again.min(delay)));
+        }
+        self
     }
 
     /// And that of writing the status, which may want to come back. The first failure counts.

@@ -1,6 +1,6 @@
 //! The life of the process.
 
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
@@ -37,27 +37,29 @@ pub enum RunError {
     Ended,
 }
 
-/// Runs the operator until `shutdown`.
-pub async fn run(
+/// Runs the operator until `shutdown`. Boxed, so that all of it is compiled once, with this crate.
+pub fn run(
     options: Options,
     client: Client,
     metrics: Metrics,
     health: Health,
     shutdown: BoxFuture<'static, ()>,
-) -> Result<(), RunError> {
-    let shutdown = shutdown.shared();
-    let (served_sender, served) = watch::channel(Served::default());
-    health.waits_for(Some("the process has only just started".into()));
-    let beside = async {
-        let follow = discovery::follow(client.clone(), health.clone(), served_sender).map(Ok);
-        let serve = health::serve(options.listen, health.clone(), metrics.clone());
-        futures::future::try_join(follow, serve).await.map(drop)
-    };
-    let main = work(&options, client.clone(), metrics.clone(), health.clone(), served, shutdown);
-    tokio::select! {
-        ended = beside => ended.map_err(RunError::from),
-        ended = main => ended,
+) -> BoxFuture<'static, Result<(), RunError>> {
+    async move {
+        let (served_sender, served) = watch::channel(Served::default());
+        health.waits_for(Some("the process has only just started".into()));
+        let beside = async {
+            let follow = discovery::follow(client.clone(), health.clone(), served_sender).map(Ok);
+            let serve = health::serve(options.listen, health.clone(), metrics.clone());
+            futures::future::try_join(follow, serve).await.map(drop)
+        };
+        let main = work(&options, client.clone(), metrics.clone(), health.clone(), served, shutdown.shared());
+        tokio::select! {
+            ended = beside => ended.map_err(RunError::from),
+            ended = main => ended,
+        }
     }
+    .boxed()
 }
 
 async fn work(
@@ -113,7 +115,7 @@ async fn control(
         address: Address::new(&options.service_url),
         kafka_scope,
         stores,
-        topics: RwLock::default(),
+        topics: watch::Sender::default(),
         objects: Objects::new(client.clone()),
         events: Events::new(client.clone(), &options.instance),
         gate: Gate::default(),
@@ -126,9 +128,10 @@ async fn control(
         workflow_queue,
         client,
     });
+    let has_topics = served.borrow().kafka_topic.is_some();
     let watching = watches::run(Arc::clone(&context), scope, writers, served);
     let reconciling = async {
-        watches::filled(&context.stores).await;
+        watches::filled(&context, has_topics).await;
         info!("reconciling");
         let stocks = controller::run(
             context.stores.stocks.clone(),

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::{BoxFuture, join_all};
 use futures::{FutureExt, Stream, StreamExt};
@@ -24,6 +25,9 @@ use crate::context::{Context, Stores, TopicStore};
 use crate::discovery::Served;
 use crate::topics::Owner;
 use crate::workloads::MANAGED_BY;
+
+/// How long the first list of KafkaTopics may take.
+const TOPICS_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The writing ends of the stores.
 pub struct Writers {
@@ -76,8 +80,10 @@ pub async fn run(context: Arc<Context>, scope: Scope, writers: Writers, served: 
     join_all(parts).await;
 }
 
-/// Waits until every store but that of KafkaTopics has been filled once.
-pub async fn filled(stores: &Stores) {
+/// Waits until every store has been filled once. KafkaTopics, where the cluster serves them, may not be readable: then
+/// it goes on without, and the conditions tell.
+pub async fn filled(context: &Context, has_topics: bool) {
+    let stores = &context.stores;
     // An error means that the writer is gone, and the process with it.
     let _ = stores.stocks.wait_until_ready().await;
     let _ = stores.workflows.wait_until_ready().await;
@@ -85,6 +91,12 @@ pub async fn filled(stores: &Stores) {
     let _ = stores.services.wait_until_ready().await;
     let _ = stores.accounts.wait_until_ready().await;
     let _ = stores.configs.wait_until_ready().await;
+    if has_topics {
+        let mut topics = context.topics.subscribe();
+        if tokio::time::timeout(TOPICS_PATIENCE, topics.wait_for(Option::is_some)).await.is_err() {
+            warn!("the KafkaTopics cannot be read");
+        }
+    }
 }
 
 fn keep<K>(_: &mut K) {}

@@ -9,12 +9,13 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Mutex, PoisonError};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::ApiResource;
 use kube::{Api, Client, Resource};
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use tracing::warn;
 
 use super::drift;
 use crate::error::Error;
@@ -126,11 +127,25 @@ impl Objects {
                 return Ok(());
             }
         }
-        let applied = api
+        let mut made = api
             .patch(&wanted.name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&wanted.object))
             .await
             .map_err(Error::api(format!("apply {}", wanted.label())))?;
-        self.remember(owner, wanted, &applied.metadata);
+        if !is_as_wanted(wanted, &made) {
+            // What others added to a list is theirs, and stays when this is applied: only replacing takes it away.
+            let mut object = wanted.object.clone();
+            object["metadata"]["resourceVersion"] = made.metadata.resource_version.clone().into();
+            let object: DynamicObject = serde_json::from_value(object)?;
+            let how = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
+            made = api
+                .replace(&wanted.name, &how, &object)
+                .await
+                .map_err(Error::api(format!("replace {}", wanted.label())))?;
+            if !is_as_wanted(wanted, &made) {
+                warn!(object = wanted.label(), "something in the cluster keeps changing this object");
+            }
+        }
+        self.remember(owner, wanted, &made.metadata);
         Ok(())
     }
 

@@ -47,7 +47,7 @@ pub async fn reconcile(workflow: &OrderWorkflow, context: &Context) -> Outcome {
         context,
     );
     let written = crate::status::write(context, workflow, status::compute(workflow, &seen)).await;
-    Outcome::of(planned.map(drop).and(result.map_err(Error::from))).and(written)
+    Outcome::of(planned.map(drop).and(result.map_err(Error::from))).and(written).again_for(&progress.held)
 }
 
 /// Lets the topics go, as the deletion policy says, and then the resource.

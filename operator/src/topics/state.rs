@@ -165,7 +165,7 @@ mod tests {
         assert!(!failed.is_usable());
         let found = finding(&[View { name: "a".into(), state: failed }]);
         assert_eq!(
-            (found.reason, found.message.as_str()),
+            (found.reason.as_ref(), found.message.as_str()),
             ("TopicFailed", "a: NotSupported: no fewer partitions")
         );
     }

@@ -32,7 +32,7 @@ pub async fn reconcile(stock: &VirtualStock, context: &Context) -> Outcome {
     };
     let seen = status::See::of(&owner, planned.as_ref(), &progress, result.as_ref().err(), context);
     let written = crate::status::write(context, stock, status::compute(stock, &seen)).await;
-    Outcome::of(planned.map(drop).and(result.map_err(Error::from))).and(written)
+    Outcome::of(planned.map(drop).and(result.map_err(Error::from))).and(written).again_for(&progress.held)
 }
 
 /// Lets the topic go, as the deletion policy says, and then the resource.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use kbnt_crds::common::TopicState;
 use kbnt_crds::virtual_stock::{ProductLevel, Totals};
-use kbnt_crds::{VirtualStock, VirtualStockStatus};
+use kbnt_crds::{Condition, VirtualStock, VirtualStockStatus};
 
 use super::apply::{Failure, Progress};
 use super::build::Desired;
@@ -108,7 +108,7 @@ fn findings(stock: &VirtualStock, seen: &See<'_>) -> Vec<Finding> {
     let topics = topics_ready(stock, seen);
     let workloads = workloads_available(&topics, seen);
     let declared = stock_declared(stock, &workloads, seen);
-    let (balanced, low) = (ledger_balanced(&workloads, seen), low_stock(&workloads, seen));
+    let (balanced, low) = (ledger_balanced(stock, &workloads, seen), low_stock(stock, &workloads, seen));
     let message = format!("orders can reserve from {} products", stock.spec.products.len());
     let ready = conditions::ready(&[&topics, &workloads, &declared, &balanced], &message, stock.spec.paused);
     vec![topics, workloads, declared, balanced, low, ready]
@@ -140,18 +140,30 @@ fn workloads_available(topics: &Finding, seen: &See<'_>) -> Finding {
     workloads::finding(&seen.services, awaited)
 }
 
-/// The reason why the ledger cannot be told, if it cannot.
-fn untold(type_: &'static str, workloads: &Finding, seen: &See<'_>) -> Option<Finding> {
+/// The finding where the ledger cannot be told.
+fn untold(type_: &'static str, stock: &VirtualStock, workloads: &Finding, seen: &See<'_>) -> Option<Finding> {
     match &seen.progress.ledger {
         Observed::Seen(_) => None,
         Observed::Lost(error) => Some(Finding::unknown(type_, "ServiceUnreachable", error.to_string())),
-        Observed::Nothing if workloads.status == Status::True => {
-            Some(Finding::unknown(type_, "WaitingForService", "inventory-service is being asked"))
-        }
+        // Another operator has just begun: what the last one found still holds.
+        Observed::Nothing if workloads.status == Status::True => Some(match told_before(type_, stock) {
+            Some(before) => Finding::kept(type_, before),
+            None => Finding::unknown(type_, "WaitingForService", "inventory-service is being asked"),
+        }),
         Observed::Nothing => {
             Some(Finding::unknown(type_, "WaitingForWorkloads", "inventory-service does not run yet"))
         }
     }
+}
+
+/// What this condition says of the present generation, if it says anything.
+fn told_before<'a>(type_: &str, stock: &'a VirtualStock) -> Option<&'a Condition> {
+    let conditions = stock.status.iter().flat_map(|status| &status.conditions);
+    conditions.into_iter().find(|condition| {
+        condition.type_ == type_
+            && condition.observed_generation == stock.metadata.generation
+            && !condition.reason.starts_with("Waiting")
+    })
 }
 
 fn stock_declared(stock: &VirtualStock, workloads: &Finding, seen: &See<'_>) -> Finding {
@@ -159,7 +171,7 @@ fn stock_declared(stock: &VirtualStock, workloads: &Finding, seen: &See<'_>) -> 
     if let Some(Failure::Declarations(error)) = seen.failure {
         return Finding::no(TYPE, "DeclarationFailed", error.to_string());
     }
-    if let Some(untold) = untold(TYPE, workloads, seen) {
+    if let Some(untold) = untold(TYPE, stock, workloads, seen) {
         return untold;
     }
     if seen.progress.refused.is_empty() {
@@ -195,9 +207,9 @@ fn refusal(id: &str, seen: &See<'_>) -> String {
     }
 }
 
-fn ledger_balanced(workloads: &Finding, seen: &See<'_>) -> Finding {
+fn ledger_balanced(stock: &VirtualStock, workloads: &Finding, seen: &See<'_>) -> Finding {
     const TYPE: &str = "LedgerBalanced";
-    match (untold(TYPE, workloads, seen), seen.ledger()) {
+    match (untold(TYPE, stock, workloads, seen), seen.ledger()) {
         (None, Some(summary)) if !summary.invariants.balanced => {
             Finding::no(TYPE, "InvariantViolated", list(&summary.invariants.violations))
         }
@@ -206,9 +218,9 @@ fn ledger_balanced(workloads: &Finding, seen: &See<'_>) -> Finding {
     }
 }
 
-fn low_stock(workloads: &Finding, seen: &See<'_>) -> Finding {
+fn low_stock(stock: &VirtualStock, workloads: &Finding, seen: &See<'_>) -> Finding {
     const TYPE: &str = "LowStock";
-    match (untold(TYPE, workloads, seen), seen.ledger()) {
+    match (untold(TYPE, stock, workloads, seen), seen.ledger()) {
         (None, Some(summary)) => {
             let low: Vec<_> = summary
                 .products

@@ -46,10 +46,11 @@ impl View {
                 });
             found.map(|found| found.message.clone().unwrap_or_default())
         };
-        let state = if status.observed_generation != deployment.metadata.generation {
-            State::Progressing("its latest change is not seen yet".into())
-        } else if ready >= desired {
+        // While a change rolls out, the pods of before still serve.
+        let state = if ready >= desired {
             State::Available
+        } else if status.observed_generation != deployment.metadata.generation {
+            State::Progressing("its latest change is not seen yet".into())
         } else if let Some(why) = condition("ReplicaFailure", "True") {
             State::Failed(why)
         } else if let Some(why) = condition("Progressing", "False") {
@@ -129,9 +130,10 @@ mod tests {
 
     #[test]
     fn a_deployment_tells_how_its_service_fares() {
-        for (deployment, reason) in [
+        for (deployment, reason) in vec![
             (None, "WaitingForStart"),
-            (Some(deployment(1, 1, &[])), "Progressing"),
+            (Some(deployment(1, 0, &[("Progressing", "False")])), "Progressing"),
+            (Some(deployment(1, 1, &[])), "Available"),
             (Some(deployment(2, 0, &[("Progressing", "True")])), "Progressing"),
             (Some(deployment(2, 0, &[("Progressing", "False")])), "PodsFailed"),
             (Some(deployment(2, 0, &[("ReplicaFailure", "True")])), "PodsFailed"),

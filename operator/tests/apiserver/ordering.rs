@@ -17,8 +17,11 @@ pub(crate) async fn workloads_wait_for_topics_of_the_present_generation(suite: &
     shop.create(&stock("ordering", "kafka-manual")?).await?;
     let topics = shop.topics("kafka-manual");
     let made = topic(&topics, "ordering-inventory-events").await?;
-    let waiting = shop.stock_is("TopicsReady", "False", "WaitingForTopics").await?;
-    expect(waiting.message.contains("Strimzi has not seen it yet"), || waiting.message.clone())?;
+    until("the waiting to be told", || async {
+        let waiting = shop.stock_is("TopicsReady", "False", "WaitingForTopics").await?;
+        expect(waiting.message.contains("Strimzi has not seen it yet"), || waiting.message.clone())
+    })
+    .await?;
 
     // Ready, but of an earlier generation: that says nothing.
     let status = |generation: Option<i64>, observed: i64| {

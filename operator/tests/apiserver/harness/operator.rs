@@ -1,6 +1,5 @@
 //! The operator's process.
 
-use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 
@@ -17,7 +16,6 @@ use super::{ApiServer, Failure, Ledgers, SYSTEM, until};
 pub(crate) struct Operator {
     child: Mutex<Child>,
     address: String,
-    log: PathBuf,
 }
 
 impl Operator {
@@ -46,12 +44,7 @@ impl Operator {
             .stdout(Stdio::from(std::fs::File::create(&log)?))
             .stderr(Stdio::inherit())
             .spawn()?;
-        Ok(Self { child: Mutex::new(child), address, log })
-    }
-
-    /// Where its log lies.
-    pub(crate) fn log(&self) -> Result<String, Failure> {
-        Ok(std::fs::read_to_string(&self.log)?)
+        Ok(Self { child: Mutex::new(child), address })
     }
 
     /// Status code and body of a path.

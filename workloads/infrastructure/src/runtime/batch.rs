@@ -22,6 +22,8 @@ pub(super) struct Batch<'a> {
     started: Instant,
     /// Whether anything was stepped.
     pub(super) stepped: bool,
+    /// Whether the state may be another one: a call that wrote nothing only looked.
+    pub(super) changed: bool,
 }
 
 impl<'a> Batch<'a> {
@@ -35,6 +37,7 @@ impl<'a> Batch<'a> {
             inputs: 0,
             started: Instant::now(),
             stepped: false,
+            changed: false,
         }
     }
 
@@ -45,7 +48,7 @@ impl<'a> Batch<'a> {
         let (appends, effects) = self.outbox.take();
         self.appends.extend(appends);
         self.effects.extend(effects);
-        self.stepped = true;
+        (self.stepped, self.changed) = (true, true);
         result
     }
 
@@ -80,8 +83,9 @@ impl<'a> Batch<'a> {
     }
 
     pub(super) fn call<M>(&mut self, machine: &mut M, job: Job<M>) {
-        let from = self.appends.len();
+        let (from, changed) = (self.appends.len(), self.changed);
         let reply = self.step(|outbox| job(machine, outbox));
+        self.changed = changed || self.appends.len() > from;
         self.replies.push((from..self.appends.len(), reply));
     }
 

@@ -229,12 +229,15 @@ impl<M: Machine> Drive<M> {
     /// Makes a batch durable, answers its callers and commits what is answered.
     async fn settle(&mut self, batch: Batch<'_>) -> Result<(), End> {
         if batch.stepped {
+            let changed = batch.changed;
             let settled = self.core.settle(batch).await?;
             match &mut self.tail {
                 Some(tail) => tail.answer(&settled.positions, settled.replies),
                 None => settled.replies.into_iter().for_each(|(positions, reply)| reply(Ok(positions))),
             }
-            self.core.link.changed();
+            if changed {
+                self.core.link.changed();
+            }
         }
         self.commit().await
     }

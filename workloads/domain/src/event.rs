@@ -1,5 +1,6 @@
 //! Everything that happens, as values. Commands ask, domain events tell, integration events face outward.
 
+use crate::digest::Digest;
 use crate::{
     Money, OrderId, ProductId, Quantity, Reason, ReservationId, SourceId, Timestamp, TransactionId, UserId,
 };
@@ -50,43 +51,15 @@ impl Basket {
         let mut digest = Digest::default();
         digest.text(self.user.as_str());
         digest.text(&self.payment.method);
-        digest.number(u64::from(self.payment.token.is_some()));
-        digest.text(self.payment.token.as_deref().unwrap_or_default());
+        if let Some(token) = &self.payment.token {
+            digest.text(token);
+        }
+        digest.number(self.lines.len() as u64);
         for line in &self.lines {
-            digest.text(line.product.as_str());
             digest.number(line.quantity.units());
+            digest.text(line.product.as_str());
         }
         digest.finish()
-    }
-}
-
-/// Mixes words of 64 bits by multiplying and folding.
-#[derive(Default)]
-struct Digest(u64);
-
-impl Digest {
-    fn number(&mut self, number: u64) {
-        // Odd constants without structure: the fraction of the golden ratio, and that of pi.
-        let mixed = self.0 ^ number ^ 0x9e37_79b9_7f4a_7c15;
-        let (low, high) = mixed.carrying_mul(0x243f_6a88_85a3_08d3, 0);
-        self.0 = self.0.rotate_left(23) ^ high ^ low;
-    }
-
-    /// The length first, so that the ends of texts are told apart.
-    fn text(&mut self, text: &str) {
-        self.number(text.len() as u64);
-        let (words, rest) = text.as_bytes().as_chunks::<8>();
-        for word in words {
-            self.number(u64::from_le_bytes(*word));
-        }
-        let mut last = [0; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        self.number(u64::from_le_bytes(last));
-    }
-
-    fn finish(mut self) -> u64 {
-        self.number(0);
-        self.0
     }
 }
 

@@ -31,6 +31,9 @@ impl InventoryMachine {
     fn decide(&mut self, record: &Delivered, outbox: &Outbox) -> Option<Outcome> {
         let (now, message) = (outbox.now(), &record.message);
         let order = match &message.event {
+            Event::UserRejected(event) => {
+                return Some(self.ledger.reject(event.order, event.reason, message.at, now, &mut self.told));
+            }
             Event::UserValidated(event) => event.order,
             Event::PaymentProcessed(event) => event.order,
             Event::PaymentFailed(event) => event.order,

@@ -132,10 +132,11 @@ impl Machine for InventoryMachine {
     }
 
     /// The last answered ones themselves, not those after them: an answer may be two records, and a crash may have kept
-    /// only the first.
+    /// only the first. Users and payments are read again as far as the own records were: the first answer about an order
+    /// stands, and not every first answer (a rejected user, a failed payment after the expiry) left a record here.
     fn resume(&self) -> Vec<Position> {
         let position = |(&(topic, partition), &offset)| Position { topic, partition, offset };
-        self.answered.iter().map(position).collect()
+        self.answered.iter().map(position).filter(|at| at.topic == Topic::OrderEvents).collect()
     }
 
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
@@ -186,8 +187,10 @@ impl Machine for InventoryMachine {
             Event::WriterElected(elected) => Some(&elected.writer),
             _ => record.message.writer.as_deref(),
         };
-        let (Some(by), Some(writer)) = (elected, self.writer.as_deref()) else { return };
+        let (Some(by), Some(writer)) = (elected, self.writer.clone()) else { return };
+        let (by, writer) = (by, &*writer);
         if by > writer {
+            self.meet(by);
             self.halted.get_or_insert(Halt::Fenced(by.clone()));
         } else if by == writer
             && let Some(credit) = self.credits.remove(&record.message.id)

@@ -89,15 +89,19 @@ impl Memory {
         self.ended.get_mut(place)
     }
 
-    /// Takes out the oldest, if it ended before `horizon`.
-    pub(super) fn forget(&mut self, horizon: Timestamp) -> Option<(Number, Ended)> {
-        if self.ended.front()?.at >= horizon {
-            return None;
+    /// Whether a number is anybody's.
+    pub(super) fn holds(&self, number: Number) -> bool {
+        self.place(number) < self.ended.len()
+    }
+
+    /// Forgets the oldest, if it ended before `horizon`.
+    pub(super) fn forget(&mut self, horizon: Timestamp) -> bool {
+        let due = self.ended.front().is_some_and(|oldest| oldest.at < horizon);
+        if due {
+            self.ended.pop_front();
+            self.first = self.first.wrapping_add(1) % NUMBERS;
         }
-        let ended = self.ended.pop_front()?;
-        let number = self.first;
-        self.first = self.first.wrapping_add(1) % NUMBERS;
-        Some((number, ended))
+        due
     }
 
     /// All of them; one that was revived since stands here, too.

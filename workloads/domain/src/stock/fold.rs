@@ -32,7 +32,7 @@ impl Ledger {
                     && let Some(active) = self.take(slot)
                 {
                     self.hand_out(&active.claim);
-                    self.end(active.ended(End::Confirmed, at), Some(Place::Active(slot)));
+                    self.end(active.end(End::Confirmed, at).0, Some(Place::Active(slot)));
                 }
             }
             Event::ReservationReleased(released) => match released.reservation {
@@ -138,7 +138,8 @@ impl Ledger {
             let freed_at = &mut self.catalogue.particulars_mut(line.product).freed_at;
             *freed_at = (*freed_at).max(Some(at));
         }
-        self.end(active.ended(end, at), Some(Place::Active(slot)));
+        let ended = if end == End::Expired { active.expired(at) } else { active.end(end, at).0 };
+        self.end(ended, Some(Place::Active(slot)));
     }
 
     /// A release without a reservation: of an order that is not there yet, or that has expired.

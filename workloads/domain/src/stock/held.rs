@@ -98,6 +98,11 @@ impl Reservations {
         self.blocks.get_mut(slot as usize / BLOCK)?.get_mut(slot as usize % BLOCK)?.as_mut()
     }
 
+    /// The product of a line of the one in `slot`.
+    pub(super) fn product(&self, slot: Slot, line: usize) -> Option<ProductIx> {
+        self.get(slot)?.claim.lines.get(line).map(|line| line.product)
+    }
+
     /// All of them, in no order that means anything.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Active> {
         self.blocks.iter().flatten().flatten()

@@ -1,9 +1,12 @@
 //! Where the reservation or the end of an order is found.
+//!
+//! A table of its own, because the reservations of a busy shop do not fit into any cache: what counts is how often
+//! memory is waited for. A lookup reads one cache line here and one where the order stands; and orders that are forgotten
+//! need not be removed: their pointers lead nowhere, and the next order that comes by takes their place.
+
+use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry as TableEntry;
-use std::hash::BuildHasher;
 
 use crate::OrderId;
 
@@ -32,24 +35,36 @@ impl Place {
     }
 }
 
-/// Eight bytes an order: the order id itself stands where the place points, and a part of its hash stands here so
-/// that growing need not look there.
+/// No place: the last slot, which memory does not reach.
+const VACANT: u32 = NUMBERS - 1;
+
+/// Pointers in one bucket.
+const WIDTH: usize = 7;
+
+/// One cache line of pointers. Each is a part of the order's hash, so that growing need not look up orders, and a
+/// packed place.
 #[derive(Clone, Copy, Debug)]
-struct Pointer {
-    place: u32,
-    tag: u32,
+#[repr(align(64))]
+struct Bucket {
+    tags: [u32; WIDTH],
+    places: [u32; WIDTH],
+    /// Pointers that belong here, or before, and found no room here.
+    passed: u32,
 }
 
+const EMPTY: Bucket = Bucket { tags: [0; WIDTH], places: [VACANT; WIDTH], passed: 0 };
+
 /// Finds orders. The hash is keyed at random for each index, as order ids come from outside.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Index {
-    table: HashTable<Pointer>,
+    buckets: Vec<Bucket>,
     hasher: RandomState,
 }
 
-/// The table's hash of a tag: it takes its high and its low bits for different purposes.
-fn spread(tag: u32) -> u64 {
-    u64::from(tag).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+impl Default for Index {
+    fn default() -> Self {
+        Self { buckets: vec![EMPTY; 16], hasher: RandomState::default() }
+    }
 }
 
 impl Index {
@@ -58,40 +73,101 @@ impl Index {
         u32::try_from(hash >> 32).unwrap_or_default()
     }
 
+    /// The bucket where a tag belongs.
+    fn home(&self, tag: u32) -> usize {
+        // In the same proportion; it is less than the number of buckets.
+        usize::try_from((u64::from(tag) * self.buckets.len() as u64) >> 32).unwrap_or_default()
+    }
+
+    const fn after(&self, bucket: usize) -> usize {
+        if bucket + 1 < self.buckets.len() { bucket + 1 } else { 0 }
+    }
+
+    /// Where the pointer is that has this tag and is the one.
+    fn seek(&self, tag: u32, is_it: impl Fn(u32) -> bool) -> Option<(usize, usize)> {
+        let mut at = self.home(tag);
+        loop {
+            let bucket = &self.buckets[at];
+            for i in 0..WIDTH {
+                if bucket.tags[i] == tag && bucket.places[i] != VACANT && is_it(bucket.places[i]) {
+                    return Some((at, i));
+                }
+            }
+            if bucket.passed == 0 {
+                return None;
+            }
+            at = self.after(at);
+        }
+    }
+
     /// The place of `order`; `order_at` tells whose a place is.
     pub(super) fn get(&self, order: OrderId, order_at: impl Fn(Place) -> Option<OrderId>) -> Option<Place> {
-        let tag = self.tag(order);
-        let found = self.table.find(spread(tag), |pointer| {
-            pointer.tag == tag && order_at(Place::unpack(pointer.place)) == Some(order)
-        });
-        found.map(|pointer| Place::unpack(pointer.place))
+        let is_it = |place| order_at(Place::unpack(place)) == Some(order);
+        let (at, i) = self.seek(self.tag(order), is_it)?;
+        Some(Place::unpack(self.buckets[at].places[i]))
     }
 
-    /// Sets the place of an order, which was at `from` before.
-    pub(super) fn put(&mut self, order: OrderId, from: Option<Place>, to: Place) {
-        let tag = self.tag(order);
-        if let Some(from) = from.map(Place::pack)
-            && let Some(pointer) = self.table.find_mut(spread(tag), |pointer| pointer.place == from)
-        {
-            pointer.place = to.pack();
+    /// Moves an order that was at `from`.
+    pub(super) fn shift(&mut self, order: OrderId, from: Place, to: Place) {
+        let from = from.pack();
+        if let Some((at, i)) = self.seek(self.tag(order), |place| place == from) {
+            self.buckets[at].places[i] = to.pack();
+        }
+    }
+
+    /// Takes in an order that has no place yet. `leads` tells whether a place still is anybody's, and `known` how many
+    /// orders there are.
+    pub(super) fn insert(&mut self, order: OrderId, to: Place, known: usize, leads: impl Fn(Place) -> bool) {
+        // At most about three of four are taken, so that few find their bucket full.
+        if known * 4 >= self.buckets.len() * WIDTH * 3 {
+            self.grow(&leads);
+        }
+        self.put(self.tag(order), to.pack(), &leads);
+    }
+
+    fn put(&mut self, tag: u32, place: u32, leads: &impl Fn(Place) -> bool) {
+        let mut at = self.home(tag);
+        loop {
+            let free = |&packed: &u32| packed == VACANT || !leads(Place::unpack(packed));
+            if let Some(i) = self.buckets[at].places.iter().position(free) {
+                self.vacate(at, i);
+                self.buckets[at].tags[i] = tag;
+                self.buckets[at].places[i] = place;
+                return;
+            }
+            self.buckets[at].passed += 1;
+            at = self.after(at);
+        }
+    }
+
+    /// Takes a pointer out; buckets that it had found full are one less to be passed.
+    fn vacate(&mut self, at: usize, i: usize) {
+        if std::mem::replace(&mut self.buckets[at].places[i], VACANT) == VACANT {
             return;
         }
-        self.table
-            .insert_unique(spread(tag), Pointer { place: to.pack(), tag }, |pointer| spread(pointer.tag));
-    }
-
-    /// Forgets an order if it is at `place`; one that has moved on stays.
-    pub(super) fn remove(&mut self, order: OrderId, place: Place) {
-        let (tag, packed) = (self.tag(order), place.pack());
-        if let TableEntry::Occupied(entry) =
-            self.table.entry(spread(tag), |pointer| pointer.place == packed, |pointer| spread(pointer.tag))
-        {
-            entry.remove();
+        let mut on_the_way = self.home(self.buckets[at].tags[i]);
+        while on_the_way != at {
+            self.buckets[on_the_way].passed -= 1;
+            on_the_way = self.after(on_the_way);
         }
     }
 
-    /// How many orders it knows.
-    pub(super) fn len(&self) -> usize {
-        self.table.len()
+    fn grow(&mut self, leads: &impl Fn(Place) -> bool) {
+        let twice = vec![EMPTY; self.buckets.len() * 2];
+        for bucket in std::mem::replace(&mut self.buckets, twice) {
+            for (&tag, &place) in bucket.tags.iter().zip(&bucket.places) {
+                if place != VACANT && leads(Place::unpack(place)) {
+                    self.put(tag, place, leads);
+                }
+            }
+        }
+    }
+
+    /// Forgets an order that was at `place`.
+    pub(super) fn remove(&mut self, order: OrderId, place: Place) {
+        let place = place.pack();
+        if let Some((at, i)) = self.seek(self.tag(order), |other| other == place) {
+            self.vacate(at, i);
+        }
     }
 }

@@ -92,15 +92,16 @@ impl Ledger {
         let frees = Some(self.give_back(&active.claim, told));
         let event = ReservationExpired { order, reservation, deadline }.into();
         told.push(Told { event, frees });
-        self.end(active.ended(End::Expired, self.clock), Some(Place::Active(slot)));
+        self.end(active.expired(self.clock), Some(Place::Active(slot)));
     }
 
     /// Forgets some of what ended before the horizon.
     pub(super) fn forget(&mut self) {
         let horizon = self.horizon();
         for _ in 0..FORGET_MOST {
-            let Some((number, ended)) = self.memory.forget(horizon) else { return };
-            self.index.remove(ended.order, Place::Ended(number));
+            if !self.memory.forget(horizon) {
+                return;
+            }
         }
     }
 
@@ -122,8 +123,24 @@ impl Ledger {
         self.find(order).is_some()
     }
 
-    /// Takes a claim's units out of what is available.
-    pub(super) fn hold(&mut self, order: OrderId, claim: Claim, from: Option<Place>) {
+    /// Sets where an order stands, and where it stood before.
+    fn stand(&mut self, order: OrderId, from: Option<Place>, to: Place) {
+        match from {
+            Some(from) => self.index.shift(order, from, to),
+            None => {
+                let known = self.reservations.len() + self.memory.len();
+                let memory = &self.memory;
+                self.index.insert(order, to, known, |place| match place {
+                    // Whatever ends a reservation moves its order on.
+                    Place::Active(_) => true,
+                    Place::Ended(number) => memory.holds(number),
+                });
+            }
+        }
+    }
+
+    /// Takes a claim's units out of what is available. Low stock is the caller's to watch.
+    pub(super) fn hold(&mut self, order: OrderId, claim: Claim, from: Option<Place>) -> Slot {
         for line in &claim.lines {
             let units = u64::from(line.units);
             self.catalogue.at_mut(line.product).reserved += units;
@@ -131,9 +148,10 @@ impl Ledger {
             self.check(line.product);
         }
         let slot = self.reservations.insert(order, claim);
-        self.index.put(order, from, Place::Active(slot));
+        self.stand(order, from, Place::Active(slot));
         self.catalogue.totals.active_reservations += 1;
         self.changes += 1;
+        slot
     }
 
     /// Ends a hold; the caller says where its units go and where the order stands from now on.
@@ -184,7 +202,7 @@ impl Ledger {
             return;
         }
         let number = self.memory.push(ended);
-        self.index.put(order, from, Place::Ended(number));
+        self.stand(order, from, Place::Ended(number));
     }
 
     /// Something more happened to an ended order at `at`: it is remembered anew from then on.
@@ -229,16 +247,16 @@ impl Active {
         ReservationId::derive(&self.order, self.claim.attempt)
     }
 
-    /// What is remembered of it. Only an expired one may be revived, so only its claim is kept.
-    pub(super) fn ended(self, end: End, at: Timestamp) -> Ended {
-        Ended {
-            order: self.order,
-            fingerprint: Some(self.claim.fingerprint),
-            at,
-            end,
-            lost: false,
-            attempts: self.claim.attempt + 1,
-            claim: matches!(end, End::Expired).then(|| Box::new(self.claim)),
-        }
+    /// What is remembered of one that expired: all, as it may be revived.
+    pub(super) fn expired(self, at: Timestamp) -> Ended {
+        let (ended, claim) = self.end(End::Expired, at);
+        Ended { claim: Some(Box::new(claim)), ..ended }
+    }
+
+    /// What is remembered of it, and what it held.
+    pub(super) fn end(self, end: End, at: Timestamp) -> (Ended, Claim) {
+        let Self { order, claim, .. } = self;
+        let (fingerprint, attempts) = (Some(claim.fingerprint), claim.attempt + 1);
+        (Ended { order, fingerprint, at, end, lost: false, attempts, claim: None }, claim)
     }
 }

@@ -52,17 +52,11 @@ impl Ledger {
     fn confirm(&mut self, slot: Slot, payment: &PaymentProcessed, told: &mut Vec<Told>) {
         let Some(active) = self.take(slot) else { return };
         self.hand_out(&active.claim);
-        told.push(
-            ReservationConfirmed {
-                order: active.order,
-                reservation: active.id(),
-                user: active.claim.user.clone(),
-                amount: payment.amount,
-                transaction: payment.transaction.clone(),
-            }
-            .into(),
-        );
-        self.end(active.ended(End::Confirmed, self.clock), Some(Place::Active(slot)));
+        let (order, reservation) = (active.order, active.id());
+        let (ended, claim) = active.end(End::Confirmed, self.clock);
+        self.end(ended, Some(Place::Active(slot)));
+        let (user, amount, transaction) = (claim.user, payment.amount, payment.transaction.clone());
+        told.push(ReservationConfirmed { order, reservation, user, amount, transaction }.into());
     }
 
     fn pay_ended(&mut self, number: Number, payment: &PaymentProcessed, told: &mut Vec<Told>) -> Outcome {
@@ -99,11 +93,9 @@ impl Ledger {
         claim.deadline = self.clock + self.terms.ttl;
         told.push(self.reserved_event(payment.order, &claim, None).into());
         let low_stock_from = told.len();
-        self.grant(payment.order, claim, Some(Place::Ended(number)), told);
+        let slot = self.grant(payment.order, claim, Some(Place::Ended(number)), told);
         let low_stock = told.split_off(low_stock_from);
-        if let Some(Place::Active(slot)) = self.find(payment.order) {
-            self.confirm(slot, payment, told);
-        }
+        self.confirm(slot, payment, told);
         told.extend(low_stock);
         Outcome::Decided
     }
@@ -128,7 +120,14 @@ impl Ledger {
                 self.release_active(slot, failure.reason, told);
                 Outcome::Decided
             }
-            Some(Place::Ended(_)) => Outcome::Repeated,
+            Some(Place::Ended(number)) => {
+                // Whoever says later that it is paid after all says so too late: nothing revives it. That is not told, so
+                // a failure must be seen again after a restart.
+                if self.memory.get(number).is_some_and(|ended| ended.end == End::Expired && !ended.lost) {
+                    self.amend(number, self.clock, |ended| ended.release(failure.reason));
+                }
+                Outcome::Repeated
+            }
             None => self.release_unknown(failure.order, failure.reason, failed_at, told),
         }
     }
@@ -169,7 +168,7 @@ impl Ledger {
         let (order, reservation) = (active.order, Some(active.id()));
         let frees = Some(self.give_back(&active.claim, told));
         told.push(Told { event: ReservationReleased { order, reservation, reason }.into(), frees });
-        self.end(active.ended(End::Released(reason), self.clock), Some(Place::Active(slot)));
+        self.end(active.end(End::Released(reason), self.clock).0, Some(Place::Active(slot)));
     }
 
     /// A release before its reservation: the promise that a late one is refused. One that is older than the window needs

@@ -7,7 +7,7 @@ use crate::{Money, OrderId, ProductId, Reason, ReservationId, Timestamp, UserId}
 
 use super::decision::{Outcome, Request, SKEW, Told};
 use super::ended::{End, Ended};
-use super::held::{Claim, Line, Lines};
+use super::held::{Claim, Line, Lines, Slot};
 use super::index::Place;
 use super::ledger::Ledger;
 use super::product::ProductIx;
@@ -85,6 +85,26 @@ impl Ledger {
                 Outcome::Decided
             }
         }
+    }
+
+    /// The order has ended, as its user may not order: should another process let the user pass after that, it is refused.
+    /// That is not told, so a rejection must be seen again after a restart.
+    pub fn reject(
+        &mut self,
+        order: OrderId,
+        reason: Reason,
+        rejected_at: Timestamp,
+        now: Timestamp,
+        told: &mut Vec<Told>,
+    ) -> Outcome {
+        if !self.begin(now, told) {
+            return Outcome::Closed;
+        }
+        if self.knows(order) || rejected_at < self.clock - self.terms.window {
+            return Outcome::Repeated;
+        }
+        self.end(self.unknown(order, End::Refused(reason), false), None);
+        Outcome::Decided
     }
 
     /// Answers a request for an order that was decided before.
@@ -188,13 +208,20 @@ impl Ledger {
     }
 
     /// Gives an order its units.
-    pub(super) fn grant(&mut self, order: OrderId, claim: Claim, from: Option<Place>, told: &mut Vec<Told>) {
-        let products: smallvec::SmallVec<[ProductIx; 4]> =
-            claim.lines.iter().map(|line| line.product).collect();
-        self.hold(order, claim, from);
-        for product in products {
+    pub(super) fn grant(
+        &mut self,
+        order: OrderId,
+        claim: Claim,
+        from: Option<Place>,
+        told: &mut Vec<Told>,
+    ) -> Slot {
+        let slot = self.hold(order, claim, from);
+        let mut next = 0;
+        while let Some(product) = self.reservations.product(slot, next) {
             self.watch(product, told);
+            next += 1;
         }
+        slot
     }
 
     pub(super) fn reserved_event(

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use kbnt_application::ports::LogError;
+use kbnt_infrastructure::embedded::OpenError;
 use kbnt_infrastructure::logging::LoggingError;
 use kbnt_infrastructure::outbound::OutboundError;
 use kbnt_infrastructure::runtime::RunError;
@@ -37,6 +38,9 @@ pub(crate) enum Failure {
     /// The log cannot be used.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// A directory cannot be opened as a log.
+    #[error(transparent)]
+    Open(#[from] OpenError),
     /// Logging cannot be set up.
     #[error(transparent)]
     Logging(#[from] LoggingError),

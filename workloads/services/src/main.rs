@@ -1,16 +1,20 @@
 //! The kbnt program: wiring and command line.
 
+mod audit;
 mod cli;
 mod demo;
 mod failure;
+mod origin;
 mod serve;
 mod service;
+mod simulator;
+mod tail;
 mod wiring;
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use cli::{Cli, Command};
+use cli::{AuditCommand, Cli, Command};
 use failure::Failure;
 
 fn main() -> ExitCode {
@@ -18,6 +22,9 @@ fn main() -> ExitCode {
         Command::Demo(options) => run(demo::run(options)),
         Command::Serve(options) => run(serve::run(options)),
         Command::Service(options) => run(service::run(options)),
+        Command::Simulator(options) => run(simulator::run(options)),
+        Command::Tail(options) => run(tail::run(options)),
+        Command::Audit(AuditCommand::Verify(options)) => run(audit::run(options)),
     };
     outcome.unwrap_or_else(|failure| {
         anstream::eprintln!("kbnt: {failure}");

@@ -1,6 +1,7 @@
 //! `kbnt serve`: all six services in one process.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +24,7 @@ const STREAMS: usize = 1024;
 pub(crate) async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
     let logging = Arc::new(options.logging.init(None)?);
     let seed = options.seed_file.as_deref().map(wiring::seed).transpose()?.unwrap_or_default();
-    let log = Arc::new(EmbeddedLog::in_memory());
+    let log = Arc::new(open(options.data_dir.as_deref())?);
     logging.ship_to(log.clone());
     let mut process = Process::new(ProcessParts {
         log,
@@ -32,7 +33,7 @@ pub(crate) async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
         metrics: Arc::new(Metrics::new()?),
         streams: STREAMS,
     });
-    process.show_logging(logging);
+    process.show_logging(logging.clone());
     let mut users = user_config(&options.users)?;
     users.declared.extend(seed.users);
     process.order();
@@ -52,7 +53,28 @@ pub(crate) async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
         }
     });
     process.finish().await?;
+    tracing::info!(operation = "stopped", "the shop is closed");
+    drop(logging);
     Ok(ExitCode::SUCCESS)
+}
+
+/// The log: durable in `directory`, or in memory without one.
+fn open(directory: Option<&Path>) -> Result<EmbeddedLog, Failure> {
+    let Some(directory) = directory else { return Ok(EmbeddedLog::in_memory()) };
+    let log = EmbeddedLog::open(directory)?;
+    let found = log.recovery();
+    tracing::info!(
+        operation = "log-opened", directory = %directory.display(), records = found.records,
+        seconds = found.took.as_secs_f64(), "the log is open"
+    );
+    if found.cut > 0 {
+        tracing::warn!(
+            operation = "log-cut",
+            bytes = found.cut,
+            "an unfinished write was cut off the end of the log; nothing in it had been acknowledged"
+        );
+    }
+    Ok(log)
 }
 
 /// Declares the stock of the seed file, once the inventory is ready.

@@ -8,11 +8,11 @@ use kbnt_application::Service;
 use kbnt_application::inventory::InventoryConfig;
 use kbnt_application::user::UserConfig;
 use kbnt_infrastructure::clock::SystemClock;
-use kbnt_infrastructure::kafka::{KafkaConfig, KafkaLog};
+use kbnt_infrastructure::kafka::KafkaLog;
 use kbnt_infrastructure::metrics::Metrics;
 use uuid::Uuid;
 
-use crate::cli::{InventoryOptions, KafkaOptions, Role, ServiceOptions, UserOptions};
+use crate::cli::{InventoryOptions, Role, ServiceOptions, UserOptions};
 use crate::failure::Failure;
 use crate::wiring::{self, Effects, Process, ProcessParts};
 
@@ -22,16 +22,17 @@ const STREAMS: usize = 64;
 pub(crate) async fn run(options: ServiceOptions) -> Result<ExitCode, Failure> {
     let service = Service::from(options.role);
     let logging = Arc::new(options.logging.init(Some(service))?);
-    let log = Arc::new(KafkaLog::new(kafka(&options.kafka)?)?);
+    let log = Arc::new(KafkaLog::new(wiring::kafka_config(&options.kafka)?)?);
     logging.ship_to(log.clone());
     let mut process = Process::new(ProcessParts {
-        log,
+        log: log.clone(),
         clock: Arc::new(SystemClock),
         effects: Arc::new(Effects::of(&options.payment, &options.notification)?),
         metrics: Arc::new(Metrics::new()?),
         streams: STREAMS,
     });
-    process.show_logging(logging);
+    process.show_logging(logging.clone());
+    process.need_cluster(log);
     match options.role {
         Role::User => drop(process.user(user_config(&options.users)?)),
         Role::Inventory => {
@@ -53,18 +54,8 @@ pub(crate) async fn run(options: ServiceOptions) -> Result<ExitCode, Failure> {
     });
     process.finish().await?;
     tracing::info!(operation = "stopped", "the service has stopped");
+    drop(logging);
     Ok(ExitCode::SUCCESS)
-}
-
-fn kafka(options: &KafkaOptions) -> Result<KafkaConfig, Failure> {
-    let properties = options.kafka_properties_file.as_deref().map(wiring::kafka_properties).transpose()?;
-    Ok(KafkaConfig {
-        bootstrap_servers: options.bootstrap_servers.clone(),
-        prefix: options.topic_prefix.clone(),
-        instance: options.instance.clone(),
-        static_member: None,
-        properties: properties.unwrap_or_default(),
-    })
 }
 
 /// How user-service behaves.

@@ -66,12 +66,14 @@ pub fn router(apis: Apis, health: Health) -> (Router, Description) {
     }
     let (router, description) = routes.split_for_parts();
     let shown = Arc::new(description.clone());
-    let router = router
-        .route("/openapi.json", get(move || async move { Json(shown.as_ref().clone()) }))
-        .fallback(not_found)
-        .method_not_allowed_fallback(method_not_allowed)
-        .layer(middleware::from_fn_with_state(metrics, measure));
+    let router = router.route("/openapi.json", get(move || async move { Json(shown.as_ref().clone()) }));
+    let router = with_fallbacks(router).layer(middleware::from_fn_with_state(metrics, measure));
     (router, description)
+}
+
+/// Whatever is no route is a problem document too.
+pub(super) fn with_fallbacks(router: Router) -> Router {
+    router.fallback(not_found).method_not_allowed_fallback(method_not_allowed)
 }
 
 async fn not_found() -> Problem {

@@ -37,9 +37,9 @@ where
             return Ok(());
         }
         match timeout_at(deadline, changed.changed()).await {
-            Ok(Ok(())) => {}
+            Ok(Ok(())) if Instant::now() < deadline => {}
             // Time is up, or nothing will change any more.
-            Ok(Err(_)) | Err(_) => return Ok(()),
+            Ok(_) | Err(_) => return Ok(()),
         }
     }
 }

@@ -59,10 +59,13 @@ where
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let now = Timestamp::from_millis(i64::try_from(now).unwrap_or(i64::MAX));
         let target = event.metadata().target();
-        let mut line = line::write(*event.metadata().level(), target, service, fields, now);
-        line.push('\n');
+        // Only a value that JSON does not know could fail here, and there is none.
+        let Ok(mut line) = line::write(*event.metadata().level(), target, service, &fields, now) else {
+            return;
+        };
+        line.push(b'\n');
         // A reader that has gone away is no reason to stop.
-        let _ = self.writer.make_writer().write_all(line.as_bytes());
+        let _ = self.writer.make_writer().write_all(&line);
         line.pop();
         if !NOT_SHIPPED.iter().any(|prefix| target.starts_with(prefix)) {
             self.ship(service, line, now);
@@ -71,12 +74,12 @@ where
 }
 
 impl<W> JsonLayer<W> {
-    fn ship(&self, service: Option<Service>, line: String, at: Timestamp) {
+    fn ship(&self, service: Option<Service>, line: Vec<u8>, at: Timestamp) {
         let log = self.shipping.log.read().unwrap_or_else(PoisonError::into_inner);
         let Some(log) = log.as_ref() else { return };
         let record = RawRecord {
             key: Some(service.map_or("kbnt", Service::name).as_bytes().to_vec()),
-            value: Some(line.into_bytes()),
+            value: Some(line),
             headers: vec![("content-type".to_owned(), Some(b"application/json".to_vec()))],
             at,
         };

@@ -3,8 +3,10 @@
 use std::fmt::{Debug, Display};
 
 use kbnt_application::Service;
+use kbnt_application::message::{EventType, Layer};
 use kbnt_domain::Timestamp;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
 use tracing::Level;
 use tracing::field::{Field, Visit};
 use uuid::Uuid;
@@ -79,31 +81,54 @@ fn camel_case(name: &str) -> String {
     })
 }
 
+/// A line as it is written.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Line<'a> {
+    event_id: String,
+    timestamp: String,
+    event_type: &'static str,
+    event_name: &'static str,
+    event_version: u32,
+    service: &'static str,
+    level: &'static str,
+    #[serde(rename = "hexagonal_layer")]
+    hexagonal_layer: &'static str,
+    domain: &'static str,
+    operation: &'a str,
+    correlation_id: Option<&'a str>,
+    payload: Payload<'a>,
+}
+
+#[derive(Serialize)]
+struct Payload<'a> {
+    target: &'a str,
+    #[serde(flatten)]
+    fields: &'a Map<String, Value>,
+}
+
 /// The line as one JSON object, without the end of the line.
 pub(super) fn write(
     level: Level,
     target: &str,
     service: Option<Service>,
-    fields: Fields,
+    fields: &Fields,
     at: Timestamp,
-) -> String {
-    let mut payload = fields.payload;
-    payload.insert("target".to_owned(), target.into());
-    json!({
-        "eventId": Uuid::new_v4().to_string(),
-        "timestamp": rfc3339(at),
-        "eventType": "IntegrationEvent",
-        "eventName": "LogLine",
-        "eventVersion": 1,
-        "service": service.map_or("kbnt", Service::name),
-        "level": level.as_str(),
-        "hexagonal_layer": service.map_or("infrastructure", |service| service.layer().name()),
-        "domain": service.map_or("platform", Service::domain),
-        "operation": fields.operation.as_deref().unwrap_or("log"),
-        "correlationId": fields.order,
-        "payload": payload,
+) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec(&Line {
+        event_id: Uuid::new_v4().to_string(),
+        timestamp: rfc3339(at),
+        event_type: EventType::Integration.name(),
+        event_name: "LogLine",
+        event_version: 1,
+        service: service.map_or("kbnt", Service::name),
+        level: level.as_str(),
+        hexagonal_layer: service.map_or(Layer::Infrastructure, Service::layer).name(),
+        domain: service.map_or("platform", Service::domain),
+        operation: fields.operation.as_deref().unwrap_or("log"),
+        correlation_id: fields.order.as_deref(),
+        payload: Payload { target, fields: &fields.payload },
     })
-    .to_string()
 }
 
 #[cfg(test)]

@@ -89,7 +89,7 @@ impl Observer for Metrics {
             service = service.name(),
             partition,
             records,
-            millis = took.as_millis(),
+            seconds = took.as_secs_f64(),
             "the state of a partition is folded"
         );
     }

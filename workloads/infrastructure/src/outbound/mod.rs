@@ -6,7 +6,7 @@ mod breaker;
 use std::time::{Duration, Instant};
 
 use breaker::Breaker;
-use reqwest::{Client, RequestBuilder, StatusCode, redirect};
+use reqwest::{Client, ClientBuilder, RequestBuilder, StatusCode, redirect};
 use thiserror::Error;
 
 pub use breaker::BreakerConfig;
@@ -81,14 +81,7 @@ pub(crate) struct Outbound {
 
 impl Outbound {
     pub(crate) fn new(config: OutboundConfig) -> Result<Self, OutboundError> {
-        // Fails only where a provider is installed already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
-            .timeout(config.timeout)
-            .connect_timeout(config.connect_timeout)
-            .redirect(redirect::Policy::none())
-            .user_agent(concat!("kbnt/", env!("CARGO_PKG_VERSION")))
-            .build()?;
+        let client = builder().timeout(config.timeout).connect_timeout(config.connect_timeout).build()?;
         Ok(Self { client, config, breaker: Breaker::new(config.breaker) })
     }
 
@@ -126,6 +119,20 @@ impl Outbound {
         let longest = self.config.pause.saturating_mul(1 << attempt.min(10).saturating_sub(1));
         longest.mul_f64(fastrand::f64())
     }
+}
+
+fn builder() -> ClientBuilder {
+    // Fails only where a provider is installed already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder()
+        .redirect(redirect::Policy::none())
+        .user_agent(concat!("kbnt/", env!("CARGO_PKG_VERSION")))
+}
+
+/// A client for answers that never end, as long as something comes now and then.
+pub fn streaming_client() -> Result<Client, OutboundError> {
+    let limits = OutboundConfig::default();
+    Ok(builder().connect_timeout(limits.connect_timeout).read_timeout(Duration::from_secs(60)).build()?)
 }
 
 /// Whether the service works, whatever it thinks of the request.

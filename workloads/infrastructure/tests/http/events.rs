@@ -132,7 +132,7 @@ async fn a_stream_goes_on_with_what_happens_next() {
 async fn all_events_come_once_each_from_wherever_a_client_left_off() {
     let app = App::open().await;
     app.declare("PROD-001", 10_000).await;
-    let orders = (0..260).map(|number| format!("k-{number}")).collect::<Vec<_>>();
+    let orders = (0..340).map(|number| format!("k-{number}")).collect::<Vec<_>>();
     for some in orders.chunks(52) {
         futures::future::join_all(some.iter().map(|key| app.order(key, 1, "tok_ok"))).await;
     }

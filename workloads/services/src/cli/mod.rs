@@ -1,6 +1,7 @@
 //! The command line. Every option can also be given as a `KBNT_` variable.
 
 mod kafka;
+mod origin;
 mod payment;
 mod shop;
 mod values;
@@ -15,6 +16,7 @@ use kbnt_application::Service;
 use kbnt_infrastructure::logging::{Format, Logging, LoggingError};
 
 pub(crate) use kafka::KafkaOptions;
+pub(crate) use origin::OriginOptions;
 pub(crate) use payment::{NotificationOptions, PaymentOptions};
 pub(crate) use shop::{InventoryOptions, UserOptions};
 
@@ -48,6 +50,73 @@ pub(crate) enum Command {
     Serve(ServeOptions),
     /// Run one service on Kafka; this is what the operator deploys
     Service(ServiceOptions),
+    /// Run a broker of seven topics to play with, over REST
+    Simulator(SimulatorOptions),
+    /// Watch events as they come, one line each, with running totals and alerts
+    Tail(TailOptions),
+    /// Examine the audit trail
+    #[command(subcommand)]
+    Audit(AuditCommand),
+}
+
+/// What to do with the audit trail.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Find any altered, missing or reordered entry, and any audited record that was changed
+    Verify(VerifyOptions),
+}
+
+/// Options of `kbnt audit verify`.
+#[derive(Debug, Args)]
+#[command(after_help = "The exit code is 1 if anything is wrong; the first wrong entry is named.")]
+pub(crate) struct VerifyOptions {
+    /// The directory of a `kbnt serve --data-dir` that is not running
+    #[arg(long, env = "KBNT_DATA_DIR", value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) origin: OriginOptions,
+}
+
+/// Options of `kbnt tail`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "It ends with Ctrl-C and then shows all totals. Alerts are events of level ERROR, and events that \
+                        somebody should look at whatever their level, such as LowStockEvent."
+)]
+pub(crate) struct TailOptions {
+    /// Only this topic; may be given several times
+    #[arg(long = "topic", env = "KBNT_TOPICS", value_delimiter = ',', value_name = "TOPIC")]
+    pub(crate) topics: Vec<String>,
+    /// Begin with the first event instead of the next one
+    #[arg(long, env = "KBNT_FROM_BEGINNING")]
+    pub(crate) from_beginning: bool,
+    /// End after so many events
+    #[arg(long, env = "KBNT_LIMIT", value_name = "COUNT")]
+    pub(crate) limit: Option<u64>,
+    /// Print each event as a JSON object with its topic, partition and offset
+    #[arg(long, env = "KBNT_JSON")]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) origin: OriginOptions,
+}
+
+/// Options of `kbnt simulator`.
+#[derive(Debug, Args)]
+#[command(after_help = "Try it:\n  \
+    curl localhost:8082/topics\n  \
+    curl localhost:8082/topics/order-events/messages -H 'content-type: application/json' \\\n       \
+    -d '{\"key\": \"order-1\", \"value\": {\"hello\": \"world\"}}'\n  \
+    curl 'localhost:8082/topics/order-events/messages?partition=0&offset=0&limit=10'\n  \
+    kbnt tail --url http://localhost:8082 --from-beginning\n\nMessages are kept in memory until it ends.")]
+pub(crate) struct SimulatorOptions {
+    /// The port of the REST API
+    #[arg(long, env = "KBNT_HTTP_PORT", default_value_t = 8082, value_name = "PORT")]
+    pub(crate) port: u16,
+    /// The address that it listens on
+    #[arg(long, env = "KBNT_HTTP_ADDRESS", default_value = "127.0.0.1", value_name = "IP")]
+    pub(crate) address: IpAddr,
+    #[command(flatten)]
+    pub(crate) logging: LoggingOptions,
 }
 
 /// One of the scenarios.
@@ -93,6 +162,9 @@ pub(crate) struct DemoOptions {
     -d '{\"userId\":\"USER-12345\",\"items\":[{\"productId\":\"PROD-001\",\"quantity\":3}],\"payment\":{\"method\":\"credit_card\"}}'\n  \
     curl localhost:8080/v1/stock")]
 pub(crate) struct ServeOptions {
+    /// Keep the log in this directory, which is made if it is not there; without it everything is gone at the end
+    #[arg(long, env = "KBNT_DATA_DIR", value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
     /// The port of the HTTP API
     #[arg(long, env = "KBNT_HTTP_PORT", default_value_t = 8080, value_name = "PORT")]
     pub(crate) port: u16,
@@ -223,7 +295,9 @@ mod tests {
 
     #[test]
     fn every_option_has_a_variable() {
-        for command in Cli::command().get_subcommands() {
+        let program = Cli::command();
+        let nested = program.get_subcommands().flat_map(clap::Command::get_subcommands);
+        for command in program.get_subcommands().chain(nested) {
             for argument in
                 command.get_arguments().filter(|a| !["help", "version"].contains(&a.get_id().as_str()))
             {

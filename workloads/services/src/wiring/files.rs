@@ -7,9 +7,11 @@ use std::path::Path;
 use kbnt_domain::stock::Declaration;
 use kbnt_domain::user::Registration;
 use kbnt_domain::{Currency, Money, ProductId, SourceId, UserId};
+use kbnt_infrastructure::kafka::KafkaConfig;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::cli::KafkaOptions;
 use crate::failure::Failure;
 
 /// Who declares the stock of a seed file.
@@ -103,8 +105,20 @@ fn declaration(row: StockRow, path: &Path) -> Result<Declaration, Failure> {
     })
 }
 
+/// How to reach the cluster that the options name.
+pub(crate) fn kafka_config(options: &KafkaOptions) -> Result<KafkaConfig, Failure> {
+    let properties = options.kafka_properties_file.as_deref().map(kafka_properties).transpose()?;
+    Ok(KafkaConfig {
+        bootstrap_servers: options.bootstrap_servers.clone(),
+        prefix: options.topic_prefix.clone(),
+        instance: options.instance.clone(),
+        static_member: None,
+        properties: properties.unwrap_or_default(),
+    })
+}
+
 /// Reads properties: `key=value` lines, empty ones and those that start with `#` aside.
-pub(crate) fn kafka_properties(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
+fn kafka_properties(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
     let text = text(path)?;
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines

@@ -6,5 +6,5 @@ mod parts;
 mod process;
 
 pub(crate) use effects::Effects;
-pub(crate) use files::{kafka_properties, seed, users};
-pub(crate) use process::{Process, ProcessParts, until_told};
+pub(crate) use files::{kafka_config, seed, users};
+pub(crate) use process::{Process, ProcessParts, bind, until_told};

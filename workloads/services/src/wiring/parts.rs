@@ -1,13 +1,14 @@
 //! The parts of a process whose readiness and figures others want to see.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use kbnt_application::inventory::InventoryMachine;
 use kbnt_infrastructure::http::{OrderViews, Part};
+use kbnt_infrastructure::kafka::KafkaLog;
+use kbnt_infrastructure::logging::Logging;
 use kbnt_infrastructure::metrics::Metrics;
 use kbnt_infrastructure::runtime::{Handle, View};
-use std::sync::Arc;
-
-use kbnt_infrastructure::logging::Logging;
 
 /// A machine without figures of its own.
 pub(super) struct Machine<M> {
@@ -65,6 +66,22 @@ impl Part for Orders {
     async fn refresh(&self, metrics: &Metrics) {
         metrics.show_pending(self.0.read(|views| views.book().counts().pending));
     }
+}
+
+/// The cluster.
+pub(super) struct Cluster(pub(super) Arc<KafkaLog>);
+
+#[async_trait]
+impl Part for Cluster {
+    fn name(&self) -> &'static str {
+        "kafka"
+    }
+
+    fn is_ready(&self) -> bool {
+        self.0.is_up()
+    }
+
+    async fn refresh(&self, _metrics: &Metrics) {}
 }
 
 /// The log lines.

@@ -15,6 +15,7 @@ use kbnt_application::ports::{Clock, EventLog};
 use kbnt_application::projections::BookLimits;
 use kbnt_application::user::{UserConfig, UserMachine};
 use kbnt_infrastructure::http::{Apis, Health, Limits, OrderApi, OrderViews, Part, router, serve};
+use kbnt_infrastructure::kafka::KafkaLog;
 use kbnt_infrastructure::logging::Logging;
 use kbnt_infrastructure::metrics::Metrics;
 use kbnt_infrastructure::runtime::{
@@ -119,6 +120,11 @@ impl Process {
         self.watched.push(Box::new(parts::Lines(logging)));
     }
 
+    /// Makes readiness depend on the cluster.
+    pub(crate) fn need_cluster(&mut self, log: Arc<KafkaLog>) {
+        self.watched.push(Box::new(parts::Cluster(log)));
+    }
+
     /// Told when the process is to stop.
     pub(crate) fn shutdown(&self) -> CancellationToken {
         self.shutdown.clone()
@@ -136,9 +142,7 @@ impl Process {
 
     /// Serves the routes at `address`, and returns the address that it has.
     pub(crate) async fn listen(&mut self, address: SocketAddr) -> Result<SocketAddr, Failure> {
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|error| Failure::Options(format!("cannot listen on {address}: {error}")))?;
+        let listener = bind(address).await?;
         let address = listener.local_addr()?;
         let router = self.router();
         let shutdown = self.shutdown.clone();
@@ -191,6 +195,12 @@ impl Process {
             async move { run.await.map_err(|error| Failure::Service { service, error }) }.instrument(span),
         );
     }
+}
+
+/// Listens on `address`.
+pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+    let refused = |error| Failure::Options(format!("cannot listen on {address}: {error}"));
+    TcpListener::bind(address).await.map_err(refused)
 }
 
 /// Returns when the process is told to stop, by SIGTERM or Ctrl-C.

@@ -1,11 +1,13 @@
 //! The shapes of the HTTP API.
 
+mod object;
 mod order;
 mod reservation;
 mod stock;
 mod text;
 mod user;
 
+pub(super) use object::object;
 pub(super) use order::{
     OrderAccepted, OrderBody, OrderPage, OrderStatusText, OrderSummary, PlaceOrderBody, TimelineEntry,
 };

@@ -6,6 +6,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
+use super::object::object;
 use super::text::{MoneyBody, parsed};
 
 /// The most lines of one order.
@@ -13,7 +14,7 @@ const LINES_MOST: usize = 100;
 
 /// One line of an order.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(remote = "Self", rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::http) struct OrderItem {
     #[serde(deserialize_with = "parsed")]
     #[schema(value_type = String, pattern = "^[A-Za-z0-9._-]{1,64}$", examples("PROD-001"))]
@@ -38,7 +39,7 @@ fn lines<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<OrderItem>, D
 
 /// How the customer pays.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub(in crate::http) struct PaymentBody {
     /// Such as `credit_card`; the gateway gives it a meaning.
     #[serde(deserialize_with = "word::<_, 32>")]
@@ -71,7 +72,7 @@ fn some_word<'de, D: Deserializer<'de>, const MOST: usize>(
 
 /// An order to be placed.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(remote = "Self", rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = OrderRequest)]
 pub(in crate::http) struct PlaceOrderBody {
     #[serde(deserialize_with = "parsed")]
@@ -83,6 +84,10 @@ pub(in crate::http) struct PlaceOrderBody {
     items: Vec<OrderItem>,
     payment: PaymentBody,
 }
+
+object!(OrderItem);
+object!(PaymentBody);
+object!(PlaceOrderBody);
 
 impl From<PlaceOrderBody> for Basket {
     fn from(body: PlaceOrderBody) -> Self {

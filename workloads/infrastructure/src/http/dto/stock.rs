@@ -11,11 +11,12 @@ use utoipa::ToSchema;
 use utoipa::openapi::Ref;
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
 
+use super::object::object;
 use super::text::{MoneyBody, money, words};
 
 /// What a source declares about a product.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(remote = "Self", rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = StockDeclaration)]
 pub(in crate::http) struct StockPut {
     /// For people, 1 to 200 characters.
@@ -35,6 +36,8 @@ pub(in crate::http) struct StockPut {
     #[schema(value_type = Option<u64>, minimum = 0, maximum = 9_007_199_254_740_992_i64)]
     pub(in crate::http) low_stock_threshold: Option<u64>,
 }
+
+object!(StockPut);
 
 fn price_schema() -> Schema {
     OneOfBuilder::new()

@@ -1,46 +1,33 @@
 //! Users.
 
+use std::str::FromStr;
+
 use kbnt_domain::UserId;
 use kbnt_domain::event::UserStatus;
-use serde::de::Error;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::text::{parsed, words};
+use super::object::object;
+use super::text::parsed;
 
 /// A user to be added, or whose data changed.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(remote = "Self", rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = UserRegistration)]
 pub(in crate::http) struct UserPost {
     #[serde(deserialize_with = "parsed")]
     #[schema(value_type = String, pattern = "^[A-Za-z0-9._-]{1,64}$", examples("USER-12345"))]
     pub(in crate::http) user_id: UserId,
     /// For salutations, 1 to 200 characters.
-    #[serde(deserialize_with = "words::<_, 200>")]
     #[schema(min_length = 1, max_length = 200)]
     pub(in crate::http) name: String,
     /// For notifications, 3 to 254 characters with an `@` inside.
-    #[serde(deserialize_with = "email")]
     #[schema(min_length = 3, max_length = 254, examples("ana@example.com"))]
     pub(in crate::http) email: String,
 }
 
-/// Only what every address has; whether it receives mail only mail can tell.
-fn email<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let text = words::<_, 254>(deserializer)?;
-    match text.rsplit_once('@') {
-        Some((local, host))
-            if !local.is_empty() && !host.is_empty() && !text.contains(char::is_whitespace) =>
-        {
-            Ok(text)
-        }
-        _ => Err(D::Error::custom("an address such as ana@example.com")),
-    }
-}
-
 /// Whether a user may order.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 #[schema(as = UserStatus)]
 pub(in crate::http) enum UserStatusText {
@@ -48,6 +35,18 @@ pub(in crate::http) enum UserStatusText {
     Active,
     /// May not.
     Blocked,
+}
+
+impl FromStr for UserStatusText {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "ACTIVE" => Ok(Self::Active),
+            "BLOCKED" => Ok(Self::Blocked),
+            _ => Err("ACTIVE or BLOCKED"),
+        }
+    }
 }
 
 impl From<UserStatus> for UserStatusText {
@@ -70,11 +69,15 @@ impl From<UserStatusText> for UserStatus {
 
 /// Blocks a user or lets it order again.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 #[schema(as = UserStatusChange)]
 pub(in crate::http) struct UserStatusPut {
+    #[serde(deserialize_with = "parsed")]
     pub(in crate::http) status: UserStatusText,
 }
+
+object!(UserPost);
+object!(UserStatusPut);
 
 /// A user.
 #[derive(Debug, Serialize, ToSchema)]

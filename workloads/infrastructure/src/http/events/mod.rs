@@ -44,7 +44,8 @@ impl std::str::FromStr for From {
 
 /// The events of an order, from its first on, as server-sent events
 ///
-/// Each is the record with its topic, partition and offset; `Last-Event-ID` goes on after that event.
+/// Each is the record with its topic, partition and offset; `Last-Event-ID` goes on after that event. A comment `live`
+/// follows the last event that there was when the stream was opened.
 #[utoipa::path(get, path = "/v1/orders/{orderId}/events", tag = "events", params(
     ("orderId" = uuid::Uuid, Path), ("Last-Event-ID" = Option<String>, Header)), responses(
     (status = 200, content_type = "text/event-stream", body = String),
@@ -77,7 +78,7 @@ pub(super) async fn order_events(
 /// All events of all topics but application-logs, as server-sent events
 ///
 /// It starts with what comes next, or with the first record of each topic (`from=start`); `Last-Event-ID` goes on after
-/// that event.
+/// that event. A comment `live` follows the last event that there was when the stream was opened.
 #[utoipa::path(get, path = "/v1/events", tag = "events", params(
     ("from" = Option<String>, Query, description = "`now` (default) or `start`"),
     ("Last-Event-ID" = Option<String>, Header)), responses(

@@ -57,12 +57,22 @@ pub(super) struct EventStream {
     only: Only,
     source: Source,
     ready: VecDeque<Event>,
+    /// Whether the client was told that it has seen all that there was.
+    told_live: bool,
     _place: OwnedSemaphorePermit,
 }
 
 impl EventStream {
     pub(super) fn new(api: OrderApi, cursor: Cursor, only: Only, place: OwnedSemaphorePermit) -> Self {
-        Self { api, cursor, only, source: Source::Undecided, ready: VecDeque::new(), _place: place }
+        Self {
+            api,
+            cursor,
+            only,
+            source: Source::Undecided,
+            ready: VecDeque::new(),
+            told_live: false,
+            _place: place,
+        }
     }
 
     /// Ends when the process is to stop, or the log cannot be read: the client comes again where it was.
@@ -72,13 +82,17 @@ impl EventStream {
                 let shutdown = this.api.shutdown.clone();
                 let batch = shutdown.run_until_cancelled(this.more()).await??;
                 this.take(&batch);
+                if batch.is_empty() {
+                    this.ready.push_back(Event::default().comment("live"));
+                }
             }
             this.ready.pop_front().map(|event| (Ok(event), this))
         })
         .boxed()
     }
 
-    /// The next events, whatever they are about; `None` where the log cannot be read.
+    /// The next events, whatever they are about; none at all when the stream first comes to the end of what there is.
+    /// `None` where the log cannot be read.
     async fn more(&mut self) -> Option<Vec<Delivered>> {
         loop {
             match &mut self.source {
@@ -101,6 +115,10 @@ impl EventStream {
                         Some((events, after)) if !events.is_empty() => {
                             *number = after;
                             return Some(events);
+                        }
+                        Some(_) if !self.told_live => {
+                            self.told_live = true;
+                            return Some(Vec::new());
                         }
                         Some(_) => changed.changed().await.ok()?,
                     }

@@ -122,7 +122,9 @@ fn answer(order: &OrderView, replayed: bool, waited: bool) -> Response {
     let mut response = if waited && order.status != OrderStatus::Pending {
         (location, Json(OrderBody::from(order))).into_response()
     } else {
-        let body = OrderAccepted { order_id: order.order.to_string(), status: order.status.into() };
+        // A new order is pending when it is taken in, however fast it ends.
+        let status = if replayed || waited { order.status } else { OrderStatus::Pending };
+        let body = OrderAccepted { order_id: order.order.to_string(), status: status.into() };
         (StatusCode::ACCEPTED, location, Json(body)).into_response()
     };
     if replayed {

@@ -1,0 +1,118 @@
+//! `kbnt audit verify`: whether the audit trail is whole, and whether what it vouches for is unchanged.
+
+use std::collections::HashMap;
+use std::process::ExitCode;
+
+use kbnt_application::audit::content_hash;
+use kbnt_application::{Delivered, Position, Topic};
+use kbnt_domain::audit::{Hash, Head, verify};
+use kbnt_domain::event::AuditLogCreated;
+use kbnt_domain::{Event, Timestamp};
+use kbnt_infrastructure::wire::{self, RecordView};
+
+use crate::cli::VerifyOptions;
+use crate::failure::Failure;
+use crate::origin::{From, Next, Origin, Seen};
+
+/// The topics whose records are audited, and the trail itself.
+const TOPICS: [Topic; 6] = [
+    Topic::OrderEvents,
+    Topic::UserEvents,
+    Topic::InventoryEvents,
+    Topic::PaymentEvents,
+    Topic::NotificationEvents,
+    Topic::AuditLogs,
+];
+
+/// What was read.
+#[derive(Default)]
+struct Trail {
+    /// The links, in the order of the log, and the offset of the first.
+    links: Vec<(Timestamp, AuditLogCreated)>,
+    first: Option<u64>,
+    /// What the audited records say now.
+    contents: HashMap<(&'static str, u32, u64), Hash>,
+    unreadable: Vec<String>,
+}
+
+pub(crate) async fn run(options: VerifyOptions) -> Result<ExitCode, Failure> {
+    let mut origin = Origin::open(&options.origin, options.data_dir.as_ref(), &TOPICS, From::Start).await?;
+    let mut trail = Trail::default();
+    while let Next::Record(seen) = origin.next().await? {
+        trail.take(&seen);
+    }
+    let problems = trail.problems();
+    if problems.is_empty() {
+        println!("{}", trail.summary());
+        return Ok(ExitCode::SUCCESS);
+    }
+    for problem in &problems {
+        eprintln!("kbnt: {problem}");
+    }
+    Ok(ExitCode::FAILURE)
+}
+
+impl Trail {
+    fn take(&mut self, seen: &Seen) {
+        let at = Position { topic: seen.topic, partition: seen.partition, offset: seen.offset };
+        let record = RecordView::new(Some(&seen.value), Timestamp::default());
+        let place = (seen.topic.name(), seen.partition, seen.offset);
+        match wire::decode(at, &record) {
+            Ok(Delivered { message, .. }) => match &message.event {
+                Event::AuditLogCreated(link) => {
+                    self.first.get_or_insert(seen.offset);
+                    self.links.push((message.at, link.clone()));
+                }
+                _ => drop(self.contents.insert(place, content_hash(&message))),
+            },
+            // What is no event was never audited; in the trail itself there is nothing else.
+            Err(error) if seen.topic == Topic::AuditLogs => {
+                self.unreadable.push(format!("audit-logs/{}@{}: {error}", seen.partition, seen.offset));
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// What is wrong, the first of each kind.
+    fn problems(&self) -> Vec<String> {
+        let mut problems: Vec<String> = self.unreadable.first().cloned().into_iter().collect();
+        if let Err(broken) = verify(self.start(), self.links.iter().cloned()) {
+            problems.push(broken.to_string());
+        }
+        let altered = self.links.iter().find_map(|(_, link)| {
+            let (topic, partition, offset) = &link.location;
+            let topic = Topic::from_name(topic)?.name();
+            let found = self.contents.get(&(topic, *partition, *offset))?;
+            let told = || {
+                format!(
+                    "{topic}/{partition}@{offset}: it is not what link {} says that it was",
+                    link.sequence
+                )
+            };
+            (found != &link.content_hash).then(told)
+        });
+        problems.extend(altered);
+        problems
+    }
+
+    /// What the first link must tie in with: nothing, unless retention took the links before it.
+    fn start(&self) -> Head {
+        match (self.first, self.links.first()) {
+            (Some(1..), Some((_, link))) => Head { length: link.sequence, hash: link.previous_hash },
+            _ => Head::default(),
+        }
+    }
+
+    fn summary(&self) -> String {
+        let (links, start) = (self.links.len(), self.start().length);
+        let gone = if start > 0 {
+            format!(", from link {start} on; retention took those before")
+        } else {
+            String::new()
+        };
+        format!(
+            "the audit trail is whole: {links} links{gone}; {} audited records are unchanged",
+            self.contents.len()
+        )
+    }
+}

@@ -1,0 +1,38 @@
+//! Options of the programs that read events.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use reqwest::Url;
+
+use super::KafkaOptions;
+
+/// Where events are read from.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Where from")]
+pub(crate) struct OriginOptions {
+    /// A running `kbnt serve` or `kbnt simulator`
+    #[arg(long, env = "KBNT_URL", default_value = "http://127.0.0.1:8080", value_name = "URL")]
+    pub(crate) url: Url,
+    /// Kafka instead: host:port[,host:port]
+    #[arg(long, env = "KBNT_BOOTSTRAP_SERVERS", value_name = "SERVERS")]
+    pub(crate) bootstrap_servers: Option<String>,
+    /// Put before the names of topics
+    #[arg(long, env = "KBNT_TOPIC_PREFIX", default_value = "", value_name = "PREFIX")]
+    pub(crate) topic_prefix: String,
+    /// Further properties of librdkafka, such as those of TLS and SASL: a file with key=value lines
+    #[arg(long, env = "KBNT_KAFKA_PROPERTIES_FILE", value_name = "FILE")]
+    pub(crate) kafka_properties_file: Option<PathBuf>,
+}
+
+impl OriginOptions {
+    /// How to reach Kafka, if that is where events are read from.
+    pub(crate) fn kafka(&self) -> Option<KafkaOptions> {
+        Some(KafkaOptions {
+            bootstrap_servers: self.bootstrap_servers.clone()?,
+            topic_prefix: self.topic_prefix.clone(),
+            instance: "kbnt-reader".to_owned(),
+            kafka_properties_file: self.kafka_properties_file.clone(),
+        })
+    }
+}

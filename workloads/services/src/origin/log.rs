@@ -1,0 +1,81 @@
+//! Straight from a log.
+
+use std::collections::VecDeque;
+
+use kbnt_application::ports::{EventLog, Fetched, LogReader};
+use kbnt_application::{Append, Position, Route, Topic};
+use kbnt_domain::Span;
+use kbnt_infrastructure::wire;
+
+use super::{From, Next, Seen};
+use crate::failure::Failure;
+
+/// Records at a time.
+const BATCH: usize = 500;
+
+/// How long the log is asked at a time.
+const WAIT: Span = Span::from_millis(500);
+
+/// A log that is being read.
+pub(crate) struct LogOrigin {
+    reader: Box<dyn LogReader>,
+    ready: VecDeque<Seen>,
+    /// Where every partition ended at the start; `None` once that was told.
+    ends: Option<Vec<Position>>,
+}
+
+impl LogOrigin {
+    pub(super) async fn open(log: &dyn EventLog, topics: &[Topic], from: From) -> Result<Self, Failure> {
+        let mut ends = Vec::new();
+        for topic in topics {
+            for partition in 0..topic.partitions() {
+                let offset = log.end(*topic, partition).await?;
+                ends.push(Position { topic: *topic, partition, offset });
+            }
+        }
+        let start = match from {
+            From::Now => ends.clone(),
+            From::Start => ends.iter().map(|end| Position { offset: 0, ..*end }).collect(),
+        };
+        Ok(Self { reader: log.read(start).await?, ready: VecDeque::new(), ends: Some(ends) })
+    }
+
+    pub(super) async fn next(&mut self) -> Result<Next, Failure> {
+        loop {
+            if let Some(seen) = self.ready.pop_front() {
+                return Ok(Next::Record(seen));
+            }
+            if let Some(ends) = &self.ends
+                && has_reached(&self.reader.positions(), ends)
+            {
+                self.ends = None;
+                return Ok(Next::CaughtUp);
+            }
+            let fetched = self.reader.next(BATCH, WAIT).await?;
+            self.ready.extend(fetched.into_iter().filter_map(seen));
+        }
+    }
+}
+
+fn has_reached(positions: &[Position], ends: &[Position]) -> bool {
+    ends.iter().all(|end| {
+        positions
+            .iter()
+            .any(|at| (at.topic, at.partition) == (end.topic, end.partition) && at.offset >= end.offset)
+    })
+}
+
+fn seen(fetched: Fetched) -> Option<Seen> {
+    let (at, value) = match fetched {
+        Fetched::Record(record) => {
+            let append = Append {
+                message: record.message.clone(),
+                route: Route::Partition(record.at.partition),
+                source: record.source,
+            };
+            (record.at, wire::encode(&append).ok()?.value?)
+        }
+        Fetched::Unreadable(record) => (record.at, record.raw.value.clone().unwrap_or_default()),
+    };
+    Some(Seen { topic: at.topic, partition: at.partition, offset: at.offset, value })
+}

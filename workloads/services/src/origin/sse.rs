@@ -1,0 +1,155 @@
+//! From the server-sent events of a running `kbnt serve`.
+
+use std::time::Duration;
+
+use kbnt_application::Topic;
+use reqwest::{Client, Response, StatusCode, Url};
+use serde::Deserialize;
+
+use super::{From, Next, Seen};
+use crate::failure::Failure;
+
+/// The pause before a connection that broke is made again.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Times that a connection is made again without any event in between.
+const TRIES: u32 = 20;
+
+/// An open stream.
+pub(crate) struct Events {
+    client: Client,
+    url: Url,
+    topics: Vec<Topic>,
+    response: Response,
+    text: String,
+    last: Option<String>,
+    told: bool,
+}
+
+/// Where the event of a data line lies.
+#[derive(Deserialize)]
+struct Place {
+    topic: String,
+    partition: u32,
+    offset: u64,
+}
+
+/// A block of the stream.
+enum Block {
+    Event { id: String, data: String },
+    Live,
+    Other,
+}
+
+impl Events {
+    /// `None` if there is no such stream at `url`.
+    pub(super) async fn open(url: &Url, topics: &[Topic], from: From) -> Result<Option<Self>, Failure> {
+        let client = client()?;
+        let mut events = at(url, "v1/events")?;
+        events.set_query(Some(match from {
+            From::Start => "from=start",
+            From::Now => "from=now",
+        }));
+        let response = client.get(events.clone()).send().await.map_err(|error| away(url, &error))?;
+        match response.status() {
+            StatusCode::OK => {}
+            StatusCode::NOT_FOUND => return Ok(None),
+            status => return Err(Failure::Options(format!("{events} answers {status}"))),
+        }
+        let topics = topics.to_vec();
+        Ok(Some(Self { client, url: events, topics, response, text: String::new(), last: None, told: false }))
+    }
+
+    pub(super) async fn next(&mut self) -> Result<Next, Failure> {
+        loop {
+            match self.block().await? {
+                Block::Live if !self.told => {
+                    self.told = true;
+                    return Ok(Next::CaughtUp);
+                }
+                Block::Live | Block::Other => {}
+                Block::Event { id, data } => {
+                    self.last = Some(id);
+                    if let Some(seen) = seen(data).filter(|seen| self.topics.contains(&seen.topic)) {
+                        return Ok(Next::Record(seen));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn block(&mut self) -> Result<Block, Failure> {
+        let mut tries = 0;
+        loop {
+            if let Some((block, rest)) = self.text.split_once("\n\n") {
+                let block = parse(block);
+                self.text = rest.to_owned();
+                return Ok(block);
+            }
+            match self.response.chunk().await {
+                Ok(Some(chunk)) => self.text.push_str(&String::from_utf8_lossy(&chunk)),
+                ended => {
+                    tries += 1;
+                    if tries > TRIES {
+                        let reason = ended.err().map_or("it ended".to_owned(), |error| error.to_string());
+                        return Err(Failure::Options(format!("{}: {reason}", self.url)));
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                    self.reconnect().await;
+                }
+            }
+        }
+    }
+
+    /// Goes on after the last event; if that fails now, it is tried again.
+    async fn reconnect(&mut self) {
+        self.text.clear();
+        let mut request = self.client.get(self.url.clone());
+        if let Some(last) = &self.last {
+            request = request.header("last-event-id", last);
+        }
+        if let Ok(response) = request.send().await
+            && response.status() == StatusCode::OK
+        {
+            self.response = response;
+        }
+    }
+}
+
+fn parse(block: &str) -> Block {
+    let field = |name: &str| {
+        let line = block.lines().find_map(|line| line.strip_prefix(name))?;
+        Some(line.strip_prefix(' ').unwrap_or(line).to_owned())
+    };
+    match (field("id:"), field("data:"), field(":")) {
+        (Some(id), Some(data), _) => Block::Event { id, data },
+        (_, _, Some(comment)) if comment == "live" => Block::Live,
+        _ => Block::Other,
+    }
+}
+
+fn seen(data: String) -> Option<Seen> {
+    let place: Place = serde_json::from_str(&data).ok()?;
+    let topic = Topic::from_name(&place.topic)?;
+    Some(Seen { topic, partition: place.partition, offset: place.offset, value: data.into_bytes() })
+}
+
+/// A client for streams that stay open.
+pub(super) fn client() -> Result<Client, Failure> {
+    kbnt_infrastructure::outbound::streaming_client().map_err(Failure::from)
+}
+
+/// `path` below `url`.
+pub(super) fn at(url: &Url, path: &str) -> Result<Url, Failure> {
+    let text = format!("{}/{path}", url.as_str().trim_end_matches('/'));
+    text.parse().map_err(|error| Failure::Options(format!("{text}: {error}")))
+}
+
+/// Nobody is there.
+pub(super) fn away(url: &Url, error: &reqwest::Error) -> Failure {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    Failure::Options(format!("{url}: {cause}; is `kbnt serve` or `kbnt simulator` running there?"))
+}

@@ -1,0 +1,163 @@
+//! One event as one coloured line.
+
+use std::fmt;
+
+use anstyle::{AnsiColor, Style};
+use serde_json::{Map, Value};
+
+use crate::origin::Seen;
+
+/// The most that is shown of a payload, in characters.
+const PAYLOAD_MOST: usize = 140;
+
+/// Events that somebody should look at whatever their level.
+const ALARMING: &[&str] = &["LowStockEvent", "ReservationLostEvent", "NotificationFailedEvent"];
+
+/// What is shown of an event.
+#[derive(Clone, Debug)]
+pub(super) struct Line {
+    pub(super) topic: &'static str,
+    partition: u32,
+    offset: u64,
+    time: String,
+    pub(super) service: String,
+    pub(super) level: String,
+    pub(super) layer: String,
+    event: String,
+    about: String,
+    payload: String,
+    pub(super) alert: bool,
+}
+
+impl Line {
+    pub(super) fn new(seen: &Seen) -> Self {
+        let value: Option<Map<String, Value>> = serde_json::from_slice(&seen.value).ok();
+        let Some(value) = value.filter(|value| value.contains_key("eventName")) else {
+            return Self::foreign(seen);
+        };
+        let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or("-").to_owned();
+        let (level, event) = (text("level"), text("eventName"));
+        Self {
+            topic: seen.topic.name(),
+            partition: seen.partition,
+            offset: seen.offset,
+            time: text("timestamp").get(11..23).unwrap_or("-").to_owned(),
+            service: text("service"),
+            layer: text("hexagonal_layer"),
+            alert: level == "ERROR" || ALARMING.contains(&event.as_str()),
+            level,
+            event,
+            about: text("correlationId"),
+            payload: value.get("payload").map(payload).unwrap_or_default(),
+        }
+    }
+
+    /// A record that is no event of ours.
+    fn foreign(seen: &Seen) -> Self {
+        let unknown = || "-".to_owned();
+        Self {
+            topic: seen.topic.name(),
+            partition: seen.partition,
+            offset: seen.offset,
+            time: unknown(),
+            service: unknown(),
+            level: unknown(),
+            layer: unknown(),
+            event: "(no event)".to_owned(),
+            about: unknown(),
+            payload: shortened(&String::from_utf8_lossy(&seen.value)),
+            alert: false,
+        }
+    }
+}
+
+/// The fields of a payload, as far as they fit.
+fn payload(payload: &Value) -> String {
+    let Value::Object(fields) = payload else { return shortened(&payload.to_string()) };
+    let field = |(name, value): (&String, &Value)| match value {
+        Value::String(text) => format!("{name}={text}"),
+        value => format!("{name}={value}"),
+    };
+    let said = fields.iter().filter(|(name, _)| name.as_str() != "orderId" && name.as_str() != "target");
+    shortened(&said.map(field).collect::<Vec<_>>().join(" "))
+}
+
+/// Without control characters, which could play with the terminal, and not too long.
+fn shortened(text: &str) -> String {
+    let mut shown: String = text.chars().filter(|c| !c.is_control()).take(PAYLOAD_MOST).collect();
+    if shown.len() < text.len() {
+        shown.push_str("...");
+    }
+    shown
+}
+
+fn of_layer(layer: &str) -> Style {
+    match layer {
+        "domain" => AnsiColor::Blue.on_default(),
+        "application" => AnsiColor::Yellow.on_default(),
+        "infrastructure" => AnsiColor::Green.on_default(),
+        _ => Style::new(),
+    }
+}
+
+fn of_level(level: &str) -> Style {
+    match level {
+        "WARN" => AnsiColor::Yellow.on_default(),
+        "ERROR" => AnsiColor::Red.on_default().bold(),
+        _ => Style::new().dimmed(),
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (layer, level, faint) = (of_layer(&self.layer), of_level(&self.level), Style::new().dimmed());
+        let place = format!("{}/{}@{}", self.topic, self.partition, self.offset);
+        write!(
+            f,
+            "{faint}{:<12}{faint:#} {level}{:<5}{level:#} {layer}{:<20}{layer:#} {:<28} {faint}{place:<26} {:<36}{faint:#} {}",
+            self.time, self.level, self.service, self.event, self.about, self.payload
+        )?;
+        if self.alert {
+            let alert = AnsiColor::Red.on_default().bold();
+            write!(f, " {alert}ALERT{alert:#}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kbnt_application::Topic;
+
+    fn line(value: &str) -> Line {
+        Line::new(&Seen {
+            topic: Topic::InventoryEvents,
+            partition: 1,
+            offset: 7,
+            value: value.as_bytes().to_vec(),
+        })
+    }
+
+    #[test]
+    fn an_event_is_one_line() {
+        let shown = line(
+            r#"{"eventName":"LowStockEvent","timestamp":"2026-01-31T12:00:00.123Z","service":"inventory-service",
+                "level":"WARN","hexagonal_layer":"domain","correlationId":"PROD-001","payload":{"available":3}}"#,
+        );
+        assert!(shown.alert);
+        let text = anstream::adapter::strip_str(&shown.to_string()).to_string();
+        for part in
+            ["12:00:00.123", "WARN", "inventory-service", "inventory-events/1@7", "available=3", "ALERT"]
+        {
+            assert!(text.contains(part), "{text}");
+        }
+        assert!(!text.contains('\n'));
+    }
+
+    #[test]
+    fn what_is_no_event_is_shown_without_control_characters() {
+        let shown = line("\u{1b}[31mred\u{7}");
+        assert_eq!((shown.payload.as_str(), shown.alert), ("[31mred...", false));
+    }
+}

@@ -1,0 +1,67 @@
+//! Running totals.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use comfy_table::Table;
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+
+use super::line::Line;
+
+/// What was seen so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Totals {
+    events: u64,
+    alerts: u64,
+    by_topic: BTreeMap<String, u64>,
+    by_service: BTreeMap<String, u64>,
+    by_level: BTreeMap<String, u64>,
+    by_layer: BTreeMap<String, u64>,
+    /// How many there were when totals were last shown.
+    shown: u64,
+}
+
+impl Totals {
+    pub(super) fn count(&mut self, line: &Line) {
+        self.events += 1;
+        self.alerts += u64::from(line.alert);
+        *self.by_topic.entry(line.topic.to_owned()).or_default() += 1;
+        *self.by_service.entry(line.service.clone()).or_default() += 1;
+        *self.by_level.entry(line.level.clone()).or_default() += 1;
+        *self.by_layer.entry(line.layer.clone()).or_default() += 1;
+    }
+
+    /// The totals in a line, if there is anything new.
+    pub(super) fn news(&mut self) -> Option<String> {
+        if self.events == self.shown {
+            return None;
+        }
+        self.shown = self.events;
+        let mut text = format!("{} events, {} alerts", self.events, self.alerts);
+        for counts in [&self.by_service, &self.by_layer, &self.by_level] {
+            let counts: Vec<_> = counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
+            // Writing to a string cannot fail.
+            let _ = write!(text, "; {}", counts.join(", "));
+        }
+        Some(text)
+    }
+
+    /// Everything, at the end.
+    pub(super) fn table(&self) -> Table {
+        let mut table = Table::new();
+        table.load_style(UTF8_HORIZONTAL_ONLY).set_header(["events by", "", "count"]);
+        for (kind, counts) in [
+            ("topic", &self.by_topic),
+            ("service", &self.by_service),
+            ("layer", &self.by_layer),
+            ("level", &self.by_level),
+        ] {
+            for (name, count) in counts {
+                table.add_row([kind, name, &count.to_string()]);
+            }
+        }
+        table.add_row(["all", "", &self.events.to_string()]);
+        table.add_row(["alerts", "", &self.alerts.to_string()]);
+        table
+    }
+}

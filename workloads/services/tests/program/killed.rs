@@ -1,0 +1,103 @@
+//! Killed at any moment under load, twenty times: what was acknowledged is there again, and the books balance.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{DEADLINE, Running, basket};
+
+/// How often it is killed.
+const KILLS: u64 = 20;
+
+/// Buyers at a time.
+const BUYERS: usize = 24;
+
+/// What the shop has acknowledged: orders, and how those ended that it said had ended.
+type Acknowledged = Arc<Mutex<HashMap<String, Option<String>>>>;
+
+/// Orders until the shop is gone.
+async fn buy(client: reqwest::Client, url: String, buyer: usize, round: u64, acknowledged: Acknowledged) {
+    for number in 0.. {
+        let token = ["tok_ok", "tok_decline", "tok_unknown_outcome"][number % 3];
+        // Some wait for the end, some do not.
+        let path = if number % 2 == 0 { "/v1/orders?wait=20s" } else { "/v1/orders" };
+        let key = format!("k-{round}-{buyer}-{number}");
+        let request = client.post(format!("{url}{path}")).header("idempotency-key", key);
+        let Ok(response) = request.json(&basket(&format!("USER-{buyer}"), token)).send().await else {
+            return;
+        };
+        let status = response.status().as_u16();
+        let Ok(body) = response.json::<Value>().await else { return };
+        match status {
+            200 | 202 => {
+                let ended =
+                    Some(body["status"].as_str().unwrap().to_owned()).filter(|status| status != "PENDING");
+                acknowledged.lock().unwrap().insert(body["orderId"].as_str().unwrap().to_owned(), ended);
+            }
+            // It was going down.
+            503 => return,
+            _ => panic!("{status} {body}"),
+        }
+    }
+}
+
+/// Every acknowledged order is there, and ended as it was said to have ended.
+async fn check(shop: &Running, acknowledged: &Acknowledged) {
+    let orders: Vec<_> = acknowledged.lock().unwrap().clone().into_iter().collect();
+    for (order, ended) in orders {
+        let (status, body) = shop.get(&format!("/v1/orders/{order}")).await;
+        assert_eq!(status, 200, "order {order} was acknowledged");
+        if let Some(ended) = ended {
+            assert_eq!(body["status"], ended, "order {order}");
+        }
+    }
+    let (_, summary) = shop.get("/v1/stock/summary").await;
+    assert_eq!(summary["invariants"], json!({"balanced": true, "violations": []}));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_that_was_acknowledged_is_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_str().unwrap().to_owned();
+    let acknowledged = Acknowledged::default();
+    let start = || Running::start(&["serve", "--allow-unknown-users", "--data-dir", &path]);
+    let mut shop = start();
+    shop.until_ready().await;
+    shop.declare(1_000_000).await;
+    for round in 0..KILLS {
+        let buyers: Vec<_> = (0..BUYERS)
+            .map(|buyer| {
+                let (client, url) = (shop.client.clone(), shop.url.clone());
+                tokio::spawn(buy(client, url, buyer, round, Arc::clone(&acknowledged)))
+            })
+            .collect();
+        // Another moment each time.
+        tokio::time::sleep(Duration::from_millis(100 + round * 37 % 400)).await;
+        shop.signal("KILL");
+        shop.ended();
+        for buyer in buyers {
+            buyer.await.unwrap();
+        }
+        shop = start();
+        shop.until_ready().await;
+        check(&shop, &acknowledged).await;
+    }
+    let give_up = std::time::Instant::now() + DEADLINE;
+    while shop.get("/v1/orders/summary").await.1["pending"] != 0 {
+        assert!(
+            std::time::Instant::now() < give_up,
+            "orders stay pending: {:?}",
+            shop.get("/v1/orders/summary").await
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    check(&shop, &acknowledged).await;
+    let (_, counts) = shop.get("/v1/orders/summary").await;
+    let (_, summary) = shop.get("/v1/stock/summary").await;
+    let confirmed = counts["confirmed"].as_u64().unwrap();
+    assert!(acknowledged.lock().unwrap().len() > 200 && confirmed > 0, "there was load: {counts}");
+    assert_eq!(summary["totals"]["real"], 1_000_000 - confirmed, "each confirmed order took one unit");
+    assert_eq!(summary["totals"]["reserved"], 0);
+}

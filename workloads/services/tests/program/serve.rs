@@ -1,0 +1,91 @@
+//! `kbnt serve` and `kbnt tail`.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{Running, basket, kbnt};
+
+#[tokio::test]
+async fn a_shop_serves_everything_on_one_port_and_closes_when_it_is_told() {
+    let seed = tempfile::NamedTempFile::new().unwrap();
+    let text = json!({
+        "stock": [{"productId": "PROD-001", "name": "Smartphone X", "unitPrice": "599.99", "received": 100}],
+        "users": [{"userId": "USER-12345", "name": "Ana", "email": "ana@example.com"}],
+    });
+    std::fs::write(seed.path(), text.to_string()).unwrap();
+    let mut shop = Running::start(&["serve", "--seed-file", seed.path().to_str().unwrap()]);
+    shop.until_ready().await;
+    assert_eq!(shop.get("/v1/users/USER-12345").await.1["name"], "Ana");
+    let (status, order) = shop.post("/v1/orders?wait=20s", &basket("USER-12345", "tok_ok")).await;
+    assert_eq!((status, &order["status"]), (200, &json!("CONFIRMED")), "{order}");
+    assert_eq!(shop.get("/v1/stock/PROD-001").await.1["real"], 99);
+    let metrics =
+        shop.client.get(format!("{}/metrics", shop.url)).send().await.unwrap().text().await.unwrap();
+    for line in [
+        "kbnt_orders_total{status=\"confirmed\"} 1",
+        "kbnt_stock_level{kind=\"available\",product=\"PROD-001\"} 99",
+        "kbnt_reservations_active 0",
+        "kbnt_invariant_violations 0",
+        "kbnt_payment_duration_count{operation=\"charge\",outcome=\"charged\"} 1",
+        "kbnt_events_processed_total{topic=\"order-events\"}",
+    ] {
+        assert!(metrics.contains(line), "{line} in {metrics}");
+    }
+    shop.signal("TERM");
+    assert_eq!(shop.ended().code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_log_in_use_is_refused_and_a_seed_file_that_says_nonsense_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_str().unwrap();
+    let _first = Running::start(&["serve", "--data-dir", path]);
+    let second = kbnt(&["serve", "--port", "0", "--data-dir", path]).output().unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&second.stderr).contains("in use by another process"), "{second:?}");
+    let seed = directory.path().join("seed.json");
+    std::fs::write(&seed, r#"{"stock": [{"productId": "a b"}]}"#).unwrap();
+    let broken = kbnt(&["serve", "--port", "0", "--seed-file", seed.to_str().unwrap()]).output().unwrap();
+    assert_eq!(broken.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&broken.stderr).contains("seed.json"), "{broken:?}");
+}
+
+#[tokio::test]
+async fn tail_shows_what_happens_with_totals_and_alerts() {
+    let shop = Running::start(&["serve", "--allow-unknown-users"]);
+    shop.until_ready().await;
+    shop.declare(1).await;
+    assert_eq!(shop.post("/v1/orders?wait=20s", &basket("USER-1", "tok_ok")).await.0, 200);
+    // 3 elections, the declaration, low stock, 7 events of the order, and a link of the chain for each.
+    let output = tokio::task::spawn_blocking({
+        let url = shop.url.clone();
+        move || kbnt(&["tail", "--from-beginning", "--limit", "24", "--url", &url]).output().unwrap()
+    });
+    let output = tokio::time::timeout(Duration::from_secs(60), output).await.unwrap().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}");
+    for part in ["LowStockEvent", "ALERT", "PaymentProcessedEvent", "events by", "payment-service"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let url = shop.url.clone();
+    let only = tokio::task::spawn_blocking(move || {
+        let arguments = [
+            "tail",
+            "--from-beginning",
+            "--limit",
+            "1",
+            "--json",
+            "--topic",
+            "payment-events",
+            "--url",
+            &url,
+        ];
+        kbnt(&arguments).output().unwrap()
+    });
+    let event: Value = serde_json::from_slice(&only.await.unwrap().stdout).unwrap();
+    assert_eq!(
+        (&event["topic"], &event["value"]["eventName"]),
+        (&json!("payment-events"), &json!("PaymentProcessedEvent"))
+    );
+}

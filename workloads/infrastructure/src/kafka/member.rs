@@ -157,7 +157,7 @@ impl GroupReader for Member {
                     return Ok(GroupBatch::Revoked(partitions));
                 }
                 Ok(Some(Portion::Failed(error))) => return Err(error),
-                Ok(None) => return Err(LogError::Unavailable("the group reader has ended".to_owned())),
+                Ok(None) => return Err(LogError::Refused("the group reader has ended".to_owned())),
                 Err(_) => self.health.check()?,
             }
         }
@@ -260,7 +260,9 @@ impl Worker {
             let _ = list.set_partition_offset(&self.pump.config.topic_name(*topic), number, start);
         }
         if let Err(error) = self.pump.consumer.incremental_assign(&list) {
-            return self.pump.hand_over(Portion::Failed(error::of_client(&error)));
+            // The group believes that we read them. Only a new member can put that right.
+            let failed = LogError::Refused(format!("cannot read what the group has assigned: {error}"));
+            return self.pump.hand_over(Portion::Failed(failed));
         }
         self.note_reading();
         let mut numbers: Vec<u32> = inputs.iter().map(|(_, number)| *number).collect();

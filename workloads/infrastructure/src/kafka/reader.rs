@@ -137,7 +137,7 @@ impl LogReader for Reader {
             let wait = Duration::from_millis(wait.as_millis());
             match tokio::time::timeout(wait, self.portions.recv()).await {
                 Ok(Some(portion)) => self.buffer.extend(portion?),
-                Ok(None) => return Err(LogError::Unavailable("the reader has ended".to_owned())),
+                Ok(None) => return Err(LogError::Refused("the reader has ended".to_owned())),
                 Err(_) => self.health.check()?,
             }
         }

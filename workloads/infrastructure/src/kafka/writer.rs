@@ -135,13 +135,13 @@ impl Writer {
     /// Hands one record to the producer, waiting for room in its queue.
     async fn send(&self, producer: &Producer, outgoing: &Outgoing, batch: &Arc<Batch>, index: usize) {
         let topic = self.config.topic_name(outgoing.topic);
-        let RawRecord { key, value, headers, at } = &outgoing.record;
+        // The record's time is the client's own: one that a machine decided may lie beyond what a broker keeps or takes.
+        let RawRecord { key, value, headers, at: _ } = &outgoing.record;
         let mut record: BaseRecord<'_, [u8], [u8], _> =
             BaseRecord::with_opaque_to(&topic, Box::new((Arc::clone(batch), index)));
         record.key = key.as_deref();
         record.payload = value.as_deref();
         record.partition = outgoing.partition.and_then(|number| i32::try_from(number).ok());
-        record.timestamp = Some(at.as_millis()).filter(|millis| *millis > 0);
         let mut owned = OwnedHeaders::new_with_capacity(headers.len());
         for (key, value) in headers {
             owned = owned.insert(Header { key, value: value.as_deref() });

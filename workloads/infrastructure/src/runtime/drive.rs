@@ -36,6 +36,8 @@ pub(super) struct Drive<M> {
     tail: Option<Tail>,
     lag: Lag,
     trouble: Trouble,
+    /// It has learned what is its own.
+    settled_in: bool,
 }
 
 /// When to read again after an error.
@@ -57,7 +59,8 @@ enum Wake<M> {
 impl<M: Machine> Drive<M> {
     pub(super) fn new(core: Core<M>, source: Source, inputs: Inputs, tail: Option<Tail>) -> Self {
         let trouble = Trouble { pause: Backoff::new(), until: None };
-        Self { core, source, inputs, tail, lag: Lag::new(), trouble }
+        let settled_in = matches!(source, Source::All(_));
+        Self { core, source, inputs, tail, lag: Lag::new(), trouble, settled_in }
     }
 
     /// Works until it is told to stop, and then finishes what is in hand.
@@ -167,7 +170,9 @@ impl<M: Machine> Drive<M> {
         match read {
             Ok(batch) => {
                 self.trouble.pause.reset();
-                self.core.link.set_ready(true);
+                if self.settled_in {
+                    self.core.link.set_ready(true);
+                }
                 Ok(Some(batch))
             }
             Err(error) if error.class() == ErrorClass::Permanent => Err(error.into()),
@@ -289,6 +294,7 @@ impl<M: Machine> Drive<M> {
             batch.recovered(&mut core.machine, *partition);
         }
         self.settle(batch).await?;
+        self.settled_in = true;
         self.core.link.set_ready(true);
         Ok(())
     }

@@ -84,6 +84,18 @@ async fn it_is_not_ready_while_the_log_is_away_and_again_when_it_is_back() {
 }
 
 #[tokio::test]
+async fn a_member_is_not_ready_before_the_group_has_said_what_is_whose() {
+    let log = Faulty::new(EmbeddedLog::in_memory());
+    log.undecided.store(true, Ordering::SeqCst);
+    let running = Running::start(Echo::default(), log.clone());
+    eventually("it has asked", || async { log.asked.load(Ordering::SeqCst) > 10 }).await;
+    assert!(!running.handle.is_ready());
+    log.undecided.store(false, Ordering::SeqCst);
+    running.ready().await;
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_refusal_for_good_ends_the_run() {
     let log = Faulty::new(EmbeddedLog::in_memory());
     log.append(vec![created(0)]).await.unwrap();

@@ -20,6 +20,10 @@ pub struct Faulty {
     pub away: Arc<AtomicBool>,
     /// Commits are swallowed.
     pub forget_commits: Arc<AtomicBool>,
+    /// The group has not said yet what is whose.
+    pub undecided: Arc<AtomicBool>,
+    /// How often it was asked meanwhile.
+    pub asked: Arc<AtomicUsize>,
     /// Appends wait while this is closed.
     open: watch::Sender<bool>,
     /// Appends that were begun.
@@ -34,6 +38,8 @@ impl Faulty {
             refuse: AtomicBool::new(false),
             away: Arc::default(),
             forget_commits: Arc::default(),
+            undecided: Arc::default(),
+            asked: Arc::default(),
             open: watch::channel(true).0,
             begun: AtomicUsize::new(0),
         })
@@ -79,8 +85,13 @@ impl EventLog for Faulty {
 
     async fn join(&self, service: Service) -> Result<Box<dyn GroupReader>, LogError> {
         let inner = self.inner.join(service).await?;
-        let (away, forget) = (Arc::clone(&self.away), Arc::clone(&self.forget_commits));
-        Ok(Box::new(FaultyMember { inner, away, forget }))
+        Ok(Box::new(FaultyMember {
+            inner,
+            away: Arc::clone(&self.away),
+            forget: Arc::clone(&self.forget_commits),
+            undecided: Arc::clone(&self.undecided),
+            asked: Arc::clone(&self.asked),
+        }))
     }
 }
 
@@ -88,12 +99,22 @@ struct FaultyMember {
     inner: Box<dyn GroupReader>,
     away: Arc<AtomicBool>,
     forget: Arc<AtomicBool>,
+    undecided: Arc<AtomicBool>,
+    asked: Arc<AtomicUsize>,
 }
 
 #[async_trait]
 impl GroupReader for FaultyMember {
     async fn next(&mut self, most: usize, wait: Span) -> Result<GroupBatch, LogError> {
-        if self.away.load(Ordering::SeqCst) { Err(away()) } else { self.inner.next(most, wait).await }
+        if self.away.load(Ordering::SeqCst) {
+            return Err(away());
+        }
+        if self.undecided.load(Ordering::SeqCst) {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            return Ok(GroupBatch::Records(Vec::new()));
+        }
+        self.inner.next(most, wait).await
     }
 
     async fn commit(&mut self, commits: Vec<Commit>) -> Result<(), LogError> {

@@ -1,0 +1,222 @@
+//! `kbnt-mutants`: plants each bug of `mutants/list.yaml` in a scratch copy of the core, and shows that the simulator or a
+//! test catches it.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use serde::Deserialize;
+
+/// Plants bugs and shows that each is caught.
+#[derive(Debug, Parser)]
+struct Options {
+    /// Only those whose name contains this.
+    #[arg(long)]
+    only: Option<String>,
+    /// Only shows the list.
+    #[arg(long)]
+    list: bool,
+    /// Seeds that the simulator runs before the tests have their turn.
+    #[arg(long, default_value_t = 20_000)]
+    seeds: u64,
+    /// Where the copy is built; kept, so that the next run compiles little.
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/mutants"))]
+    scratch: PathBuf,
+}
+
+/// One planted bug: a text that stands exactly once in a file, and what takes its place.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Mutant {
+    name: String,
+    file: String,
+    search: String,
+    replace: String,
+}
+
+/// The crates that the bugs are planted in, and what runs them.
+const CRATES: [&str; 3] = ["domain", "application", "simulation"];
+
+/// A bug that makes the simulator run on and on is caught when this is over.
+const PATIENCE: Duration = Duration::from_mins(4);
+
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("kbnt-mutants: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<bool, Failure> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
+    let list = fs::read_to_string(root.join("workloads/simulation/mutants/list.yaml"))?;
+    let mut mutants: Vec<Mutant> = serde_yaml::from_str(&list)?;
+    let wanted = |mutant: &Mutant| options.only.as_ref().is_none_or(|only| mutant.name.contains(only));
+    mutants.retain(wanted);
+    if options.list {
+        for mutant in &mutants {
+            println!("{:<44} {}", mutant.name, mutant.file);
+        }
+        return Ok(true);
+    }
+    copy_core(&root, &options.scratch)?;
+    println!("building the core as it is, and trying that it passes");
+    if let Some(caught) = caught_by(options)? {
+        return Err(format!("without any bug: {caught}").into());
+    }
+    let mut escaped = Vec::new();
+    for mutant in &mutants {
+        let started = Instant::now();
+        let file = options.scratch.join(&mutant.file);
+        let sound = fs::read_to_string(&file)?;
+        fs::write(&file, planted(mutant, &sound)?)?;
+        let caught = caught_by(options);
+        fs::write(&file, sound)?;
+        let verdict = caught?;
+        println!(
+            "{:<44} {:>4} s  {}",
+            mutant.name,
+            started.elapsed().as_secs(),
+            verdict.as_deref().unwrap_or("ESCAPED")
+        );
+        if verdict.is_none() {
+            escaped.push(mutant.name.as_str());
+        }
+    }
+    println!("{} of {} planted bugs caught", mutants.len() - escaped.len(), mutants.len());
+    Ok(escaped.is_empty())
+}
+
+/// The file with the bug.
+fn planted(mutant: &Mutant, sound: &str) -> Result<String, Failure> {
+    match sound.matches(&mutant.search).count() {
+        1 => Ok(sound.replacen(&mutant.search, &mutant.replace, 1)),
+        count => Err(format!("{}: its text stands {count} times in {}", mutant.name, mutant.file).into()),
+    }
+}
+
+/// A workspace of the core alone, with a profile that compiles quickly.
+fn copy_core(root: &Path, scratch: &Path) -> Result<(), Failure> {
+    for name in CRATES {
+        let (from, to) = (root.join("workloads").join(name), scratch.join("workloads").join(name));
+        copy_changed(&from, &to)?;
+    }
+    for name in ["Cargo.lock", "rust-toolchain.toml"] {
+        copy_file(&root.join(name), &scratch.join(name))?;
+    }
+    let manifest = fs::read_to_string(root.join("Cargo.toml"))?;
+    let (start, rest) = manifest.split_once("members = [").ok_or("no members in Cargo.toml")?;
+    let (_, rest) = rest.split_once(']').ok_or("no end of the members in Cargo.toml")?;
+    let (rest, _) = rest.split_once("[profile.").unwrap_or((rest, ""));
+    let members: Vec<String> = CRATES.iter().map(|name| format!("\"workloads/{name}\"")).collect();
+    let profile = "[profile.release]\nopt-level = 1\noverflow-checks = true\nincremental = true\n";
+    let manifest = format!("{start}members = [{}]{rest}{profile}", members.join(", "));
+    let path = scratch.join("Cargo.toml");
+    if fs::read_to_string(&path).ok().as_deref() != Some(&manifest) {
+        fs::write(path, manifest)?;
+    }
+    Ok(())
+}
+
+/// Copies a folder; files that are the same keep their times, so that they are not compiled again.
+fn copy_changed(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(to)? {
+        let entry = entry?;
+        if !from.join(entry.file_name()).exists() {
+            let gone = entry.path();
+            if gone.is_dir() { fs::remove_dir_all(gone)? } else { fs::remove_file(gone)? }
+        }
+    }
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_changed(&entry.path(), &target)?;
+        } else {
+            copy_file(&entry.path(), &target)?;
+        }
+    }
+    Ok(())
+}
+
+fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
+    let content = fs::read(from)?;
+    if fs::read(to).ok().as_ref() == Some(&content) { Ok(()) } else { fs::write(to, content) }
+}
+
+/// What catches the bug that is planted now, if anything does.
+fn caught_by(options: &Options) -> Result<Option<String>, Failure> {
+    let simulator = ["build", "--release", "-q", "-p", "kbnt-simulation", "--bin", "kbnt-simulate"];
+    let (compiles, said) = cargo(options, &simulator)?;
+    if !compiles {
+        return Err(format!("it does not compile:\n{said}").into());
+    }
+    let seeds = options.seeds.to_string();
+    let simulate = options.scratch.join("target/release/kbnt-simulate");
+    let mut simulator = Command::new(simulate);
+    simulator.args(["--jobs", "2", "--seeds", &seeds]).stderr(Stdio::null());
+    match patiently(simulator)? {
+        None => return Ok(Some("simulator: it never ends".into())),
+        Some((false, said)) => {
+            let first = said.lines().find(|line| line.starts_with("seed ")).unwrap_or("it crashed");
+            return Ok(Some(format!("simulator, {}", shortened(first))));
+        }
+        Some((true, _)) => {}
+    }
+    let test = ["test", "--release", "-q", "--no-fail-fast", "-p", "kbnt-domain", "-p", "kbnt-application"];
+    let (passed, said) = cargo(options, &test)?;
+    let failed =
+        said.lines().find_map(|line| line.strip_prefix("---- ")?.split_once(' ').map(|(name, _)| name));
+    Ok((!passed).then(|| format!("test {}", failed.unwrap_or("that did not come to its end"))))
+}
+
+fn shortened(text: &str) -> String {
+    let mut short: String = text.chars().take(110).collect();
+    if short.len() < text.len() {
+        short.push_str(" ...");
+    }
+    short
+}
+
+fn cargo(options: &Options, args: &[&str]) -> Result<(bool, String), Failure> {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(args).current_dir(&options.scratch).env("CARGO_TARGET_DIR", options.scratch.join("target"));
+    let output = cargo.output()?;
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    Ok((output.status.success(), said))
+}
+
+/// Runs a command; `None` if it had to be ended.
+fn patiently(mut command: Command) -> Result<Option<(bool, String)>, Failure> {
+    let mut child = command.stdout(Stdio::piped()).spawn()?;
+    let mut stdout = child.stdout.take().ok_or("no output")?;
+    let reader = std::thread::spawn(move || {
+        let mut said = String::new();
+        io::Read::read_to_string(&mut stdout, &mut said).map(|_| said)
+    });
+    let until = Instant::now() + PATIENCE;
+    let status = loop {
+        match child.try_wait()? {
+            Some(status) => break status,
+            None if Instant::now() > until => {
+                child.kill()?;
+                child.wait()?;
+                return Ok(None);
+            }
+            None => std::thread::sleep(Duration::from_millis(50)),
+        }
+    };
+    let said = reader.join().map_err(|_| "its output could not be read")??;
+    Ok(Some((status.success(), said)))
+}

@@ -1,7 +1,36 @@
 .DEFAULT_GOAL := help
-.PHONY: help up down images kubeconfig kubectl shell endpoints
+.PHONY: help demo test check generate simulate mutants bench up down images kubeconfig kubectl shell endpoints
 
 CLUSTER := e2e/cluster
+# Builds are kept outside the checkout, so that a fresh clone finds them.
+export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kbnt/target
+SEEDS ?= 10000
+
+## The two commands
+
+demo: ## A cluster with Kafka and the operator, and orders through all of it; stays up until `make down`
+	@e2e/demo.sh
+
+test: ## All tests: on the machine, on an API server, on a broker and on a cluster
+	@e2e/test.sh
+
+## Development
+
+check: ## Before every commit: format, lints, layers, generated files, licences, unit tests
+	@e2e/check/check.sh
+
+generate: ## Write the custom resource definitions, their chart and the rendered install
+	@cargo run --release --quiet --package kbnt-crds --bin crdgen
+	@manifests/render.sh
+
+simulate: ## Run the whole saga under SEEDS=N seeds of faults
+	@cargo run --release --quiet --package kbnt-simulation --bin kbnt-simulate -- --seeds $(SEEDS)
+
+mutants: ## Plant bugs one by one, and show that a test or the simulator catches each
+	@cargo run --release --quiet --package kbnt-simulation --bin kbnt-mutants
+
+bench: ## Measure the ledger
+	@cargo bench --package kbnt-domain
 
 ## Cluster
 

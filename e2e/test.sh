@@ -4,31 +4,41 @@ set -euo pipefail
 . "$(dirname "$0")/cluster/lib/common.sh"
 . "$(dirname "$0")/cluster/lib/step.sh"
 here=$(cd "$(dirname "$0")" && pwd)
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$CACHE/target}
+broker=$(mktemp -d)
+cd "$REPO_DIR"
 
 inside() { "$CLUSTER_DIR/inside.sh" "$@"; }
-test_with_cargo() { cargo test --release --locked --manifest-path "$REPO_DIR/Cargo.toml" "$@"; }
+cargo_test() { cargo test --release --locked --workspace "$@"; }
 
 finish() {
     local code=$?
+    "$here/kafka/broker.sh" stop "$broker" >/dev/null 2>&1 || true
+    rm -rf "$broker"
     if [ -n "${ours:-}" ]; then
         "$CLUSTER_DIR/down.sh"
     else
         inside kubectl delete namespace --selector kbnt.dev/e2e --wait=false 2>/dev/null || true
     fi
     say "==> test: $([ "$code" = 0 ] && echo passed || echo FAILED) in $(elapsed)"
-    exit "$code"
+}
+
+# The suite of the cluster, as a program: where it runs there is no network for cargo.
+cluster_suite() {
+    cargo_test --test cluster --no-run --message-format json 2>/dev/null |
+        jq -r 'select(.executable != null and .target.name == "cluster").executable'
 }
 
 inside kubectl version >/dev/null 2>&1 || ours=yes
 trap finish EXIT
 "$CLUSTER_DIR/up.sh"
-step "compile the tests" test_with_cargo --workspace --no-run
-
-say "==> unit, property and simulation tests"
-make -s -C "$REPO_DIR" check
-say "==> the operator on an API server alone"
-test_with_cargo -p kbnt-operator --test '*'
-say "==> the product on the cluster"
+step "compile the tests" cargo_test --no-run
+say "==> what needs no cluster ($(elapsed))"
+e2e/check/check.sh
+cargo_test --test '*'
+say "==> the Kafka adapter on a broker ($(elapsed))"
+KBNT_TEST_BOOTSTRAP=$("$here/kafka/broker.sh" start "$broker") cargo_test --test kafka -- --ignored
+step "compile the cluster's suite" cluster_suite
 "$here/install.sh"
-export KBNT_E2E_REPO=$REPO_DIR
-inside "$(command -v cargo)" test --release --locked --manifest-path "$REPO_DIR/Cargo.toml" -p kbnt-e2e --test cluster -- --nocapture
+say "==> the product on the cluster ($(elapsed))"
+inside "$(cluster_suite)" --nocapture

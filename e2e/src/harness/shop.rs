@@ -3,6 +3,9 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use serde::Deserialize;
+use serde_json::Value;
+
 use super::{Failure, Http, Kubectl, until};
 
 /// The samples as they ship.
@@ -53,7 +56,7 @@ impl Shop {
     }
 
     /// Applies the samples after `change` to each resource.
-    pub fn apply_samples_with(&self, change: impl Fn(&mut serde_json::Value)) -> Result<(), Failure> {
+    pub fn apply_samples_with(&self, change: impl Fn(&mut Value)) -> Result<(), Failure> {
         for mut resource in Self::samples()? {
             resource["metadata"]["namespace"] = self.kubectl.namespace().into();
             resource["spec"]["topicDeletionPolicy"] = "Delete".into();
@@ -67,20 +70,19 @@ impl Shop {
     }
 
     /// The two resources of the samples.
-    pub fn samples() -> Result<Vec<serde_json::Value>, Failure> {
+    pub fn samples() -> Result<Vec<Value>, Failure> {
         let failed = |error: &dyn std::fmt::Display| Failure(format!("{SAMPLES}: {error}"));
-        // By kubectl, so that the files are read exactly as a user's would be.
-        let outcome =
-            Kubectl::new("default").run(&["create", "--dry-run=client", "-o", "json", "-f", SAMPLES])?;
-        let parsed = serde_json::Deserializer::from_str(&outcome).into_iter::<serde_json::Value>();
-        let objects: Vec<_> = parsed.collect::<Result<_, _>>().map_err(|error| failed(&error))?;
-        let flat = objects.into_iter().flat_map(|object| match object["items"].as_array() {
-            Some(items) => items.clone(),
-            None => vec![object],
+        let mut found = Vec::new();
+        for file in std::fs::read_dir(SAMPLES).map_err(|error| failed(&error))? {
+            let text = std::fs::read_to_string(file.map_err(|error| failed(&error))?.path());
+            for document in serde_yaml::Deserializer::from_str(&text.map_err(|error| failed(&error))?) {
+                found.push(Value::deserialize(document).map_err(|error| failed(&error))?);
+            }
+        }
+        found.retain(|object| {
+            object["apiVersion"].as_str().is_some_and(|version| version.starts_with("kbnt.dev/"))
         });
-        Ok(flat
-            .filter(|object| object["apiVersion"].as_str().is_some_and(|v| v.starts_with("kbnt.dev/")))
-            .collect())
+        Ok(found)
     }
 
     /// Waits until both resources are ready.

@@ -1,7 +1,8 @@
 //! The Kafka cluster, through its admin API.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::admin::{
@@ -14,6 +15,8 @@ use thiserror::Error;
 
 /// How long one call to the broker may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// After how long without any answer a new client is wanted.
+const LOST: Duration = Duration::from_secs(60);
 
 /// A call to the broker that failed; Strimzi shows it with reason `KafkaError`.
 #[derive(Debug, Error)]
@@ -46,6 +49,7 @@ pub struct TopicState {
 pub struct Broker {
     admin: AdminClient<DefaultClientContext>,
     options: AdminOptions,
+    answered: Mutex<Instant>,
 }
 
 impl Broker {
@@ -56,7 +60,16 @@ impl Broker {
             .set("client.id", "kbnt-strimzi-standin")
             .create()?;
         let options = AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT));
-        Ok(Self { admin, options })
+        Ok(Self { admin, options, answered: Mutex::new(Instant::now()) })
+    }
+
+    /// Ends the process when the broker has not answered for long: a client of librdkafka 2.10 to 2.13 that was once told
+    /// of a cluster without brokers never looks for them again, and a new process does.
+    pub fn give_up_if_lost(&self) {
+        if self.answered.lock().unwrap_or_else(PoisonError::into_inner).elapsed() > LOST {
+            tracing::error!("the broker has not answered for {LOST:?}: starting over");
+            std::process::exit(1);
+        }
     }
 
     /// The topic as it is; `None` when there is none.

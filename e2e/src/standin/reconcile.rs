@@ -94,7 +94,10 @@ async fn judge(topic: &KafkaTopic, name: &str, context: &Context) -> Result<Verd
     Ok(match bring(topic, name, &context.broker).await {
         Ok(Some(message)) => Verdict::Failed { reason: "NotSupported", message },
         Ok(None) => Verdict::Ready,
-        Err(error) => Verdict::Failed { reason: "KafkaError", message: error.to_string() },
+        Err(error) => {
+            context.broker.give_up_if_lost();
+            Verdict::Failed { reason: "KafkaError", message: error.to_string() }
+        }
     })
 }
 

@@ -29,7 +29,7 @@ order() {
         <<<"$answer"
 }
 
-{
+(
     printf 'ORDER\tUSER\tITEMS\tSTATUS\tREASON\tAMOUNT\tTOOK\tVERDICT\n'
     order success USER-12345 PROD-001 3 tok_ok CONFIRMED
     order insufficient-stock USER-002 PROD-003 1000 tok_ok REJECTED INSUFFICIENT_STOCK
@@ -37,4 +37,14 @@ order() {
     order unknown-product USER-003 PROD-999 1 tok_ok REJECTED PRODUCT_NOT_FOUND
     order unknown-user NOBODY PROD-001 1 tok_ok REJECTED USER_NOT_FOUND
     exit "$wrong"
-} > >(column -t -s "$(printf '\t')")
+) | column -t -s "$(printf '\t')"
+
+# The status of the resources follows within seconds.
+shows() { # OBJECT PATH ADDRESS FIELD
+    kubectl wait --namespace shop "$1" --timeout=30s >/dev/null \
+        --for=jsonpath="{.status.$2}=$(curl --silent --show-error --max-time 10 "$3" | jq -r ".$4")"
+}
+for status in confirmed rejected cancelled; do
+    shows orderworkflow/main "orders.$status" "$orders/v1/orders/summary" "$status"
+done
+shows virtualstock/main totals.available "$(address inventory-service)/v1/stock/summary" totals.available

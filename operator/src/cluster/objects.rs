@@ -9,7 +9,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Mutex, PoisonError};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::core::ApiResource;
 use kube::{Api, Client, Resource};
 use serde::Serialize;
@@ -132,15 +132,12 @@ impl Objects {
             .await
             .map_err(Error::api(format!("apply {}", wanted.label())))?;
         if !is_as_wanted(wanted, &made) {
-            // What others added to a list is theirs, and stays when this is applied: only replacing takes it away.
-            let mut object = wanted.object.clone();
-            object["metadata"]["resourceVersion"] = made.metadata.resource_version.clone().into();
-            let object: DynamicObject = serde_json::from_value(object)?;
-            let how = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
+            // What others added to a list is theirs, and stays when this is applied. A merge replaces lists whole.
+            let how = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
             made = api
-                .replace(&wanted.name, &how, &object)
+                .patch(&wanted.name, &how, &Patch::Merge(&wanted.object))
                 .await
-                .map_err(Error::api(format!("replace {}", wanted.label())))?;
+                .map_err(Error::api(format!("correct {}", wanted.label())))?;
             if !is_as_wanted(wanted, &made) {
                 warn!(object = wanted.label(), "something in the cluster keeps changing this object");
             }

@@ -20,7 +20,13 @@ use super::{ASK, error};
 /// How often topics that are missing are looked for.
 const LOOK: Duration = Duration::from_secs(1);
 
-type Portion = Result<Vec<Fetched>, LogError>;
+/// What the thread hands over.
+enum Portion {
+    Records(Vec<Fetched>),
+    /// These are read from here on: no earlier record is kept any more.
+    Begun(Vec<Position>),
+    Failed(LogError),
+}
 
 /// Positions in the log that move forward.
 pub(super) struct Reader {
@@ -51,12 +57,26 @@ impl Reader {
         let records: Vec<Fetched> = self.buffer.drain(..most.min(self.buffer.len())).collect();
         for record in &records {
             let at = position(record);
-            let here = |next: &&mut Position| next.topic == at.topic && next.partition == at.partition;
-            if let Some(next) = self.next.iter_mut().find(here) {
-                next.offset = at.offset + 1;
-            }
+            self.stands_at(Position { offset: at.offset + 1, ..at });
         }
         records
+    }
+
+    fn stands_at(&mut self, at: Position) {
+        let here = |next: &&mut Position| next.topic == at.topic && next.partition == at.partition;
+        if let Some(next) = self.next.iter_mut().find(here) {
+            next.offset = next.offset.max(at.offset);
+        }
+    }
+
+    /// Takes in what the thread handed over.
+    fn take_in(&mut self, portion: Portion) -> Result<(), LogError> {
+        match portion {
+            Portion::Records(records) => self.buffer.extend(records),
+            Portion::Begun(positions) => positions.into_iter().for_each(|at| self.stands_at(at)),
+            Portion::Failed(error) => return Err(error),
+        }
+        Ok(())
     }
 }
 
@@ -86,48 +106,59 @@ fn run(mut pump: Pump<Context, Portion>, mut missing: Vec<Position>) {
     while !pump.stop.is_told() {
         if !missing.is_empty() && looked.is_none_or(|at| at.elapsed() >= LOOK) {
             looked = Some(Instant::now());
-            let begun = begin(&pump, &mut missing);
-            if begun.is_err() && !pump.hand_over(begun.map(|()| Vec::new())) {
+            let wanted = match begin(&pump, &mut missing) {
+                Ok(begun) => begun.is_empty() || pump.hand_over(Portion::Begun(begun)),
+                Err(error) => pump.hand_over(Portion::Failed(error)),
+            };
+            if !wanted {
                 return;
             }
         }
-        let portion = pump.poll();
-        let empty = portion.as_ref().is_ok_and(Vec::is_empty);
-        if !empty && !pump.hand_over(portion) {
+        let portion = match pump.poll() {
+            Ok(records) if records.is_empty() => continue,
+            Ok(records) => Portion::Records(records),
+            Err(error) => Portion::Failed(error),
+        };
+        if !pump.hand_over(portion) {
             return;
         }
     }
 }
 
-/// Begins to read those of `missing` that exist by now.
-fn begin(pump: &Pump<Context, Portion>, missing: &mut Vec<Position>) -> Result<(), LogError> {
-    let mut found = TopicPartitionList::new();
-    let mut topics: Vec<_> = missing.iter().map(|at| at.topic).collect();
-    topics.dedup();
-    for topic in topics {
-        let name = pump.config.topic_name(topic);
-        let metadata =
-            pump.consumer.fetch_metadata(Some(&name), ASK).map_err(|error| error::of_client(&error))?;
-        let partitions = metadata.topics().iter().find(|described| described.name() == name);
-        let has = |number: u32| {
-            let mut ids = partitions.iter().flat_map(|topic| topic.partitions());
-            ids.any(|partition| u32::try_from(partition.id()) == Ok(number))
-        };
-        missing.retain(|at| {
-            let begins = at.topic == topic && has(at.partition);
-            if begins {
-                let number = i32::try_from(at.partition).unwrap_or(i32::MAX);
-                let offset = Offset::Offset(i64::try_from(at.offset).unwrap_or(i64::MAX));
-                // The name is valid and the offset in range, so this cannot fail.
-                let _ = found.add_partition_offset(&name, number, offset);
-            }
-            !begins
-        });
+/// Begins to read those of `missing` that exist by now; from where.
+fn begin(pump: &Pump<Context, Portion>, missing: &mut Vec<Position>) -> Result<Vec<Position>, LogError> {
+    let mut begun = Vec::new();
+    for at in missing.iter().filter(|at| exists(pump, at)) {
+        let name = pump.config.topic_name(at.topic);
+        let kept = pump.consumer.fetch_watermarks(&name, number(at.partition), ASK);
+        let (first, _) = kept.map_err(|error| error::on_partition(&error, &name, at.partition))?;
+        begun.push(Position { offset: at.offset.max(u64::try_from(first).unwrap_or(0)), ..*at });
     }
-    if found.count() > 0 {
+    let mut found = TopicPartitionList::with_capacity(begun.len());
+    for at in &begun {
+        let offset = Offset::Offset(i64::try_from(at.offset).unwrap_or(i64::MAX));
+        // The name is valid and the offset in range, so this cannot fail.
+        let _ = found.add_partition_offset(&pump.config.topic_name(at.topic), number(at.partition), offset);
+    }
+    if !begun.is_empty() {
         pump.consumer.incremental_assign(&found).map_err(|error| error::of_client(&error))?;
     }
-    Ok(())
+    missing
+        .retain(|at| !begun.iter().any(|begun| (begun.topic, begun.partition) == (at.topic, at.partition)));
+    Ok(begun)
+}
+
+/// Whether there is such a partition; one that cannot be asked for now is looked for again.
+fn exists(pump: &Pump<Context, Portion>, at: &Position) -> bool {
+    let name = pump.config.topic_name(at.topic);
+    let Ok(metadata) = pump.consumer.fetch_metadata(Some(&name), ASK) else { return false };
+    let partitions =
+        metadata.topics().iter().filter(|topic| topic.name() == name).flat_map(|t| t.partitions());
+    partitions.into_iter().any(|partition| partition.id() == number(at.partition))
+}
+
+fn number(partition: u32) -> i32 {
+    i32::try_from(partition).unwrap_or(i32::MAX)
 }
 
 #[async_trait]
@@ -136,14 +167,14 @@ impl LogReader for Reader {
         if self.buffer.is_empty() {
             let wait = Duration::from_millis(wait.as_millis());
             match tokio::time::timeout(wait, self.portions.recv()).await {
-                Ok(Some(portion)) => self.buffer.extend(portion?),
+                Ok(Some(portion)) => self.take_in(portion)?,
                 Ok(None) => return Err(LogError::Refused("the reader has ended".to_owned())),
                 Err(_) => self.health.check()?,
             }
         }
         while self.buffer.len() < most {
-            let Ok(Ok(portion)) = self.portions.try_recv() else { break };
-            self.buffer.extend(portion);
+            let Ok(portion) = self.portions.try_recv() else { break };
+            self.take_in(portion)?;
         }
         Ok(self.take(most))
     }

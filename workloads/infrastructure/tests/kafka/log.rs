@@ -9,7 +9,7 @@ use kbnt_domain::Span;
 use kbnt_infrastructure::raw::{RawAppend, RawLog as _};
 
 use crate::support::cluster::Cluster;
-use crate::support::machines::Solo;
+use crate::support::machines::{Echo, Solo};
 use crate::support::outside::Running;
 use crate::support::{contents, created, eventually, order, orders_in, placed};
 
@@ -82,6 +82,28 @@ async fn a_topic_that_is_missing_is_waited_for() {
         .await;
     assert!(started.elapsed() < std::time::Duration::from_secs(5), "{:?}", started.elapsed());
     running.stop().await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "needs KBNT_TEST_BOOTSTRAP"]
+async fn a_topic_whose_records_have_all_expired_is_folded_at_once() {
+    let cluster = Cluster::whole("expired").await;
+    let log = cluster.log();
+    log.append((0..50).map(created).collect()).await.unwrap();
+    let first = Running::start(Echo::default(), Arc::new(cluster.log()));
+    eventually("all are answered", || async { orders_in(&log, Topic::NotificationEvents).await.len() == 50 })
+        .await;
+    first.stop().await.unwrap();
+    cluster.expire(Topic::NotificationEvents).await;
+    log.append((50..60).map(created).collect()).await.unwrap();
+    let second = Running::start(Echo::default(), Arc::new(cluster.log()));
+    second.ready().await;
+    eventually("the new ones are answered", || async {
+        orders_in(&log, Topic::NotificationEvents).await.len() == 10
+    })
+    .await;
+    assert_eq!(second.look(|echo| echo.folded).await, 0);
+    second.stop().await.unwrap();
 }
 
 #[tokio::test]

@@ -4,8 +4,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use kbnt_application::Topic;
 use kbnt_infrastructure::kafka::{KafkaConfig, KafkaLog};
-use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 /// A corner of the cluster.
 pub struct Cluster {
@@ -39,9 +40,22 @@ impl Cluster {
         cluster
     }
 
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        ClientConfig::new().set("bootstrap.servers", &self.config.bootstrap_servers).create().unwrap()
+    }
+
+    /// Deletes every record of a topic, as its retention would.
+    pub async fn expire(&self, topic: Topic) {
+        let mut list = TopicPartitionList::new();
+        for partition in 0..i32::try_from(topic.partitions()).unwrap() {
+            list.add_partition_offset(&self.config.topic_name(topic), partition, Offset::End).unwrap();
+        }
+        let deleted = self.admin().delete_records(&list, &AdminOptions::new()).await.unwrap();
+        assert!(deleted.elements().iter().all(|element| element.error().is_ok()));
+    }
+
     pub async fn create(&self, topics: &[Topic]) {
-        let admin: AdminClient<_> =
-            ClientConfig::new().set("bootstrap.servers", &self.config.bootstrap_servers).create().unwrap();
+        let admin = self.admin();
         let names: Vec<String> = topics.iter().map(|topic| self.config.topic_name(*topic)).collect();
         let wanted: Vec<NewTopic<'_>> = topics
             .iter()

@@ -1,21 +1,29 @@
 #!/usr/bin/env bash
-# Renders the charts to manifests/install, for those who install without Helm:
+# Renders the charts: to manifests/install, for those who install without Helm
 #   kubectl apply --server-side -f manifests/install/
-# With --check it writes nothing, and fails where what lies there is stale. HELM names the helm program.
+# and, for one namespace, for the operator's tests. With --check it writes nothing, and fails where what lies there is
+# stale. HELM names the helm program.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-render() { "${HELM:-helm}" template kbnt "charts/$1" --namespace kbnt-system --kube-version 1.30.0; }
+render() { "${HELM:-helm}" template "$1" "charts/$2" --namespace "$3" --kube-version 1.30.0 "${@:4}"; }
 made=$(mktemp -d)
 trap 'rm -rf "$made"' EXIT
+mkdir "$made/install"
 {
     printf 'apiVersion: v1\nkind: Namespace\nmetadata:\n  name: kbnt-system\n'
     printf '  labels:\n    pod-security.kubernetes.io/enforce: restricted\n'
-} >"$made/00-namespace.yaml"
-render kbnt-crds >"$made/10-crds.yaml"
-render kbnt >"$made/20-operator.yaml"
+} >"$made/install/00-namespace.yaml"
+render kbnt kbnt-crds kbnt-system >"$made/install/10-crds.yaml"
+render kbnt kbnt kbnt-system >"$made/install/20-operator.yaml"
+render kbnt-namespaced kbnt kbnt-namespaced --set 'watchNamespaces={near},kafkaNamespaces={kafka}' >"$made/namespaced.yaml"
+tests=operator/tests/apiserver/namespaced.yaml
 if [ "${1:-}" = --check ]; then
-    diff -r "$made" manifests/install >/dev/null || { echo "manifests/install is stale: run \`make generate\`" >&2; exit 1; }
+    if ! diff -r "$made/install" manifests/install || ! diff "$made/namespaced.yaml" "$tests"; then
+        echo "manifests/install or $tests is stale: run \`make generate\`" >&2
+        exit 1
+    fi >/dev/null
 else
     mkdir -p manifests/install
-    cp "$made"/*.yaml manifests/install/
+    cp "$made"/install/*.yaml manifests/install/
+    cp "$made/namespaced.yaml" "$tests"
 fi

@@ -14,8 +14,8 @@ use crate::options::Options;
 const LEASE: &str = "kbnt-operator";
 /// A leader that has not renewed its lease for so many seconds is not one any more.
 const DURATION: u64 = 15;
-/// It is renewed so many seconds before.
-const GRACE: u64 = 5;
+/// It is renewed so many seconds before, so that a busy API server has as long to answer.
+const GRACE: u64 = 10;
 
 /// A held lease. Dropping it without [`Leadership::release`] lets it expire.
 pub struct Leadership {

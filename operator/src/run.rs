@@ -102,10 +102,6 @@ async fn control(
     shutdown: Shared<BoxFuture<'static, ()>>,
 ) -> Result<(), RunError> {
     let scope = Scope::of(&options.watch_namespaces);
-    let kafka_scope = match &scope {
-        Scope::Cluster => Scope::of(&options.kafka_namespaces),
-        Scope::Namespaces(names) => Scope::of(&[names.as_slice(), &options.kafka_namespaces].concat()),
-    };
     let (stores, writers) = watches::stores();
     let (stock_queue, stock_receiver) = Queue::new("VirtualStock", metrics.clone());
     let (workflow_queue, workflow_receiver) = Queue::new("OrderWorkflow", metrics.clone());
@@ -113,7 +109,7 @@ async fn control(
     let context = Arc::new(Context {
         services_image: options.services_image.clone(),
         address: Address::new(&options.service_url),
-        kafka_scope,
+        kafka_scope: kafka_scope(&scope, options),
         stores,
         topics: watch::Sender::default(),
         objects: Objects::new(client.clone()),
@@ -154,5 +150,13 @@ async fn control(
     tokio::select! {
         () = watching => Err(RunError::Ended),
         () = reconciling => Ok(()),
+    }
+}
+
+/// Kafka clusters may be wherever the operator looks, and where it is told that they are besides.
+fn kafka_scope(scope: &Scope, options: &Options) -> Scope {
+    match scope {
+        Scope::Cluster => Scope::of(&options.kafka_namespaces),
+        Scope::Namespaces(names) => Scope::of(&[names.as_slice(), &options.kafka_namespaces].concat()),
     }
 }

@@ -130,18 +130,20 @@ mod tests {
 
     #[test]
     fn a_deployment_tells_how_its_service_fares() {
-        for (deployment, reason) in vec![
-            (None, "WaitingForStart"),
-            (Some(deployment(1, 0, &[("Progressing", "False")])), "Progressing"),
-            (Some(deployment(1, 1, &[])), "Available"),
-            (Some(deployment(2, 0, &[("Progressing", "True")])), "Progressing"),
-            (Some(deployment(2, 0, &[("Progressing", "False")])), "PodsFailed"),
-            (Some(deployment(2, 0, &[("ReplicaFailure", "True")])), "PodsFailed"),
+        let reason =
+            |deployment: Option<&Deployment>| finding(&[View::of("a", 1, deployment)], Some("topics")).reason;
+        assert_eq!(reason(None), "WaitingForStart");
+        for (observed, available, condition, expected) in [
+            (1, 0, ("Progressing", "False"), "Progressing"),
+            (1, 1, ("Progressing", "True"), "Available"),
+            (2, 0, ("Progressing", "True"), "Progressing"),
+            (2, 0, ("Progressing", "False"), "PodsFailed"),
+            (2, 0, ("ReplicaFailure", "True"), "PodsFailed"),
             // The old pods still serve while new ones fail: available is what counts.
-            (Some(deployment(2, 1, &[("Progressing", "False")])), "Available"),
+            (2, 1, ("Progressing", "False"), "Available"),
         ] {
-            let view = View::of("a", 1, deployment.as_ref());
-            assert_eq!(finding(&[view], Some("topics")).reason, reason);
+            let deployment = deployment(observed, available, &[condition]);
+            assert_eq!(reason(Some(&deployment)), expected, "{observed} {available} {condition:?}");
         }
     }
 }

@@ -6,7 +6,10 @@ use kube::api::ListParams;
 use kube::{Api, Client};
 use serde_json::json;
 
-use crate::harness::{Failure, KAFKA, Operator, Shop, Suite, Verdict, define, expect, stock, until};
+use crate::harness::{
+    Failure, KAFKA, Operator, SYSTEM, Shop, Start, Suite, Verdict, apply_manifest, define, expect,
+    make_namespace, stock, until,
+};
 
 /// Run before all other tests, on an API server without any definition.
 pub(crate) async fn it_waits_for_what_is_missing(client: &Client, operator: &Operator) -> Verdict {
@@ -87,7 +90,8 @@ pub(crate) async fn a_restart_converges_without_a_write(suite: &Suite) -> Verdic
     expect(memory < 64 << 20, || format!("{memory} bytes resident"))?;
     println!("resident memory after the suite: {} MiB", memory >> 20);
 
-    let second = suite.another_operator("operator-1").await?;
+    let second =
+        suite.another_operator(&Start { name: "operator-1", account: (SYSTEM, "kbnt"), env: &[] }).await?;
     until("the second process ready", || async {
         expect(second.get("/readyz").await?.0 == 200, || "not ready".into())
     })
@@ -118,5 +122,30 @@ pub(crate) async fn a_restart_converges_without_a_write(suite: &Suite) -> Verdic
     expect(writes == 0.0, || format!("{writes} writes: {told:#?}"))?;
     println!("{present} resources reconciled after a restart without a write");
     let status = second.stop().await?;
+    expect(status.success(), || format!("{status}"))
+}
+
+/// Run last: an operator installed for one namespace has the rights that it needs there, and no eyes for others.
+pub(crate) async fn an_operator_of_one_namespace_stays_there(suite: &Suite) -> Verdict {
+    let home = "kbnt-namespaced";
+    make_namespace(&suite.client, home).await?;
+    let (near, far) = (suite.shop("near").await?, suite.shop("far").await?);
+    apply_manifest(&suite.client, include_str!("namespaced.yaml")).await?;
+    far.create(&stock("far", KAFKA)?).await?;
+    let env = [("KBNT_WATCH_NAMESPACES", "near"), ("KBNT_KAFKA_NAMESPACES", KAFKA)];
+    let operator = suite.another_operator(&Start { name: home, account: (home, home), env: &env }).await?;
+    near.open().await?;
+    let far = far.api::<VirtualStock>().get("main").await?;
+    expect(far.status.is_none(), || "a resource elsewhere was touched".into())?;
+    near.delete::<OrderWorkflow>().await?;
+    near.delete::<VirtualStock>().await?;
+    // A Kafka cluster beyond its reach is told, and not tried.
+    near.create(&stock("near", "kafka-manual")?).await?;
+    let told = near.stock_is("TopicsReady", "False", "InvalidSpec").await?;
+    expect(told.message.contains("kafkaNamespaces"), || told.message.clone())?;
+    let writes = operator.metric("kbnt_operator_api_writes_total", &["code=\"403\""], &[]).await?;
+    let reads = operator.metric("kbnt_operator_api_reads_total", &["code=\"403\""], &[]).await?;
+    expect(writes + reads == 0.0, || format!("{writes} writes and {reads} reads were forbidden"))?;
+    let status = operator.stop().await?;
     expect(status.success(), || format!("{status}"))
 }

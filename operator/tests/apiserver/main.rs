@@ -43,14 +43,29 @@ fn main() -> ExitCode {
     };
     let conclusion =
         libtest_mimic::run(&arguments, trials(Some(&(Arc::clone(&runtime), Arc::clone(&suite)))));
-    let last = runtime.block_on(lifecycle::a_restart_converges_without_a_write(&suite));
-    suite.end();
-    if let Err(error) = &last {
-        eprintln!("a restart converges without a write: FAILED: {error}");
-    } else {
-        println!("a restart converges without a write: ok");
+    let failed = conclusion.has_failed() || (arguments.filter.is_none() && !runtime.block_on(last(&suite)));
+    suite.end(failed);
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// What ends the process under test comes after everything else, one by one.
+async fn last(suite: &Suite) -> bool {
+    let restart = lifecycle::a_restart_converges_without_a_write(suite).await;
+    let namespaced = lifecycle::an_operator_of_one_namespace_stays_there(suite).await;
+    let mut passed = true;
+    for (name, verdict) in [
+        ("a_restart_converges_without_a_write", restart),
+        ("an_operator_of_one_namespace_stays_there", namespaced),
+    ] {
+        match verdict {
+            Ok(()) => println!("test lifecycle::{name} ... ok"),
+            Err(failure) => {
+                println!("test lifecycle::{name} ... FAILED\n{failure}");
+                passed = false;
+            }
+        }
     }
-    if conclusion.has_failed() || last.is_err() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    passed
 }
 
 fn give_up(error: &harness::Failure) -> ExitCode {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(crate) use fakes::{Ledgers, STILL};
-pub(crate) use operator::Operator;
+pub(crate) use operator::{Operator, Start};
 pub(crate) use server::ApiServer;
 pub(crate) use shop::{Shop, stock, workflow};
 
@@ -27,6 +27,8 @@ use crate::lifecycle;
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 /// Namespace of the operator, as in the rendered install.
 pub(crate) const SYSTEM: &str = "kbnt-system";
+/// The process under test: installed as the rendered manifests say.
+const CLUSTER_WIDE: Start<'static> = Start { name: "operator-0", account: (SYSTEM, "kbnt"), env: &[] };
 /// Kafka cluster whose topics the stand-in for Strimzi makes ready at once.
 pub(crate) const KAFKA: &str = "kafka";
 
@@ -108,7 +110,7 @@ impl Suite {
         for namespace in [KAFKA, "kafka-manual"] {
             make_namespace(&client, namespace).await?;
         }
-        let operator = Operator::start(&server, &client, &ledgers, "operator-0").await?;
+        let operator = Operator::start(&server, &client, &ledgers, &CLUSTER_WIDE).await?;
         lifecycle::it_waits_for_what_is_missing(&client, &operator).await?;
         fakes::play_strimzi(client.clone());
         fakes::play_deployments(client.clone());
@@ -116,14 +118,19 @@ impl Suite {
     }
 
     /// Another process of the operator, beside the one under test.
-    pub(crate) async fn another_operator(&self, name: &str) -> Result<Operator, Failure> {
-        Operator::start(&self.server, &self.client, &self.ledgers, name).await
+    pub(crate) async fn another_operator(&self, how: &Start<'_>) -> Result<Operator, Failure> {
+        Operator::start(&self.server, &self.client, &self.ledgers, how).await
     }
 
-    /// Ends the process under test, and the API server if it is the suite's own.
-    pub(crate) fn end(&self) {
+    /// Ends the process under test, and the API server if it is the suite's own. After a failure the logs stay.
+    pub(crate) fn end(&self, failed: bool) {
         self.operator.kill();
         self.server.stop();
+        match operator::scratch() {
+            Ok(folder) if failed => eprintln!("the operator's logs: {}", folder.display()),
+            Ok(folder) => drop(std::fs::remove_dir_all(folder)),
+            Err(failure) => eprintln!("{failure}"),
+        }
     }
 
     /// A new namespace with nothing in it.
@@ -133,7 +140,7 @@ impl Suite {
     }
 }
 
-async fn make_namespace(client: &Client, name: &str) -> Verdict {
+pub(crate) async fn make_namespace(client: &Client, name: &str) -> Verdict {
     apply_manifest(client, &format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}}}")).await
 }
 

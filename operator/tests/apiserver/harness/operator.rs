@@ -1,5 +1,6 @@
 //! The operator's process.
 
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 
@@ -10,7 +11,7 @@ use kube::{Api, Client};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{ApiServer, Failure, Ledgers, SYSTEM, until};
+use super::{ApiServer, Failure, Ledgers, until};
 
 /// The operator's process, with the rights of its ServiceAccount.
 pub(crate) struct Operator {
@@ -18,30 +19,39 @@ pub(crate) struct Operator {
     address: String,
 }
 
+/// How to start one.
+pub(crate) struct Start<'a> {
+    /// Who it is.
+    pub(crate) name: &'a str,
+    /// Namespace and name of its ServiceAccount.
+    pub(crate) account: (&'a str, &'a str),
+    /// Further variables.
+    pub(crate) env: &'a [(&'a str, &'a str)],
+}
+
 impl Operator {
-    /// Starts it under this name.
+    /// Starts it.
     pub(crate) async fn start(
         server: &ApiServer,
         client: &Client,
         ledgers: &Ledgers,
-        name: &str,
+        how: &Start<'_>,
     ) -> Result<Self, Failure> {
-        let folder = std::env::temp_dir().join(format!("kbnt-operator-{}", std::process::id()));
-        std::fs::create_dir_all(&folder)?;
-        let kubeconfig = folder.join(format!("{name}.kubeconfig"));
-        std::fs::write(&kubeconfig, server.kubeconfig_of(&token(client).await?)?)?;
-        let log = folder.join(format!("{name}.log"));
+        let kubeconfig = scratch()?.join(format!("{}.kubeconfig", how.name));
+        std::fs::write(&kubeconfig, server.kubeconfig_of(&token(client, how.account).await?)?)?;
+        let log = std::fs::File::create(scratch()?.join(format!("{}.log", how.name)))?;
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let address = format!("127.0.0.1:{port}");
         let child = Command::new(env!("CARGO_BIN_EXE_kbnt-operator"))
             .env("KUBECONFIG", &kubeconfig)
             .env("KBNT_SERVICES_IMAGE", "kbnt/services:test")
-            .env("KBNT_NAMESPACE", SYSTEM)
-            .env("KBNT_INSTANCE", name)
+            .env("KBNT_NAMESPACE", how.account.0)
+            .env("KBNT_INSTANCE", how.name)
             .env("KBNT_LISTEN", &address)
             .env("KBNT_LOG", "info,kbnt_operator=debug")
             .env("KBNT_SERVICE_URL", ledgers.template())
-            .stdout(Stdio::from(std::fs::File::create(&log)?))
+            .envs(how.env.iter().copied())
+            .stdout(Stdio::from(log))
             .stderr(Stdio::inherit())
             .spawn()?;
         Ok(Self { child: Mutex::new(child), address })
@@ -97,14 +107,21 @@ impl Drop for Operator {
     }
 }
 
-/// A token of the operator's ServiceAccount, as its pod would have it.
-async fn token(client: &Client) -> Result<String, Failure> {
-    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), SYSTEM);
+/// Where kubeconfigs and logs of this run lie.
+pub(crate) fn scratch() -> Result<PathBuf, Failure> {
+    let folder = std::env::temp_dir().join(format!("kbnt-operator-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
+/// A token of a ServiceAccount, as its pod would have it.
+async fn token(client: &Client, (namespace, name): (&str, &str)) -> Result<String, Failure> {
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
     let request = TokenRequest {
         spec: Some(TokenRequestSpec { expiration_seconds: Some(3600), ..TokenRequestSpec::default() }),
         ..TokenRequest::default()
     };
-    let answer = accounts.create_token_request("kbnt", &PostParams::default(), &request).await?;
+    let answer = accounts.create_token_request(name, &PostParams::default(), &request).await?;
     Ok(answer.status.and_then(|status| status.token).unwrap_or_default())
 }
 

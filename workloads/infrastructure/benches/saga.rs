@@ -135,31 +135,37 @@ async fn run(log: Arc<dyn EventLog>, orders: usize, rate: usize) {
     let watching = tokio::spawn(watch(Arc::clone(&log), from, orders));
     let mut placed = HashMap::with_capacity(orders);
     let started = Instant::now();
-    let step = if rate == 0 { 500 } else { (rate / 200).max(1) };
-    for first in (0..orders).step_by(step) {
+    let portion = if rate == 0 { 500 } else { (rate / 200).max(1) };
+    for first in (0..orders).step_by(portion) {
         if rate > 0 {
-            let due = started + Duration::from_secs_f64(first as f64 / rate as f64);
+            let due = started + Duration::from_micros(first as u64 * 1_000_000 / rate as u64);
             tokio::time::sleep_until(due.into()).await;
         }
         let (ids, batch): (Vec<_>, Vec<_>) =
-            (first..orders.min(first + step)).map(|n| command(run, n)).unzip();
+            (first..orders.min(first + portion)).map(|n| command(run, n)).unzip();
         let now = Instant::now();
         placed.extend(ids.into_iter().map(|id| (id, now)));
-        log.append(batch).await.unwrap();
+        let log = Arc::clone(&log);
+        let append = async move { log.append(batch).await.unwrap() };
+        if rate == 0 {
+            append.await;
+        } else {
+            tokio::spawn(append);
+        }
     }
     let ended = watching.await.unwrap();
-    let took = started.elapsed().as_secs_f64();
+    let millis = u64::try_from(started.elapsed().as_millis()).unwrap();
     let records = ends(log.as_ref()).await - before;
     let mut latencies: Vec<_> = ended.iter().map(|(order, at)| *at - placed[order]).collect();
     latencies.sort_unstable();
-    let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];
+    let at = |permille: usize| latencies[(latencies.len() - 1) * permille / 1_000];
     println!(
-        "{orders} orders in {took:.2} s: {:.0} orders/s, {:.0} records/s until the last order ended; from command to end p50 {:?} p99 {:?} max {:?}",
-        orders as f64 / took,
-        records as f64 / took,
-        at(0.5),
-        at(0.99),
-        at(1.0)
+        "{orders} orders in {millis} ms: {} orders/s, {} records/s until the last order ended; from command to end p50 {:?} p99 {:?} max {:?}",
+        orders as u64 * 1_000 / millis,
+        records * 1_000 / millis,
+        at(500),
+        at(990),
+        at(1_000)
     );
     stop.cancel();
 }

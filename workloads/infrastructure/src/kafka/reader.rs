@@ -152,9 +152,8 @@ fn begin(pump: &Pump<Context, Portion>, missing: &mut Vec<Position>) -> Result<V
 fn exists(pump: &Pump<Context, Portion>, at: &Position) -> bool {
     let name = pump.config.topic_name(at.topic);
     let Ok(metadata) = pump.consumer.fetch_metadata(Some(&name), ASK) else { return false };
-    let partitions =
-        metadata.topics().iter().filter(|topic| topic.name() == name).flat_map(|t| t.partitions());
-    partitions.into_iter().any(|partition| partition.id() == number(at.partition))
+    let described = metadata.topics().iter().find(|topic| topic.name() == name);
+    described.is_some_and(|topic| topic.partitions().iter().any(|p| p.id() == number(at.partition)))
 }
 
 fn number(partition: u32) -> i32 {

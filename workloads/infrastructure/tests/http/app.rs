@@ -29,7 +29,6 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
-use utoipa::openapi::OpenApi;
 
 /// How long anything may take.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -67,7 +66,6 @@ impl<M: Send + 'static> Part for Ready<M> {
 
 pub struct App {
     pub router: Router,
-    pub description: OpenApi,
     pub log: EmbeddedLog,
     pub clock: Arc<ForwardClock>,
     pub shutdown: CancellationToken,
@@ -141,8 +139,8 @@ impl App {
         };
         let apis = Apis { orders: Some(orders), inventory: Some(inventory), users: Some(users) };
         let health = Health { parts: watched.into(), metrics, shutdown: shutdown.clone() };
-        let (router, description) = router(apis, health);
-        let app = Self { router, description, log, clock, shutdown };
+        let (router, _) = router(apis, health);
+        let app = Self { router, log, clock, shutdown };
         app.until("ready", async || app.get("/readyz").await.status == 200).await;
         app
     }

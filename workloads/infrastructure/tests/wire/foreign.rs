@@ -93,6 +93,9 @@ fn the_trace_is_taken_from_a_valid_header_only() {
     }
 }
 
+/// A change that makes the order wrong, and what must be said of it.
+type Case = (&'static dyn Fn(&mut Value), &'static str);
+
 #[test]
 fn what_is_wrong_is_said() {
     let changed = |change: &dyn Fn(&mut Value)| {
@@ -100,7 +103,7 @@ fn what_is_wrong_is_said() {
         change(&mut value);
         read(Topic::OrderEvents, &value, &[]).map(|_| ()).unwrap_err()
     };
-    let cases: [(&dyn Fn(&mut Value), &str); 12] = [
+    let cases: [Case; 12] = [
         (&|v| v["eventName"] = json!("PlaceOrderEvent"), "\"PlaceOrderEvent\" is no event of order-events"),
         (&|v| v["eventName"] = json!("UserValidatedEvent"), "is no event of order-events"),
         (&|v| v["eventVersion"] = json!(2), "PlaceOrderCommand of unknown version 2"),

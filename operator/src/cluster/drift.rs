@@ -19,10 +19,12 @@ pub(super) fn holds(wanted: &Value, live: &Value) -> bool {
     }
 }
 
-/// The API server leaves out what is empty.
+/// The API server leaves out what is empty. It also leaves out some that are false or 0, but others of these mean
+/// something else when they are absent.
 fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
+        Value::String(text) => text.is_empty(),
         Value::Array(items) => items.is_empty(),
         Value::Object(map) => map.values().all(is_empty),
         _ => false,
@@ -67,12 +69,13 @@ mod tests {
 
     #[test]
     fn what_the_api_server_adds_is_no_drift_and_what_people_change_is() {
-        let wanted = json!({"spec": {"replicas": 1, "env": [{"name": "A", "value": "1"}],
+        let wanted = json!({"spec": {"token": false, "replicas": 1, "env": [{"name": "A", "value": "1", "empty": ""}],
             "resources": {"limits": {"memory": "0.5Gi", "cpu": "0.5"}}, "empty": {}, "none": []}});
-        let same = json!({"spec": {"replicas": 1, "env": [{"name": "A", "value": "1", "more": true}],
+        let same = json!({"spec": {"token": false, "replicas": 1, "env": [{"name": "A", "value": "1", "more": true}],
             "resources": {"limits": {"memory": "512Mi", "cpu": "500m"}}, "default": 3}, "status": {}});
         assert!(holds(&wanted, &same));
         for (path, value) in [
+            ("/spec/token", json!(null)),
             ("/spec/replicas", json!(2)),
             ("/spec/env", json!([])),
             ("/spec/env", json!([{"name": "A", "value": "1"}, {"name": "B", "value": "2"}])),

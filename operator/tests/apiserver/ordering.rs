@@ -94,7 +94,12 @@ async fn ready(topics: &Api<KafkaTopic>, topic: &KafkaTopic) -> Verdict {
 
 pub(crate) async fn topics_have_the_documented_shape(suite: &Suite) -> Verdict {
     let shop = suite.shop("shape").await?;
-    shop.open().await?;
+    // Without a prefix, as in the samples.
+    let mut plain = stock("", KAFKA)?;
+    plain.spec.kafka.topic_prefix.clear();
+    shop.create(&plain).await?;
+    shop.create(&workflow()?).await?;
+    shop.workflow_is("Ready", "True", "Ready").await?;
     let day = 86_400_000_i64;
     for (name, partitions, retention) in [
         ("user-events", 3, -1),
@@ -105,7 +110,7 @@ pub(crate) async fn topics_have_the_documented_shape(suite: &Suite) -> Verdict {
         ("audit-logs", 1, 365 * day),
         ("application-logs", 2, 7 * day),
     ] {
-        let topic = shop.topics(KAFKA).get(&format!("shape-{name}")).await?;
+        let topic = shop.topics(KAFKA).get(name).await?;
         expect(topic.spec.partitions == Some(partitions), || format!("{name}: {:?}", topic.spec))?;
         expect(topic.spec.config["retention.ms"] == json!(retention), || {
             format!("{name}: {:?}", topic.spec)

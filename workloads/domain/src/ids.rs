@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
+use smol_str::SmolStr;
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -16,9 +16,9 @@ macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         ///
-        /// 1 to 64 characters of letters, digits, `-`, `_` and `.`; cheap to clone.
+        /// 1 to 64 characters of letters, digits, `-`, `_` and `.`; cheap to clone, and up to 23 of them take no memory elsewhere.
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Arc<str>);
+        pub struct $name(SmolStr);
 
         impl $name {
             /// The text.

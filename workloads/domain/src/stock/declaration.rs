@@ -8,7 +8,7 @@ use crate::{Money, ProductId, SourceId, Timestamp};
 
 use super::decision::Told;
 use super::ledger::Ledger;
-use super::product::{Counters, ProductIx, Terms};
+use super::product::{ProductIx, Terms};
 use super::view::ProductLevel;
 
 /// The most units that all sources together may have received of one product: what JSON readers keep exact.
@@ -96,7 +96,7 @@ impl Ledger {
         self.catalogue.declare(product, terms, &declaration.source, declaration.received);
         let receipt = declaration.received.saturating_sub(before);
         let frees = (receipt > 0).then(|| {
-            self.catalogue.at_mut(product).unsettled += receipt;
+            self.catalogue.unsettle(product, |units| units + receipt);
             self.credits.note(smallvec![(product, receipt)])
         });
         self.check(product);
@@ -130,10 +130,9 @@ impl Ledger {
         before: u64,
     ) -> Result<(), DeclareError> {
         let product = || declaration.product.clone();
-        let counters = known.map(|product| self.catalogue.at(product));
-        let in_all = counters.map_or(0, |counters| counters.received);
+        let in_all = known.map_or(0, |product| self.catalogue.particulars(product).received());
         let written_off = before.saturating_sub(declaration.received);
-        let available = counters.map_or(0, Counters::available);
+        let available = known.map_or(0, |product| self.catalogue.at(product).available());
         if written_off > available {
             return Err(DeclareError::WriteOffRefused {
                 product: product(),
@@ -143,7 +142,7 @@ impl Ledger {
                 available,
             });
         }
-        if written_off > counters.map_or(0, Counters::grantable) {
+        if written_off > known.map_or(0, |product| self.catalogue.grantable(product)) {
             return Err(DeclareError::Unsettled { product: product() });
         }
         if (in_all - before).checked_add(declaration.received).is_none_or(|sum| sum > UNITS_MOST) {

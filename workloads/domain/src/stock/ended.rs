@@ -29,6 +29,8 @@ pub(super) struct Ended {
     pub(super) end: End,
     /// Its payment was told to be lost.
     pub(super) lost: bool,
+    /// Why it is not to be revived though it has only expired: it was cancelled, or its payment has failed.
+    pub(super) barred: Option<Reason>,
     /// Reservations that were made for it.
     pub(super) attempts: u32,
     /// What it held, where it may be revived.
@@ -42,10 +44,24 @@ impl Ended {
         self.claim = None;
     }
 
-    /// It had expired, and is not wanted any more: nothing revives it.
-    pub(super) fn release(&mut self, reason: Reason) {
-        self.end = End::Released(reason);
+    /// It has expired, and nothing revives it.
+    pub(super) fn bar(&mut self, reason: Reason) {
+        self.barred = Some(reason);
         self.claim = None;
+    }
+
+    /// Whether a late payment may still revive it.
+    pub(super) fn may_revive(&self) -> bool {
+        self.end == End::Expired && self.barred.is_none() && !self.lost
+    }
+
+    /// Why there is no reservation.
+    pub(super) fn reason(&self) -> Reason {
+        match (self.barred, self.end) {
+            (Some(reason), _) | (None, End::Released(reason) | End::Refused(reason)) => reason,
+            // A confirmed one has a reservation; nobody asks.
+            (None, End::Expired | End::Confirmed) => Reason::ReservationExpired,
+        }
     }
 }
 

@@ -71,7 +71,7 @@ impl Ledger {
             self.catalogue.at_mut(product).low =
                 particulars.told_at.is_some_and(|told_at| particulars.freed_at < Some(told_at));
         }
-        self.begin(now, told);
+        self.sweep(told);
         for product in self.catalogue.places() {
             self.watch(product, told);
         }
@@ -150,8 +150,8 @@ impl Ledger {
                 self.end(ended, None);
             }
             Some(Place::Ended(number)) => {
-                if self.memory.get(number).is_some_and(|ended| ended.end == End::Expired) {
-                    self.amend(number, at, |ended| ended.release(reason));
+                if self.memory.get(number).is_some_and(Ended::may_revive) {
+                    self.amend(number, at, |ended| ended.bar(reason));
                 }
             }
             Some(Place::Active(_)) => {}

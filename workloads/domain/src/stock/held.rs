@@ -39,63 +39,57 @@ pub(super) struct Claim {
 pub(super) struct Active {
     pub(super) order: OrderId,
     pub(super) claim: Claim,
-    /// The neighbours by deadline, or [`NONE`].
-    before: u32,
-    after: u32,
 }
-
-/// No neighbour.
-const NONE: u32 = u32::MAX;
-/// In `before`: not in the list but in the set.
-const OUTSIDE: u32 = u32::MAX - 1;
 
 /// Where an active reservation lies; reused after it has ended.
 pub(super) type Slot = u32;
 
-/// Slots to a block: large enough that blocks are few, small enough that none is a burden.
-const BLOCK: usize = 1024;
+/// The neighbours of a slot in the order of deadlines.
+#[derive(Clone, Copy, Debug)]
+struct Link {
+    deadline: Timestamp,
+    /// [`NONE`] before the first, [`OUTSIDE`] where it is not in the list.
+    before: Slot,
+    /// [`NONE`] after the last.
+    after: Slot,
+}
+
+/// No neighbour.
+const NONE: Slot = Slot::MAX;
+/// Not in the list but in the set.
+const OUTSIDE: Slot = Slot::MAX - 1;
 
 /// All active reservations, and which one is due next.
 ///
 /// With one TTL and a clock that never steps back each new deadline is the latest, so a list in order of arrival is
 /// in order of deadlines. The few that are not (found at a recovery, or made after the TTL was lowered) are kept
-/// in a set.
+/// in a set. The list stands apart from what it links, so that taking one out need not touch its neighbours.
 #[derive(Debug)]
 pub(super) struct Reservations {
-    blocks: Vec<Vec<Option<Active>>>,
+    slots: Vec<Option<Active>>,
+    links: Vec<Link>,
     free: Vec<Slot>,
     first: Slot,
     last: Slot,
     others: BTreeSet<(Timestamp, Slot)>,
-    count: usize,
 }
 
 impl Default for Reservations {
     fn default() -> Self {
-        Self {
-            blocks: Vec::new(),
-            free: Vec::new(),
-            first: NONE,
-            last: NONE,
-            others: BTreeSet::new(),
-            count: 0,
-        }
+        let (slots, links, free) = (Vec::new(), Vec::new(), Vec::new());
+        Self { slots, links, free, first: NONE, last: NONE, others: BTreeSet::new() }
     }
 }
 
 impl Reservations {
     /// How many there are.
     pub(super) const fn len(&self) -> usize {
-        self.count
+        self.slots.len() - self.free.len()
     }
 
     /// The one in `slot`.
     pub(super) fn get(&self, slot: Slot) -> Option<&Active> {
-        self.blocks.get(slot as usize / BLOCK)?.get(slot as usize % BLOCK)?.as_ref()
-    }
-
-    fn get_mut(&mut self, slot: Slot) -> Option<&mut Active> {
-        self.blocks.get_mut(slot as usize / BLOCK)?.get_mut(slot as usize % BLOCK)?.as_mut()
+        self.slots.get(slot as usize)?.as_ref()
     }
 
     /// The product of a line of the one in `slot`.
@@ -105,17 +99,18 @@ impl Reservations {
 
     /// All of them, in no order that means anything.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Active> {
-        self.blocks.iter().flatten().flatten()
+        self.slots.iter().flatten()
     }
 
     /// Takes one in.
     pub(super) fn insert(&mut self, order: OrderId, claim: Claim) -> Slot {
         let deadline = claim.deadline;
-        let in_order = self.get(self.last).is_none_or(|last| last.claim.deadline <= deadline);
+        let last = self.links.get(self.last as usize);
+        let in_order = last.is_none_or(|last| last.deadline <= deadline);
         let before = if in_order { self.last } else { OUTSIDE };
-        let slot = self.place(Active { order, claim, before, after: NONE });
+        let slot = self.place(Active { order, claim }, Link { deadline, before, after: NONE });
         if in_order {
-            match self.get_mut(before) {
+            match self.links.get_mut(before as usize) {
                 Some(last) => last.after = slot,
                 None => self.first = slot,
             }
@@ -123,48 +118,44 @@ impl Reservations {
         } else {
             self.others.insert((deadline, slot));
         }
-        self.count += 1;
         slot
     }
 
-    fn place(&mut self, active: Active) -> Slot {
+    fn place(&mut self, active: Active, link: Link) -> Slot {
         if let Some(slot) = self.free.pop() {
-            self.blocks[slot as usize / BLOCK][slot as usize % BLOCK] = Some(active);
+            self.slots[slot as usize] = Some(active);
+            self.links[slot as usize] = link;
             return slot;
         }
-        if self.blocks.last().is_none_or(|block| block.len() == BLOCK) {
-            self.blocks.push(Vec::with_capacity(BLOCK));
-        }
-        let start = (self.blocks.len() - 1) * BLOCK;
-        let block = &mut self.blocks[start / BLOCK];
-        block.push(Some(active));
+        self.slots.push(Some(active));
+        self.links.push(link);
         // Slots run out far beyond what memory holds.
-        Slot::try_from(start + block.len() - 1).unwrap_or(NONE)
+        Slot::try_from(self.links.len() - 1).unwrap_or(NONE)
     }
 
     /// Takes one out.
     pub(super) fn remove(&mut self, slot: Slot) -> Option<Active> {
-        let active = self.blocks.get_mut(slot as usize / BLOCK)?.get_mut(slot as usize % BLOCK)?.take()?;
+        let active = self.slots.get_mut(slot as usize)?.take()?;
         self.free.push(slot);
-        self.count -= 1;
-        if active.before == OUTSIDE {
-            self.others.remove(&(active.claim.deadline, slot));
+        let link = self.links[slot as usize];
+        if link.before == OUTSIDE {
+            self.others.remove(&(link.deadline, slot));
             return Some(active);
         }
-        match self.get_mut(active.before) {
-            Some(before) => before.after = active.after,
-            None => self.first = active.after,
+        match self.links.get_mut(link.before as usize) {
+            Some(before) => before.after = link.after,
+            None => self.first = link.after,
         }
-        match self.get_mut(active.after) {
-            Some(after) => after.before = active.before,
-            None => self.last = active.before,
+        match self.links.get_mut(link.after as usize) {
+            Some(after) => after.before = link.before,
+            None => self.last = link.before,
         }
         Some(active)
     }
 
     /// The one with the earliest deadline.
     pub(super) fn next(&self) -> Option<(Timestamp, Slot)> {
-        let listed = self.get(self.first).map(|first| (first.claim.deadline, self.first));
+        let listed = self.links.get(self.first as usize).map(|first| (first.deadline, self.first));
         let other = self.others.first().copied();
         match (listed, other) {
             (Some(listed), Some(other)) => Some(listed.min(other)),

@@ -1,7 +1,7 @@
 //! The ledger's state and the few moves of which all its decisions consist.
 
 use crate::event::{LowStock, ReservationExpired};
-use crate::{OrderId, ReservationId, Timestamp};
+use crate::{OrderId, ReservationId, Span, Timestamp};
 
 use super::credit::{CreditId, Credits, Freed};
 use super::decision::{SKEW, StockTerms, Told};
@@ -34,7 +34,7 @@ impl Ledger {
     /// An empty ledger, to be [recovered](Ledger::recover) from its events and then [opened](Ledger::open).
     pub fn new(terms: StockTerms) -> Self {
         Self {
-            terms,
+            terms: StockTerms { ttl: terms.ttl.max(Span::from_millis(1)), ..terms },
             clock: Timestamp::MIN,
             catalogue: Catalogue::default(),
             reservations: Reservations::default(),
@@ -65,8 +65,7 @@ impl Ledger {
     /// The record that told what `credit` freed is safe: the units may be promised. The second time changes nothing.
     pub fn settle(&mut self, credit: CreditId) {
         for (product, units) in self.credits.settle(credit).unwrap_or_default() {
-            let counters = self.catalogue.at_mut(product);
-            counters.unsettled = counters.unsettled.saturating_sub(units);
+            self.catalogue.unsettle(product, |unsettled| unsettled.saturating_sub(units));
         }
     }
 
@@ -75,14 +74,22 @@ impl Ledger {
         if !self.open {
             return false;
         }
-        self.clock = self.clock.max(now);
+        // A reservation is due later than it is made, so in one instant nothing more falls due.
+        if now > self.clock {
+            self.clock = now;
+            self.sweep(told);
+        }
+        self.open
+    }
+
+    /// Expires all that is due and forgets some of what is old.
+    pub(super) fn sweep(&mut self, told: &mut Vec<Told>) {
         while let Some((deadline, slot)) = self.reservations.next()
             && deadline <= self.clock
         {
             self.expire_one(slot, told);
         }
         self.forget();
-        self.open
     }
 
     fn expire_one(&mut self, slot: Slot, told: &mut Vec<Told>) {
@@ -175,7 +182,7 @@ impl Ledger {
     pub(super) fn give_back(&mut self, claim: &Claim, told: &mut Vec<Told>) -> CreditId {
         let freed: Freed = claim.lines.iter().map(|line| (line.product, u64::from(line.units))).collect();
         for &(product, units) in &freed {
-            self.catalogue.at_mut(product).unsettled += units;
+            self.catalogue.unsettle(product, |unsettled| unsettled + units);
             self.watch(product, told);
             self.check(product);
         }
@@ -186,7 +193,8 @@ impl Ledger {
     pub(super) fn hand_out(&mut self, claim: &Claim) {
         for line in &claim.lines {
             let units = u64::from(line.units);
-            self.catalogue.at_mut(line.product).confirmed += units;
+            self.catalogue.at_mut(line.product).real -= i64::from(line.units);
+            self.catalogue.confirmed += units;
             self.catalogue.totals.real = self.catalogue.totals.real.wrapping_sub(units);
             self.check(line.product);
         }
@@ -215,19 +223,21 @@ impl Ledger {
 
     /// Tells low stock, once for each time that available falls below the threshold.
     pub(super) fn watch(&mut self, product: ProductIx, told: &mut Vec<Told>) {
-        let counters = self.catalogue.at_mut(product);
+        let counters = self.catalogue.at(product);
         let low = counters.available() < counters.threshold;
         if low && !counters.low {
             let level = counters.level().unwrap_or_default();
-            told.push(LowStock { product: counters.id.clone(), threshold: counters.threshold, level }.into());
+            let threshold = counters.threshold;
+            told.push(LowStock { product: counters.id.clone(), threshold, level }.into());
         }
-        counters.low = low;
+        self.catalogue.at_mut(product).low = low;
     }
 
     /// The invariant of one product, as far as its counters show it.
     pub(super) fn check(&mut self, product: ProductIx) {
         let counters = self.catalogue.at(product);
-        let sound = counters.level().is_some_and(|level| counters.unsettled <= level.available());
+        let unsettled = self.catalogue.unsettled(product);
+        let sound = counters.level().is_some_and(|level| unsettled <= level.available());
         if self.open && !sound {
             self.violate(Violation::AvailableNegative { product });
         }
@@ -255,8 +265,8 @@ impl Active {
 
     /// What is remembered of it, and what it held.
     pub(super) fn end(self, end: End, at: Timestamp) -> (Ended, Claim) {
-        let Self { order, claim, .. } = self;
+        let Self { order, claim } = self;
         let (fingerprint, attempts) = (Some(claim.fingerprint), claim.attempt + 1);
-        (Ended { order, fingerprint, at, end, lost: false, attempts, claim: None }, claim)
+        (Ended { order, fingerprint, at, end, lost: false, barred: None, attempts, claim: None }, claim)
     }
 }

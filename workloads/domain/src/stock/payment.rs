@@ -64,7 +64,7 @@ impl Ledger {
         if ended.lost || ended.end == End::Confirmed {
             return Outcome::Repeated;
         }
-        let mut reason = ended.end.reason();
+        let mut reason = ended.reason();
         let attempts = ended.attempts;
         if let Some(claim) = ended.claim.as_deref() {
             let fits = claim.money(claim.amount) == payment.amount
@@ -78,7 +78,6 @@ impl Ledger {
         }
         let reservation = attempts.checked_sub(1).map(|last| ReservationId::derive(&payment.order, last));
         self.amend(number, self.clock, Ended::lose);
-        self.changes += 1;
         told.push(lost(payment, reservation, reason).into());
         Outcome::Decided
     }
@@ -123,8 +122,8 @@ impl Ledger {
             Some(Place::Ended(number)) => {
                 // Whoever says later that it is paid after all says so too late: nothing revives it. That is not told, so
                 // a failure must be seen again after a restart.
-                if self.memory.get(number).is_some_and(|ended| ended.end == End::Expired && !ended.lost) {
-                    self.amend(number, self.clock, |ended| ended.release(failure.reason));
+                if self.memory.get(number).is_some_and(Ended::may_revive) {
+                    self.amend(number, self.clock, |ended| ended.bar(failure.reason));
                 }
                 Outcome::Repeated
             }
@@ -151,9 +150,8 @@ impl Ledger {
             }
             // An expired one may still be revived by a payment under way: not after this.
             Some(Place::Ended(number)) => match self.memory.get(number) {
-                Some(ended) if ended.end == End::Expired && !ended.lost => {
-                    self.amend(number, self.clock, |ended| ended.release(reason));
-                    self.changes += 1;
+                Some(ended) if ended.may_revive() => {
+                    self.amend(number, self.clock, |ended| ended.bar(reason));
                     told.push(ReservationReleased { order, reservation: None, reason }.into());
                     Outcome::Decided
                 }
@@ -190,18 +188,7 @@ impl Ledger {
 
     /// What is remembered of an order that was never asked for.
     pub(super) fn unknown(&self, order: OrderId, end: End, lost: bool) -> Ended {
-        Ended { order, fingerprint: None, at: self.clock, end, lost, attempts: 0, claim: None }
-    }
-}
-
-impl End {
-    /// Why there is no reservation.
-    pub(super) const fn reason(self) -> Reason {
-        match self {
-            Self::Released(reason) | Self::Refused(reason) => reason,
-            // A confirmed one has a reservation; nobody asks.
-            Self::Expired | Self::Confirmed => Reason::ReservationExpired,
-        }
+        Ended { order, fingerprint: None, at: self.clock, end, lost, barred: None, attempts: 0, claim: None }
     }
 }
 

@@ -1,9 +1,10 @@
 //! The catalogue and its counters.
 
-use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 
 use crate::event::Level;
 use crate::{Currency, Money, ProductId, SourceId, Timestamp};
@@ -13,38 +14,40 @@ use super::view::{ProductLevel, Totals};
 /// A product's place in the catalogue; never reused.
 pub(super) type ProductIx = u32;
 
-/// What every decision about a product reads.
+/// What every decision about a product reads: one cache line.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(super) struct Counters {
     pub(super) id: ProductId,
-    pub(super) unit_price: Money,
-    /// Sum over all sources.
-    pub(super) received: u64,
-    pub(super) confirmed: u64,
+    /// Received less confirmed. Less than nothing only in a recovery, which may meet a confirmation before the receipt.
+    pub(super) real: i64,
     pub(super) reserved: u64,
-    /// Freed or received, but not to be promised before the record that says so is safe.
-    pub(super) unsettled: u64,
     pub(super) threshold: u64,
+    /// Minor units, for one.
+    pub(super) unit_price: i64,
+    pub(super) currency: Currency,
     pub(super) declared: bool,
     /// Low stock was told, and available has not risen to the threshold since.
     pub(super) low: bool,
+    /// Some of it is not settled.
+    in_flight: bool,
 }
 
 impl Counters {
-    /// The levels; `None` where confirmed or reserved exceed what there is, which only a recovery may see.
+    /// The levels; `None` where more is confirmed or reserved than there is.
     pub(super) fn level(&self) -> Option<Level> {
-        let real = self.received.checked_sub(self.confirmed)?;
+        let real = u64::try_from(self.real).ok()?;
         (self.reserved <= real).then_some(Level { real, reserved: self.reserved })
-    }
-
-    /// What may be promised now.
-    pub(super) fn grantable(&self) -> u64 {
-        self.available().saturating_sub(self.unsettled)
     }
 
     /// Real less reserved.
     pub(super) fn available(&self) -> u64 {
-        self.level().unwrap_or_default().available()
+        self.level().map_or(0, Level::available)
+    }
+
+    pub(super) fn price(&self) -> Money {
+        // Holds by construction: prices come from `Money`, which is never negative.
+        Money::from_minor(self.unit_price, self.currency).unwrap_or(Money::zero(self.currency))
     }
 }
 
@@ -53,50 +56,70 @@ impl Counters {
 pub(super) struct Particulars {
     pub(super) name: Arc<str>,
     pub(super) sources: Vec<(SourceId, u64)>,
+    /// Freed or received, but not to be promised before the record that says so is safe.
+    pub(super) unsettled: u64,
     /// When low stock was last told, while recovering.
     pub(super) told_at: Option<Timestamp>,
     /// When an order last gave units back, while recovering.
     pub(super) freed_at: Option<Timestamp>,
 }
 
+impl Particulars {
+    /// Sum over all sources.
+    pub(super) fn received(&self) -> u64 {
+        self.sources.iter().map(|(_, received)| received).sum()
+    }
+}
+
 /// All products.
 #[derive(Debug, Default)]
 pub(super) struct Catalogue {
-    index: HashMap<ProductId, ProductIx, RandomState>,
+    index: HashTable<ProductIx>,
+    /// Product ids come from outside, so they are hashed with a key of our own.
+    hasher: RandomState,
     counters: Vec<Counters>,
     particulars: Vec<Particulars>,
     /// The declared ones, by id.
     sorted: Vec<ProductIx>,
+    /// Units that were ever confirmed, of all products.
+    pub(super) confirmed: u64,
     pub(super) totals: Totals,
 }
 
 impl Catalogue {
     /// The place of a declared product.
     pub(super) fn find(&self, product: &ProductId) -> Option<ProductIx> {
-        self.index.get(product).copied().filter(|&ix| self.at(ix).declared)
+        self.seek(product).filter(|&ix| self.at(ix).declared)
     }
 
     /// The place of a product, made if it has none. A recovery may meet its reservations before its declaration.
     pub(super) fn intern(&mut self, product: &ProductId) -> ProductIx {
-        if let Some(&ix) = self.index.get(product) {
+        if let Some(ix) = self.seek(product) {
             return ix;
         }
         // More than four thousand million products do not fit into memory.
         let ix = ProductIx::try_from(self.counters.len()).unwrap_or(ProductIx::MAX);
-        self.index.insert(product.clone(), ix);
+        let (hasher, counters) = (&self.hasher, &self.counters);
+        let rehash = |&other: &ProductIx| hasher.hash_one(counters[other as usize].id.as_str());
+        self.index.insert_unique(hasher.hash_one(product.as_str()), ix, rehash);
         self.particulars.push(Particulars::default());
         self.counters.push(Counters {
             id: product.clone(),
-            unit_price: Money::zero(Currency::BRL),
-            received: 0,
-            confirmed: 0,
+            real: 0,
             reserved: 0,
-            unsettled: 0,
             threshold: 0,
+            unit_price: 0,
+            currency: Currency::BRL,
             declared: false,
             low: false,
+            in_flight: false,
         });
         ix
+    }
+
+    fn seek(&self, product: &ProductId) -> Option<ProductIx> {
+        let hash = self.hasher.hash_one(product.as_str());
+        self.index.find(hash, |&ix| self.at(ix).id == *product).copied()
     }
 
     pub(super) fn at(&self, ix: ProductIx) -> &Counters {
@@ -113,6 +136,23 @@ impl Catalogue {
 
     pub(super) fn particulars_mut(&mut self, ix: ProductIx) -> &mut Particulars {
         &mut self.particulars[ix as usize]
+    }
+
+    /// What may be promised now.
+    pub(super) fn grantable(&self, ix: ProductIx) -> u64 {
+        self.at(ix).available().saturating_sub(self.unsettled(ix))
+    }
+
+    /// What was freed or received, and is not settled.
+    pub(super) fn unsettled(&self, ix: ProductIx) -> u64 {
+        if self.at(ix).in_flight { self.particulars(ix).unsettled } else { 0 }
+    }
+
+    /// Changes what is not settled; less than nothing there cannot be.
+    pub(super) fn unsettle(&mut self, ix: ProductIx, change: impl FnOnce(u64) -> u64) {
+        let unsettled = &mut self.particulars[ix as usize].unsettled;
+        *unsettled = change(*unsettled);
+        self.counters[ix as usize].in_flight = *unsettled > 0;
     }
 
     /// All places, declared or not.
@@ -136,7 +176,7 @@ impl Catalogue {
     pub(super) fn is_on_terms(&self, ix: ProductIx, terms: Terms<'_>) -> bool {
         let counters = self.at(ix);
         *self.particulars(ix).name == *terms.name
-            && counters.unit_price == terms.unit_price
+            && counters.price() == terms.unit_price
             && counters.threshold == terms.threshold
     }
 
@@ -155,16 +195,17 @@ impl Catalogue {
         };
         let before = std::mem::replace(known, received);
         let counters = &mut self.counters[ix as usize];
-        counters.received = counters.received - before + received;
-        self.totals.real = self.totals.real.wrapping_sub(before).wrapping_add(received);
-        counters.unit_price = terms.unit_price;
+        // Both are at most what is kept exact.
+        let units = received.cast_signed() - before.cast_signed();
+        counters.real += units;
+        self.totals.real = self.totals.real.wrapping_add_signed(units);
+        counters.unit_price = terms.unit_price.minor();
+        counters.currency = terms.unit_price.currency();
         counters.threshold = terms.threshold;
         if !counters.declared {
             counters.declared = true;
             self.totals.products += 1;
-            let at = self
-                .sorted
-                .partition_point(|&other| self.counters[other as usize].id < self.counters[ix as usize].id);
+            let at = self.sorted.partition_point(|&other| self.at(other).id < self.at(ix).id);
             self.sorted.insert(at, ix);
         }
     }
@@ -176,7 +217,7 @@ impl Catalogue {
         ProductLevel {
             product: counters.id.clone(),
             name: Arc::clone(&particulars.name),
-            unit_price: counters.unit_price,
+            unit_price: counters.price(),
             level,
             low_stock: level.available() < counters.threshold,
             low_stock_threshold: counters.threshold,

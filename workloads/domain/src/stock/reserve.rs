@@ -61,8 +61,8 @@ impl Ledger {
         match self.cover(&lines) {
             Cover::Later => Outcome::Waits,
             Cover::Short(product, requested) => {
-                let counters = self.catalogue.at(product);
-                let (product, available) = (counters.id.clone(), counters.available());
+                let available = self.catalogue.at(product).available();
+                let product = self.catalogue.at(product).id.clone();
                 let (order, user) = (request.order, user.clone());
                 told.push(
                     InsufficientStock { order, user, product, requested, available, fingerprint }.into(),
@@ -125,7 +125,7 @@ impl Ledger {
             (None, Place::Active(_)) => Outcome::Repeated,
             // A release came before: this is the late request that it promised to refuse.
             (None, Place::Ended(number)) => {
-                let reason = self.memory.get(number).map_or(Reason::StaleCommand, |ended| ended.end.reason());
+                let reason = self.memory.get(number).map_or(Reason::StaleCommand, Ended::reason);
                 let (order, user) = (request.order, request.basket.user.clone());
                 told.push(ReservationRefused { order, user, reason, fingerprint }.into());
                 self.amend(number, self.clock, |ended| ended.fingerprint = Some(fingerprint));
@@ -154,6 +154,7 @@ impl Ledger {
             at: self.clock,
             end: End::Refused(reason),
             lost: false,
+            barred: None,
             attempts: 0,
             claim: None,
         };
@@ -176,12 +177,12 @@ impl Ledger {
             if let Some(line) = lines.iter_mut().find(|line| line.product == product) {
                 line.units = line.units.checked_add(units).ok_or(Unpriced::Invalid)?;
             } else {
-                let unit_price = self.catalogue.at(product).unit_price.minor();
+                let unit_price = self.catalogue.at(product).unit_price;
                 lines.push(Line { product, units, unit_price });
             }
         }
         for line in &lines {
-            let price = self.catalogue.at(line.product).unit_price;
+            let price = self.catalogue.at(line.product).price();
             let sum = price.times(u64::from(line.units)).map_err(|_| Unpriced::Invalid)?;
             total = Some(match total {
                 Some(total) => total.plus(sum).map_err(|_| Unpriced::Invalid)?,
@@ -200,7 +201,7 @@ impl Ledger {
             if units > counters.available() {
                 return Cover::Short(line.product, units);
             }
-            if units > counters.grantable() {
+            if units > self.catalogue.grantable(line.product) {
                 cover = Cover::Later;
             }
         }

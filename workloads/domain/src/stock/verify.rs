@@ -25,11 +25,6 @@ pub enum Violation {
         /// Its place in the catalogue.
         product: u32,
     },
-    /// What is received is not the sum over the sources.
-    ReceivedOff {
-        /// Its place in the catalogue.
-        product: u32,
-    },
     /// What is not safe yet is not the sum of the open credits.
     UnsettledOff {
         /// Its place in the catalogue.
@@ -42,6 +37,8 @@ pub enum Violation {
     },
     /// The sums over all products are off.
     TotalsOff,
+    /// Real is not what was received less what was confirmed, over all products.
+    RealOff,
     /// An order is not found where it is.
     IndexOff,
 }
@@ -56,9 +53,6 @@ impl fmt::Display for Violation {
             Self::ReservedOff { product } => {
                 write!(f, "reserved is not the sum of the active reservations (product {product})")
             }
-            Self::ReceivedOff { product } => {
-                write!(f, "received is not the sum over the sources (product {product})")
-            }
             Self::UnsettledOff { product } => {
                 write!(f, "unsettled is not the sum of the open credits (product {product})")
             }
@@ -66,6 +60,7 @@ impl fmt::Display for Violation {
                 write!(f, "a reservation holds more units than an order may have (product {product})")
             }
             Self::TotalsOff => f.write_str("the totals are not the sums over the products"),
+            Self::RealOff => f.write_str("real is not what was received less what was confirmed"),
             Self::IndexOff => f.write_str("an order is not found where it is"),
         }
     }
@@ -91,10 +86,11 @@ impl Ledger {
         for &(product, units) in self.credits.iter().flatten() {
             unsettled[product as usize] += units;
         }
-        let (mut real_total, mut reserved_total) = (0_u64, 0_u64);
+        let (mut received_total, mut real_total, mut reserved_total) = (0_u64, 0_u64, 0_u64);
         for (product, counters) in self.catalogue.all() {
             self.verify_product(product, reserved[product as usize], unsettled[product as usize], &mut found);
-            real_total += counters.received.saturating_sub(counters.confirmed);
+            real_total += u64::try_from(counters.real).unwrap_or_default();
+            received_total += self.catalogue.particulars(product).received();
             reserved_total += counters.reserved;
         }
         let totals = self.catalogue.totals;
@@ -102,6 +98,9 @@ impl Ledger {
         if (totals.real, totals.reserved, totals.active_reservations) != (real_total, reserved_total, active)
         {
             found.push(Violation::TotalsOff);
+        }
+        if received_total.checked_sub(self.catalogue.confirmed) != Some(real_total) {
+            found.push(Violation::RealOff);
         }
         if !self.index_sound() {
             found.push(Violation::IndexOff);
@@ -118,17 +117,13 @@ impl Ledger {
 
     fn verify_product(&self, product: ProductIx, reserved: u64, unsettled: u64, found: &mut Vec<Violation>) {
         let counters = self.catalogue.at(product);
-        let sources = &self.catalogue.particulars(product).sources;
         if counters.reserved != reserved {
             found.push(Violation::ReservedOff { product });
         }
-        if counters.unsettled != unsettled {
+        if self.catalogue.unsettled(product) != unsettled {
             found.push(Violation::UnsettledOff { product });
         }
-        if counters.received != sources.iter().map(|(_, received)| received).sum::<u64>() {
-            found.push(Violation::ReceivedOff { product });
-        }
-        if counters.level().is_none_or(|level| level.available() < counters.unsettled) {
+        if counters.level().is_none_or(|level| level.available() < unsettled) {
             found.push(Violation::AvailableNegative { product });
         }
     }

@@ -170,6 +170,13 @@ async fn run(log: Arc<dyn EventLog>, orders: usize, rate: usize) {
     stop.cancel();
 }
 
+/// Further properties of librdkafka, to try them: `KBNT_BENCH_PROPERTIES="linger.ms=5 batch.size=65536"`.
+fn properties() -> std::collections::BTreeMap<String, String> {
+    let text = std::env::var("KBNT_BENCH_PROPERTIES").unwrap_or_default();
+    let pair = |word: &str| word.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
+    text.split_whitespace().filter_map(pair).collect()
+}
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let number = |index: usize, default| arguments.get(index).map_or(default, |text| text.parse().unwrap());
@@ -186,6 +193,7 @@ fn main() {
                     bootstrap_servers: std::env::var("KBNT_TEST_BOOTSTRAP").unwrap(),
                     prefix: std::env::var("KBNT_BENCH_PREFIX").unwrap_or_default(),
                     instance: "bench".into(),
+                    properties: properties(),
                     ..KafkaConfig::default()
                 };
                 run(Arc::new(KafkaLog::new(config).unwrap()), orders, rate).await;

@@ -114,6 +114,8 @@ impl KafkaConfig {
             ("fetch.error.backoff.ms", "100"),
             ("fetch.max.bytes", "4194304"),
             ("max.partition.fetch.bytes", "1048576"),
+            // A full queue is looked at again soon: the default of a second would be the latency of a service that keeps up.
+            ("fetch.queue.backoff.ms", "10"),
             ("queued.min.messages", "2000"),
             ("queued.max.messages.kbytes", "8192"),
             ("topic.metadata.refresh.interval.ms", "30000"),

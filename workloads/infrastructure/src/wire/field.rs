@@ -182,12 +182,9 @@ pub(super) mod sha256 {
     use serde::de::Error as _;
 
     pub(in super::super) fn serialize<S: Serializer>(hash: &[u8; 32], to: S) -> Result<S::Ok, S::Error> {
-        use std::fmt::Write as _;
-        let mut text = String::with_capacity(64);
-        for byte in hash {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-        }
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digits = hash.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+        let text: String = digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect();
         to.serialize_str(&text)
     }
 

@@ -33,7 +33,8 @@ pub(crate) async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
         metrics: Arc::new(Metrics::new()?),
         streams: STREAMS,
     });
-    process.show_logging(logging.clone());
+    process.stop_when_told();
+    process.show_logging(logging.clone(), None);
     let mut users = user_config(&options.users)?;
     users.declared.extend(seed.users);
     process.order();
@@ -45,13 +46,6 @@ pub(crate) async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
     declare(&inventory, seed.stock).await?;
     let address = process.listen(SocketAddr::new(options.address, options.port)).await?;
     tracing::info!(operation = "started", %address, "the shop is open: http://{address}/v1/orders");
-    let shutdown = process.shutdown();
-    tokio::spawn(async move {
-        if wiring::until_told().await.is_ok() {
-            tracing::info!(operation = "stopping", "told to stop");
-            shutdown.cancel();
-        }
-    });
     process.finish().await?;
     tracing::info!(operation = "stopped", "the shop is closed");
     drop(logging);

@@ -31,27 +31,25 @@ pub(crate) async fn run(options: ServiceOptions) -> Result<ExitCode, Failure> {
         metrics: Arc::new(Metrics::new()?),
         streams: STREAMS,
     });
-    process.show_logging(logging.clone());
+    process.stop_when_told();
+    process.show_logging(logging.clone(), Some(log.clone()));
     process.need_cluster(log);
     match options.role {
-        Role::User => drop(process.user(user_config(&options.users)?)),
+        Role::User => {
+            process.user(user_config(&options.users)?);
+        }
         Role::Inventory => {
-            drop(process.inventory(inventory_config(&options.inventory, &options.kafka.instance)))
+            process.inventory(inventory_config(&options.inventory, &options.kafka.instance));
         }
         Role::Payment => process.payment(),
-        Role::Order => drop(process.order()),
+        Role::Order => {
+            process.order();
+        }
         Role::Notification => process.notification(),
         Role::Audit => process.audit(),
     }
     let address = process.listen(SocketAddr::new(options.address, options.port)).await?;
     tracing::info!(operation = "started", %address, version = env!("CARGO_PKG_VERSION"), "the service has started");
-    let shutdown = process.shutdown();
-    tokio::spawn(async move {
-        if wiring::until_told().await.is_ok() {
-            tracing::info!(operation = "stopping", "told to stop");
-            shutdown.cancel();
-        }
-    });
     process.finish().await?;
     tracing::info!(operation = "stopped", "the service has stopped");
     drop(logging);

@@ -54,17 +54,17 @@ pub struct Apis {
 /// All routes, and their description.
 pub fn router(apis: Apis, health: Health) -> (Router, Description) {
     let metrics = Arc::clone(&health.metrics);
-    let mut routes = OpenApiRouter::with_openapi(Head::openapi()).merge(health::routes(health));
+    let mut described = OpenApiRouter::with_openapi(Head::openapi()).merge(health::routes(health));
     if let Some(orders) = apis.orders {
-        routes = routes.merge(orders::routes(orders));
+        described = described.merge(orders::routes(orders));
     }
     if let Some(inventory) = apis.inventory {
-        routes = routes.merge(stock::routes(inventory));
+        described = described.merge(stock::routes(inventory));
     }
     if let Some(users) = apis.users {
-        routes = routes.merge(users::routes(users));
+        described = described.merge(users::routes(users));
     }
-    let (router, description) = routes.split_for_parts();
+    let (router, description) = described.split_for_parts();
     let shown = Arc::new(description.clone());
     let router = router.route("/openapi.json", get(move || async move { Json(shown.as_ref().clone()) }));
     let router = with_fallbacks(router).layer(middleware::from_fn_with_state(metrics, measure));

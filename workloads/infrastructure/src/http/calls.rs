@@ -9,15 +9,17 @@ use super::problem::{Code, Problem};
 use crate::runtime::CallError;
 
 /// Why a question was not answered; it had no effect in any case.
+#[allow(clippy::needless_pass_by_value, reason = "as map_err hands it over")]
 pub(super) fn asked(error: CallError) -> Problem {
-    Problem::new(Code::NotReady, error)
+    Problem::new(Code::NotReady, error.to_string())
 }
 
 /// Why a call that writes was not answered.
+#[allow(clippy::needless_pass_by_value, reason = "as map_err hands it over")]
 pub(super) fn told(error: CallError) -> Problem {
     match error {
-        CallError::NotReady => Problem::new(Code::NotReady, error),
-        CallError::Fenced | CallError::Stopped => Problem::new(Code::OutcomeUnknown, error),
+        CallError::NotReady => Problem::new(Code::NotReady, error.to_string()),
+        CallError::Fenced | CallError::Stopped => Problem::new(Code::OutcomeUnknown, error.to_string()),
     }
 }
 

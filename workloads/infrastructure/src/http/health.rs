@@ -37,7 +37,7 @@ pub struct Health {
     pub parts: Arc<[Box<dyn Part>]>,
     /// Where figures go.
     pub metrics: Arc<Metrics>,
-    /// Cancelled when the process is to stop; it is not ready from then on.
+    /// Cancelled when nothing new is to be taken any more; the process is not ready from then on.
     pub shutdown: CancellationToken,
 }
 

@@ -10,7 +10,7 @@ use axum::http::request::Parts;
 use super::problem::{Code, FieldError, Problem};
 
 /// The longest time that a request may ask to wait.
-pub(super) const WAIT_MOST: Duration = Duration::from_secs(60);
+pub(super) const WAIT_MOST: Duration = Duration::from_mins(1);
 
 /// The query's parameters by name, undecided what they mean.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +52,7 @@ impl Params {
     /// The parameter as a `T`.
     pub(super) fn get<T: FromStr<Err: ToString>>(&self, name: &str) -> Result<Option<T>, Problem> {
         self.text(name)
-            .map(|text| text.parse().map_err(|error: T::Err| Problem::field(name, error)))
+            .map(|text| text.parse().map_err(|error: T::Err| Problem::field(name, error.to_string())))
             .transpose()
     }
 
@@ -93,7 +93,7 @@ where
         let Some((name, text)) = params.iter().next() else {
             return Err(Problem::new(Code::NotFound, "the path names nothing"));
         };
-        text.parse().map(Self).map_err(|error: T::Err| Problem::field(name, error))
+        text.parse().map(Self).map_err(|error: T::Err| Problem::field(name, error.to_string()))
     }
 }
 
@@ -108,5 +108,5 @@ pub(super) fn header<T: FromStr<Err: ToString>>(
         return Err(Problem::field(name, "given twice"));
     }
     let text = value.to_str().map_err(|_| Problem::field(name, "not plain text"))?;
-    text.parse().map(Some).map_err(|error: T::Err| Problem::field(name, error))
+    text.parse().map(Some).map_err(|error: T::Err| Problem::field(name, error.to_string()))
 }

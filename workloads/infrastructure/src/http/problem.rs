@@ -18,8 +18,8 @@ pub struct FieldError {
 
 impl FieldError {
     /// `field` is wrong because of `message`.
-    pub fn new(field: impl Into<String>, message: impl ToString) -> Self {
-        Self { field: field.into(), message: message.to_string() }
+    pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into() }
     }
 }
 
@@ -156,8 +156,8 @@ pub(super) struct ProblemBody<'a> {
 
 impl Problem {
     /// A problem that is about no field.
-    pub fn new(code: Code, detail: impl ToString) -> Self {
-        Self { code, detail: detail.to_string(), errors: Vec::new() }
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), errors: Vec::new() }
     }
 
     /// A malformed request: these fields are wrong.
@@ -167,8 +167,13 @@ impl Problem {
     }
 
     /// A malformed request: this field is wrong.
-    pub fn field(field: impl Into<String>, message: impl ToString) -> Self {
+    pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self::fields(vec![FieldError::new(field, message)])
+    }
+
+    /// The fields that are wrong, if it is about fields.
+    pub fn errors(&self) -> &[FieldError] {
+        &self.errors
     }
 
     /// The stable code.
@@ -195,5 +200,26 @@ impl IntoResponse for Problem {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_lists_every_code() {
+        let documented: Vec<&str> = include_str!("../../../../docs/http-api.md")
+            .lines()
+            .filter(|line| line.starts_with("| `") && line.matches('|').count() == 4)
+            .collect();
+        let rows: Vec<String> = Code::ALL
+            .iter()
+            .map(|code| {
+                let (code, status, title) = code.row();
+                format!("| `{code}` | {} | {title} |", status.as_u16())
+            })
+            .collect();
+        assert_eq!(documented, rows);
     }
 }

@@ -12,7 +12,27 @@ use super::problem::ProblemBody;
     content_type = "application/problem+json"
 )]
 #[allow(dead_code, reason = "it only describes")]
-pub(super) struct Malformed(#[to_schema] ProblemBody<'static>);
+pub(super) struct Malformed(ProblemBody<'static>);
+
+/// There is no such thing.
+#[derive(IntoResponses)]
+#[response(
+    status = 404,
+    description = "There is no such thing; `code` says of which kind",
+    content_type = "application/problem+json"
+)]
+#[allow(dead_code, reason = "it only describes")]
+pub(super) struct NotFound(ProblemBody<'static>);
+
+/// What is asked for contradicts what is there.
+#[derive(IntoResponses)]
+#[response(
+    status = 409,
+    description = "It contradicts what is there; `code` says how",
+    content_type = "application/problem+json"
+)]
+#[allow(dead_code, reason = "it only describes")]
+pub(super) struct Conflict(ProblemBody<'static>);
 
 /// The service cannot answer now.
 #[derive(IntoResponses)]
@@ -22,4 +42,24 @@ pub(super) struct Malformed(#[to_schema] ProblemBody<'static>);
     content_type = "application/problem+json"
 )]
 #[allow(dead_code, reason = "it only describes")]
-pub(super) struct NotReady(#[to_schema] ProblemBody<'static>);
+pub(super) struct NotReady(ProblemBody<'static>);
+
+/// The body cannot be read.
+#[derive(IntoResponses)]
+#[allow(dead_code, reason = "it only describes")]
+pub(super) enum BadBody {
+    #[response(
+        status = 408,
+        description = "The body did not arrive in time",
+        content_type = "application/problem+json"
+    )]
+    Late(ProblemBody<'static>),
+    #[response(
+        status = 413,
+        description = "The body is larger than 1 MiB",
+        content_type = "application/problem+json"
+    )]
+    TooLarge(ProblemBody<'static>),
+    #[response(status = 415, description = "The body is not JSON", content_type = "application/problem+json")]
+    NotJson(ProblemBody<'static>),
+}

@@ -143,7 +143,7 @@ struct MessagePage {
 }
 
 fn failed(error: &kbnt_application::ports::LogError) -> Problem {
-    Problem::new(Code::NotReady, error)
+    Problem::new(Code::NotReady, error.to_string())
 }
 
 impl Broker {

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use kbnt_application::inventory::InventoryMachine;
+use kbnt_domain::ids::InvalidId;
 use kbnt_domain::stock::{Declaration, DeclareError, ProductLevel, ReservationFilter, ReservationState};
 use kbnt_domain::{ProductId, ReservationId, SourceId};
 use tokio::time::Instant;
@@ -19,7 +20,7 @@ use super::dto::{
 };
 use super::params::{Id, Params, header};
 use super::problem::{Code, Problem};
-use super::responses::{Malformed, NotReady};
+use super::responses::{BadBody, Conflict, Malformed, NotFound, NotReady};
 use crate::runtime::Handle;
 
 /// Who declares where no header says so.
@@ -58,7 +59,7 @@ async fn list_stock(State(inventory): State<Inventory>, params: Params) -> Resul
 
 /// One product and its levels
 #[utoipa::path(get, path = "/v1/stock/{productId}", tag = "stock", params(("productId" = String, Path)), responses(
-    (status = 200, body = StockBody), (status = 404, body = super::problem::ProblemBody), Malformed, NotReady))]
+    (status = 200, body = StockBody), NotFound, Malformed, NotReady))]
 async fn get_stock(
     State(inventory): State<Inventory>,
     Id(product): Id<ProductId>,
@@ -80,8 +81,8 @@ async fn get_stock(
     ("productId" = String, Path),
     ("X-Stock-Source" = Option<String>, Header, description = "Who declares; `api` by default")), responses(
     (status = 200, body = StockBody),
-    (status = 409, description = "A write-off would oversell", body = super::problem::ProblemBody),
-    Malformed, NotReady))]
+    Conflict,
+    Malformed, BadBody, NotReady))]
 async fn put_stock(
     State(inventory): State<Inventory>,
     Id(product): Id<ProductId>,
@@ -92,7 +93,9 @@ async fn put_stock(
     params.only(&[])?;
     let source = match header::<SourceId>(&headers, "x-stock-source")? {
         Some(source) => source,
-        None => DEFAULT_SOURCE.parse().map_err(|error| Problem::field("x-stock-source", error))?,
+        None => DEFAULT_SOURCE
+            .parse()
+            .map_err(|error: InvalidId| Problem::field("x-stock-source", error.to_string()))?,
     };
     let declaration = Declaration {
         product,
@@ -125,9 +128,11 @@ async fn declare(inventory: &Inventory, declaration: Declaration) -> Result<Prod
 
 fn refused(error: &DeclareError) -> Problem {
     match error {
-        DeclareError::WriteOffRefused { .. } => Problem::new(Code::WriteOffWouldOversell, error),
-        DeclareError::TooMany { .. } => Problem::field("received", error),
-        DeclareError::Unsettled { .. } | DeclareError::NotOpen => Problem::new(Code::NotReady, error),
+        DeclareError::WriteOffRefused { .. } => Problem::new(Code::WriteOffWouldOversell, error.to_string()),
+        DeclareError::TooMany { .. } => Problem::field("received", error.to_string()),
+        DeclareError::Unsettled { .. } | DeclareError::NotOpen => {
+            Problem::new(Code::NotReady, error.to_string())
+        }
     }
 }
 
@@ -180,7 +185,7 @@ fn state(params: &Params) -> Result<Option<ReservationState>, Problem> {
 /// Who holds what until when
 #[utoipa::path(get, path = "/v1/reservations/{reservationId}", tag = "reservations",
     params(("reservationId" = uuid::Uuid, Path)), responses(
-    (status = 200, body = ReservationBody), (status = 404, body = super::problem::ProblemBody), Malformed, NotReady))]
+    (status = 200, body = ReservationBody), NotFound, Malformed, NotReady))]
 async fn get_reservation(
     State(inventory): State<Inventory>,
     Id(id): Id<ReservationId>,

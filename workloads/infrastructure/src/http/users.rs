@@ -14,8 +14,8 @@ use super::body::JsonBody;
 use super::calls::{asked, told};
 use super::dto::{UserBody, UserPost, UserStatusPut};
 use super::params::{Id, Params};
-use super::problem::{Code, Problem, ProblemBody};
-use super::responses::{Malformed, NotReady};
+use super::problem::{Code, Problem};
+use super::responses::{BadBody, Malformed, NotFound, NotReady};
 use crate::runtime::Handle;
 
 type Users = Handle<UserMachine>;
@@ -45,7 +45,7 @@ fn unknown(UnknownUser(user): &UnknownUser) -> Problem {
 /// Adds a user, or changes its name and address
 #[utoipa::path(post, path = "/v1/users", tag = "users", request_body = UserPost, responses(
     (status = 201, description = "Added", body = UserBody, headers(("Location" = String))),
-    (status = 200, description = "Changed, or as it was", body = UserBody), Malformed, NotReady))]
+    (status = 200, description = "Changed, or as it was", body = UserBody), Malformed, BadBody, NotReady))]
 async fn post_user(
     State(users): State<Users>,
     params: Params,
@@ -58,7 +58,7 @@ async fn post_user(
             InvalidRegistration::Name => "name",
             InvalidRegistration::Email => "email",
         };
-        Problem::field(field, error)
+        Problem::field(field, error.to_string())
     })?;
     let wanted = id.clone();
     let (change, user) = users
@@ -76,7 +76,7 @@ async fn post_user(
 
 /// One user
 #[utoipa::path(get, path = "/v1/users/{userId}", tag = "users", params(("userId" = String, Path)), responses(
-    (status = 200, body = UserBody), (status = 404, body = ProblemBody), Malformed, NotReady))]
+    (status = 200, body = UserBody), NotFound, Malformed, NotReady))]
 async fn get_user(
     State(users): State<Users>,
     Id(id): Id<UserId>,
@@ -92,7 +92,7 @@ async fn get_user(
 /// Blocks a user, or lets it order again
 #[utoipa::path(put, path = "/v1/users/{userId}/status", tag = "users", request_body = UserStatusPut,
     params(("userId" = String, Path)), responses(
-    (status = 200, body = UserBody), (status = 404, body = ProblemBody), Malformed, NotReady))]
+    (status = 200, body = UserBody), NotFound, Malformed, BadBody, NotReady))]
 async fn put_status(
     State(users): State<Users>,
     Id(id): Id<UserId>,

@@ -101,6 +101,20 @@ mod tests {
 
     use crate::raw::RawLog;
 
+    /// Keeps what is written.
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
     /// Takes two lines and refuses more.
     #[derive(Default)]
     struct Small(Mutex<Vec<RawAppend>>);
@@ -125,8 +139,9 @@ mod tests {
     fn lines_have_the_documented_shape_and_go_to_application_logs_until_it_is_full() {
         let (small, shipping) = (Arc::new(Small::default()), Arc::new(Shipping::default()));
         *shipping.log.write().unwrap() = Some(Arc::clone(&small) as Arc<dyn RawLog>);
-        let out = Arc::new(Mutex::new(Vec::new()));
-        let layer = JsonLayer::new(Arc::clone(&out), Some(Service::Order), Arc::clone(&shipping));
+        let out = Kept::default();
+        let writer = out.clone();
+        let layer = JsonLayer::new(move || writer.clone(), Some(Service::Order), Arc::clone(&shipping));
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
             tracing::info!(operation = "test", order = %"o-1", units_left = 3, "hello");
             tracing::info_span!("run", service = "inventory-service")
@@ -134,7 +149,7 @@ mod tests {
             tracing::error!(target: "rdkafka::client", "not shipped");
             tracing::error!("no place left");
         });
-        let out = String::from_utf8(out.lock().unwrap().clone()).unwrap();
+        let out = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
         let lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(lines.len(), 4);
         for (pointer, expected) in [

@@ -57,7 +57,7 @@ pub(crate) enum Sent {
         body: Vec<u8>,
     },
     /// Nothing reached it.
-    NotSent(String),
+    Nothing(String),
     /// Nobody knows what it did.
     Unknown(String),
 }
@@ -88,7 +88,7 @@ impl Outbound {
     /// Sends what `request` makes, as often as needed and allowed.
     pub(crate) async fn send(&self, retry: Retry, request: impl Fn() -> RequestBuilder) -> Sent {
         let mut unknown = None;
-        let mut last = Sent::NotSent("the circuit is open: it failed too often a moment ago".to_owned());
+        let mut last = Sent::Nothing("the circuit is open: it failed too often a moment ago".to_owned());
         for attempt in 0..self.config.tries.max(1) {
             if attempt > 0 {
                 tokio::time::sleep(self.pause(attempt)).await;
@@ -104,7 +104,7 @@ impl Outbound {
                 (Sent::Unknown(detail), Retry::IfNotDone) => return Sent::Unknown(detail.clone()),
                 (Sent::Answer { status, .. }, Retry::IfNotDone) if status.is_server_error() => return last,
                 (Sent::Unknown(detail), Retry::Always) => unknown = Some(detail.clone()),
-                (Sent::Answer { .. } | Sent::NotSent(_), _) => {}
+                (Sent::Answer { .. } | Sent::Nothing(_), _) => {}
             }
         }
         match (last, unknown) {
@@ -132,7 +132,7 @@ fn builder() -> ClientBuilder {
 /// A client for answers that never end, as long as something comes now and then.
 pub fn streaming_client() -> Result<Client, OutboundError> {
     let limits = OutboundConfig::default();
-    Ok(builder().connect_timeout(limits.connect_timeout).read_timeout(Duration::from_secs(60)).build()?)
+    Ok(builder().connect_timeout(limits.connect_timeout).read_timeout(Duration::from_mins(1)).build()?)
 }
 
 /// Whether the service works, whatever it thinks of the request.
@@ -152,7 +152,7 @@ pub(crate) fn is_transient(status: StatusCode) -> bool {
 async fn try_once(request: RequestBuilder) -> Sent {
     let mut response = match request.send().await {
         Ok(response) => response,
-        Err(error) if error.is_connect() || error.is_builder() => return Sent::NotSent(chain(&error)),
+        Err(error) if error.is_connect() || error.is_builder() => return Sent::Nothing(chain(&error)),
         Err(error) => return Sent::Unknown(chain(&error)),
     };
     let status = response.status();

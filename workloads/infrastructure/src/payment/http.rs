@@ -121,7 +121,7 @@ impl HttpGateway {
         };
         let request = || self.post("charges", &order.to_string(), &body);
         match self.outbound.send(Retry::IfNotDone, request).await {
-            Sent::NotSent(detail) => EffectOutcome::NotCharged { detail },
+            Sent::Nothing(detail) => EffectOutcome::NotCharged { detail },
             Sent::Unknown(detail) => EffectOutcome::Unknown { detail },
             Sent::Answer { status, body } => match read(order, status, &body) {
                 Some(outcome) => outcome,
@@ -137,7 +137,7 @@ impl HttpGateway {
     async fn query(&self, order: OrderId) -> EffectOutcome {
         let request = || self.request(reqwest::Method::GET, &format!("charges/{order}"));
         match self.outbound.send(Retry::Always, request).await {
-            Sent::NotSent(detail) | Sent::Unknown(detail) => EffectOutcome::Unknown { detail },
+            Sent::Nothing(detail) | Sent::Unknown(detail) => EffectOutcome::Unknown { detail },
             Sent::Answer { status: StatusCode::NOT_FOUND, .. } => {
                 EffectOutcome::NotCharged { detail: "the gateway knows of no charge".to_owned() }
             }
@@ -151,7 +151,7 @@ impl HttpGateway {
         let body = CloseRequest { order_id: order.to_string() };
         let request = || self.post(&format!("charges/{order}/close"), &format!("{order}-close"), &body);
         match self.outbound.send(Retry::Always, request).await {
-            Sent::NotSent(detail) | Sent::Unknown(detail) => EffectOutcome::Unknown { detail },
+            Sent::Nothing(detail) | Sent::Unknown(detail) => EffectOutcome::Unknown { detail },
             Sent::Answer { status, body } => match read(order, status, &body) {
                 // Declined for good is as closed as can be.
                 Some(EffectOutcome::Declined) => EffectOutcome::Closed,
@@ -169,7 +169,7 @@ impl HttpGateway {
         };
         let request = || self.post(&format!("charges/{order}/refund"), &format!("{order}-refund"), &body);
         let detail = match self.outbound.send(Retry::Always, request).await {
-            Sent::NotSent(detail) | Sent::Unknown(detail) => detail,
+            Sent::Nothing(detail) | Sent::Unknown(detail) => detail,
             Sent::Answer { status, body } => match answer(order, &body) {
                 Some(answer) if status.is_success() && answer.status == ChargeStatus::Refunded => {
                     return EffectOutcome::Refunded;

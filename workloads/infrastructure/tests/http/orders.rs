@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use axum::http::Method;
 use futures::future::join_all;
-use kbnt_domain::{OrderId, Span};
+use kbnt_domain::{Currency, Money, OrderId, Span};
 use serde_json::{Value, json};
 
 use crate::app::{Answer, App, basket};
@@ -107,12 +107,11 @@ async fn baskets_at_once_under_one_key_are_one_order_and_conflicts() {
     let taken: Vec<_> = answers.iter().filter(|answer| answer.status == 200).collect();
     assert_eq!(taken.len(), 1, "{answers:?}");
     assert!(answers.iter().all(|answer| [200, 409].contains(&answer.status.as_u16())));
-    let amount: f64 = taken[0].body["amount"]["value"].as_str().unwrap().parse().unwrap();
+    let amount = taken[0].body["amount"]["value"].as_str().unwrap();
     let (real, _, _) = level(&app).await;
-    assert!(
-        (amount - (100 - real) as f64 * 599.99).abs() < 0.01,
-        "the stock follows the order that was taken"
-    );
+    let price = Money::parse("599.99", Currency::BRL).unwrap();
+    let expected = price.times(100 - real).unwrap();
+    assert_eq!(amount, expected.to_string(), "the stock follows the order that was taken");
 }
 
 #[tokio::test]

@@ -274,10 +274,9 @@ impl LoggingOptions {
     /// Sets up logging; lines outside the work of a service are `service`'s.
     pub(crate) fn init(&self, service: Option<Service>) -> Result<Logging, LoggingError> {
         let format = match self.log_format {
-            LogFormat::Json => Format::Json,
             LogFormat::Text => Format::Text,
             LogFormat::Auto if std::io::stdout().is_terminal() => Format::Text,
-            LogFormat::Auto => Format::Json,
+            LogFormat::Json | LogFormat::Auto => Format::Json,
         };
         Logging::init(&self.filter, format, service)
     }

@@ -15,23 +15,33 @@ use super::values;
 #[command(next_help_heading = "Payment")]
 pub(crate) struct PaymentOptions {
     /// The simulated gateway declines amounts above this
-    #[arg(long, env = "KBNT_PAYMENT_DECLINE_ABOVE", value_name = "AMOUNT", value_parser = values::money)]
-    pub(crate) payment_decline_above: Option<Money>,
+    #[arg(long = "payment-decline-above", env = "KBNT_PAYMENT_DECLINE_ABOVE", value_name = "AMOUNT", value_parser = values::money)]
+    pub(crate) decline_above: Option<Money>,
     /// The simulated gateway declines this share of orders, from 0 to 1
-    #[arg(long, env = "KBNT_PAYMENT_DECLINE_RATE", default_value = "0", value_name = "SHARE")]
-    pub(crate) payment_decline_rate: Rate,
+    #[arg(
+        long = "payment-decline-rate",
+        env = "KBNT_PAYMENT_DECLINE_RATE",
+        default_value = "0",
+        value_name = "SHARE"
+    )]
+    pub(crate) decline_rate: Rate,
     /// Which orders these are
-    #[arg(long, env = "KBNT_PAYMENT_SEED", default_value_t = 0, value_name = "NUMBER")]
-    pub(crate) payment_seed: u64,
+    #[arg(long = "payment-seed", env = "KBNT_PAYMENT_SEED", default_value_t = 0, value_name = "NUMBER")]
+    pub(crate) seed: u64,
     /// How long each request at the simulated gateway takes
-    #[arg(long, env = "KBNT_PAYMENT_DELAY", default_value = "0s", value_name = "TIME", value_parser = values::duration)]
-    pub(crate) payment_delay: Duration,
+    #[arg(long = "payment-delay", env = "KBNT_PAYMENT_DELAY", default_value = "0s", value_name = "TIME", value_parser = values::duration)]
+    pub(crate) delay: Duration,
     /// The address of a real gateway (docs/payment-gateway.md is its contract)
-    #[arg(long, env = "KBNT_PAYMENT_URL", value_name = "URL")]
-    pub(crate) payment_url: Option<Url>,
+    #[arg(long = "payment-url", env = "KBNT_PAYMENT_URL", value_name = "URL")]
+    pub(crate) url: Option<Url>,
     /// A file with the secret that the gateway wants as a bearer token
-    #[arg(long, env = "KBNT_PAYMENT_SECRET_FILE", value_name = "FILE", requires = "payment_url")]
-    pub(crate) payment_secret_file: Option<PathBuf>,
+    #[arg(
+        long = "payment-secret-file",
+        env = "KBNT_PAYMENT_SECRET_FILE",
+        value_name = "FILE",
+        requires = "url"
+    )]
+    pub(crate) secret_file: Option<PathBuf>,
 }
 
 /// How customers are told. Without an address each notification is a log line.

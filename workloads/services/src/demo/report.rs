@@ -55,7 +55,7 @@ fn end(status: &str, reason: Option<&str>) -> String {
 }
 
 impl OrderReport {
-    pub(super) fn new(story: Story, buyer: &Buyer) -> Self {
+    pub(super) fn new(story: &Story, buyer: &Buyer) -> Self {
         let step = |record: &kbnt_application::Delivered| Step {
             layer: record.message.service.layer().name(),
             service: record.message.service.name(),

@@ -184,7 +184,7 @@ async fn show(
     report: &mut Report,
     screen: &Screen,
 ) -> Result<(), Failure> {
-    let order = OrderReport::new(shop.look(&order.id).await?, buyer);
+    let order = OrderReport::new(&shop.look(&order.id).await?, buyer);
     screen.order(&order);
     report.take_order(order);
     Ok(())

@@ -82,8 +82,8 @@ impl Events {
         let mut tries = 0;
         loop {
             if let Some((block, rest)) = self.text.split_once("\n\n") {
-                let block = parse(block);
-                self.text = rest.to_owned();
+                let (block, rest) = (parse(block), rest.to_owned());
+                self.text = rest;
                 return Ok(block);
             }
             match self.response.chunk().await {

@@ -31,16 +31,16 @@ impl Effects {
 }
 
 fn gateway(options: &PaymentOptions) -> Result<Box<dyn PaymentGateway>, Failure> {
-    let Some(url) = options.payment_url.clone() else {
+    let Some(url) = options.url.clone() else {
         let rules = SimulatedRules {
-            decline_above: options.payment_decline_above,
-            decline_rate: options.payment_decline_rate,
-            seed: options.payment_seed,
-            delay: options.payment_delay,
+            decline_above: options.decline_above,
+            decline_rate: options.decline_rate,
+            seed: options.seed,
+            delay: options.delay,
         };
         return Ok(Box::new(SimulatedGateway::new(rules)));
     };
-    let secret = options.payment_secret_file.as_deref().map(files::secret).transpose()?;
+    let secret = options.secret_file.as_deref().map(files::secret).transpose()?;
     let config = HttpGatewayConfig { url, secret, outbound: OutboundConfig::default() };
     Ok(Box::new(HttpGateway::new(config)?))
 }

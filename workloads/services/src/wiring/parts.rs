@@ -85,7 +85,11 @@ impl Part for Cluster {
 }
 
 /// The log lines.
-pub(super) struct Lines(pub(super) Arc<Logging>);
+pub(super) struct Lines {
+    pub(super) logging: Arc<Logging>,
+    /// Where they are copied to, if that may lose some.
+    pub(super) log: Option<Arc<KafkaLog>>,
+}
 
 #[async_trait]
 impl Part for Lines {
@@ -98,6 +102,7 @@ impl Part for Lines {
     }
 
     async fn refresh(&self, metrics: &Metrics) {
-        metrics.show_dropped_lines(self.0.dropped());
+        let lost = self.log.as_ref().map_or(0, |log| log.lost_lines());
+        metrics.show_dropped_lines(self.logging.dropped() + lost);
     }
 }

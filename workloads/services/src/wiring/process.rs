@@ -46,6 +46,9 @@ pub(crate) struct Process {
     parts: RunnerParts,
     metrics: Arc<Metrics>,
     streams: usize,
+    /// Nothing new is taken any more.
+    draining: CancellationToken,
+    /// The services stop.
     shutdown: CancellationToken,
     tasks: JoinSet<Result<(), Failure>>,
     watched: Vec<Box<dyn Part>>,
@@ -59,6 +62,7 @@ impl Process {
             parts: RunnerParts { log: parts.log, clock: parts.clock, effects: parts.effects, observer },
             metrics: parts.metrics,
             streams: parts.streams,
+            draining: CancellationToken::new(),
             shutdown: CancellationToken::new(),
             tasks: JoinSet::new(),
             watched: Vec::new(),
@@ -79,7 +83,7 @@ impl Process {
             log: Arc::clone(&self.parts.log),
             views: view.clone(),
             clock: Arc::clone(&self.parts.clock),
-            shutdown: self.shutdown.clone(),
+            shutdown: self.draining.clone(),
             streams: Arc::new(Semaphore::new(self.streams)),
         });
         view
@@ -116,8 +120,8 @@ impl Process {
     }
 
     /// Shows what becomes of log lines.
-    pub(crate) fn show_logging(&mut self, logging: Arc<Logging>) {
-        self.watched.push(Box::new(parts::Lines(logging)));
+    pub(crate) fn show_logging(&mut self, logging: Arc<Logging>, log: Option<Arc<KafkaLog>>) {
+        self.watched.push(Box::new(parts::Lines { logging, log }));
     }
 
     /// Makes readiness depend on the cluster.
@@ -125,9 +129,18 @@ impl Process {
         self.watched.push(Box::new(parts::Cluster(log)));
     }
 
-    /// Told when the process is to stop.
-    pub(crate) fn shutdown(&self) -> CancellationToken {
-        self.shutdown.clone()
+    /// From the moment that the process is told to stop, nothing new is taken; once the requests under way are answered,
+    /// the services stop.
+    pub(crate) fn stop_when_told(&self) {
+        let draining = self.draining.clone();
+        tokio::spawn(async move {
+            if let Err(error) = until_told().await {
+                tracing::error!(%error, "signals are not heard");
+                return;
+            }
+            tracing::info!(operation = "stopping", "told to stop");
+            draining.cancel();
+        });
     }
 
     /// The routes of the services that were started so far.
@@ -135,7 +148,7 @@ impl Process {
         let health = Health {
             parts: std::mem::take(&mut self.watched).into(),
             metrics: Arc::clone(&self.metrics),
-            shutdown: self.shutdown.clone(),
+            shutdown: self.draining.clone(),
         };
         router(self.apis.clone(), health).0
     }
@@ -145,8 +158,12 @@ impl Process {
         let listener = bind(address).await?;
         let address = listener.local_addr()?;
         let router = self.router();
-        let shutdown = self.shutdown.clone();
-        self.tasks.spawn(async move { Ok(serve(listener, router, Limits::default(), shutdown).await?) });
+        let (draining, shutdown) = (self.draining.clone(), self.shutdown.clone());
+        self.tasks.spawn(async move {
+            // Requests under way still need the services.
+            let _stops_services = shutdown.drop_guard();
+            Ok(serve(listener, router, Limits::default(), draining).await?)
+        });
         Ok(address)
     }
 
@@ -154,6 +171,8 @@ impl Process {
     pub(crate) async fn finish(mut self) -> Result<(), Failure> {
         let mut outcome = Ok(());
         while let Some(ended) = self.tasks.join_next().await {
+            // Normally it is the HTTP server that ends first; whatever else ends before was not to.
+            self.draining.cancel();
             self.shutdown.cancel();
             if let Err(failure) = ended.map_err(Failure::from).and_then(|ended| ended)
                 && outcome.is_ok()

@@ -62,7 +62,7 @@ async fn tail_shows_what_happens_with_totals_and_alerts() {
         let url = shop.url.clone();
         move || kbnt(&["tail", "--from-beginning", "--limit", "24", "--url", &url]).output().unwrap()
     });
-    let output = tokio::time::timeout(Duration::from_secs(60), output).await.unwrap().unwrap();
+    let output = tokio::time::timeout(Duration::from_mins(1), output).await.unwrap().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{text}");
     for part in ["LowStockEvent", "ALERT", "PaymentProcessedEvent", "events by", "payment-service"] {

@@ -8,7 +8,7 @@ use reqwest::Client;
 use serde_json::{Value, json};
 
 /// How long anything may take.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_mins(1);
 
 pub fn kbnt(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kbnt"));

@@ -12,8 +12,8 @@ use kbnt_domain::OrderId;
 
 use super::orders::OrderApi;
 use super::params::{Id, Params, header};
-use super::problem::{Code, Problem, ProblemBody};
-use super::responses::{Malformed, NotReady};
+use super::problem::{Code, Problem};
+use super::responses::{Malformed, NotFound, NotReady};
 use cursor::Cursor;
 use stream::{EventStream, Only};
 
@@ -49,7 +49,7 @@ impl std::str::FromStr for From {
 #[utoipa::path(get, path = "/v1/orders/{orderId}/events", tag = "events", params(
     ("orderId" = uuid::Uuid, Path), ("Last-Event-ID" = Option<String>, Header)), responses(
     (status = 200, content_type = "text/event-stream", body = String),
-    (status = 404, body = ProblemBody), Malformed, NotReady))]
+    NotFound, Malformed, NotReady))]
 pub(super) async fn order_events(
     State(api): State<OrderApi>,
     Id(order): Id<OrderId>,

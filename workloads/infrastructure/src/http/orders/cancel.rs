@@ -10,8 +10,8 @@ use kbnt_domain::order::OrderStatus;
 use super::OrderApi;
 use crate::http::dto::OrderAccepted;
 use crate::http::params::{Id, Params};
-use crate::http::problem::{Code, Problem, ProblemBody};
-use crate::http::responses::{Malformed, NotReady};
+use crate::http::problem::{Code, Problem};
+use crate::http::responses::{Conflict, Malformed, NotFound, NotReady};
 
 /// Asks to cancel an order
 ///
@@ -19,7 +19,7 @@ use crate::http::responses::{Malformed, NotReady};
 #[utoipa::path(delete, path = "/v1/orders/{orderId}", tag = "orders",
     params(("orderId" = uuid::Uuid, Path)), responses(
     (status = 202, description = "Asked", body = OrderAccepted),
-    (status = 404, body = ProblemBody), (status = 409, description = "Confirmed", body = ProblemBody),
+    NotFound, Conflict,
     Malformed, NotReady))]
 pub(super) async fn cancel_order(
     State(api): State<OrderApi>,

@@ -9,8 +9,8 @@ use super::OrderApi;
 use crate::http::calls;
 use crate::http::dto::{OrderBody, OrderPage, OrderStatusText, OrderSummary};
 use crate::http::params::{Id, Params};
-use crate::http::problem::{Code, Problem, ProblemBody};
-use crate::http::responses::{Malformed, NotReady};
+use crate::http::problem::{Code, Problem};
+use crate::http::responses::{Malformed, NotFound, NotReady};
 
 /// How many orders are listed unless `limit` says otherwise, and at most.
 const LISTED: (usize, usize) = (50, 200);
@@ -22,7 +22,7 @@ pub(in crate::http) fn unknown(order: OrderId) -> Problem {
 /// One order and what happened to it
 #[utoipa::path(get, path = "/v1/orders/{orderId}", tag = "orders",
     params(("orderId" = uuid::Uuid, Path)), responses(
-    (status = 200, body = OrderBody), (status = 404, body = ProblemBody), Malformed, NotReady))]
+    (status = 200, body = OrderBody), NotFound, Malformed, NotReady))]
 pub(super) async fn get_order(
     State(api): State<OrderApi>,
     Id(order): Id<OrderId>,

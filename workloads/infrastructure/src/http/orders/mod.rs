@@ -37,7 +37,7 @@ pub struct OrderApi {
     pub views: View<OrderViews>,
     /// The time of commands.
     pub clock: Arc<dyn Clock>,
-    /// Ends event streams.
+    /// Cancelled when nothing new is to be taken any more: it ends event streams and waiting.
     pub shutdown: CancellationToken,
     /// Event streams at a time.
     pub streams: Arc<tokio::sync::Semaphore>,
@@ -101,8 +101,10 @@ impl OrderApi {
 
 fn not_written(error: &LogError) -> Problem {
     match error {
-        LogError::Unavailable(_) => Problem::new(Code::OutcomeUnknown, error),
-        LogError::NoSuchPartition { .. } | LogError::Refused(_) => Problem::new(Code::NotReady, error),
+        LogError::Unavailable(_) => Problem::new(Code::OutcomeUnknown, error.to_string()),
+        LogError::NoSuchPartition { .. } | LogError::Refused(_) => {
+            Problem::new(Code::NotReady, error.to_string())
+        }
     }
 }
 

@@ -18,8 +18,8 @@ use super::OrderApi;
 use crate::http::body::JsonBody;
 use crate::http::dto::{OrderAccepted, OrderBody, PlaceOrderBody};
 use crate::http::params::{Params, header as read_header};
-use crate::http::problem::{Code, Problem, ProblemBody};
-use crate::http::responses::{Malformed, NotReady};
+use crate::http::problem::{Code, Problem};
+use crate::http::responses::{BadBody, Conflict, Malformed, NotReady};
 use crate::http::trace::TraceParent;
 
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -46,9 +46,8 @@ impl std::str::FromStr for IdempotencyKey {
     (status = 202, description = "Taken in", body = OrderAccepted, headers(
         ("Location" = String), ("Idempotent-Replayed" = String, description = "true if it was placed before"))),
     (status = 200, description = "Ended, with `wait`", body = OrderBody),
-    (status = 409, description = "The key stands for another order", body = ProblemBody),
-    (status = 413, description = "The body is too large", body = ProblemBody),
-    (status = 415, description = "The body is not JSON", body = ProblemBody), Malformed, NotReady))]
+    Conflict,
+    BadBody, Malformed, NotReady))]
 pub(super) async fn place_order(
     State(api): State<OrderApi>,
     params: Params,
@@ -66,7 +65,7 @@ pub(super) async fn place_order(
         && let Some(ended) = api.views.read(|views| views.once_ended(order))
     {
         // Whether it ended, time was up, or the process stops: the answer is where it stands now.
-        let _ = tokio::time::timeout(wait, ended).await;
+        let _ = api.shutdown.run_until_cancelled(tokio::time::timeout(wait, ended)).await;
     }
     let view = api.views.read(|views| views.book.get(&order)).unwrap_or(placed.order);
     Ok(answer(&view, placed.replayed, wait.is_some()))

@@ -1,8 +1,9 @@
 //! All partitions, what the groups have committed, and the journal if the log is durable.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use kbnt_application::ports::{Commit, LogError, RawRecord};
 use kbnt_application::{Position, Service, Topic};
@@ -190,13 +191,22 @@ impl Store {
     }
 }
 
+/// How long a directory that is in use may take to become free: a process that was killed a moment ago is still ending.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Takes the directory for this process.
 fn lock(directory: &Path) -> Result<File, OpenError> {
     let path = directory.join("lock");
     let file = File::create(&path).map_err(OpenError::io(&path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::InUse(directory.to_owned())),
-        Err(std::fs::TryLockError::Error(error)) => Err(OpenError::Io { path, error }),
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(error)) => return Err(OpenError::Io { path, error }),
+            Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
+                return Err(OpenError::InUse(directory.to_owned()));
+            }
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(20)),
+        }
     }
 }

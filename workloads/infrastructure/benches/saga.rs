@@ -97,6 +97,46 @@ async fn ends(log: &dyn EventLog) -> u64 {
     sum
 }
 
+/// More of everything than can be ordered.
+async fn declare(inventory: &Handle<InventoryMachine>) {
+    for n in 0..100 {
+        let declaration = Declaration {
+            product: format!("PROD-{n}").parse().unwrap(),
+            name: "Thing".into(),
+            unit_price: Money::parse("1.00", Currency::BRL).unwrap(),
+            received: 1_000_000_000,
+            low_stock_threshold: None,
+            source: "bench".parse().unwrap(),
+        };
+        inventory.call(move |m, outbox| m.declare(&declaration, outbox).unwrap()).await.unwrap();
+    }
+}
+
+/// Writes the commands, and says when each was written.
+async fn place(log: &Arc<dyn EventLog>, run: u128, orders: usize, rate: usize) -> HashMap<OrderId, Instant> {
+    let mut placed = HashMap::with_capacity(orders);
+    let started = Instant::now();
+    let portion = if rate == 0 { 500 } else { (rate / 200).max(1) };
+    for first in (0..orders).step_by(portion) {
+        if rate > 0 {
+            let due = started + Duration::from_micros(first as u64 * 1_000_000 / rate as u64);
+            tokio::time::sleep_until(due.into()).await;
+        }
+        let (ids, batch): (Vec<_>, Vec<_>) =
+            (first..orders.min(first + portion)).map(|n| command(run, n)).unzip();
+        let now = Instant::now();
+        placed.extend(ids.into_iter().map(|id| (id, now)));
+        let log = Arc::clone(log);
+        let append = async move { log.append(batch).await.unwrap() };
+        if rate == 0 {
+            append.await;
+        } else {
+            tokio::spawn(append);
+        }
+    }
+    placed
+}
+
 async fn run(log: Arc<dyn EventLog>, orders: usize, rate: usize) {
     let stop = CancellationToken::new();
     let run = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros();
@@ -115,17 +155,7 @@ async fn run(log: Arc<dyn EventLog>, orders: usize, rate: usize) {
         ready(&notification),
         ready(&audit)
     );
-    for n in 0..100 {
-        let declaration = Declaration {
-            product: format!("PROD-{n}").parse().unwrap(),
-            name: "Thing".into(),
-            unit_price: Money::parse("1.00", Currency::BRL).unwrap(),
-            received: 1_000_000_000,
-            low_stock_threshold: None,
-            source: "bench".parse().unwrap(),
-        };
-        inventory.call(move |m, outbox| m.declare(&declaration, outbox).unwrap()).await.unwrap();
-    }
+    declare(&inventory).await;
     let mut from = Vec::new();
     for partition in 0..3 {
         let offset = log.end(Topic::OrderEvents, partition).await.unwrap();
@@ -133,26 +163,8 @@ async fn run(log: Arc<dyn EventLog>, orders: usize, rate: usize) {
     }
     let before = ends(log.as_ref()).await;
     let watching = tokio::spawn(watch(Arc::clone(&log), from, orders));
-    let mut placed = HashMap::with_capacity(orders);
     let started = Instant::now();
-    let portion = if rate == 0 { 500 } else { (rate / 200).max(1) };
-    for first in (0..orders).step_by(portion) {
-        if rate > 0 {
-            let due = started + Duration::from_micros(first as u64 * 1_000_000 / rate as u64);
-            tokio::time::sleep_until(due.into()).await;
-        }
-        let (ids, batch): (Vec<_>, Vec<_>) =
-            (first..orders.min(first + portion)).map(|n| command(run, n)).unzip();
-        let now = Instant::now();
-        placed.extend(ids.into_iter().map(|id| (id, now)));
-        let log = Arc::clone(&log);
-        let append = async move { log.append(batch).await.unwrap() };
-        if rate == 0 {
-            append.await;
-        } else {
-            tokio::spawn(append);
-        }
-    }
+    let placed = place(&log, run, orders, rate).await;
     let ended = watching.await.unwrap();
     let millis = u64::try_from(started.elapsed().as_millis()).unwrap();
     let records = ends(log.as_ref()).await - before;

@@ -16,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::health::{self, Health};
 use super::orders::{self, OrderApi};
-use super::problem::{Code, Problem};
+use super::problem::{Code, FieldError, Problem, ProblemBody};
 use super::{stock, users};
 use crate::metrics::Metrics;
 use crate::runtime::Handle;
@@ -29,6 +29,8 @@ use crate::runtime::Handle;
         description = "Orders over virtual stock that never oversells. Errors are problem documents (RFC 9457) with a stable `code`.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
+    // Answers in common do not bring their schemas along.
+    components(schemas(ProblemBody, FieldError)),
     tags(
         (name = "orders", description = "Placing, asking, cancelling"),
         (name = "events", description = "Server-sent events"),

@@ -64,24 +64,33 @@ fn is_json(headers: &HeaderMap) -> bool {
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let field = match (error.path().to_string().as_str(), unknown_field(&error.inner().to_string())) {
-            (".", Some(name)) => name,
+        let (path, message) = (error.path().to_string(), error.inner().to_string());
+        let field = match (path.as_str(), named_field(&message)) {
+            (".", Some(Named::Unknown(name) | Named::Within(name))) => name,
             (".", None) => "body".to_owned(),
+            (path, Some(Named::Within(name))) => format!("{path}.{name}"),
             // The path of an unknown field ends with its name already.
-            (path, _) => path.to_owned(),
+            (path, Some(Named::Unknown(_)) | None) => path.to_owned(),
         };
-        Problem::field(field, error.inner().to_string())
+        Problem::field(field, message)
     })?;
     json.end().map_err(|error| Problem::field("body", error.to_string()))?;
     Ok(value)
 }
 
-/// The name in serde's message on a field that is not known or not given.
-fn unknown_field(message: &str) -> Option<String> {
-    let rest = ["unknown field `", "missing field `", "duplicate field `"]
-        .iter()
-        .find_map(|prefix| message.strip_prefix(prefix))?;
-    rest.split_once('`').map(|(name, _)| name.to_owned())
+/// A field that serde's message names.
+enum Named {
+    /// One that is not known.
+    Unknown(String),
+    /// One of the object that the path leads to: it is not given, or given twice.
+    Within(String),
+}
+
+/// The field that serde's message names, if it names one.
+fn named_field(message: &str) -> Option<Named> {
+    let name = |prefix| Some(message.strip_prefix(prefix)?.split_once('`')?.0.to_owned());
+    let within = || name("missing field `").or_else(|| name("duplicate field `")).map(Named::Within);
+    name("unknown field `").map(Named::Unknown).or_else(within)
 }
 
 #[cfg(test)]
@@ -122,6 +131,7 @@ mod tests {
             (r#"{"name":"a","inner":[{"count":1},{"count":-1}]}"#, "inner[1].count"),
             (r#"{"name":"a","inner":[{"count":1,"x":2}]}"#, "inner[0].x"),
             (r#"{"name":"a","inner":[{}]}"#, "inner[0].count"),
+            (r#"{"name":"a","inner":[{"count":1,"count":1}]}"#, "inner[0].count"),
             (r#"{"name":"a"} {}"#, "body"),
         ] {
             assert_eq!(field_of(json), field, "{json}");

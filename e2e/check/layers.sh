@@ -25,7 +25,7 @@ check() {
     done
 }
 
-pure="foldhash hashbrown rustc-hash sha2 smallvec thiserror uuid"
+pure="foldhash hashbrown rustc-hash sha2 smallvec smol_str thiserror uuid"
 check kbnt-domain . $pure
 check kbnt-application . $pure kbnt-domain async-trait murmur2
 check kbnt-infrastructure '^kbnt-' kbnt-domain kbnt-application

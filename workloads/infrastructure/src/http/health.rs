@@ -60,7 +60,7 @@ struct Readiness {
 }
 
 /// The process lives
-#[utoipa::path(get, path = "/healthz", tag = "operations", responses((status = 200, body = String, content_type = "text/plain")))]
+#[utoipa::path(get, path = "/healthz", tag = "operations", responses((status = 200, description = "As text", body = String, content_type = "text/plain")))]
 async fn healthz(params: Params) -> Result<&'static str, Problem> {
     params.only(&[])?;
     Ok("ok\n")
@@ -68,7 +68,7 @@ async fn healthz(params: Params) -> Result<&'static str, Problem> {
 
 /// The process is ready: its state is folded and the log answers
 #[utoipa::path(get, path = "/readyz", tag = "operations", responses(
-    (status = 200, body = Readiness), (status = 503, body = Readiness)))]
+    (status = 200, description = "Ready", body = Readiness), (status = 503, description = "Not ready yet, or stopping", body = Readiness)))]
 async fn readyz(State(health): State<Health>, params: Params) -> Result<Response, Problem> {
     params.only(&[])?;
     let mut waiting_for: Vec<_> =
@@ -82,7 +82,7 @@ async fn readyz(State(health): State<Health>, params: Params) -> Result<Response
 }
 
 /// Metrics in Prometheus' text format
-#[utoipa::path(get, path = "/metrics", tag = "operations", responses((status = 200, body = String, content_type = "text/plain")))]
+#[utoipa::path(get, path = "/metrics", tag = "operations", responses((status = 200, description = "As text", body = String, content_type = "text/plain")))]
 async fn metrics(State(health): State<Health>, params: Params) -> Result<Response, Problem> {
     params.only(&[])?;
     for part in health.parts.iter() {

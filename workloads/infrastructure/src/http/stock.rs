@@ -50,7 +50,7 @@ pub(super) fn routes(inventory: Inventory) -> OpenApiRouter {
 
 /// All products and their levels
 #[utoipa::path(get, path = "/v1/stock", tag = "stock", responses(
-    (status = 200, body = StockPage), Malformed, NotReady))]
+    (status = 200, description = "All products", body = StockPage), Malformed, NotReady))]
 async fn list_stock(State(inventory): State<Inventory>, params: Params) -> Result<Json<StockPage>, Problem> {
     params.only(&[])?;
     let levels = inventory.call(|machine, _| machine.levels()).await.map_err(asked)?;
@@ -59,7 +59,7 @@ async fn list_stock(State(inventory): State<Inventory>, params: Params) -> Resul
 
 /// One product and its levels
 #[utoipa::path(get, path = "/v1/stock/{productId}", tag = "stock", params(("productId" = String, Path)), responses(
-    (status = 200, body = StockBody), NotFound, Malformed, NotReady))]
+    (status = 200, description = "The product", body = StockBody), NotFound, Malformed, NotReady))]
 async fn get_stock(
     State(inventory): State<Inventory>,
     Id(product): Id<ProductId>,
@@ -80,7 +80,7 @@ async fn get_stock(
 #[utoipa::path(put, path = "/v1/stock/{productId}", tag = "stock", request_body = StockPut, params(
     ("productId" = String, Path),
     ("X-Stock-Source" = Option<String>, Header, description = "Who declares; `api` by default")), responses(
-    (status = 200, body = StockBody),
+    (status = 200, description = "The product", body = StockBody),
     Conflict,
     Malformed, BadBody, NotReady))]
 async fn put_stock(
@@ -142,7 +142,7 @@ fn refused(error: &DeclareError) -> Problem {
 #[utoipa::path(get, path = "/v1/stock/summary", tag = "stock", params(
     ("since" = Option<String>, Query, description = "The version that is known"),
     ("wait" = Option<String>, Query, description = "Such as 20s, at most 60s")), responses(
-    (status = 200, body = StockSummary), Malformed, NotReady))]
+    (status = 200, description = "The inventory at a glance", body = StockSummary), Malformed, NotReady))]
 async fn stock_summary(
     State(inventory): State<Inventory>,
     params: Params,
@@ -164,7 +164,7 @@ async fn stock_summary(
     ("productId" = Option<String>, Query, description = "Only those that hold units of it"),
     ("state" = Option<super::dto::ReservationStateText>, Query),
     ("limit" = Option<usize>, Query, description = "1 to 200; 50 by default")), responses(
-    (status = 200, body = ReservationPage), Malformed, NotReady))]
+    (status = 200, description = "The reservations", body = ReservationPage), Malformed, NotReady))]
 async fn list_reservations(
     State(inventory): State<Inventory>,
     params: Params,
@@ -185,7 +185,7 @@ fn state(params: &Params) -> Result<Option<ReservationState>, Problem> {
 /// Who holds what until when
 #[utoipa::path(get, path = "/v1/reservations/{reservationId}", tag = "reservations",
     params(("reservationId" = uuid::Uuid, Path)), responses(
-    (status = 200, body = ReservationBody), NotFound, Malformed, NotReady))]
+    (status = 200, description = "The reservation", body = ReservationBody), NotFound, Malformed, NotReady))]
 async fn get_reservation(
     State(inventory): State<Inventory>,
     Id(id): Id<ReservationId>,

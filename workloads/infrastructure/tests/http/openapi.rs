@@ -117,6 +117,10 @@ async fn the_description_is_whole() {
                 operation["summary"].as_str().is_some_and(|summary| !summary.is_empty()),
                 "{method} {path}"
             );
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                let told = response["description"].as_str().is_some_and(|text| !text.is_empty());
+                assert!(told, "{method} {path} {status}");
+            }
             let named: Vec<&str> = operation["parameters"]
                 .as_array()
                 .into_iter()

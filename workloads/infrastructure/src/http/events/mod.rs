@@ -48,7 +48,7 @@ impl std::str::FromStr for From {
 /// follows the last event that there was when the stream was opened.
 #[utoipa::path(get, path = "/v1/orders/{orderId}/events", tag = "events", params(
     ("orderId" = uuid::Uuid, Path), ("Last-Event-ID" = Option<String>, Header)), responses(
-    (status = 200, content_type = "text/event-stream", body = String),
+    (status = 200, description = "Events without end", content_type = "text/event-stream", body = String),
     NotFound, Malformed, NotReady))]
 pub(super) async fn order_events(
     State(api): State<OrderApi>,
@@ -82,7 +82,7 @@ pub(super) async fn order_events(
 #[utoipa::path(get, path = "/v1/events", tag = "events", params(
     ("from" = Option<String>, Query, description = "`now` (default) or `start`"),
     ("Last-Event-ID" = Option<String>, Header)), responses(
-    (status = 200, content_type = "text/event-stream", body = String), Malformed, NotReady))]
+    (status = 200, description = "Events without end", content_type = "text/event-stream", body = String), Malformed, NotReady))]
 pub(super) async fn all_events(
     State(api): State<OrderApi>,
     params: Params,

@@ -22,7 +22,7 @@ pub(in crate::http) fn unknown(order: OrderId) -> Problem {
 /// One order and what happened to it
 #[utoipa::path(get, path = "/v1/orders/{orderId}", tag = "orders",
     params(("orderId" = uuid::Uuid, Path)), responses(
-    (status = 200, body = OrderBody), NotFound, Malformed, NotReady))]
+    (status = 200, description = "The order", body = OrderBody), NotFound, Malformed, NotReady))]
 pub(super) async fn get_order(
     State(api): State<OrderApi>,
     Id(order): Id<OrderId>,
@@ -39,7 +39,7 @@ pub(super) async fn get_order(
     ("status" = Option<OrderStatusText>, Query),
     ("limit" = Option<usize>, Query, description = "1 to 200; 50 by default"),
     ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before")), responses(
-    (status = 200, body = OrderPage), Malformed, NotReady))]
+    (status = 200, description = "One page", body = OrderPage), Malformed, NotReady))]
 pub(super) async fn list_orders(
     State(api): State<OrderApi>,
     params: Params,
@@ -68,7 +68,7 @@ pub(super) async fn list_orders(
 #[utoipa::path(get, path = "/v1/orders/summary", tag = "orders", params(
     ("since" = Option<String>, Query, description = "The version that is known"),
     ("wait" = Option<String>, Query, description = "Such as 20s, at most 60s")), responses(
-    (status = 200, body = OrderSummary), Malformed, NotReady))]
+    (status = 200, description = "Counts by status", body = OrderSummary), Malformed, NotReady))]
 pub(super) async fn order_summary(
     State(api): State<OrderApi>,
     params: Params,

@@ -300,6 +300,19 @@ fn a_cancel_after_the_expiry_forbids_the_revival() {
 }
 
 #[test]
+fn a_failure_after_the_expiry_forbids_the_revival_and_tells_nothing() {
+    let mut shop = Shop::with(&[("A", 5)]);
+    shop.reserve(1, &[("A", 3)]);
+    shop.now = TTL_MS;
+    assert_eq!(shop.fail(1, Reason::PaymentUnavailable), Outcome::Repeated);
+    assert_eq!(shop.told(), ["reserved", "expired"]);
+    shop.pay(1, "30.00");
+    let Event::ReservationLost(lost) = shop.only() else { panic!() };
+    assert_eq!(lost.reason, Reason::PaymentUnavailable);
+    assert_eq!(shop.level("A"), (5, 0, 5));
+}
+
+#[test]
 fn commands_outside_the_window_are_refused() {
     let mut shop = Shop::with(&[("A", 5)]);
     shop.now = 2 * WINDOW_MS;

@@ -200,7 +200,8 @@ impl World {
 
     /// A partition is taken from its owner, who hears of it now or later.
     fn move_partition(&mut self) {
-        let service = self.rng.pick(&Service::ALL).copied().unwrap_or(Service::Order);
+        let any = self.rng.pick(&Service::ALL).copied().unwrap_or(Service::Order);
+        let service = self.plan.faults.focus.unwrap_or(any);
         let partition = u32::try_from(self.rng.below(3)).unwrap_or(0);
         let Some(owner) = self.groups.owner(service, partition) else { return };
         let zombie = self.rng.chance(self.plan.faults.zombie);

@@ -1,5 +1,6 @@
 //! What a seed makes of a run: how much goes wrong, who orders what.
 
+use kbnt_application::Service;
 use kbnt_domain::event::{Basket, Line, PaymentMethod};
 use kbnt_domain::{Currency, Money, OrderId, ProductId, Quantity, SourceId, Span, UserId};
 
@@ -11,6 +12,8 @@ pub(crate) struct Faults {
     pub(crate) crash: u64,
     /// A partition moves to another process.
     pub(crate) rebalance: u64,
+    /// The one service that this happens to, if it is not any.
+    pub(crate) focus: Option<Service>,
     /// Of these moves, those that the old owner does not hear of.
     pub(crate) zombie: u64,
     pub(crate) second_writer: u64,
@@ -71,11 +74,14 @@ impl Faults {
         if rng.chance(125) {
             return Self::default();
         }
+        let focus = rng.pick(&[Service::User, Service::Payment, Service::Order]).copied();
+        let focus = focus.filter(|_| rng.chance(500));
         let mut rate = |most| if rng.chance(333) { 0 } else { rng.between(1, most) };
         Self {
             crash: rate(12),
-            rebalance: rate(12),
-            zombie: rate(700),
+            rebalance: rate(if focus.is_some() { 30 } else { 12 }),
+            focus,
+            zombie: rate(1_000),
             second_writer: rate(6),
             jump: rate(8),
             gateway: rate(15),

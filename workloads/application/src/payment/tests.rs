@@ -257,6 +257,15 @@ fn what_the_log_says_is_not_told_again_after_a_restart() {
 }
 
 #[test]
+fn of_two_outcomes_in_the_log_the_first_one_counts_after_a_restart() {
+    let (paid, unpaid) = (processed(1), failed(1, PaymentUnavailable));
+    let (mut driven, _) = Driven::recovered(PaymentMachine::new(), &[paid.clone(), unpaid.clone()]);
+    assert_eq!(driven.input(reserved(1, TTL)), nothing(), "paid, so nothing is closed or refunded");
+    let (mut driven, _) = Driven::recovered(PaymentMachine::new(), &[unpaid, paid]);
+    assert_eq!(driven.input(reserved(1, TTL)), does(close(1)));
+}
+
+#[test]
 fn the_outcome_that_another_process_told_first_stands() {
     // It was paid: our failure does not count, and there is nothing to refund.
     let mut driven = charging();

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -19,7 +20,7 @@ struct Options {
     /// Only shows the list.
     #[arg(long)]
     list: bool,
-    /// Seeds that the simulator runs before the tests have their turn.
+    /// Seeds that the simulator runs at most for each.
     #[arg(long, default_value_t = 20_000)]
     seeds: u64,
     /// Where the copy is built; kept, so that the next run compiles little.
@@ -40,7 +41,10 @@ struct Mutant {
 /// The crates that the bugs are planted in, and what runs them.
 const CRATES: [&str; 3] = ["domain", "application", "simulation"];
 
-/// A bug that makes the simulator run on and on is caught when this is over.
+/// Seeds that the simulator runs before the tests have their turn; after them it runs all.
+const FIRST_SEEDS: u64 = 3_000;
+
+/// A bug that makes the simulator or the tests run on and on is caught when this is over.
 const PATIENCE: Duration = Duration::from_mins(4);
 
 type Failure = Box<dyn std::error::Error>;
@@ -157,27 +161,38 @@ fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
 /// What catches the bug that is planted now, if anything does.
 fn caught_by(options: &Options) -> Result<Option<String>, Failure> {
     let simulator = ["build", "--release", "-q", "-p", "kbnt-simulation", "--bin", "kbnt-simulate"];
-    let (compiles, said) = cargo(options, &simulator)?;
-    if !compiles {
-        return Err(format!("it does not compile:\n{said}").into());
+    let compiled = cargo(options).args(simulator).output()?;
+    if !compiled.status.success() {
+        return Err(format!("it does not compile:\n{}", String::from_utf8_lossy(&compiled.stderr)).into());
     }
-    let seeds = options.seeds.to_string();
-    let simulate = options.scratch.join("target/release/kbnt-simulate");
-    let mut simulator = Command::new(simulate);
-    simulator.args(["--jobs", "2", "--seeds", &seeds]).stderr(Stdio::null());
-    match patiently(simulator)? {
-        None => return Ok(Some("simulator: it never ends".into())),
+    if let Some(caught) = simulated(options, options.seeds.min(FIRST_SEEDS))? {
+        return Ok(Some(caught));
+    }
+    let mut tests = cargo(options);
+    tests.args(["test", "--release", "-q", "--no-fail-fast", "-p", "kbnt-domain", "-p", "kbnt-application"]);
+    match patiently(tests.stderr(Stdio::null()))? {
+        None => return Ok(Some("tests: one never ends".into())),
+        Some((true, _)) => {}
+        Some((false, said)) => {
+            let failed = said.lines().find_map(|line| Some(line.strip_prefix("---- ")?.split_once(' ')?.0));
+            return Ok(Some(format!("test {}", failed.unwrap_or("that did not come to its end"))));
+        }
+    }
+    simulated(options, options.seeds)
+}
+
+/// What the simulator has to say after so many seeds.
+fn simulated(options: &Options, seeds: u64) -> Result<Option<String>, Failure> {
+    let mut simulator = Command::new(options.scratch.join("target/release/kbnt-simulate"));
+    simulator.args(["--jobs", "2", "--seeds", &seeds.to_string()]).stderr(Stdio::null());
+    Ok(match patiently(&mut simulator)? {
+        None => Some("simulator: it never ends".into()),
+        Some((true, _)) => None,
         Some((false, said)) => {
             let first = said.lines().find(|line| line.starts_with("seed ")).unwrap_or("it crashed");
-            return Ok(Some(format!("simulator, {}", shortened(first))));
+            Some(format!("simulator, {}", shortened(first)))
         }
-        Some((true, _)) => {}
-    }
-    let test = ["test", "--release", "-q", "--no-fail-fast", "-p", "kbnt-domain", "-p", "kbnt-application"];
-    let (passed, said) = cargo(options, &test)?;
-    let failed =
-        said.lines().find_map(|line| line.strip_prefix("---- ")?.split_once(' ').map(|(name, _)| name));
-    Ok((!passed).then(|| format!("test {}", failed.unwrap_or("that did not come to its end"))))
+    })
 }
 
 fn shortened(text: &str) -> String {
@@ -188,18 +203,15 @@ fn shortened(text: &str) -> String {
     short
 }
 
-fn cargo(options: &Options, args: &[&str]) -> Result<(bool, String), Failure> {
+fn cargo(options: &Options) -> Command {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(args).current_dir(&options.scratch).env("CARGO_TARGET_DIR", options.scratch.join("target"));
-    let output = cargo.output()?;
-    let said =
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    Ok((output.status.success(), said))
+    cargo.current_dir(&options.scratch).env("CARGO_TARGET_DIR", options.scratch.join("target"));
+    cargo
 }
 
-/// Runs a command; `None` if it had to be ended.
-fn patiently(mut command: Command) -> Result<Option<(bool, String)>, Failure> {
-    let mut child = command.stdout(Stdio::piped()).spawn()?;
+/// Runs a command to its end, and what it started with it; `None` if they had to be ended.
+fn patiently(command: &mut Command) -> Result<Option<(bool, String)>, Failure> {
+    let mut child = command.stdout(Stdio::piped()).process_group(0).spawn()?;
     let mut stdout = child.stdout.take().ok_or("no output")?;
     let reader = std::thread::spawn(move || {
         let mut said = String::new();
@@ -210,7 +222,7 @@ fn patiently(mut command: Command) -> Result<Option<(bool, String)>, Failure> {
         match child.try_wait()? {
             Some(status) => break status,
             None if Instant::now() > until => {
-                child.kill()?;
+                Command::new("kill").args(["-KILL", "--", &format!("-{}", child.id())]).status()?;
                 child.wait()?;
                 return Ok(None);
             }

@@ -116,3 +116,90 @@ impl Trail {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kbnt_application::{Outbox, Service};
+    use kbnt_domain::audit::link_hash;
+    use kbnt_domain::event::OrderCancelRequested;
+    use kbnt_domain::{EventId, OrderId};
+
+    /// Three audited records, and the three links about them.
+    fn records() -> Vec<Seen> {
+        let mut records = Vec::new();
+        let mut head = Head::default();
+        for offset in 0..3 {
+            let order = OrderId::derive(&"USER-1".parse().unwrap(), &offset.to_string());
+            let mut outbox = Outbox::new(Service::Order, Timestamp::from_millis(1_790_000_000_000));
+            outbox.emit_named(&format!("cancel {offset}"), OrderCancelRequested { order });
+            let audited = outbox.take().0.remove(0);
+            let mut link = AuditLogCreated {
+                sequence: head.length,
+                audited: audited.message.id,
+                event_name: "OrderCancelRequestedCommand".into(),
+                subject: order.to_string(),
+                location: ("order-events".into(), 1, offset),
+                content_hash: content_hash(&audited.message),
+                previous_hash: head.hash,
+                hash: [0; 32],
+            };
+            let mut outbox = Outbox::new(Service::Audit, Timestamp::from_millis(1_790_000_000_001));
+            link.hash = link_hash(outbox.now(), &link);
+            head = Head::after(&link);
+            outbox.emit_named(&format!("link {offset}"), link);
+            let link = outbox.take().0.remove(0);
+            for (topic, partition, append) in
+                [(Topic::OrderEvents, 1, &audited), (Topic::AuditLogs, 0, &link)]
+            {
+                let value = wire::encode(append).unwrap().value.unwrap();
+                records.push(Seen { topic, partition, offset, value });
+            }
+        }
+        records
+    }
+
+    fn problems(records: &[Seen]) -> Vec<String> {
+        let mut trail = Trail::default();
+        records.iter().for_each(|seen| trail.take(seen));
+        trail.problems()
+    }
+
+    /// `record` with one text in the place of another.
+    fn altered(record: &mut Seen, from: &str, to: &str) {
+        let text = String::from_utf8(record.value.clone()).unwrap();
+        assert!(text.contains(from), "{from} in {text}");
+        record.value = text.replace(from, to).into_bytes();
+    }
+
+    #[test]
+    fn a_whole_trail_is_whole_also_where_retention_took_its_beginning() {
+        assert_eq!(problems(&records()), Vec::<String>::new());
+        assert_eq!(problems(&records()[2..]), Vec::<String>::new());
+        assert_eq!(problems(&[]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_first_wrong_link_is_named() {
+        let mut missing = records();
+        missing.remove(3);
+        assert!(problems(&missing)[0].contains("missing"), "{:?}", problems(&missing));
+        let mut swapped = records();
+        swapped.swap(3, 5);
+        assert!(problems(&swapped)[0].contains("link 2"), "{:?}", problems(&swapped));
+        let mut forged = records();
+        altered(&mut forged[1], "OrderCancelRequestedCommand", "PlaceOrderCommand");
+        assert!(problems(&forged)[0].contains("altered"), "{:?}", problems(&forged));
+    }
+
+    #[test]
+    fn a_record_that_was_changed_after_its_audit_is_named() {
+        let mut changed = records();
+        let other = EventId::named("another").to_string();
+        let order = OrderId::derive(&"USER-1".parse().unwrap(), "1").to_string();
+        altered(&mut changed[2], &order, &other);
+        let problems = problems(&changed);
+        assert_eq!(problems.len(), 1);
+        assert!(problems[0].starts_with("order-events/1@1"), "{problems:?}");
+    }
+}

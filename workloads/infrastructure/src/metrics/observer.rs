@@ -13,8 +13,11 @@ use crate::runtime::{Observer, Stage};
 
 impl Observer for Metrics {
     fn handled(&self, service: Service, record: &Delivered, now: Timestamp) {
-        self.events_processed.with_label_values(&[record.at.topic.name()]).inc();
-        self.event_age.with_label_values(&[service.name()]).observe(seconds(now.since(record.message.at)));
+        self.machines.events_processed.with_label_values(&[record.at.topic.name()]).inc();
+        self.machines
+            .event_age
+            .with_label_values(&[service.name()])
+            .observe(seconds(now.since(record.message.at)));
         if let (Service::Order, Event::UserValidated(event)) = (service, &record.message.event) {
             let mut placed = self.placed();
             if placed.len() < OPEN_MOST {
@@ -26,13 +29,13 @@ impl Observer for Metrics {
     fn batch(&self, service: Service, inputs: usize, steps: Duration, append: Duration) {
         let labels = &[service.name()];
         #[allow(clippy::cast_precision_loss, reason = "a batch is small")]
-        self.batch_records.with_label_values(labels).observe(inputs as f64);
-        self.step_duration.with_label_values(labels).observe(steps.as_secs_f64());
-        self.append_duration.with_label_values(labels).observe(append.as_secs_f64());
+        self.machines.batch_records.with_label_values(labels).observe(inputs as f64);
+        self.machines.step_duration.with_label_values(labels).observe(steps.as_secs_f64());
+        self.machines.append_duration.with_label_values(labels).observe(append.as_secs_f64());
     }
 
     fn appended(&self, _service: Service, record: &Append, at: Position) {
-        self.events_written.with_label_values(&[at.topic.name()]).inc();
+        self.machines.events_written.with_label_values(&[at.topic.name()]).inc();
         match &record.message.event {
             Event::OrderCreated(event) => self.ended(event.order, "confirmed", record.message.at),
             Event::OrderCancelled(event) => {
@@ -47,7 +50,7 @@ impl Observer for Metrics {
     }
 
     fn unreadable(&self, service: Service, record: &Unreadable) {
-        self.unreadable.with_label_values(&[service.name(), record.at.topic.name()]).inc();
+        self.machines.unreadable.with_label_values(&[service.name(), record.at.topic.name()]).inc();
         let at = record.at;
         tracing::error!(
             operation = "record-unreadable", service = service.name(), topic = at.topic.name(),
@@ -57,7 +60,7 @@ impl Observer for Metrics {
     }
 
     fn fenced(&self, service: Service, _at: Position) {
-        self.fenced.with_label_values(&[service.name()]).inc();
+        self.machines.fenced.with_label_values(&[service.name()]).inc();
     }
 
     fn effect(&self, _service: Service, effect: &Effect, outcome: &EffectOutcome, took: Duration) {
@@ -68,22 +71,22 @@ impl Observer for Metrics {
             Effect::CloseCharge { .. } => "close",
             Effect::Refund { .. } => "refund",
             Effect::Notify { .. } => {
-                self.notification_duration.with_label_values(&[outcome]).observe(took.as_secs_f64());
+                self.edges.notification_duration.with_label_values(&[outcome]).observe(took.as_secs_f64());
                 return;
             }
         };
-        self.payment_duration.with_label_values(&[operation, outcome]).observe(took.as_secs_f64());
+        self.edges.payment_duration.with_label_values(&[operation, outcome]).observe(took.as_secs_f64());
     }
 
     fn lag(&self, service: Service, topic: Topic, partition: u32, records: u64) {
         let labels = &[service.name(), topic.name(), &partition.to_string()];
-        self.consumer_lag.with_label_values(labels).set(gauge(records));
+        self.machines.consumer_lag.with_label_values(labels).set(gauge(records));
     }
 
     fn recovered(&self, service: Service, partition: u32, records: u64, took: Duration) {
         let labels = &[service.name(), &partition.to_string()];
-        self.replay_seconds.with_label_values(labels).set(took.as_secs_f64());
-        self.replayed.with_label_values(labels).set(gauge(records));
+        self.machines.replay_seconds.with_label_values(labels).set(took.as_secs_f64());
+        self.machines.replayed.with_label_values(labels).set(gauge(records));
         tracing::info!(
             operation = "partition-recovered",
             service = service.name(),
@@ -98,7 +101,7 @@ impl Observer for Metrics {
         for topic in service.inputs() {
             // A series that is not there needs no removal.
             let labels = &[service.name(), topic.name(), &partition.to_string()];
-            let _ = self.consumer_lag.remove_label_values(labels);
+            let _ = self.machines.consumer_lag.remove_label_values(labels);
         }
         tracing::info!(
             operation = "partition-revoked",
@@ -114,7 +117,7 @@ impl Observer for Metrics {
             Stage::Append => "append",
             Stage::Commit => "commit",
         };
-        self.log_retries.with_label_values(&[service.name(), stage]).inc();
+        self.machines.log_retries.with_label_values(&[service.name(), stage]).inc();
         tracing::warn!(
             operation = "log-retry", service = service.name(), stage, %error,
             "the log could not; it is tried again"
@@ -122,7 +125,7 @@ impl Observer for Metrics {
     }
 
     fn elected(&self, service: Service, term: u64) {
-        self.writer_term.set(gauge(term));
+        self.business.writer_term.set(gauge(term));
         tracing::info!(
             operation = "writer-elected",
             service = service.name(),
@@ -136,7 +139,7 @@ impl Observer for Metrics {
             Halt::Fenced(_) => "fenced",
             Halt::Broken(_) => "broken",
         };
-        self.halted.with_label_values(&[service.name(), reason]).inc();
+        self.machines.halted.with_label_values(&[service.name(), reason]).inc();
         tracing::error!(
             operation = "halted",
             service = service.name(),
@@ -149,9 +152,9 @@ impl Observer for Metrics {
 
 impl Metrics {
     fn ended(&self, order: OrderId, status: &'static str, at: Timestamp) {
-        self.orders_total.with_label_values(&[status]).inc();
+        self.business.orders_total.with_label_values(&[status]).inc();
         if let Some(placed) = self.placed().remove(&order) {
-            self.order_duration.with_label_values(&[status]).observe(seconds(at.since(placed)));
+            self.business.order_duration.with_label_values(&[status]).observe(seconds(at.since(placed)));
         }
     }
 }

@@ -25,7 +25,7 @@ pub(super) struct Registrar {
     pub(super) described: Vec<Described>,
 }
 
-type Made<T> = Result<T, prometheus::Error>;
+pub(super) type Made<T> = Result<T, prometheus::Error>;
 
 impl Registrar {
     pub(super) fn counters(

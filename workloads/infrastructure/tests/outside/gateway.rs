@@ -113,79 +113,48 @@ async fn nobody_there_means_that_nothing_was_charged() {
     assert!(server.requests().is_empty());
 }
 
+/// What is asked, what the server does after some trouble, and what is told.
+fn questions(id: OrderId) -> Vec<(Effect, Does, &'static str)> {
+    let query = || Effect::QueryCharge { order: id };
+    let close = || Effect::CloseCharge { order: id };
+    let says = |status: &str| Does::Answer(200, says(id, status));
+    let only = |status: u16| Does::Answer(status, String::new());
+    vec![
+        (query(), says("charged"), "charged"),
+        (query(), says("declined"), "declined"),
+        (query(), only(404), "not charged"),
+        (query(), only(403), "unknown"),
+        (query(), Does::Hang, "unknown"),
+        (close(), says("closed"), "closed"),
+        (close(), says("charged"), "charged"),
+        (close(), says("declined"), "closed"),
+        (close(), only(404), "unknown"),
+        (refund(id), says("refunded"), "refunded"),
+        (refund(id), says("charged"), "not refunded"),
+    ]
+}
+
+/// The request line of what is asked.
+fn line(effect: &Effect) -> String {
+    match effect {
+        Effect::QueryCharge { order } => format!("GET /charges/{order} HTTP/1.1"),
+        Effect::CloseCharge { order } => format!("POST /charges/{order}/close HTTP/1.1"),
+        Effect::Refund { order, .. } => format!("POST /charges/{order}/refund HTTP/1.1"),
+        Effect::Charge { .. } | Effect::Notify { .. } => panic!("no question"),
+    }
+}
+
 #[tokio::test]
 async fn questions_are_repeated_until_they_are_answered() {
     let id = order("a");
     let trouble = || vec![Does::Reset, Does::Answer(500, String::new())];
-    for (effect, does, line, outcome) in [
-        (
-            Effect::QueryCharge { order: id },
-            Does::Answer(200, says(id, "charged")),
-            format!("GET /charges/{id}"),
-            "charged",
-        ),
-        (
-            Effect::QueryCharge { order: id },
-            Does::Answer(404, String::new()),
-            format!("GET /charges/{id}"),
-            "not charged",
-        ),
-        (
-            Effect::QueryCharge { order: id },
-            Does::Answer(200, says(id, "declined")),
-            format!("GET /charges/{id}"),
-            "declined",
-        ),
-        (
-            Effect::QueryCharge { order: id },
-            Does::Answer(403, String::new()),
-            format!("GET /charges/{id}"),
-            "unknown",
-        ),
-        (Effect::QueryCharge { order: id }, Does::Hang, format!("GET /charges/{id}"), "unknown"),
-        (
-            Effect::CloseCharge { order: id },
-            Does::Answer(200, says(id, "closed")),
-            format!("POST /charges/{id}/close"),
-            "closed",
-        ),
-        (
-            Effect::CloseCharge { order: id },
-            Does::Answer(200, says(id, "charged")),
-            format!("POST /charges/{id}/close"),
-            "charged",
-        ),
-        (
-            Effect::CloseCharge { order: id },
-            Does::Answer(200, says(id, "declined")),
-            format!("POST /charges/{id}/close"),
-            "closed",
-        ),
-        (
-            Effect::CloseCharge { order: id },
-            Does::Answer(404, String::new()),
-            format!("POST /charges/{id}/close"),
-            "unknown",
-        ),
-        (
-            refund(id),
-            Does::Answer(200, says(id, "refunded")),
-            format!("POST /charges/{id}/refund"),
-            "refunded",
-        ),
-        (
-            refund(id),
-            Does::Answer(200, says(id, "charged")),
-            format!("POST /charges/{id}/refund"),
-            "not refunded",
-        ),
-    ] {
+    for (effect, does, outcome) in questions(id) {
         let server = Server::start(trouble().into_iter().chain([does.clone()])).await;
         let found = gateway(&server, hasty()).perform(&effect).await;
         assert_eq!(name(&found), outcome, "{effect:?} {does:?}");
         let requests = server.requests();
         assert_eq!(requests.len(), 3, "{effect:?}");
-        assert!(requests.iter().all(|request| request.line() == format!("{line} HTTP/1.1")), "{effect:?}");
+        assert!(requests.iter().all(|request| request.line() == line(&effect)), "{effect:?}");
     }
 }
 

@@ -48,21 +48,23 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// What an order came to, and how long it took.
 type Sample = (String, Duration);
 
-fn client() -> Result<Client, Failure> {
-    Ok(kbnt_infrastructure::outbound::streaming_client()?)
-}
-
-async fn declare(options: &Options) -> Result<(), Failure> {
+async fn declare(options: &Options, client: &Client) -> Result<(), Failure> {
     let body = json!({"name": "Smartphone X", "unitPrice": "599.99", "received": options.stock});
     let url = options.url.join("/v1/stock/PROD-001")?;
-    client()?.put(url).json(&body).send().await?.error_for_status()?;
+    client.put(url).json(&body).send().await?.error_for_status()?;
     Ok(())
 }
 
-/// One buyer's orders. The connection is made before the first.
-async fn buyer(options: Options, number: u32, start: Arc<Barrier>) -> Result<Vec<Sample>, Failure> {
-    let client = client()?;
-    client.get(options.url.join("/healthz")?).send().await?.bytes().await?;
+/// One buyer's orders. All connections are made before the first: nobody gives one back while others still need one.
+async fn buyer(
+    options: Options,
+    client: Client,
+    number: u32,
+    start: Arc<Barrier>,
+) -> Result<Vec<Sample>, Failure> {
+    let answer = client.get(options.url.join("/healthz")?).send().await?;
+    start.wait().await;
+    answer.bytes().await?;
     let url = options.url.join("/v1/orders?wait=10s")?;
     let body = json!({
         "userId": format!("BUYER-{number}"),
@@ -101,11 +103,12 @@ async fn main() -> Result<ExitCode, Failure> {
     if !matches!(options.url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]")) {
         return Err("only this machine is put under load".into());
     }
-    declare(&options).await?;
+    let client = kbnt_infrastructure::outbound::streaming_client()?;
+    declare(&options, &client).await?;
     let start = Arc::new(Barrier::new(options.buyers as usize));
     let mut buyers = JoinSet::new();
     for number in 0..options.buyers {
-        buyers.spawn(buyer(options.clone(), number, Arc::clone(&start)));
+        buyers.spawn(buyer(options.clone(), client.clone(), number, Arc::clone(&start)));
     }
     let began = Instant::now();
     let mut samples = Vec::new();

@@ -5,7 +5,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
-use std::sync::atomic::{AtomicIsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -21,8 +21,13 @@ struct Counting;
 
 static ALLOCATED: AtomicIsize = AtomicIsize::new(0);
 
+/// Counting takes time, so it is done only while memory is measured.
+static COUNTS: AtomicBool = AtomicBool::new(false);
+
 fn count(bytes: usize, sign: isize) {
-    ALLOCATED.fetch_add(sign * bytes.cast_signed(), Ordering::Relaxed);
+    if COUNTS.load(Ordering::Relaxed) {
+        ALLOCATED.fetch_add(sign * bytes.cast_signed(), Ordering::Relaxed);
+    }
 }
 
 #[allow(unsafe_code, reason = "an allocator is unsafe by its nature; this one only counts")]
@@ -44,9 +49,8 @@ static ALLOCATOR: Counting = Counting;
 /// Live reservations at any time.
 const LIVE: usize = 1_000_000;
 
-/// Different baskets, but for their products and customers. Few, as a basket that was just read off the log is in the
-/// cache.
-const BASKETS: usize = 256;
+/// Orders, and payments, that are read off the log at a time.
+const BATCH: usize = 64;
 
 /// Different customers.
 const USERS: usize = 100_000;
@@ -66,7 +70,7 @@ impl Random {
     }
 
     fn below(&mut self, most: usize) -> usize {
-        usize::try_from(self.next() % most as u64).unwrap_or_default()
+        usize::try_from(((self.next() >> 32) * most as u64) >> 32).unwrap_or_default()
     }
 
     fn order(&mut self) -> OrderId {
@@ -86,7 +90,7 @@ struct Shop {
     products: Vec<ProductId>,
     users: Vec<UserId>,
     transaction: TransactionId,
-    /// Orders so far.
+    /// So far.
     orders: usize,
     /// Live orders and their baskets.
     live: Vec<(OrderId, u32)>,
@@ -142,7 +146,7 @@ impl Shop {
             ledger.settle(credit);
         }
         let of = |_| basket(&mut random, &users[0], &products[0]).unwrap();
-        let baskets = (0..BASKETS).map(of).collect();
+        let baskets = (0..BATCH).map(of).collect();
         let transaction = "tx-1".parse().unwrap();
         let live = Vec::with_capacity(LIVE);
         Self {
@@ -160,17 +164,21 @@ impl Shop {
         }
     }
 
-    fn reserve(&mut self) -> (OrderId, u32) {
+    /// The customer and the products of a basket.
+    fn fill_in(&mut self, number: usize) {
+        let Self { baskets, users, products, random, orders, .. } = self;
+        let basket = &mut baskets[number].0;
+        basket.user = users[*orders % USERS].clone();
+        for line in &mut basket.lines {
+            line.product = products[random.below(products.len())].clone();
+        }
+        *orders += 1;
+    }
+
+    fn reserve(&mut self, order: OrderId, number: usize) -> (OrderId, u32) {
         self.now += PACE;
         let now = Timestamp::from_millis(self.now.cast_signed());
-        let (order, number) = (self.random.order(), self.orders % BASKETS);
-        let basket = &mut self.baskets[number].0;
-        basket.user = self.users[self.orders % USERS].clone();
-        for line in &mut basket.lines {
-            line.product = self.products[self.random.below(self.products.len())].clone();
-        }
-        self.orders += 1;
-        let request = Request { order, basket, placed_at: now };
+        let request = Request { order, basket: &self.baskets[number].0, placed_at: now };
         let outcome = self.ledger.reserve(&request, now, &mut self.told);
         debug_assert_eq!(outcome, Outcome::Decided);
         self.hand_on();
@@ -203,33 +211,35 @@ impl Shop {
 
     fn fill(&mut self) {
         while self.live.len() < LIVE {
-            let order = self.reserve();
+            let (order, number) = (self.random.order(), self.orders % BATCH);
+            self.fill_in(number);
+            let order = self.reserve(order, number);
             self.live.push(order);
         }
     }
 
-    /// Reserves for a new order and confirms the one that has waited longest.
-    fn in_turn(&mut self) {
-        let new = self.reserve();
-        let old = std::mem::replace(&mut self.live[self.oldest], new);
-        self.oldest = (self.oldest + 1) % LIVE;
-        self.confirm(old);
-    }
-
-    /// Reserves for a new order and confirms any live one.
-    fn at_random(&mut self) {
-        let new = self.reserve();
-        let any = self.random.below(LIVE);
-        let old = std::mem::replace(&mut self.live[any], new);
-        self.confirm(old);
+    /// A batch of new orders, and as many payments of live ones: of those that have waited longest, or of any.
+    fn batch(&mut self, at_random: bool) {
+        let news: [OrderId; BATCH] = std::array::from_fn(|_| self.random.order());
+        (0..BATCH).for_each(|number| self.fill_in(number));
+        let next = |i| if at_random { self.random.below(LIVE) } else { (self.oldest + i) % LIVE };
+        let paid: [usize; BATCH] = std::array::from_fn(next);
+        let new = news.iter().zip(&self.baskets).map(|(&order, (basket, _))| (order, Some(basket)));
+        self.ledger.foresee(new.chain(paid.iter().map(|&which| (self.live[which].0, None))));
+        for (number, (order, which)) in news.into_iter().zip(paid).enumerate() {
+            let new = self.reserve(order, number);
+            let old = std::mem::replace(&mut self.live[which], new);
+            self.confirm(old);
+        }
+        self.oldest = (self.oldest + BATCH) % LIVE;
     }
 }
 
-/// How long the pairs take of this thread's own time: the processor may be shared.
-fn time(pairs: u64, mut pair: impl FnMut()) -> Duration {
+/// How long the batches take of this thread's own time: the processor may be shared.
+fn time(batches: u64, mut batch: impl FnMut()) -> Duration {
     let (started, busy) = (Instant::now(), processor_time());
-    for _ in 0..pairs {
-        pair();
+    for _ in 0..batches {
+        batch();
     }
     match (busy, processor_time()) {
         (Some(before), Some(after)) => after.saturating_sub(before),
@@ -245,21 +255,27 @@ fn processor_time() -> Option<Duration> {
 
 fn reserve_and_confirm(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("reserve+confirm, 1,000,000 live");
-    group.throughput(Throughput::Elements(1)).sample_size(20).measurement_time(Duration::from_secs(10));
+    group
+        .throughput(Throughput::Elements(BATCH as u64))
+        .sample_size(20)
+        .measurement_time(Duration::from_secs(10));
     for (name, products) in [("10,000 products", 10_000), ("one product", 1)] {
         let mut shop = Shop::open(products);
+        COUNTS.store(true, Ordering::Relaxed);
         let before = ALLOCATED.load(Ordering::Relaxed);
         shop.fill();
         let bytes = ALLOCATED.load(Ordering::Relaxed) - before;
+        COUNTS.store(false, Ordering::Relaxed);
         println!("{name}: {} bytes per live reservation", bytes / LIVE.cast_signed());
-        for _ in 0..3 * LIVE {
-            shop.in_turn();
+        // Until as many ended orders are remembered as there ever will be.
+        for _ in 0..3 * LIVE / BATCH {
+            shop.batch(false);
         }
         group.bench_function(format!("{name}, in turn"), |bencher| {
-            bencher.iter_custom(|pairs| time(pairs, || shop.in_turn()));
+            bencher.iter_custom(|batches| time(batches, || shop.batch(false)));
         });
         group.bench_function(format!("{name}, at random"), |bencher| {
-            bencher.iter_custom(|pairs| time(pairs, || shop.at_random()));
+            bencher.iter_custom(|batches| time(batches, || shop.batch(true)));
         });
         assert!(shop.ledger.verify());
     }

@@ -99,7 +99,6 @@ impl Ledger {
             self.catalogue.unsettle(product, |units| units + receipt);
             self.credits.note(smallvec![(product, receipt)])
         });
-        self.check(product);
         self.changes += 1;
         let shown = self.catalogue.show(product);
         let event = StockDeclared {
@@ -112,7 +111,7 @@ impl Ledger {
             level: shown.level,
         };
         told.push(Told { event: event.into(), frees });
-        self.watch(product, told);
+        self.inspect(product, told);
         Ok(shown)
     }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::{OrderId, Reason, Timestamp};
 
-use super::held::Claim;
+use super::held::{Active, Claim};
 
 /// How an order stands that holds nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,18 @@ pub(super) struct Ended {
 }
 
 impl Ended {
+    /// What is remembered of a reservation that has ended for good.
+    pub(super) fn of(order: OrderId, claim: &Claim, end: End, at: Timestamp) -> Self {
+        let (fingerprint, attempts) = (Some(claim.fingerprint), claim.attempt + 1);
+        Self { order, fingerprint, at, end, lost: false, barred: None, attempts, claim: None }
+    }
+
+    /// What is remembered of one that has expired: all, as it may be revived.
+    pub(super) fn expired(active: Active, at: Timestamp) -> Self {
+        let ended = Self::of(active.order, &active.claim, End::Expired, at);
+        Self { claim: Some(Box::new(active.claim)), ..ended }
+    }
+
     /// Its payment is to be undone: nothing revives it.
     pub(super) fn lose(&mut self) {
         self.lost = true;

@@ -9,7 +9,7 @@ use crate::{OrderId, Reason, ReservationId, Timestamp};
 use super::decision::Told;
 use super::ended::{End, Ended};
 use super::held::{Claim, Line, Lines, Slot};
-use super::index::Place;
+use super::index::{Known, Place};
 use super::ledger::Ledger;
 use super::product::Terms;
 use super::verify::Violation;
@@ -28,11 +28,11 @@ impl Ledger {
             }
             Event::VirtualStockReserved(reserved) => self.recover_reserved(reserved),
             Event::ReservationConfirmed(confirmed) => {
-                if let Some(slot) = self.active(confirmed.order, confirmed.reservation)
+                if let Some((known, slot)) = self.active(confirmed.order, confirmed.reservation)
                     && let Some(active) = self.take(slot)
                 {
-                    self.hand_out(&active.claim);
-                    self.end(active.end(End::Confirmed, at).0, Some(Place::Active(slot)));
+                    self.hand_out(&active.claim, &mut Vec::new());
+                    self.end(Ended::of(active.order, &active.claim, End::Confirmed, at), Some(known));
                 }
             }
             Event::ReservationReleased(released) => match released.reservation {
@@ -73,7 +73,7 @@ impl Ledger {
         }
         self.sweep(told);
         for product in self.catalogue.places() {
-            self.watch(product, told);
+            self.inspect(product, told);
         }
         self.changes += 1;
     }
@@ -93,7 +93,7 @@ impl Ledger {
 
     fn recover_reserved(&mut self, reserved: &VirtualStockReserved) {
         let from = self.find(reserved.order);
-        let attempts = match from {
+        let attempts = match from.map(|known| known.place) {
             None => 0,
             Some(Place::Active(_)) => return,
             Some(Place::Ended(number)) => self.memory.get(number).map_or(0, |ended| ended.attempts),
@@ -119,69 +119,66 @@ impl Ledger {
             deadline: reserved.expires_at,
             attempt: reserved.attempt,
         };
-        self.hold(reserved.order, claim, from);
+        self.hold(reserved.order, claim, from, &mut Vec::new());
     }
 
-    /// The slot of this very reservation, if it is active.
-    fn active(&self, order: OrderId, reservation: ReservationId) -> Option<Slot> {
-        match self.find(order)? {
-            Place::Active(slot) => Some(slot)
-                .filter(|&slot| self.reservations.get(slot).is_some_and(|active| active.id() == reservation)),
-            Place::Ended(_) => None,
-        }
+    /// This very reservation, if it is active.
+    fn active(&self, order: OrderId, reservation: ReservationId) -> Option<(Known, Slot)> {
+        let known = self.find(order)?;
+        let Place::Active(slot) = known.place else { return None };
+        (self.reservations.get(slot)?.id() == reservation).then_some((known, slot))
     }
 
     fn recover_freed(&mut self, order: OrderId, reservation: ReservationId, end: End, at: Timestamp) {
-        let Some(slot) = self.active(order, reservation) else { return };
+        let Some((known, slot)) = self.active(order, reservation) else { return };
         let Some(active) = self.take(slot) else { return };
         for line in &active.claim.lines {
             let freed_at = &mut self.catalogue.particulars_mut(line.product).freed_at;
             *freed_at = (*freed_at).max(Some(at));
         }
-        let ended = if end == End::Expired { active.expired(at) } else { active.end(end, at).0 };
-        self.end(ended, Some(Place::Active(slot)));
+        self.free(&active.claim, &mut Vec::new());
+        let ended = match end {
+            End::Expired => Ended::expired(active, at),
+            _ => Ended::of(order, &active.claim, end, at),
+        };
+        self.end(ended, Some(known));
+    }
+
+    /// What is remembered of an order that holds nothing; none where it holds something, which no such event is about.
+    fn ended(&self, known: Known) -> Option<&Ended> {
+        match known.place {
+            Place::Ended(number) => self.memory.get(number),
+            Place::Active(_) => None,
+        }
     }
 
     /// A release without a reservation: of an order that is not there yet, or that has expired.
     fn recover_promise(&mut self, order: OrderId, reason: Reason, at: Timestamp) {
-        match self.find(order) {
-            None => {
-                let ended = Ended { at, ..self.unknown(order, End::Released(reason), false) };
-                self.end(ended, None);
-            }
-            Some(Place::Ended(number)) => {
-                if self.memory.get(number).is_some_and(Ended::may_revive) {
-                    self.amend(number, at, |ended| ended.bar(reason));
-                }
-            }
-            Some(Place::Active(_)) => {}
+        let Some(known) = self.find(order) else {
+            let ended = Ended { at, ..self.unknown(order, End::Released(reason), false) };
+            return self.end(ended, None);
+        };
+        if self.ended(known).is_some_and(Ended::may_revive) {
+            self.amend(known, at, |ended| ended.bar(reason));
         }
     }
 
     fn recover_lost(&mut self, order: OrderId, reason: Reason, at: Timestamp) {
-        match self.find(order) {
-            None => {
-                let ended = Ended { at, ..self.unknown(order, End::Refused(reason), true) };
-                self.end(ended, None);
-            }
-            Some(Place::Ended(number)) => self.amend(number, at, Ended::lose),
-            Some(Place::Active(_)) => {}
-        }
+        let Some(known) = self.find(order) else {
+            let ended = Ended { at, ..self.unknown(order, End::Refused(reason), true) };
+            return self.end(ended, None);
+        };
+        self.amend(known, at, Ended::lose);
     }
 
     fn recover_refused(&mut self, order: OrderId, reason: Reason, fingerprint: u64, at: Timestamp) {
-        match self.find(order) {
-            None => {
-                let mut ended = self.unknown(order, End::Refused(reason), false);
-                (ended.at, ended.fingerprint) = (at, Some(fingerprint));
-                self.end(ended, None);
-            }
-            Some(Place::Ended(number)) => {
-                if self.memory.get(number).is_some_and(|ended| ended.fingerprint.is_none()) {
-                    self.amend(number, at, |ended| ended.fingerprint = Some(fingerprint));
-                }
-            }
-            Some(Place::Active(_)) => {}
+        let Some(known) = self.find(order) else {
+            let mut ended = self.unknown(order, End::Refused(reason), false);
+            (ended.at, ended.fingerprint) = (at, Some(fingerprint));
+            return self.end(ended, None);
+        };
+        if self.ended(known).is_some_and(|ended| ended.fingerprint.is_none()) {
+            self.amend(known, at, |ended| ended.fingerprint = Some(fingerprint));
         }
     }
 }

@@ -34,6 +34,13 @@ pub(super) struct Claim {
     pub(super) currency: Currency,
 }
 
+impl Claim {
+    /// All units.
+    pub(super) fn units(&self) -> u64 {
+        self.lines.iter().map(|line| u64::from(line.units)).sum()
+    }
+}
+
 /// An active reservation.
 #[derive(Debug)]
 pub(super) struct Active {
@@ -92,9 +99,10 @@ impl Reservations {
         self.slots.get(slot as usize)?.as_ref()
     }
 
-    /// The product of a line of the one in `slot`.
-    pub(super) fn product(&self, slot: Slot, line: usize) -> Option<ProductIx> {
-        self.get(slot)?.claim.lines.get(line).map(|line| line.product)
+    /// Reads the memory that taking one out reads first, and says nothing of it.
+    pub(super) fn touch(&self, slot: Slot) -> u64 {
+        let link = self.links.get(slot as usize).map_or(0, |link| u64::from(link.before));
+        link ^ self.get(slot).map_or(0, |active| active.claim.fingerprint)
     }
 
     /// All of them, in no order that means anything.

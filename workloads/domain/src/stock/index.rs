@@ -35,6 +35,21 @@ impl Place {
     }
 }
 
+/// Where an order stands, and where the index says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Known {
+    pub(super) place: Place,
+    bucket: usize,
+    entry: usize,
+}
+
+impl Known {
+    /// The same order after a shift.
+    pub(super) const fn moved(self, place: Place) -> Self {
+        Self { place, ..self }
+    }
+}
+
 /// No place: the last slot, which memory does not reach.
 const VACANT: u32 = NUMBERS - 1;
 
@@ -100,18 +115,30 @@ impl Index {
         }
     }
 
-    /// The place of `order`; `order_at` tells whose a place is.
-    pub(super) fn get(&self, order: OrderId, order_at: impl Fn(Place) -> Option<OrderId>) -> Option<Place> {
+    /// Where `order` stands; `order_at` tells whose a place is.
+    pub(super) fn get(&self, order: OrderId, order_at: impl Fn(Place) -> Option<OrderId>) -> Option<Known> {
         let is_it = |place| order_at(Place::unpack(place)) == Some(order);
-        let (at, i) = self.seek(self.tag(order), is_it)?;
-        Some(Place::unpack(self.buckets[at].places[i]))
+        let (bucket, entry) = self.seek(self.tag(order), is_it)?;
+        Some(Known { place: Place::unpack(self.buckets[bucket].places[entry]), bucket, entry })
     }
 
-    /// Moves an order that was at `from`.
-    pub(super) fn shift(&mut self, order: OrderId, from: Place, to: Place) {
-        let from = from.pack();
-        if let Some((at, i)) = self.seek(self.tag(order), |place| place == from) {
-            self.buckets[at].places[i] = to.pack();
+    /// Reads the memory that a lookup of `order` reads first; what it says is of use to [`Index::guess`] only.
+    pub(super) fn touch(&self, order: OrderId) -> (u32, u32) {
+        let tag = self.tag(order);
+        (tag, self.buckets[self.home(tag)].passed)
+    }
+
+    /// Where the order of this tag probably is.
+    pub(super) fn guess(&self, tag: u32) -> Option<Place> {
+        let (bucket, entry) = self.seek(tag, |_| true)?;
+        Some(Place::unpack(self.buckets[bucket].places[entry]))
+    }
+
+    /// Moves an order, if it still stands where it is known to. Only taking in another one can have changed that.
+    pub(super) fn shift(&mut self, known: Known, to: Place) {
+        let place = &mut self.buckets[known.bucket].places[known.entry];
+        if *place == known.place.pack() {
+            *place = to.pack();
         }
     }
 
@@ -163,11 +190,10 @@ impl Index {
         }
     }
 
-    /// Forgets an order that was at `place`.
-    pub(super) fn remove(&mut self, order: OrderId, place: Place) {
-        let place = place.pack();
-        if let Some((at, i)) = self.seek(self.tag(order), |other| other == place) {
-            self.vacate(at, i);
+    /// Forgets an order, if it still stands where it is known to.
+    pub(super) fn remove(&mut self, known: Known) {
+        if self.buckets[known.bucket].places[known.entry] == known.place.pack() {
+            self.vacate(known.bucket, known.entry);
         }
     }
 }

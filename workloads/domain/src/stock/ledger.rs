@@ -5,10 +5,10 @@ use crate::{OrderId, ReservationId, Span, Timestamp};
 
 use super::credit::{CreditId, Credits, Freed};
 use super::decision::{SKEW, StockTerms, Told};
-use super::ended::{End, Ended, Memory, Number};
-use super::held::{Active, Claim, Reservations, Slot};
-use super::index::{Index, Place};
-use super::product::{Catalogue, ProductIx};
+use super::ended::{Ended, Memory};
+use super::held::{Active, Claim, Line, Reservations, Slot};
+use super::index::{Index, Known, Place};
+use super::product::{Catalogue, Counters, ProductIx};
 use super::verify::Violation;
 
 /// Forgotten at most in one step: more than a step can add, and little enough not to be felt.
@@ -94,12 +94,12 @@ impl Ledger {
 
     fn expire_one(&mut self, slot: Slot, told: &mut Vec<Told>) {
         let Some(active) = self.take(slot) else { return };
+        let known = self.known_at(active.order, Place::Active(slot));
         let reservation = active.id();
         let (order, deadline) = (active.order, active.claim.deadline);
         let frees = Some(self.give_back(&active.claim, told));
-        let event = ReservationExpired { order, reservation, deadline }.into();
-        told.push(Told { event, frees });
-        self.end(active.expired(self.clock), Some(Place::Active(slot)));
+        told.push(Told { event: ReservationExpired { order, reservation, deadline }.into(), frees });
+        self.end(Ended::expired(active, self.clock), known);
     }
 
     /// Forgets some of what ended before the horizon.
@@ -118,7 +118,7 @@ impl Ledger {
     }
 
     /// Where an order stands.
-    pub(super) fn find(&self, order: OrderId) -> Option<Place> {
+    pub(super) fn find(&self, order: OrderId) -> Option<Known> {
         self.index.get(order, |place| match place {
             Place::Active(slot) => self.reservations.get(slot).map(|active| active.order),
             Place::Ended(number) => self.memory.get(number).map(|ended| ended.order),
@@ -130,49 +130,49 @@ impl Ledger {
         self.find(order).is_some()
     }
 
-    /// Sets where an order stands, and where it stood before.
-    fn stand(&mut self, order: OrderId, from: Option<Place>, to: Place) {
-        match from {
-            Some(from) => self.index.shift(order, from, to),
-            None => {
-                let known = self.reservations.len() + self.memory.len();
-                let memory = &self.memory;
-                self.index.insert(order, to, known, |place| match place {
-                    // Whatever ends a reservation moves its order on.
-                    Place::Active(_) => true,
-                    Place::Ended(number) => memory.holds(number),
-                });
-            }
-        }
+    /// Where an order is known to stand whose place was just emptied.
+    fn known_at(&self, order: OrderId, place: Place) -> Option<Known> {
+        self.index.get(order, |other| (other == place).then_some(order))
     }
 
-    /// Takes a claim's units out of what is available. Low stock is the caller's to watch.
-    pub(super) fn hold(&mut self, order: OrderId, claim: Claim, from: Option<Place>) -> Slot {
-        for line in &claim.lines {
-            let units = u64::from(line.units);
-            self.catalogue.at_mut(line.product).reserved += units;
-            self.catalogue.totals.reserved += units;
-            self.check(line.product);
+    /// Sets where an order stands, given where it stood before.
+    fn stand(&mut self, order: OrderId, from: Option<Known>, to: Place) {
+        if let Some(from) = from {
+            self.index.shift(from, to);
+            return;
         }
-        let slot = self.reservations.insert(order, claim);
-        self.stand(order, from, Place::Active(slot));
+        let known = self.reservations.len() + self.memory.len();
+        let memory = &self.memory;
+        self.index.insert(order, to, known, |place| match place {
+            // Whatever ends a reservation moves its order on.
+            Place::Active(_) => true,
+            Place::Ended(number) => memory.holds(number),
+        });
+    }
+
+    /// Takes a claim's units out of what is available.
+    pub(super) fn hold(
+        &mut self,
+        order: OrderId,
+        claim: Claim,
+        from: Option<Known>,
+        told: &mut Vec<Told>,
+    ) -> Slot {
+        for line in &claim.lines {
+            self.catalogue.at_mut(line.product).reserved += u64::from(line.units);
+            self.inspect(line.product, told);
+        }
+        self.catalogue.totals.reserved += claim.units();
         self.catalogue.totals.active_reservations += 1;
         self.changes += 1;
+        let slot = self.reservations.insert(order, claim);
+        self.stand(order, from, Place::Active(slot));
         slot
     }
 
-    /// Ends a hold; the caller says where its units go and where the order stands from now on.
+    /// Takes a hold out; the caller says where its units go and where the order stands from now on.
     pub(super) fn take(&mut self, slot: Slot) -> Option<Active> {
         let active = self.reservations.remove(slot)?;
-        for line in &active.claim.lines {
-            let units = u64::from(line.units);
-            let counters = self.catalogue.at_mut(line.product);
-            match counters.reserved.checked_sub(units) {
-                Some(reserved) => counters.reserved = reserved,
-                None => self.violate(Violation::ReservedTooSmall { product: line.product }),
-            }
-            self.catalogue.totals.reserved = self.catalogue.totals.reserved.saturating_sub(units);
-        }
         self.catalogue.totals.active_reservations -= 1;
         self.changes += 1;
         Some(active)
@@ -180,32 +180,48 @@ impl Ledger {
 
     /// The units of a hold that has ended are available again, and may be promised once that is safe.
     pub(super) fn give_back(&mut self, claim: &Claim, told: &mut Vec<Told>) -> CreditId {
+        self.free(claim, told);
         let freed: Freed = claim.lines.iter().map(|line| (line.product, u64::from(line.units))).collect();
         for &(product, units) in &freed {
             self.catalogue.unsettle(product, |unsettled| unsettled + units);
-            self.watch(product, told);
-            self.check(product);
         }
         self.credits.note(freed)
     }
 
-    /// The units of a hold that has ended leave the stock.
-    pub(super) fn hand_out(&mut self, claim: &Claim) {
+    /// The units of a hold that has ended are available again.
+    pub(super) fn free(&mut self, claim: &Claim, told: &mut Vec<Told>) {
         for line in &claim.lines {
-            let units = u64::from(line.units);
-            self.catalogue.at_mut(line.product).real -= i64::from(line.units);
-            self.catalogue.confirmed += units;
-            self.catalogue.totals.real = self.catalogue.totals.real.wrapping_sub(units);
-            self.check(line.product);
+            self.unreserve(line);
+            self.inspect(line.product, told);
         }
+        self.catalogue.totals.reserved = self.catalogue.totals.reserved.wrapping_sub(claim.units());
+    }
+
+    /// The units of a hold that has ended leave the stock.
+    pub(super) fn hand_out(&mut self, claim: &Claim, told: &mut Vec<Told>) {
+        for line in &claim.lines {
+            self.unreserve(line).real -= i64::from(line.units);
+            self.inspect(line.product, told);
+        }
+        let (units, totals) = (claim.units(), &mut self.catalogue.totals);
+        totals.reserved = totals.reserved.wrapping_sub(units);
+        totals.real = totals.real.wrapping_sub(units);
+        self.catalogue.confirmed += units;
+    }
+
+    /// Less is reserved; less than nothing shows at once as more than is available.
+    fn unreserve(&mut self, line: &Line) -> &mut Counters {
+        let counters = self.catalogue.at_mut(line.product);
+        counters.reserved = counters.reserved.wrapping_sub(u64::from(line.units));
+        counters
     }
 
     /// Remembers how an order ended.
-    pub(super) fn end(&mut self, ended: Ended, from: Option<Place>) {
+    pub(super) fn end(&mut self, ended: Ended, from: Option<Known>) {
         let order = ended.order;
         if ended.at < self.horizon() {
             if let Some(from) = from {
-                self.index.remove(order, from);
+                self.index.remove(from);
             }
             return;
         }
@@ -214,33 +230,36 @@ impl Ledger {
     }
 
     /// Something more happened to an ended order at `at`: it is remembered anew from then on.
-    pub(super) fn amend(&mut self, number: Number, at: Timestamp, change: impl FnOnce(&mut Ended)) {
-        let Some(known) = self.memory.get_mut(number) else { return };
-        let mut ended = Ended { claim: known.claim.take(), at, ..*known };
+    pub(super) fn amend(&mut self, known: Known, at: Timestamp, change: impl FnOnce(&mut Ended)) {
+        let Place::Ended(number) = known.place else { return };
+        let Some(ended) = self.memory.get_mut(number) else { return };
+        let mut ended = Ended { claim: ended.claim.take(), at, ..*ended };
         change(&mut ended);
-        self.end(ended, Some(Place::Ended(number)));
+        self.end(ended, Some(known));
+    }
+
+    /// Looks at a product whose units have changed: whether its books are sound, and whether its stock is low.
+    pub(super) fn inspect(&mut self, product: ProductIx, told: &mut Vec<Told>) {
+        if self.open && self.catalogue.wants_attention(product) {
+            self.attend(product, told);
+        }
     }
 
     /// Tells low stock, once for each time that available falls below the threshold.
-    pub(super) fn watch(&mut self, product: ProductIx, told: &mut Vec<Told>) {
-        let counters = self.catalogue.at(product);
-        let low = counters.available() < counters.threshold;
-        if low && !counters.low {
-            let level = counters.level().unwrap_or_default();
-            let threshold = counters.threshold;
-            told.push(LowStock { product: counters.id.clone(), threshold, level }.into());
-        }
-        self.catalogue.at_mut(product).low = low;
-    }
-
-    /// The invariant of one product, as far as its counters show it.
-    pub(super) fn check(&mut self, product: ProductIx) {
-        let counters = self.catalogue.at(product);
+    #[cold]
+    fn attend(&mut self, product: ProductIx, told: &mut Vec<Told>) {
         let unsettled = self.catalogue.unsettled(product);
-        let sound = counters.level().is_some_and(|level| unsettled <= level.available());
-        if self.open && !sound {
+        let counters = self.catalogue.at_mut(product);
+        let Some(level) = counters.level().filter(|level| unsettled <= level.available()) else {
             self.violate(Violation::AvailableNegative { product });
+            return;
+        };
+        let low = level.available() < counters.threshold;
+        if low && !counters.low {
+            let (product, threshold) = (counters.id.clone(), counters.threshold);
+            told.push(LowStock { product, threshold, level }.into());
         }
+        counters.low = low;
     }
 
     /// Notes a violation and closes the ledger: its books cannot be trusted.
@@ -255,18 +274,5 @@ impl Active {
     /// The reservation's id.
     pub(super) fn id(&self) -> ReservationId {
         ReservationId::derive(&self.order, self.claim.attempt)
-    }
-
-    /// What is remembered of one that expired: all, as it may be revived.
-    pub(super) fn expired(self, at: Timestamp) -> Ended {
-        let (ended, claim) = self.end(End::Expired, at);
-        Ended { claim: Some(Box::new(claim)), ..ended }
-    }
-
-    /// What is remembered of it, and what it held.
-    pub(super) fn end(self, end: End, at: Timestamp) -> (Ended, Claim) {
-        let Self { order, claim } = self;
-        let (fingerprint, attempts) = (Some(claim.fingerprint), claim.attempt + 1);
-        (Ended { order, fingerprint, at, end, lost: false, barred: None, attempts, claim: None }, claim)
     }
 }

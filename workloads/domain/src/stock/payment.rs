@@ -1,14 +1,14 @@
 //! What follows a reservation: confirmation, release, and payments that come too late.
 
 use crate::event::{
-    PaymentFailed, PaymentProcessed, ReservationConfirmed, ReservationLost, ReservationReleased,
+    Event, PaymentFailed, PaymentProcessed, ReservationConfirmed, ReservationLost, ReservationReleased,
 };
 use crate::{OrderId, Reason, ReservationId, Timestamp};
 
 use super::decision::{Outcome, Told};
 use super::ended::{End, Ended, Number};
-use super::held::Slot;
-use super::index::Place;
+use super::held::{Active, Slot};
+use super::index::{Known, Place};
 use super::ledger::Ledger;
 use super::reserve::Cover;
 
@@ -21,45 +21,63 @@ impl Ledger {
         if !self.begin(now, told) {
             return Outcome::Closed;
         }
-        match self.find(payment.order) {
-            Some(Place::Active(slot)) => self.pay_active(slot, payment, told),
-            Some(Place::Ended(number)) => self.pay_ended(number, payment, told),
-            None => {
-                let end = End::Refused(Reason::StaleCommand);
-                self.end(self.unknown(payment.order, end, true), None);
-                told.push(lost(payment, None, Reason::StaleCommand).into());
-                Outcome::Decided
-            }
+        let Some(known) = self.find(payment.order) else {
+            let end = End::Refused(Reason::StaleCommand);
+            self.end(self.unknown(payment.order, end, true), None);
+            told.push(lost(payment, None, Reason::StaleCommand).into());
+            return Outcome::Decided;
+        };
+        match known.place {
+            Place::Active(slot) => self.pay_active(known, slot, payment, told),
+            Place::Ended(number) => self.pay_ended(known, number, payment, told),
         }
     }
 
-    fn pay_active(&mut self, slot: Slot, payment: &PaymentProcessed, told: &mut Vec<Told>) -> Outcome {
+    fn pay_active(
+        &mut self,
+        known: Known,
+        slot: Slot,
+        payment: &PaymentProcessed,
+        told: &mut Vec<Told>,
+    ) -> Outcome {
         let Some(active) = self.reservations.get(slot) else { return Outcome::Closed };
         let reservation = active.id();
         let amount = active.claim.money(active.claim.amount);
-        if amount == payment.amount && is_of(payment.reservation, payment.order, active.claim.attempt + 1) {
-            self.confirm(slot, payment, told);
+        let fits = payment.reservation == reservation
+            || is_of(payment.reservation, payment.order, active.claim.attempt);
+        if amount == payment.amount && fits {
+            self.confirm(known, slot, payment, told);
         } else {
-            self.release_active(slot, Reason::AmountInvalid, told);
-            if let Some(Place::Ended(number)) = self.find(payment.order) {
-                self.amend(number, self.clock, |ended| ended.lost = true);
+            self.release_active(known, slot, Reason::AmountInvalid, told);
+            if let Some(known) = self.find(payment.order) {
+                self.amend(known, self.clock, Ended::lose);
             }
             told.push(lost(payment, Some(reservation), Reason::AmountInvalid).into());
         }
         Outcome::Decided
     }
 
-    fn confirm(&mut self, slot: Slot, payment: &PaymentProcessed, told: &mut Vec<Told>) {
-        let Some(active) = self.take(slot) else { return };
-        self.hand_out(&active.claim);
-        let (order, reservation) = (active.order, active.id());
-        let (ended, claim) = active.end(End::Confirmed, self.clock);
-        self.end(ended, Some(Place::Active(slot)));
-        let (user, amount, transaction) = (claim.user, payment.amount, payment.transaction.clone());
-        told.push(ReservationConfirmed { order, reservation, user, amount, transaction }.into());
+    fn confirm(&mut self, known: Known, slot: Slot, payment: &PaymentProcessed, told: &mut Vec<Told>) {
+        let Some(Active { order, claim }) = self.take(slot) else { return };
+        self.hand_out(&claim, told);
+        self.end(Ended::of(order, &claim, End::Confirmed, self.clock), Some(known));
+        let event = Event::ReservationConfirmed(ReservationConfirmed {
+            order,
+            reservation: ReservationId::derive(&order, claim.attempt),
+            user: claim.user,
+            amount: payment.amount,
+            transaction: payment.transaction.clone(),
+        });
+        told.push(Told { event, frees: None });
     }
 
-    fn pay_ended(&mut self, number: Number, payment: &PaymentProcessed, told: &mut Vec<Told>) -> Outcome {
+    fn pay_ended(
+        &mut self,
+        known: Known,
+        number: Number,
+        payment: &PaymentProcessed,
+        told: &mut Vec<Told>,
+    ) -> Outcome {
         let Some(ended) = self.memory.get(number) else { return Outcome::Closed };
         if ended.lost || ended.end == End::Confirmed {
             return Outcome::Repeated;
@@ -71,30 +89,36 @@ impl Ledger {
                 && is_of(payment.reservation, payment.order, attempts);
             match self.cover(&claim.lines) {
                 Cover::Later if fits => return Outcome::Waits,
-                Cover::Enough if fits => return self.revive(number, payment, told),
+                Cover::Enough if fits => return self.revive(known, number, payment, told),
                 _ if fits => {}
                 _ => reason = Reason::AmountInvalid,
             }
         }
         let reservation = attempts.checked_sub(1).map(|last| ReservationId::derive(&payment.order, last));
-        self.amend(number, self.clock, Ended::lose);
+        self.amend(known, self.clock, Ended::lose);
         told.push(lost(payment, reservation, reason).into());
         Outcome::Decided
     }
 
     /// Reserves again what expired, and confirms it.
-    fn revive(&mut self, number: Number, payment: &PaymentProcessed, told: &mut Vec<Told>) -> Outcome {
+    fn revive(
+        &mut self,
+        known: Known,
+        number: Number,
+        payment: &PaymentProcessed,
+        told: &mut Vec<Told>,
+    ) -> Outcome {
         let Some(claim) = self.memory.get_mut(number).and_then(|ended| ended.claim.take()) else {
             return Outcome::Closed;
         };
         let mut claim = *claim;
         claim.attempt += 1;
         claim.deadline = self.clock + self.terms.ttl;
-        told.push(self.reserved_event(payment.order, &claim, None).into());
+        self.tell_reserved(payment.order, &claim, None, told);
         let low_stock_from = told.len();
-        let slot = self.grant(payment.order, claim, Some(Place::Ended(number)), told);
+        let slot = self.hold(payment.order, claim, Some(known), told);
         let low_stock = told.split_off(low_stock_from);
-        self.confirm(slot, payment, told);
+        self.confirm(known.moved(Place::Active(slot)), slot, payment, told);
         told.extend(low_stock);
         Outcome::Decided
     }
@@ -110,24 +134,26 @@ impl Ledger {
         if !self.begin(now, told) {
             return Outcome::Closed;
         }
-        match self.find(failure.order) {
-            Some(Place::Active(slot)) => {
+        let Some(known) = self.find(failure.order) else {
+            return self.release_unknown(failure.order, failure.reason, failed_at, told);
+        };
+        match known.place {
+            Place::Active(slot) => {
                 let attempts = self.reservations.get(slot).map_or(0, |active| active.claim.attempt + 1);
                 if !is_of(failure.reservation, failure.order, attempts) {
                     return Outcome::Conflict;
                 }
-                self.release_active(slot, failure.reason, told);
+                self.release_active(known, slot, failure.reason, told);
                 Outcome::Decided
             }
-            Some(Place::Ended(number)) => {
+            Place::Ended(number) => {
                 // Whoever says later that it is paid after all says so too late: nothing revives it. That is not told, so
                 // a failure must be seen again after a restart.
                 if self.memory.get(number).is_some_and(Ended::may_revive) {
-                    self.amend(number, self.clock, |ended| ended.bar(failure.reason));
+                    self.amend(known, self.clock, |ended| ended.bar(failure.reason));
                 }
                 Outcome::Repeated
             }
-            None => self.release_unknown(failure.order, failure.reason, failed_at, told),
         }
     }
 
@@ -143,30 +169,32 @@ impl Ledger {
             return Outcome::Closed;
         }
         let reason = Reason::CancelledByClient;
-        match self.find(order) {
-            Some(Place::Active(slot)) => {
-                self.release_active(slot, reason, told);
+        let Some(known) = self.find(order) else {
+            return self.release_unknown(order, reason, asked_at, told);
+        };
+        match known.place {
+            Place::Active(slot) => {
+                self.release_active(known, slot, reason, told);
                 Outcome::Decided
             }
             // An expired one may still be revived by a payment under way: not after this.
-            Some(Place::Ended(number)) => match self.memory.get(number) {
+            Place::Ended(number) => match self.memory.get(number) {
                 Some(ended) if ended.may_revive() => {
-                    self.amend(number, self.clock, |ended| ended.bar(reason));
+                    self.amend(known, self.clock, |ended| ended.bar(reason));
                     told.push(ReservationReleased { order, reservation: None, reason }.into());
                     Outcome::Decided
                 }
                 _ => Outcome::Repeated,
             },
-            None => self.release_unknown(order, reason, asked_at, told),
         }
     }
 
-    fn release_active(&mut self, slot: Slot, reason: Reason, told: &mut Vec<Told>) {
+    fn release_active(&mut self, known: Known, slot: Slot, reason: Reason, told: &mut Vec<Told>) {
         let Some(active) = self.take(slot) else { return };
         let (order, reservation) = (active.order, Some(active.id()));
         let frees = Some(self.give_back(&active.claim, told));
         told.push(Told { event: ReservationReleased { order, reservation, reason }.into(), frees });
-        self.end(active.end(End::Released(reason), self.clock).0, Some(Place::Active(slot)));
+        self.end(Ended::of(order, &active.claim, End::Released(reason), self.clock), Some(known));
     }
 
     /// A release before its reservation: the promise that a late one is refused. One that is older than the window needs

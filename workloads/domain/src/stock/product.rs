@@ -117,6 +117,11 @@ impl Catalogue {
         ix
     }
 
+    /// Reads the memory that a decision over this product reads first, and says nothing of it.
+    pub(super) fn touch(&self, product: &ProductId) -> u64 {
+        self.seek(product).map_or(0, |ix| self.at(ix).reserved)
+    }
+
     fn seek(&self, product: &ProductId) -> Option<ProductIx> {
         let hash = self.hasher.hash_one(product.as_str());
         self.index.find(hash, |&ix| self.at(ix).id == *product).copied()
@@ -136,6 +141,19 @@ impl Catalogue {
 
     pub(super) fn particulars_mut(&mut self, ix: ProductIx) -> &mut Particulars {
         &mut self.particulars[ix as usize]
+    }
+
+    /// Whether a product's books are not sound, or its stock is low or high again: seldom.
+    pub(super) fn wants_attention(&self, ix: ProductIx) -> bool {
+        let counters = self.at(ix);
+        match counters.level() {
+            Some(level) => {
+                let available = level.available();
+                (available < counters.threshold) != counters.low
+                    || counters.in_flight && available < self.particulars(ix).unsettled
+            }
+            None => true,
+        }
     }
 
     /// What may be promised now.

@@ -1,14 +1,15 @@
 //! Reserving: all lines of an order, or nothing.
 
 use crate::event::{
-    Basket, InsufficientStock, PricedLine, ProductNotFound, ReservationRefused, VirtualStockReserved,
+    Basket, Event, InsufficientStock, PaymentMethod, PricedLine, ProductNotFound, ReservationRefused,
+    VirtualStockReserved,
 };
-use crate::{Money, OrderId, ProductId, Reason, ReservationId, Timestamp, UserId};
+use crate::{Money, MoneyError, OrderId, ProductId, Reason, ReservationId, Timestamp, UserId};
 
 use super::decision::{Outcome, Request, SKEW, Told};
 use super::ended::{End, Ended};
-use super::held::{Claim, Line, Lines, Slot};
-use super::index::Place;
+use super::held::{Claim, Line, Lines};
+use super::index::{Known, Place};
 use super::ledger::Ledger;
 use super::product::ProductIx;
 
@@ -40,8 +41,8 @@ impl Ledger {
             return Outcome::Closed;
         }
         let fingerprint = request.basket.fingerprint();
-        if let Some(place) = self.find(request.order) {
-            return self.reserve_again(place, request, fingerprint, told);
+        if let Some(known) = self.find(request.order) {
+            return self.reserve_again(known, request, fingerprint, told);
         }
         let user = &request.basket.user;
         if request.placed_at < self.clock - self.terms.window || request.placed_at > self.clock + SKEW {
@@ -79,9 +80,8 @@ impl Ledger {
                     deadline: self.clock + self.terms.ttl,
                     attempt: 0,
                 };
-                let payment = Some(request.basket.payment.clone());
-                told.push(self.reserved_event(request.order, &claim, payment).into());
-                self.grant(request.order, claim, None, told);
+                self.tell_reserved(request.order, &claim, Some(&request.basket.payment), told);
+                self.hold(request.order, claim, None, told);
                 Outcome::Decided
             }
         }
@@ -110,11 +110,12 @@ impl Ledger {
     /// Answers a request for an order that was decided before.
     fn reserve_again(
         &mut self,
-        place: Place,
+        order: Known,
         request: &Request<'_>,
         fingerprint: u64,
         told: &mut Vec<Told>,
     ) -> Outcome {
+        let place = order.place;
         let known = match place {
             Place::Active(slot) => self.reservations.get(slot).map(|active| active.claim.fingerprint),
             Place::Ended(number) => self.memory.get(number).and_then(|ended| ended.fingerprint),
@@ -126,9 +127,9 @@ impl Ledger {
             // A release came before: this is the late request that it promised to refuse.
             (None, Place::Ended(number)) => {
                 let reason = self.memory.get(number).map_or(Reason::StaleCommand, Ended::reason);
-                let (order, user) = (request.order, request.basket.user.clone());
-                told.push(ReservationRefused { order, user, reason, fingerprint }.into());
-                self.amend(number, self.clock, |ended| ended.fingerprint = Some(fingerprint));
+                let user = request.basket.user.clone();
+                told.push(ReservationRefused { order: request.order, user, reason, fingerprint }.into());
+                self.amend(order, self.clock, |ended| ended.fingerprint = Some(fingerprint));
                 Outcome::Decided
             }
         }
@@ -164,32 +165,27 @@ impl Ledger {
 
     /// Sums up the lines by product, in the order of their first lines, and the total.
     fn price(&self, basket: &Basket) -> Result<(Lines, Money), Unpriced> {
-        let mut lines = Lines::new();
-        let mut total: Option<Money> = None;
         if basket.lines.is_empty() || basket.lines.len() > LINES_MOST {
             return Err(Unpriced::Invalid);
         }
+        let mut lines = Lines::new();
+        let mut total = Ok(None);
         for asked in &basket.lines {
             let product = self.catalogue.find(&asked.product);
             let product = product.ok_or_else(|| Unpriced::NotFound(asked.product.clone()))?;
+            let price = self.catalogue.at(product).price();
+            total = total.and_then(|total| sum(total, price.times(asked.quantity.units())?));
             // Quantities are at most 1,000,000 and lines at most 100.
             let units = u32::try_from(asked.quantity.units()).map_err(|_| Unpriced::Invalid)?;
             if let Some(line) = lines.iter_mut().find(|line| line.product == product) {
-                line.units = line.units.checked_add(units).ok_or(Unpriced::Invalid)?;
+                line.units += units;
             } else {
-                let unit_price = self.catalogue.at(product).unit_price;
-                lines.push(Line { product, units, unit_price });
+                lines.push(Line { product, units, unit_price: price.minor() });
             }
         }
-        for line in &lines {
-            let price = self.catalogue.at(line.product).price();
-            let sum = price.times(u64::from(line.units)).map_err(|_| Unpriced::Invalid)?;
-            total = Some(match total {
-                Some(total) => total.plus(sum).map_err(|_| Unpriced::Invalid)?,
-                None => sum,
-            });
-        }
-        Ok((lines, total.ok_or(Unpriced::Invalid)?))
+        // A product that is not there is told before a total that does not fit.
+        let total = total.ok().flatten().ok_or(Unpriced::Invalid)?;
+        Ok((lines, total))
     }
 
     /// Whether there is enough for all of `lines`.
@@ -208,40 +204,25 @@ impl Ledger {
         cover
     }
 
-    /// Gives an order its units.
-    pub(super) fn grant(
-        &mut self,
-        order: OrderId,
-        claim: Claim,
-        from: Option<Place>,
-        told: &mut Vec<Told>,
-    ) -> Slot {
-        let slot = self.hold(order, claim, from);
-        let mut next = 0;
-        while let Some(product) = self.reservations.product(slot, next) {
-            self.watch(product, told);
-            next += 1;
-        }
-        slot
-    }
-
-    pub(super) fn reserved_event(
+    pub(super) fn tell_reserved(
         &self,
         order: OrderId,
         claim: &Claim,
-        payment: Option<crate::event::PaymentMethod>,
-    ) -> VirtualStockReserved {
-        VirtualStockReserved {
+        payment: Option<&PaymentMethod>,
+        told: &mut Vec<Told>,
+    ) {
+        let event = Event::VirtualStockReserved(VirtualStockReserved {
             order,
             reservation: ReservationId::derive(&order, claim.attempt),
             user: claim.user.clone(),
             attempt: claim.attempt,
             lines: self.priced_lines(claim),
             amount: claim.money(claim.amount),
-            payment,
+            payment: payment.cloned(),
             expires_at: claim.deadline,
             fingerprint: claim.fingerprint,
-        }
+        });
+        told.push(Told { event, frees: None });
     }
 
     pub(super) fn priced_lines(&self, claim: &Claim) -> Vec<PricedLine> {
@@ -252,6 +233,10 @@ impl Ledger {
         };
         claim.lines.iter().map(priced).collect()
     }
+}
+
+fn sum(total: Option<Money>, line: Money) -> Result<Option<Money>, MoneyError> {
+    total.map_or(Ok(line), |total| total.plus(line)).map(Some)
 }
 
 impl Claim {

@@ -29,7 +29,7 @@ impl Ledger {
 
     /// The present or last reservation of an order.
     pub fn reservation_of(&self, order: OrderId) -> Option<ReservationView> {
-        match self.find(order)? {
+        match self.find(order)?.place {
             Place::Active(slot) => self.reservations.get(slot).map(|active| self.view(active)),
             Place::Ended(number) => self.memory.get(number).and_then(|ended| self.view_ended(ended)),
         }
@@ -60,7 +60,9 @@ impl Ledger {
         let ended = self
             .memory
             .iter()
-            .filter(|(number, ended)| self.find(ended.order) == Some(Place::Ended(*number)))
+            .filter(|(number, ended)| {
+                self.find(ended.order).is_some_and(|known| known.place == Place::Ended(*number))
+            })
             .filter(|(_, ended)| {
                 state_of(ended.end).is_some_and(|state| passes(state, ended.claim.as_deref()))
             })

@@ -15,11 +15,6 @@ pub enum Violation {
         /// Its place in the catalogue.
         product: u32,
     },
-    /// More was given back than was reserved.
-    ReservedTooSmall {
-        /// Its place in the catalogue.
-        product: u32,
-    },
     /// What is reserved is not the sum of the active reservations.
     ReservedOff {
         /// Its place in the catalogue.
@@ -47,9 +42,6 @@ impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AvailableNegative { product } => write!(f, "available is negative (product {product})"),
-            Self::ReservedTooSmall { product } => {
-                write!(f, "more given back than reserved (product {product})")
-            }
             Self::ReservedOff { product } => {
                 write!(f, "reserved is not the sum of the active reservations (product {product})")
             }
@@ -129,7 +121,7 @@ impl Ledger {
     }
 
     fn index_sound(&self) -> bool {
-        let found = |order, is: fn(Place) -> bool| self.find(order).is_some_and(is);
+        let found = |order, is: fn(Place) -> bool| self.find(order).is_some_and(|known| is(known.place));
         let active =
             self.reservations.iter().all(|active| found(active.order, |at| matches!(at, Place::Active(_))));
         let ended = self.memory.iter().all(|(_, ended)| found(ended.order, |_| true));

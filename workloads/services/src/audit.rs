@@ -161,7 +161,9 @@ mod tests {
 
     fn problems(records: &[Seen]) -> Vec<String> {
         let mut trail = Trail::default();
-        records.iter().for_each(|seen| trail.take(seen));
+        for seen in records {
+            trail.take(seen);
+        }
         trail.problems()
     }
 

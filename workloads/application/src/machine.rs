@@ -180,6 +180,9 @@ pub trait Machine: Send + 'static {
     /// All of `partition` is folded: writes what a crash may have kept from being written.
     fn recovered(&mut self, partition: u32, outbox: &mut Outbox);
 
+    /// These input records come next, if nothing comes between: time to bring near what they will need.
+    fn foresee(&self, _coming: &mut dyn Iterator<Item = &Delivered>) {}
+
     /// Takes in an input record.
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox);
 

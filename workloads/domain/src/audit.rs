@@ -285,7 +285,7 @@ mod tests {
         let moved = entries.remove(1);
         entries.push(moved);
         assert_eq!(fault_of(entries), Some((1, Fault::Reordered(1))));
-        let mut entries = chain(RETRIED as usize + 2);
+        let mut entries = chain(usize::try_from(RETRIED).unwrap() + 2);
         entries.push(entries[0].clone());
         assert_eq!(fault_of(entries), Some((RETRIED + 2, Fault::Duplicated)));
     }

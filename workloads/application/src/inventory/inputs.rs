@@ -1,5 +1,6 @@
 //! What each input asks of the ledger.
 
+use kbnt_domain::OrderId;
 use kbnt_domain::event::Event;
 use kbnt_domain::stock::{Outcome, Request};
 
@@ -30,16 +31,10 @@ impl InventoryMachine {
     /// `None` for what asks nothing of the inventory.
     fn decide(&mut self, record: &Delivered, outbox: &Outbox) -> Option<Outcome> {
         let (now, message) = (outbox.now(), &record.message);
-        let order = match &message.event {
-            Event::UserRejected(event) => {
-                return Some(self.ledger.reject(event.order, event.reason, message.at, now, &mut self.told));
-            }
-            Event::UserValidated(event) => event.order,
-            Event::PaymentProcessed(event) => event.order,
-            Event::PaymentFailed(event) => event.order,
-            Event::OrderCancelRequested(event) => event.order,
-            _ => return None,
-        };
+        let order = order_of(&message.event)?;
+        if let Event::UserRejected(event) = &message.event {
+            return Some(self.ledger.reject(order, event.reason, message.at, now, &mut self.told));
+        }
         // It was answered, and the order's end is forgotten since: to take it as new would undo what was done.
         if self.was_answered(record.at) && !self.ledger.knows(order) {
             return Some(Outcome::Stale);
@@ -75,5 +70,17 @@ impl InventoryMachine {
     pub(super) fn note_answered(&mut self, at: Position) {
         let answered = self.answered.entry((at.topic, at.partition)).or_insert(at.offset);
         *answered = at.offset.max(*answered);
+    }
+}
+
+/// The order that an input is about, if it asks anything of the inventory.
+pub(super) const fn order_of(event: &Event) -> Option<OrderId> {
+    match event {
+        Event::UserRejected(event) => Some(event.order),
+        Event::UserValidated(event) => Some(event.order),
+        Event::PaymentProcessed(event) => Some(event.order),
+        Event::PaymentFailed(event) => Some(event.order),
+        Event::OrderCancelRequested(event) => Some(event.order),
+        _ => None,
     }
 }

@@ -139,6 +139,10 @@ impl Machine for InventoryMachine {
         self.answered.iter().map(position).filter(|at| at.topic == Topic::OrderEvents).collect()
     }
 
+    fn foresee(&self, coming: &mut dyn Iterator<Item = &Delivered>) {
+        self.ledger.foresee(coming.filter_map(|record| inputs::order_of(&record.message.event)));
+    }
+
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
         if !self.active() {
             return;

@@ -25,7 +25,6 @@ mod view;
 pub use credit::CreditId;
 pub use decision::{Outcome, Request, StockTerms, Told};
 pub use declaration::{Declaration, DeclareError, UNITS_MOST};
-pub use foresight::Coming;
 pub use ledger::Ledger;
 pub use verify::Violation;
 pub use view::{Held, ProductLevel, ReservationFilter, ReservationState, ReservationView, Totals};

@@ -117,11 +117,6 @@ impl Catalogue {
         ix
     }
 
-    /// Reads the memory that a decision over this product reads first, and says nothing of it.
-    pub(super) fn touch(&self, product: &ProductId) -> u64 {
-        self.seek(product).map_or(0, |ix| self.at(ix).reserved)
-    }
-
     fn seek(&self, product: &ProductId) -> Option<ProductIx> {
         let hash = self.hasher.hash_one(product.as_str());
         self.index.find(hash, |&ix| self.at(ix).id == *product).copied()

@@ -186,6 +186,10 @@ impl<M: Machine> Drive<M> {
 
     fn handle(&mut self, batch: &mut Batch<'_>, records: &[Fetched]) {
         let Core { machine, link: Link { parts, service, .. }, .. } = &mut self.core;
+        machine.foresee(&mut records.iter().filter_map(|fetched| match fetched {
+            Fetched::Record(record) => Some(record),
+            Fetched::Unreadable(_) => None,
+        }));
         for fetched in records {
             match fetched {
                 Fetched::Unreadable(record) => {

@@ -1,4 +1,4 @@
-//! One VirtualStock and one OrderWorkflow in a namespace of their own, made from the samples.
+//! One `VirtualStock` and one `OrderWorkflow` in a namespace of their own, made from the samples.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -15,7 +15,7 @@ const SAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../manifests/samples
 const LABEL: &str = "kbnt.dev/e2e";
 
 /// How long a shop may take to become ready on a busy machine.
-const READY: Duration = Duration::from_secs(180);
+const READY: Duration = Duration::from_mins(3);
 
 /// A shop of a suite's own.
 #[derive(Clone, Debug)]

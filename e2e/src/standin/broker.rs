@@ -16,7 +16,7 @@ use thiserror::Error;
 /// How long one call to the broker may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// After how long without any answer a new client is wanted.
-const LOST: Duration = Duration::from_secs(60);
+const LOST: Duration = Duration::from_mins(1);
 
 /// A call to the broker that failed; Strimzi shows it with reason `KafkaError`.
 #[derive(Debug, Error)]

@@ -19,7 +19,7 @@ use super::status::{Verdict, status};
 use super::{Broker, BrokerError, FINALIZER, PAUSE_ANNOTATION, TopicState};
 
 /// Strimzi looks at each topic again in this time, whatever happens.
-const RESYNC: Duration = Duration::from_secs(120);
+const RESYNC: Duration = Duration::from_mins(2);
 
 /// What a reconciliation needs.
 pub struct Context {

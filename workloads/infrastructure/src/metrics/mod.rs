@@ -108,10 +108,11 @@ fn gauge(value: u64) -> i64 {
 mod tests {
     use super::*;
 
-    /// The rows `| name | kind | labels | help |` of the documentation.
+    /// The rows `| name | kind | labels | help |` of the documentation's first table; the next one holds expressions.
     fn documented() -> Vec<Vec<String>> {
         include_str!("../../../../docs/metrics.md")
             .lines()
+            .take_while(|line| !line.starts_with("## "))
             .filter(|line| line.starts_with("| `kbnt_"))
             .map(|line| {
                 line.trim_matches('|').split(" | ").map(|cell| cell.trim().replace('`', "")).collect()

@@ -2,8 +2,7 @@
 .PHONY: help demo test check generate simulate mutants bench up down images kubeconfig kubectl shell endpoints
 
 CLUSTER := e2e/cluster
-# Builds are kept outside the checkout, so that a fresh clone finds them.
-export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kbnt/target
+CARGO := e2e/cargo.sh
 SEEDS ?= 10000
 
 ## The two commands
@@ -20,17 +19,16 @@ check: ## Before every commit: format, lints, layers, generated files, licences,
 	@e2e/check/check.sh
 
 generate: ## Write the custom resource definitions, their chart and the rendered install
-	@cargo run --release --quiet --package kbnt-crds --bin crdgen
-	@manifests/render.sh
+	@e2e/check/generate.sh
 
 simulate: ## Run the whole saga under SEEDS=N seeds of faults
-	@cargo run --release --quiet --package kbnt-simulation --bin kbnt-simulate -- --seeds $(SEEDS)
+	@$(CARGO) run --release --locked --quiet --bin kbnt-simulate -- --seeds $(SEEDS)
 
 mutants: ## Plant bugs one by one, and show that a test or the simulator catches each
-	@cargo run --release --quiet --package kbnt-simulation --bin kbnt-mutants
+	@$(CARGO) run --release --locked --quiet --bin kbnt-mutants
 
 bench: ## Measure the ledger
-	@cargo bench --package kbnt-domain
+	@$(CARGO) bench --locked --package kbnt-domain
 
 ## Cluster
 

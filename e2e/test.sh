@@ -4,12 +4,11 @@ set -euo pipefail
 . "$(dirname "$0")/cluster/lib/common.sh"
 . "$(dirname "$0")/cluster/lib/step.sh"
 here=$(cd "$(dirname "$0")" && pwd)
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$CACHE/target}
 broker=$(mktemp -d)
 cd "$REPO_DIR"
 
 inside() { "$CLUSTER_DIR/inside.sh" "$@"; }
-cargo_test() { cargo test --release --locked --workspace "$@"; }
+cargo_test() { "$here/cargo.sh" test --release --locked --workspace "$@"; }
 
 finish() {
     local code=$?
@@ -33,8 +32,10 @@ inside kubectl version >/dev/null 2>&1 || ours=yes
 trap finish EXIT
 "$CLUSTER_DIR/up.sh"
 step "compile the tests" cargo_test --no-run
+say "==> formats, lints, generated files ($(elapsed))"
+"$here/check/check.sh" static
 say "==> what needs no cluster ($(elapsed))"
-cargo_test
+cargo_test --no-fail-fast
 say "==> the Kafka adapter on a broker ($(elapsed))"
 KBNT_TEST_BOOTSTRAP=$("$here/kafka/broker.sh" start "$broker") cargo_test --test kafka -- --ignored
 step "compile the cluster's suite" cluster_suite

@@ -22,8 +22,7 @@ TAGS=$STATE/image-tags
 compile() {
     # Below the Kubernetes build in priority: nothing waits for it before the cluster stands. The whole workspace, so
     # that every dependency is built with the features that the tests build it with, too.
-    step "compile the project" nice -n 5 cargo build --release --locked --workspace --bins \
-        --manifest-path "$REPO_DIR/Cargo.toml" --target-dir "$TARGET"
+    step "compile the project" nice -n 5 "$REPO_DIR/e2e/cargo.sh" build --release --locked --workspace --bins
 }
 
 # tag_of BASE-ID PROGRAM: of everything that goes into the image.

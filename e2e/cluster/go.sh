@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds Kubernetes and its friends from the Go modules pinned in go/: go.sh PROGRAM...
-# A program is built once per content of its module's go.mod and go.sum, and lies then in the cache.
+# A program is built once per content of its module's go.mod, go.sum and main.go, and lies then in the cache.
 set -euo pipefail
 . "$(dirname "$0")/lib/common.sh"
 . "$(dirname "$0")/lib/step.sh"

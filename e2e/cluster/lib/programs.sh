@@ -8,7 +8,7 @@ program_source() {
         echo "kubernetes k8s.io/kubernetes/cmd/$1" ;;
     etcd) echo "etcd go.etcd.io/etcd/server/v3" ;;
     containerd | containerd-shim-runc-v2 | ctr) echo "containerd github.com/containerd/containerd/v2/cmd/$1" ;;
-    coredns) echo "coredns github.com/coredns/coredns" ;;
+    coredns) echo "coredns ." ;;
     helm) echo "helm helm.sh/helm/v3/cmd/helm" ;;
     kind) echo "kind sigs.k8s.io/kind" ;;
     *) die "no such program: $1" ;;
@@ -37,9 +37,10 @@ program_ldflags() {
 }
 
 program_path() {
-    local folder package
+    local folder package sources
     read -r folder package <<<"$(program_source "$1")"
-    echo "$CACHE/bin/$folder-$(key "$(program_ldflags "$folder")" -- "$CLUSTER_DIR/go/$folder"/go.{mod,sum})/$1"
+    mapfile -t sources < <(find "$CLUSTER_DIR/go/$folder" -name 'go.*' -o -name main.go | sort)
+    echo "$CACHE/bin/$folder-$(key "$(program_ldflags "$folder")" -- "${sources[@]}")/$1"
 }
 
 build_program() {

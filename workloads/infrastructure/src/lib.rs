@@ -4,6 +4,7 @@ pub mod clock;
 pub mod embedded;
 pub mod http;
 pub mod kafka;
+pub mod lease;
 pub mod logging;
 pub mod metrics;
 pub mod notification;

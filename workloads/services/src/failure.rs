@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use kbnt_application::ports::LogError;
 use kbnt_infrastructure::embedded::OpenError;
+use kbnt_infrastructure::lease::LeaseError;
 use kbnt_infrastructure::logging::LoggingError;
 use kbnt_infrastructure::outbound::OutboundError;
 use kbnt_infrastructure::runtime::RunError;
@@ -50,6 +51,9 @@ pub(crate) enum Failure {
     /// No HTTP client.
     #[error(transparent)]
     Outbound(#[from] OutboundError),
+    /// The lease cannot be asked for.
+    #[error(transparent)]
+    Lease(#[from] LeaseError),
     /// A service stopped by itself.
     #[error("{service} stopped: {error}")]
     Service {

@@ -9,6 +9,7 @@ use kbnt_application::inventory::InventoryConfig;
 use kbnt_application::user::UserConfig;
 use kbnt_infrastructure::clock::SystemClock;
 use kbnt_infrastructure::kafka::KafkaLog;
+use kbnt_infrastructure::lease::{KubernetesLease, LeaseConfig};
 use kbnt_infrastructure::metrics::Metrics;
 use uuid::Uuid;
 
@@ -39,7 +40,15 @@ pub(crate) async fn run(options: ServiceOptions) -> Result<ExitCode, Failure> {
             process.user(user_config(&options.users)?);
         }
         Role::Inventory => {
-            process.inventory(inventory_config(&options.inventory, &options.kafka.instance));
+            let config = inventory_config(&options.inventory, &options.kafka.instance);
+            match lease_config(&options) {
+                Some(lease) => {
+                    process.inventory_by_turns(config, Arc::new(KubernetesLease::find(lease).await?))?;
+                }
+                None => {
+                    process.inventory(config);
+                }
+            }
         }
         Role::Payment => process.payment(),
         Role::Order => {
@@ -54,6 +63,14 @@ pub(crate) async fn run(options: ServiceOptions) -> Result<ExitCode, Failure> {
     tracing::info!(operation = "stopped", "the service has stopped");
     drop(logging);
     Ok(ExitCode::SUCCESS)
+}
+
+/// The lease by which inventory-service works in turn, if it does.
+fn lease_config(options: &ServiceOptions) -> Option<LeaseConfig> {
+    let ((namespace, name), address) =
+        options.standby.lease.clone().zip(options.standby.advertised_address)?;
+    let address = SocketAddr::new(address, options.port);
+    Some(LeaseConfig { namespace, name, instance: options.kafka.instance.clone(), address })
 }
 
 /// How user-service behaves.

@@ -14,6 +14,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::OpenApi as Description;
 use utoipa_axum::router::OpenApiRouter;
 
+use super::forward::{Forward, forward};
 use super::health::{self, Health};
 use super::orders::{self, OrderApi};
 use super::problem::{Code, FieldError, Problem, ProblemBody};
@@ -49,6 +50,8 @@ pub struct Apis {
     pub orders: Option<OrderApi>,
     /// Stock and reservations.
     pub inventory: Option<Handle<InventoryMachine>>,
+    /// Who answers for them while this process stands by.
+    pub standby: Option<Forward>,
     /// Users.
     pub users: Option<Handle<UserMachine>>,
 }
@@ -61,7 +64,11 @@ pub fn router(apis: Apis, health: Health) -> (Router, Description) {
         described = described.merge(orders::routes(orders));
     }
     if let Some(inventory) = apis.inventory {
-        described = described.merge(stock::routes(inventory));
+        let routes = stock::routes(inventory);
+        described = described.merge(match apis.standby {
+            Some(standby) => routes.layer(middleware::from_fn_with_state(standby, forward)),
+            None => routes,
+        });
     }
     if let Some(users) = apis.users {
         described = described.merge(users::routes(users));

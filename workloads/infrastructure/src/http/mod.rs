@@ -5,6 +5,7 @@ mod body;
 mod calls;
 mod dto;
 mod events;
+mod forward;
 mod health;
 mod orders;
 mod params;
@@ -18,6 +19,7 @@ mod users;
 
 pub use api::{Apis, router};
 pub use body::BODY_MOST;
+pub use forward::{Active, Forward};
 pub use health::{Health, Part};
 pub use orders::{OrderApi, OrderViews};
 pub use problem::{Code, FieldError, Problem};

@@ -121,9 +121,14 @@ impl Outbound {
     }
 }
 
-fn builder() -> ClientBuilder {
+/// Makes TLS work in this process.
+pub(crate) fn install_crypto() {
     // Fails only where a provider is installed already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+fn builder() -> ClientBuilder {
+    install_crypto();
     Client::builder()
         .redirect(redirect::Policy::none())
         .user_agent(concat!("kbnt/", env!("CARGO_PKG_VERSION")))

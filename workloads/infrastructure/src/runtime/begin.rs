@@ -1,10 +1,11 @@
 //! How a machine comes to work: as a member of its group, or as the elected writer.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 
 use kbnt_application::fence::TermFence;
-use kbnt_application::ports::{Assignment, Commit};
+use kbnt_application::ports::{Assignment, Commit, LogReader};
 use kbnt_application::{Machine, Position, Topic};
 use kbnt_domain::Event;
 
@@ -12,6 +13,8 @@ use super::batch::Batch;
 use super::core::{Core, End};
 use super::drive::Drive;
 use super::inputs::Inputs;
+use super::leadership::Leadership;
+use super::runner::RunError;
 use super::source::Source;
 use super::tail::{Tail, admitted};
 
@@ -43,8 +46,20 @@ pub(super) async fn as_member<M: Machine>(mut core: Core<M>) -> Result<(), End> 
     Drive::new(core, Source::Group(member), Inputs::default(), tail).run().await
 }
 
-/// Recovers everything, stands for election, and goes on where its records end.
-pub(super) async fn as_writer<M: Machine>(mut core: Core<M>) -> Result<(), End> {
+/// Takes its turn as the writer, and gives it on.
+pub(super) async fn as_writer<M: Machine>(
+    core: Core<M>,
+    leadership: Option<Arc<dyn Leadership>>,
+) -> Result<(), End> {
+    let end = write(core, leadership.as_deref()).await;
+    if let Some(leadership) = leadership {
+        leadership.release().await;
+    }
+    end
+}
+
+/// Recovers everything, waits for its turn, stands for election, and goes on where its records end.
+async fn write<M: Machine>(mut core: Core<M>, leadership: Option<&dyn Leadership>) -> Result<(), End> {
     let started = std::time::Instant::now();
     let first = beginning(core.link.service.output());
     for at in &first {
@@ -60,6 +75,9 @@ pub(super) async fn as_writer<M: Machine>(mut core: Core<M>) -> Result<(), End> 
     };
     let count = core.read_to(reader.as_mut(), &ends, fold).await?;
     core.link.parts.observer.recovered(core.link.service, 0, count, started.elapsed());
+    if let Some(leadership) = leadership {
+        stand_by(&mut core, reader.as_mut(), &mut fence, leadership).await?;
+    }
     while !elected(&mut core, reader.as_mut(), &mut fence).await? {}
     let clock = core.link.clock();
     let mut batch = Batch::new(core.link.service, clock.as_ref());
@@ -76,10 +94,34 @@ pub(super) async fn as_writer<M: Machine>(mut core: Core<M>) -> Result<(), End> 
     Drive::new(core, source, inputs, Some(tail)).run().await
 }
 
+/// Folds what the present writer writes, until it is this process's turn.
+async fn stand_by<M: Machine>(
+    core: &mut Core<M>,
+    reader: &mut dyn LogReader,
+    fence: &mut TermFence,
+    leadership: &dyn Leadership,
+) -> Result<(), End> {
+    let (service, observer) = (core.link.service, Arc::clone(&core.link.parts.observer));
+    core.link.set_standing_by(true);
+    let mut turn = pin!(leadership.acquired());
+    loop {
+        let records = tokio::select! {
+            turn = &mut turn => {
+                turn.map_err(RunError::Leadership)?;
+                break;
+            }
+            records = core.link.fetch(reader) => records?,
+        };
+        admitted(&records, service, observer.as_ref(), fence).for_each(|record| core.machine.fold(record));
+    }
+    core.link.set_standing_by(false);
+    Ok(())
+}
+
 /// Stands for election and folds up to it; whether it was won in every partition.
 async fn elected<M: Machine>(
     core: &mut Core<M>,
-    reader: &mut dyn kbnt_application::ports::LogReader,
+    reader: &mut dyn LogReader,
     fence: &mut TermFence,
 ) -> Result<bool, End> {
     let clock = core.link.clock();

@@ -116,6 +116,11 @@ impl Link {
         self.progress.send_if_modified(|progress| std::mem::replace(&mut progress.ready, ready) != ready);
     }
 
+    /// Makes known whether it waits for its turn.
+    pub(super) fn set_standing_by(&self, standing_by: bool) {
+        self.progress.send_modify(|progress| progress.standing_by = standing_by);
+    }
+
     /// Makes known that the machine's state may have changed.
     pub(super) fn changed(&self) {
         self.progress.send_modify(|progress| progress.version += 1);

@@ -23,6 +23,8 @@ pub enum CallError {
 pub struct Progress {
     /// The state is folded, and the log answers.
     pub ready: bool,
+    /// All there was is folded, and the process follows the log until it is its turn to write.
+    pub standing_by: bool,
     /// Grows with every batch that may have changed the machine's state, once that is durable.
     pub version: u64,
 }
@@ -102,6 +104,11 @@ impl<M: 'static> Handle<M> {
     /// Whether the state is folded and the log answers.
     pub fn is_ready(&self) -> bool {
         self.progress.borrow().ready
+    }
+
+    /// Whether it follows the log until it is its turn to write.
+    pub fn is_standing_by(&self) -> bool {
+        self.progress.borrow().standing_by
     }
 
     /// Watches how far it has come.

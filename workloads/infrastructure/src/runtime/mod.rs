@@ -10,6 +10,7 @@ mod effects;
 mod handle;
 mod inputs;
 mod lag;
+mod leadership;
 mod observe;
 mod projection;
 mod runner;
@@ -17,6 +18,7 @@ mod source;
 mod tail;
 
 pub use handle::{CallError, Handle, Progress};
+pub use leadership::Leadership;
 pub use observe::{NoObserver, Observer, Stage};
 pub use projection::{ProjectionRunner, View};
 pub use runner::{EffectPerformer, RunError, Runner, RunnerParts};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use kbnt_application::ports::{Clock, EventLog, LogError};
-use kbnt_application::{Effect, EffectOutcome, Machine};
+use kbnt_application::{Effect, EffectOutcome, Machine, Service};
 use kbnt_domain::event::Writer;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::begin;
 use super::core::{Core, End};
 use super::handle::{self, Handle, HandleEnd};
+use super::leadership::Leadership;
 use super::observe::Observer;
 
 /// Does what a machine asks of the world outside; one attempt per call, within its own time limit.
@@ -43,6 +44,9 @@ pub enum RunError {
     /// A newer writer, which goes on in this one's place.
     #[error("fenced by writer {} of term {}", .0.name, .0.term)]
     Fenced(Writer),
+    /// It can never be this process's turn.
+    #[error("whose turn it is to write cannot be found out: {0}")]
+    Leadership(String),
     /// A bug that would have broken the books.
     #[error("an invariant is violated: {0}")]
     Broken(String),
@@ -53,13 +57,27 @@ pub struct Runner<M> {
     machine: M,
     parts: RunnerParts,
     end: HandleEnd<M>,
+    leadership: Option<Arc<dyn Leadership>>,
 }
 
 impl<M: Machine> Runner<M> {
     /// A runner of `machine`, and the handle to talk to it.
     pub fn new(machine: M, parts: RunnerParts) -> (Self, Handle<M>) {
         let (end, handle) = handle::pair();
-        (Self { machine, parts, end }, handle)
+        (Self { machine, parts, end, leadership: None }, handle)
+    }
+
+    /// Which service it drives.
+    pub fn service(&self) -> Service {
+        self.machine.service()
+    }
+
+    /// Lets a sole writer stand by until it is its turn: it folds what the present writer writes, so that it can go on
+    /// where that one ends.
+    #[must_use]
+    pub fn led_by(mut self, leadership: Arc<dyn Leadership>) -> Self {
+        self.leadership = Some(leadership);
+        self
     }
 
     /// Runs until `shutdown` or an error that stays. On `shutdown` it finishes the batch in hand, commits its offsets and
@@ -67,7 +85,7 @@ impl<M: Machine> Runner<M> {
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
         let core = Core::new(self.machine, self.parts, self.end, shutdown);
         let end = if core.machine.sole_writer() {
-            begin::as_writer(core).await
+            begin::as_writer(core, self.leadership).await
         } else {
             begin::as_member(core).await
         };

@@ -34,7 +34,7 @@ use tower::ServiceExt;
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
 #[derive(Default)]
-struct Outside {
+pub struct Outside {
     gateway: SimulatedGateway,
     notifier: LogNotifier,
 }
@@ -137,7 +137,8 @@ impl App {
             shutdown: shutdown.clone(),
             streams: Arc::new(Semaphore::new(4)),
         };
-        let apis = Apis { orders: Some(orders), inventory: Some(inventory), users: Some(users) };
+        let apis =
+            Apis { orders: Some(orders), inventory: Some(inventory), users: Some(users), ..Apis::default() };
         let health = Health { parts: watched.into(), metrics, shutdown: shutdown.clone() };
         let (router, _) = router(apis, health);
         let app = Self { router, log, clock, shutdown };

@@ -8,5 +8,6 @@ mod openapi;
 mod orders;
 mod problems;
 mod server;
+mod standby;
 mod stock;
 mod users;

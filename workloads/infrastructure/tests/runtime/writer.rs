@@ -8,9 +8,11 @@ use kbnt_application::ports::EventLog;
 use kbnt_infrastructure::embedded::EmbeddedLog;
 use kbnt_infrastructure::runtime::{CallError, RunError};
 
+use tokio::sync::Semaphore;
+
 use crate::support::faulty::Faulty;
 use crate::support::machines::Solo;
-use crate::support::outside::Running;
+use crate::support::outside::{Running, Turns};
 use crate::support::{election, eventually, order, orders_in, placed};
 
 const OUTPUT: Topic = Topic::InventoryEvents;
@@ -86,4 +88,42 @@ async fn its_term_is_above_all_that_it_finds() {
     running.ready().await;
     assert_eq!(running.look(|solo| solo.term).await, 8);
     running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn who_stands_by_goes_on_where_the_writer_ends() {
+    let log = Arc::new(EmbeddedLog::in_memory());
+    let turns = Arc::new(Turns(Semaphore::new(1)));
+    let active = Running::in_turn(Solo::new("a"), log.clone(), turns.clone());
+    active.ready().await;
+    let standby = Running::in_turn(Solo::new("b"), log.clone(), turns.clone());
+    standby.stands_by().await;
+    log.append((0..100).map(placed).collect()).await.unwrap();
+    refused(log.as_ref(), 100).await;
+    assert!(!standby.handle.is_ready(), "it answers nothing before its turn");
+    active.stop().await.unwrap();
+    standby.ready().await;
+    assert!(!standby.handle.is_standing_by());
+    log.append((100..150).map(placed).collect()).await.unwrap();
+    refused(log.as_ref(), 150).await;
+    assert_eq!(standby.look(|solo| (solo.term, solo.refused.len())).await, (2, 150));
+    assert_eq!(standby.notes.handled.load(Ordering::SeqCst), 50, "what the first one answered is folded");
+    assert!(orders_in(log.as_ref(), OUTPUT).await.values().all(|count| *count == 1));
+    standby.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_writer_whose_turn_has_passed_stops_at_the_newer_election() {
+    let log = Arc::new(EmbeddedLog::in_memory());
+    let turns = Arc::new(Turns(Semaphore::new(1)));
+    let old = Running::in_turn(Solo::new("a"), log.clone(), turns.clone());
+    old.ready().await;
+    let new = Running::in_turn(Solo::new("b"), log.clone(), turns.clone());
+    new.stands_by().await;
+    // As a lease that ends while its holder is stopped.
+    turns.0.add_permits(1);
+    new.ready().await;
+    let end = old.ended().await;
+    assert!(matches!(&end, Err(RunError::Fenced(writer)) if writer.term == 2), "{end:?}");
+    new.stop().await.unwrap();
 }

@@ -9,7 +9,9 @@ use async_trait::async_trait;
 use kbnt_application::ports::{Clock, EventLog, Unreadable};
 use kbnt_application::{Delivered, Effect, EffectOutcome, Machine, Position, Service};
 use kbnt_domain::Timestamp;
-use kbnt_infrastructure::runtime::{EffectPerformer, Handle, Observer, RunError, Runner, RunnerParts};
+use kbnt_infrastructure::runtime::{
+    EffectPerformer, Handle, Leadership, Observer, RunError, Runner, RunnerParts,
+};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -41,6 +43,21 @@ impl EffectPerformer for Gate {
         self.performed.fetch_add(1, Ordering::SeqCst);
         self.permits.acquire().await.unwrap().forget();
         EffectOutcome::Refunded
+    }
+}
+
+/// One turn at a time.
+pub struct Turns(pub Semaphore);
+
+#[async_trait]
+impl Leadership for Turns {
+    async fn acquired(&self) -> Result<(), String> {
+        self.0.acquire().await.unwrap().forget();
+        Ok(())
+    }
+
+    async fn release(&self) {
+        self.0.add_permits(1);
     }
 }
 
@@ -94,6 +111,19 @@ impl<M: Machine> Running<M> {
         let observer = Arc::clone(&notes) as Arc<dyn Observer>;
         let parts = RunnerParts { log, clock: Arc::new(WallClock), effects, observer };
         let (runner, handle) = Runner::new(machine, parts);
+        Self::run(runner, handle, notes)
+    }
+
+    /// Lets the machine work in turn.
+    pub fn in_turn(machine: M, log: Arc<dyn EventLog>, turn: Arc<dyn Leadership>) -> Self {
+        let notes = Arc::<Notes>::default();
+        let observer = Arc::clone(&notes) as Arc<dyn Observer>;
+        let parts = RunnerParts { log, clock: Arc::new(WallClock), effects: Gate::new(0), observer };
+        let (runner, handle) = Runner::new(machine, parts);
+        Self::run(runner.led_by(turn), handle, notes)
+    }
+
+    fn run(runner: Runner<M>, handle: Handle<M>, notes: Arc<Notes>) -> Self {
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(runner.run(shutdown.clone()));
         Self { handle, notes, shutdown, task }
@@ -103,6 +133,12 @@ impl<M: Machine> Running<M> {
         let mut progress = self.handle.progress();
         let ready = progress.wait_for(|progress| progress.ready);
         tokio::time::timeout(super::DEADLINE, ready).await.expect("never ready").unwrap();
+    }
+
+    pub async fn stands_by(&self) {
+        let mut progress = self.handle.progress();
+        let stands_by = progress.wait_for(|progress| progress.standing_by);
+        tokio::time::timeout(super::DEADLINE, stands_by).await.expect("never stands by").unwrap();
     }
 
     pub async fn look<R: Send + 'static>(&self, look: impl FnOnce(&M) -> R + Send + 'static) -> R {

@@ -4,6 +4,7 @@ mod kafka;
 mod origin;
 mod payment;
 mod shop;
+mod standby;
 mod values;
 
 use std::io::IsTerminal;
@@ -19,6 +20,7 @@ pub(crate) use kafka::KafkaOptions;
 pub(crate) use origin::OriginOptions;
 pub(crate) use payment::{NotificationOptions, PaymentOptions};
 pub(crate) use shop::{InventoryOptions, UserOptions};
+pub(crate) use standby::StandbyOptions;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -209,6 +211,8 @@ pub(crate) struct ServiceOptions {
     pub(crate) logging: LoggingOptions,
     #[command(flatten)]
     pub(crate) inventory: InventoryOptions,
+    #[command(flatten)]
+    pub(crate) standby: StandbyOptions,
     #[command(flatten)]
     pub(crate) users: UserOptions,
     #[command(flatten)]

@@ -39,7 +39,7 @@ impl Part for Inventory {
     }
 
     fn is_ready(&self) -> bool {
-        self.0.is_ready()
+        self.0.is_ready() || self.0.is_standing_by()
     }
 
     async fn refresh(&self, metrics: &Metrics) {

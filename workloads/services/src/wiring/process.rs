@@ -14,8 +14,9 @@ use kbnt_application::payment::PaymentMachine;
 use kbnt_application::ports::{Clock, EventLog};
 use kbnt_application::projections::BookLimits;
 use kbnt_application::user::{UserConfig, UserMachine};
-use kbnt_infrastructure::http::{Apis, Health, Limits, OrderApi, OrderViews, Part, router, serve};
+use kbnt_infrastructure::http::{Apis, Forward, Health, Limits, OrderApi, OrderViews, Part, router, serve};
 use kbnt_infrastructure::kafka::KafkaLog;
+use kbnt_infrastructure::lease::KubernetesLease;
 use kbnt_infrastructure::logging::Logging;
 use kbnt_infrastructure::metrics::Metrics;
 use kbnt_infrastructure::runtime::{
@@ -98,7 +99,25 @@ impl Process {
 
     /// Starts inventory-service.
     pub(crate) fn inventory(&mut self, config: InventoryConfig) -> Handle<InventoryMachine> {
-        let handle = self.start(InventoryMachine::new(config));
+        let handle = self.start(Runner::new(InventoryMachine::new(config), self.parts.clone()));
+        self.show_inventory(handle)
+    }
+
+    /// Starts inventory-service where another process of it may be at work: this one then stands by, and `lease` says when
+    /// it is its turn.
+    pub(crate) fn inventory_by_turns(
+        &mut self,
+        config: InventoryConfig,
+        lease: Arc<KubernetesLease>,
+    ) -> Result<(), Failure> {
+        let (runner, handle) = Runner::new(InventoryMachine::new(config), self.parts.clone());
+        let handle = self.start((runner.led_by(lease.clone()), handle));
+        self.apis.standby = Some(Forward::new(handle.clone(), lease)?);
+        self.show_inventory(handle);
+        Ok(())
+    }
+
+    fn show_inventory(&mut self, handle: Handle<InventoryMachine>) -> Handle<InventoryMachine> {
         self.watched.push(Box::new(parts::Inventory(handle.clone())));
         self.apis.inventory = Some(handle.clone());
         handle
@@ -190,14 +209,13 @@ impl Process {
 
     fn plain<M: Machine + Sync>(&mut self, machine: M) -> Handle<M> {
         let name = machine.service().name();
-        let handle = self.start(machine);
+        let handle = self.start(Runner::new(machine, self.parts.clone()));
         self.watched.push(Box::new(parts::Machine { name, handle: handle.clone() }));
         handle
     }
 
-    fn start<M: Machine + Sync>(&mut self, machine: M) -> Handle<M> {
-        let service = machine.service();
-        let (runner, handle) = Runner::new(machine, self.parts.clone());
+    fn start<M: Machine + Sync>(&mut self, (runner, handle): (Runner<M>, Handle<M>)) -> Handle<M> {
+        let service = runner.service();
         let shutdown = self.shutdown.clone();
         self.spawn(service, async move { runner.run(shutdown).await });
         handle

@@ -1,0 +1,162 @@
+//! Leadership by a Kubernetes Lease, which also says where the leader is reached.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::{Api, Client};
+use kube_lease_manager::{LeaseCreateMode, LeaseManager, LeaseManagerBuilder, LeaseManagerError};
+use thiserror::Error;
+use tokio::sync::Mutex;
+use tokio::sync::watch::Receiver;
+use tokio::task::JoinHandle;
+
+use crate::http::Active;
+use crate::outbound;
+use crate::runtime::Leadership;
+
+/// A leader that has not renewed its lease for so many seconds is not one any more.
+const DURATION: u64 = 5;
+/// It is renewed so many seconds before that.
+const GRACE: u64 = 3;
+/// How long the API server may take to say who leads.
+const ASK: Duration = Duration::from_secs(2);
+
+/// Which lease, and who asks for it.
+#[derive(Clone, Debug)]
+pub struct LeaseConfig {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name. It must exist: to make leases is more than this process needs to be allowed.
+    pub name: String,
+    /// Who this process is; no other one may have the same name at the same time.
+    pub instance: String,
+    /// Where this process answers.
+    pub address: SocketAddr,
+}
+
+/// Why the lease cannot be asked for.
+#[derive(Debug, Error)]
+pub enum LeaseError {
+    /// The process does not run in a cluster, or its account is not mounted.
+    #[error("no way to the API server: {0}")]
+    Client(#[from] Box<kube::Error>),
+    /// The lease is missing, or may not be read.
+    #[error("lease {name}: {error}")]
+    Lease {
+        /// Which one.
+        name: String,
+        /// Why.
+        error: LeaseManagerError,
+    },
+}
+
+/// How far the claim has come.
+enum Claim {
+    /// Not asked for yet.
+    Unasked(Box<LeaseManager>),
+    /// Asked for, and renewed while it is held.
+    Asked { held: Receiver<bool>, task: JoinHandle<Result<LeaseManager, LeaseManagerError>> },
+    /// Given up.
+    Over,
+}
+
+/// A process's claim to a lease. Dropped, it gives the lease up in the background.
+pub struct KubernetesLease {
+    leases: Api<Lease>,
+    name: String,
+    claim: Mutex<Claim>,
+}
+
+impl KubernetesLease {
+    /// Finds the lease, by the account that is mounted into the pod.
+    pub async fn find(config: LeaseConfig) -> Result<Self, LeaseError> {
+        outbound::install_crypto();
+        let client = Client::try_default().await.map_err(Box::new)?;
+        Self::find_by(client, config).await
+    }
+
+    /// Finds the lease by `client`.
+    pub async fn find_by(client: Client, config: LeaseConfig) -> Result<Self, LeaseError> {
+        let LeaseConfig { namespace, name, instance, address } = config;
+        let leases = Api::namespaced(client.clone(), &namespace);
+        let manager = LeaseManagerBuilder::new(client, &name)
+            .with_namespace(namespace)
+            .with_identity(format!("{instance}_{address}"))
+            .with_field_manager(format!("kbnt-{instance}"))
+            .with_create_mode(LeaseCreateMode::UseExistent)
+            .with_duration(DURATION)
+            .with_grace(GRACE)
+            .build()
+            .await
+            .map_err(|error| LeaseError::Lease { name: name.clone(), error })?;
+        Ok(Self { leases, name, claim: Mutex::new(Claim::Unasked(Box::new(manager))) })
+    }
+}
+
+#[async_trait]
+impl Leadership for KubernetesLease {
+    async fn acquired(&self) -> Result<(), String> {
+        let mut claim = self.claim.lock().await;
+        if let Claim::Unasked(_) = &*claim
+            && let Claim::Unasked(manager) = std::mem::replace(&mut *claim, Claim::Over)
+        {
+            let (held, task) = manager.watch().await;
+            *claim = Claim::Asked { held, task };
+        }
+        let Claim::Asked { held, .. } = &*claim else {
+            return Err(format!("lease {} was given up", self.name));
+        };
+        let mut held = held.clone();
+        drop(claim);
+        let outcome = held.wait_for(|held| *held).await;
+        outcome.map(|_| ()).map_err(|_| format!("lease {} is not asked for any more", self.name))
+    }
+
+    async fn release(&self) {
+        let claim = std::mem::replace(&mut *self.claim.lock().await, Claim::Over);
+        let Claim::Asked { held, task } = claim else { return };
+        // The task gives the lease up once nobody wants to know of it.
+        drop(held);
+        let ended = task.await.map_err(|error| error.to_string());
+        if let Err(error) = ended.and_then(|ended| ended.map_err(|error| error.to_string())) {
+            tracing::warn!(lease = self.name, error, "the lease could not be released, and expires");
+        }
+    }
+}
+
+#[async_trait]
+impl Active for KubernetesLease {
+    async fn address(&self) -> Option<SocketAddr> {
+        let lease = tokio::time::timeout(ASK, self.leases.get(&self.name)).await;
+        let lease = lease
+            .map_err(|_| "no answer in time".to_owned())
+            .and_then(|answer| answer.map_err(|e| e.to_string()));
+        match lease {
+            Ok(lease) => address_of(&lease.spec?.holder_identity?),
+            Err(error) => {
+                tracing::warn!(lease = self.name, error, "who leads is not known");
+                None
+            }
+        }
+    }
+}
+
+/// The address in an identity.
+fn address_of(identity: &str) -> Option<SocketAddr> {
+    identity.rsplit_once('_')?.1.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_tells_the_address() {
+        assert_eq!(address_of("main-0_10.1.2.3:8080"), "10.1.2.3:8080".parse().ok());
+        assert_eq!(address_of("main-0_[fd00::1]:8080"), "[fd00::1]:8080".parse().ok());
+        assert_eq!(address_of("somebody else's"), None);
+        assert_eq!(address_of(""), None);
+    }
+}

@@ -47,7 +47,7 @@ kubeconfig: ## Print the path of the cluster's kubeconfig; it works inside `make
 kubectl: ## Run kubectl on the cluster: make kubectl ARGS='get pods -A'
 	@$(CLUSTER)/inside.sh kubectl $(ARGS)
 
-shell: export CMD := $(value CMD)
+shell: override export CMD := $(value CMD)
 shell: ## Open a shell where the cluster can be reached, or run CMD='...' there
 	@if [ -n "$$CMD" ]; then $(CLUSTER)/inside.sh bash -c "$$CMD"; else $(CLUSTER)/inside.sh; fi
 

@@ -12,5 +12,6 @@ pub mod outbound;
 pub mod payment;
 pub mod raw;
 pub mod runtime;
+pub mod spans;
 pub mod text;
 pub mod wire;

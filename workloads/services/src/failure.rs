@@ -51,6 +51,9 @@ pub(crate) enum Failure {
     /// No HTTP client.
     #[error(transparent)]
     Outbound(#[from] OutboundError),
+    /// Spans cannot be sent.
+    #[error("the OpenTelemetry collector: {0}")]
+    Tracing(String),
     /// The lease cannot be asked for.
     #[error(transparent)]
     Lease(#[from] LeaseError),

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kbnt_application::Service;
 use kbnt_application::inventory::InventoryMachine;
 use kbnt_domain::stock::Declaration;
 use kbnt_infrastructure::clock::SystemClock;
@@ -31,6 +32,7 @@ pub(crate) async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
         clock: Arc::new(SystemClock),
         effects: Arc::new(Effects::of(&options.payment, &options.notification)?),
         metrics: Arc::new(Metrics::new()?),
+        spans: wiring::spans(&options.tracing, &Service::ALL)?,
         streams: STREAMS,
     });
     process.stop_when_told();

@@ -30,6 +30,7 @@ pub(crate) async fn run(options: ServiceOptions) -> Result<ExitCode, Failure> {
         clock: Arc::new(SystemClock),
         effects: Arc::new(Effects::of(&options.payment, &options.notification)?),
         metrics: Arc::new(Metrics::new()?),
+        spans: wiring::spans(&options.tracing, &[service])?,
         streams: STREAMS,
     });
     process.stop_when_told();

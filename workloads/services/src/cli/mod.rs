@@ -5,6 +5,7 @@ mod origin;
 mod payment;
 mod shop;
 mod standby;
+mod tracing;
 mod values;
 
 use std::io::IsTerminal;
@@ -21,6 +22,7 @@ pub(crate) use origin::OriginOptions;
 pub(crate) use payment::{NotificationOptions, PaymentOptions};
 pub(crate) use shop::{InventoryOptions, UserOptions};
 pub(crate) use standby::StandbyOptions;
+pub(crate) use tracing::TracingOptions;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -187,6 +189,8 @@ pub(crate) struct ServeOptions {
     pub(crate) payment: PaymentOptions,
     #[command(flatten)]
     pub(crate) notification: NotificationOptions,
+    #[command(flatten)]
+    pub(crate) tracing: TracingOptions,
 }
 
 /// Options of `kbnt service`.
@@ -219,6 +223,8 @@ pub(crate) struct ServiceOptions {
     pub(crate) payment: PaymentOptions,
     #[command(flatten)]
     pub(crate) notification: NotificationOptions,
+    #[command(flatten)]
+    pub(crate) tracing: TracingOptions,
 }
 
 /// A service by the name of its work.

@@ -88,6 +88,7 @@ impl Shop {
             clock: clock.clone(),
             effects: Arc::new(Effects::simulated(SimulatedRules::default())),
             metrics: Arc::new(Metrics::new()?),
+            spans: None,
             streams: 1,
         });
         let orders = process.order();

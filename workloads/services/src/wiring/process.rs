@@ -22,6 +22,7 @@ use kbnt_infrastructure::metrics::Metrics;
 use kbnt_infrastructure::runtime::{
     EffectPerformer, Handle, Observer, ProjectionRunner, Runner, RunnerParts, View,
 };
+use kbnt_infrastructure::spans::{Spans, Traced};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
@@ -30,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::parts;
+use crate::cli::TracingOptions;
 use crate::failure::Failure;
 
 /// What a process is made of.
@@ -38,6 +40,8 @@ pub(crate) struct ProcessParts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) effects: Arc<dyn EffectPerformer>,
     pub(crate) metrics: Arc<Metrics>,
+    /// Who is told of every record that is written, if anybody.
+    pub(crate) spans: Option<Arc<Spans>>,
     /// Event streams at a time.
     pub(crate) streams: usize,
 }
@@ -46,6 +50,7 @@ pub(crate) struct ProcessParts {
 pub(crate) struct Process {
     parts: RunnerParts,
     metrics: Arc<Metrics>,
+    spans: Option<Arc<Spans>>,
     streams: usize,
     /// Nothing new is taken any more.
     draining: CancellationToken,
@@ -59,9 +64,14 @@ pub(crate) struct Process {
 impl Process {
     pub(crate) fn new(parts: ProcessParts) -> Self {
         let observer = Arc::clone(&parts.metrics) as Arc<dyn Observer>;
+        let log = match &parts.spans {
+            Some(spans) => Arc::new(Traced::new(parts.log, Arc::clone(spans))),
+            None => parts.log,
+        };
         Self {
-            parts: RunnerParts { log: parts.log, clock: parts.clock, effects: parts.effects, observer },
+            parts: RunnerParts { log, clock: parts.clock, effects: parts.effects, observer },
             metrics: parts.metrics,
+            spans: parts.spans,
             streams: parts.streams,
             draining: CancellationToken::new(),
             shutdown: CancellationToken::new(),
@@ -199,6 +209,9 @@ impl Process {
                 outcome = Err(failure);
             }
         }
+        if let Some(spans) = self.spans.take() {
+            tokio::task::spawn_blocking(move || spans.flush()).await?;
+        }
         outcome
     }
 
@@ -232,6 +245,12 @@ impl Process {
             async move { run.await.map_err(|error| Failure::Service { service, error }) }.instrument(span),
         );
     }
+}
+
+/// What hands the spans of `services` to the collector that the options name, if they do.
+pub(crate) fn spans(options: &TracingOptions, services: &[Service]) -> Result<Option<Arc<Spans>>, Failure> {
+    let spans = options.otlp_endpoint.as_deref().map(|endpoint| Spans::to(endpoint, services));
+    Ok(spans.transpose().map_err(|error| Failure::Tracing(error.to_string()))?.map(Arc::new))
 }
 
 /// Listens on `address`.

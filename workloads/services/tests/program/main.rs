@@ -7,3 +7,4 @@ mod killed;
 mod serve;
 mod simulator;
 mod support;
+mod tracing;

@@ -53,7 +53,7 @@ pub(super) type Slot = u32;
 
 /// The neighbours of a slot in the order of deadlines.
 #[derive(Clone, Copy, Debug)]
-struct Link {
+pub(super) struct Link {
     deadline: Timestamp,
     /// [`NONE`] before the first, [`OUTSIDE`] where it is not in the list.
     before: Slot,
@@ -99,10 +99,18 @@ impl Reservations {
         self.slots.get(slot as usize)?.as_ref()
     }
 
-    /// Reads the memory that taking one out reads first, and says nothing of it.
-    pub(super) fn touch(&self, slot: Slot) -> u64 {
-        let link = self.links.get(slot as usize).map_or(0, |link| u64::from(link.before));
-        link ^ self.get(slot).map_or(0, |active| active.claim.fingerprint)
+    /// Reads the memory that finding one and taking it out reads first: its first bytes and its last, and its link, which it
+    /// tells.
+    pub(super) fn touch(&self, slot: Slot) -> Option<(Link, u64)> {
+        let (link, active) = (self.links.get(slot as usize)?, self.get(slot)?);
+        let last = active.order.as_uuid().as_bytes()[15];
+        Some((*link, active.claim.fingerprint ^ u64::from(last)))
+    }
+
+    /// Reads the memory that taking it out reads next, its neighbours' links, and tells nothing of use.
+    pub(super) fn touch_beside(&self, link: Link) -> u64 {
+        let neighbour = |slot: Slot| self.links.get(slot as usize).map_or(NONE, |link| link.after);
+        u64::from(neighbour(link.before) ^ neighbour(link.after))
     }
 
     /// All of them, in no order that means anything.

@@ -23,6 +23,14 @@ pub(super) enum Place {
 }
 
 impl Place {
+    /// Where it holds units.
+    pub(super) const fn slot(self) -> Option<Slot> {
+        match self {
+            Self::Active(slot) => Some(slot),
+            Self::Ended(_) => None,
+        }
+    }
+
     const fn pack(self) -> u32 {
         match self {
             Self::Active(slot) => slot,
@@ -69,6 +77,21 @@ struct Bucket {
 
 const EMPTY: Bucket = Bucket { tags: [0; WIDTH], places: [VACANT; WIDTH], passed: 0 };
 
+/// One bit for each pointer of a bucket that is meant. It has no branches: where in its bucket a pointer is, is random, and
+/// a processor that guesses wrong loses more time than it takes to look at all of them.
+fn marked(is_meant: impl Fn(usize) -> bool) -> u32 {
+    (0..WIDTH).fold(0, |marks, i| marks | u32::from(is_meant(i)) << i)
+}
+
+/// The pointers that are marked.
+fn each(mut marks: u32) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let first = marks.trailing_zeros();
+        marks &= marks.checked_sub(1)?;
+        Some(first as usize)
+    })
+}
+
 /// Finds orders. The hash is keyed at random for each index, as order ids come from outside.
 #[derive(Debug)]
 pub(super) struct Index {
@@ -103,10 +126,9 @@ impl Index {
         let mut at = self.home(tag);
         loop {
             let bucket = &self.buckets[at];
-            for i in 0..WIDTH {
-                if bucket.tags[i] == tag && bucket.places[i] != VACANT && is_it(bucket.places[i]) {
-                    return Some((at, i));
-                }
+            let found = marked(|i| (bucket.tags[i] == tag) & (bucket.places[i] != VACANT));
+            if let Some(i) = each(found).find(|&i| is_it(bucket.places[i])) {
+                return Some((at, i));
             }
             if bucket.passed == 0 {
                 return None;
@@ -155,8 +177,9 @@ impl Index {
     fn put(&mut self, tag: u32, place: u32, leads: &impl Fn(Place) -> bool) {
         let mut at = self.home(tag);
         loop {
-            let free = |&packed: &u32| packed == VACANT || !leads(Place::unpack(packed));
-            if let Some(i) = self.buckets[at].places.iter().position(free) {
+            let places = &self.buckets[at].places;
+            let free = marked(|i| (places[i] == VACANT) | !leads(Place::unpack(places[i])));
+            if let Some(i) = each(free).next() {
                 self.vacate(at, i);
                 self.buckets[at].tags[i] = tag;
                 self.buckets[at].places[i] = place;

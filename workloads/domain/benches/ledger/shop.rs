@@ -1,65 +1,15 @@
-//! The stock ledger on one thread: reserve and confirm, with all semantics and the events as values.
-//!
-//! `cargo bench -p kbnt-domain` prints pairs per second (as elements, of this thread's own time) and, before that, the bytes
-//! that one more live reservation takes. Orders come in batches, as they are read off the log.
+//! A shop at work on the ledger, with all its rules.
 
-#![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on fails")]
-#![allow(missing_docs, reason = "made by the macros of the benchmark")]
-
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
-use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
-use std::time::{Duration, Instant};
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use kbnt_domain::event::{Basket, Event, Line, PaymentMethod, PaymentProcessed};
 use kbnt_domain::stock::{Declaration, Ledger, Outcome, Request, StockTerms, Told};
 use kbnt_domain::{
     Currency, Money, OrderId, ProductId, Quantity, ReservationId, Span, Timestamp, TransactionId, UserId,
 };
-use uuid::Uuid;
 
-/// Counts the bytes that are allocated and not freed.
-struct Counting;
-
-static ALLOCATED: AtomicIsize = AtomicIsize::new(0);
-
-/// Counting takes time, so it is done only while memory is measured.
-static COUNTS: AtomicBool = AtomicBool::new(false);
-
-fn count(bytes: usize, sign: isize) {
-    if COUNTS.load(Ordering::Relaxed) {
-        ALLOCATED.fetch_add(sign * bytes.cast_signed(), Ordering::Relaxed);
-    }
-}
-
-#[allow(unsafe_code, reason = "an allocator is unsafe by its nature; this one only counts")]
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size(), 1);
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count(layout.size(), -1);
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(layout.size(), -1);
-        count(size, 1);
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// Live reservations at any time.
-const LIVE: usize = 1_000_000;
-
-/// Orders, and payments, that are read off the log at a time.
-const BATCH: usize = 64;
+use crate::random::Random;
+use crate::{BATCH, LIVE};
 
 /// Different customers.
 const USERS: usize = 100_000;
@@ -67,33 +17,9 @@ const USERS: usize = 100_000;
 /// How the log's time goes on per order: with it about a million ended orders are remembered, too.
 const PACE: u64 = 4;
 
-/// Random numbers, the same in each run.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, most: usize) -> usize {
-        usize::try_from(((self.next() >> 32) * most as u64) >> 32).unwrap()
-    }
-
-    fn order(&mut self) -> OrderId {
-        OrderId::from_uuid(uuid::Builder::from_sha1_bytes(self.next_bytes()).into_uuid())
-    }
-
-    fn next_bytes(&mut self) -> [u8; 16] {
-        Uuid::from_u64_pair(self.next(), self.next()).into_bytes()
-    }
-}
-
 /// A shop at work.
-struct Shop {
-    ledger: Ledger,
+pub struct Shop {
+    pub ledger: Ledger,
     random: Random,
     baskets: Vec<(Basket, Money)>,
     products: Vec<ProductId>,
@@ -125,7 +51,7 @@ fn basket(random: &mut Random, user: &UserId, product: &ProductId) -> (Basket, M
 }
 
 impl Shop {
-    fn open(products: usize) -> Self {
+    pub fn open(products: usize) -> Self {
         let terms = StockTerms {
             ttl: Span::from_minutes(1_000_000),
             low_stock_threshold: 10,
@@ -215,7 +141,7 @@ impl Shop {
         }
     }
 
-    fn fill(&mut self) {
+    pub fn fill(&mut self) {
         while self.live.len() < LIVE {
             let (order, number) = (self.random.order(), self.orders % BATCH);
             self.fill_in(number);
@@ -225,7 +151,7 @@ impl Shop {
     }
 
     /// A batch of new orders, and as many payments of live ones: of those that have waited longest, or of any.
-    fn batch(&mut self, at_random: bool) {
+    pub fn batch(&mut self, at_random: bool) {
         let news: [OrderId; BATCH] = std::array::from_fn(|_| self.random.order());
         (0..BATCH).for_each(|number| self.fill_in(number));
         let next = |i| if at_random { self.random.below(LIVE) } else { (self.oldest + i) % LIVE };
@@ -239,53 +165,3 @@ impl Shop {
         self.oldest = (self.oldest + BATCH) % LIVE;
     }
 }
-
-/// How long the batches take of this thread's own time: the processor may be shared.
-fn time(batches: u64, mut batch: impl FnMut()) -> Duration {
-    let (started, busy) = (Instant::now(), processor_time());
-    for _ in 0..batches {
-        batch();
-    }
-    match (busy, processor_time()) {
-        (Some(before), Some(after)) => after.saturating_sub(before),
-        _ => started.elapsed(),
-    }
-}
-
-/// Time that this thread has run, as Linux counts it.
-fn processor_time() -> Option<Duration> {
-    let counted = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    counted.split(' ').next()?.parse().ok().map(Duration::from_nanos)
-}
-
-fn reserve_and_confirm(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("reserve+confirm, 1,000,000 live");
-    group
-        .throughput(Throughput::Elements(BATCH as u64))
-        .sample_size(20)
-        .measurement_time(Duration::from_secs(10));
-    for (name, products) in [("10,000 products", 10_000), ("one product", 1)] {
-        let mut shop = Shop::open(products);
-        COUNTS.store(true, Ordering::Relaxed);
-        let before = ALLOCATED.load(Ordering::Relaxed);
-        shop.fill();
-        let bytes = ALLOCATED.load(Ordering::Relaxed) - before;
-        COUNTS.store(false, Ordering::Relaxed);
-        println!("{name}: {} bytes per live reservation", bytes / LIVE.cast_signed());
-        // Until as many ended orders are remembered as there ever will be.
-        for _ in 0..3 * LIVE / BATCH {
-            shop.batch(false);
-        }
-        group.bench_function(format!("{name}, in turn"), |bencher| {
-            bencher.iter_custom(|batches| time(batches, || shop.batch(false)));
-        });
-        group.bench_function(format!("{name}, at random"), |bencher| {
-            bencher.iter_custom(|batches| time(batches, || shop.batch(true)));
-        });
-        assert!(shop.ledger.verify());
-    }
-    group.finish();
-}
-
-criterion_group!(benches, reserve_and_confirm);
-criterion_main!(benches);

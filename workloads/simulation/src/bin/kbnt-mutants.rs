@@ -44,8 +44,12 @@ const CRATES: [&str; 3] = ["domain", "application", "simulation"];
 /// Seeds that the simulator runs before the tests have their turn; after them it runs all.
 const FIRST_SEEDS: u64 = 3_000;
 
-/// A bug that makes the simulator or the tests run on and on is caught when this is over.
+/// A bug that makes the simulator or the tests run on and on is caught when this is over, or twice the time that all of
+/// it takes without a bug: on a busy machine that is more.
 const PATIENCE: Duration = Duration::from_mins(4);
+
+/// Without a bug they come to their end, sooner or later.
+const PATIENCE_WITHOUT_BUG: Duration = Duration::from_hours(1);
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -74,16 +78,18 @@ fn run(options: &Options) -> Result<bool, Failure> {
     }
     copy_core(&root, &options.scratch)?;
     println!("building the core as it is, and trying that it passes");
-    if let Some(caught) = caught_by(options)? {
+    let started = Instant::now();
+    if let Some(caught) = caught_by(options, PATIENCE_WITHOUT_BUG)? {
         return Err(format!("without any bug: {caught}").into());
     }
+    let patience = PATIENCE.max(started.elapsed() * 2);
     let mut escaped = Vec::new();
     for mutant in &mutants {
         let started = Instant::now();
         let file = options.scratch.join(&mutant.file);
         let sound = fs::read_to_string(&file)?;
         fs::write(&file, planted(mutant, &sound)?)?;
-        let caught = caught_by(options);
+        let caught = caught_by(options, patience);
         fs::write(&file, sound)?;
         let verdict = caught?;
         println!(
@@ -159,18 +165,18 @@ fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// What catches the bug that is planted now, if anything does.
-fn caught_by(options: &Options) -> Result<Option<String>, Failure> {
+fn caught_by(options: &Options, patience: Duration) -> Result<Option<String>, Failure> {
     let simulator = ["build", "--release", "-q", "-p", "kbnt-simulation", "--bin", "kbnt-simulate"];
     let compiled = cargo(options).args(simulator).output()?;
     if !compiled.status.success() {
         return Err(format!("it does not compile:\n{}", String::from_utf8_lossy(&compiled.stderr)).into());
     }
-    if let Some(caught) = simulated(options, options.seeds.min(FIRST_SEEDS))? {
+    if let Some(caught) = simulated(options, options.seeds.min(FIRST_SEEDS), patience)? {
         return Ok(Some(caught));
     }
     let mut tests = cargo(options);
     tests.args(["test", "--release", "-q", "--no-fail-fast", "-p", "kbnt-domain", "-p", "kbnt-application"]);
-    match patiently(tests.stderr(Stdio::null()))? {
+    match patiently(tests.stderr(Stdio::null()), patience)? {
         None => return Ok(Some("tests: one never ends".into())),
         Some((true, _)) => {}
         Some((false, said)) => {
@@ -178,14 +184,14 @@ fn caught_by(options: &Options) -> Result<Option<String>, Failure> {
             return Ok(Some(format!("test {}", failed.unwrap_or("that did not come to its end"))));
         }
     }
-    simulated(options, options.seeds)
+    simulated(options, options.seeds, patience)
 }
 
 /// What the simulator has to say after so many seeds.
-fn simulated(options: &Options, seeds: u64) -> Result<Option<String>, Failure> {
+fn simulated(options: &Options, seeds: u64, patience: Duration) -> Result<Option<String>, Failure> {
     let mut simulator = Command::new(options.scratch.join("target/release/kbnt-simulate"));
     simulator.args(["--jobs", "2", "--seeds", &seeds.to_string()]).stderr(Stdio::null());
-    Ok(match patiently(&mut simulator)? {
+    Ok(match patiently(&mut simulator, patience)? {
         None => Some("simulator: it never ends".into()),
         Some((true, _)) => None,
         Some((false, said)) => {
@@ -210,14 +216,14 @@ fn cargo(options: &Options) -> Command {
 }
 
 /// Runs a command to its end, and what it started with it; `None` if they had to be ended.
-fn patiently(command: &mut Command) -> Result<Option<(bool, String)>, Failure> {
+fn patiently(command: &mut Command, patience: Duration) -> Result<Option<(bool, String)>, Failure> {
     let mut child = command.stdout(Stdio::piped()).process_group(0).spawn()?;
     let mut stdout = child.stdout.take().ok_or("no output")?;
     let reader = std::thread::spawn(move || {
         let mut said = String::new();
         io::Read::read_to_string(&mut stdout, &mut said).map(|_| said)
     });
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + patience;
     let status = loop {
         match child.try_wait()? {
             Some(status) => break status,

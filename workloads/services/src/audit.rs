@@ -24,6 +24,9 @@ const TOPICS: [Topic; 6] = [
     Topic::AuditLogs,
 ];
 
+/// Topic, partition and offset of a record.
+type Place = (&'static str, u32, u64);
+
 /// What was read.
 #[derive(Default)]
 struct Trail {
@@ -31,7 +34,7 @@ struct Trail {
     links: Vec<(Timestamp, AuditLogCreated)>,
     first: Option<u64>,
     /// What the audited records say now.
-    contents: HashMap<(&'static str, u32, u64), Hash>,
+    contents: HashMap<Place, Hash>,
     unreadable: Vec<String>,
 }
 
@@ -110,10 +113,36 @@ impl Trail {
         } else {
             String::new()
         };
+        let behind = self.behind();
+        let rest = match behind.first() {
+            Some((topic, partition, offset)) => format!(
+                "; {} records from {topic}/{partition}@{offset} on are not in it: audit-service is behind, or links were cut off \
+                 its end",
+                behind.len()
+            ),
+            None => String::new(),
+        };
         format!(
-            "the audit trail is whole: {links} links{gone}; {} audited records are unchanged",
-            self.contents.len()
+            "the audit trail is whole: {links} links{gone}; {} audited records are unchanged{rest}",
+            self.contents.len() - behind.len()
         )
+    }
+
+    /// Records after the last one of their partition that is in the trail. No chain tells of links that were cut off its
+    /// end; these do.
+    fn behind(&self) -> Vec<Place> {
+        let mut last = HashMap::new();
+        for (_, link) in &self.links {
+            let (topic, partition, offset) = &link.location;
+            let last = last.entry((topic.as_str(), *partition)).or_insert(*offset);
+            *last = (*offset).max(*last);
+        }
+        let is_behind = |&&(topic, partition, offset): &&Place| {
+            last.get(&(topic, partition)).is_none_or(|&last| offset > last)
+        };
+        let mut behind: Vec<Place> = self.contents.keys().filter(is_behind).copied().collect();
+        behind.sort_unstable();
+        behind
     }
 }
 
@@ -192,6 +221,23 @@ mod tests {
         let mut forged = records();
         altered(&mut forged[1], "OrderCancelRequestedCommand", "PlaceOrderCommand");
         assert!(problems(&forged)[0].contains("altered"), "{:?}", problems(&forged));
+    }
+
+    #[test]
+    fn records_after_the_end_of_the_trail_are_told() {
+        let summary = |records: &[Seen]| {
+            let mut trail = Trail::default();
+            records.iter().for_each(|seen| trail.take(seen));
+            assert_eq!(trail.problems(), Vec::<String>::new());
+            trail.summary()
+        };
+        assert!(summary(&records()).ends_with("3 links; 3 audited records are unchanged"));
+        let mut cut = records();
+        cut.remove(5);
+        cut.remove(3);
+        let told = summary(&cut);
+        assert!(told.contains("1 links; 1 audited records"), "{told}");
+        assert!(told.contains("2 records from order-events/1@1 on are not in it"), "{told}");
     }
 
     #[test]

@@ -53,9 +53,12 @@ const READING: &[&str] = &[
     "/v1/events",
     "/v1/reservations",
     "/v1/users/USER-1",
+    "/v1/orders/00000000-0000-4000-8000-000000000000",
+    "/v1/reservations/00000000-0000-4000-8000-000000000000",
     "/healthz",
     "/readyz",
     "/metrics",
+    "/openapi.json",
 ];
 
 /// Routes with a parameter that must be an id.
@@ -64,6 +67,10 @@ const WITH_ID: &[(&str, &str)] = &[
     ("DELETE", "/v1/orders/"),
     ("GET", "/v1/reservations/"),
     ("GET", "/v1/orders//events"),
+    // Of these a good id is nobody's.
+    ("GET", "/v1/stock/"),
+    ("GET", "/v1/users/"),
+    ("PUT", "/v1/users//status"),
 ];
 
 /// A value that no field of ours takes, whatever its type.
@@ -208,12 +215,13 @@ fn bad_id() -> impl Strategy<Value = Malformed> {
     (prop::sample::select(WITH_ID), "(%[0-9A-F]{2}|[a-zA-Z0-9~!$'()*,;:@-]){1,90}").prop_filter_map(
         "a valid id",
         |((method, path), id)| {
-            let path = match path.strip_suffix("/events") {
-                Some(path) => format!("{path}{id}/events"),
+            let path = match path.split_once("//") {
+                Some((before, after)) => format!("{before}/{id}/{after}"),
                 None => format!("{path}{id}"),
             };
             // There is a route of this name.
-            (id != "summary").then(|| request(method, &path, Vec::new()))
+            let body = if method == "PUT" { br#"{"status": "BLOCKED"}"#.to_vec() } else { Vec::new() };
+            (id != "summary").then(|| request(method, &path, body))
         },
     )
 }

@@ -3,6 +3,7 @@
 
 mod app;
 mod events;
+mod failures;
 mod fuzz;
 mod openapi;
 mod orders;

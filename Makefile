@@ -27,8 +27,8 @@ simulate: ## Run the whole saga under SEEDS=N seeds of faults
 mutants: ## Plant bugs one by one, and show that a test or the simulator catches each
 	@$(CARGO) run --release --locked --quiet --bin kbnt-mutants
 
-bench: ## Measure the ledger
-	@$(CARGO) bench --locked --package kbnt-domain
+bench: ## Measure the ledger, the simulator, the saga and buyers over HTTP
+	@e2e/bench.sh
 
 ## Cluster
 

@@ -34,7 +34,7 @@ const BATCH: usize = 64;
 
 /// How often the ledger and the bare hash map take turns, and for how many batches each.
 const TURNS: usize = 21;
-const BATCHES_A_TURN: u64 = 1_000;
+const BATCHES_A_TURN: u32 = 1_000;
 
 /// How long the batches take of this thread's own time: the processor may be shared.
 fn time(batches: u64, mut batch: impl FnMut()) -> Duration {
@@ -56,9 +56,9 @@ fn processor_time() -> Option<Duration> {
 
 /// Prints the ledger's rate beside that of a bare hash map: of each the median, and the median of their ratios.
 fn compare(name: &str, how: &str, mut shop: impl FnMut(), mut bare: impl FnMut()) {
-    let rate = |taken: Duration| (BATCH as u64 * BATCHES_A_TURN) as f64 / taken.as_secs_f64();
-    let turns =
-        (0..TURNS).map(|_| (rate(time(BATCHES_A_TURN, &mut shop)), rate(time(BATCHES_A_TURN, &mut bare))));
+    let pairs = f64::from(u32::try_from(BATCH).unwrap() * BATCHES_A_TURN);
+    let rate = |batch: &mut dyn FnMut()| pairs / time(BATCHES_A_TURN.into(), batch).as_secs_f64();
+    let turns = (0..TURNS).map(|_| (rate(&mut shop), rate(&mut bare)));
     let (ledgers, bares): (Vec<_>, Vec<_>) = turns.unzip();
     let ratios = ledgers.iter().zip(&bares).map(|(ledger, bare)| ledger / bare).collect();
     println!(

@@ -126,7 +126,7 @@ impl Index {
         let mut at = self.home(tag);
         loop {
             let bucket = &self.buckets[at];
-            let found = marked(|i| (bucket.tags[i] == tag) & (bucket.places[i] != VACANT));
+            let found = marked(|i| bucket.tags[i] == tag) & marked(|i| bucket.places[i] != VACANT);
             if let Some(i) = each(found).find(|&i| is_it(bucket.places[i])) {
                 return Some((at, i));
             }
@@ -178,7 +178,7 @@ impl Index {
         let mut at = self.home(tag);
         loop {
             let places = &self.buckets[at].places;
-            let free = marked(|i| (places[i] == VACANT) | !leads(Place::unpack(places[i])));
+            let free = marked(|i| places[i] == VACANT) | marked(|i| !leads(Place::unpack(places[i])));
             if let Some(i) = each(free).next() {
                 self.vacate(at, i);
                 self.buckets[at].tags[i] = tag;

@@ -17,6 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use super::forward::{Forward, forward};
 use super::health::{self, Health};
 use super::orders::{self, OrderApi};
+use super::params::Params;
 use super::problem::{Code, FieldError, Problem, ProblemBody};
 use super::{stock, users};
 use crate::metrics::Metrics;
@@ -75,7 +76,11 @@ pub fn router(apis: Apis, health: Health) -> (Router, Description) {
     }
     let (router, description) = described.split_for_parts();
     let shown = Arc::new(description.clone());
-    let router = router.route("/openapi.json", get(move || async move { Json(shown.as_ref().clone()) }));
+    let show = move |params: Params| async move {
+        params.only(&[])?;
+        Ok::<_, Problem>(Json(shown.as_ref().clone()))
+    };
+    let router = router.route("/openapi.json", get(show));
     let router = with_fallbacks(router).layer(middleware::from_fn_with_state(metrics, measure));
     (router, description)
 }

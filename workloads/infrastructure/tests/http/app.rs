@@ -212,12 +212,16 @@ impl App {
         ends
     }
 
-    /// Waits until every event is audited, so that nothing more happens by itself.
+    /// Waits until the customer of each order that has ended was told and every event is audited, so that nothing more
+    /// happens by itself.
     pub async fn settled(&self) {
         self.until("settled", async || {
+            let orders = self.get("/v1/orders/summary").await;
+            let count = |status: &str| orders.body[status].as_u64().unwrap();
             let ends = self.ends().await;
-            let (audited, lines) = (ends[15], ends[16] + ends[17]);
-            ends.iter().sum::<u64>() == 2 * audited + lines
+            let (told, audited, lines) = (ends[12..15].iter().sum::<u64>(), ends[15], ends[16] + ends[17]);
+            count("confirmed") + count("rejected") + count("cancelled") == told
+                && ends.iter().sum::<u64>() == 2 * audited + lines
         })
         .await;
     }

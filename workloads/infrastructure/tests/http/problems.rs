@@ -129,6 +129,7 @@ async fn the_wrong_parameter_is_named() {
         ("/v1/reservations/nonsense", "reservationId"),
         ("/v1/users/a%2Fb", "userId"),
         ("/healthz?x=1", "x"),
+        ("/openapi.json?x=1", "x"),
     ] {
         let answer = app.get(path).await;
         assert_eq!((answer.status.as_u16(), answer.text("code")), (400, "invalid_request"), "{path}");

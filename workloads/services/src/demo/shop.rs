@@ -167,18 +167,23 @@ impl Shop {
             .collect())
     }
 
-    /// Waits until nothing is under way any more: every order has ended, but those that hold units, and every event is
-    /// audited.
+    /// Waits until nothing is under way any more: every order has ended, but those that hold units, its customer was told,
+    /// and every event is audited.
     pub(super) async fn settle(&self, report: &mut Report) -> Result<(), Failure> {
         let give_up = Instant::now() + PATIENCE;
         loop {
-            let pending = self.orders.read(|views| views.book().counts().pending);
-            let (events, audited) = self.audited().await?;
-            if pending == self.held && events == audited {
+            let counts = self.orders.read(|views| views.book().counts());
+            let ended = counts.confirmed + counts.rejected + counts.cancelled;
+            let messages = self.messages().await?;
+            let count = |topic: Topic| messages.get(topic.name()).copied().unwrap_or(0);
+            let (told, audited) = (count(Topic::NotificationEvents), count(Topic::AuditLogs));
+            let events = messages.values().sum::<u64>() - audited - count(Topic::ApplicationLogs);
+            if counts.pending == self.held && told == ended && events == audited {
                 return self.until_shown().await;
             }
             if Instant::now() > give_up {
-                report.check("orders that have not ended", self.held, pending);
+                report.check("orders that have not ended", self.held, counts.pending);
+                report.check("customers who were told", ended, told);
                 report.check("events that are audited", events, audited);
                 return Ok(());
             }
@@ -196,14 +201,6 @@ impl Shop {
             }
         }
         Ok(())
-    }
-
-    async fn audited(&self) -> Result<(u64, u64), Failure> {
-        let messages = self.messages().await?;
-        let count = |topic: Topic| messages.get(topic.name()).copied().unwrap_or(0);
-        let audited = count(Topic::AuditLogs);
-        let lines = count(Topic::ApplicationLogs);
-        Ok((messages.values().sum::<u64>() - audited - lines, audited))
     }
 
     /// Waits until an event of this name has happened to the order.

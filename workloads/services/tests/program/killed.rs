@@ -1,18 +1,23 @@
-//! Killed at any moment under load, twenty times: what was acknowledged is there again, and the books balance.
+//! Killed at any moment under the load of a thousand buyers, twenty times: what was acknowledged is there again, and the
+//! books balance.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::StreamExt;
 use serde_json::{Value, json};
 
-use crate::support::{DEADLINE, Running, basket};
+use crate::support::{DEADLINE, Running, basket, kbnt};
 
 /// How often it is killed.
 const KILLS: u64 = 20;
 
 /// Buyers at a time.
-const BUYERS: usize = 24;
+const BUYERS: usize = 1_000;
+
+/// Questions at a time, when all that was acknowledged is looked for.
+const QUESTIONS: usize = 32;
 
 /// What the shop has acknowledged: orders, and how those ended that it said had ended.
 type Acknowledged = Arc<Mutex<HashMap<String, Option<String>>>>;
@@ -43,16 +48,16 @@ async fn buy(client: reqwest::Client, url: String, buyer: usize, round: u64, ack
     }
 }
 
-/// Every acknowledged order is there, and ended as it was said to have ended.
-async fn check(shop: &Running, acknowledged: &Acknowledged) {
-    let orders: Vec<_> = acknowledged.lock().unwrap().clone().into_iter().collect();
-    for (order, ended) in orders {
+/// Every one of these orders is there, and ended as it was said to have ended.
+async fn check(shop: &Running, acknowledged: &HashMap<String, Option<String>>) {
+    let questions = acknowledged.iter().map(|(order, ended)| async move {
         let (status, body) = shop.get(&format!("/v1/orders/{order}")).await;
         assert_eq!(status, 200, "order {order} was acknowledged");
         if let Some(ended) = ended {
-            assert_eq!(body["status"], ended, "order {order}");
+            assert_eq!(body["status"], *ended, "order {order}");
         }
-    }
+    });
+    futures::stream::iter(questions).for_each_concurrent(QUESTIONS, |question| question).await;
     let (_, summary) = shop.get("/v1/stock/summary").await;
     assert_eq!(summary["invariants"], json!({"balanced": true, "violations": []}));
 }
@@ -61,20 +66,26 @@ async fn check(shop: &Running, acknowledged: &Acknowledged) {
 async fn nothing_that_was_acknowledged_is_lost() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().to_str().unwrap().to_owned();
-    let acknowledged = Acknowledged::default();
+    let mut all = HashMap::new();
     let start = || Running::start(&["serve", "--allow-unknown-users", "--data-dir", &path]);
     let mut shop = start();
     shop.until_ready().await;
     shop.declare(1_000_000).await;
     for round in 0..KILLS {
+        let acknowledged = Acknowledged::default();
         let buyers: Vec<_> = (0..BUYERS)
             .map(|buyer| {
                 let (client, url) = (shop.client.clone(), shop.url.clone());
                 tokio::spawn(buy(client, url, buyer, round, Arc::clone(&acknowledged)))
             })
             .collect();
-        // Another moment each time.
-        tokio::time::sleep(Duration::from_millis(100 + round * 37 % 400)).await;
+        // Another moment each time: after so many answers, and a bit.
+        let give_up = std::time::Instant::now() + DEADLINE;
+        while acknowledged.lock().unwrap().len() < usize::try_from(round * 61 % 700).unwrap() {
+            assert!(std::time::Instant::now() < give_up, "the shop does not answer");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(round * 37 % 100)).await;
         shop.signal("KILL");
         shop.ended();
         for buyer in buyers {
@@ -82,7 +93,9 @@ async fn nothing_that_was_acknowledged_is_lost() {
         }
         shop = start();
         shop.until_ready().await;
+        let acknowledged = std::mem::take(&mut *acknowledged.lock().unwrap());
         check(&shop, &acknowledged).await;
+        all.extend(acknowledged);
     }
     let give_up = std::time::Instant::now() + DEADLINE;
     while shop.get("/v1/orders/summary").await.1["pending"] != 0 {
@@ -93,11 +106,15 @@ async fn nothing_that_was_acknowledged_is_lost() {
         );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    check(&shop, &acknowledged).await;
+    check(&shop, &all).await;
     let (_, counts) = shop.get("/v1/orders/summary").await;
     let (_, summary) = shop.get("/v1/stock/summary").await;
     let confirmed = counts["confirmed"].as_u64().unwrap();
-    assert!(acknowledged.lock().unwrap().len() > 200 && confirmed > 0, "there was load: {counts}");
+    assert!(all.len() > 2_000 && confirmed > 0, "there was load: {} acknowledged, {counts}", all.len());
     assert_eq!(summary["totals"]["real"], 1_000_000 - confirmed, "each confirmed order took one unit");
     assert_eq!(summary["totals"]["reserved"], 0);
+    shop.signal("TERM");
+    shop.ended();
+    let output = kbnt(&["audit", "verify", "--data-dir", &path]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
 }

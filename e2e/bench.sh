@@ -19,7 +19,7 @@ trap finish EXIT
 open_shop() {
     local log=$scratch/serve.log give_up=$((EPOCHSECONDS + 60))
     # exec all the way, so that the process is the program's.
-    "$here/cargo.sh" run --release --locked --quiet -p kbnt-services --bin kbnt -- \
+    "$here/cargo.sh" run --release --locked --quiet --bin kbnt -- \
         serve --port 0 --allow-unknown-users --log-format json "$@" >"$log" &
     shop=$!
     until url=$(jq -r 'select(.operation == "started") | "http://" + .payload.address' "$log" 2>/dev/null) && [ -n "$url" ]; do
@@ -40,21 +40,21 @@ buyers() {
     say "==> 1,000 buyers over HTTP, POST /v1/orders?wait=10s, $1 ($(elapsed))"
     open_shop "${@:2}"
     for think in 0 1000; do
-        cargo run --release --locked --quiet -p kbnt-services --example load -- \
+        cargo run --release --locked --quiet --example load -- \
             --url "$url" --buyers 1000 --rounds 5 --think "$think"
     done
     close_shop
 }
 
 say "==> the ledger, beside a bare hash map ($(elapsed))"
-cargo bench --locked --quiet -p kbnt-domain --bench ledger
+cargo bench --locked --quiet --bench ledger
 say "==> the simulator, on one core ($(elapsed))"
 cargo run --release --locked --quiet --bin kbnt-simulate -- --seeds 5000
 for log in memory durable; do
     say "==> the whole saga in one process, log: $log ($(elapsed))"
-    cargo bench --locked --quiet -p kbnt-infrastructure --bench saga -- "$log"
+    cargo bench --locked --quiet --bench saga -- "$log"
 done
-cargo build --release --locked --quiet -p kbnt-services --bin kbnt --example load
+cargo build --release --locked --quiet --bin kbnt --example load
 buyers "in memory"
 buyers "durable" --data-dir "$scratch/data"
 say "==> bench done in $(elapsed)"

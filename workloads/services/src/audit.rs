@@ -227,7 +227,9 @@ mod tests {
     fn records_after_the_end_of_the_trail_are_told() {
         let summary = |records: &[Seen]| {
             let mut trail = Trail::default();
-            records.iter().for_each(|seen| trail.take(seen));
+            for seen in records {
+                trail.take(seen);
+            }
             assert_eq!(trail.problems(), Vec::<String>::new());
             trail.summary()
         };

@@ -132,6 +132,30 @@ fn a_request_waits_for_units_in_flight_and_what_comes_after_it_waits_behind() {
 }
 
 #[test]
+fn only_the_record_that_tells_of_freed_units_makes_them_safe() {
+    let lane = |topic, number| (topic, partition_of(&order(number).to_string(), 3));
+    let elsewhere =
+        (2..99).find(|&number| lane(Topic::UserEvents, number) != lane(Topic::UserEvents, 1)).unwrap();
+    let mut lab = open(1);
+    lab.input(Topic::UserEvents, "1", validated(&lab, 1, &[("A", 1)]));
+    lab.settle(0);
+    lab.input(Topic::PaymentEvents, "declined", declined(1));
+    lab.handle(0, lane(Topic::PaymentEvents, 1));
+    // Another record of the same writer is read back, from another partition; that of the release is not.
+    lab.input(Topic::UserEvents, "other", validated(&lab, elsewhere, &[("NOBODYS", 1)]));
+    let (topic, partition) = lane(Topic::UserEvents, elsewhere);
+    lab.handle(0, (topic, partition));
+    lab.flush(0, partition as usize, usize::MAX);
+    lab.follow(0, partition as usize, 99);
+    assert_eq!(names(&about(&lab, elsewhere)), ["ProductNotFoundEvent"]);
+    let late = lab.input(Topic::UserEvents, "late", validated(&lab, 100, &[("A", 1)]));
+    lab.handle(0, (late.topic, late.partition));
+    assert_eq!(lab.processes[0].machine.hold(late.topic, late.partition), Some(late.offset));
+    lab.settle(0);
+    assert_eq!(names(&about(&lab, 100)), ["VirtualStockReservedEvent"]);
+}
+
+#[test]
 fn an_expiry_answers_nothing_and_marks_no_input_as_answered() {
     let mut lab = open(1);
     lab.input(Topic::UserEvents, "1", validated(&lab, 1, &[("A", 1)]));

@@ -148,9 +148,9 @@ fn only_the_record_that_tells_of_freed_units_makes_them_safe() {
     lab.flush(0, partition as usize, usize::MAX);
     lab.follow(0, partition as usize, 99);
     assert_eq!(names(&about(&lab, elsewhere)), ["ProductNotFoundEvent"]);
-    let late = lab.input(Topic::UserEvents, "late", validated(&lab, 100, &[("A", 1)]));
-    lab.handle(0, (late.topic, late.partition));
-    assert_eq!(lab.processes[0].machine.hold(late.topic, late.partition), Some(late.offset));
+    let asked = lab.input(Topic::UserEvents, "late", validated(&lab, 100, &[("A", 1)]));
+    lab.handle(0, (asked.topic, asked.partition));
+    assert_eq!(lab.processes[0].machine.hold(asked.topic, asked.partition), Some(asked.offset));
     lab.settle(0);
     assert_eq!(names(&about(&lab, 100)), ["VirtualStockReservedEvent"]);
 }

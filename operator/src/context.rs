@@ -3,20 +3,20 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
-use kbnt_crds::{KafkaTopic, OrderWorkflow, VirtualStock};
-use kube::core::{ApiResource, PartialObjectMeta};
+use kbnt_crds::{OrderWorkflow, VirtualStock};
+use kube::core::ApiResource;
 use kube::runtime::reflector::Store;
 use kube::{Client, Resource};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
-use crate::cluster::{Events, Objects, Scope};
+use crate::cluster::{Events, Notes, Objects, Scope};
 use crate::gate::Gate;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::services::{Address, Observers, OrderSummary, ServiceClient, StockSummary};
+use crate::topics::TopicNote;
+use crate::workloads::DeploymentNote;
 
 /// What every reconcile has at hand.
 pub struct Context {
@@ -60,14 +60,14 @@ pub struct Stores {
     pub stocks: Store<VirtualStock>,
     /// All OrderWorkflows.
     pub workflows: Store<OrderWorkflow>,
-    /// The operator's Deployments, without their pod templates.
-    pub deployments: Store<Deployment>,
-    /// The operator's Services.
-    pub services: Store<PartialObjectMeta<Service>>,
-    /// The operator's ServiceAccounts.
-    pub accounts: Store<PartialObjectMeta<ServiceAccount>>,
-    /// The operator's ConfigMaps.
-    pub configs: Store<PartialObjectMeta<ConfigMap>>,
+    /// The operator's Deployments.
+    pub deployments: Arc<Notes<DeploymentNote>>,
+    /// Fingerprints of the operator's Services.
+    pub services: Arc<Notes<u64>>,
+    /// Fingerprints of the operator's ServiceAccounts.
+    pub accounts: Arc<Notes<u64>>,
+    /// Fingerprints of the operator's ConfigMaps.
+    pub configs: Arc<Notes<u64>>,
 }
 
 /// The operator's KafkaTopics, in the version that the cluster serves.
@@ -76,7 +76,7 @@ pub struct TopicStore {
     /// Group, version and plural.
     pub resource: ApiResource,
     /// The topics.
-    pub store: Store<KafkaTopic>,
+    pub notes: Arc<Notes<TopicNote>>,
 }
 
 impl Context {

@@ -19,6 +19,7 @@ pub mod leader;
 pub mod metrics;
 pub mod options;
 pub mod order_workflow;
+pub mod recognizer;
 pub mod run;
 pub mod services;
 pub mod status;

@@ -75,7 +75,7 @@ pub async fn write<K: Reported>(
     match api.patch_status(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&patch)).await {
         Ok(_) => {}
         // It is gone, and another one of this name will have its own reconcile.
-        Err(kube::Error::Api(answer)) if answer.code == 404 || answer.code == 409 => return Ok(None),
+        Err(kube::Error::Api(answer)) if answer.code == 404 => return Ok(None),
         Err(error) => {
             return Err(Error::api(format!("write the status of {} {namespace}/{name}", K::kind(&())))(
                 error,

@@ -7,24 +7,26 @@ use std::time::Duration;
 
 use futures::future::{BoxFuture, join_all};
 use futures::{FutureExt, Stream, StreamExt};
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, PodTemplateSpec, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kbnt_crds::{KafkaTopic, OrderWorkflow, VirtualStock};
 use kube::Resource;
 use kube::api::ApiResource;
-use kube::core::PartialObjectMeta;
 use kube::core::object::HasSpec;
+use kube::core::{NamespaceResourceScope, PartialObjectMeta};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef, Store};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::cluster::{Scope, Unreadable, Watch, watch_metadata, watch_objects};
+use crate::cluster::{Notes, Noting, Scope, Unreadable, Wanted, Watch, Whole, fingerprint, watch_objects};
 use crate::context::{Context, Stores, TopicStore};
 use crate::discovery::Served;
-use crate::topics::Owner;
-use crate::workloads::MANAGED_BY;
+use crate::recognizer::Recognizer;
+use crate::topics::{Owner, TopicNote};
+use crate::workloads::{DeploymentNote, MANAGED_BY};
 
 /// How long the first list of KafkaTopics may take.
 const TOPICS_PATIENCE: Duration = Duration::from_secs(30);
@@ -33,64 +35,64 @@ const TOPICS_PATIENCE: Duration = Duration::from_secs(30);
 pub struct Writers {
     stocks: Writer<VirtualStock>,
     workflows: Writer<OrderWorkflow>,
-    deployments: Writer<Deployment>,
-    services: Writer<PartialObjectMeta<Service>>,
-    accounts: Writer<PartialObjectMeta<ServiceAccount>>,
-    configs: Writer<PartialObjectMeta<ConfigMap>>,
 }
 
 /// Empty stores.
 pub fn stores() -> (Stores, Writers) {
     let (stocks, stock_writer) = reflector::store();
     let (workflows, workflow_writer) = reflector::store();
-    let (deployments, deployment_writer) = reflector::store();
-    let (services, service_writer) = reflector::store();
-    let (accounts, account_writer) = reflector::store();
-    let (configs, config_writer) = reflector::store();
-    let writers = Writers {
-        stocks: stock_writer,
-        workflows: workflow_writer,
-        deployments: deployment_writer,
-        services: service_writer,
-        accounts: account_writer,
-        configs: config_writer,
+    let stores = Stores {
+        stocks,
+        workflows,
+        deployments: Arc::default(),
+        services: Arc::default(),
+        accounts: Arc::default(),
+        configs: Arc::default(),
     };
-    (Stores { stocks, workflows, deployments, services, accounts, configs }, writers)
+    (stores, Writers { stocks: stock_writer, workflows: workflow_writer })
 }
 
 /// Fills the stores and wakes the reconcilers, for as long as it is polled.
 pub async fn run(context: Arc<Context>, scope: Scope, writers: Writers, served: watch::Receiver<Served>) {
-    let ours = format!("{}={}", MANAGED_BY.0, MANAGED_BY.1);
     let client = &context.client;
-    let stocks = watch_objects(scope.apis(client), &(), "", keep, writers.stocks);
-    let workflows = watch_objects(scope.apis(client), &(), "", keep, writers.workflows);
-    let deployments = watch_objects(scope.apis(client), &(), &ours, trim_deployment, writers.deployments);
-    let services = watch_metadata(scope.apis(client), &ours, writers.services);
-    let accounts = watch_metadata(scope.apis(client), &ours, writers.accounts);
-    let configs = watch_metadata(scope.apis(client), &ours, writers.configs);
+    let stocks = watch_objects(scope.apis(client), &(), "", Whole::new(writers.stocks));
+    let workflows = watch_objects(scope.apis(client), &(), "", Whole::new(writers.workflows));
+    let stores = &context.stores;
+    let owned = async {
+        // Objects are recognized by what their owners say.
+        resources_known(&context).await;
+        let parts: Vec<BoxFuture<'_, ()>> = vec![
+            follow_owned(&context, &scope, &stores.deployments, DeploymentNote::of).boxed(),
+            follow_owned::<Service, _>(&context, &scope, &stores.services, fingerprint_of).boxed(),
+            follow_owned::<ServiceAccount, _>(&context, &scope, &stores.accounts, fingerprint_of).boxed(),
+            follow_owned::<ConfigMap, _>(&context, &scope, &stores.configs, fingerprint_of).boxed(),
+            follow_topics(&context, served).boxed(),
+        ];
+        join_all(parts).await;
+    };
     let parts: Vec<BoxFuture<'_, ()>> = vec![
         follow_stocks(&context, stocks).boxed(),
         follow_workflows(&context, workflows).boxed(),
-        follow_owned(&context, deployments).boxed(),
-        follow_owned(&context, services).boxed(),
-        follow_owned(&context, accounts).boxed(),
-        follow_owned(&context, configs).boxed(),
-        follow_topics(&context, served).boxed(),
+        owned.boxed(),
     ];
     join_all(parts).await;
+}
+
+async fn resources_known(context: &Context) {
+    // An error means that the writer is gone, and the process with it.
+    let _ = context.stores.stocks.wait_until_ready().await;
+    let _ = context.stores.workflows.wait_until_ready().await;
 }
 
 /// Waits until every store has been filled once. KafkaTopics, where the cluster serves them, may not be readable: then
 /// it goes on without, and the conditions tell.
 pub async fn filled(context: &Context, has_topics: bool) {
     let stores = &context.stores;
-    // An error means that the writer is gone, and the process with it.
-    let _ = stores.stocks.wait_until_ready().await;
-    let _ = stores.workflows.wait_until_ready().await;
-    let _ = stores.deployments.wait_until_ready().await;
-    let _ = stores.services.wait_until_ready().await;
-    let _ = stores.accounts.wait_until_ready().await;
-    let _ = stores.configs.wait_until_ready().await;
+    resources_known(context).await;
+    stores.deployments.wait_until_complete().await;
+    stores.services.wait_until_complete().await;
+    stores.accounts.wait_until_complete().await;
+    stores.configs.wait_until_complete().await;
     if has_topics {
         let mut topics = context.topics.subscribe();
         if tokio::time::timeout(TOPICS_PATIENCE, topics.wait_for(Option::is_some)).await.is_err() {
@@ -99,11 +101,13 @@ pub async fn filled(context: &Context, has_topics: bool) {
     }
 }
 
-fn keep<K>(_: &mut K) {}
+fn fingerprint_of<K: Resource>(object: &K) -> u64 {
+    fingerprint(object.meta())
+}
 
-/// Only the status and the number of pods are read; the template is most of a Deployment's size.
-fn trim_deployment(deployment: &mut Deployment) {
-    deployment.spec.template = PodTemplateSpec::default();
+/// The label by which the operator finds its objects.
+fn ours() -> String {
+    format!("{}={}", MANAGED_BY.0, MANAGED_BY.1)
 }
 
 async fn follow_stocks(context: &Context, events: impl Stream<Item = Watch<VirtualStock>>) {
@@ -149,8 +153,25 @@ async fn follow_workflows(context: &Context, events: impl Stream<Item = Watch<Or
     }
 }
 
-async fn follow_owned<K: Resource>(context: &Context, events: impl Stream<Item = Watch<K>>) {
-    let mut events = std::pin::pin!(events);
+/// Watches the operator's objects of one kind, and keeps a note of each.
+async fn follow_owned<K, N>(context: &Arc<Context>, scope: &Scope, notes: &Arc<Notes<N>>, note: fn(&K) -> N)
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Serialize
+        + Send
+        + Sync
+        + 'static,
+    N: Send + 'static,
+{
+    let mut recognizer = Recognizer::new(context);
+    let keep = Noting::new(Arc::clone(notes), move |object: &K| {
+        recognizer.look(object);
+        note(object)
+    });
+    let mut events = std::pin::pin!(watch_objects(scope.apis(&context.client), &(), &ours(), keep));
     while let Some(event) = events.next().await {
         match event {
             Watch::Complete => context.wake_all(),
@@ -169,7 +190,7 @@ async fn follow_owned<K: Resource>(context: &Context, events: impl Stream<Item =
 }
 
 /// Watches KafkaTopics while the cluster serves them, in the version that it serves.
-async fn follow_topics(context: &Context, mut served: watch::Receiver<Served>) {
+async fn follow_topics(context: &Arc<Context>, mut served: watch::Receiver<Served>) {
     loop {
         let version = served.borrow_and_update().kafka_topic;
         let changed = async {
@@ -195,17 +216,22 @@ async fn follow_topics(context: &Context, mut served: watch::Receiver<Served>) {
     }
 }
 
-async fn watch_topics(context: &Context, resource: &ApiResource) {
-    let ours = format!("{}={}", MANAGED_BY.0, MANAGED_BY.1);
-    let writer = Writer::new(resource.clone());
-    let store = writer.as_reader();
+async fn watch_topics(context: &Arc<Context>, resource: &ApiResource) {
+    let notes = Arc::<Notes<TopicNote>>::default();
+    let mut recognizer = Recognizer::new(context);
+    let version = resource.clone();
+    let keep = Noting::new(Arc::clone(&notes), move |topic: &KafkaTopic| {
+        recognizer.look_at_topic(topic, |topic| Wanted::new(topic, version.clone()));
+        TopicNote::of(topic)
+    });
     let apis = context.kafka_scope.apis_with(&context.client, resource);
-    let events = watch_objects(apis, resource, &ours, keep, writer);
+    let events = watch_objects(apis, resource, &ours(), keep);
     let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
         match event {
             Watch::Complete => {
-                context.set_topics(Some(TopicStore { resource: resource.clone(), store: store.clone() }));
+                context
+                    .set_topics(Some(TopicStore { resource: resource.clone(), notes: Arc::clone(&notes) }));
             }
             Watch::Touched(topic) => {
                 if let Some((kind, namespace, name)) = Owner::signed(&topic.metadata) {

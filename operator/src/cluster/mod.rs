@@ -3,10 +3,12 @@
 mod drift;
 mod events;
 mod layer;
+mod notes;
 mod objects;
 mod watch;
 
 pub use events::Events;
 pub use layer::{ApiLayer, connect};
-pub use objects::{MANAGER, Objects, Wanted, short_digest};
-pub use watch::{Scope, Unreadable, Watch, watch_metadata, watch_objects};
+pub use notes::{Keep, Notes, Noting, Whole};
+pub use objects::{MANAGER, Objects, Wanted, fingerprint, short_digest};
+pub use watch::{Scope, Unreadable, Watch, watch_objects};

@@ -1,7 +1,7 @@
 //! Writes objects, and only where that changes something.
 //!
 //! An object that was found to be as wanted is remembered by a fingerprint of its metadata, so that a later
-//! reconcile needs neither a read nor a write. After a restart each object is read once and compared.
+//! reconcile needs neither a read nor a write. What watches show is compared as well, so a restart needs no reads either.
 
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
@@ -62,60 +62,60 @@ impl Wanted {
         format!("{} {}/{}", self.resource.kind, self.namespace, self.name)
     }
 
-    fn key(&self) -> Key {
-        (self.resource.kind.clone(), self.namespace.clone(), self.name.clone())
+    fn key(&self) -> u64 {
+        hash(&(&self.resource.kind, &self.namespace, &self.name))
+    }
+
+    fn seen(&self, fingerprint: u64) -> Seen {
+        Seen { wish: hash(&self.digest), fingerprint }
     }
 }
-
-/// Kind, namespace and name.
-type Key = (String, String, String);
 
 /// An object as it was when it was as wanted.
-#[derive(Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Seen {
-    wanted: String,
+    wish: u64,
     fingerprint: u64,
-}
-
-impl Seen {
-    fn of(wanted: &Wanted, meta: &ObjectMeta) -> Self {
-        Self { wanted: wanted.digest.clone(), fingerprint: fingerprint(meta) }
-    }
 }
 
 /// Writes objects, and only where that changes something.
 pub struct Objects {
     client: Client,
-    /// By the UID of their owner.
-    seen: Mutex<HashMap<String, HashMap<Key, Seen>>>,
-    /// Held between finding that a name is free and taking it, so that two resources cannot both take it.
-    taking: tokio::sync::Mutex<()>,
+    /// By the UID of their owner, and what they are called.
+    seen: Mutex<HashMap<String, HashMap<u64, Seen>>>,
+    /// Held between finding that a name is free and taking it, so that two resources cannot both take it. A name always
+    /// has the same one of them.
+    taking: [tokio::sync::Mutex<()>; 64],
 }
 
 impl Objects {
     /// Writes through this client.
     pub fn new(client: Client) -> Self {
-        Self { client, seen: Mutex::default(), taking: tokio::sync::Mutex::default() }
+        Self {
+            client,
+            seen: Mutex::default(),
+            taking: std::array::from_fn(|_| tokio::sync::Mutex::default()),
+        }
     }
 
-    /// Makes the cluster have `wanted`, for the owner with this UID. `known` is what a watch shows of the object, and
-    /// `holder` says whose a live object is, if not that owner's.
+    /// Makes the cluster have `wanted`, for the owner with this UID. `known` is the fingerprint of what a watch shows of
+    /// the object, and `holder` says whose a live object is, if not that owner's.
     pub async fn ensure(
         &self,
         owner: &str,
         wanted: &Wanted,
-        known: Option<&ObjectMeta>,
+        known: Option<u64>,
         holder: impl Fn(&ObjectMeta) -> Option<String>,
     ) -> Result<(), Error> {
-        if let Some(meta) = known
-            && self.is_seen(owner, wanted, meta)
+        if let Some(fingerprint) = known
+            && self.is_seen(owner, wanted, fingerprint)
         {
             return Ok(());
         }
         let api = self.api(wanted);
         let _taking = match known {
             Some(_) => None,
-            None => Some(self.taking.lock().await),
+            None => Some(self.lock_of(wanted).lock().await),
         };
         let live = api.get_opt(&wanted.name).await.map_err(Error::api(format!("read {}", wanted.label())))?;
         if let Some(live) = &live {
@@ -155,25 +155,43 @@ impl Objects {
         Api::namespaced_with(self.client.clone(), &wanted.namespace, &wanted.resource)
     }
 
-    fn is_seen(&self, owner: &str, wanted: &Wanted, meta: &ObjectMeta) -> bool {
+    /// Looks at an object that a watch shows: if it is as wanted, no reconcile has to read it.
+    pub fn recognize<K: Resource + Serialize>(&self, owner: &str, wanted: &Wanted, live: &K) {
+        if !self.is_seen(owner, wanted, fingerprint(live.meta())) && is_as_wanted(wanted, live) {
+            self.remember(owner, wanted, live.meta());
+        }
+    }
+
+    fn is_seen(&self, owner: &str, wanted: &Wanted, fingerprint: u64) -> bool {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.get(owner).and_then(|objects| objects.get(&wanted.key())) == Some(&Seen::of(wanted, meta))
+        seen.get(owner).and_then(|objects| objects.get(&wanted.key())) == Some(&wanted.seen(fingerprint))
     }
 
     fn remember(&self, owner: &str, wanted: &Wanted, meta: &ObjectMeta) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.entry(owner.to_owned()).or_default().insert(wanted.key(), Seen::of(wanted, meta));
+        seen.entry(owner.to_owned()).or_default().insert(wanted.key(), wanted.seen(fingerprint(meta)));
+    }
+
+    fn lock_of(&self, wanted: &Wanted) -> &tokio::sync::Mutex<()> {
+        let count = self.taking.len();
+        &self.taking[usize::try_from(wanted.key()).unwrap_or_default() % count]
     }
 }
 
-fn is_as_wanted(wanted: &Wanted, live: &DynamicObject) -> bool {
-    let same_wish = live.metadata.annotations.as_ref().and_then(|annotations| annotations.get(DIGEST))
+fn is_as_wanted<K: Resource + Serialize>(wanted: &Wanted, live: &K) -> bool {
+    let same_wish = live.meta().annotations.as_ref().and_then(|annotations| annotations.get(DIGEST))
         == Some(&wanted.digest);
-    same_wish && serde_json::to_value(live).is_ok_and(|live| drift::holds(&wanted.object, &live))
+    same_wish
+        && serde_json::to_value(live).is_ok_and(|mut live| {
+            // What a list shows has its kind only on the list.
+            live["apiVersion"] = wanted.resource.api_version.clone().into();
+            live["kind"] = wanted.resource.kind.clone().into();
+            drift::holds(&wanted.object, &live)
+        })
 }
 
 /// Differs when anything but the status differs. Kinds without a generation have no status that changes.
-fn fingerprint(meta: &ObjectMeta) -> u64 {
+pub fn fingerprint(meta: &ObjectMeta) -> u64 {
     let version = match meta.generation {
         Some(generation) => generation.to_string(),
         None => meta.resource_version.clone().unwrap_or_default(),

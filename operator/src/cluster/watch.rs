@@ -7,14 +7,14 @@ use std::hash::Hash;
 use futures::stream::{BoxStream, SelectAll};
 use futures::{Stream, StreamExt};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::core::{DeserializeGuard, DynamicResourceScope, NamespaceResourceScope, PartialObjectMeta};
+use kube::core::{DeserializeGuard, DynamicResourceScope, NamespaceResourceScope};
 use kube::runtime::WatchStreamExt;
-use kube::runtime::reflector::Store;
-use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tracing::warn;
+
+use super::notes::{Keep, key};
 
 /// The server ends a watch after this time, in seconds; one that has not ended 5 s later is dead and made anew.
 const TIMEOUT: u32 = 290;
@@ -72,14 +72,14 @@ impl Scope {
     }
 }
 
-/// What a watch tells, once the store holds it.
+/// What a watch tells, once it is kept.
 #[derive(Debug)]
 pub enum Watch<K> {
-    /// The store is complete, at the start and after each interruption: anything may have changed.
+    /// What is kept is complete, at the start and after each interruption: anything may have changed.
     Complete,
     /// This object was made, changed or deleted.
     Touched(Box<K>),
-    /// This object cannot be read, so the store does not have it.
+    /// This object cannot be read, so it is not kept.
     Unreadable(Box<Unreadable>),
 }
 
@@ -95,22 +95,21 @@ pub struct Unreadable {
 type Read<K> = Result<K, Box<Unreadable>>;
 type Events<K> = BoxStream<'static, watcher::Result<Event<Read<K>>>>;
 
-/// Watches whole objects, less their managed fields and what `trim` takes away.
-pub fn watch_objects<K>(
+/// Watches objects, less their managed fields, and has `keep` keep them.
+pub fn watch_objects<K, P>(
     apis: Vec<(Option<String>, Api<DeserializeGuard<K>>)>,
     dyntype: &K::DynamicType,
     labels: &str,
-    trim: fn(&mut K),
-    writer: Writer<K>,
-) -> impl Stream<Item = Watch<K>> + Send + use<K>
+    keep: P,
+) -> impl Stream<Item = Watch<K>> + Send + use<K, P>
 where
+    P: Keep<K>,
     K: Resource + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     K::DynamicType: Clone + Eq + Hash + Send + Sync,
 {
-    let read = move |guard: DeserializeGuard<K>| match guard.0 {
+    let read = |guard: DeserializeGuard<K>| match guard.0 {
         Ok(mut object) => {
             object.managed_fields_mut().clear();
-            trim(&mut object);
             Ok(object)
         }
         Err(invalid) => Err(Box::new(Unreadable { metadata: invalid.metadata, why: invalid.error })),
@@ -118,28 +117,9 @@ where
     let events = |api| {
         watcher(api, config(labels)).default_backoff().map(move |event| event.map(|event| map(event, read)))
     };
-    let streams = apis.into_iter().map(|(namespace, api)| (namespace, events(api).boxed())).collect();
-    merge(streams, K::kind(dyntype).into_owned(), writer)
-}
-
-/// Watches the metadata of objects.
-pub fn watch_metadata<K>(
-    apis: Vec<(Option<String>, Api<PartialObjectMeta<K>>)>,
-    labels: &str,
-    writer: Writer<PartialObjectMeta<K>>,
-) -> impl Stream<Item = Watch<PartialObjectMeta<K>>> + Send + use<K>
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
-{
-    let read = |mut object: PartialObjectMeta<K>| {
-        object.managed_fields_mut().clear();
-        Ok(object)
-    };
-    let events = |api| {
-        watcher(api, config(labels)).default_backoff().map(move |event| event.map(|event| map(event, read)))
-    };
-    let streams = apis.into_iter().map(|(namespace, api)| (namespace, events(api).boxed())).collect();
-    merge(streams, K::kind(&()).into_owned(), writer)
+    let streams: Vec<(_, Events<K>)> =
+        apis.into_iter().map(|(namespace, api)| (namespace, events(api).boxed())).collect();
+    merge(streams, K::kind(dyntype).into_owned(), keep)
 }
 
 fn config(labels: &str) -> watcher::Config {
@@ -157,17 +137,16 @@ fn map<A, B>(event: Event<A>, f: impl FnOnce(A) -> B) -> Event<B> {
     }
 }
 
-/// Makes one store of the streams of several namespaces.
+/// Makes one of the streams of several namespaces.
 fn merge<K>(
     streams: Vec<(Option<String>, Events<K>)>,
     kind: String,
-    writer: Writer<K>,
+    keep: impl Keep<K>,
 ) -> impl Stream<Item = Watch<K>> + Send
 where
-    K: Resource + Clone + Send + Sync + 'static,
-    K::DynamicType: Clone + Eq + Hash + Send + Sync,
+    K: Resource + Send + Sync + 'static,
 {
-    let mut merge = Merge::new(streams.iter().map(|(namespace, _)| namespace.clone()).collect(), writer);
+    let mut merge = Merge::new(streams.iter().map(|(namespace, _)| namespace.clone()).collect(), keep);
     let events: SelectAll<_> = streams
         .into_iter()
         .enumerate()
@@ -185,39 +164,24 @@ where
     })
 }
 
-struct Merge<K: Resource + Clone + 'static>
-where
-    K::DynamicType: Clone + Eq + Hash,
-{
+struct Merge<P> {
     parts: Vec<Option<String>>,
-    writer: Writer<K>,
-    store: Store<K>,
-    /// Parts that have not been listed yet. While there are any, the store is not ready.
+    keep: P,
+    /// Parts that have not been listed yet. While there are any, what is kept is not complete.
     unlisted: HashSet<usize>,
     /// What a part has listed so far, to find out afterwards what is gone.
     listed: Vec<HashSet<(String, String)>>,
-    /// Changes in listed parts while others are not listed yet.
-    held_back: Vec<Event<K>>,
 }
 
-impl<K> Merge<K>
-where
-    K: Resource + Clone + 'static,
-    K::DynamicType: Clone + Eq + Hash,
-{
-    fn new(parts: Vec<Option<String>>, mut writer: Writer<K>) -> Self {
-        writer.apply_watcher_event(&Event::Init);
-        Self {
-            store: writer.as_reader(),
-            writer,
-            unlisted: (0..parts.len()).collect(),
-            listed: vec![HashSet::new(); parts.len()],
-            held_back: Vec::new(),
-            parts,
-        }
+impl<P> Merge<P> {
+    fn new(parts: Vec<Option<String>>, keep: P) -> Self {
+        Self { unlisted: (0..parts.len()).collect(), listed: vec![HashSet::new(); parts.len()], keep, parts }
     }
 
-    fn take(&mut self, part: usize, event: Event<Read<K>>) -> Option<Watch<K>> {
+    fn take<K: Resource>(&mut self, part: usize, event: Event<Read<K>>) -> Option<Watch<K>>
+    where
+        P: Keep<K>,
+    {
         match event {
             Event::Init => {
                 self.listed[part].clear();
@@ -225,9 +189,7 @@ where
             }
             Event::InitApply(Ok(object)) => {
                 self.listed[part].insert(key(&object));
-                let event =
-                    if self.unlisted.is_empty() { Event::Apply(object) } else { Event::InitApply(object) };
-                self.writer.apply_watcher_event(&event);
+                self.keep.put(&object);
                 None
             }
             Event::InitDone if self.unlisted.is_empty() => {
@@ -235,15 +197,22 @@ where
                 Some(Watch::Complete)
             }
             Event::InitDone => {
+                self.listed[part] = HashSet::new();
                 self.unlisted.remove(&part);
                 self.unlisted.is_empty().then(|| {
-                    self.writer.apply_watcher_event(&Event::InitDone);
-                    self.held_back.drain(..).for_each(|event| self.writer.apply_watcher_event(&event));
+                    self.keep.complete();
                     Watch::Complete
                 })
             }
-            Event::Apply(Ok(object)) => self.change(Event::Apply(object.clone()), object),
-            Event::Delete(Ok(object)) => self.change(Event::Delete(object.clone()), object),
+            Event::Apply(Ok(object)) => {
+                self.keep.put(&object);
+                self.tell(object)
+            }
+            Event::Delete(Ok(object)) => {
+                let (namespace, name) = key(&object);
+                self.keep.remove(&namespace, &name);
+                self.tell(object)
+            }
             Event::InitApply(Err(unreadable)) | Event::Apply(Err(unreadable)) => {
                 Some(Watch::Unreadable(unreadable))
             }
@@ -251,37 +220,33 @@ where
         }
     }
 
-    fn change(&mut self, event: Event<K>, object: K) -> Option<Watch<K>> {
-        if self.unlisted.is_empty() {
-            self.writer.apply_watcher_event(&event);
-            Some(Watch::Touched(Box::new(object)))
-        } else {
-            self.held_back.push(event);
-            None
-        }
+    /// Tells of a change, once all is listed.
+    fn tell<K>(&self, object: K) -> Option<Watch<K>> {
+        self.unlisted.is_empty().then(|| Watch::Touched(Box::new(object)))
     }
 
-    fn drop_gone(&mut self, part: usize) {
-        let (listed, namespace) = (&self.listed[part], &self.parts[part]);
-        let gone = self.store.state_filter(|object| {
-            (namespace.is_none() || object.namespace() == *namespace) && !listed.contains(&key(object))
-        });
-        for object in gone {
-            self.writer.apply_watcher_event(&Event::Delete((*object).clone()));
+    fn drop_gone<K>(&mut self, part: usize)
+    where
+        P: Keep<K>,
+    {
+        let listed = std::mem::take(&mut self.listed[part]);
+        let here = self.parts[part].as_deref();
+        for (namespace, name) in self.keep.names() {
+            if here.is_none_or(|here| here == namespace)
+                && !listed.contains(&(namespace.clone(), name.clone()))
+            {
+                self.keep.remove(&namespace, &name);
+            }
         }
-        self.listed[part].clear();
     }
-}
-
-fn key<K: Resource>(object: &K) -> (String, String) {
-    (object.namespace().unwrap_or_default(), object.name_any())
 }
 
 #[cfg(test)]
 mod tests {
     use k8s_openapi::api::core::v1::ConfigMap;
-    use kube::runtime::reflector;
+    use kube::runtime::reflector::{self, Store};
 
+    use super::super::Whole;
     use super::*;
 
     fn object(namespace: &str, name: &str) -> ConfigMap {
@@ -302,8 +267,8 @@ mod tests {
     #[test]
     fn two_namespaces_make_one_store_and_a_new_list_drops_what_is_gone() {
         let (store, writer) = reflector::store();
-        let mut merge = Merge::new(vec![Some("a".into()), Some("b".into())], writer);
-        let list = |merge: &mut Merge<ConfigMap>, part, objects: Vec<ConfigMap>| {
+        let mut merge = Merge::new(vec![Some("a".into()), Some("b".into())], Whole::new(writer));
+        let list = |merge: &mut Merge<Whole<ConfigMap>>, part, objects: Vec<ConfigMap>| {
             assert!(merge.take(part, Event::Init).is_none());
             for object in objects {
                 assert!(merge.take(part, Event::InitApply(Ok(object))).is_none());

@@ -6,16 +6,17 @@ mod dereference;
 mod status;
 mod validate;
 
-use kbnt_crds::OrderWorkflow;
 use kbnt_crds::common::TopicDeletionPolicy;
+use kbnt_crds::{OrderWorkflow, VirtualStock};
 
 use crate::context::Context;
 use crate::controller::Outcome;
 use crate::error::Error;
+use crate::recognizer::Parts;
 use crate::topics::Owner;
 use crate::{finalizer, topics};
 use apply::{Progress, apply};
-use build::build;
+use build::{Desired, build};
 use dereference::dereference;
 use validate::validate;
 
@@ -27,10 +28,7 @@ pub async fn reconcile(workflow: &OrderWorkflow, context: &Context) -> Outcome {
     }
     let mut progress = Progress::default();
     let stock = dereference(workflow, &context.stores.stocks);
-    let planned = stock.as_deref().map(|stock| {
-        let valid = validate(workflow, stock, &context.kafka_scope)?;
-        build(workflow, &owner, &valid, &context.services_image)
-    });
+    let planned = stock.as_deref().map(|stock| plan(workflow, stock, &owner, context));
     let result = match (&planned, &stock) {
         (Some(Ok(desired)), Some(stock)) => {
             apply(workflow, stock, &owner, desired, context, &mut progress).await
@@ -48,6 +46,23 @@ pub async fn reconcile(workflow: &OrderWorkflow, context: &Context) -> Outcome {
     );
     let written = crate::status::write(context, workflow, status::compute(workflow, &seen)).await;
     Outcome::of(planned.map(drop).and(result.map_err(Error::from))).and(written).again_for(&progress.held)
+}
+
+fn plan(
+    workflow: &OrderWorkflow,
+    stock: &VirtualStock,
+    owner: &Owner,
+    context: &Context,
+) -> Result<Desired, Error> {
+    let valid = validate(workflow, stock, &context.kafka_scope)?;
+    build(workflow, owner, &valid, &context.services_image)
+}
+
+/// The objects that this resource takes, if it can be carried out.
+pub fn parts(workflow: &OrderWorkflow, context: &Context) -> Option<Parts> {
+    let stock = dereference(workflow, &context.stores.stocks)?;
+    let desired = plan(workflow, &stock, &Owner::of(workflow), context).ok()?;
+    Some(Parts { topics: desired.topics.unwrap_or_default(), workloads: desired.workloads })
 }
 
 /// Lets the topics go, as the deletion policy says, and then the resource.

@@ -2,10 +2,9 @@
 
 use kbnt_crds::KafkaTopic;
 use kube::api::{DeleteParams, ListParams, Preconditions};
-use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 
-use super::{OWNER_UID_LABEL, Owner, State, View};
+use super::{OWNER_UID_LABEL, Owner, State, TopicNote, View};
 use crate::cluster::Wanted;
 use crate::context::{Context, TopicStore};
 use crate::error::Error;
@@ -15,9 +14,8 @@ pub async fn apply(context: &Context, owner: &Owner, topics: &[KafkaTopic]) -> R
     let store = context.topics().ok_or(Error::NoKafkaTopics)?;
     let mut held = Vec::new();
     for topic in topics {
-        let known = find(&store, topic);
+        let known = find(&store, topic).map(|note| note.fingerprint);
         let wanted = Wanted::new(topic, store.resource.clone())?;
-        let known = known.as_ref().map(|topic| &topic.metadata);
         match context.objects.ensure(&owner.uid, &wanted, known, |meta| owner.other_holder(meta)).await {
             Err(Error::Held { holder, .. }) => {
                 held.push(View { name: topic.name_any(), state: State::Held(holder) });
@@ -36,9 +34,9 @@ pub fn look(context: &Context, owner: &Owner, topics: &[KafkaTopic], held: &[Vie
             return view.state.clone();
         }
         match store.as_ref().and_then(|store| find(store, topic)) {
-            Some(live) => match owner.other_holder(&live.metadata) {
+            Some(live) => match owner.other_than(live.owner.as_deref()) {
                 Some(holder) => State::Held(holder),
-                None => State::of(&live),
+                None => live.state,
             },
             None => State::Pending("it does not exist yet".into()),
         }
@@ -68,13 +66,11 @@ async fn delete(context: &Context, store: &TopicStore, topic: &KafkaTopic) -> Re
         ..DeleteParams::default()
     };
     match api.delete(&name, &only_this).await {
-        Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         other => other.map(drop).map_err(Error::api(format!("delete KafkaTopic {namespace}/{name}"))),
     }
 }
 
-fn find(store: &TopicStore, topic: &KafkaTopic) -> Option<std::sync::Arc<KafkaTopic>> {
-    let key = ObjectRef::new_with(&topic.name_any(), store.resource.clone())
-        .within(&topic.namespace().unwrap_or_default());
-    store.store.get(&key)
+fn find(store: &TopicStore, topic: &KafkaTopic) -> Option<TopicNote> {
+    store.notes.get(&topic.namespace().unwrap_or_default(), &topic.name_any())
 }

@@ -10,7 +10,7 @@ pub use apply::{apply, look, release};
 pub use build::build;
 pub use kafka::{Kafka, Place};
 pub use owner::{OWNER_UID_LABEL, Owner};
-pub use state::{State, View, external, finding};
+pub use state::{State, TopicNote, View, external, finding};
 
 /// How long records are kept by default.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -56,7 +56,12 @@ impl Owner {
 
     /// Whose a topic is, if not this owner's.
     pub fn other_holder(&self, meta: &ObjectMeta) -> Option<String> {
-        match meta.annotations.as_ref().and_then(|annotations| annotations.get(OWNER)) {
+        self.other_than(Self::signature(meta))
+    }
+
+    /// Whose a topic with this signature is, if not this owner's.
+    pub fn other_than(&self, signature: Option<&str>) -> Option<String> {
+        match signature {
             Some(owner) if *owner == self.text() => None,
             Some(owner) => Some(owner.replacen('/', " ", 1)),
             None => Some("somebody who did not make it with this operator".into()),
@@ -73,10 +78,14 @@ impl Owner {
         }
     }
 
+    /// What is written on a topic about its owner.
+    pub fn signature(meta: &ObjectMeta) -> Option<&str> {
+        Some(meta.annotations.as_ref()?.get(OWNER)?)
+    }
+
     /// Kind, namespace and name of the owner that is written on a topic.
     pub fn signed(meta: &ObjectMeta) -> Option<(&str, &str, &str)> {
-        let text = meta.annotations.as_ref()?.get(OWNER)?;
-        let mut parts = text.splitn(3, '/');
+        let mut parts = Self::signature(meta)?.splitn(3, '/');
         Some((parts.next()?, parts.next()?, parts.next()?))
     }
 

@@ -2,7 +2,8 @@
 
 use kbnt_crds::KafkaTopic;
 
-use super::Topic;
+use super::{Owner, Topic};
+use crate::cluster::fingerprint;
 use crate::conditions::{Finding, list};
 
 /// How a topic fares.
@@ -53,6 +54,28 @@ impl State {
     /// Whether the topic can be used.
     pub fn is_usable(&self) -> bool {
         matches!(self, Self::Ready | Self::LeftAlone(_))
+    }
+}
+
+/// What is kept of a KafkaTopic.
+#[derive(Clone, Debug)]
+pub struct TopicNote {
+    /// Differs when anything but the status differs.
+    pub fingerprint: u64,
+    /// What is written on it about its owner.
+    pub owner: Option<Box<str>>,
+    /// How it fares.
+    pub state: State,
+}
+
+impl TopicNote {
+    /// Of a KafkaTopic.
+    pub fn of(topic: &KafkaTopic) -> Self {
+        Self {
+            fingerprint: fingerprint(&topic.metadata),
+            owner: Owner::signature(&topic.metadata).map(Into::into),
+            state: State::of(topic),
+        }
     }
 }
 

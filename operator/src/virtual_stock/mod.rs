@@ -11,10 +11,11 @@ use kbnt_crds::common::TopicDeletionPolicy;
 use crate::context::Context;
 use crate::controller::Outcome;
 use crate::error::Error;
+use crate::recognizer::Parts;
 use crate::topics::Owner;
 use crate::{finalizer, topics};
 use apply::{Progress, apply};
-use build::build;
+use build::{Desired, build};
 use validate::validate;
 
 /// Brings the cluster nearer to what this resource says, and says in its status how near it is.
@@ -24,8 +25,7 @@ pub async fn reconcile(stock: &VirtualStock, context: &Context) -> Outcome {
         return Outcome::of(finalize(stock, &owner, context).await);
     }
     let mut progress = Progress::default();
-    let planned = validate(stock, &context.kafka_scope)
-        .and_then(|valid| build(stock, &owner, &valid, &context.services_image));
+    let planned = plan(stock, &owner, context);
     let result = match &planned {
         Ok(desired) => apply(stock, &owner, desired, context, &mut progress).await,
         Err(_) => Ok(()),
@@ -33,6 +33,17 @@ pub async fn reconcile(stock: &VirtualStock, context: &Context) -> Outcome {
     let seen = status::See::of(&owner, planned.as_ref(), &progress, result.as_ref().err(), context);
     let written = crate::status::write(context, stock, status::compute(stock, &seen)).await;
     Outcome::of(planned.map(drop).and(result.map_err(Error::from))).and(written).again_for(&progress.held)
+}
+
+fn plan(stock: &VirtualStock, owner: &Owner, context: &Context) -> Result<Desired, Error> {
+    let valid = validate(stock, &context.kafka_scope)?;
+    build(stock, owner, &valid, &context.services_image)
+}
+
+/// The objects that this resource takes, if it can be carried out.
+pub fn parts(stock: &VirtualStock, context: &Context) -> Option<Parts> {
+    let desired = plan(stock, &Owner::of(stock), context).ok()?;
+    Some(Parts { topics: desired.topics.unwrap_or_default(), workloads: desired.workloads })
 }
 
 /// Lets the topic go, as the deletion policy says, and then the resource.

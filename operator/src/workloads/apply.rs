@@ -1,25 +1,25 @@
 //! Makes the objects of services and looks at them.
 
-use k8s_openapi::api::apps::v1::Deployment;
-use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt};
 use serde::Serialize;
 
 use super::{View, Workload};
-use crate::cluster::Wanted;
+use crate::cluster::{Notes, Wanted};
 use crate::context::Context;
 use crate::error::Error;
 use crate::topics::Owner;
 
 /// Makes the cluster have these services: each with its identity, address and settings before its pods.
 pub async fn apply(context: &Context, owner: &Owner, workloads: &[Workload]) -> Result<(), Error> {
-    for workload in workloads {
-        ensure(context, owner, &workload.account, &context.stores.accounts).await?;
-        ensure(context, owner, &workload.service, &context.stores.services).await?;
-        if let Some(config) = &workload.config {
-            ensure(context, owner, config, &context.stores.configs).await?;
+    let stores = &context.stores;
+    for Workload { account, service, config, deployment } in workloads {
+        ensure(context, owner, account, note(&stores.accounts, account)).await?;
+        ensure(context, owner, service, note(&stores.services, service)).await?;
+        if let Some(config) = config {
+            ensure(context, owner, config, note(&stores.configs, config)).await?;
         }
-        ensure(context, owner, &workload.deployment, &context.stores.deployments).await?;
+        let known = note(&stores.deployments, deployment).map(|note| note.fingerprint);
+        ensure(context, owner, deployment, known).await?;
     }
     Ok(())
 }
@@ -28,29 +28,26 @@ pub async fn apply(context: &Context, owner: &Owner, workloads: &[Workload]) -> 
 pub fn look(context: &Context, owner: &Owner, workloads: &[Workload]) -> Vec<View> {
     let view = |workload: &Workload| {
         let desired = workload.deployment.spec.replicas.unwrap_or(1);
-        let live = context.stores.deployments.get(&ObjectRef::from_obj(&workload.deployment));
-        let ours = live.filter(|live| owner.other_controller(&live.metadata).is_none());
-        View::of(&workload.deployment.name_any(), desired, ours.as_deref())
+        let live = note(&context.stores.deployments, &workload.deployment);
+        let ours = live.filter(|live| live.controller.as_deref() == Some(owner.uid.as_str()));
+        View::of(&workload.deployment.name_any(), desired, ours.as_ref())
     };
     workloads.iter().map(view).collect()
 }
 
 /// Whether any of these services runs already.
 pub fn exists(context: &Context, workloads: &[Workload]) -> bool {
-    let runs =
-        |deployment: &Deployment| context.stores.deployments.get(&ObjectRef::from_obj(deployment)).is_some();
-    workloads.iter().any(|workload| runs(&workload.deployment))
+    workloads.iter().any(|workload| note(&context.stores.deployments, &workload.deployment).is_some())
 }
 
-async fn ensure<K, S>(context: &Context, owner: &Owner, object: &K, store: &Store<S>) -> Result<(), Error>
+async fn ensure<K>(context: &Context, owner: &Owner, object: &K, known: Option<u64>) -> Result<(), Error>
 where
     K: Resource<DynamicType = ()> + Serialize,
-    S: Resource<DynamicType = ()> + Clone + 'static,
 {
-    let meta = object.meta();
-    let key = ObjectRef::<S>::new(meta.name.as_deref().unwrap_or_default())
-        .within(meta.namespace.as_deref().unwrap_or_default());
-    let live = store.get(&key);
-    let known = live.as_ref().map(|live| live.meta());
     context.objects.ensure(&owner.uid, &Wanted::of(object)?, known, |meta| owner.other_controller(meta)).await
+}
+
+/// What is known of an object.
+fn note<K: Resource, N: Clone>(notes: &Notes<N>, object: &K) -> Option<N> {
+    notes.get(&object.namespace().unwrap_or_default(), &object.name_any())
 }

@@ -7,9 +7,13 @@ use k8s_openapi::api::core::v1::{ConfigMap, EnvVar, Service, ServiceAccount, Ser
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kbnt_crds::common::Resources;
+use kube::Resource;
+use serde::Serialize;
 
 use super::pod::{self, File, Source};
 use super::{MANAGED_BY, PORT, Role, labels};
+use crate::cluster::Wanted;
+use crate::error::Error;
 use crate::topics::{Kafka, Owner};
 
 /// What decides how a service runs.
@@ -52,6 +56,25 @@ pub struct Workload {
     pub config: Option<ConfigMap>,
     /// Its pods.
     pub deployment: Deployment,
+}
+
+impl Workload {
+    /// The object of this kind and name, if it is one of these.
+    pub fn find(&self, kind: &str, name: &str) -> Option<Result<Wanted, Error>> {
+        fn of<K: Resource<DynamicType = ()> + Serialize>(
+            object: &K,
+            name: &str,
+        ) -> Option<Result<Wanted, Error>> {
+            (object.meta().name.as_deref() == Some(name)).then(|| Wanted::of(object))
+        }
+        match kind {
+            "ServiceAccount" => of(&self.account, name),
+            "Service" => of(&self.service, name),
+            "ConfigMap" => of(self.config.as_ref()?, name),
+            "Deployment" => of(&self.deployment, name),
+            _ => None,
+        }
+    }
 }
 
 /// The objects of the service that `plan` describes.

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 pub use apply::{apply, exists, look};
 pub use build::{Plan, Workload, build};
 pub use pod::{File, Source, plain};
-pub use state::{State, View, finding, states};
+pub use state::{DeploymentNote, State, View, finding, states};
 
 /// Port of every service.
 pub const PORT: i32 = 8080;

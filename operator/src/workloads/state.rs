@@ -3,6 +3,7 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use kbnt_crds::common::ServiceState;
 
+use crate::cluster::fingerprint;
 use crate::conditions::{Finding, list};
 
 /// How a service fares.
@@ -31,29 +32,63 @@ pub struct View {
     pub state: State,
 }
 
-impl View {
-    /// Of a Deployment, where there is one.
-    pub fn of(name: &str, desired: i32, deployment: Option<&Deployment>) -> Self {
-        let Some(deployment) = deployment else {
-            return Self { name: name.to_owned(), desired, ready: 0, state: State::Absent };
-        };
+/// What is kept of a Deployment.
+#[derive(Clone, Debug)]
+pub struct DeploymentNote {
+    /// Differs when anything but the status differs.
+    pub fingerprint: u64,
+    /// UID of its controller.
+    pub controller: Option<Box<str>>,
+    /// Whether its status speaks of its present generation.
+    current: bool,
+    available: i32,
+    /// Why no pods can be made.
+    failure: Option<Box<str>>,
+    /// Why pods do not become ready.
+    stalled: Option<Box<str>>,
+}
+
+impl DeploymentNote {
+    /// Of a Deployment.
+    pub fn of(deployment: &Deployment) -> Self {
         let status = deployment.status.clone().unwrap_or_default();
-        let ready = status.available_replicas.unwrap_or(0);
         let condition = |type_: &str, is: &str| {
             let found =
                 status.conditions.iter().flatten().find(|found| {
                     found.type_.as_deref() == Some(type_) && found.status.as_deref() == Some(is)
                 });
-            found.map(|found| found.message.clone().unwrap_or_default())
+            found.map(|found| found.message.clone().unwrap_or_default().into_boxed_str())
         };
+        let owners = deployment.metadata.owner_references.iter().flatten();
+        Self {
+            fingerprint: fingerprint(&deployment.metadata),
+            controller: owners
+                .filter(|owner| owner.controller == Some(true))
+                .map(|owner| owner.uid.as_str().into())
+                .next(),
+            current: status.observed_generation == deployment.metadata.generation,
+            available: status.available_replicas.unwrap_or(0),
+            failure: condition("ReplicaFailure", "True"),
+            stalled: condition("Progressing", "False"),
+        }
+    }
+}
+
+impl View {
+    /// Of a Deployment, where there is one.
+    pub fn of(name: &str, desired: i32, deployment: Option<&DeploymentNote>) -> Self {
+        let Some(deployment) = deployment else {
+            return Self { name: name.to_owned(), desired, ready: 0, state: State::Absent };
+        };
+        let ready = deployment.available;
         // While a change rolls out, the pods of before still serve.
         let state = if ready >= desired {
             State::Available
-        } else if status.observed_generation != deployment.metadata.generation {
+        } else if !deployment.current {
             State::Progressing("its latest change is not seen yet".into())
-        } else if let Some(why) = condition("ReplicaFailure", "True") {
-            State::Failed(why)
-        } else if let Some(why) = condition("Progressing", "False") {
+        } else if let Some(why) = &deployment.failure {
+            State::Failed(why.to_string())
+        } else if let Some(why) = &deployment.stalled {
             State::Failed(format!("{why} See `kubectl describe pods`."))
         } else {
             State::Progressing(format!("{ready} of {desired} pods available"))
@@ -130,8 +165,10 @@ mod tests {
 
     #[test]
     fn a_deployment_tells_how_its_service_fares() {
-        let reason =
-            |deployment: Option<&Deployment>| finding(&[View::of("a", 1, deployment)], Some("topics")).reason;
+        let reason = |deployment: Option<&Deployment>| {
+            let note = deployment.map(DeploymentNote::of);
+            finding(&[View::of("a", 1, note.as_ref())], Some("topics")).reason
+        };
         assert_eq!(reason(None), "WaitingForStart");
         for (observed, available, condition, expected) in [
             (1, 0, ("Progressing", "False"), "Progressing"),

@@ -1,7 +1,8 @@
 //! The operator as a process, with the rights of its chart, on a real API server and etcd.
 //!
 //! Nothing else runs there: stand-ins play Strimzi, the Deployment controller and the services. The API server is that
-//! of `KBNT_APISERVER_KUBECONFIG`, or one that this suite starts and ends itself.
+//! of `KBNT_APISERVER_KUBECONFIG`, or one that this suite starts and ends itself. With `KBNT_SCALE=N` it measures instead of
+//! testing: see `scale`.
 
 // Names of kinds are words here, and no code.
 #![allow(clippy::doc_markdown)]
@@ -10,10 +11,12 @@ mod admission;
 mod conflicts;
 mod deletion;
 mod drift;
+mod faults;
 mod harness;
 mod lifecycle;
 mod ordering;
 mod reporting;
+mod scale;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -41,6 +44,17 @@ fn main() -> ExitCode {
             return give_up(&error);
         }
     };
+    if let Some(pairs) = scale::wanted() {
+        let verdict = runtime.block_on(scale::measure(&suite, pairs));
+        suite.end(verdict.is_err());
+        return verdict.map_or_else(
+            |failure| {
+                eprintln!("{failure}");
+                ExitCode::FAILURE
+            },
+            |()| ExitCode::SUCCESS,
+        );
+    }
     let conclusion =
         libtest_mimic::run(&arguments, trials(Some(&(Arc::clone(&runtime), Arc::clone(&suite)))));
     let failed = conclusion.has_failed() || (arguments.filter.is_none() && !runtime.block_on(last(&suite)));
@@ -52,15 +66,19 @@ fn main() -> ExitCode {
 async fn last(suite: &Suite) -> bool {
     let restart = lifecycle::a_restart_converges_without_a_write(suite).await;
     let namespaced = lifecycle::an_operator_of_one_namespace_stays_there(suite).await;
+    let interrupted = faults::an_interrupted_reconcile_comes_to_the_same_end(suite).await;
+    let failing = faults::a_step_that_keeps_failing_is_told(suite).await;
     let mut passed = true;
     for (name, verdict) in [
-        ("a_restart_converges_without_a_write", restart),
-        ("an_operator_of_one_namespace_stays_there", namespaced),
+        ("lifecycle::a_restart_converges_without_a_write", restart),
+        ("lifecycle::an_operator_of_one_namespace_stays_there", namespaced),
+        ("faults::an_interrupted_reconcile_comes_to_the_same_end", interrupted),
+        ("faults::a_step_that_keeps_failing_is_told", failing),
     ] {
         match verdict {
-            Ok(()) => println!("test lifecycle::{name} ... ok"),
+            Ok(()) => println!("test {name} ... ok"),
             Err(failure) => {
-                println!("test lifecycle::{name} ... FAILED\n{failure}");
+                println!("test {name} ... FAILED\n{failure}");
                 passed = false;
             }
         }

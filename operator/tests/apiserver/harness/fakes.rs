@@ -15,11 +15,14 @@ use kube::api::{Patch, PatchParams};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use super::{Failure, KAFKA};
 
 /// Deployments in namespaces that begin so are left alone.
 pub(crate) const STILL: &str = "still-";
+/// The longest that an answer is held back.
+const HELD_BACK: Duration = Duration::from_secs(20);
 
 /// Makes every topic of the cluster `kafka` ready, as Strimzi would.
 pub(crate) fn play_strimzi(client: Client) {
@@ -40,9 +43,11 @@ pub(crate) fn play_strimzi(client: Client) {
                 "topicName": topic.name_any(),
                 "conditions": [{"type": "Ready", "status": "True"}],
             }});
+            let api = api.clone();
             // A topic that is gone by now needs no status.
-            let _ =
-                api.patch_status(&topic.name_any(), &PatchParams::default(), &Patch::Merge(&status)).await;
+            tokio::spawn(async move {
+                api.patch_status(&topic.name_any(), &PatchParams::default(), &Patch::Merge(&status)).await
+            });
         }
     });
 }
@@ -67,9 +72,10 @@ pub(crate) fn play_deployments(client: Client) {
             }});
             let api: Api<Deployment> = Api::namespaced(client.clone(), &namespace);
             // A Deployment that is gone by now needs no status.
-            let _ = api
-                .patch_status(&deployment.name_any(), &PatchParams::default(), &Patch::Merge(&status))
-                .await;
+            tokio::spawn(async move {
+                let how = PatchParams::default();
+                api.patch_status(&deployment.name_any(), &how, &Patch::Merge(&status)).await
+            });
         }
     });
 }
@@ -85,7 +91,7 @@ struct Product {
 
 #[derive(Clone, Default)]
 struct Ledger {
-    version: u64,
+    version: watch::Sender<u64>,
     products: BTreeMap<String, Product>,
     violations: Vec<String>,
 }
@@ -139,8 +145,15 @@ impl Ledgers {
     fn change<T>(&self, namespace: &str, change: impl FnOnce(&mut Ledger) -> T) -> T {
         let mut ledgers = self.ledgers.lock().unwrap_or_else(PoisonError::into_inner);
         let ledger = ledgers.entry(namespace.to_owned()).or_default();
-        ledger.version += 1;
-        change(ledger)
+        let done = change(ledger);
+        ledger.version.send_modify(|version| *version += 1);
+        done
+    }
+
+    /// Tells of every change of this ledger.
+    fn changes(&self, namespace: &str) -> watch::Receiver<u64> {
+        let mut ledgers = self.ledgers.lock().unwrap_or_else(PoisonError::into_inner);
+        ledgers.entry(namespace.to_owned()).or_default().version.subscribe()
     }
 
     fn summary(&self, namespace: &str) -> Value {
@@ -157,7 +170,7 @@ impl Ledgers {
             })
         });
         json!({
-            "version": format!("1-{}", ledger.version), "writerTerm": 1,
+            "version": format!("1-{}", *ledger.version.borrow()), "writerTerm": 1,
             "totals": {
                 "real": sum(|product| product.received), "reserved": sum(|product| product.reserved),
                 "available": sum(|product| product.received - product.reserved),
@@ -178,13 +191,13 @@ async fn summary(
     Path((namespace, _)): Path<(String, String)>,
     Query(parameters): Parameters,
 ) -> Json<Value> {
-    for _ in 0..200 {
-        let summary = ledgers.summary(&namespace);
-        if parameters.get("since").is_none_or(|since| summary["version"] != since.as_str()) {
-            return Json(summary);
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+    let mut changes = ledgers.changes(&namespace);
+    let summary = ledgers.summary(&namespace);
+    if parameters.get("since").is_none_or(|since| summary["version"] != since.as_str()) {
+        return Json(summary);
     }
+    // Whether it changed or the time is over, the answer is what is so then.
+    let _ = tokio::time::timeout(HELD_BACK, changes.changed()).await;
     Json(ledgers.summary(&namespace))
 }
 
@@ -219,7 +232,7 @@ async fn declare(
 
 async fn orders(Query(parameters): Parameters) -> Json<Value> {
     if parameters.contains_key("since") {
-        tokio::time::sleep(Duration::from_secs(10)).await;
+        tokio::time::sleep(HELD_BACK).await;
     }
     Json(json!({"version": "1", "pending": 1, "confirmed": 2, "rejected": 3, "cancelled": 4}))
 }

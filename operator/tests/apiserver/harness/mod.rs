@@ -122,6 +122,11 @@ impl Suite {
         Operator::start(&self.server, &self.client, &self.ledgers, how).await
     }
 
+    /// How to reach the API server, with all rights.
+    pub(crate) async fn config(&self) -> Result<kube::Config, Failure> {
+        self.server.config().await
+    }
+
     /// Ends the process under test, and the API server if it is the suite's own. After a failure the logs stay.
     pub(crate) fn end(&self, failed: bool) {
         self.operator.kill();

@@ -74,17 +74,37 @@ impl Operator {
 
     /// Resident memory in bytes.
     pub(crate) fn memory(&self) -> Result<u64, Failure> {
-        let pid = self.child.lock().unwrap_or_else(PoisonError::into_inner).id();
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        self.status("VmRSS:")
+    }
+
+    /// The most memory that was ever resident, in bytes.
+    pub(crate) fn peak(&self) -> Result<u64, Failure> {
+        self.status("VmHWM:")
+    }
+
+    /// Processor time spent so far, in seconds.
+    pub(crate) fn processor(&self) -> Result<f64, Failure> {
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()))?;
+        let fields: Vec<_> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        // utime and stime, in hundredths of a second on every Linux.
+        let ticks = fields.iter().skip(11).take(2).filter_map(|field| field.parse::<u32>().ok());
+        Ok(f64::from(ticks.sum::<u32>()) / 100.0)
+    }
+
+    fn pid(&self) -> u32 {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner).id()
+    }
+
+    fn status(&self, field: &str) -> Result<u64, Failure> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
+        let line = status.lines().find(|line| line.starts_with(field));
         let kibibytes = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
-        kibibytes.map(|amount| amount * 1024).ok_or_else(|| Failure::new("no VmRSS"))
+        kibibytes.map(|amount| amount * 1024).ok_or_else(|| Failure::new(format!("no {field}")))
     }
 
     /// Asks it to stop, as Kubernetes does, and waits for its end.
     pub(crate) async fn stop(&self) -> Result<ExitStatus, Failure> {
-        let pid = self.child.lock().unwrap_or_else(PoisonError::into_inner).id();
-        Command::new("kill").arg("-TERM").arg(pid.to_string()).status()?;
+        Command::new("kill").arg("-TERM").arg(self.pid().to_string()).status()?;
         until("the operator's end", || async {
             let ended = self.child.lock().unwrap_or_else(PoisonError::into_inner).try_wait()?;
             ended.ok_or_else(|| Failure::new("it still runs"))

@@ -51,7 +51,8 @@ impl ApiServer {
         }
     }
 
-    async fn config(&self) -> Result<Config, Failure> {
+    /// How to reach it, with all rights.
+    pub(crate) async fn config(&self) -> Result<Config, Failure> {
         let kubeconfig = Kubeconfig::read_from(&self.kubeconfig)?;
         Ok(Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?)
     }

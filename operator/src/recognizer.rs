@@ -1,0 +1,108 @@
+//! Recognizes objects that are as they should be, when a watch shows them.
+//!
+//! After a restart, each object is shown once by the first list of its kind. What is compared there need not be read one
+//! by one.
+
+use std::sync::Arc;
+
+use kbnt_crds::KafkaTopic;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Resource, ResourceExt};
+use serde::Serialize;
+
+use crate::cluster::Wanted;
+use crate::context::Context;
+use crate::error::Error;
+use crate::topics::Owner;
+use crate::workloads::Workload;
+use crate::{order_workflow, virtual_stock};
+
+/// What a resource takes.
+pub struct Parts {
+    /// Its topics.
+    pub topics: Vec<KafkaTopic>,
+    /// Its services.
+    pub workloads: Vec<Workload>,
+}
+
+/// Recognizes objects of one kind. Lists come in the order of names, so most objects are those of the owner before.
+pub struct Recognizer {
+    context: Arc<Context>,
+    last: Option<Known>,
+}
+
+struct Known {
+    /// UID and generation of the owner.
+    owner: (String, Option<i64>),
+    parts: Option<Parts>,
+}
+
+impl Recognizer {
+    /// Knows all that the stores of this context show.
+    pub fn new(context: &Arc<Context>) -> Self {
+        Self { context: Arc::clone(context), last: None }
+    }
+
+    /// Looks at an object with a controller.
+    pub fn look<K: Resource<DynamicType = ()> + Serialize>(&mut self, live: &K) {
+        let Some(owner) =
+            live.owner_references().iter().find(|owner| owner.controller == Some(true)).cloned()
+        else {
+            return;
+        };
+        let namespace = live.namespace().unwrap_or_default();
+        let (kind, name) = (K::kind(&()), live.name_any());
+        self.compare(&owner.kind, &namespace, &owner.name, live, |parts| {
+            parts.workloads.iter().find_map(|workload| workload.find(&kind, &name))
+        });
+    }
+
+    /// Looks at a topic, of the version that `wanted` is made for.
+    pub fn look_at_topic(
+        &mut self,
+        live: &KafkaTopic,
+        wanted: impl Fn(&KafkaTopic) -> Result<Wanted, Error>,
+    ) {
+        let Some((kind, namespace, owner)) = Owner::signed(&live.metadata) else { return };
+        let name = live.name_any();
+        self.compare(kind, namespace, owner, live, |parts| {
+            parts.topics.iter().find(|topic| topic.name_any() == name).map(&wanted)
+        });
+    }
+
+    fn compare<K: Resource + Serialize>(
+        &mut self,
+        kind: &str,
+        namespace: &str,
+        owner: &str,
+        live: &K,
+        pick: impl FnOnce(&Parts) -> Option<Result<Wanted, Error>>,
+    ) {
+        let (context, last) = (&self.context, self.last.take());
+        let known = match kind {
+            "VirtualStock" => find(&context.stores.stocks, namespace, owner)
+                .map(|stock| known(last, &*stock, || virtual_stock::parts(&stock, context))),
+            "OrderWorkflow" => find(&context.stores.workflows, namespace, owner)
+                .map(|workflow| known(last, &*workflow, || order_workflow::parts(&workflow, context))),
+            _ => None,
+        };
+        let Some(known) = known else { return };
+        if let Some(Ok(wanted)) = known.parts.as_ref().and_then(pick) {
+            context.objects.recognize(&known.owner.0, &wanted, live);
+        }
+        self.last = Some(known);
+    }
+}
+
+/// What this owner takes: what is known of it already, if that is of its present generation.
+fn known<K: Resource>(last: Option<Known>, owner: &K, make: impl FnOnce() -> Option<Parts>) -> Known {
+    let owner = (owner.uid().unwrap_or_default(), owner.meta().generation);
+    last.filter(|last| last.owner == owner).unwrap_or_else(|| Known { owner, parts: make() })
+}
+
+fn find<K>(store: &Store<K>, namespace: &str, name: &str) -> Option<Arc<K>>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    store.get(&ObjectRef::new(name).within(namespace))
+}

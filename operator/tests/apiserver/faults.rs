@@ -1,0 +1,314 @@
+//! Calls to the API server that fail: the reconcile that each interrupts comes to the same end, and says what is the
+//! matter until then.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use http::{Request, Response};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ConfigMap, Service as Address, ServiceAccount};
+use kbnt_crds::{KafkaTopic, OrderWorkflow, VirtualStock};
+use kbnt_operator::health::Health;
+use kbnt_operator::metrics::Metrics;
+use kbnt_operator::options::Options;
+use kbnt_operator::run::run;
+use kube::client::{Body, ClientBuilder};
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use tower::{BoxError, Layer, Service};
+
+use crate::harness::{Failure, KAFKA, Shop, Suite, Verdict, expect, stock, until, workflow};
+
+/// Operators that run at a time.
+const AT_ONCE: usize = 12;
+
+/// What happens to a call.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    /// The API server has an error of its own.
+    Error,
+    /// Somebody else was faster.
+    Conflict,
+    /// It is done, and the answer is lost.
+    Lost,
+}
+
+/// Which calls of reconciles fail, and how.
+#[derive(Clone, Debug)]
+enum Plan {
+    /// None.
+    Nothing,
+    /// One, counted from 1.
+    Nth(usize, Fault),
+    /// The writes of this resource, while this is so.
+    Writes(&'static str, Arc<AtomicBool>),
+}
+
+/// Counts the calls of reconciles, and lets some of them fail.
+#[derive(Clone)]
+struct Faults {
+    plan: Plan,
+    calls: Arc<AtomicUsize>,
+}
+
+impl Faults {
+    fn new(plan: Plan) -> Self {
+        Self { plan, calls: Arc::default() }
+    }
+
+    /// What is to happen to this call.
+    fn next(&self, request: &Request<Body>) -> Option<Fault> {
+        // Watches, lists and discovery go on beside the reconciles, and are tried again by themselves.
+        let named = request.method() != http::Method::GET || request.uri().query().is_none_or(str::is_empty);
+        if !named || !request.uri().path().contains("/namespaces/") {
+            return None;
+        }
+        let call = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
+        match &self.plan {
+            Plan::Nth(nth, fault) => (*nth == call).then_some(*fault),
+            Plan::Writes(resource, failing) => {
+                let concerned = request.method() != http::Method::GET
+                    && request.uri().path().split('/').any(|part| part == *resource);
+                (concerned && failing.load(Ordering::Relaxed)).then_some(Fault::Error)
+            }
+            Plan::Nothing => None,
+        }
+    }
+}
+
+impl<S> Layer<S> for Faults {
+    type Service = Faulty<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Faulty { inner, faults: self.clone() }
+    }
+}
+
+/// What is in an answer, whoever gave it.
+type Answer = UnsyncBoxBody<bytes::Bytes, BoxError>;
+
+struct Faulty<S> {
+    inner: S,
+    faults: Faults,
+}
+
+impl<S, B> Service<Request<Body>> for Faulty<S>
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = BoxError>,
+    S::Future: Send + 'static,
+    B: http_body::Body<Data = bytes::Bytes, Error = BoxError> + Send + 'static,
+{
+    type Response = Response<Answer>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let refused = |code: u16, reason: &str| {
+            let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason,
+                "message": format!("injected: {reason}")});
+            let answer = Response::builder()
+                .status(code)
+                .body(Full::from(status.to_string()).map_err(|never| match never {}).boxed_unsync());
+            async move { Ok(answer?) }.boxed()
+        };
+        match self.faults.next(&request) {
+            Some(Fault::Error) => refused(500, "InternalError"),
+            Some(Fault::Conflict) => refused(409, "Conflict"),
+            Some(Fault::Lost) => {
+                let done = self.inner.call(request);
+                async move {
+                    done.await?;
+                    Err("injected: the answer is lost".into())
+                }
+                .boxed()
+            }
+            None => {
+                let done = self.inner.call(request);
+                async move { Ok(done.await?.map(BodyExt::boxed_unsync)) }.boxed()
+            }
+        }
+    }
+}
+
+/// An operator in this process, for one shop.
+struct Beside {
+    end: oneshot::Sender<()>,
+    task: tokio::task::JoinHandle<Result<(), kbnt_operator::run::RunError>>,
+}
+
+impl Beside {
+    async fn start(suite: &Suite, shop: &Shop, faults: &Faults) -> Result<Self, Failure> {
+        let client: Client = ClientBuilder::try_from(suite.config().await?)?.with_layer(faults).build();
+        let options = Options {
+            services_image: "kbnt/services:test".into(),
+            watch_namespaces: vec![shop.namespace.clone()],
+            kafka_namespaces: vec![KAFKA.into()],
+            listen: "127.0.0.1:0".parse()?,
+            log: String::new(),
+            leader_election: false,
+            namespace: shop.namespace.clone(),
+            instance: shop.namespace.clone(),
+            service_url: suite.ledgers.template(),
+        };
+        let (end, stopped) = oneshot::channel();
+        let stopped = stopped.map(drop).boxed();
+        let task = tokio::spawn(run(options, client, Metrics::new()?, Health::default(), stopped));
+        Ok(Self { end, task })
+    }
+
+    async fn stop(self) -> Verdict {
+        // An error means that it has ended, and the task says why.
+        let _ = self.end.send(());
+        Ok(self.task.await??)
+    }
+}
+
+/// Run after all operators have ended, as it runs its own.
+pub(crate) async fn an_interrupted_reconcile_comes_to_the_same_end(suite: &Suite) -> Verdict {
+    let untouched = Faults::new(Plan::Nothing);
+    let shop = suite.shop("fault-none").await?;
+    let operator = Beside::start(suite, &shop, &untouched).await?;
+    shop.open().await?;
+    let end = until("what the services tell", || async {
+        let end = state(&shop).await?;
+        expect(end["OrderWorkflow"][0]["status"]["orders"]["confirmed"] == 2, || "not told yet".into())?;
+        Ok(end)
+    })
+    .await?;
+    operator.stop().await?;
+    let calls = untouched.calls.load(Ordering::Relaxed);
+    expect(calls > 50, || format!("only {calls} calls"))?;
+
+    let cases =
+        (1..=calls).flat_map(|nth| [Fault::Error, Fault::Conflict, Fault::Lost].map(|fault| (nth, fault)));
+    let (end, all) = (&end, stream::iter(cases));
+    let done: Vec<()> = all
+        .map(|(nth, fault)| async move {
+            let faults = Faults::new(Plan::Nth(nth, fault));
+            let shop = suite.shop(&format!("fault-{nth}-{fault:?}").to_lowercase()).await?;
+            let operator = Beside::start(suite, &shop, &faults).await?;
+            shop.create(&stock(&shop.namespace, KAFKA)?).await?;
+            shop.create(&workflow()?).await?;
+            until(&format!("the same end after {fault:?} in call {nth}"), || async {
+                same(&state(&shop).await?, end)
+            })
+            .await?;
+            operator.stop().await
+        })
+        .buffer_unordered(AT_ONCE)
+        .try_collect()
+        .await?;
+    println!("{} interrupted reconciles came to the same end", done.len());
+    Ok(())
+}
+
+/// Run after all operators have ended, as it runs its own.
+pub(crate) async fn a_step_that_keeps_failing_is_told(suite: &Suite) -> Verdict {
+    for (resource, condition, of_stock) in [
+        ("kafkatopics", "TopicsReady", true),
+        ("serviceaccounts", "WorkloadsAvailable", true),
+        ("deployments", "WorkloadsAvailable", true),
+        ("configmaps", "WorkloadsAvailable", false),
+    ] {
+        let failing = Arc::new(AtomicBool::new(true));
+        let shop = suite.shop(&format!("failing-{resource}")).await?;
+        let operator =
+            Beside::start(suite, &shop, &Faults::new(Plan::Writes(resource, Arc::clone(&failing)))).await?;
+        shop.create(&stock(&shop.namespace, KAFKA)?).await?;
+        shop.create(&workflow()?).await?;
+        let told = if of_stock {
+            shop.stock_is("Ready", "False", "ApiError").await?;
+            shop.stock_is(condition, "False", "ApiError").await?
+        } else {
+            shop.workflow_is("Ready", "False", "ApiError").await?;
+            shop.workflow_is(condition, "False", "ApiError").await?
+        };
+        expect(told.message.contains("injected: InternalError"), || told.message.clone())?;
+        failing.store(false, Ordering::Relaxed);
+        shop.stock_is("Ready", "True", "Ready").await?;
+        shop.workflow_is("Ready", "True", "Ready").await?;
+        operator.stop().await?;
+    }
+    Ok(())
+}
+
+/// All that the operator makes of a shop, by kind, without what differs from one shop to the next.
+async fn state(shop: &Shop) -> Result<BTreeMap<&'static str, Value>, Failure> {
+    let topics: Vec<_> = shop
+        .topics(KAFKA)
+        .list(&kube::api::ListParams::default())
+        .await?
+        .items
+        .into_iter()
+        .filter(|topic: &KafkaTopic| topic.name_any().starts_with(&format!("{}-", shop.namespace)))
+        .map(|topic| neutral(&topic, &shop.namespace))
+        .collect::<Result<_, _>>()?;
+    Ok(BTreeMap::from([
+        ("KafkaTopic", Value::from(topics)),
+        ("ServiceAccount", of_kind(&shop.api::<ServiceAccount>(), shop).await?),
+        ("Service", of_kind(&shop.api::<Address>(), shop).await?),
+        ("ConfigMap", of_kind(&shop.api::<ConfigMap>(), shop).await?),
+        ("Deployment", of_kind(&shop.api::<Deployment>(), shop).await?),
+        ("VirtualStock", of_kind(&shop.api::<VirtualStock>(), shop).await?),
+        ("OrderWorkflow", of_kind(&shop.api::<OrderWorkflow>(), shop).await?),
+    ]))
+}
+
+async fn of_kind<K>(api: &Api<K>, shop: &Shop) -> Result<Value, Failure>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + std::fmt::Debug
+        + DeserializeOwned
+        + Serialize,
+{
+    let all = api.list(&kube::api::ListParams::default()).await?.items;
+    let all: Vec<_> =
+        all.iter().map(|object| neutral(object, &shop.namespace)).collect::<Result<_, Failure>>()?;
+    Ok(all.into())
+}
+
+fn neutral<K: Serialize>(object: &K, namespace: &str) -> Result<Value, Failure> {
+    let text = serde_json::to_string(object)?.replace(namespace, "SHOP");
+    let mut object: Value = serde_json::from_str(&text)?;
+    let metadata = object["metadata"].take();
+    let mut kept = json!({"name": metadata["name"], "labels": metadata["labels"], "annotations": metadata["annotations"]});
+    for (map, key) in [("labels", "kbnt.dev/owner-uid"), ("annotations", "kbnt.dev/applied-digest")] {
+        if let Some(map) = kept[map].as_object_mut() {
+            map.remove(key);
+        }
+    }
+    object["metadata"] = kept;
+    if let Some(spec) = object["spec"].as_object_mut() {
+        spec.retain(|key, _| !key.starts_with("clusterIP"));
+    }
+    if let Some(conditions) = object["status"]["conditions"].as_array_mut() {
+        for condition in conditions {
+            condition["lastTransitionTime"].take();
+        }
+    }
+    Ok(object)
+}
+
+fn same(here: &BTreeMap<&str, Value>, there: &BTreeMap<&str, Value>) -> Verdict {
+    for (kind, objects) in there {
+        expect(here.get(kind) == Some(objects), || {
+            format!("{kind}: {:?} instead of {objects}", here.get(kind))
+        })?;
+    }
+    Ok(())
+}

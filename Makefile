@@ -1,9 +1,10 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test check generate simulate mutants bench up down images kubeconfig kubectl shell endpoints
+.PHONY: help demo test check generate simulate mutants bench scale up down images kubeconfig kubectl shell endpoints
 
 CLUSTER := e2e/cluster
 CARGO := e2e/cargo.sh
 SEEDS ?= 10000
+N ?= 1000
 
 ## The two commands
 
@@ -29,6 +30,9 @@ mutants: ## Plant bugs one by one, and show that a test or the simulator catches
 
 bench: ## Measure the ledger, the simulator, the saga and buyers over HTTP
 	@e2e/bench.sh
+
+scale: ## Measure the operator with N=1000 VirtualStocks and as many OrderWorkflows on an API server
+	@KBNT_SCALE=$(N) $(CARGO) test --release --locked --package kbnt-operator --test apiserver
 
 ## Cluster
 

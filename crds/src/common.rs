@@ -7,6 +7,8 @@ use kube::KubeSchema;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::pod::{LocalRef, PodTemplate};
+
 /// What happens to Kafka topics (and so to the events in them) when the resource is deleted.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub enum TopicDeletionPolicy {
@@ -47,6 +49,8 @@ pub struct TopicSettings {
 /// How one service runs: up to 3 replicas, as many as its topics have partitions.
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.autoscaling) || self.autoscaling.maxReplicas >= self.replicas")
+    .message("autoscaling.maxReplicas cannot be below replicas, which is the least number of pods"))]
 pub struct ServiceSpec {
     /// Pods to run. More than 3 would stand idle, as the topics have 3 partitions.
     #[serde(default = "one")]
@@ -57,11 +61,45 @@ pub struct ServiceSpec {
     /// of 128Mi memory and none on CPU.
     #[serde(default)]
     pub resources: Resources,
+    /// What the pods get beyond what the operator gives them: labels, annotations, image, variables, where they run.
+    #[serde(default, skip_serializing_if = "PodTemplate::is_empty")]
+    pub pod_template: PodTemplate,
+    /// Run more pods while there is much to do. The number is fixed without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscaling: Option<Autoscaling>,
+}
+
+/// How many pods run while there is much to do: `replicas` of the service are the least. By the records that wait, where
+/// KEDA is installed, and else by the use of the processor.
+#[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Autoscaling {
+    /// The most pods. More than 3 would stand idle, as the topics have 3 partitions.
+    #[x_kube(validation = Rule::new("self >= 1 && self <= 3")
+        .message("maxReplicas must be 1 to 3: the topics that the service reads have 3 partitions, so more pods would stand idle"))]
+    pub max_replicas: i32,
+    /// With KEDA: records that may wait for each pod.
+    #[serde(default = "hundred")]
+    #[schemars(range(min = 1))]
+    pub lag: i64,
+    /// With KEDA: a TriggerAuthentication in the namespace of the resource by which it gets at Kafka, where that takes TLS
+    /// or a login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger_authentication: Option<LocalRef>,
+    /// Without KEDA: how much of the requested CPU may be in use, in percent.
+    #[serde(default = "eighty")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub cpu: i32,
 }
 
 impl Default for ServiceSpec {
     fn default() -> Self {
-        Self { replicas: one(), resources: Resources::default() }
+        Self {
+            replicas: one(),
+            resources: Resources::default(),
+            pod_template: PodTemplate::default(),
+            autoscaling: None,
+        }
     }
 }
 
@@ -78,11 +116,21 @@ pub struct SingleServiceSpec {
     /// of 128Mi memory and none on CPU.
     #[serde(default)]
     pub resources: Resources,
+    /// What the pods get beyond what the operator gives them: labels, annotations, image, variables, where they run.
+    #[serde(default, skip_serializing_if = "PodTemplate::is_empty")]
+    pub pod_template: PodTemplate,
 }
 
 impl Default for SingleServiceSpec {
     fn default() -> Self {
-        Self { replicas: one(), resources: Resources::default() }
+        Self { replicas: one(), resources: Resources::default(), pod_template: PodTemplate::default() }
+    }
+}
+
+impl From<SingleServiceSpec> for ServiceSpec {
+    fn from(single: SingleServiceSpec) -> Self {
+        let SingleServiceSpec { replicas, resources, pod_template } = single;
+        Self { replicas, resources, pod_template, autoscaling: None }
     }
 }
 
@@ -133,6 +181,14 @@ pub struct ServiceState {
     pub desired: i32,
     /// Pods that can be used.
     pub ready: i32,
+}
+
+fn hundred() -> i64 {
+    100
+}
+
+fn eighty() -> i32 {
+    80
 }
 
 pub(crate) fn one() -> i32 {

@@ -12,6 +12,7 @@ pub mod common;
 pub mod generate;
 pub mod kafka_topic;
 pub mod order_workflow;
+pub mod pod;
 pub mod virtual_stock;
 
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;

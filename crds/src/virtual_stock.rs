@@ -53,6 +53,8 @@ pub struct VirtualStockSpec {
     pub products: Vec<Product>,
     /// How inventory-service runs. One pod writes; the others stand by.
     #[serde(default)]
+    #[x_kube(validation = Rule::new("!has(self.autoscaling)")
+        .message("one pod of inventory-service writes and the others stand by, so more of them do not make it faster: leave autoscaling out"))]
     pub inventory: ServiceSpec,
     /// Settings of the topic inventory-events that differ from the defaults: unlimited retention, `topicReplicas`
     /// copies.
@@ -81,7 +83,11 @@ pub struct VirtualStockSpec {
     validation = Rule::new("has(self.bootstrapServers) == has(oldSelf.bootstrapServers) && (!has(self.bootstrapServers) || self.bootstrapServers == oldSelf.bootstrapServers)")
         .message("kafka.bootstrapServers cannot be changed, because the ledger lies in that cluster: create another VirtualStock instead"),
     validation = Rule::new("self.topicPrefix == oldSelf.topicPrefix")
-        .message("kafka.topicPrefix cannot be changed, because topics cannot be renamed: create another VirtualStock instead")
+        .message("kafka.topicPrefix cannot be changed, because topics cannot be renamed: create another VirtualStock instead"),
+    validation = Rule::new("!has(self.port) || has(self.clusterRef)")
+        .message("kafka.port goes with kafka.clusterRef; kafka.bootstrapServers has ports of its own"),
+    validation = Rule::new("!has(self.authentication) || !has(self.authentication.mtls) || has(self.tls)")
+        .message("kafka.authentication.mtls needs kafka.tls: give tls: {} for the cluster's own CA")
 )]
 pub struct KafkaSpec {
     /// A Kafka cluster that Strimzi runs.
@@ -104,6 +110,63 @@ pub struct KafkaSpec {
         .message("topicPrefix must be lower case letters and digits with single '-' or '.' between, such as shop-"))]
     #[schemars(length(max = 60))]
     pub topic_prefix: String,
+    /// Port of the listener that services use, with clusterRef. Defaults to 9092, or 9093 with tls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<i32>,
+    /// Services reach the brokers over TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<KafkaTls>,
+    /// How services authenticate. They do not without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authentication: Option<KafkaAuthentication>,
+}
+
+/// Whose certificates are trusted.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KafkaTls {
+    /// Secret in the namespace of this resource, all of whose `*.crt` are trusted. With clusterRef it defaults to Strimzi's
+    /// own, `<cluster>-cluster-ca-cert`; where the cluster is in another namespace, copy that one here. With
+    /// bootstrapServers, the CAs of the image are trusted without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub ca_secret_name: Option<String>,
+}
+
+/// How services authenticate: exactly one of the fields.
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.scram) != has(self.mtls)")
+    .message("give exactly one of authentication.scram and authentication.mtls"))]
+pub struct KafkaAuthentication {
+    /// By user name and password, with SCRAM-SHA-512.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scram: Option<KafkaScram>,
+    /// By a client certificate. Needs tls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtls: Option<KafkaMtls>,
+}
+
+/// User name and password.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KafkaScram {
+    /// The user: of Strimzi, the name of the KafkaUser.
+    #[schemars(length(min = 1, max = 253))]
+    pub username: String,
+    /// Secret in the namespace of this resource with the password under the key `password`, as Strimzi makes it.
+    #[schemars(length(min = 1, max = 253))]
+    pub secret_name: String,
+}
+
+/// A client certificate.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KafkaMtls {
+    /// Secret in the namespace of this resource with `user.crt` and `user.key`, as Strimzi makes it.
+    #[schemars(length(min = 1, max = 253))]
+    pub secret_name: String,
 }
 
 /// A Kafka cluster that Strimzi runs.

@@ -32,6 +32,8 @@ pub struct Context {
     pub stores: Stores,
     /// What the watch of KafkaTopics shows, while the cluster serves them.
     pub topics: watch::Sender<Option<TopicStore>>,
+    /// What the watch of ScaledObjects shows, while KEDA is there.
+    pub scaled: watch::Sender<Option<Arc<Notes<u64>>>>,
     /// Writes objects.
     pub objects: Objects,
     /// Writes events.
@@ -68,6 +70,10 @@ pub struct Stores {
     pub accounts: Arc<Notes<u64>>,
     /// Fingerprints of the operator's ConfigMaps.
     pub configs: Arc<Notes<u64>>,
+    /// Fingerprints of the operator's PodDisruptionBudgets.
+    pub budgets: Arc<Notes<u64>>,
+    /// Fingerprints of the operator's HorizontalPodAutoscalers.
+    pub scalers: Arc<Notes<u64>>,
 }
 
 /// The operator's KafkaTopics, in the version that the cluster serves.
@@ -89,6 +95,16 @@ impl Context {
     pub fn set_topics(&self, topics: Option<TopicStore>) {
         self.topics.send_replace(topics);
         self.wake_all();
+    }
+
+    /// Fingerprints of the operator's ScaledObjects, while KEDA is there.
+    pub fn scaled_objects(&self) -> Option<Arc<Notes<u64>>> {
+        self.scaled.borrow().clone()
+    }
+
+    /// Whether KEDA is there.
+    pub fn has_keda(&self) -> bool {
+        self.scaled.borrow().is_some()
     }
 
     /// Wakes every reconciler for every object.

@@ -1,4 +1,4 @@
-//! Finds out what the cluster serves: the operator's own resources, and KafkaTopics in which version.
+//! Finds out what the cluster serves: the operator's own resources, and KafkaTopics in which version, ScaledObjects.
 
 use std::time::Duration;
 
@@ -8,8 +8,9 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::health::Health;
+use crate::workloads::KEDA;
 
-/// How often it looks. Two small requests, as anybody may make them: to be told of definitions would take rights on
+/// How often it looks. Three small requests, as anybody may make them: to be told of definitions would take rights on
 /// all of them.
 const INTERVAL: Duration = Duration::from_secs(10);
 
@@ -20,6 +21,8 @@ pub struct Served {
     pub own: bool,
     /// The version of KafkaTopic to use, if it is served.
     pub kafka_topic: Option<&'static str>,
+    /// Whether KEDA's ScaledObjects are served.
+    pub keda: bool,
 }
 
 /// Keeps `served` up to date, and readiness with it.
@@ -35,7 +38,12 @@ pub async fn follow(client: Client, health: Health, served: watch::Sender<Served
                 served.send_if_modified(|before| {
                     let news = *before != now;
                     if news {
-                        info!(own = now.own, kafka_topic = now.kafka_topic, "what the cluster serves");
+                        info!(
+                            own = now.own,
+                            kafka_topic = now.kafka_topic,
+                            keda = now.keda,
+                            "what the cluster serves"
+                        );
                         *before = now;
                     }
                     news
@@ -55,13 +63,14 @@ pub async fn follow(client: Client, health: Health, served: watch::Sender<Served
 async fn look(client: &Client) -> Result<Served, kube::Error> {
     let own = format!("{}/{}", kbnt_crds::GROUP, kbnt_crds::VERSION);
     let own = serves(client, &own, &["virtualstocks", "orderworkflows"]).await?;
-    let mut served = Served { own, kafka_topic: None };
+    let mut served = Served { own, kafka_topic: None, keda: false };
     for version in kafka_topic::VERSIONS {
         if serves(client, &format!("{}/{version}", kafka_topic::GROUP), &["kafkatopics"]).await? {
             served.kafka_topic = Some(version);
             break;
         }
     }
+    served.keda = serves(client, &format!("{}/{}", KEDA.0, KEDA.1), &["scaledobjects"]).await?;
     Ok(served)
 }
 

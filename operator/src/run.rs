@@ -112,6 +112,7 @@ async fn control(
         kafka_scope: kafka_scope(&scope, options),
         stores,
         topics: watch::Sender::default(),
+        scaled: watch::Sender::default(),
         objects: Objects::new(client.clone()),
         events: Events::new(client.clone(), &options.instance),
         gate: Gate::default(),
@@ -124,10 +125,10 @@ async fn control(
         workflow_queue,
         client,
     });
-    let has_topics = served.borrow().kafka_topic.is_some();
+    let (has_topics, has_keda) = (served.borrow().kafka_topic.is_some(), served.borrow().keda);
     let watching = watches::run(Arc::clone(&context), scope, writers, served);
     let reconciling = async {
-        watches::filled(&context, has_topics).await;
+        watches::filled(&context, has_topics, has_keda).await;
         info!("reconciling");
         let stocks = controller::run(
             context.stores.stocks.clone(),

@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use futures::future::{BoxFuture, join_all};
 use futures::{FutureExt, Stream, StreamExt};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kbnt_crds::{KafkaTopic, OrderWorkflow, VirtualStock};
 use kube::Resource;
-use kube::api::ApiResource;
+use kube::api::{ApiResource, DynamicObject};
 use kube::core::object::HasSpec;
 use kube::core::{NamespaceResourceScope, PartialObjectMeta};
 use kube::runtime::reflector::store::Writer;
@@ -26,10 +28,10 @@ use crate::context::{Context, Stores, TopicStore};
 use crate::discovery::Served;
 use crate::recognizer::Recognizer;
 use crate::topics::{Owner, TopicNote};
-use crate::workloads::{DeploymentNote, MANAGED_BY};
+use crate::workloads::{DeploymentNote, MANAGED_BY, scaled_objects};
 
-/// How long the first list of KafkaTopics may take.
-const TOPICS_PATIENCE: Duration = Duration::from_secs(30);
+/// How long the first list of what not every cluster serves may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The writing ends of the stores.
 pub struct Writers {
@@ -48,6 +50,8 @@ pub fn stores() -> (Stores, Writers) {
         services: Arc::default(),
         accounts: Arc::default(),
         configs: Arc::default(),
+        budgets: Arc::default(),
+        scalers: Arc::default(),
     };
     (stores, Writers { stocks: stock_writer, workflows: workflow_writer })
 }
@@ -66,6 +70,10 @@ pub async fn run(context: Arc<Context>, scope: Scope, writers: Writers, served: 
             follow_owned::<Service, _>(&context, &scope, &stores.services, fingerprint_of).boxed(),
             follow_owned::<ServiceAccount, _>(&context, &scope, &stores.accounts, fingerprint_of).boxed(),
             follow_owned::<ConfigMap, _>(&context, &scope, &stores.configs, fingerprint_of).boxed(),
+            follow_owned::<PodDisruptionBudget, _>(&context, &scope, &stores.budgets, fingerprint_of).boxed(),
+            follow_owned::<HorizontalPodAutoscaler, _>(&context, &scope, &stores.scalers, fingerprint_of)
+                .boxed(),
+            follow_scaled(&context, &scope, served.clone()).boxed(),
             follow_topics(&context, served).boxed(),
         ];
         join_all(parts).await;
@@ -86,17 +94,25 @@ async fn resources_known(context: &Context) {
 
 /// Waits until every store has been filled once. KafkaTopics, where the cluster serves them, may not be readable: then
 /// it goes on without, and the conditions tell.
-pub async fn filled(context: &Context, has_topics: bool) {
+pub async fn filled(context: &Context, has_topics: bool, has_keda: bool) {
     let stores = &context.stores;
     resources_known(context).await;
     stores.deployments.wait_until_complete().await;
     stores.services.wait_until_complete().await;
     stores.accounts.wait_until_complete().await;
     stores.configs.wait_until_complete().await;
+    stores.budgets.wait_until_complete().await;
+    stores.scalers.wait_until_complete().await;
     if has_topics {
         let mut topics = context.topics.subscribe();
-        if tokio::time::timeout(TOPICS_PATIENCE, topics.wait_for(Option::is_some)).await.is_err() {
+        if tokio::time::timeout(PATIENCE, topics.wait_for(Option::is_some)).await.is_err() {
             warn!("the KafkaTopics cannot be read");
+        }
+    }
+    if has_keda {
+        let mut scaled = context.scaled.subscribe();
+        if tokio::time::timeout(PATIENCE, scaled.wait_for(Option::is_some)).await.is_err() {
+            warn!("the ScaledObjects cannot be read");
         }
     }
 }
@@ -175,16 +191,50 @@ where
     while let Some(event) = events.next().await {
         match event {
             Watch::Complete => context.wake_all(),
-            Watch::Touched(object) => {
-                let namespace = key(object.meta()).0;
-                for owner in object.meta().owner_references.iter().flatten() {
-                    wake(context, &owner.kind, namespace, &owner.name);
-                }
-            }
+            Watch::Touched(object) => wake_owners(context, object.meta()),
             Watch::Unreadable(what) => {
                 let (namespace, name) = key(&what.metadata);
                 warn!(namespace, name, why = what.why, "an object of the operator cannot be read");
             }
+        }
+    }
+}
+
+/// Watches ScaledObjects while the cluster serves them.
+async fn follow_scaled(context: &Arc<Context>, scope: &Scope, mut served: watch::Receiver<Served>) {
+    loop {
+        // An error means that nobody looks any more: then it stays as it is.
+        if served.wait_for(|served| served.keda).await.is_err() {
+            return;
+        }
+        let gone = async {
+            if served.wait_for(|served| !served.keda).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            () = watch_scaled(context, scope) => {}
+            () = gone => {}
+        }
+        context.scaled.send_replace(None);
+        context.wake_all();
+        context.health.watch_ended("/scaledobjects");
+    }
+}
+
+async fn watch_scaled(context: &Context, scope: &Scope) {
+    let (resource, notes) = (scaled_objects(), Arc::<Notes<u64>>::default());
+    let keep = Noting::new(Arc::clone(&notes), fingerprint_of::<DynamicObject>);
+    let apis = scope.apis_with(&context.client, &resource);
+    let mut events = std::pin::pin!(watch_objects(apis, &resource, &ours(), keep));
+    while let Some(event) = events.next().await {
+        match event {
+            Watch::Complete => {
+                context.scaled.send_replace(Some(Arc::clone(&notes)));
+                context.wake_all();
+            }
+            Watch::Touched(object) => wake_owners(context, object.meta()),
+            Watch::Unreadable(what) => warn!(why = what.why, "a ScaledObject cannot be read"),
         }
     }
 }
@@ -243,6 +293,12 @@ async fn watch_topics(context: &Arc<Context>, resource: &ApiResource) {
                 warn!(namespace, name, why = what.why, "a KafkaTopic cannot be read");
             }
         }
+    }
+}
+
+fn wake_owners(context: &Context, meta: &ObjectMeta) {
+    for owner in meta.owner_references.iter().flatten() {
+        wake(context, &owner.kind, key(meta).0, &owner.name);
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 /// Whether `live` has all that `wanted` has. The API server adds defaults, so `live` may have more fields; a list
 /// has to have the same items, as another container or variable would change what runs.
-pub(super) fn holds(wanted: &Value, live: &Value) -> bool {
+pub fn holds(wanted: &Value, live: &Value) -> bool {
     match (wanted, live) {
         (Value::Object(wanted), Value::Object(live)) => {
             wanted.iter().all(|(key, value)| match live.get(key) {

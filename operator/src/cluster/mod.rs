@@ -7,6 +7,7 @@ mod notes;
 mod objects;
 mod watch;
 
+pub use drift::holds;
 pub use events::Events;
 pub use layer::{ApiLayer, connect};
 pub use notes::{Keep, Notes, Noting, Whole};

@@ -9,7 +9,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Mutex, PoisonError};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use kube::core::ApiResource;
 use kube::{Api, Client, Resource};
 use serde::Serialize;
@@ -144,6 +144,28 @@ impl Objects {
         }
         self.remember(owner, wanted, &made.metadata);
         Ok(())
+    }
+
+    /// Deletes an object that is not wanted any more, if it is still that owner's, as `holder` tells.
+    pub async fn remove(
+        &self,
+        namespace: &str,
+        name: &str,
+        resource: &ApiResource,
+        holder: impl Fn(&ObjectMeta) -> Option<String>,
+    ) -> Result<(), Error> {
+        let label = format!("{} {namespace}/{name}", resource.kind);
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, resource);
+        let live = api.get_metadata_opt(name).await.map_err(Error::api(format!("read {label}")))?;
+        let Some(live) = live.filter(|live| holder(&live.metadata).is_none()) else { return Ok(()) };
+        let only_this = DeleteParams {
+            preconditions: Some(Preconditions { uid: live.metadata.uid, resource_version: None }),
+            ..DeleteParams::default()
+        };
+        match api.delete(name, &only_this).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            other => other.map(drop).map_err(Error::api(format!("delete {label}"))),
+        }
     }
 
     /// Forgets what belongs to owners that are gone.

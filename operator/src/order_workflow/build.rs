@@ -1,7 +1,7 @@
 //! What an OrderWorkflow takes.
 
 use k8s_openapi::api::core::v1::EnvVar;
-use kbnt_crds::common::{Resources, SecretRef, ServiceSpec, TopicDeletionPolicy};
+use kbnt_crds::common::{SecretRef, ServiceSpec, TopicDeletionPolicy};
 use kbnt_crds::order_workflow::User;
 use kbnt_crds::{KafkaTopic, OrderWorkflow};
 use serde_json::json;
@@ -9,7 +9,7 @@ use serde_json::json;
 use super::validate::{Notification, Payment, Valid};
 use crate::error::Error;
 use crate::topics::{self, OF_WORKFLOW, Owner};
-use crate::workloads::{self, File, Plan, Role, Source, Workload, plain};
+use crate::workloads::{self, File, Plan, Role, Scaling, Source, Workload, plain};
 
 /// Everything that an OrderWorkflow takes.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,12 +21,21 @@ pub(super) struct Desired {
     pub(super) finalizer: bool,
 }
 
+/// What the operator has for all workflows.
+#[derive(Clone, Copy)]
+pub(super) struct Setting<'a> {
+    /// Image of the services.
+    pub(super) image: &'a str,
+    /// Whether KEDA is there to scale them.
+    pub(super) keda: bool,
+}
+
 /// Everything that this resource takes.
 pub(super) fn build(
     workflow: &OrderWorkflow,
     owner: &Owner,
     valid: &Valid,
-    image: &str,
+    setting: Setting<'_>,
 ) -> Result<Desired, Error> {
     let spec = &workflow.spec;
     let prefix = &valid.kafka.prefix;
@@ -40,21 +49,28 @@ pub(super) fn build(
         finalizer: spec.topic_deletion_policy == TopicDeletionPolicy::Delete
             && valid.kafka.place.as_ref().is_some_and(|place| place.namespace != owner.namespace),
         topics,
-        workloads: plans(workflow, owner, valid, image)?
+        workloads: plans(workflow, owner, valid, setting)?
             .iter()
             .map(|plan| workloads::build(owner, plan))
-            .collect(),
+            .collect::<Result<_, _>>()?,
     })
 }
 
-fn plans(workflow: &OrderWorkflow, owner: &Owner, valid: &Valid, image: &str) -> Result<Vec<Plan>, Error> {
+fn plans(
+    workflow: &OrderWorkflow,
+    owner: &Owner,
+    valid: &Valid,
+    setting: Setting<'_>,
+) -> Result<Vec<Plan>, Error> {
     let (services, users) = (&workflow.spec.services, &workflow.spec.users);
-    let plan = |role, replicas, resources: &Resources, (env, files)| Plan {
+    let plan = |role, service: &ServiceSpec, (env, files)| Plan {
         role,
-        image: image.to_owned(),
+        image: setting.image.to_owned(),
         kafka: valid.kafka.clone(),
-        replicas,
-        resources: resources.clone(),
+        replicas: service.replicas,
+        scaling: service.autoscaling.clone().map(|spec| Scaling { spec, keda: setting.keda }),
+        resources: service.resources.clone(),
+        template: service.pod_template.clone(),
         env,
         files,
     };
@@ -65,13 +81,12 @@ fn plans(workflow: &OrderWorkflow, owner: &Owner, valid: &Valid, image: &str) ->
         vec![File { env: "KBNT_USERS_FILE", name: "users", source }],
     );
     let none = || (Vec::new(), Vec::new());
-    let of = |service: &ServiceSpec, role, reads| plan(role, service.replicas, &service.resources, reads);
     Ok(vec![
-        of(&services.user, Role::User, user),
-        of(&services.payment, Role::Payment, payment(&valid.payment)),
-        of(&services.order, Role::Order, none()),
-        of(&services.notification, Role::Notification, notification(&valid.notification)),
-        plan(Role::Audit, services.audit.replicas, &services.audit.resources, none()),
+        plan(Role::User, &services.user, user),
+        plan(Role::Payment, &services.payment, payment(&valid.payment)),
+        plan(Role::Order, &services.order, none()),
+        plan(Role::Notification, &services.notification, notification(&valid.notification)),
+        plan(Role::Audit, &services.audit.clone().into(), none()),
     ])
 }
 
@@ -134,7 +149,7 @@ pub(super) mod tests {
 
     fn desired(workflow: &OrderWorkflow, stock: &VirtualStock) -> Desired {
         let valid = validate(workflow, stock, &Scope::Cluster).unwrap();
-        build(workflow, &Owner::of(workflow), &valid, "services:1").unwrap()
+        build(workflow, &Owner::of(workflow), &valid, Setting { image: "services:1", keda: false }).unwrap()
     }
 
     fn env(desired: &Desired, role: Role) -> Vec<EnvVar> {

@@ -16,7 +16,7 @@ use crate::recognizer::Parts;
 use crate::topics::Owner;
 use crate::{finalizer, topics};
 use apply::{Progress, apply};
-use build::{Desired, build};
+use build::{Desired, Setting, build};
 use dereference::dereference;
 use validate::validate;
 
@@ -55,7 +55,8 @@ fn plan(
     context: &Context,
 ) -> Result<Desired, Error> {
     let valid = validate(workflow, stock, &context.kafka_scope)?;
-    build(workflow, owner, &valid, &context.services_image)
+    let setting = Setting { image: &context.services_image, keda: context.has_keda() };
+    build(workflow, owner, &valid, setting)
 }
 
 /// The objects that this resource takes, if it can be carried out.

@@ -1,6 +1,6 @@
 //! Where the Kafka cluster of a VirtualStock is.
 
-use kbnt_crds::virtual_stock::KafkaSpec;
+use kbnt_crds::virtual_stock::{KafkaAuthentication, KafkaSpec, KafkaTls};
 
 use crate::cluster::Scope;
 use crate::error::Error;
@@ -14,6 +14,51 @@ pub struct Kafka {
     pub prefix: String,
     /// Where its KafkaTopics lie; none where Strimzi does not run it.
     pub place: Option<Place>,
+    /// Whose certificates are trusted, where the brokers are reached over TLS.
+    pub trust: Option<Trust>,
+    /// How services authenticate.
+    pub login: Login,
+}
+
+/// Whose certificates are trusted.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Trust {
+    /// Those of the image's CAs.
+    System,
+    /// Those of the CAs in this Secret.
+    Secret(String),
+}
+
+/// How services authenticate.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum Login {
+    /// They do not.
+    #[default]
+    None,
+    /// By user name, and password in a Secret.
+    Scram {
+        /// The user.
+        username: String,
+        /// The Secret.
+        secret: String,
+    },
+    /// By the client certificate in this Secret.
+    Mtls(String),
+}
+
+impl Login {
+    fn of(spec: Option<&KafkaAuthentication>) -> Result<Self, Error> {
+        let Some(spec) = spec else { return Ok(Self::None) };
+        match (&spec.scram, &spec.mtls) {
+            (Some(scram), None) => {
+                Ok(Self::Scram { username: scram.username.clone(), secret: scram.secret_name.clone() })
+            }
+            (None, Some(mtls)) => Ok(Self::Mtls(mtls.secret_name.clone())),
+            _ => {
+                Err(Error::Invalid("give exactly one of authentication.scram and authentication.mtls".into()))
+            }
+        }
+    }
 }
 
 /// Where the KafkaTopics of a cluster lie.
@@ -31,6 +76,11 @@ impl Kafka {
     /// What the spec of a VirtualStock in `namespace` says, if the operator can reach there.
     pub fn of(spec: &KafkaSpec, namespace: &str, reach: &Scope) -> Result<Self, Error> {
         let prefix = spec.topic_prefix.clone();
+        let login = Login::of(spec.authentication.as_ref())?;
+        let trust = |own: Option<String>| {
+            let secret = |tls: &KafkaTls| tls.ca_secret_name.clone().or(own);
+            spec.tls.as_ref().map(|tls| secret(tls).map_or(Trust::System, Trust::Secret))
+        };
         match (&spec.cluster_ref, &spec.bootstrap_servers) {
             (Some(cluster), None) => {
                 let at = cluster.namespace.as_deref().unwrap_or(namespace);
@@ -41,9 +91,12 @@ impl Kafka {
                         cluster.name
                     )));
                 }
+                let port = spec.port.unwrap_or(if spec.tls.is_some() { 9093 } else { 9092 });
                 Ok(Self {
-                    bootstrap: format!("{}-kafka-bootstrap.{at}.svc:9092", cluster.name),
+                    bootstrap: format!("{}-kafka-bootstrap.{at}.svc:{port}", cluster.name),
                     prefix,
+                    trust: trust(Some(format!("{}-cluster-ca-cert", cluster.name))),
+                    login,
                     place: Some(Place {
                         cluster: cluster.name.clone(),
                         namespace: at.to_owned(),
@@ -51,7 +104,9 @@ impl Kafka {
                     }),
                 })
             }
-            (None, Some(servers)) => Ok(Self { bootstrap: servers.clone(), prefix, place: None }),
+            (None, Some(servers)) => {
+                Ok(Self { bootstrap: servers.clone(), prefix, place: None, trust: trust(None), login })
+            }
             _ => {
                 Err(Error::Invalid("give exactly one of kafka.clusterRef and kafka.bootstrapServers".into()))
             }

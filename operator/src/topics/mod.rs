@@ -8,7 +8,7 @@ mod state;
 
 pub use apply::{apply, look, release};
 pub use build::build;
-pub use kafka::{Kafka, Place};
+pub use kafka::{Kafka, Login, Place, Trust};
 pub use owner::{OWNER_UID_LABEL, Owner};
 pub use state::{State, TopicNote, View, external, finding};
 

@@ -40,7 +40,9 @@ pub(super) fn build(
         image: image.to_owned(),
         kafka: valid.kafka.clone(),
         replicas: spec.inventory.replicas,
+        scaling: None,
         resources: spec.inventory.resources.clone(),
+        template: spec.inventory.pod_template.clone(),
         env: vec![
             plain("KBNT_RESERVATION_TTL", &spec.reservation.ttl),
             plain("KBNT_LOW_STOCK_THRESHOLD", spec.low_stock_threshold.to_string()),
@@ -58,7 +60,7 @@ pub(super) fn build(
         finalizer: spec.topic_deletion_policy == TopicDeletionPolicy::Delete
             && valid.kafka.place.as_ref().is_some_and(|place| place.namespace != owner.namespace),
         topics,
-        workloads: vec![workloads::build(owner, &plan)],
+        workloads: vec![workloads::build(owner, &plan)?],
         declarations: spec.products.iter().map(declaration).collect(),
     })
 }

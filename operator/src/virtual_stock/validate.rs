@@ -20,13 +20,21 @@ pub(super) fn validate(stock: &VirtualStock, reach: &Scope) -> Result<Valid, Err
 
 #[cfg(test)]
 mod tests {
+    use kbnt_crds::virtual_stock::KafkaTls;
+
     use super::super::build::tests::stock;
     use super::*;
+    use crate::topics::Trust;
 
     #[test]
     fn the_cluster_is_found_where_the_reference_says_if_the_operator_reaches_there() {
         let valid = validate(&stock(), &Scope::Cluster).unwrap();
         assert_eq!(valid.kafka.bootstrap, "kbnt-kafka-bootstrap.kafka.svc:9092");
+        let mut encrypted = stock();
+        encrypted.spec.kafka.tls = Some(KafkaTls::default());
+        let kafka = validate(&encrypted, &Scope::Cluster).unwrap().kafka;
+        assert_eq!(kafka.bootstrap, "kbnt-kafka-bootstrap.kafka.svc:9093");
+        assert_eq!(kafka.trust, Some(Trust::Secret("kbnt-cluster-ca-cert".into())));
         let mut near = stock();
         near.spec.kafka.cluster_ref.as_mut().unwrap().namespace = None;
         assert_eq!(

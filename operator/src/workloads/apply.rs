@@ -1,9 +1,13 @@
 //! Makes the objects of services and looks at them.
 
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::api::ApiResource;
 use kube::{Resource, ResourceExt};
 use serde::Serialize;
 
-use super::{View, Workload};
+use super::{Scaler, View, Workload, scaled_objects};
 use crate::cluster::{Notes, Wanted};
 use crate::context::Context;
 use crate::error::Error;
@@ -12,7 +16,7 @@ use crate::topics::Owner;
 /// Makes the cluster have these services: each with its identity, address and settings before its pods.
 pub async fn apply(context: &Context, owner: &Owner, workloads: &[Workload]) -> Result<(), Error> {
     let stores = &context.stores;
-    for Workload { account, service, config, deployment } in workloads {
+    for Workload { account, service, config, deployment, budget, scaler } in workloads {
         ensure(context, owner, account, note(&stores.accounts, account)).await?;
         ensure(context, owner, service, note(&stores.services, service)).await?;
         if let Some(config) = config {
@@ -20,16 +24,75 @@ pub async fn apply(context: &Context, owner: &Owner, workloads: &[Workload]) -> 
         }
         let known = note(&stores.deployments, deployment).map(|note| note.fingerprint);
         ensure(context, owner, deployment, known).await?;
+        apply_budget(context, owner, deployment, budget.as_ref()).await?;
+        apply_scaler(context, owner, deployment, scaler.as_ref()).await?;
     }
     Ok(())
+}
+
+async fn apply_budget(
+    context: &Context,
+    owner: &Owner,
+    deployment: &Deployment,
+    wanted: Option<&PodDisruptionBudget>,
+) -> Result<(), Error> {
+    let known = note(&context.stores.budgets, deployment);
+    match (wanted, known) {
+        (Some(budget), known) => ensure(context, owner, budget, known).await,
+        (None, Some(_)) => {
+            remove(context, owner, deployment, &ApiResource::erase::<PodDisruptionBudget>(&())).await
+        }
+        (None, None) => Ok(()),
+    }
+}
+
+/// Of the two that can scale a service, the one that is not wanted goes first, as two would contradict each other.
+async fn apply_scaler(
+    context: &Context,
+    owner: &Owner,
+    deployment: &Deployment,
+    wanted: Option<&Scaler>,
+) -> Result<(), Error> {
+    let keda = context.scaled_objects();
+    let known = (
+        note(&context.stores.scalers, deployment),
+        keda.as_ref().and_then(|scaled| note(scaled, deployment)),
+    );
+    if known.0.is_some() && !matches!(wanted, Some(Scaler::Processor(_))) {
+        remove(context, owner, deployment, &ApiResource::erase::<HorizontalPodAutoscaler>(&())).await?;
+    }
+    if known.1.is_some() && !matches!(wanted, Some(Scaler::Lag(_))) {
+        remove(context, owner, deployment, &scaled_objects()).await?;
+    }
+    match wanted {
+        None => Ok(()),
+        Some(Scaler::Processor(scaler)) => ensure(context, owner, &**scaler, known.0).await,
+        Some(Scaler::Lag(scaler)) => {
+            let wanted = Wanted::new(&**scaler, scaled_objects())?;
+            context.objects.ensure(&owner.uid, &wanted, known.1, |meta| owner.other_controller(meta)).await
+        }
+    }
+}
+
+/// Deletes the object of this kind that has the name of a Deployment.
+async fn remove(
+    context: &Context,
+    owner: &Owner,
+    deployment: &Deployment,
+    resource: &ApiResource,
+) -> Result<(), Error> {
+    let holder = |meta: &_| owner.other_controller(meta);
+    context.objects.remove(&owner.namespace, &deployment.name_any(), resource, holder).await
 }
 
 /// How these services fare.
 pub fn look(context: &Context, owner: &Owner, workloads: &[Workload]) -> Vec<View> {
     let view = |workload: &Workload| {
-        let desired = workload.deployment.spec.replicas.unwrap_or(1);
         let live = note(&context.stores.deployments, &workload.deployment);
         let ours = live.filter(|live| live.controller.as_deref() == Some(owner.uid.as_str()));
+        // Where the number is not ours to say, it is what whoever scales the service says.
+        let scaled = || ours.as_ref().map_or(1, |live| live.wanted);
+        let desired = workload.deployment.spec.replicas.unwrap_or_else(scaled);
         View::of(&workload.deployment.name_any(), desired, ours.as_ref())
     };
     workloads.iter().map(view).collect()

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::{ConfigMap, EnvVar, Service, ServiceAccount, ServicePort, ServiceSpec};
+use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kbnt_crds::common::Resources;
+use kbnt_crds::pod::PodTemplate;
 use kube::Resource;
 use serde::Serialize;
 
 use super::pod::{self, File, Source};
-use super::{MANAGED_BY, PORT, Role, labels};
+use super::{MANAGED_BY, PORT, Role, Scaler, Scaling, labels, scale};
 use crate::cluster::Wanted;
 use crate::error::Error;
 use crate::topics::{Kafka, Owner};
@@ -25,10 +27,14 @@ pub struct Plan {
     pub image: String,
     /// Where Kafka is.
     pub kafka: Kafka,
-    /// Pods.
+    /// Pods, at least.
     pub replicas: i32,
+    /// How there come to be more.
+    pub scaling: Option<Scaling>,
     /// Of each pod.
     pub resources: Resources,
+    /// What its pods get besides.
+    pub template: PodTemplate,
     /// Variables beyond those that every service has.
     pub env: Vec<EnvVar>,
     /// Files that it reads.
@@ -56,6 +62,10 @@ pub struct Workload {
     pub config: Option<ConfigMap>,
     /// Its pods.
     pub deployment: Deployment,
+    /// How many of them may be taken away at a time, where there are several.
+    pub budget: Option<PodDisruptionBudget>,
+    /// What changes how many there are.
+    pub scaler: Option<Scaler>,
 }
 
 impl Workload {
@@ -72,13 +82,18 @@ impl Workload {
             "Service" => of(&self.service, name),
             "ConfigMap" => of(self.config.as_ref()?, name),
             "Deployment" => of(&self.deployment, name),
+            "PodDisruptionBudget" => of(self.budget.as_ref()?, name),
+            "HorizontalPodAutoscaler" => match self.scaler.as_ref()? {
+                Scaler::Processor(scaler) => of(&**scaler, name),
+                Scaler::Lag(_) => None,
+            },
             _ => None,
         }
     }
 }
 
 /// The objects of the service that `plan` describes.
-pub fn build(owner: &Owner, plan: &Plan) -> Workload {
+pub fn build(owner: &Owner, plan: &Plan) -> Result<Workload, Error> {
     let name = plan.role.object_name(&owner.name);
     let component = plan.role.component();
     let metadata = |name: &str| ObjectMeta {
@@ -91,7 +106,9 @@ pub fn build(owner: &Owner, plan: &Plan) -> Workload {
     // A Deployment's selector can never change, so it has what identifies a service and nothing else.
     let mut selector = labels(&owner.name, &component);
     selector.remove(MANAGED_BY.0);
-    Workload {
+    let most = plan.scaling.as_ref().map_or(plan.replicas, |scaling| scaling.spec.max_replicas);
+    Ok(Workload {
+        scaler: scale::build(plan, metadata(&name)),
         account: ServiceAccount {
             metadata: metadata(&name),
             automount_service_account_token: Some(false),
@@ -120,8 +137,9 @@ pub fn build(owner: &Owner, plan: &Plan) -> Workload {
         deployment: Deployment {
             metadata: metadata(&name),
             spec: DeploymentSpec {
-                replicas: Some(plan.replicas),
-                selector: LabelSelector { match_labels: Some(selector), match_expressions: None },
+                // What scales it decides over the number.
+                replicas: plan.scaling.is_none().then_some(plan.replicas),
+                selector: LabelSelector { match_labels: Some(selector.clone()), match_expressions: None },
                 // A new pod is ready before an old one goes.
                 strategy: Some(DeploymentStrategy {
                     type_: Some("RollingUpdate".into()),
@@ -132,19 +150,47 @@ pub fn build(owner: &Owner, plan: &Plan) -> Workload {
                 }),
                 revision_history_limit: Some(3),
                 progress_deadline_seconds: Some(300),
-                template: pod::template(plan, &owner.name),
+                template: pod::template(plan, &owner.name)?,
                 ..DeploymentSpec::default()
             },
             status: None,
         },
-    }
+        // One that lets one pod go at a time, and any that does not work, holds up no node for ever.
+        budget: (most > 1).then(|| PodDisruptionBudget {
+            metadata: metadata(&name),
+            spec: Some(PodDisruptionBudgetSpec {
+                max_unavailable: Some(IntOrString::Int(1)),
+                min_available: None,
+                selector: Some(LabelSelector { match_labels: Some(selector), match_expressions: None }),
+                unhealthy_pod_eviction_policy: Some("AlwaysAllow".into()),
+            }),
+            status: None,
+        }),
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use kbnt_crds::common::Autoscaling;
+    use serde_json::json;
+
     use super::*;
+    use crate::topics::Login;
 
     fn workload(files: Vec<File>) -> Workload {
+        with(files, 2, json!({}))
+    }
+
+    fn with(files: Vec<File>, replicas: i32, template: serde_json::Value) -> Workload {
+        scaled(files, replicas, template, None)
+    }
+
+    fn scaled(
+        files: Vec<File>,
+        replicas: i32,
+        template: serde_json::Value,
+        scaling: Option<Scaling>,
+    ) -> Workload {
         let owner = Owner {
             kind: "OrderWorkflow".into(),
             namespace: "shop".into(),
@@ -154,13 +200,21 @@ mod tests {
         let plan = Plan {
             role: Role::User,
             image: "services:1".into(),
-            kafka: Kafka { bootstrap: "kafka:9092".into(), prefix: "a-".into(), place: None },
-            replicas: 2,
+            kafka: Kafka {
+                bootstrap: "kafka:9092".into(),
+                prefix: "a-".into(),
+                place: None,
+                trust: None,
+                login: Login::None,
+            },
+            replicas,
+            scaling,
             resources: Resources::default(),
+            template: serde_json::from_value(template).unwrap(),
             env: vec![pod::plain("KBNT_ALLOW_UNKNOWN_USERS", "false")],
             files,
         };
-        build(&owner, &plan)
+        build(&owner, &plan).unwrap()
     }
 
     fn users(json: &str) -> Vec<File> {
@@ -210,6 +264,60 @@ mod tests {
         assert_eq!(value("KBNT_TOPIC_PREFIX").as_deref(), Some("a-"));
         assert_eq!(value("KBNT_ALLOW_UNKNOWN_USERS").as_deref(), Some("false"));
         assert_eq!(value("KBNT_USERS_FILE"), None);
+    }
+
+    #[test]
+    fn an_overlay_adds_and_takes_nothing_away() {
+        let overlay = json!({
+            "labels": {"team": "shop", "app.kubernetes.io/name": "stolen"}, "annotations": {"note": "x"},
+            "image": "own:2", "env": [{"name": "A", "value": "b"}, {"name": "KBNT_HTTP_PORT", "value": "1"}],
+            "nodeSelector": {"disk": "ssd"}, "tolerations": [{"key": "spot", "operator": "Exists"}],
+            "affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}},
+            "topologySpreadConstraints": [{"maxSkew": 2, "topologyKey": "rack", "whenUnsatisfiable": "DoNotSchedule"}],
+            "imagePullSecrets": [{"name": "pull"}], "priorityClassName": "high",
+        });
+        let (plain, made) = (workload(users("[]")), with(users("[]"), 2, overlay));
+        assert_eq!(plain.deployment.spec.selector, made.deployment.spec.selector);
+        let template = made.deployment.spec.template;
+        let meta = template.metadata.unwrap();
+        let labels = meta.labels.unwrap();
+        assert_eq!((labels["team"].as_str(), labels["app.kubernetes.io/name"].as_str()), ("shop", "kbnt"));
+        assert_eq!(meta.annotations.unwrap().len(), 2);
+        let pod = template.spec.unwrap();
+        let container = &pod.containers[0];
+        assert_eq!(container.image.as_deref(), Some("own:2"));
+        let plain = plain.deployment.spec.template.spec.unwrap().containers.remove(0);
+        let (own, all) = (plain.env.unwrap(), container.env.clone().unwrap());
+        assert!(all.starts_with(&own) && all.len() == own.len() + 1 && all[own.len()].name == "A");
+        assert_eq!((&plain.security_context, &plain.ports), (&container.security_context, &container.ports));
+        let spread = &pod.topology_spread_constraints.unwrap()[0];
+        assert!(spread.topology_key == "rack" && spread.label_selector.is_some());
+        assert!(pod.affinity.is_some() && pod.priority_class_name.as_deref() == Some("high"));
+    }
+
+    #[test]
+    fn several_pods_have_a_budget_that_always_lets_one_go() {
+        let budget = workload(Vec::new()).budget.unwrap().spec.unwrap();
+        assert_eq!(budget.max_unavailable, Some(IntOrString::Int(1)));
+        assert_eq!(budget.unhealthy_pod_eviction_policy.as_deref(), Some("AlwaysAllow"));
+        assert_eq!(with(Vec::new(), 1, json!({})).budget, None);
+    }
+
+    #[test]
+    fn what_scales_a_service_stays_within_its_bounds_and_owns_the_number() {
+        let spec: Autoscaling = serde_json::from_value(json!({"maxReplicas": 3})).unwrap();
+        let with = |keda| scaled(Vec::new(), 1, json!({}), Some(Scaling { spec: spec.clone(), keda }));
+        let made = with(false);
+        assert_eq!(made.deployment.spec.replicas, None);
+        assert!(made.budget.is_some());
+        let Some(Scaler::Processor(scaler)) = made.scaler else { panic!("{:?}", made.scaler) };
+        assert_eq!((scaler.spec.min_replicas, scaler.spec.max_replicas), (Some(1), 3));
+        assert_eq!(scaler.spec.scale_target_ref.name, "main-user-service");
+        let Some(Scaler::Lag(scaler)) = with(true).scaler else { panic!("no ScaledObject") };
+        assert_eq!(scaler.data["spec"]["maxReplicaCount"], 3);
+        let trigger = &scaler.data["spec"]["triggers"][0]["metadata"];
+        assert_eq!(trigger["consumerGroup"], "a-kbnt-user-service");
+        assert_eq!((&trigger["topic"], &trigger["lagThreshold"]), (&json!("a-order-events"), &json!("100")));
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 mod apply;
 mod build;
+mod kafka;
+mod overlay;
 mod pod;
+mod scale;
 mod state;
 
 use std::collections::BTreeMap;
@@ -10,6 +13,7 @@ use std::collections::BTreeMap;
 pub use apply::{apply, exists, look};
 pub use build::{Plan, Workload, build};
 pub use pod::{File, Source, plain};
+pub use scale::{KEDA, Scaler, Scaling, scaled_objects};
 pub use state::{DeploymentNote, State, View, finding, states};
 
 /// Port of every service.

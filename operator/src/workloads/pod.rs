@@ -1,24 +1,27 @@
 //! The pods of a service.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::core::v1::{
     Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction,
-    KeyToPath, ObjectFieldSelector, PodSecurityContext, PodSpec, PodTemplateSpec, Probe,
-    ResourceRequirements, SeccompProfile, SecretVolumeSource, SecurityContext, Volume, VolumeMount,
+    KeyToPath, Lifecycle, LifecycleHandler, LocalObjectReference, ObjectFieldSelector, PodSecurityContext,
+    PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecretVolumeSource,
+    SecurityContext, SleepAction, Toleration, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kbnt_crds::common::{Resources, SecretRef};
+use kbnt_crds::pod::{self, ImagePullPolicy};
 
-use super::{PORT, Plan, labels};
+use super::{PORT, Plan, kafka, labels, overlay};
 use crate::cluster::short_digest;
+use crate::error::Error;
 
 /// User and group that pods run as.
 const USER: i64 = 65_532;
 /// Where files lie in the pod, each in a folder of its own.
 const FILES_FOLDER: &str = "/etc/kbnt";
+/// Seconds between the beginning of a pod's end and when its service is told.
+const PAUSE: i64 = 3;
 /// Annotation that makes pods new when the declared users change.
 const USERS_DIGEST: &str = "kbnt.dev/users-digest";
 
@@ -64,13 +67,21 @@ pub fn plain(name: &str, value: impl Into<String>) -> EnvVar {
     EnvVar { name: name.into(), value: Some(value.into()), value_from: None }
 }
 
-pub(super) fn template(plan: &Plan, resource: &str) -> PodTemplateSpec {
-    let annotations =
-        plan.users().map(|(_, json)| BTreeMap::from([(USERS_DIGEST.to_owned(), short_digest(json))]));
-    PodTemplateSpec {
+pub(super) fn template(plan: &Plan, resource: &str) -> Result<PodTemplateSpec, Error> {
+    let given = &plan.template;
+    let mut annotations = given.annotations.clone();
+    annotations.extend(plan.users().map(|(_, json)| (USERS_DIGEST.to_owned(), short_digest(json))));
+    let own = labels(resource, &plan.role.component());
+    let mut labels = given.labels.clone();
+    labels.extend(own.clone());
+    let (kafka_env, kafka_volumes) = kafka::access(&plan.kafka);
+    let mut volumes: Vec<_> = plan.files.iter().map(volume).collect();
+    volumes.extend(kafka_volumes);
+    let text = |text: &str| Some(text.to_owned());
+    Ok(PodTemplateSpec {
         metadata: Some(ObjectMeta {
-            labels: Some(labels(resource, &plan.role.component())),
-            annotations,
+            labels: Some(labels),
+            annotations: (!annotations.is_empty()).then_some(annotations),
             ..ObjectMeta::default()
         }),
         spec: Some(PodSpec {
@@ -87,16 +98,38 @@ pub(super) fn template(plan: &Plan, resource: &str) -> PodTemplateSpec {
                 }),
                 ..PodSecurityContext::default()
             }),
-            // The service is done within 20 s.
+            // The service is done within 20 s, after the pause before it is told.
             termination_grace_period_seconds: Some(30),
-            containers: vec![container(plan)],
-            volumes: Some(plan.files.iter().map(volume).collect()),
+            containers: vec![container(plan, kafka_env, &volumes)?],
+            volumes: Some(volumes),
+            image_pull_secrets: Some(
+                given
+                    .image_pull_secrets
+                    .iter()
+                    .map(|secret| LocalObjectReference { name: secret.name.clone() })
+                    .collect(),
+            ),
+            node_selector: Some(given.node_selector.clone()),
+            tolerations: Some(given.tolerations.iter().map(toleration).collect()),
+            affinity: overlay::optional("affinity", &given.affinity)?,
+            topology_spread_constraints: Some(overlay::spread(given, own)?),
+            priority_class_name: given.priority_class_name.as_deref().and_then(text),
             ..PodSpec::default()
         }),
+    })
+}
+
+fn toleration(given: &pod::Toleration) -> Toleration {
+    Toleration {
+        key: given.key.clone(),
+        operator: given.operator.clone(),
+        value: given.value.clone(),
+        effect: given.effect.clone(),
+        toleration_seconds: given.toleration_seconds,
     }
 }
 
-fn container(plan: &Plan) -> Container {
+fn container(plan: &Plan, kafka: Vec<EnvVar>, volumes: &[Volume]) -> Result<Container, Error> {
     let instance = EnvVar {
         name: "KBNT_INSTANCE".into(),
         value: None,
@@ -114,14 +147,20 @@ fn container(plan: &Plan) -> Container {
         plain("KBNT_HTTP_PORT", PORT.to_string()),
         instance,
     ];
+    env.extend(kafka);
     env.extend(plan.env.iter().cloned());
     env.extend(
-        plan.files.iter().map(|file| plain(file.env, format!("{}/{}", folder(file), file.source.key()))),
+        plan.files.iter().map(|file| plain(file.env, format!("{}/{}", folder(file.name), file.source.key()))),
     );
-    Container {
+    let given = overlay::variables(&plan.template, &env)?;
+    env.extend(given);
+    let template = &plan.template;
+    Ok(Container {
         name: "service".into(),
-        image: Some(plan.image.clone()),
-        image_pull_policy: Some("IfNotPresent".into()),
+        image: Some(template.image.clone().unwrap_or_else(|| plan.image.clone())),
+        image_pull_policy: Some(
+            template.image_pull_policy.map_or("IfNotPresent", ImagePullPolicy::as_str).into(),
+        ),
         args: Some(vec!["service".into(), plan.role.argument().into()]),
         env: Some(env),
         ports: Some(vec![ContainerPort {
@@ -134,6 +173,14 @@ fn container(plan: &Plan) -> Container {
         // Ready as soon as the state is folded; restarted only after a minute without an answer.
         readiness_probe: Some(probe("/readyz", 2, 3)),
         liveness_probe: Some(probe("/healthz", 10, 6)),
+        // Calls are sent here until every node knows that the pod is going.
+        lifecycle: Some(Lifecycle {
+            pre_stop: Some(LifecycleHandler {
+                sleep: Some(SleepAction { seconds: PAUSE }),
+                ..LifecycleHandler::default()
+            }),
+            ..Lifecycle::default()
+        }),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
             read_only_root_filesystem: Some(true),
@@ -141,19 +188,20 @@ fn container(plan: &Plan) -> Container {
             capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), add: None }),
             ..SecurityContext::default()
         }),
-        volume_mounts: Some(plan.files.iter().map(mount).collect()),
+        volume_mounts: Some(volumes.iter().map(mount).collect()),
         ..Container::default()
-    }
+    })
 }
 
-fn folder(file: &File) -> String {
-    format!("{FILES_FOLDER}/{}", file.name)
+/// Where a volume of this name lies in the pod.
+pub(super) fn folder(name: &str) -> String {
+    format!("{FILES_FOLDER}/{name}")
 }
 
-fn mount(file: &File) -> VolumeMount {
+fn mount(volume: &Volume) -> VolumeMount {
     VolumeMount {
-        name: file.name.into(),
-        mount_path: folder(file),
+        name: volume.name.clone(),
+        mount_path: folder(&volume.name),
         read_only: Some(true),
         ..VolumeMount::default()
     }
@@ -219,6 +267,8 @@ fn resources(given: &Resources) -> ResourceRequirements {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn amounts(entries: &[(&str, &str)]) -> BTreeMap<String, Quantity> {

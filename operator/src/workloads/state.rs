@@ -41,6 +41,8 @@ pub struct DeploymentNote {
     pub controller: Option<Box<str>>,
     /// Whether its status speaks of its present generation.
     current: bool,
+    /// Pods asked for.
+    pub wanted: i32,
     available: i32,
     /// Why no pods can be made.
     failure: Option<Box<str>>,
@@ -67,6 +69,7 @@ impl DeploymentNote {
                 .map(|owner| owner.uid.as_str().into())
                 .next(),
             current: status.observed_generation == deployment.metadata.generation,
+            wanted: deployment.spec.replicas.unwrap_or(1),
             available: status.available_replicas.unwrap_or(0),
             failure: condition("ReplicaFailure", "True"),
             stalled: condition("Progressing", "False"),

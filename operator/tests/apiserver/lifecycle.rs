@@ -125,6 +125,34 @@ pub(crate) async fn a_restart_converges_without_a_write(suite: &Suite) -> Verdic
     expect(status.success(), || format!("{status}"))
 }
 
+/// Run after the process under test has ended: a leader that hangs is replaced, and ends when it wakes up.
+pub(crate) async fn a_leader_that_hangs_is_replaced(suite: &Suite) -> Verdict {
+    let start =
+        async |name| suite.another_operator(&Start { name, account: (SYSTEM, "kbnt"), env: &[] }).await;
+    let leads = async |operator: &Operator| {
+        until("the lead", || async {
+            let leads = operator.metric("kbnt_operator_leader", &[], &[]).await?;
+            expect(leads > 0.0, || "not the leader".into())
+        })
+        .await
+    };
+    let first = start("hanging-0").await?;
+    leads(&first).await?;
+    let second = start("hanging-1").await?;
+    until("the second process ready", || async {
+        expect(second.get("/readyz").await?.0 == 200, || "not ready".into())
+    })
+    .await?;
+    first.signal("STOP")?;
+    leads(&second).await?;
+    suite.shop("takeover").await?.open().await?;
+    first.signal("CONT")?;
+    let status = first.ended().await?;
+    expect(!status.success(), || "it did not notice that it leads no more".into())?;
+    let status = second.stop().await?;
+    expect(status.success(), || format!("{status}"))
+}
+
 /// Run last: an operator installed for one namespace has the rights that it needs there, and no eyes for others.
 pub(crate) async fn an_operator_of_one_namespace_stays_there(suite: &Suite) -> Verdict {
     let home = "kbnt-namespaced";

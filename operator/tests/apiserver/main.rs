@@ -8,6 +8,7 @@
 #![allow(clippy::doc_markdown)]
 
 mod admission;
+mod autoscaling;
 mod conflicts;
 mod deletion;
 mod drift;
@@ -15,6 +16,7 @@ mod faults;
 mod harness;
 mod lifecycle;
 mod ordering;
+mod pods;
 mod reporting;
 mod scale;
 
@@ -65,12 +67,14 @@ fn main() -> ExitCode {
 /// What ends the process under test comes after everything else, one by one.
 async fn last(suite: &Suite) -> bool {
     let restart = lifecycle::a_restart_converges_without_a_write(suite).await;
+    let hanging = lifecycle::a_leader_that_hangs_is_replaced(suite).await;
     let namespaced = lifecycle::an_operator_of_one_namespace_stays_there(suite).await;
     let interrupted = faults::an_interrupted_reconcile_comes_to_the_same_end(suite).await;
     let failing = faults::a_step_that_keeps_failing_is_told(suite).await;
     let mut passed = true;
     for (name, verdict) in [
         ("lifecycle::a_restart_converges_without_a_write", restart),
+        ("lifecycle::a_leader_that_hangs_is_replaced", hanging),
         ("lifecycle::an_operator_of_one_namespace_stays_there", namespaced),
         ("faults::an_interrupted_reconcile_comes_to_the_same_end", interrupted),
         ("faults::a_step_that_keeps_failing_is_told", failing),
@@ -112,6 +116,7 @@ fn trials(running: Option<&Running>) -> Vec<Trial> {
         admission::what_is_right_is_admitted,
         admission::what_is_wrong_is_refused_with_advice,
         admission::what_cannot_change_cannot_be_changed,
+        autoscaling::a_service_is_scaled_by_one_of_the_two_and_only_if_asked,
         conflicts::a_topic_of_somebody_else_is_reported_and_left_alone,
         conflicts::two_stocks_cannot_share_a_topic,
         conflicts::a_deployment_of_somebody_else_is_reported_and_left_alone,
@@ -124,6 +129,9 @@ fn trials(running: Option<&Running>) -> Vec<Trial> {
         ordering::workloads_wait_for_topics_of_the_present_generation,
         ordering::a_workflow_waits_for_its_stock,
         ordering::topics_have_the_documented_shape,
+        pods::restricted_pod_security_admits_every_pod,
+        pods::an_overlay_reaches_the_pods_that_it_concerns,
+        pods::several_pods_have_a_budget_and_one_has_none,
         reporting::the_words_of_strimzi_reach_the_condition,
         reporting::the_ledger_reaches_the_status,
         reporting::a_refused_write_off_is_told_in_numbers,

@@ -104,7 +104,18 @@ impl Operator {
 
     /// Asks it to stop, as Kubernetes does, and waits for its end.
     pub(crate) async fn stop(&self) -> Result<ExitStatus, Failure> {
-        Command::new("kill").arg("-TERM").arg(self.pid().to_string()).status()?;
+        self.signal("TERM")?;
+        self.ended().await
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, name: &str) -> Result<(), Failure> {
+        Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status()?;
+        Ok(())
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn ended(&self) -> Result<ExitStatus, Failure> {
         until("the operator's end", || async {
             let ended = self.child.lock().unwrap_or_else(PoisonError::into_inner).try_wait()?;
             ended.ok_or_else(|| Failure::new("it still runs"))

@@ -1,0 +1,98 @@
+//! The pods that come of a resource: what restricted Pod Security says to them, and what users may change about them.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kbnt_crds::{OrderWorkflow, VirtualStock};
+use kube::api::{ListParams, ObjectMeta, PostParams};
+use serde_json::json;
+
+use crate::harness::{Shop, Suite, Verdict, apply_manifest, expect, until};
+
+/// A pod of this template, tried out.
+async fn try_out(shop: &Shop, name: &str, template: &PodTemplateSpec) -> Result<(), kube::Error> {
+    let metadata =
+        ObjectMeta { name: Some(name.to_owned()), ..template.metadata.clone().unwrap_or_default() };
+    let pod = Pod { metadata, spec: template.spec.clone(), status: None };
+    let dry = PostParams { dry_run: true, ..PostParams::default() };
+    shop.api::<Pod>().create(&dry, &pod).await.map(drop)
+}
+
+pub(crate) async fn restricted_pod_security_admits_every_pod(suite: &Suite) -> Verdict {
+    let restricted = "apiVersion: v1\nkind: Namespace\nmetadata: {name: restricted, labels: {pod-security.kubernetes.io/enforce: restricted}}";
+    apply_manifest(&suite.client, restricted).await?;
+    let shop = Shop { client: suite.client.clone(), namespace: "restricted".into() };
+    shop.open().await?;
+    // With all that makes pods differ.
+    let access = json!({"tls": {}, "authentication": {"mtls": {"secretName": "shop"}}});
+    shop.patch::<VirtualStock>(&json!({"spec": {"kafka": access}})).await?;
+    let hook =
+        json!({"log": null, "webhook": {"url": "https://hook.example", "secretRef": {"name": "hook"}}});
+    shop.patch::<OrderWorkflow>(&json!({"spec": {"notification": hook}})).await?;
+    until("the volumes", || async {
+        let live = shop.api::<Deployment>().get("main-notification-service").await?;
+        let volumes = live.spec.template.spec.and_then(|pod| pod.volumes).unwrap_or_default();
+        expect(volumes.len() == 3, || format!("{volumes:?}"))
+    })
+    .await?;
+    let deployments = shop.api::<Deployment>().list(&ListParams::default()).await?.items;
+    expect(deployments.len() == 6, || format!("{} Deployments", deployments.len()))?;
+    for deployment in &deployments {
+        try_out(&shop, "pod", &deployment.spec.template).await?;
+    }
+    // The plugin is there.
+    let mut root = deployments[0].spec.template.clone();
+    if let Some(security) = root.spec.as_mut().and_then(|pod| pod.containers[0].security_context.as_mut()) {
+        security.allow_privilege_escalation = Some(true);
+    }
+    let said = try_out(&shop, "root", &root).await;
+    let refused =
+        matches!(&said, Err(kube::Error::Api(status)) if status.message.contains("restricted:latest"));
+    expect(refused, || format!("{said:?}"))
+}
+
+pub(crate) async fn an_overlay_reaches_the_pods_that_it_concerns(suite: &Suite) -> Verdict {
+    let shop = suite.shop("overlay").await?;
+    shop.open().await?;
+    let deployments = shop.api::<Deployment>();
+    let before = deployments.list(&ListParams::default()).await?.items;
+    let overlay = json!({"labels": {"team": "shop"}, "env": [{"name": "KBNT_LOG", "value": "debug"}],
+        "tolerations": [{"key": "spot", "operator": "Exists"}], "priorityClassName": "high",
+        "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution":
+            {"nodeSelectorTerms": [{"matchExpressions": [{"key": "disk", "operator": "In", "values": ["ssd"]}]}]}}}});
+    shop.patch::<OrderWorkflow>(&json!({"spec": {"services": {"order": {"podTemplate": overlay}}}})).await?;
+    shop.workflow_is("Ready", "True", "Ready").await?;
+    for old in before {
+        let name = old.metadata.name.unwrap_or_default();
+        let new = deployments.get(&name).await?;
+        let concerned = name == "main-order-service";
+        expect((new.metadata.generation != old.metadata.generation) == concerned, || {
+            format!("{name} changed")
+        })?;
+        if concerned {
+            let pod = new.spec.template.spec.unwrap_or_default();
+            expect(pod.affinity.is_some() && pod.priority_class_name.is_some(), || format!("{pod:?}"))?;
+        }
+    }
+    // What Kubernetes does not know is told, and the pods stay as they are.
+    let wrong = json!({"affinity": {"nodeAfinity": {"required": true}}});
+    shop.patch::<OrderWorkflow>(&json!({"spec": {"services": {"user": {"podTemplate": wrong}}}})).await?;
+    let told = shop.workflow_is("WorkloadsAvailable", "Unknown", "InvalidSpec").await?;
+    expect(told.message.contains("podTemplate.affinity"), || told.message.clone())
+}
+
+pub(crate) async fn several_pods_have_a_budget_and_one_has_none(suite: &Suite) -> Verdict {
+    let shop = suite.shop("budgets").await?;
+    shop.open().await?;
+    let budgets = shop.api::<PodDisruptionBudget>();
+    for (replicas, wanted) in [(2, true), (1, false)] {
+        shop.patch::<OrderWorkflow>(&json!({"spec": {"services": {"user": {"replicas": replicas}}}})).await?;
+        until("the budget", || async {
+            let budget = budgets.get_opt("main-user-service").await?.and_then(|budget| budget.spec);
+            let unhealthy = budget.and_then(|spec| spec.unhealthy_pod_eviction_policy);
+            expect(unhealthy.as_deref() == wanted.then_some("AlwaysAllow"), || format!("{unhealthy:?}"))
+        })
+        .await?;
+    }
+    shop.workflow_is("Ready", "True", "Ready").await.map(drop)
+}

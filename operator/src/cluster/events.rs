@@ -26,13 +26,8 @@ impl Events {
         K: Resource<DynamicType = ()>,
     {
         for condition in after {
-            let same = before.iter().any(|old| {
-                old.type_ == condition.type_
-                    && old.status == condition.status
-                    && old.reason == condition.reason
-            });
-            // What cannot be told yet is no news.
-            if same || condition.status == "Unknown" {
+            let old = before.iter().find(|old| old.type_ == condition.type_);
+            if !is_news(old, condition) {
                 continue;
             }
             let note = format!("{} is {}: {}", condition.type_, condition.status, condition.message);
@@ -62,8 +57,56 @@ impl Events {
     }
 }
 
+/// Another status or reason is news. What cannot be told yet is none, nor is a step on the way to what was not so
+/// before: the conditions show these.
+fn is_news(old: Option<&Condition>, new: &Condition) -> bool {
+    let same = old.is_some_and(|old| old.status == new.status && old.reason == new.reason);
+    let was_so = old.is_some_and(|old| old.status == "True");
+    !same && new.status != "Unknown" && (was_so || !on_the_way(new))
+}
+
 /// To be low on stock is bad news, to be anything else good; to be on the way is no bad news.
 fn is_bad(condition: &Condition) -> bool {
-    let on_the_way = condition.reason.starts_with("Waiting") || condition.reason == "Progressing";
-    !on_the_way && (condition.type_ == "LowStock") == (condition.status == "True")
+    !on_the_way(condition) && (condition.type_ == "LowStock") == (condition.status == "True")
+}
+
+fn on_the_way(condition: &Condition) -> bool {
+    condition.reason.starts_with("Waiting") || condition.reason == "Progressing"
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    use super::*;
+
+    fn condition(status: &str, reason: &str) -> Condition {
+        Condition {
+            type_: "TopicsReady".into(),
+            status: status.into(),
+            reason: reason.into(),
+            message: String::new(),
+            observed_generation: None,
+            last_transition_time: Time(Timestamp::UNIX_EPOCH),
+        }
+    }
+
+    #[test]
+    fn steps_on_the_way_are_no_news_and_steps_back_are() {
+        let (ready, waiting) = (condition("True", "TopicsReady"), condition("False", "WaitingForTopics"));
+        let (failed, untold) = (condition("False", "TopicFailed"), condition("Unknown", "WaitingForStock"));
+        for (old, new, news) in [
+            (None, &ready, true),
+            (Some(&waiting), &ready, true),
+            (None, &waiting, false),
+            (Some(&failed), &waiting, false),
+            (Some(&ready), &waiting, true),
+            (Some(&waiting), &failed, true),
+            (Some(&failed), &failed, false),
+            (None, &untold, false),
+        ] {
+            assert_eq!(is_news(old, new), news, "{old:?} {new:?}");
+        }
+    }
 }

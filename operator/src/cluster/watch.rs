@@ -19,6 +19,9 @@ use super::notes::{Keep, key};
 /// The server ends a watch after this time, in seconds; one that has not ended 5 s later is dead and made anew.
 const TIMEOUT: u32 = 290;
 
+/// Objects of a list that are in memory at a time.
+const PAGE: u32 = 100;
+
 /// Where to look.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Scope {
@@ -123,7 +126,7 @@ where
 }
 
 fn config(labels: &str) -> watcher::Config {
-    let config = watcher::Config::default().timeout(TIMEOUT);
+    let config = watcher::Config::default().timeout(TIMEOUT).page_size(PAGE);
     if labels.is_empty() { config } else { config.labels(labels) }
 }
 

@@ -24,7 +24,7 @@ use serde::Deserialize;
 use crate::lifecycle;
 
 /// How long the operator may take for anything, on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 /// Namespace of the operator, as in the rendered install.
 pub(crate) const SYSTEM: &str = "kbnt-system";
 /// The process under test: installed as the rendered manifests say.

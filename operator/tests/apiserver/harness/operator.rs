@@ -69,7 +69,9 @@ impl Operator {
         let fitting = lines.filter(|line| {
             with.iter().all(|part| line.contains(part)) && !without.iter().any(|part| line.contains(part))
         });
-        Ok(fitting.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
+        Ok(fitting
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .fold(0.0, |sum, value| sum + value))
     }
 
     /// Resident memory in bytes.

@@ -96,7 +96,7 @@ pub async fn run<K>(
 {
     let failures = Arc::new(Failures::default());
     let kind = K::kind(&()).into_owned();
-    let gone = Arc::clone(&queue);
+    let (gone, present) = (Arc::clone(&queue), store.clone());
     let requests = tokio_stream(receiver)
         .map(|(namespace, name)| {
             Ok::<_, Infallible>(ReconcileRequest::from(ObjectRef::<K>::new(&name).within(&namespace)))
@@ -127,9 +127,13 @@ pub async fn run<K>(
     .for_each(|result| {
         match result {
             Ok(_) => {}
-            // Deleted while it waited. Another one of this name must be able to wait again.
+            // Deleted while it waited. Another one of this name must be able to wait again, also one that came since.
             Err(ControllerError::ObjectNotFound(object)) => {
-                gone.taken(object.namespace.as_deref().unwrap_or_default(), &object.name);
+                let (namespace, name) = (object.namespace.as_deref().unwrap_or_default(), &object.name);
+                gone.taken(namespace, name);
+                if present.get(&ObjectRef::new(name).within(namespace)).is_some() {
+                    gone.push(namespace, name);
+                }
             }
             Err(error) => warn!(kind, %error, "the reconciler stumbled"),
         }

@@ -1,69 +1,45 @@
 //! What all clients of the cluster have in common.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use kbnt_application::ports::LogError;
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::config::FromClientConfigAndContext;
-use rdkafka::consumer::ConsumerContext;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::metadata::Metadata;
+use rdkafka::producer::{Producer as _, ProducerContext, ThreadedProducer};
 
 use super::error;
+use super::life::Life;
 
-/// Whether the cluster answers, as far as any client of this process knows.
-#[derive(Debug, Default)]
-pub(super) struct Health {
-    down: AtomicBool,
-}
-
-impl Health {
-    pub(super) fn is_down(&self) -> bool {
-        self.down.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn set_down(&self, down: bool) {
-        if self.down.swap(down, Ordering::Relaxed) != down {
-            if down {
-                tracing::warn!("no Kafka broker can be reached; trying again");
-            } else {
-                tracing::info!("Kafka answers again");
-            }
-        }
-    }
-
-    /// What to tell a reader that found nothing.
-    pub(super) fn check(&self) -> Result<(), LogError> {
-        if self.is_down() {
-            return Err(LogError::Unavailable("no broker can be reached".to_owned()));
-        }
-        Ok(())
-    }
-}
+/// How long a broker may take to say that it is there.
+const PRESENCE: Duration = Duration::from_secs(3);
 
 /// Notes whether brokers can be reached.
 pub(super) struct Context {
-    pub(super) health: Arc<Health>,
+    life: Arc<Life>,
 }
 
 impl Context {
-    pub(super) fn new(health: &Arc<Health>) -> Self {
-        Self { health: Arc::clone(health) }
+    pub(super) fn new(life: &Arc<Life>) -> Self {
+        Self { life: Arc::clone(life) }
     }
 }
 
 /// Takes note of an error that concerns a client as a whole.
-pub(super) fn note(health: &Health, error: &KafkaError, reason: &str) {
+pub(super) fn note(life: &Life, error: &KafkaError, reason: &str) {
     if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
-        health.set_down(true);
+        life.lost();
     }
-    tracing::debug!(%error, reason, "Kafka client");
+    tracing::debug!(client = life.name(), %error, reason, "Kafka client");
 }
 
 impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
-        note(&self.health, &error, reason);
+        note(&self.life, &error, reason);
     }
 }
 
@@ -75,4 +51,27 @@ pub(super) fn create<C: ClientContext, T: FromClientConfigAndContext<C>>(
     context: C,
 ) -> Result<T, LogError> {
     config.create_with_context(context).map_err(|error| error::of_client(&error))
+}
+
+/// A client that can be asked about the cluster.
+pub(super) trait Ask {
+    fn metadata(&self, topic: &str, within: Duration) -> KafkaResult<Metadata>;
+
+    /// Whether a cluster with brokers answers it. A client that was told of a cluster without any never hears from one
+    /// again (confluentinc/librdkafka#5301).
+    fn is_answered(&self, topic: &str) -> bool {
+        self.metadata(topic, PRESENCE).is_ok_and(|metadata| !metadata.brokers().is_empty())
+    }
+}
+
+impl<C: ConsumerContext> Ask for BaseConsumer<C> {
+    fn metadata(&self, topic: &str, within: Duration) -> KafkaResult<Metadata> {
+        self.fetch_metadata(Some(topic), within)
+    }
+}
+
+impl<C: ProducerContext + 'static> Ask for ThreadedProducer<C> {
+    fn metadata(&self, topic: &str, within: Duration) -> KafkaResult<Metadata> {
+        self.client().fetch_metadata(Some(topic), within)
+    }
 }

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use kbnt_application::{Service, Topic};
 use rdkafka::ClientConfig;
 
+use super::security::{Credentials, Security};
+
 /// Where the cluster is and who we are there.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct KafkaConfig {
     /// `host:port[,host:port]`.
     pub bootstrap_servers: String,
@@ -17,8 +20,26 @@ pub struct KafkaConfig {
     pub instance: String,
     /// The name under which this process keeps its partitions over a restart; only for processes whose names come back.
     pub static_member: Option<String>,
-    /// Further properties of librdkafka, such as those of TLS and SASL; they win over ours.
+    /// How to be let in.
+    pub security: Security,
+    /// How long a client may hear nothing from a cluster that answers others before another client takes its place.
+    pub renew_after: Duration,
+    /// Further properties of librdkafka; they win over ours.
     pub properties: BTreeMap<String, String>,
+}
+
+impl Default for KafkaConfig {
+    fn default() -> Self {
+        Self {
+            bootstrap_servers: String::new(),
+            prefix: String::new(),
+            instance: String::new(),
+            static_member: None,
+            security: Security::default(),
+            renew_after: Duration::from_secs(30),
+            properties: BTreeMap::new(),
+        }
+    }
 }
 
 impl fmt::Debug for KafkaConfig {
@@ -29,6 +50,8 @@ impl fmt::Debug for KafkaConfig {
             .field("prefix", &self.prefix)
             .field("instance", &self.instance)
             .field("static_member", &self.static_member)
+            .field("security", &self.security)
+            .field("renew_after", &self.renew_after)
             .field("properties", &self.properties.keys())
             .finish()
     }
@@ -66,10 +89,18 @@ impl KafkaConfig {
         for (key, value) in common.into_iter().chain(settings.iter().copied()) {
             config.set(key, value);
         }
-        for (key, value) in &self.properties {
-            config.set(key, value);
-        }
         config
+    }
+
+    /// Adds to the settings of a client what lets it in, and the further properties.
+    pub(super) fn complete(&self, mut settings: ClientConfig, credentials: &Credentials) -> ClientConfig {
+        for (key, value) in credentials.properties() {
+            settings.set(key, value);
+        }
+        for (key, value) in &self.properties {
+            settings.set(key, value);
+        }
+        settings
     }
 
     /// Writes events: in order, once, and for as long as it takes. Records never time out in the producer: one that did
@@ -169,7 +200,8 @@ mod tests {
             ("linger.ms".to_owned(), "9".to_owned()),
         ]);
         let config = KafkaConfig { properties, ..KafkaConfig::default() };
-        assert_eq!(config.writer().get("linger.ms"), Some("9"));
+        let writer = config.complete(config.writer(), &Credentials::default());
+        assert_eq!(writer.get("linger.ms"), Some("9"));
         let shown = format!("{config:?}");
         assert!(shown.contains("sasl.password") && !shown.contains("hunter2"), "{shown}");
     }

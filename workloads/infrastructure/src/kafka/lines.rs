@@ -11,17 +11,23 @@ use rdkafka::producer::{BaseRecord, ProducerContext, ThreadedProducer};
 
 use super::client;
 use super::config::KafkaConfig;
+use super::life::Life;
+use super::replaceable::Replaceable;
+use super::watch::Watch;
 use crate::raw::RawAppend;
 
 /// A producer that never holds anybody up.
 pub(super) struct Lines {
     config: Arc<KafkaConfig>,
-    producer: ThreadedProducer<Losses>,
+    pub(super) producer: Replaceable<ThreadedProducer<Losses>>,
     lost: Arc<AtomicU64>,
 }
 
 /// Counts lines that were not delivered.
-struct Losses(Arc<AtomicU64>);
+pub(super) struct Losses {
+    lost: Arc<AtomicU64>,
+    life: Arc<Life>,
+}
 
 impl ClientContext for Losses {
     /// Silent: what it says would become lines that it is to write.
@@ -32,16 +38,23 @@ impl ProducerContext for Losses {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if result.is_err() {
-            self.0.fetch_add(1, Ordering::Relaxed);
+        if result.is_ok() {
+            self.life.heard();
+        } else {
+            self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
 impl Lines {
-    pub(super) fn new(config: &Arc<KafkaConfig>) -> Result<Self, LogError> {
+    pub(super) fn new(config: &Arc<KafkaConfig>, watch: &Arc<Watch>) -> Result<Self, LogError> {
         let lost = Arc::new(AtomicU64::new(0));
-        let producer = client::create(&config.lines(), Losses(Arc::clone(&lost)))?;
+        let (settings, watching, losing) = (config.lines(), Arc::clone(watch), Arc::clone(&lost));
+        let make = move |life: &Arc<Life>| {
+            let losses = Losses { lost: Arc::clone(&losing), life: Arc::clone(life) };
+            client::create(&watching.with_credentials(settings.clone()), losses)
+        };
+        let producer = Replaceable::new(watch.life("lines"), make)?;
         Ok(Self { config: Arc::clone(config), producer, lost })
     }
 
@@ -52,7 +65,7 @@ impl Lines {
         record.key = append.record.key.as_deref();
         record.payload = append.record.value.as_deref();
         record.partition = append.to.and_then(|number| i32::try_from(number).ok());
-        self.producer.send(record).is_ok()
+        self.producer.current().send(record).is_ok()
     }
 
     pub(super) fn lost(&self) -> u64 {

@@ -1,7 +1,7 @@
 //! Reads as a member of a service's group.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -15,11 +15,12 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::{mpsc, oneshot};
 
-use super::client::{self, Health};
+use super::client;
 use super::config::KafkaConfig;
+use super::life::Life;
 use super::pump::{PORTIONS, Pump, Stop};
-use super::reader::spawn;
-use super::{ASK, error};
+use super::watch::Watch;
+use super::{ASK, error, spawn};
 
 /// How often offsets are committed.
 const COMMIT_EVERY: Duration = Duration::from_millis(200);
@@ -38,7 +39,7 @@ enum Portion {
 
 /// A member of a service's group.
 pub(super) struct Member {
-    health: Arc<Health>,
+    life: Arc<Life>,
     commits: Arc<Mutex<Commits>>,
     portions: mpsc::Receiver<Portion>,
     stop: Stop,
@@ -58,12 +59,15 @@ struct Commits {
 
 /// What the group says, to be acted upon between two polls.
 struct Membership {
-    health: Arc<Health>,
+    life: Arc<Life>,
     changes: Mutex<VecDeque<Change>>,
     commits: Arc<Mutex<Commits>>,
     /// What is read now; given back at once when the consumer closes.
     reading: Mutex<TopicPartitionList>,
+    /// The worker is to end.
     stop: Stop,
+    /// This consumer is to end.
+    closing: Stop,
 }
 
 /// A change of which partitions of the output topic are ours.
@@ -76,14 +80,14 @@ struct Change {
 
 impl ClientContext for Membership {
     fn error(&self, error: KafkaError, reason: &str) {
-        client::note(&self.health, &error, reason);
+        client::note(&self.life, &error, reason);
     }
 }
 
 impl ConsumerContext for Membership {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, err: RDKafkaRespErr, tpl: &mut TopicPartitionList) {
         let assigned = err == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
-        if !assigned && self.stop.is_told() {
+        if !assigned && (self.stop.is_told() || self.closing.is_told()) {
             let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
             let reading = std::mem::replace(&mut *reading, TopicPartitionList::new());
             if let Err(error) = consumer.incremental_unassign(&reading) {
@@ -97,6 +101,9 @@ impl ConsumerContext for Membership {
     }
 
     fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
+        if self.closing.is_told() {
+            return;
+        }
         let mut commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
         let sent = std::mem::take(&mut commits.sent);
         if let Err(error) = result {
@@ -111,28 +118,35 @@ impl ConsumerContext for Membership {
 impl Member {
     pub(super) fn join(
         config: &Arc<KafkaConfig>,
-        health: &Arc<Health>,
+        watch: &Arc<Watch>,
         service: Service,
     ) -> Result<Self, LogError> {
-        let (commits, stop) = (Arc::<Mutex<Commits>>::default(), Stop::default());
-        let membership = Membership {
-            health: Arc::clone(health),
-            changes: Mutex::default(),
-            commits: Arc::clone(&commits),
-            reading: Mutex::new(TopicPartitionList::new()),
-            stop: stop.clone(),
+        let (commits, stop, life) = (Arc::<Mutex<Commits>>::default(), Stop::default(), watch.life("member"));
+        let (settings, watching, lead) =
+            (config.member(service), Arc::clone(watch), config.topic_name(service.output()));
+        let of_all = (Arc::clone(&commits), stop.clone(), Arc::clone(&life));
+        let make = move || {
+            let (commits, stop, life) = of_all.clone();
+            let membership = Membership {
+                life,
+                changes: Mutex::default(),
+                commits,
+                reading: Mutex::new(TopicPartitionList::new()),
+                stop,
+                closing: Stop::default(),
+            };
+            let settings = watching.with_credentials(settings.clone());
+            let consumer: BaseConsumer<Membership> = client::create(&settings, membership)?;
+            consumer.subscribe(&[&lead]).map_err(|error| error::of_client(&error))?;
+            Ok(consumer)
         };
-        let consumer: BaseConsumer<Membership> = client::create(&config.member(service), membership)?;
-        let lead = config.topic_name(service.output());
-        consumer.subscribe(&[&lead]).map_err(|error| error::of_client(&error))?;
         let (send, portions) = mpsc::channel(PORTIONS);
-        let mut pump = Pump::new(consumer, config, health, send);
+        let mut pump = Pump::new(make, config, &life, send)?;
         pump.stop = stop.clone();
         let (leaving, left) = oneshot::channel();
         let worker = Worker { pump, service, committed: Instant::now() };
         spawn("kafka-member", move || worker.run(leaving))?;
-        let health = Arc::clone(health);
-        Ok(Self { health, commits, portions, stop, left, buffer: VecDeque::new(), revoked: None })
+        Ok(Self { life, commits, portions, stop, left, buffer: VecDeque::new(), revoked: None })
     }
 }
 
@@ -158,7 +172,7 @@ impl GroupReader for Member {
                 }
                 Ok(Some(Portion::Failed(error))) => return Err(error),
                 Ok(None) => return Err(LogError::Refused("the group reader has ended".to_owned())),
-                Err(_) => self.health.check()?,
+                Err(_) => self.life.check()?,
             }
         }
         let most = most.min(self.buffer.len());
@@ -193,6 +207,7 @@ impl Worker {
     fn run(mut self, leaving: oneshot::Sender<()>) {
         while self.go_on() {}
         self.pump.stop.stop();
+        self.pump.consumer.context().closing.stop();
         self.commit(CommitMode::Sync);
         drop(self.pump);
         // Nobody may be waiting for it.
@@ -207,6 +222,9 @@ impl Worker {
                 return false;
             }
         }
+        if self.pump.life.is_condemned() && !self.renew() {
+            return false;
+        }
         if self.committed.elapsed() >= COMMIT_EVERY {
             self.commit(CommitMode::Async);
         }
@@ -216,6 +234,38 @@ impl Worker {
             Err(error) => Portion::Failed(error),
         };
         self.pump.hand_over(portion) && !self.pump.stop.is_told()
+    }
+
+    /// Joins the group anew with another consumer; whether anybody still wants it.
+    fn renew(&mut self) -> bool {
+        let partitions = self.output_read();
+        // Without a broker nothing can be committed: what was not is read again.
+        let lost = !self.pump.life.is_well();
+        if !self.revoke(&Change { assigned: false, lost, partitions }) {
+            return false;
+        }
+        self.pump.consumer.context().closing.stop();
+        self.commits().sent.clear();
+        self.pump.renew(drop);
+        true
+    }
+
+    /// The partitions of the output topic whose inputs are read now.
+    fn output_read(&self) -> Vec<u32> {
+        let context = self.pump.consumer.context();
+        let reading = context.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = self.service.output().partitions();
+        let read: BTreeSet<u32> = reading
+            .elements()
+            .iter()
+            .filter_map(|element| u32::try_from(element.partition()).ok())
+            .map(|number| number % count)
+            .collect();
+        read.into_iter().collect()
+    }
+
+    fn commits(&self) -> MutexGuard<'_, Commits> {
+        self.pump.consumer.context().commits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn next_change(&self) -> Option<Change> {
@@ -247,7 +297,11 @@ impl Worker {
     /// Begins to read what is ours now, from what was committed.
     fn assign(&self, change: &Change) -> bool {
         let inputs = self.inputs_of(&change.partitions);
-        let Some(committed) = self.committed_for(&inputs) else { return false };
+        let Some(committed) = self.committed_for(&inputs) else {
+            // Another consumer is to ask; this one must only have answered the group.
+            let answered = self.pump.consumer.incremental_assign(&self.list(&inputs));
+            return answered.is_ok() && !self.pump.stop.is_told();
+        };
         let mut list = self.list(&inputs);
         let starts = inputs.iter().map(|place| {
             committed.get(place).map_or(Offset::Beginning, |commit| {
@@ -275,19 +329,23 @@ impl Worker {
         self.pump.hand_over(Portion::Assigned(numbers.into_iter().map(assignment).collect()))
     }
 
-    /// What the group has committed for these; asks until it is answered or told to stop.
+    /// What the group has committed for these; asks until it is answered, told to stop or to be replaced.
     fn committed_for(&self, inputs: &[(Topic, u32)]) -> Option<BTreeMap<(Topic, u32), Commit>> {
         if inputs.is_empty() {
             return Some(BTreeMap::new());
         }
         loop {
             match self.pump.consumer.committed_offsets(self.list(inputs), ASK) {
-                Ok(answer) => return Some(self.read_committed(&answer)),
+                Ok(answer) => {
+                    self.pump.life.heard();
+                    return Some(self.read_committed(&answer));
+                }
                 Err(error) => tracing::debug!(%error, "asking for the committed offsets"),
             }
-            if self.pump.stop.is_told() {
+            if self.pump.stop.is_told() || self.pump.life.is_condemned() {
                 return None;
             }
+            self.pump.ask_if_quiet();
         }
     }
 
@@ -314,14 +372,12 @@ impl Worker {
         let wanted = numbers.is_empty() || self.pump.hand_over(Portion::Revoked(numbers.clone(), done));
         while wanted && !numbers.is_empty() && !self.pump.stop.is_told() {
             match is_done.recv_timeout(Duration::from_millis(50)) {
-                Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}
+                Err(std::sync::mpsc::RecvTimeoutError::Timeout) => self.pump.ask_if_quiet(),
                 Ok(()) | Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => break,
             }
         }
         if change.lost {
-            let context = self.pump.consumer.context();
-            let mut commits = context.commits.lock().unwrap_or_else(PoisonError::into_inner);
-            commits.waiting.retain(|(_, number), _| !numbers.contains(number));
+            self.commits().waiting.retain(|(_, number), _| !numbers.contains(number));
         } else {
             self.commit(CommitMode::Sync);
         }

@@ -7,14 +7,18 @@
 mod client;
 mod config;
 mod error;
+mod life;
 mod lines;
 mod member;
 mod pump;
 mod reader;
 mod record;
+mod replaceable;
+mod security;
+mod watch;
 mod writer;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -25,11 +29,15 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use crate::raw::{RawAppend, RawLog};
 use crate::wire;
-use client::{Context, Health};
+use client::Context;
+use life::Life;
 use lines::Lines;
+use replaceable::Replaceable;
+use watch::Watch;
 use writer::{Outgoing, Writer};
 
 pub use config::KafkaConfig;
+pub use security::{ClientCertificate, Mechanism, Protocol, Sasl, Security};
 
 /// How long a question to a broker may take.
 const ASK: Duration = Duration::from_secs(5);
@@ -38,35 +46,69 @@ const ASK: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct KafkaLog {
     config: Arc<KafkaConfig>,
-    health: Arc<Health>,
-    writer: Arc<Writer>,
-    lines: Arc<Lines>,
-    asker: Arc<BaseConsumer<Context>>,
+    watch: Arc<Watch>,
+    clients: Arc<Clients>,
+}
+
+/// The clients that everybody in the process shares.
+struct Clients {
+    writer: Writer,
+    lines: Lines,
+    asker: Replaceable<BaseConsumer<Context>>,
 }
 
 impl KafkaLog {
     /// A log on the cluster that `config` names. It does not wait for the cluster.
     pub fn new(config: KafkaConfig) -> Result<Self, LogError> {
         let config = Arc::new(config);
-        let health = Arc::new(Health::default());
-        Ok(Self {
-            writer: Arc::new(Writer::new(&config, &health)?),
-            lines: Arc::new(Lines::new(&config)?),
-            asker: Arc::new(client::create(&config.asker(), Context::new(&health))?),
-            config,
-            health,
-        })
+        let watch = Arc::new(Watch::new(&config)?);
+        let (settings, watching) = (config.asker(), Arc::clone(&watch));
+        let ask = move |life: &Arc<Life>| {
+            client::create(&watching.with_credentials(settings.clone()), Context::new(life))
+        };
+        let clients = Arc::new(Clients {
+            writer: Writer::new(&config, &watch)?,
+            lines: Lines::new(&config, &watch)?,
+            asker: Replaceable::new(watch.life("asker"), ask)?,
+        });
+        let topic = config.topic_name(Topic::InventoryEvents);
+        let (watched, shared) = (Arc::clone(&watch), Arc::downgrade(&clients));
+        spawn("kafka-watch", move || look_after(&watched, &shared, &topic))?;
+        Ok(Self { config, watch, clients })
     }
 
-    /// Whether the cluster answered when it was last asked.
+    /// Whether the cluster answered every client when it was last asked.
     pub fn is_up(&self) -> bool {
-        !self.health.is_down()
+        self.watch.is_up()
+    }
+
+    /// Clients that were replaced by new ones, since the start.
+    pub fn renewed_clients(&self) -> u64 {
+        self.watch.renewed()
     }
 
     /// Log lines that were taken and then lost, since the start.
     pub fn lost_lines(&self) -> u64 {
-        self.lines.lost()
+        self.clients.lines.lost()
     }
+}
+
+/// Looks after the clients for as long as anybody uses the log.
+fn look_after(watch: &Watch, clients: &Weak<Clients>, topic: &str) {
+    loop {
+        std::thread::sleep(watch::LOOK);
+        let Some(clients) = clients.upgrade() else { return };
+        clients.writer.producer.tend(topic);
+        clients.lines.producer.tend(topic);
+        clients.asker.tend(topic);
+        watch.look();
+    }
+}
+
+/// A thread of this name.
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), LogError> {
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work);
+    thread.map(drop).map_err(|error| LogError::Unavailable(format!("no thread for {name}: {error}")))
 }
 
 #[async_trait]
@@ -82,11 +124,11 @@ impl EventLog for KafkaLog {
             let record = wire::encode(append).map_err(|error| LogError::Refused(error.to_string()))?;
             records.push(Outgoing { topic, partition, record });
         }
-        self.writer.append(records).await
+        self.clients.writer.append(records).await
     }
 
     async fn end(&self, topic: Topic, partition: u32) -> Result<u64, LogError> {
-        let (asker, name) = (Arc::clone(&self.asker), self.config.topic_name(topic));
+        let (asker, name) = (self.clients.asker.current(), self.config.topic_name(topic));
         let number = i32::try_from(partition).unwrap_or(i32::MAX);
         let topic = name.clone();
         let question = tokio::task::spawn_blocking(move || asker.fetch_watermarks(&topic, number, ASK));
@@ -98,11 +140,11 @@ impl EventLog for KafkaLog {
     }
 
     async fn read(&self, from: Vec<Position>) -> Result<Box<dyn LogReader>, LogError> {
-        Ok(Box::new(reader::Reader::open(&self.config, &self.health, from)?))
+        Ok(Box::new(reader::Reader::open(&self.config, &self.watch, from)?))
     }
 
     async fn join(&self, service: Service) -> Result<Box<dyn GroupReader>, LogError> {
-        Ok(Box::new(member::Member::join(&self.config, &self.health, service)?))
+        Ok(Box::new(member::Member::join(&self.config, &self.watch, service)?))
     }
 }
 
@@ -110,10 +152,10 @@ impl EventLog for KafkaLog {
 impl RawLog for KafkaLog {
     async fn append_raw(&self, batch: Vec<RawAppend>) -> Result<Vec<Position>, LogError> {
         let outgoing = |RawAppend { topic, to: partition, record }| Outgoing { topic, partition, record };
-        self.writer.append(batch.into_iter().map(outgoing).collect()).await
+        self.clients.writer.append(batch.into_iter().map(outgoing).collect()).await
     }
 
     fn offer(&self, append: RawAppend) -> bool {
-        self.lines.offer(&append)
+        self.clients.lines.offer(&append)
     }
 }

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kbnt_application::ports::{Fetched, LogError};
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use tokio::sync::mpsc;
 
-use super::client::{self, Health};
+use super::client::{self, Ask as _};
 use super::config::KafkaConfig;
-use super::{ASK, error, record};
+use super::life::Life;
+use super::{error, record, spawn};
 
 /// How long a poll waits; also how long a stop may go unnoticed.
 const POLL: Duration = Duration::from_millis(100);
@@ -21,9 +22,6 @@ const PORTION: usize = 500;
 
 /// Portions that may wait to be taken.
 pub(super) const PORTIONS: usize = 4;
-
-/// How often a cluster that does not answer is asked.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Tells a pump to stop, when dropped too.
 #[derive(Clone, Debug, Default)]
@@ -42,22 +40,46 @@ impl Stop {
 /// The polling end.
 pub(super) struct Pump<C: ConsumerContext + 'static, T> {
     pub(super) consumer: BaseConsumer<C>,
+    make: Make<C>,
     pub(super) config: Arc<KafkaConfig>,
-    pub(super) health: Arc<Health>,
+    pub(super) life: Arc<Life>,
     pub(super) portions: mpsc::Sender<T>,
     pub(super) stop: Stop,
-    asked: Instant,
+    topic: String,
 }
+
+type Make<C> = Box<dyn Fn() -> Result<BaseConsumer<C>, LogError> + Send>;
 
 impl<C: ConsumerContext + 'static, T> Pump<C, T> {
     pub(super) fn new(
-        consumer: BaseConsumer<C>,
+        make: impl Fn() -> Result<BaseConsumer<C>, LogError> + Send + 'static,
         config: &Arc<KafkaConfig>,
-        health: &Arc<Health>,
+        life: &Arc<Life>,
         portions: mpsc::Sender<T>,
-    ) -> Self {
-        let (config, health) = (Arc::clone(config), Arc::clone(health));
-        Self { consumer, config, health, portions, stop: Stop::default(), asked: Instant::now() }
+    ) -> Result<Self, LogError> {
+        Ok(Self {
+            consumer: make()?,
+            make: Box::new(make),
+            config: Arc::clone(config),
+            life: Arc::clone(life),
+            portions,
+            stop: Stop::default(),
+            topic: config.topic_name(kbnt_application::Topic::InventoryEvents),
+        })
+    }
+
+    /// Puts another consumer in the place of this one, and ends it; whether that could be done.
+    pub(super) fn renew(&mut self, end: impl FnOnce(BaseConsumer<C>) + Send + 'static) -> bool {
+        let renewed = (self.make)().and_then(|another| {
+            let old = std::mem::replace(&mut self.consumer, another);
+            self.life.begin_anew();
+            // To end it can take a while.
+            spawn("kafka-farewell", move || end(old))
+        });
+        if let Err(error) = &renewed {
+            tracing::warn!(client = self.life.name(), %error, "there is no other Kafka client");
+        }
+        renewed.is_ok()
     }
 
     /// The records that are there, or the first within a moment.
@@ -73,29 +95,25 @@ impl<C: ConsumerContext + 'static, T> Pump<C, T> {
             wait = Duration::ZERO;
         }
         if !records.is_empty() {
-            self.health.set_down(false);
+            self.life.heard();
         }
-        self.ask_if_down();
+        self.ask_if_quiet();
         Ok(records)
     }
 
     /// An error that passes by itself is only noted: the client goes on trying.
     fn note(&self, error: &KafkaError) -> Result<(), LogError> {
-        client::note(&self.health, error, "reading");
+        client::note(&self.life, error, "reading");
         match error::of_client(error) {
             refused @ LogError::Refused(_) => Err(refused),
             _ => Ok(()),
         }
     }
 
-    /// Asks a cluster that did not answer whether it does now.
-    fn ask_if_down(&mut self) {
-        if self.health.is_down() && self.asked.elapsed() >= ASK_AGAIN {
-            self.asked = Instant::now();
-            let topic = self.config.topic_name(kbnt_application::Topic::InventoryEvents);
-            if self.consumer.fetch_metadata(Some(&topic), ASK).is_ok() {
-                self.health.set_down(false);
-            }
+    /// Asks a cluster that said nothing for a while whether it is there.
+    pub(super) fn ask_if_quiet(&self) {
+        if self.life.should_ask() {
+            self.life.note_answer(self.consumer.is_answered(&self.topic));
         }
     }
 
@@ -110,6 +128,7 @@ impl<C: ConsumerContext + 'static, T> Pump<C, T> {
             if self.stop.is_told() {
                 return false;
             }
+            self.ask_if_quiet();
             std::thread::sleep(Duration::from_millis(1));
         }
     }

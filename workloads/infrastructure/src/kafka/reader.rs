@@ -12,10 +12,12 @@ use rdkafka::consumer::Consumer as _;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 
-use super::client::{self, Context, Health};
+use super::client::{self, Ask as _, Context};
 use super::config::KafkaConfig;
+use super::life::Life;
 use super::pump::{PORTIONS, Pump, Stop};
-use super::{ASK, error};
+use super::watch::Watch;
+use super::{ASK, error, spawn};
 
 /// How often topics that are missing are looked for.
 const LOOK: Duration = Duration::from_secs(1);
@@ -30,7 +32,7 @@ enum Portion {
 
 /// Positions in the log that move forward.
 pub(super) struct Reader {
-    health: Arc<Health>,
+    life: Arc<Life>,
     portions: mpsc::Receiver<Portion>,
     stop: Stop,
     next: Vec<Position>,
@@ -41,39 +43,35 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn open(
         config: &Arc<KafkaConfig>,
-        health: &Arc<Health>,
+        watch: &Arc<Watch>,
         from: Vec<Position>,
     ) -> Result<Self, LogError> {
-        let consumer = client::create(&config.reader(), Context::new(health))?;
+        let (settings, watching, life) = (config.reader(), Arc::clone(watch), watch.life("reader"));
+        let living = Arc::clone(&life);
+        let make =
+            move || client::create(&watching.with_credentials(settings.clone()), Context::new(&living));
         let (send, portions) = mpsc::channel(PORTIONS);
-        let pump = Pump::new(consumer, config, health, send);
+        let pump = Pump::new(make, config, &life, send)?;
         let stop = pump.stop.clone();
-        let missing = from.clone();
-        spawn("kafka-reader", move || run(pump, missing))?;
-        Ok(Self { health: Arc::clone(health), portions, stop, next: from, buffer: VecDeque::new() })
+        let next = from.clone();
+        spawn("kafka-reader", move || run(pump, next))?;
+        Ok(Self { life, portions, stop, next: from, buffer: VecDeque::new() })
     }
 
     fn take(&mut self, most: usize) -> Vec<Fetched> {
         let records: Vec<Fetched> = self.buffer.drain(..most.min(self.buffer.len())).collect();
         for record in &records {
             let at = position(record);
-            self.stands_at(Position { offset: at.offset + 1, ..at });
+            moved(&mut self.next, Position { offset: at.offset + 1, ..at });
         }
         records
-    }
-
-    fn stands_at(&mut self, at: Position) {
-        let here = |next: &&mut Position| next.topic == at.topic && next.partition == at.partition;
-        if let Some(next) = self.next.iter_mut().find(here) {
-            next.offset = next.offset.max(at.offset);
-        }
     }
 
     /// Takes in what the thread handed over.
     fn take_in(&mut self, portion: Portion) -> Result<(), LogError> {
         match portion {
             Portion::Records(records) => self.buffer.extend(records),
-            Portion::Begun(positions) => positions.into_iter().for_each(|at| self.stands_at(at)),
+            Portion::Begun(positions) => positions.into_iter().for_each(|at| moved(&mut self.next, at)),
             Portion::Failed(error) => return Err(error),
         }
         Ok(())
@@ -86,6 +84,14 @@ impl Drop for Reader {
     }
 }
 
+/// Moves the position in a partition forward, to `at`.
+fn moved(next: &mut [Position], at: Position) {
+    let here = |next: &&mut Position| next.topic == at.topic && next.partition == at.partition;
+    if let Some(next) = next.iter_mut().find(here) {
+        next.offset = next.offset.max(at.offset);
+    }
+}
+
 /// Where a record lies.
 fn position(record: &Fetched) -> Position {
     match record {
@@ -94,20 +100,24 @@ fn position(record: &Fetched) -> Position {
     }
 }
 
-/// A thread of this name.
-pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), LogError> {
-    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work);
-    thread.map(drop).map_err(|error| LogError::Unavailable(format!("no thread for {name}: {error}")))
-}
-
 /// Polls until it is told to stop or nobody listens.
-fn run(mut pump: Pump<Context, Portion>, mut missing: Vec<Position>) {
+fn run(mut pump: Pump<Context, Portion>, mut next: Vec<Position>) {
+    let mut missing = next.clone();
     let mut looked: Option<Instant> = None;
     while !pump.stop.is_told() {
+        if pump.life.is_condemned() && pump.renew(drop) {
+            // It goes on behind what was handed over.
+            (missing, looked) = (next.clone(), None);
+        }
         if !missing.is_empty() && looked.is_none_or(|at| at.elapsed() >= LOOK) {
             looked = Some(Instant::now());
             let wanted = match begin(&pump, &mut missing) {
-                Ok(begun) => begun.is_empty() || pump.hand_over(Portion::Begun(begun)),
+                Ok(begun) => {
+                    for at in &begun {
+                        moved(&mut next, *at);
+                    }
+                    begun.is_empty() || pump.hand_over(Portion::Begun(begun))
+                }
                 Err(error) => pump.hand_over(Portion::Failed(error)),
             };
             if !wanted {
@@ -116,7 +126,12 @@ fn run(mut pump: Pump<Context, Portion>, mut missing: Vec<Position>) {
         }
         let portion = match pump.poll() {
             Ok(records) if records.is_empty() => continue,
-            Ok(records) => Portion::Records(records),
+            Ok(records) => {
+                for at in records.iter().map(position) {
+                    moved(&mut next, Position { offset: at.offset + 1, ..at });
+                }
+                Portion::Records(records)
+            }
             Err(error) => Portion::Failed(error),
         };
         if !pump.hand_over(portion) {
@@ -151,7 +166,7 @@ fn begin(pump: &Pump<Context, Portion>, missing: &mut Vec<Position>) -> Result<V
 /// Whether there is such a partition; one that cannot be asked for now is looked for again.
 fn exists(pump: &Pump<Context, Portion>, at: &Position) -> bool {
     let name = pump.config.topic_name(at.topic);
-    let Ok(metadata) = pump.consumer.fetch_metadata(Some(&name), ASK) else { return false };
+    let Ok(metadata) = pump.consumer.metadata(&name, ASK) else { return false };
     let described = metadata.topics().iter().find(|topic| topic.name() == name);
     described.is_some_and(|topic| topic.partitions().iter().any(|p| p.id() == number(at.partition)))
 }
@@ -168,7 +183,7 @@ impl LogReader for Reader {
             match tokio::time::timeout(wait, self.portions.recv()).await {
                 Ok(Some(portion)) => self.take_in(portion)?,
                 Ok(None) => return Err(LogError::Refused("the reader has ended".to_owned())),
-                Err(_) => self.health.check()?,
+                Err(_) => self.life.check()?,
             }
         }
         while self.buffer.len() < most {

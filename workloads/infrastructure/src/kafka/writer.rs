@@ -9,12 +9,15 @@ use kbnt_application::{Position, Topic};
 use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, Message as _, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer};
 use tokio::sync::oneshot;
 
-use super::client::{self, Health};
+use super::client;
 use super::config::KafkaConfig;
 use super::error;
+use super::life::Life;
+use super::replaceable::{Current, Replaceable};
+use super::watch::Watch;
 
 /// How long to wait for room in a full queue.
 const FULL: Duration = Duration::from_millis(2);
@@ -27,25 +30,24 @@ pub(super) struct Outgoing {
     pub(super) record: RawRecord,
 }
 
-/// The producer, and what it takes to make another one.
+/// Writes with one producer at a time.
 pub(super) struct Writer {
     config: Arc<KafkaConfig>,
-    health: Arc<Health>,
-    producer: Mutex<Arc<Producer>>,
+    pub(super) producer: Replaceable<Producer>,
 }
 
-type Producer = ThreadedProducer<Acks>;
+pub(super) type Producer = ThreadedProducer<Acks>;
 
 /// Receives acknowledgements.
-struct Acks {
-    health: Arc<Health>,
+pub(super) struct Acks {
+    life: Arc<Life>,
 }
 
 /// Where a record lies, by partition and offset.
 type Outcome = Result<(u32, u64), KafkaError>;
 
 /// A batch that waits for its acknowledgements.
-struct Batch {
+pub(super) struct Batch {
     outcomes: Mutex<Vec<Option<Outcome>>>,
     missing: AtomicUsize,
     done: Mutex<Option<oneshot::Sender<()>>>,
@@ -74,7 +76,7 @@ impl Batch {
 
 impl ClientContext for Acks {
     fn error(&self, error: KafkaError, reason: &str) {
-        client::note(&self.health, &error, reason);
+        client::note(&self.life, &error, reason);
     }
 }
 
@@ -84,7 +86,7 @@ impl ProducerContext for Acks {
     fn delivery(&self, result: &DeliveryResult<'_>, ticket: Self::DeliveryOpaque) {
         let outcome = match result {
             Ok(message) => {
-                self.health.set_down(false);
+                self.life.heard();
                 Ok((
                     u32::try_from(message.partition()).unwrap_or(0),
                     u64::try_from(message.offset()).unwrap_or(0),
@@ -97,13 +99,12 @@ impl ProducerContext for Acks {
 }
 
 impl Writer {
-    pub(super) fn new(config: &Arc<KafkaConfig>, health: &Arc<Health>) -> Result<Self, LogError> {
-        let producer = Mutex::new(Self::producer(config, health)?);
-        Ok(Self { config: Arc::clone(config), health: Arc::clone(health), producer })
-    }
-
-    fn producer(config: &KafkaConfig, health: &Arc<Health>) -> Result<Arc<Producer>, LogError> {
-        client::create(&config.writer(), Acks { health: Arc::clone(health) }).map(Arc::new)
+    pub(super) fn new(config: &Arc<KafkaConfig>, watch: &Arc<Watch>) -> Result<Self, LogError> {
+        let (settings, watching) = (config.writer(), Arc::clone(watch));
+        let make = move |life: &Arc<Life>| {
+            client::create(&watching.with_credentials(settings.clone()), Acks { life: Arc::clone(life) })
+        };
+        Ok(Self { config: Arc::clone(config), producer: Replaceable::new(watch.life("writer"), make)? })
     }
 
     /// Writes in order; returns when all is acknowledged by all in-sync replicas, or all that failed has failed.
@@ -111,13 +112,21 @@ impl Writer {
         if records.is_empty() {
             return Ok(Vec::new());
         }
-        let producer = Arc::clone(&self.producer.lock().unwrap_or_else(PoisonError::into_inner));
-        let (batch, all) = Batch::new(records.len());
+        let producer = self.producer.current();
+        let (batch, mut all) = Batch::new(records.len());
         for (index, outgoing) in records.iter().enumerate() {
             self.send(&producer, outgoing, &batch, index).await;
         }
         // The batch keeps the sender until the last record has ended.
-        let _ = all.await;
+        tokio::select! {
+            _ = &mut all => {}
+            () = producer.retired() => {
+                // What it still holds is written by the next one, as a whole batch and in order: all of it fails now. Some
+                // of it may arrive yet; whoever reads it twice knows its ids.
+                producer.purge(PurgeConfig::default().queue().inflight());
+                let _ = all.await;
+            }
+        }
         let outcomes = std::mem::take(&mut *batch.outcomes.lock().unwrap_or_else(PoisonError::into_inner));
         let mut positions = Vec::with_capacity(records.len());
         for (outgoing, outcome) in records.iter().zip(outcomes) {
@@ -133,7 +142,13 @@ impl Writer {
     }
 
     /// Hands one record to the producer, waiting for room in its queue.
-    async fn send(&self, producer: &Producer, outgoing: &Outgoing, batch: &Arc<Batch>, index: usize) {
+    async fn send(
+        &self,
+        producer: &Current<Producer>,
+        outgoing: &Outgoing,
+        batch: &Arc<Batch>,
+        index: usize,
+    ) {
         let topic = self.config.topic_name(outgoing.topic);
         // The record's time is the client's own: one that a machine decided may lie beyond what a broker keeps or takes.
         let RawRecord { key, value, headers, at: _ } = &outgoing.record;
@@ -150,7 +165,9 @@ impl Writer {
         loop {
             match producer.send(record) {
                 Ok(()) => return,
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
+                    if !producer.is_retired() =>
+                {
                     record = back;
                     tokio::time::sleep(FULL).await;
                 }
@@ -161,17 +178,13 @@ impl Writer {
 
     /// What became of a record that failed. A producer that cannot go on is replaced; what it held failed with it, so
     /// nothing overtakes.
-    fn failed(&self, producer: &Arc<Producer>, outgoing: &Outgoing, error: &KafkaError) -> LogError {
+    fn failed(&self, producer: &Arc<Current<Producer>>, outgoing: &Outgoing, error: &KafkaError) -> LogError {
         if producer.client().fatal_error().is_some() {
-            tracing::warn!(%error, "the Kafka producer cannot go on; making another one");
-            let mut current = self.producer.lock().unwrap_or_else(PoisonError::into_inner);
-            if Arc::ptr_eq(&current, producer) {
-                match Self::producer(&self.config, &self.health) {
-                    Ok(another) => *current = another,
-                    Err(error) => return error,
-                }
-            }
-            return LogError::Unavailable(error.to_string());
+            tracing::warn!(%error, "the Kafka producer cannot go on");
+            return match self.producer.replace(producer) {
+                Ok(()) => LogError::Unavailable(error.to_string()),
+                Err(error) => error,
+            };
         }
         let partition = outgoing.partition.unwrap_or(0);
         error::on_partition(error, &self.config.topic_name(outgoing.topic), partition)

@@ -1,6 +1,6 @@
 //! What goes out and comes in.
 
-use prometheus::{HistogramVec, IntCounter};
+use prometheus::{HistogramVec, IntCounter, IntGauge};
 
 use super::buckets::LATENCY;
 use super::registry::{Made, Registrar};
@@ -12,6 +12,8 @@ pub(super) struct Edges {
     pub(super) notification_duration: HistogramVec,
     pub(super) http_duration: HistogramVec,
     pub(super) log_lines_dropped: IntCounter,
+    pub(super) kafka_up: IntGauge,
+    pub(super) kafka_clients_renewed: IntCounter,
 }
 
 impl Edges {
@@ -38,6 +40,11 @@ impl Edges {
             log_lines_dropped: r.counter(
                 "kbnt_log_lines_dropped_total",
                 "Log lines that found no place in a buffer, on the way to stdout or to application-logs.",
+            )?,
+            kafka_up: r.gauge("kbnt_kafka_up", "1 while every Kafka client of the process hears from the cluster.")?,
+            kafka_clients_renewed: r.counter(
+                "kbnt_kafka_clients_renewed_total",
+                "Kafka clients that were replaced: they heard nothing from a cluster that answers others, or have new credentials.",
             )?,
         })
     }

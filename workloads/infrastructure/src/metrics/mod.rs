@@ -88,6 +88,13 @@ impl Metrics {
         self.edges.log_lines_dropped.inc_by(lines.saturating_sub(self.edges.log_lines_dropped.get()));
     }
 
+    /// Shows whether the cluster answers, and how many of its clients were replaced since the start.
+    pub fn show_kafka(&self, up: bool, renewed: u64) {
+        self.edges.kafka_up.set(i64::from(up));
+        let counter = &self.edges.kafka_clients_renewed;
+        counter.inc_by(renewed.saturating_sub(counter.get()));
+    }
+
     /// Counts an answered request.
     pub fn http_answered(&self, method: &str, route: &str, status: u16, took: Duration) {
         let status = status.to_string();

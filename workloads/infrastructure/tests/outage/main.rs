@@ -2,16 +2,19 @@
 //! own by `e2e/kafka/broker.sh`.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod broker;
+mod front;
+mod secure;
 #[path = "../support/mod.rs"]
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use broker::Broker;
+use front::{Front, Mode};
 use kbnt_application::Topic;
 use kbnt_application::message::Subject;
 use kbnt_application::ports::EventLog as _;
@@ -21,42 +24,6 @@ use support::cluster::Cluster;
 use support::machines::{Echo, Solo};
 use support::outside::Running;
 use support::{contents, created, eventually, placed};
-
-/// A broker in a directory of its own; gone with it.
-struct Broker(tempfile::TempDir);
-
-impl Broker {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn script(command: &str, directory: &Path) -> String {
-        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../e2e/kafka/broker.sh");
-        let output = Command::new(script).arg(command).arg(directory).output().unwrap();
-        assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    }
-
-    /// Starts it; its address.
-    fn start(&self) -> String {
-        Self::script("start", self.0.path())
-    }
-
-    fn kill(&self) {
-        Self::script("kill", self.0.path());
-    }
-
-    fn signal(&self, signal: &str) {
-        let pid = Self::script("pid", self.0.path());
-        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
 
 /// Writes inputs for both machines until it is told to stop; how many of each.
 async fn load(log: KafkaLog, stop: Arc<AtomicBool>, written: Arc<AtomicU32>) {
@@ -129,5 +96,54 @@ async fn outages_of_every_kind_cost_nothing_but_time() {
     for running in [member, late] {
         running.stop().await.unwrap();
     }
+    writer.stop().await.unwrap();
+}
+
+/// A cluster that says it has no brokers is one that librdkafka never asks again. All clients of a member, of a writer and
+/// of the load are told so, some of them in the midst of their work.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "starts a Kafka broker"]
+async fn a_cluster_that_seemed_to_have_no_brokers_is_found_again() {
+    let (broker, front) = (Broker::new(), Front::listen().await);
+    broker.start_behind(&front);
+    let mut cluster = Cluster::at(front.address.to_string(), "fenced");
+    cluster.config.renew_after = Duration::from_secs(3);
+    // All of them ask soon.
+    cluster.config.properties.insert("topic.metadata.refresh.interval.ms".into(), "1000".into());
+    cluster.create(&Topic::ALL).await;
+    let (logs, log) = ([cluster.log(), cluster.log()], cluster.log());
+    let member = Running::start(Echo::default(), Arc::new(logs[0].clone()));
+    let writer = Running::start(Solo::new("a"), Arc::new(logs[1].clone()));
+    member.ready().await;
+    writer.ready().await;
+    let (stop, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+    let loading = tokio::spawn(load(log.clone(), Arc::clone(&stop), Arc::clone(&written)));
+    for _ in 0..3 {
+        let goal = written.load(Ordering::SeqCst) + 100;
+        eventually("the load goes on", || async { written.load(Ordering::SeqCst) >= goal }).await;
+        front.set(Mode::NoBrokers);
+        eventually("nobody reaches a broker", || async {
+            !log.is_up() && !member.handle.is_ready() && !writer.handle.is_ready()
+        })
+        .await;
+        front.set(Mode::Through);
+        eventually("both are ready", || async { member.handle.is_ready() && writer.handle.is_ready() }).await;
+        eventually("every client is answered", || async { logs.iter().all(KafkaLog::is_up) }).await;
+    }
+    for log in &logs {
+        assert!(log.renewed_clients() > 0, "by new clients: those of before never ask again");
+    }
+    stop.store(true, Ordering::SeqCst);
+    loading.await.unwrap();
+    let count = usize::try_from(written.load(Ordering::SeqCst)).unwrap();
+    for topic in [Topic::NotificationEvents, Topic::InventoryEvents] {
+        eventually("all are answered", || async { answers(&log, topic).await.len() >= count }).await;
+        assert!(
+            answers(&log, topic).await.values().all(|ids| ids.len() == 1),
+            "one answer, however often written"
+        );
+    }
+    assert!(*front.lies.borrow() > 0);
+    member.stop().await.unwrap();
     writer.stop().await.unwrap();
 }

@@ -17,7 +17,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use kbnt_application::Service;
 use kbnt_infrastructure::logging::{Format, Logging, LoggingError};
 
-pub(crate) use kafka::KafkaOptions;
+pub(crate) use kafka::{AccessOptions, KafkaOptions};
 pub(crate) use origin::OriginOptions;
 pub(crate) use payment::{NotificationOptions, PaymentOptions};
 pub(crate) use shop::{InventoryOptions, UserOptions};

@@ -1,11 +1,9 @@
 //! Options of the programs that read events.
 
-use std::path::PathBuf;
-
 use clap::Args;
 use reqwest::Url;
 
-use super::KafkaOptions;
+use super::{AccessOptions, KafkaOptions};
 
 /// Where events are read from.
 #[derive(Debug, Args)]
@@ -20,9 +18,8 @@ pub(crate) struct OriginOptions {
     /// Put before the names of topics
     #[arg(long, env = "KBNT_TOPIC_PREFIX", default_value = "", value_name = "PREFIX")]
     pub(crate) topic_prefix: String,
-    /// Further properties of librdkafka, such as those of TLS and SASL: a file with key=value lines
-    #[arg(long, env = "KBNT_KAFKA_PROPERTIES_FILE", value_name = "FILE")]
-    pub(crate) kafka_properties_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) access: AccessOptions,
 }
 
 impl OriginOptions {
@@ -32,7 +29,7 @@ impl OriginOptions {
             bootstrap_servers: self.bootstrap_servers.clone()?,
             topic_prefix: self.topic_prefix.clone(),
             instance: "kbnt-reader".to_owned(),
-            kafka_properties_file: self.kafka_properties_file.clone(),
+            access: self.access.clone(),
         })
     }
 }

@@ -7,11 +7,11 @@ use std::path::Path;
 use kbnt_domain::stock::Declaration;
 use kbnt_domain::user::Registration;
 use kbnt_domain::{Currency, Money, ProductId, SourceId, UserId};
-use kbnt_infrastructure::kafka::KafkaConfig;
+use kbnt_infrastructure::kafka::{ClientCertificate, KafkaConfig, Sasl, Security};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::cli::KafkaOptions;
+use crate::cli::{AccessOptions, KafkaOptions};
 use crate::failure::Failure;
 
 /// Who declares the stock of a seed file.
@@ -107,14 +107,38 @@ fn declaration(row: StockRow, path: &Path) -> Result<Declaration, Failure> {
 
 /// How to reach the cluster that the options name.
 pub(crate) fn kafka_config(options: &KafkaOptions) -> Result<KafkaConfig, Failure> {
-    let properties = options.kafka_properties_file.as_deref().map(kafka_properties).transpose()?;
+    let access = &options.access;
+    let properties = access.properties_file.as_deref().map(kafka_properties).transpose()?;
     Ok(KafkaConfig {
         bootstrap_servers: options.bootstrap_servers.clone(),
         prefix: options.topic_prefix.clone(),
         instance: options.instance.clone(),
         static_member: None,
+        security: security(access)?,
+        renew_after: access.renew_after,
         properties: properties.unwrap_or_default(),
     })
+}
+
+/// How to be let in, if the options go together.
+fn security(options: &AccessOptions) -> Result<Security, Failure> {
+    let missing = |what: &str| Failure::Options(format!("the security protocol of Kafka wants {what}"));
+    let protocol = options.security_protocol.into();
+    let certificate = match (options.cert_file.clone(), options.key_file.clone()) {
+        (Some(chain), Some(key)) => Some(ClientCertificate { chain, key }),
+        _ => None,
+    };
+    let sasl = match (options.username.clone(), options.password_file.clone()) {
+        (Some(username), Some(password_file)) => {
+            Some(Sasl { mechanism: options.sasl_mechanism.into(), username, password_file })
+        }
+        _ => None,
+    };
+    let security = Security { protocol, ca: options.ca_file.clone(), certificate, sasl };
+    if security.protocol.is_sasl() && security.sasl.is_none() {
+        return Err(missing("KBNT_KAFKA_USERNAME and KBNT_KAFKA_PASSWORD_FILE"));
+    }
+    Ok(security)
 }
 
 /// Reads properties: `key=value` lines, empty ones and those that start with `#` aside.

@@ -81,7 +81,9 @@ impl Part for Cluster {
         self.0.is_up()
     }
 
-    async fn refresh(&self, _metrics: &Metrics) {}
+    async fn refresh(&self, metrics: &Metrics) {
+        metrics.show_kafka(self.0.is_up(), self.0.renewed_clients());
+    }
 }
 
 /// The log lines.

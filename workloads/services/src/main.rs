@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Demo(options) => run(demo::run(options)),
         Command::Serve(options) => run(serve::run(options)),
-        Command::Service(options) => run(service::run(options)),
+        Command::Service(options) => run(service::run(*options)),
         Command::Simulator(options) => run(simulator::run(options)),
         Command::Tail(options) => run(tail::run(options)),
         Command::Audit(AuditCommand::Verify(options)) => run(audit::run(options)),

@@ -53,7 +53,7 @@ pub(crate) enum Command {
     /// Run all six services in one process, with the whole HTTP API on one port
     Serve(ServeOptions),
     /// Run one service on Kafka; this is what the operator deploys
-    Service(ServiceOptions),
+    Service(Box<ServiceOptions>),
     /// Run a broker of seven topics to play with, over REST
     Simulator(SimulatorOptions),
     /// Watch events as they come, one line each, with running totals and alerts

@@ -16,7 +16,7 @@ use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::services::{Address, Observers, OrderSummary, ServiceClient, StockSummary};
 use crate::topics::TopicNote;
-use crate::workloads::DeploymentNote;
+use crate::workloads::{DeploymentNote, StandbyRole};
 
 /// What every reconcile has at hand.
 pub struct Context {
@@ -24,6 +24,8 @@ pub struct Context {
     pub client: Client,
     /// Image of the services.
     pub services_image: String,
+    /// What lets a service hold its lease.
+    pub standby_role: StandbyRole,
     /// Where services answer.
     pub address: Address,
     /// Where Kafka clusters may be.
@@ -70,6 +72,8 @@ pub struct Stores {
     pub accounts: Arc<Notes<u64>>,
     /// Fingerprints of the operator's ConfigMaps.
     pub configs: Arc<Notes<u64>>,
+    /// Fingerprints of the operator's RoleBindings.
+    pub bindings: Arc<Notes<u64>>,
     /// Fingerprints of the operator's PodDisruptionBudgets.
     pub budgets: Arc<Notes<u64>>,
     /// Fingerprints of the operator's HorizontalPodAutoscalers.

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use clap::Parser;
 
+use crate::workloads::StandbyRole;
+
 /// Reconciles VirtualStocks and OrderWorkflows.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "kbnt-operator", version)]
@@ -29,6 +31,10 @@ pub struct Options {
     /// Namespace of the lease.
     #[arg(long, env = "KBNT_NAMESPACE", default_value = "default")]
     pub namespace: String,
+    /// The role that lets inventory-service hold the lease by which its pods take turns: ClusterRole/NAME, or Role/NAME in
+    /// the namespace of each resource. The operator must be allowed to bind it.
+    #[arg(long, env = "KBNT_STANDBY_ROLE", default_value = "ClusterRole/kbnt-standby")]
+    pub standby_role: StandbyRole,
     /// Who this process is: the pod's name.
     #[arg(long, env = "KBNT_INSTANCE", default_value = "kbnt-operator")]
     pub instance: String,

@@ -108,6 +108,7 @@ async fn control(
     let http = ServiceClient::default();
     let context = Arc::new(Context {
         services_image: options.services_image.clone(),
+        standby_role: options.standby_role.clone(),
         address: Address::new(&options.service_url),
         kafka_scope: kafka_scope(&scope, options),
         stores,

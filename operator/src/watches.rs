@@ -10,6 +10,7 @@ use futures::{FutureExt, Stream, StreamExt};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::rbac::v1::RoleBinding;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kbnt_crds::{KafkaTopic, OrderWorkflow, VirtualStock};
 use kube::Resource;
@@ -50,6 +51,7 @@ pub fn stores() -> (Stores, Writers) {
         services: Arc::default(),
         accounts: Arc::default(),
         configs: Arc::default(),
+        bindings: Arc::default(),
         budgets: Arc::default(),
         scalers: Arc::default(),
     };
@@ -70,6 +72,7 @@ pub async fn run(context: Arc<Context>, scope: Scope, writers: Writers, served: 
             follow_owned::<Service, _>(&context, &scope, &stores.services, fingerprint_of).boxed(),
             follow_owned::<ServiceAccount, _>(&context, &scope, &stores.accounts, fingerprint_of).boxed(),
             follow_owned::<ConfigMap, _>(&context, &scope, &stores.configs, fingerprint_of).boxed(),
+            follow_owned::<RoleBinding, _>(&context, &scope, &stores.bindings, fingerprint_of).boxed(),
             follow_owned::<PodDisruptionBudget, _>(&context, &scope, &stores.budgets, fingerprint_of).boxed(),
             follow_owned::<HorizontalPodAutoscaler, _>(&context, &scope, &stores.scalers, fingerprint_of)
                 .boxed(),
@@ -101,6 +104,7 @@ pub async fn filled(context: &Context, has_topics: bool, has_keda: bool) {
     stores.services.wait_until_complete().await;
     stores.accounts.wait_until_complete().await;
     stores.configs.wait_until_complete().await;
+    stores.bindings.wait_until_complete().await;
     stores.budgets.wait_until_complete().await;
     stores.scalers.wait_until_complete().await;
     if has_topics {

@@ -36,6 +36,14 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 - apiGroups: [""]
   resources: [services, serviceaccounts, configmaps]
   verbs: [get, list, watch, create, patch]
+# To let inventory-service hold the lease by which its pods take turns: this one role may be bound, and no other.
+- apiGroups: [rbac.authorization.k8s.io]
+  resources: [rolebindings]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [rbac.authorization.k8s.io]
+  resources: [{{ if .Values.watchNamespaces }}roles{{ else }}clusterroles{{ end }}]
+  resourceNames: [{{ include "kbnt.name" . }}-standby]
+  verbs: [bind]
 # To have one pod of a service taken away at a time, where it has several.
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
@@ -51,6 +59,14 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
+{{- end }}
+
+{{/* What inventory-service may do where its pods take turns. */}}
+{{- define "kbnt.standbyRules" -}}
+# To hold its lease, and to see who does.
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [get, create, patch]
 {{- end }}
 
 {{/* What the operator may do where Kafka clusters are. */}}

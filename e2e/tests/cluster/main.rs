@@ -6,5 +6,6 @@ mod admission;
 mod deletion;
 mod footprint;
 mod orders;
+mod standby;
 mod status;
 mod topics;

@@ -73,6 +73,7 @@ fn plans(
         template: service.pod_template.clone(),
         env,
         files,
+        standby: None,
     };
     let source =
         Source::Users { config_map: format!("{}-users", owner.name), json: users_json(&users.declared)? };

@@ -7,7 +7,7 @@ use super::validate::Valid;
 use crate::error::Error;
 use crate::services::Declaration;
 use crate::topics::{self, OF_STOCK, Owner};
-use crate::workloads::{self, Plan, Role, Workload, plain};
+use crate::workloads::{self, Plan, Role, StandbyRole, Workload, in_turn, plain};
 
 /// Everything that a VirtualStock takes.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,12 +20,21 @@ pub(super) struct Desired {
     pub(super) finalizer: bool,
 }
 
+/// What the operator has for all stocks.
+#[derive(Clone, Copy)]
+pub(super) struct Setting<'a> {
+    /// Image of the services.
+    pub(super) image: &'a str,
+    /// What lets pods hold a lease.
+    pub(super) standby: &'a StandbyRole,
+}
+
 /// Everything that this resource takes.
 pub(super) fn build(
     stock: &VirtualStock,
     owner: &Owner,
     valid: &Valid,
-    image: &str,
+    setting: Setting<'_>,
 ) -> Result<Desired, Error> {
     let spec = &stock.spec;
     let prefix = &valid.kafka.prefix;
@@ -35,19 +44,25 @@ pub(super) fn build(
         }
         None => None,
     };
+    let mut env = vec![
+        plain("KBNT_RESERVATION_TTL", &spec.reservation.ttl),
+        plain("KBNT_LOW_STOCK_THRESHOLD", spec.low_stock_threshold.to_string()),
+    ];
+    let takes_turns = spec.inventory.replicas > 1;
+    if takes_turns {
+        env.extend(in_turn(owner, &Role::Inventory.object_name(&owner.name))?);
+    }
     let plan = Plan {
         role: Role::Inventory,
-        image: image.to_owned(),
+        image: setting.image.to_owned(),
         kafka: valid.kafka.clone(),
         replicas: spec.inventory.replicas,
         scaling: None,
         resources: spec.inventory.resources.clone(),
         template: spec.inventory.pod_template.clone(),
-        env: vec![
-            plain("KBNT_RESERVATION_TTL", &spec.reservation.ttl),
-            plain("KBNT_LOW_STOCK_THRESHOLD", spec.low_stock_threshold.to_string()),
-        ],
+        env,
         files: Vec::new(),
+        standby: takes_turns.then(|| setting.standby.clone()),
     };
     let declaration = |product: &kbnt_crds::virtual_stock::Product| Declaration {
         id: product.id.clone(),
@@ -81,7 +96,8 @@ pub(super) mod tests {
 
     pub(in super::super) fn desired(stock: &VirtualStock) -> Desired {
         let valid = validate(stock, &Scope::Cluster).unwrap();
-        build(stock, &Owner::of(stock), &valid, "services:1").unwrap()
+        let standby = "ClusterRole/kbnt-standby".parse().unwrap();
+        build(stock, &Owner::of(stock), &valid, Setting { image: "services:1", standby: &standby }).unwrap()
     }
 
     #[test]
@@ -96,6 +112,29 @@ pub(super) mod tests {
             made.declarations.iter().map(|d| (d.id.as_str(), d.received, d.low_stock_threshold)).collect();
         assert_eq!(declared, [("PROD-001", 100, 10), ("PROD-002", 50, 10), ("PROD-003", 25, 10)]);
         assert!(!made.finalizer);
+    }
+
+    #[test]
+    fn several_pods_take_turns_by_a_lease_and_one_needs_none() {
+        let pod = |made: &Desired| made.workloads[0].deployment.spec.template.spec.clone().unwrap();
+        let leases = |made: &Desired| {
+            let env = pod(made).containers[0].env.clone().unwrap();
+            env.into_iter().find(|variable| variable.name == "KBNT_LEASE").and_then(|variable| variable.value)
+        };
+        let mut stock = stock();
+        let alone = desired(&stock);
+        assert_eq!((leases(&alone), &alone.workloads[0].binding), (None, &None));
+        assert_eq!(pod(&alone).automount_service_account_token, Some(false));
+        stock.spec.inventory.replicas = 2;
+        let two = desired(&stock);
+        assert_eq!(leases(&two).as_deref(), Some("shop/main-inventory-service"));
+        assert_eq!(pod(&two).automount_service_account_token, Some(true));
+        let binding = two.workloads[0].binding.as_ref().unwrap();
+        assert_eq!(
+            (binding.role_ref.kind.as_str(), binding.role_ref.name.as_str()),
+            ("ClusterRole", "kbnt-standby")
+        );
+        assert_eq!(binding.subjects.as_ref().unwrap()[0].name, "main-inventory-service");
     }
 
     #[test]

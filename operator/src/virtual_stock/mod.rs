@@ -15,7 +15,7 @@ use crate::recognizer::Parts;
 use crate::topics::Owner;
 use crate::{finalizer, topics};
 use apply::{Progress, apply};
-use build::{Desired, build};
+use build::{Desired, Setting, build};
 use validate::validate;
 
 /// Brings the cluster nearer to what this resource says, and says in its status how near it is.
@@ -37,7 +37,7 @@ pub async fn reconcile(stock: &VirtualStock, context: &Context) -> Outcome {
 
 fn plan(stock: &VirtualStock, owner: &Owner, context: &Context) -> Result<Desired, Error> {
     let valid = validate(stock, &context.kafka_scope)?;
-    build(stock, owner, &valid, &context.services_image)
+    build(stock, owner, &valid, Setting { image: &context.services_image, standby: &context.standby_role })
 }
 
 /// The objects that this resource takes, if it can be carried out.

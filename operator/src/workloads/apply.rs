@@ -3,6 +3,7 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::ApiResource;
 use kube::{Resource, ResourceExt};
 use serde::Serialize;
@@ -16,14 +17,21 @@ use crate::topics::Owner;
 /// Makes the cluster have these services: each with its identity, address and settings before its pods.
 pub async fn apply(context: &Context, owner: &Owner, workloads: &[Workload]) -> Result<(), Error> {
     let stores = &context.stores;
-    for Workload { account, service, config, deployment, budget, scaler } in workloads {
+    for Workload { account, binding, service, config, deployment, budget, scaler } in workloads {
         ensure(context, owner, account, note(&stores.accounts, account)).await?;
+        if let Some(binding) = binding {
+            ensure(context, owner, binding, note(&stores.bindings, binding)).await?;
+        }
         ensure(context, owner, service, note(&stores.services, service)).await?;
         if let Some(config) = config {
             ensure(context, owner, config, note(&stores.configs, config)).await?;
         }
         let known = note(&stores.deployments, deployment).map(|note| note.fingerprint);
         ensure(context, owner, deployment, known).await?;
+        // A right goes once no pod uses it.
+        if binding.is_none() && note(&stores.bindings, deployment).is_some() {
+            remove(context, owner, deployment, &ApiResource::erase::<RoleBinding>(&())).await?;
+        }
         apply_budget(context, owner, deployment, budget.as_ref()).await?;
         apply_scaler(context, owner, deployment, scaler.as_ref()).await?;
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::{ConfigMap, EnvVar, Service, ServiceAccount, ServicePort, ServiceSpec};
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
+use k8s_openapi::api::rbac::v1::RoleBinding;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kbnt_crds::common::Resources;
@@ -13,7 +14,7 @@ use kube::Resource;
 use serde::Serialize;
 
 use super::pod::{self, File, Source};
-use super::{MANAGED_BY, PORT, Role, Scaler, Scaling, labels, scale};
+use super::{MANAGED_BY, PORT, Role, Scaler, Scaling, StandbyRole, labels, scale};
 use crate::cluster::Wanted;
 use crate::error::Error;
 use crate::topics::{Kafka, Owner};
@@ -39,6 +40,8 @@ pub struct Plan {
     pub env: Vec<EnvVar>,
     /// Files that it reads.
     pub files: Vec<File>,
+    /// What lets its pods hold the lease by which they take turns, where they do.
+    pub standby: Option<StandbyRole>,
 }
 
 impl Plan {
@@ -54,8 +57,10 @@ impl Plan {
 /// The objects of a service.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Workload {
-    /// Its identity, which has no rights.
+    /// Its identity.
     pub account: ServiceAccount,
+    /// The one right that it may have: to hold a lease.
+    pub binding: Option<RoleBinding>,
     /// Its address.
     pub service: Service,
     /// Its settings, where it has any.
@@ -79,6 +84,7 @@ impl Workload {
         }
         match kind {
             "ServiceAccount" => of(&self.account, name),
+            "RoleBinding" => of(self.binding.as_ref()?, name),
             "Service" => of(&self.service, name),
             "ConfigMap" => of(self.config.as_ref()?, name),
             "Deployment" => of(&self.deployment, name),
@@ -114,6 +120,7 @@ pub fn build(owner: &Owner, plan: &Plan) -> Result<Workload, Error> {
             automount_service_account_token: Some(false),
             ..ServiceAccount::default()
         },
+        binding: plan.standby.as_ref().map(|role| role.bind(metadata(&name), &name)),
         service: Service {
             metadata: metadata(&name),
             spec: Some(ServiceSpec {
@@ -213,6 +220,7 @@ mod tests {
             template: serde_json::from_value(template).unwrap(),
             env: vec![pod::plain("KBNT_ALLOW_UNKNOWN_USERS", "false")],
             files,
+            standby: None,
         };
         build(&owner, &plan).unwrap()
     }

@@ -6,6 +6,7 @@ mod kafka;
 mod overlay;
 mod pod;
 mod scale;
+mod standby;
 mod state;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ pub use apply::{apply, exists, look};
 pub use build::{Plan, Workload, build};
 pub use pod::{File, Source, plain};
 pub use scale::{KEDA, Scaler, Scaling, scaled_objects};
+pub use standby::{StandbyRole, UnnamedRole, in_turn};
 pub use state::{DeploymentNote, State, View, finding, states};
 
 /// Port of every service.

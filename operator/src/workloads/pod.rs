@@ -86,7 +86,8 @@ pub(super) fn template(plan: &Plan, resource: &str) -> Result<PodTemplateSpec, E
         }),
         spec: Some(PodSpec {
             service_account_name: Some(plan.role.object_name(resource)),
-            automount_service_account_token: Some(false),
+            // Only who takes turns by a lease has anything to ask the API server.
+            automount_service_account_token: Some(plan.standby.is_some()),
             enable_service_links: Some(false),
             security_context: Some(PodSecurityContext {
                 run_as_non_root: Some(true),

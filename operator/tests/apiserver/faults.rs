@@ -160,6 +160,7 @@ impl Beside {
             listen: "127.0.0.1:0".parse()?,
             log: String::new(),
             leader_election: false,
+            standby_role: "ClusterRole/kbnt-standby".parse()?,
             namespace: shop.namespace.clone(),
             instance: shop.namespace.clone(),
             service_url: suite.ledgers.template(),

@@ -3,6 +3,7 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::rbac::v1::RoleBinding;
 use kbnt_crds::{OrderWorkflow, VirtualStock};
 use kube::api::{ListParams, ObjectMeta, PostParams};
 use serde_json::json;
@@ -95,4 +96,23 @@ pub(crate) async fn several_pods_have_a_budget_and_one_has_none(suite: &Suite) -
         .await?;
     }
     shop.workflow_is("Ready", "True", "Ready").await.map(drop)
+}
+
+pub(crate) async fn pods_that_take_turns_may_hold_a_lease(suite: &Suite) -> Verdict {
+    let shop = suite.shop("turns").await?;
+    shop.open().await?;
+    let bindings = shop.api::<RoleBinding>();
+    for (replicas, wanted) in [(2, true), (1, false)] {
+        shop.patch::<VirtualStock>(&json!({"spec": {"inventory": {"replicas": replicas}}})).await?;
+        until("the right", || async {
+            let binding = bindings.get_opt("main-inventory-service").await?;
+            let role = binding.map(|binding| binding.role_ref.name);
+            expect(role.is_some_and(|role| role.ends_with("-standby")) == wanted, || format!("{replicas}"))
+        })
+        .await?;
+        let live = shop.api::<Deployment>().get("main-inventory-service").await?;
+        let token = live.spec.template.spec.and_then(|pod| pod.automount_service_account_token);
+        expect(token == Some(wanted), || format!("{replicas}: {token:?}"))?;
+    }
+    shop.stock_is("Ready", "True", "Ready").await.map(drop)
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::PostParams;
 use kube::{Api, Client};
 use kube_lease_manager::{LeaseCreateMode, LeaseManager, LeaseManagerBuilder, LeaseManagerError};
 use thiserror::Error;
@@ -15,6 +17,8 @@ use tokio::task::JoinHandle;
 use crate::http::Active;
 use crate::outbound;
 use crate::runtime::Leadership;
+
+pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 /// A leader that has not renewed its lease for so many seconds is not one any more.
 const DURATION: u64 = 5;
@@ -28,8 +32,10 @@ const ASK: Duration = Duration::from_secs(2);
 pub struct LeaseConfig {
     /// Its namespace.
     pub namespace: String,
-    /// Its name. It must exist: to make leases is more than this process needs to be allowed.
+    /// Its name. It is made where it is missing.
     pub name: String,
+    /// What the lease goes with, if it is made.
+    pub owner: Option<OwnerReference>,
     /// Who this process is; no other one may have the same name at the same time.
     pub instance: String,
     /// Where this process answers.
@@ -42,13 +48,13 @@ pub enum LeaseError {
     /// The process does not run in a cluster, or its account is not mounted.
     #[error("no way to the API server: {0}")]
     Client(#[from] Box<kube::Error>),
-    /// The lease is missing, or may not be read.
+    /// The lease may not be read, or not be made.
     #[error("lease {name}: {error}")]
     Lease {
         /// Which one.
         name: String,
         /// Why.
-        error: LeaseManagerError,
+        error: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
@@ -79,8 +85,10 @@ impl KubernetesLease {
 
     /// Finds the lease by `client`.
     pub async fn find_by(client: Client, config: LeaseConfig) -> Result<Self, LeaseError> {
-        let LeaseConfig { namespace, name, instance, address } = config;
+        let LeaseConfig { namespace, name, owner, instance, address } = config;
         let leases = Api::namespaced(client.clone(), &namespace);
+        let failed = |error| LeaseError::Lease { name: name.clone(), error };
+        make(&leases, &name, owner).await.map_err(|error| failed(error.into()))?;
         let manager = LeaseManagerBuilder::new(client, &name)
             .with_namespace(namespace)
             .with_identity(format!("{instance}_{address}"))
@@ -90,8 +98,25 @@ impl KubernetesLease {
             .with_grace(GRACE)
             .build()
             .await
-            .map_err(|error| LeaseError::Lease { name: name.clone(), error })?;
+            .map_err(|error| failed(error.into()))?;
         Ok(Self { leases, name, claim: Mutex::new(Claim::Unasked(Box::new(manager))) })
+    }
+}
+
+/// Makes the lease where it is missing.
+async fn make(leases: &Api<Lease>, name: &str, owner: Option<OwnerReference>) -> Result<(), kube::Error> {
+    if leases.get_opt(name).await?.is_some() {
+        return Ok(());
+    }
+    let metadata = ObjectMeta {
+        name: Some(name.to_owned()),
+        owner_references: owner.map(|owner| vec![owner]),
+        ..ObjectMeta::default()
+    };
+    match leases.create(&PostParams::default(), &Lease { metadata, spec: None }).await {
+        // Another process was faster.
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+        made => made.map(drop),
     }
 }
 

@@ -71,7 +71,8 @@ fn lease_config(options: &ServiceOptions) -> Option<LeaseConfig> {
     let ((namespace, name), address) =
         options.standby.lease.clone().zip(options.standby.advertised_address)?;
     let address = SocketAddr::new(address, options.port);
-    Some(LeaseConfig { namespace, name, instance: options.kafka.instance.clone(), address })
+    let owner = options.standby.lease_owner.clone();
+    Some(LeaseConfig { namespace, name, owner, instance: options.kafka.instance.clone(), address })
 }
 
 /// How user-service behaves.

@@ -6,10 +6,10 @@ mod server;
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kbnt_infrastructure::http::Active;
-use kbnt_infrastructure::lease::{KubernetesLease, LeaseConfig, LeaseError};
+use kbnt_infrastructure::lease::{KubernetesLease, LeaseConfig};
 use kbnt_infrastructure::runtime::Leadership;
-use kube::api::PostParams;
 use kube::{Api, Client};
 use tokio::runtime::Runtime;
 use tokio::time::{Instant, timeout};
@@ -19,18 +19,17 @@ use server::Server;
 /// A lease that its holder does not renew ends after 5 s; this leaves the successor 2 s.
 const SUCCESSION: Duration = Duration::from_secs(7);
 
-async fn make_lease(client: &Client, name: &str) {
-    let lease: Lease = serde_json::from_value(serde_json::json!({
-        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": name}, "spec": {},
-    }))
-    .unwrap();
-    Api::namespaced(client.clone(), "default").create(&PostParams::default(), &lease).await.unwrap();
-}
-
 async fn claim(client: &Client, name: &str, instance: &str, port: u16) -> KubernetesLease {
     let address = ([127, 0, 0, 1], port).into();
     let (namespace, name, instance) = ("default".to_owned(), name.to_owned(), instance.to_owned());
-    let config = LeaseConfig { namespace, name, instance, address };
+    let owner = Some(OwnerReference {
+        api_version: "kbnt.dev/v1alpha1".into(),
+        kind: "VirtualStock".into(),
+        name: "main".into(),
+        uid: "u1".into(),
+        ..OwnerReference::default()
+    });
+    let config = LeaseConfig { namespace, name, owner, instance, address };
     KubernetesLease::find_by(client.clone(), config).await.unwrap()
 }
 
@@ -39,18 +38,10 @@ async fn one_leads_until_it_ends_or_is_not_heard_of() {
     let server = Server::start();
     let client = server.client().await;
 
-    let missing = LeaseConfig {
-        namespace: "default".into(),
-        name: "missing".into(),
-        instance: "a".into(),
-        address: ([127, 0, 0, 1], 1).into(),
-    };
-    let missing = KubernetesLease::find_by(client.clone(), missing).await.err().unwrap();
-    assert!(matches!(&missing, LeaseError::Lease { name, .. } if name == "missing"), "{missing}");
-
-    make_lease(&client, "stock").await;
     let first = claim(&client, "stock", "first", 1).await;
     assert_eq!(first.address().await, None, "nobody leads yet");
+    let made: Lease = Api::namespaced(client.clone(), "default").get("stock").await.unwrap();
+    assert_eq!(made.metadata.owner_references.unwrap()[0].name, "main", "it goes with its owner");
     first.acquired().await.unwrap();
     let second = claim(&client, "stock", "second", 2).await;
     assert_eq!(second.address().await, Some(([127, 0, 0, 1], 1).into()), "it leads to the leader");
@@ -71,7 +62,6 @@ fn a_leader_that_dies_is_succeeded_when_its_lease_ends() {
     let (doomed, living) = (Runtime::new().unwrap(), Runtime::new().unwrap());
     let first = doomed.block_on(async {
         let client = server.client().await;
-        make_lease(&client, "stock").await;
         let first = claim(&client, "stock", "first", 1).await;
         first.acquired().await.unwrap();
         first

@@ -3,14 +3,18 @@
 use std::net::IpAddr;
 
 use clap::Args;
+use kbnt_infrastructure::lease::OwnerReference;
 
 /// Whose turn it is.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Standby of inventory-service")]
 pub(crate) struct StandbyOptions {
-    /// Work only in turn, by this Lease of the Kubernetes cluster, which must exist, and stand by until then
+    /// Work only in turn, by this Lease of the Kubernetes cluster, and stand by until then
     #[arg(long, env = "KBNT_LEASE", value_name = "NAMESPACE/NAME", value_parser = lease, requires = "advertised_address")]
     pub(crate) lease: Option<(String, String)>,
+    /// What the lease goes with where it has to be made: an ownerReference as JSON
+    #[arg(long, env = "KBNT_LEASE_OWNER", value_name = "JSON", value_parser = owner)]
+    pub(crate) lease_owner: Option<OwnerReference>,
     /// Where other processes reach this one; they hand it requests while it is its turn
     #[arg(long, env = "KBNT_ADVERTISED_ADDRESS", value_name = "IP")]
     pub(crate) advertised_address: Option<IpAddr>,
@@ -23,4 +27,8 @@ fn lease(text: &str) -> Result<(String, String), String> {
         }
         _ => Err("a lease is named by NAMESPACE/NAME".to_owned()),
     }
+}
+
+fn owner(text: &str) -> Result<OwnerReference, serde_json::Error> {
+    serde_json::from_str(text)
 }

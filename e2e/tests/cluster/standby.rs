@@ -1,0 +1,63 @@
+//! Of two pods of inventory-service one works; when it dies, the other goes on.
+
+use std::time::{Duration, Instant};
+
+use kbnt_e2e::harness::{Failure, Shop, until};
+use serde_json::json;
+
+/// The lease ends after 5 s, and its successor has 2 s more; what comes on top is what a busy machine needs.
+const TAKEOVER: Duration = Duration::from_secs(30);
+
+/// How long pods may take to be replaced.
+const READY: Duration = Duration::from_mins(3);
+
+/// The pod that works.
+fn at_work(shop: &Shop) -> Result<String, Failure> {
+    let lease = shop.kubectl.get(&["lease", "main-inventory-service"])?;
+    let holder = lease["spec"]["holderIdentity"].as_str().unwrap_or_default();
+    let pod = holder.split_once('_').map(|(pod, _)| pod.to_owned());
+    pod.ok_or_else(|| Failure(format!("nobody holds the lease: {holder:?}")))
+}
+
+#[test]
+fn the_second_pod_goes_on_where_the_first_one_dies() -> Result<(), Failure> {
+    let shop = Shop::namespace("standby")?;
+    shop.apply_samples_with(|resource| {
+        if resource["kind"] == "VirtualStock" {
+            resource["spec"]["inventory"] = json!({"replicas": 2});
+        }
+    })?;
+    shop.ready()?;
+    let (orders, inventory) = (shop.service("order-service")?, shop.service("inventory-service")?);
+    let place = |key: &str| {
+        let items = [json!({"productId": "PROD-001", "quantity": 1})];
+        let body = json!({"userId": "USER-12345", "items": items, "payment": {"method": "credit_card"}});
+        orders.post("/v1/orders?wait=25s", key, &body)
+    };
+    assert_eq!(place("before")?.body["status"], "CONFIRMED");
+    // Either pod answers, whichever the Service chooses.
+    for _ in 0..20 {
+        let level = inventory.get("/v1/stock/PROD-001")?;
+        assert_eq!((level.status, &level.body["real"]), (200, &json!(99)), "{level:?}");
+    }
+
+    let first = at_work(&shop)?;
+    shop.kubectl.run(&["delete", "pod", &first, "--grace-period=0", "--force", "--wait=false"])?;
+    let died = Instant::now();
+    until("the order after the death of the writer", TAKEOVER, || {
+        let order = place("after")?;
+        if order.body["status"] == "CONFIRMED" { Ok(()) } else { Err(Failure(format!("{order:?}"))) }
+    })?;
+    println!("an order was confirmed {:?} after the death of the writer", died.elapsed());
+    assert_ne!(at_work(&shop)?, first);
+    until("both pods are there again", READY, || {
+        shop.kubectl.expect_condition("virtualstock/main", "Ready", "True")?;
+        let level = inventory.get("/v1/stock/PROD-001")?;
+        if level.body["real"] == json!(98) { Ok(()) } else { Err(Failure(format!("{level:?}"))) }
+    })?;
+    shop.kubectl.run(&["delete", "orderworkflow,virtualstock", "--all", "--timeout=120s"])?;
+    until("the lease and the right to hold it are gone", READY, || {
+        let left = shop.kubectl.run(&["get", "leases,rolebindings", "-o", "name"])?;
+        if left.is_empty() { Ok(()) } else { Err(Failure(left)) }
+    })
+}

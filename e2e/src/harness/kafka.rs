@@ -40,40 +40,49 @@ impl Kafka {
             "key.separator=|",
             "headers.separator=,",
         ];
+        // It ends when it has read what there was; a consumer that waits for silence may end before it begins to read.
+        let count = self.count(topic)?;
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        let count = count.to_string();
         let mut args = vec!["/opt/kafka/bin/kafka-console-consumer.sh", "--topic", topic, "--from-beginning"];
-        args.extend(["--timeout-ms", "5000"]);
+        args.extend(["--max-messages", &count, "--timeout-ms", "60000"]);
         for property in properties {
             args.extend(["--formatter-property", property]);
         }
-        // Prints what it read and then complains about the time-out, which is how it is told to end.
-        let text = self.exec(&args, true)?;
+        let text = self.exec(&args)?;
         text.lines().filter(|line| line.starts_with("Partition:")).map(parse).collect()
+    }
+
+    /// How many records there are in `topic`, of which none has been deleted yet.
+    fn count(&self, topic: &str) -> Result<u64, Failure> {
+        let text = self.exec(&["/opt/kafka/bin/kafka-get-offsets.sh", "--topic", topic])?;
+        // topic:partition:offset
+        let ends = text.lines().filter_map(|line| line.rsplit_once(':')?.1.trim().parse::<u64>().ok());
+        Ok(ends.sum())
     }
 
     /// The number of partitions of `topic`; an error where there is no such topic.
     pub fn partitions(&self, topic: &str) -> Result<u32, Failure> {
-        let text = self.exec(&["/opt/kafka/bin/kafka-topics.sh", "--describe", "--topic", topic], false)?;
+        let text = self.exec(&["/opt/kafka/bin/kafka-topics.sh", "--describe", "--topic", topic])?;
         let count = text.split("PartitionCount:").nth(1).and_then(|rest| rest.split_whitespace().next());
         count.and_then(|count| count.parse().ok()).ok_or_else(|| Failure(format!("{topic}: {text}")))
     }
 
     /// The names of all topics.
     pub fn topics(&self) -> Result<Vec<String>, Failure> {
-        Ok(self
-            .exec(&["/opt/kafka/bin/kafka-topics.sh", "--list"], false)?
-            .lines()
-            .map(str::to_owned)
-            .collect())
+        Ok(self.exec(&["/opt/kafka/bin/kafka-topics.sh", "--list"])?.lines().map(str::to_owned).collect())
     }
 
-    fn exec(&self, tool: &[&str], may_fail: bool) -> Result<String, Failure> {
+    fn exec(&self, tool: &[&str]) -> Result<String, Failure> {
         let pod = self.kubectl.run(&["get", "pods", "-l", "strimzi.io/name=kbnt-kafka", "-o", "name"])?;
         let pod = pod.lines().next().unwrap_or_default().to_owned();
         let mut args = vec!["exec", pod.as_str(), "--"];
         args.extend(tool);
         args.extend(["--bootstrap-server", self.bootstrap.as_str()]);
         let outcome = self.kubectl.try_run(&args, "")?;
-        if outcome.success || may_fail {
+        if outcome.success {
             Ok(outcome.stdout)
         } else {
             Err(Failure(format!("{}: {}{}", tool.join(" "), outcome.stdout, outcome.stderr)))

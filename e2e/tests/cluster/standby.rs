@@ -1,4 +1,4 @@
-//! Of two pods of inventory-service one works; when it dies, the other goes on.
+//! Of two pods of inventory-service one works; when it goes, the other goes on.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ fn at_work(shop: &Shop) -> Result<String, Failure> {
 }
 
 #[test]
-fn the_second_pod_goes_on_where_the_first_one_dies() -> Result<(), Failure> {
+fn the_second_pod_goes_on_where_the_first_one_ends() -> Result<(), Failure> {
     let shop = Shop::namespace("standby")?;
     shop.apply_samples_with(|resource| {
         if resource["kind"] == "VirtualStock" {
@@ -43,13 +43,17 @@ fn the_second_pod_goes_on_where_the_first_one_dies() -> Result<(), Failure> {
 
     let first = at_work(&shop)?;
     shop.kubectl.run(&["delete", "pod", &first, "--grace-period=0", "--force", "--wait=false"])?;
-    let died = Instant::now();
-    until("the order after the death of the writer", TAKEOVER, || {
+    let told = Instant::now();
+    // The kubelet lets it live a little longer than the API server does.
+    until("the other pod at work", TAKEOVER, || {
+        let now = at_work(&shop)?;
+        if now == first { Err(Failure(format!("{now} is still at work"))) } else { Ok(()) }
+    })?;
+    until("the order after the end of the first pod", TAKEOVER, || {
         let order = place("after")?;
         if order.body["status"] == "CONFIRMED" { Ok(()) } else { Err(Failure(format!("{order:?}"))) }
     })?;
-    println!("an order was confirmed {:?} after the death of the writer", died.elapsed());
-    assert_ne!(at_work(&shop)?, first);
+    println!("the other pod confirmed an order {:?} after the first one was deleted", told.elapsed());
     until("both pods are there again", READY, || {
         shop.kubectl.expect_condition("virtualstock/main", "Ready", "True")?;
         let level = inventory.get("/v1/stock/PROD-001")?;

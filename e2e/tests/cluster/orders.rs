@@ -15,7 +15,8 @@ fn order(orders: &Http, key: &str, product: &str, quantity: u64, token: &str) ->
         "items": [{"productId": product, "quantity": quantity}],
         "payment": {"method": "credit_card", "token": token},
     });
-    let placed = orders.post("/v1/orders", key, &body)?;
+    // A node may learn of a Service's pods a moment after they are ready.
+    let placed = until("an answer to the order", END, || orders.post("/v1/orders", key, &body))?;
     assert_eq!(placed.status, 202, "{:?}", placed.body);
     let id = placed.body["orderId"].as_str().unwrap_or_default().to_owned();
     until(&format!("the end of order {key}"), END, || {

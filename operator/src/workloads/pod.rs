@@ -67,6 +67,18 @@ pub fn plain(name: &str, value: impl Into<String>) -> EnvVar {
     EnvVar { name: name.into(), value: Some(value.into()), value_from: None }
 }
 
+/// A variable with what a field of the pod says, such as `metadata.name`.
+pub(super) fn from_field(name: &str, path: &str) -> EnvVar {
+    EnvVar {
+        name: name.into(),
+        value: None,
+        value_from: Some(EnvVarSource {
+            field_ref: Some(ObjectFieldSelector { field_path: path.into(), api_version: Some("v1".into()) }),
+            ..EnvVarSource::default()
+        }),
+    }
+}
+
 pub(super) fn template(plan: &Plan, resource: &str) -> Result<PodTemplateSpec, Error> {
     let given = &plan.template;
     let mut annotations = given.annotations.clone();
@@ -131,22 +143,11 @@ fn toleration(given: &pod::Toleration) -> Toleration {
 }
 
 fn container(plan: &Plan, kafka: Vec<EnvVar>, volumes: &[Volume]) -> Result<Container, Error> {
-    let instance = EnvVar {
-        name: "KBNT_INSTANCE".into(),
-        value: None,
-        value_from: Some(EnvVarSource {
-            field_ref: Some(ObjectFieldSelector {
-                field_path: "metadata.name".into(),
-                api_version: Some("v1".into()),
-            }),
-            ..EnvVarSource::default()
-        }),
-    };
     let mut env = vec![
         plain("KBNT_BOOTSTRAP_SERVERS", &plan.kafka.bootstrap),
         plain("KBNT_TOPIC_PREFIX", &plan.kafka.prefix),
         plain("KBNT_HTTP_PORT", PORT.to_string()),
-        instance,
+        from_field("KBNT_INSTANCE", "metadata.name"),
     ];
     env.extend(kafka);
     env.extend(plan.env.iter().cloned());

@@ -2,12 +2,13 @@
 
 use std::str::FromStr;
 
-use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector};
+use k8s_openapi::api::core::v1::EnvVar;
 use k8s_openapi::api::rbac::v1::{RoleBinding, RoleRef, Subject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use thiserror::Error;
 
 use super::plain;
+use super::pod::from_field;
 use crate::error::Error as Failure;
 use crate::topics::Owner;
 
@@ -60,21 +61,10 @@ impl StandbyRole {
 /// What tells a pod to take turns by the lease of this name, which goes with `owner`.
 pub fn in_turn(owner: &Owner, lease: &str) -> Result<Vec<EnvVar>, Failure> {
     let reference = serde_json::to_string(&owner.reference(false))?;
-    let address = EnvVar {
-        name: "KBNT_ADVERTISED_ADDRESS".into(),
-        value: None,
-        value_from: Some(EnvVarSource {
-            field_ref: Some(ObjectFieldSelector {
-                field_path: "status.podIP".into(),
-                api_version: Some("v1".into()),
-            }),
-            ..EnvVarSource::default()
-        }),
-    };
     Ok(vec![
         plain("KBNT_LEASE", format!("{}/{lease}", owner.namespace)),
         plain("KBNT_LEASE_OWNER", reference),
-        address,
+        from_field("KBNT_ADVERTISED_ADDRESS", "status.podIP"),
     ])
 }
 

@@ -48,6 +48,18 @@ async fn answers(log: &KafkaLog, topic: Topic) -> BTreeMap<OrderId, BTreeSet<Eve
     all
 }
 
+/// Waits until both machines have answered `count` inputs, and sees that none of them was answered in two ways.
+async fn each_is_answered_once(log: &KafkaLog, count: u32) {
+    let count = usize::try_from(count).unwrap();
+    for topic in [Topic::NotificationEvents, Topic::InventoryEvents] {
+        eventually("all are answered", || async { answers(log, topic).await.len() >= count }).await;
+        assert!(
+            answers(log, topic).await.values().all(|ids| ids.len() == 1),
+            "one answer, however often written"
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "starts a Kafka broker"]
 async fn outages_of_every_kind_cost_nothing_but_time() {
@@ -85,14 +97,7 @@ async fn outages_of_every_kind_cost_nothing_but_time() {
 
     stop.store(true, Ordering::SeqCst);
     loading.await.unwrap();
-    let count = usize::try_from(written.load(Ordering::SeqCst)).unwrap();
-    for topic in [Topic::NotificationEvents, Topic::InventoryEvents] {
-        eventually("all are answered", || async { answers(&log, topic).await.len() >= count }).await;
-        assert!(
-            answers(&log, topic).await.values().all(|ids| ids.len() == 1),
-            "one answer, however often written"
-        );
-    }
+    each_is_answered_once(&log, written.load(Ordering::SeqCst)).await;
     for running in [member, late] {
         running.stop().await.unwrap();
     }
@@ -135,14 +140,7 @@ async fn a_cluster_that_seemed_to_have_no_brokers_is_found_again() {
     }
     stop.store(true, Ordering::SeqCst);
     loading.await.unwrap();
-    let count = usize::try_from(written.load(Ordering::SeqCst)).unwrap();
-    for topic in [Topic::NotificationEvents, Topic::InventoryEvents] {
-        eventually("all are answered", || async { answers(&log, topic).await.len() >= count }).await;
-        assert!(
-            answers(&log, topic).await.values().all(|ids| ids.len() == 1),
-            "one answer, however often written"
-        );
-    }
+    each_is_answered_once(&log, written.load(Ordering::SeqCst)).await;
     assert!(*front.lies.borrow() > 0);
     member.stop().await.unwrap();
     writer.stop().await.unwrap();

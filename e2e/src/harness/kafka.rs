@@ -1,8 +1,10 @@
 //! The broker, through Kafka's own Java tools: a client that shares no line with the product's.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
-use super::{Failure, Kubectl};
+use super::{Failure, Kubectl, until};
 
 /// One record of a topic.
 #[derive(Clone, Debug)]
@@ -31,8 +33,30 @@ impl Default for Kafka {
 }
 
 impl Kafka {
-    /// All records of `topic` from the first to the present end.
+    /// All records of `topic` from the first to the present end of each partition; there may be newer ones too.
     pub fn consume(&self, topic: &str) -> Result<Vec<Consumed>, Failure> {
+        let ends = self.ends(topic)?;
+        until(&format!("the records of {topic}"), Duration::from_mins(2), || {
+            // As many as there are now: a consumer that waits for silence may end before it begins to read.
+            let records = self.first(self.ends(topic)?.iter().sum(), topic)?;
+            // What others have appended since counts too, so a part of another partition may be missing.
+            let read = |partition: usize| {
+                records.iter().filter(|record| record.partition as usize == partition).count()
+            };
+            match ends.iter().enumerate().find(|(partition, end)| (read(*partition) as u64) < **end) {
+                None => Ok(records),
+                Some((partition, end)) => {
+                    Err(Failure(format!("{topic}: {} of {end} of partition {partition}", read(partition))))
+                }
+            }
+        })
+    }
+
+    /// `count` records of `topic`, of each partition the first ones.
+    fn first(&self, count: u64, topic: &str) -> Result<Vec<Consumed>, Failure> {
+        if count == 0 {
+            return Ok(Vec::new());
+        }
         let properties = [
             "print.partition=true",
             "print.key=true",
@@ -40,11 +64,6 @@ impl Kafka {
             "key.separator=|",
             "headers.separator=,",
         ];
-        // It ends when it has read what there was; a consumer that waits for silence may end before it begins to read.
-        let count = self.count(topic)?;
-        if count == 0 {
-            return Ok(Vec::new());
-        }
         let count = count.to_string();
         let mut args = vec!["/opt/kafka/bin/kafka-console-consumer.sh", "--topic", topic, "--from-beginning"];
         args.extend(["--max-messages", &count, "--timeout-ms", "60000"]);
@@ -55,12 +74,10 @@ impl Kafka {
         text.lines().filter(|line| line.starts_with("Partition:")).map(parse).collect()
     }
 
-    /// How many records there are in `topic`, of which none has been deleted yet.
-    fn count(&self, topic: &str) -> Result<u64, Failure> {
+    /// How many records there are in each partition of `topic`, of which none has been deleted yet.
+    fn ends(&self, topic: &str) -> Result<Vec<u64>, Failure> {
         let text = self.exec(&["/opt/kafka/bin/kafka-get-offsets.sh", "--topic", topic])?;
-        // topic:partition:offset
-        let ends = text.lines().filter_map(|line| line.rsplit_once(':')?.1.trim().parse::<u64>().ok());
-        Ok(ends.sum())
+        ends(&text)
     }
 
     /// The number of partitions of `topic`; an error where there is no such topic.
@@ -90,6 +107,20 @@ impl Kafka {
     }
 }
 
+/// Lines of `topic:partition:offset`, in any order of the partitions.
+fn ends(text: &str) -> Result<Vec<u64>, Failure> {
+    let end = |line: &str| {
+        let mut numbers = line.trim().rsplit(':').map(str::parse::<u64>);
+        let end = numbers.next()?.ok()?;
+        Some((numbers.next()?.ok()?, end))
+    };
+    let wrong = |line: &str| Failure(format!("not as kafka-get-offsets.sh prints: {line}"));
+    let mut ends =
+        text.lines().map(|line| end(line).ok_or_else(|| wrong(line))).collect::<Result<Vec<_>, _>>()?;
+    ends.sort_unstable();
+    Ok(ends.into_iter().map(|(_, end)| end).collect())
+}
+
 /// `Partition:1|name:value,name:value|key|{...}`
 fn parse(line: &str) -> Result<Consumed, Failure> {
     let wrong = || Failure(format!("not as the console consumer prints: {line}"));
@@ -112,5 +143,11 @@ mod tests {
         assert_eq!((record.partition, record.key.as_str()), (2, "ORDER"));
         assert_eq!(record.value["eventName"], "a|b");
         assert!(parse("Partition:x|a|b|{}").is_err());
+    }
+
+    #[test]
+    fn the_ends_of_a_topic_are_in_the_order_of_its_partitions() {
+        assert_eq!(ends("t:1:7\nt:0:0\nt:2:12\n").unwrap(), [0, 7, 12]);
+        assert!(ends("error: no such topic").is_err());
     }
 }

@@ -4,6 +4,7 @@ mod audit;
 mod cli;
 mod demo;
 mod failure;
+mod openapi;
 mod origin;
 mod serve;
 mod service;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         Command::Service(options) => run(service::run(*options)),
         Command::Simulator(options) => run(simulator::run(options)),
         Command::Tail(options) => run(tail::run(options)),
+        Command::Openapi => run(openapi::run()),
         Command::Audit(AuditCommand::Verify(options)) => run(audit::run(options)),
     };
     outcome.unwrap_or_else(|failure| {

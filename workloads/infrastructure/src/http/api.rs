@@ -11,7 +11,6 @@ use axum::{Json, Router};
 use kbnt_application::inventory::InventoryMachine;
 use kbnt_application::user::UserMachine;
 use utoipa::OpenApi;
-use utoipa::openapi::OpenApi as Description;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::forward::{Forward, forward};
@@ -22,6 +21,9 @@ use super::problem::{Code, FieldError, Problem, ProblemBody};
 use super::{stock, users};
 use crate::metrics::Metrics;
 use crate::runtime::Handle;
+
+/// A description of an API, as `OpenAPI` has it.
+pub use utoipa::openapi::OpenApi as Description;
 
 /// What the description says before it comes to the routes.
 #[derive(OpenApi)]

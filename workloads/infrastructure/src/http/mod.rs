@@ -17,7 +17,7 @@ mod stock;
 mod trace;
 mod users;
 
-pub use api::{Apis, router};
+pub use api::{Apis, Description, router};
 pub use body::BODY_MOST;
 pub use forward::{Active, Forward};
 pub use health::{Health, Part};

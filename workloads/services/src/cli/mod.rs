@@ -58,6 +58,8 @@ pub(crate) enum Command {
     Simulator(SimulatorOptions),
     /// Watch events as they come, one line each, with running totals and alerts
     Tail(TailOptions),
+    /// Print the description of the whole HTTP API, which /openapi.json of a process shows of its part
+    Openapi,
     /// Examine the audit trail
     #[command(subcommand)]
     Audit(AuditCommand),

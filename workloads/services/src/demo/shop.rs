@@ -99,7 +99,7 @@ impl Shop {
         }
         process.notification();
         process.audit();
-        let router = process.router();
+        let (router, _) = process.router();
         let mut shop = Self { clock, log, process, router, orders, held: 0 };
         shop.until_ready().await?;
         for (product, name, price, received) in scenario.stock {

@@ -14,7 +14,9 @@ use kbnt_application::payment::PaymentMachine;
 use kbnt_application::ports::{Clock, EventLog};
 use kbnt_application::projections::BookLimits;
 use kbnt_application::user::{UserConfig, UserMachine};
-use kbnt_infrastructure::http::{Apis, Forward, Health, Limits, OrderApi, OrderViews, Part, router, serve};
+use kbnt_infrastructure::http::{
+    Apis, Description, Forward, Health, Limits, OrderApi, OrderViews, Part, router, serve,
+};
 use kbnt_infrastructure::kafka::KafkaLog;
 use kbnt_infrastructure::lease::KubernetesLease;
 use kbnt_infrastructure::logging::Logging;
@@ -172,21 +174,21 @@ impl Process {
         });
     }
 
-    /// The routes of the services that were started so far.
-    pub(crate) fn router(&mut self) -> Router {
+    /// The routes of the services that were started so far, and their description.
+    pub(crate) fn router(&mut self) -> (Router, Description) {
         let health = Health {
             parts: std::mem::take(&mut self.watched).into(),
             metrics: Arc::clone(&self.metrics),
             shutdown: self.draining.clone(),
         };
-        router(self.apis.clone(), health).0
+        router(self.apis.clone(), health)
     }
 
     /// Serves the routes at `address`, and returns the address that it has.
     pub(crate) async fn listen(&mut self, address: SocketAddr) -> Result<SocketAddr, Failure> {
         let listener = bind(address).await?;
         let address = listener.local_addr()?;
-        let router = self.router();
+        let (router, _) = self.router();
         let (draining, shutdown) = (self.draining.clone(), self.shutdown.clone());
         self.tasks.spawn(async move {
             // Requests under way still need the services.

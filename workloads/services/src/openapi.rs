@@ -1,0 +1,34 @@
+//! `kbnt openapi`: the description of the whole HTTP API, as `kbnt serve` has it.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use kbnt_application::inventory::InventoryConfig;
+use kbnt_application::user::UserConfig;
+use kbnt_infrastructure::clock::SystemClock;
+use kbnt_infrastructure::embedded::EmbeddedLog;
+use kbnt_infrastructure::metrics::Metrics;
+use kbnt_infrastructure::payment::SimulatedRules;
+
+use crate::failure::Failure;
+use crate::wiring::{Effects, Process, ProcessParts};
+
+/// Routes belong to services at work, so those that have any are started, on a log that nobody writes to.
+pub(crate) async fn run() -> Result<ExitCode, Failure> {
+    let mut process = Process::new(ProcessParts {
+        log: Arc::new(EmbeddedLog::in_memory()),
+        clock: Arc::new(SystemClock),
+        effects: Arc::new(Effects::simulated(SimulatedRules::default())),
+        metrics: Arc::new(Metrics::new()?),
+        spans: None,
+        streams: 1,
+    });
+    process.order();
+    process.user(UserConfig::default());
+    process.inventory(InventoryConfig::new("openapi"));
+    let (_, description) = process.router();
+    process.abandon().await;
+    let text = description.to_pretty_json().map_err(std::io::Error::from)?;
+    anstream::println!("{text}");
+    Ok(ExitCode::SUCCESS)
+}

@@ -9,6 +9,9 @@ orders=$(address order-service)
 run=$(date +%s)
 wrong=0
 
+# A node may learn of a Service's pods a moment after they are ready.
+ask() { curl --silent --show-error --noproxy '*' --max-time 40 --retry 30 --retry-delay 1 --retry-connrefused "$@"; }
+
 # order NAME USER PRODUCT QUANTITY TOKEN EXPECTED-STATUS [EXPECTED-REASON]
 order() {
     local name=$1 user=$2 product=$3 quantity=$4 token=$5 status=$6 reason=${7:-} began ended answer verdict=as-expected
@@ -16,8 +19,8 @@ order() {
     answer=$(jq -n --arg user "$user" --arg product "$product" --argjson quantity "$quantity" --arg token "$token" '{
             userId: $user, items: [{productId: $product, quantity: $quantity}],
             payment: {method: "credit_card", token: $token}
-        }' | curl --silent --show-error --max-time 40 --header 'Content-Type: application/json' \
-        --header "Idempotency-Key: demo-$run-$name" --data @- "$orders/v1/orders?wait=30s")
+        }' | ask --header 'Content-Type: application/json' --header "Idempotency-Key: demo-$run-$name" \
+        --data @- "$orders/v1/orders?wait=30s")
     ended=$(date +%s%3N)
     if ! jq -e --arg status "$status" --arg reason "$reason" \
         '.status == $status and (.reason // "") == $reason' <<<"$answer" >/dev/null; then
@@ -42,7 +45,7 @@ order() {
 # The status of the resources follows within seconds.
 shows() { # OBJECT PATH ADDRESS FIELD
     kubectl wait --namespace shop "$1" --timeout=30s >/dev/null \
-        --for=jsonpath="{.status.$2}=$(curl --silent --show-error --max-time 10 "$3" | jq -r ".$4")"
+        --for=jsonpath="{.status.$2}=$(ask "$3" | jq -r ".$4")"
 }
 for status in confirmed rejected cancelled; do
     shows orderworkflow/main "orders.$status" "$orders/v1/orders/summary" "$status"

@@ -10,7 +10,11 @@ run=$(date +%s)
 wrong=0
 
 # A node may learn of a Service's pods a moment after they are ready.
-ask() { curl --silent --show-error --noproxy '*' --max-time 40 --retry 30 --retry-delay 1 --retry-connrefused "$@"; }
+ask() {
+    curl --silent --noproxy '*' --max-time 40 --retry 30 --retry-delay 1 --retry-connrefused "$@" && return
+    echo "no answer from ${*: -1} (curl: $?)" >&2
+    return 1
+}
 
 # order NAME USER PRODUCT QUANTITY TOKEN EXPECTED-STATUS [EXPECTED-REASON]
 order() {

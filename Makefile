@@ -1,10 +1,12 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test check generate simulate mutants bench scale up down images kubeconfig kubectl shell endpoints
+.PHONY: help demo test check generate simulate mutants chaos bench scale up down images kubeconfig kubectl shell endpoints
 
 CLUSTER := e2e/cluster
 CARGO := e2e/cargo.sh
 SEEDS ?= 10000
 N ?= 1000
+FAULTS ?= 200
+ORDERS ?= 200000
 
 ## The two commands
 
@@ -27,6 +29,9 @@ simulate: ## Run the whole saga under SEEDS=N seeds of faults
 
 mutants: ## Plant bugs one by one, and show that a test or the simulator catches each
 	@$(CARGO) run --release --locked --quiet --bin kbnt-mutants
+
+chaos: ## Kill and break services and broker under load, FAULTS=N times over ORDERS=N, and check the log
+	@e2e/chaos/run.sh --faults $(FAULTS) --orders $(ORDERS)
 
 bench: ## Measure the ledger, the simulator, the saga and buyers over HTTP
 	@e2e/bench.sh

@@ -30,6 +30,8 @@ check kbnt-domain . $pure
 check kbnt-application . $pure kbnt-domain async-trait murmur2
 check kbnt-infrastructure '^kbnt-' kbnt-domain kbnt-application
 check kbnt-simulation '^kbnt-' kbnt-domain kbnt-application
+# What checks the services shares nothing with them.
+check kbnt-chaos '^kbnt-|rdkafka' none
 check kbnt-services '^kbnt-' kbnt-domain kbnt-application kbnt-infrastructure
 check kbnt-crds '^kbnt-|rdkafka' none
 check kbnt-operator '^kbnt-|rdkafka' kbnt-crds

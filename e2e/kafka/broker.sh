@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # A Kafka broker of its own on loopback, for tests that need one and no cluster. Its data lie in DIR, and it keeps its
-# port over restarts. KBNT_BROKER_ADVERTISED=HOST:PORT is where clients are told that it is, instead of where it is.
+# port over restarts. KBNT_BROKER_HOST is an address to listen on instead of 127.0.0.1; KBNT_BROKER_ADVERTISED=HOST:PORT is where clients
+# are told that it is, instead of where it is.
 #   broker.sh start DIR   starts it, waits until it answers and prints its address
 #   broker.sh pid DIR     prints its process id
 #   broker.sh stop DIR    stops it in order
 #   broker.sh kill DIR    kills it
+#   broker.sh rewind DIR GROUP   sets a consumer group without members back to the first records
 #   broker.sh scram DIR NAME PASSWORD   lets NAME in with this password, and with no other
 # With KBNT_BROKER_SECURE=yes it has two more doors, whose addresses are in DIR/scram and DIR/mtls: TLS with SCRAM-SHA-512, and
 # TLS with a client certificate. DIR/tls holds what clients need: ca.crt, and user.crt and user.key of a user of that name.
@@ -14,22 +16,23 @@ set -euo pipefail
 . "$(dirname "$0")/../cluster/lib/rootfs.sh"
 . "$(dirname "$0")/../cluster/lib/kafka-image.sh"
 
-USAGE="usage: broker.sh start|pid|stop|kill DIR, broker.sh scram DIR NAME PASSWORD"
+USAGE="usage: broker.sh start|pid|stop|kill DIR, broker.sh rewind DIR GROUP, broker.sh scram DIR NAME PASSWORD"
 [ $# -ge 2 ] || die "$USAGE"
 DIR=$2
+HOST=${KBNT_BROKER_HOST:-127.0.0.1}
 CONFIG=$DIR/server.properties
 ADDRESS=$DIR/address
 PID=$DIR/pid
 
 answers() { (exec 3<>"/dev/tcp/${1%:*}/${1#*:}") 2>/dev/null; }
-running() { [ -s "$PID" ] && grep -qs '^State:[[:space:]]*[^ZX]' "/proc/$(cat "$PID")/status"; }
+running() { [ -s "$PID" ] && grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$(cat "$PID")/status"; }
 
 # The first of four ports that nobody listens on.
 free_ports() {
     local port
     for port in $(shuf -i 20000-29000 -n 50); do
-        if ! answers "127.0.0.1:$port" && ! answers "127.0.0.1:$((port + 1))" &&
-            ! answers "127.0.0.1:$((port + 2))" && ! answers "127.0.0.1:$((port + 3))"; then
+        if ! answers "$HOST:$port" && ! answers "$HOST:$((port + 1))" &&
+            ! answers "$HOST:$((port + 2))" && ! answers "$HOST:$((port + 3))"; then
             echo "$port"
             return
         fi
@@ -60,11 +63,11 @@ secure() {
     mkdir -p "$DIR/tls"
     authority ca
     authority clients-ca
-    signed broker ca subjectAltName=IP:127.0.0.1
+    signed broker ca subjectAltName=IP:$HOST
     signed user clients-ca extendedKeyUsage=clientAuth
     cat "$DIR/tls/broker.key" "$DIR/tls/broker.crt" >"$DIR/tls/broker.pem"
-    sed -i -e "s|^listeners=.*|&,SCRAM://127.0.0.1:$((port + 2)),MTLS://127.0.0.1:$((port + 3))|" \
-        -e "s|^advertised.listeners=.*|&,SCRAM://127.0.0.1:$((port + 2)),MTLS://127.0.0.1:$((port + 3))|" \
+    sed -i -e "s|^listeners=.*|&,SCRAM://$HOST:$((port + 2)),MTLS://$HOST:$((port + 3))|" \
+        -e "s|^advertised.listeners=.*|&,SCRAM://$HOST:$((port + 2)),MTLS://$HOST:$((port + 3))|" \
         -e "s|^listener.security.protocol.map=.*|&,SCRAM:SASL_SSL,MTLS:SSL|" "$CONFIG"
     cat >>"$CONFIG" <<END
 ssl.keystore.type=PEM
@@ -75,8 +78,8 @@ listener.name.mtls.ssl.client.auth=required
 listener.name.scram.sasl.enabled.mechanisms=SCRAM-SHA-512
 listener.name.scram.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
 END
-    echo "127.0.0.1:$((port + 2))" >"$DIR/scram"
-    echo "127.0.0.1:$((port + 3))" >"$DIR/mtls"
+    echo "$HOST:$((port + 2))" >"$DIR/scram"
+    echo "$HOST:$((port + 3))" >"$DIR/mtls"
 }
 
 scram() {
@@ -84,19 +87,24 @@ scram() {
         --add-config "SCRAM-SHA-512=[password=$2]" >&2
 }
 
+rewind() {
+    tool org.apache.kafka.tools.consumer.group.ConsumerGroupCommand --bootstrap-server "$(cat "$ADDRESS")" \
+        --group "$1" --reset-offsets --to-earliest --all-topics --execute >&2
+}
+
 # A broker that was killed may register again once its session is over: that must not take long here.
 configure() {
     local port
     port=$(free_ports)
     mkdir -p "$DIR"
-    sed -e "s|^controller.quorum.voters=.*|controller.quorum.voters=0@127.0.0.1:$((port + 1))|" \
-        -e "s|^listeners=.*|listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$((port + 1))|" \
-        -e "s|^advertised.listeners=.*|advertised.listeners=PLAINTEXT://${KBNT_BROKER_ADVERTISED:-127.0.0.1:$port}|" \
+    sed -e "s|^controller.quorum.voters=.*|controller.quorum.voters=0@$HOST:$((port + 1))|" \
+        -e "s|^listeners=.*|listeners=PLAINTEXT://$HOST:$port,CONTROLLER://$HOST:$((port + 1))|" \
+        -e "s|^advertised.listeners=.*|advertised.listeners=PLAINTEXT://${KBNT_BROKER_ADVERTISED:-$HOST:$port}|" \
         -e "s|^broker.session.timeout.ms=.*|broker.session.timeout.ms=6000|" \
         -e "s|^log.dirs=.*|log.dirs=$DIR/data|" "$KAFKA_DIR/config/server.properties" >"$CONFIG"
     [ -z "${KBNT_BROKER_SECURE:-}" ] || secure "$port"
     tool kafka.tools.StorageTool format --ignore-formatted --cluster-id a2JudC10ZXN0cy1icm9rZXI --config "$CONFIG" >&2
-    echo "127.0.0.1:$port" >"$ADDRESS"
+    echo "$HOST:$port" >"$ADDRESS"
 }
 
 start() {
@@ -132,6 +140,7 @@ start) start ;;
 pid) running && cat "$PID" ;;
 stop) end TERM ;;
 kill) end KILL ;;
+rewind) rewind "$3" ;;
 scram) scram "$3" "$4" ;;
 *) die "$USAGE" ;;
 esac

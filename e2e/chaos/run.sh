@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# make chaos: the six services on a broker of their own, under load and harm, and a check of everything in the log. Its
+# arguments go to kbnt-chaos.
+set -euo pipefail
+. "$(dirname "$0")/../cluster/lib/common.sh"
+cd "$REPO_DIR"
+
+# One selection of packages for both programs: what they share is built once.
+programs() {
+    e2e/cargo.sh build --release --locked --workspace --bin kbnt --bin kbnt-chaos --message-format json |
+        jq -r 'select(.executable != null) | .executable'
+}
+
+e2e/cluster/prerequisites.sh built
+mapfile -t built < <(programs)
+for program in "${built[@]}"; do
+    case $(basename "$program") in
+    kbnt) kbnt=$program ;;
+    kbnt-chaos) chaos=$program ;;
+    esac
+done
+clock=$CACHE/bin/clock-$(key -- e2e/chaos/clock.c).so
+[ -e "$clock" ] || { mkdir -p "$CACHE/bin" && cc -shared -fPIC -O2 -o "$clock.$$" e2e/chaos/clock.c && mv "$clock.$$" "$clock"; }
+# Whatever it starts, mounts or connects is gone with it. It hears Ctrl-C itself, but nothing else that ends this script.
+unshare --net --mount --pid --fork --kill-child --mount-proc \
+    "$chaos" --kbnt "$kbnt" --broker e2e/kafka/broker.sh --clock "$clock" "$@" &
+trap 'kill -KILL $!' TERM HUP
+wait $!

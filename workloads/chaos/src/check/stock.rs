@@ -1,0 +1,107 @@
+//! Units: received, held and gone.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::{Event, Id, Item, Rule, Truth, Violation};
+
+/// All movements of stock.
+#[derive(Debug, Default)]
+pub(super) struct Stock {
+    /// Units ever received of a product, by source.
+    received: BTreeMap<String, BTreeMap<String, u64>>,
+    /// What each reservation holds, until it ends.
+    held: HashMap<Id, Vec<Item>>,
+    confirmed: BTreeMap<String, u64>,
+    /// When units of a product became available, or ceased to be.
+    moves: Vec<Move>,
+}
+
+/// Sorts by time; what frees units comes first within a millisecond.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Move {
+    at: String,
+    debit: bool,
+    product: String,
+    units: u64,
+}
+
+impl Stock {
+    pub(super) fn take(&mut self, event: &Event) {
+        let payload = &event.payload;
+        match event.name.as_str() {
+            "StockDeclaredEvent" => self.declared(event),
+            "VirtualStockReservedEvent" => {
+                self.record(event, &payload.items, true);
+                if let Some(reservation) = payload.reservation_id {
+                    self.held.insert(reservation, payload.items.clone());
+                }
+            }
+            "ReservationConfirmedEvent" => {
+                let items = payload.reservation_id.and_then(|id| self.held.remove(&id));
+                for Item { product_id, quantity } in items.unwrap_or_default() {
+                    *self.confirmed.entry(product_id).or_default() += quantity;
+                }
+            }
+            "ReservationReleasedEvent" | "ReservationExpiredEvent" => {
+                let items = payload.reservation_id.and_then(|id| self.held.remove(&id));
+                self.record(event, &items.unwrap_or_default(), false);
+            }
+            _ => {}
+        }
+    }
+
+    fn record(&mut self, event: &Event, items: &[Item], debit: bool) {
+        self.moves.extend(items.iter().map(|item| Move {
+            at: event.timestamp.clone(),
+            debit,
+            product: item.product_id.clone(),
+            units: item.quantity,
+        }));
+    }
+
+    fn declared(&mut self, event: &Event) {
+        let payload = &event.payload;
+        let (Some(product), Some(source), Some(received)) =
+            (&payload.product_id, &payload.source, payload.received)
+        else {
+            return;
+        };
+        let sources = self.received.entry(product.clone()).or_default();
+        let before = sources.insert(source.clone(), received).unwrap_or(0);
+        let item = Item { product_id: product.clone(), quantity: received.abs_diff(before) };
+        self.record(event, &[item], received < before);
+    }
+
+    pub(super) fn check(mut self, truth: &Truth, violations: &mut Vec<Violation>) {
+        self.moves.sort_unstable();
+        let mut available: HashMap<&str, i128> = HashMap::new();
+        let mut oversold: BTreeMap<&str, (i128, &str)> = BTreeMap::new();
+        for Move { at, debit, product, units } in &self.moves {
+            let level = available.entry(product).or_default();
+            *level += if *debit { -i128::from(*units) } else { i128::from(*units) };
+            if *level < 0 {
+                oversold.entry(product).or_insert((*level, at));
+            }
+        }
+        for (product, (level, at)) in oversold {
+            let detail = format!("{product}: {level} available at {at}");
+            violations.push(Violation { rule: Rule::NotOversold, detail });
+        }
+        for (product, shown) in &truth.levels {
+            let received: u64 = self.received.get(product).into_iter().flat_map(BTreeMap::values).sum();
+            let gone = self.confirmed.get(product).copied().unwrap_or(0);
+            let held = self.held.values().flatten().filter(|item| item.product_id == *product);
+            let follows = (received.saturating_sub(gone), held.map(|item| item.quantity).sum::<u64>());
+            if gone > received {
+                let detail = format!("{product}: {gone} sold of {received}");
+                violations.push(Violation { rule: Rule::NotOversold, detail });
+            }
+            if *shown != follows {
+                let detail = format!(
+                    "{product}: shown (real, reserved) {shown:?}, and {follows:?} follow from the log"
+                );
+                violations.push(Violation { rule: Rule::Shown, detail });
+            }
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! A run: load and harm, then peace until all orders have ended, then the check.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::Options;
+use crate::broker::{Broker, output};
+use crate::check::{Checker, Figures, Truth, Violation};
+use crate::failure::Failure;
+use crate::faults::{self, Fault, Victims};
+use crate::gateway::Gateway;
+use crate::load::{PRODUCTS, Sales, Shop};
+use crate::network::Network;
+use crate::services::{Fleet, Settings};
+use crate::topics::Topics;
+
+/// How long it may take until all orders have ended and all of it is audited.
+const PEACE: Duration = Duration::from_mins(10);
+
+/// Violations that are shown.
+const SHOWN: usize = 20;
+
+/// Whether everything held.
+pub(crate) async fn run(options: Options) -> Result<bool, Failure> {
+    let seed = options.seed.unwrap_or_else(|| fastrand::u64(..));
+    fastrand::seed(seed);
+    // A second time it is installed already.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let temporary = tempfile::tempdir()?;
+    let directory = options.keep.clone().unwrap_or_else(|| temporary.path().to_owned());
+    let logs = directory.join("logs");
+    std::fs::create_dir_all(&logs)?;
+    let broker = Broker::new(&options.broker.canonicalize()?, &temporary.path().join("broker")).await?;
+    let mut network = Network::new()?;
+    println!("seed {seed}; {} faults, {} orders", options.faults, options.orders);
+    let bootstrap = broker.start().await?;
+    let outcome = tokio::select! {
+        outcome = on_broker(&options, &broker, &mut network, &bootstrap, &logs) => outcome,
+        stopped = until_told() => stopped,
+    };
+    broker.stop().await?;
+    outcome
+}
+
+/// Returns when the program is told to stop, by SIGTERM or Ctrl-C.
+async fn until_told() -> Result<bool, Failure> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Err(Failure::Late("it was told to stop".to_owned()))
+}
+
+async fn on_broker(
+    options: &Options,
+    broker: &Broker,
+    network: &mut Network,
+    bootstrap: &str,
+    logs: &Path,
+) -> Result<bool, Failure> {
+    let started = Instant::now();
+    let (gateway, client) = (Gateway::default(), reqwest::Client::builder().no_proxy().build()?);
+    let topics = Topics::of(bootstrap).await?;
+    topics.create().await?;
+    let settings = Settings {
+        kbnt: options.kbnt.canonicalize()?,
+        logs: logs.to_owned(),
+        bootstrap: bootstrap.to_owned(),
+        gateway: gateway.start().await?,
+        ttl: options.reservation_ttl.clone(),
+        clock: options.clock.canonicalize()?,
+    };
+    let mut fleet = Fleet::start(settings, network, client.clone())?;
+    fleet.until_ready().await?;
+    let shop = Shop {
+        client: client.clone(),
+        orders: fleet.url("order")?,
+        inventory: fleet.url("inventory")?,
+        count: options.orders,
+        rate: options.rate,
+    };
+    let (sales, plan) = (Sales::default(), Fault::plan(options.faults));
+    let mut victims = Victims { fleet, broker: broker.clone(), topics, client: client.clone() };
+    let bought = async {
+        sales.buy(&shop).await;
+        println!("{:>4} s: all orders are acknowledged", started.elapsed().as_secs());
+    };
+    let harmed = async {
+        let outcome = harm(&plan, &mut victims, options.pause, started).await;
+        sales.close();
+        outcome
+    };
+    let (harmed, (), ()) = tokio::join!(harmed, bought, sales.keep_store(&shop));
+    let ended = harmed?;
+    victims.fleet.until_ready().await?;
+    peace(&client, &shop, &victims.topics).await?;
+    let acknowledged = sales.acknowledged.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let truth = Truth { acknowledged, charges: gateway.charges(), levels: levels(&client, &shop).await? };
+    println!("{:>4} s: all is quiet; checking", started.elapsed().as_secs());
+    let mut checker = Checker::default();
+    victims.topics.read(&victims.topics.ends().await?, &mut checker).await?;
+    let (violations, figures) = checker.finish(&truth);
+    let verified = audit_verified(options, bootstrap).await?;
+    victims.fleet.stop().await?;
+    report(&plan, ended, &truth, &violations, &figures);
+    println!("in {} s", started.elapsed().as_secs());
+    Ok(violations.is_empty() && verified)
+}
+
+/// Inflicts all faults; how many services had ended by themselves.
+async fn harm(plan: &[Fault], victims: &mut Victims, pause: u64, started: Instant) -> Result<u32, Failure> {
+    let mut ended = 0;
+    for (number, fault) in plan.iter().enumerate() {
+        tokio::time::sleep(Duration::from_millis(fastrand::u64(..=pause))).await;
+        println!("{:>4} s: fault {}: {fault:?}", started.elapsed().as_secs(), number + 1);
+        fault.inflict(victims).await?;
+        // Some come upon services that have not recovered from the one before.
+        if fastrand::bool() {
+            ended += victims.fleet.until_ready().await?;
+        }
+    }
+    Ok(ended)
+}
+
+/// Waits until every order has ended, and nothing is written any more.
+async fn peace(client: &reqwest::Client, shop: &Shop, topics: &Topics) -> Result<(), Failure> {
+    let give_up = Instant::now() + PEACE;
+    let mut before = None;
+    loop {
+        let pending = get(client, &format!("{}/v1/orders/summary", shop.orders)).await;
+        let pending = pending.ok().and_then(|summary| summary["pending"].as_u64());
+        let ends = topics.ends().await?;
+        if pending == Some(0) && before.as_ref() == Some(&ends) {
+            return Ok(());
+        }
+        if Instant::now() > give_up {
+            println!("it does not become quiet: {pending:?} orders are pending");
+            return Ok(());
+        }
+        before = Some(ends);
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
+}
+
+async fn get(client: &reqwest::Client, url: &str) -> Result<Value, Failure> {
+    Ok(client.get(url).timeout(Duration::from_secs(10)).send().await?.error_for_status()?.json().await?)
+}
+
+/// Real and reserved units of each product.
+async fn levels(client: &reqwest::Client, shop: &Shop) -> Result<BTreeMap<String, (u64, u64)>, Failure> {
+    let mut levels = BTreeMap::new();
+    for product in (0..PRODUCTS).map(|product| format!("P-{product}")) {
+        let shown = get(client, &format!("{}/v1/stock/{product}", shop.inventory)).await?;
+        let units = |kind: &str| shown[kind].as_u64().unwrap_or(u64::MAX);
+        levels.insert(product, (units("real"), units("reserved")));
+    }
+    Ok(levels)
+}
+
+/// What the program itself says of the audit trail.
+async fn audit_verified(options: &Options, bootstrap: &str) -> Result<bool, Failure> {
+    let mut command = Command::new(&options.kbnt);
+    command.args(["audit", "verify", "--bootstrap-servers", bootstrap]).env_clear();
+    let output = output(command).await?;
+    let said = if output.status.success() { &output.stdout } else { &output.stderr };
+    println!("{}", String::from_utf8_lossy(said).trim());
+    Ok(output.status.success())
+}
+
+fn report(plan: &[Fault], ended: u32, truth: &Truth, violations: &[Violation], figures: &Figures) {
+    println!("{} faults: {:?}", plan.len(), faults::count(plan));
+    println!("services that ended by themselves and were started again: {ended}");
+    println!(
+        "{} orders acknowledged, {} in the log: {:?}; {} charges, {} of them refunded",
+        truth.acknowledged.len(),
+        figures.orders,
+        figures.ends,
+        truth.charges.len(),
+        truth.charges.values().filter(|charge| charge.refunds > 0).count(),
+    );
+    println!(
+        "{} events, {} of them repeated, {} of fenced writers; {} links in the audit chain, {} passed over",
+        figures.events, figures.repeated, figures.fenced, figures.links, figures.passed_over
+    );
+    for violation in violations.iter().take(SHOWN) {
+        println!("VIOLATION {violation}");
+    }
+    println!("{} violations", violations.len());
+}

@@ -64,7 +64,8 @@ pub struct OrderWorkflowSpec {
     ).message("the topics of an OrderWorkflow are user-events, order-events, payment-events, notification-events, audit-logs and application-logs; inventory-events belongs to the VirtualStock"))]
     #[schemars(length(max = 6))]
     pub topics: Vec<TopicSettings>,
-    /// What happens to the topics, and so to the events in them, when this resource is deleted.
+    /// What happens to the topics, and so to the events in them, when this resource is deleted. Delete needs
+    /// kafka.clusterRef in the VirtualStock.
     #[serde(default)]
     pub topic_deletion_policy: TopicDeletionPolicy,
     /// Whether the operator leaves alone everything but the status.

@@ -23,6 +23,8 @@ use crate::common::{ServiceSpec, ServiceState, TopicDeletionPolicy, TopicSetting
     doc = "Stock that is declared here, reserved by orders and never oversold. Runs inventory-service, which keeps the ledger of this stock in the Kafka topic inventory-events.",
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$')")
         .message("metadata.name becomes part of Service names: use at most 40 lower case letters, digits and '-', beginning with a letter"),
+    validation = Rule::new("self.spec.topicDeletionPolicy != 'Delete' || has(self.spec.kafka.clusterRef)")
+        .message("topicDeletionPolicy Delete goes with kafka.clusterRef: where Strimzi does not run Kafka, the operator deletes no topics. Leave it Retain, and delete them yourself"),
     printcolumn(name = "Products", type_ = "integer", json_path = ".status.totals.products", description = "Products in the ledger"),
     printcolumn(name = "Real", type_ = "integer", json_path = ".status.totals.real", description = "Units that exist"),
     printcolumn(name = "Reserved", type_ = "integer", json_path = ".status.totals.reserved", description = "Units held by active reservations"),
@@ -64,7 +66,8 @@ pub struct VirtualStockSpec {
         .message("the one topic of a VirtualStock is inventory-events; the others belong to the OrderWorkflow"))]
     #[schemars(length(max = 1))]
     pub topics: Vec<TopicSettings>,
-    /// What happens to the topic, and so to the ledger in it, when this resource is deleted.
+    /// What happens to the topic, and so to the ledger in it, when this resource is deleted. Delete needs
+    /// kafka.clusterRef.
     #[serde(default)]
     pub topic_deletion_policy: TopicDeletionPolicy,
     /// Whether the operator leaves alone everything but the status.
@@ -93,8 +96,8 @@ pub struct KafkaSpec {
     /// A Kafka cluster that Strimzi runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster_ref: Option<ClusterRef>,
-    /// Addresses `host:port[,host:port]` of a Kafka cluster that Strimzi does not run. Its topics must exist:
-    /// see the documentation for their partition counts.
+    /// Addresses `host:port[,host:port]` of a Kafka cluster that Strimzi does not run. A Job makes the topics that are
+    /// missing and corrects the settings of those that are there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9._-]+:[0-9]{1,5}(,[A-Za-z0-9._-]+:[0-9]{1,5})*$')")
         .message("bootstrapServers must be host:port, or several of them with commas between and no blanks"))]

@@ -8,15 +8,17 @@
 #   broker.sh kill DIR    kills it
 #   broker.sh rewind DIR GROUP   sets a consumer group without members back to the first records
 #   broker.sh scram DIR NAME PASSWORD   lets NAME in with this password, and with no other
+#   broker.sh acl DIR ARGUMENT...       changes rights, as kafka-acls.sh does with these arguments
 # With KBNT_BROKER_SECURE=yes it has two more doors, whose addresses are in DIR/scram and DIR/mtls: TLS with SCRAM-SHA-512, and
 # TLS with a client certificate. DIR/tls holds what clients need: ca.crt, and user.crt and user.key of a user of that name.
+# KBNT_BROKER_PROPERTIES are further lines of its configuration.
 set -euo pipefail
 . "$(dirname "$0")/../cluster/lib/common.sh"
 . "$(dirname "$0")/../cluster/lib/archive.sh"
 . "$(dirname "$0")/../cluster/lib/rootfs.sh"
 . "$(dirname "$0")/../cluster/lib/kafka-image.sh"
 
-USAGE="usage: broker.sh start|pid|stop|kill DIR, broker.sh rewind DIR GROUP, broker.sh scram DIR NAME PASSWORD"
+USAGE="usage: broker.sh start|pid|stop|kill DIR, broker.sh rewind DIR GROUP, broker.sh scram DIR NAME PASSWORD, broker.sh acl DIR ARGUMENT..."
 [ $# -ge 2 ] || die "$USAGE"
 DIR=$2
 HOST=${KBNT_BROKER_HOST:-127.0.0.1}
@@ -103,6 +105,7 @@ configure() {
         -e "s|^broker.session.timeout.ms=.*|broker.session.timeout.ms=6000|" \
         -e "s|^log.dirs=.*|log.dirs=$DIR/data|" "$KAFKA_DIR/config/server.properties" >"$CONFIG"
     [ -z "${KBNT_BROKER_SECURE:-}" ] || secure "$port"
+    [ -z "${KBNT_BROKER_PROPERTIES:-}" ] || printf '%s\n' "$KBNT_BROKER_PROPERTIES" >>"$CONFIG"
     tool kafka.tools.StorageTool format --ignore-formatted --cluster-id a2JudC10ZXN0cy1icm9rZXI --config "$CONFIG" >&2
     echo "$HOST:$port" >"$ADDRESS"
 }
@@ -142,5 +145,6 @@ stop) end TERM ;;
 kill) end KILL ;;
 rewind) rewind "$3" ;;
 scram) scram "$3" "$4" ;;
+acl) tool org.apache.kafka.tools.AclCommand --bootstrap-server "$(cat "$ADDRESS")" "${@:3}" >&2 ;;
 *) die "$USAGE" ;;
 esac

@@ -15,7 +15,7 @@ use crate::gate::Gate;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::services::{Address, Observers, OrderSummary, ServiceClient, StockSummary};
-use crate::topics::TopicNote;
+use crate::topics::{JobNote, Reports, TopicNote};
 use crate::workloads::{DeploymentNote, StandbyRole};
 
 /// What every reconcile has at hand.
@@ -48,6 +48,8 @@ pub struct Context {
     pub health: Health,
     /// Calls services.
     pub http: ServiceClient,
+    /// What Jobs told of topics.
+    pub reports: Reports,
     /// Watches ledgers.
     pub ledgers: Observers<StockSummary>,
     /// Watches order counts.
@@ -78,6 +80,8 @@ pub struct Stores {
     pub budgets: Arc<Notes<u64>>,
     /// Fingerprints of the operator's HorizontalPodAutoscalers.
     pub scalers: Arc<Notes<u64>>,
+    /// The operator's Jobs.
+    pub jobs: Arc<Notes<JobNote>>,
 }
 
 /// The operator's KafkaTopics, in the version that the cluster serves.
@@ -129,6 +133,7 @@ impl Context {
             self.stores.workflows.state().into_iter().filter_map(|flow| flow.metadata.uid.clone());
         let present: HashSet<String> = stocks.chain(workflows).collect();
         self.objects.retain(|uid| present.contains(uid));
+        self.reports.retain(|uid| present.contains(uid));
         self.ledgers.retain(|uid| present.contains(uid));
         self.orders.retain(|uid| present.contains(uid));
     }

@@ -17,7 +17,7 @@ use tracing::{debug, info, warn};
 
 use crate::context::{Context, Key, Queue};
 use crate::error::{Class, Error};
-use crate::topics::View;
+use crate::topics::Applied;
 
 /// Reconciles under way at a time, of each kind.
 const AT_ONCE: u16 = 16;
@@ -35,13 +35,12 @@ impl Outcome {
         Self { failure: result.err(), again_after: None }
     }
 
-    /// To come back for topics that somebody else holds: no watch tells when they are let go.
+    /// To come back for topics: no watch tells when those are let go that somebody else holds, nor when it is time for
+    /// another try.
     #[must_use]
-    pub fn again_for(mut self, held: &[View]) -> Self {
-        if !held.is_empty() {
-            let delay = Class::Waiting.delay(0);
-            self.again_after = Some(self.again_after.map_or(delay, |again| again.min(delay)));
-        }
+    pub fn again_for(mut self, topics: &Applied) -> Self {
+        let held = (!topics.held.is_empty()).then(|| Class::Waiting.delay(0));
+        self.again_after = [self.again_after, held, topics.again_after].into_iter().flatten().min();
         self
     }
 

@@ -13,14 +13,14 @@ use serde::Serialize;
 use crate::cluster::Wanted;
 use crate::context::Context;
 use crate::error::Error;
-use crate::topics::Owner;
+use crate::topics::{Owner, Topics};
 use crate::workloads::Workload;
 use crate::{order_workflow, virtual_stock};
 
 /// What a resource takes.
 pub struct Parts {
     /// Its topics.
-    pub topics: Vec<KafkaTopic>,
+    pub topics: Topics,
     /// Its services.
     pub workloads: Vec<Workload>,
 }
@@ -53,7 +53,11 @@ impl Recognizer {
         let namespace = live.namespace().unwrap_or_default();
         let (kind, name) = (K::kind(&()), live.name_any());
         self.compare(&owner.kind, &namespace, &owner.name, live, |parts| {
-            parts.workloads.iter().find_map(|workload| workload.find(&kind, &name))
+            let mut workloads = parts.workloads.iter();
+            workloads.find_map(|workload| workload.find(&kind, &name)).or_else(|| {
+                let job = parts.topics.job().filter(|job| kind == "Job" && job.name_any() == name);
+                job.map(Wanted::of)
+            })
         });
     }
 
@@ -66,7 +70,7 @@ impl Recognizer {
         let Some((kind, namespace, owner)) = Owner::signed(&live.metadata) else { return };
         let name = live.name_any();
         self.compare(kind, namespace, owner, live, |parts| {
-            parts.topics.iter().find(|topic| topic.name_any() == name).map(&wanted)
+            parts.topics.objects().iter().find(|topic| topic.name_any() == name).map(&wanted)
         });
     }
 

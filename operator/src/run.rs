@@ -18,6 +18,7 @@ use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::services::{Address, Observers, ServiceClient};
+use crate::topics::Reports;
 use crate::{controller, order_workflow, virtual_stock, watches};
 
 /// Why the process ends without having been asked to.
@@ -119,6 +120,7 @@ async fn control(
         gate: Gate::default(),
         metrics,
         health,
+        reports: Reports::default(),
         ledgers: Observers::new(http.clone()),
         orders: Observers::new(http.clone()),
         http,

@@ -28,7 +28,7 @@ use crate::cluster::{Notes, Noting, Scope, Unreadable, Wanted, Watch, Whole, fin
 use crate::context::{Context, Stores, TopicStore};
 use crate::discovery::Served;
 use crate::recognizer::Recognizer;
-use crate::topics::{Owner, TopicNote};
+use crate::topics::{JobNote, Owner, TopicNote};
 use crate::workloads::{DeploymentNote, MANAGED_BY, scaled_objects};
 
 /// How long the first list of what not every cluster serves may take.
@@ -54,6 +54,7 @@ pub fn stores() -> (Stores, Writers) {
         bindings: Arc::default(),
         budgets: Arc::default(),
         scalers: Arc::default(),
+        jobs: Arc::default(),
     };
     (stores, Writers { stocks: stock_writer, workflows: workflow_writer })
 }
@@ -76,6 +77,7 @@ pub async fn run(context: Arc<Context>, scope: Scope, writers: Writers, served: 
             follow_owned::<PodDisruptionBudget, _>(&context, &scope, &stores.budgets, fingerprint_of).boxed(),
             follow_owned::<HorizontalPodAutoscaler, _>(&context, &scope, &stores.scalers, fingerprint_of)
                 .boxed(),
+            follow_owned(&context, &scope, &stores.jobs, JobNote::of).boxed(),
             follow_scaled(&context, &scope, served.clone()).boxed(),
             follow_topics(&context, served).boxed(),
         ];
@@ -107,6 +109,7 @@ pub async fn filled(context: &Context, has_topics: bool, has_keda: bool) {
     stores.bindings.wait_until_complete().await;
     stores.budgets.wait_until_complete().await;
     stores.scalers.wait_until_complete().await;
+    stores.jobs.wait_until_complete().await;
     if has_topics {
         let mut topics = context.topics.subscribe();
         if tokio::time::timeout(PATIENCE, topics.wait_for(Option::is_some)).await.is_err() {

@@ -32,6 +32,13 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [get, list, watch, create, patch]
+# To have topics made where Strimzi does not run Kafka, and to read the last words of the pods that could not.
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list]
 # To give each service an address, an identity without rights, and its settings.
 - apiGroups: [""]
   resources: [services, serviceaccounts, configmaps]

@@ -4,6 +4,7 @@
 
 mod admission;
 mod deletion;
+mod direct;
 mod footprint;
 mod orders;
 mod standby;

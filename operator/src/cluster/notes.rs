@@ -97,6 +97,13 @@ impl<N: Clone> Notes<N> {
         notes.get(namespace)?.get(name).cloned()
     }
 
+    /// Names and notes of all objects in this namespace.
+    pub fn all_in(&self, namespace: &str) -> Vec<(String, N)> {
+        let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        let names = notes.get(namespace).into_iter().flatten();
+        names.map(|(name, note)| (name.clone(), note.clone())).collect()
+    }
+
     /// Waits until there is a note of every object.
     pub async fn wait_until_complete(&self) {
         // The sender lives as long as this.

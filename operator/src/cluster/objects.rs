@@ -158,9 +158,10 @@ impl Objects {
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, resource);
         let live = api.get_metadata_opt(name).await.map_err(Error::api(format!("read {label}")))?;
         let Some(live) = live.filter(|live| holder(&live.metadata).is_none()) else { return Ok(()) };
+        // What it made goes as well: by default, a Job would leave its pods behind.
         let only_this = DeleteParams {
             preconditions: Some(Preconditions { uid: live.metadata.uid, resource_version: None }),
-            ..DeleteParams::default()
+            ..DeleteParams::background()
         };
         match api.delete(name, &only_this).await {
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),

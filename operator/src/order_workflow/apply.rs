@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::finalizer;
 use crate::services::{Observed, OrderSummary};
-use crate::topics::{self, Owner, View};
+use crate::topics::{self, Applied, Owner};
 use crate::workloads::{self, Role, State};
 
 /// A step that failed, and how.
@@ -29,8 +29,8 @@ impl From<Failure> for Error {
 /// How far it came.
 #[derive(Default)]
 pub(super) struct Progress {
-    /// Topics that somebody else holds.
-    pub(super) held: Vec<View>,
+    /// What came of having topics made.
+    pub(super) topics: Applied,
     /// What order-service tells, once it runs.
     pub(super) orders: Observed<OrderSummary>,
 }
@@ -45,9 +45,7 @@ pub(super) async fn apply(
 ) -> Result<(), Failure> {
     if !workflow.spec.paused {
         finalizer::set(context, workflow, desired.finalizer).await.map_err(Failure::Topics)?;
-        if let Some(topics) = &desired.topics {
-            progress.held = topics::apply(context, owner, topics).await.map_err(Failure::Topics)?;
-        }
+        progress.topics = topics::apply(context, owner, &desired.topics).await.map_err(Failure::Topics)?;
         if may_run(stock, owner, desired, context, progress) {
             workloads::apply(context, owner, &desired.workloads).await.map_err(Failure::Workloads)?;
         }
@@ -72,9 +70,8 @@ fn may_run(
     context: &Context,
     progress: &Progress,
 ) -> bool {
-    let ready = desired.topics.as_ref().is_none_or(|topics| {
-        topics::look(context, owner, topics, &progress.held).iter().all(|topic| topic.state.is_usable())
-    });
+    let topics = topics::look(context, owner, &desired.topics, &progress.topics.held);
+    let ready = topics.iter().all(|topic| topic.state.is_usable());
     let stock_has_topics =
         stock.status.as_ref().is_some_and(|status| holds(&status.conditions, "TopicsReady"));
     (ready && stock_has_topics) || workloads::exists(context, &desired.workloads)

@@ -1,21 +1,20 @@
 //! What an OrderWorkflow takes.
 
 use k8s_openapi::api::core::v1::EnvVar;
+use kbnt_crds::OrderWorkflow;
 use kbnt_crds::common::{SecretRef, ServiceSpec, TopicDeletionPolicy};
 use kbnt_crds::order_workflow::User;
-use kbnt_crds::{KafkaTopic, OrderWorkflow};
 use serde_json::json;
 
 use super::validate::{Notification, Payment, Valid};
 use crate::error::Error;
-use crate::topics::{self, OF_WORKFLOW, Owner};
+use crate::topics::{self, Asked, OF_WORKFLOW, Owner, Topics};
 use crate::workloads::{self, File, Plan, Role, Scaling, Source, Workload, plain};
 
 /// Everything that an OrderWorkflow takes.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Desired {
-    /// None where Strimzi does not run the cluster.
-    pub(super) topics: Option<Vec<KafkaTopic>>,
+    pub(super) topics: Topics,
     pub(super) workloads: Vec<Workload>,
     /// Whether the resource has to wait for topics elsewhere when it is deleted.
     pub(super) finalizer: bool,
@@ -38,17 +37,17 @@ pub(super) fn build(
     setting: Setting<'_>,
 ) -> Result<Desired, Error> {
     let spec = &workflow.spec;
-    let prefix = &valid.kafka.prefix;
-    let topics = match &valid.kafka.place {
-        Some(place) => {
-            Some(topics::build(owner, place, prefix, &OF_WORKFLOW, &spec.topics, spec.topic_deletion_policy)?)
-        }
-        None => None,
+    let asked = Asked {
+        topics: &OF_WORKFLOW,
+        settings: &spec.topics,
+        policy: spec.topic_deletion_policy,
+        image: setting.image,
+        template: &spec.services.order.pod_template,
     };
     Ok(Desired {
         finalizer: spec.topic_deletion_policy == TopicDeletionPolicy::Delete
             && valid.kafka.place.as_ref().is_some_and(|place| place.namespace != owner.namespace),
-        topics,
+        topics: topics::build(owner, &valid.kafka, asked)?,
         workloads: plans(workflow, owner, valid, setting)?
             .iter()
             .map(|plan| workloads::build(owner, plan))
@@ -171,7 +170,7 @@ pub(super) mod tests {
         stock.spec.kafka.topic_prefix = "a-".into();
         let made = desired(&workflow(), &stock);
         let names: Vec<_> =
-            made.topics.as_ref().unwrap().iter().filter_map(|topic| topic.metadata.name.as_deref()).collect();
+            made.topics.objects().iter().filter_map(|topic| topic.metadata.name.as_deref()).collect();
         assert_eq!(
             names,
             [

@@ -45,7 +45,7 @@ pub async fn reconcile(workflow: &OrderWorkflow, context: &Context) -> Outcome {
         context,
     );
     let written = crate::status::write(context, workflow, status::compute(workflow, &seen)).await;
-    Outcome::of(planned.map(drop).and(result.map_err(Error::from))).and(written).again_for(&progress.held)
+    Outcome::of(planned.map(drop).and(result.map_err(Error::from))).and(written).again_for(&progress.topics)
 }
 
 fn plan(
@@ -63,7 +63,7 @@ fn plan(
 pub fn parts(workflow: &OrderWorkflow, context: &Context) -> Option<Parts> {
     let stock = dereference(workflow, &context.stores.stocks)?;
     let desired = plan(workflow, &stock, &Owner::of(workflow), context).ok()?;
-    Some(Parts { topics: desired.topics.unwrap_or_default(), workloads: desired.workloads })
+    Some(Parts { topics: desired.topics, workloads: desired.workloads })
 }
 
 /// Lets the topics go, as the deletion policy says, and then the resource.

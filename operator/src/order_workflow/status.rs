@@ -22,8 +22,8 @@ pub(super) struct See<'a> {
     pub(super) invalid: Option<&'a Error>,
     /// The step that failed.
     pub(super) failure: Option<&'a Failure>,
-    /// None where Strimzi does not run the cluster, or the cluster is not known.
-    pub(super) topics: Option<Vec<topics::View>>,
+    /// None where the cluster is not known.
+    pub(super) topics: Vec<topics::View>,
     pub(super) services: Vec<workloads::View>,
     pub(super) progress: &'a Progress,
 }
@@ -44,8 +44,8 @@ impl<'a> See<'a> {
             invalid: planned.err(),
             failure,
             topics: desired
-                .and_then(|desired| desired.topics.as_ref())
-                .map(|topics| topics::look(context, owner, topics, &progress.held)),
+                .map(|desired| topics::look(context, owner, &desired.topics, &progress.topics.held))
+                .unwrap_or_default(),
             services: desired
                 .map(|desired| workloads::look(context, owner, &desired.workloads))
                 .unwrap_or_default(),
@@ -70,7 +70,7 @@ pub(super) fn compute(workflow: &OrderWorkflow, seen: &See<'_>) -> OrderWorkflow
             Timestamp::now(),
         ),
         services: workloads::states(&seen.services),
-        topics: seen.topics.iter().flatten().map(topic).collect(),
+        topics: seen.topics.iter().map(topic).collect(),
         endpoint: Some(format!("http://{service}.{namespace}.svc:{PORT}")),
         // While the service does not answer, what it last said is still the best that is known.
         orders: match &seen.progress.orders {
@@ -127,19 +127,16 @@ fn stock_ready(workflow: &OrderWorkflow, seen: &See<'_>) -> Finding {
 
 fn topics_ready(seen: &See<'_>) -> Finding {
     const TYPE: &str = "TopicsReady";
-    let Some(stock) = seen.stock else {
+    if seen.stock.is_none() {
         return Finding::unknown(TYPE, "WaitingForStock", "the VirtualStock names the Kafka cluster");
-    };
+    }
     if let Some(error) = seen.invalid {
         return Finding::no(TYPE, error.reason(), error.to_string());
     }
     if let Some(Failure::Topics(error)) = seen.failure {
         return Finding::no(TYPE, error.reason(), error.to_string());
     }
-    match &seen.topics {
-        Some(views) => topics::finding(views),
-        None => topics::external(&stock.spec.kafka.topic_prefix, &topics::OF_WORKFLOW),
-    }
+    topics::finding(&seen.topics)
 }
 
 fn workloads_available(topics: &Finding, seen: &See<'_>) -> Finding {

@@ -1,16 +1,42 @@
-//! Makes KafkaTopics, looks at them and lets them go.
+//! Has topics made, looks at them and lets them go.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
 use kbnt_crds::KafkaTopic;
-use kube::api::{DeleteParams, ListParams, Preconditions};
+use kube::api::{ApiResource, DeleteParams, ListParams, Preconditions};
 use kube::{Api, ResourceExt};
 
-use super::{OWNER_UID_LABEL, Owner, State, TopicNote, View};
+use super::job::{End, JobNote, LastWords, Told};
+use super::rival::rival;
+use super::{Direct, OWNER_UID_LABEL, Owner, State, TopicNote, Topics, View};
 use crate::cluster::Wanted;
 use crate::context::{Context, TopicStore};
 use crate::error::Error;
 
-/// Makes the cluster have these topics. Those that somebody else holds, and who.
-pub async fn apply(context: &Context, owner: &Owner, topics: &[KafkaTopic]) -> Result<Vec<View>, Error> {
+/// What came of having topics made.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// Those that somebody else holds, and who.
+    pub held: Vec<View>,
+    /// When to come back, if nothing else calls for it before.
+    pub again_after: Option<Duration>,
+}
+
+/// Makes the cluster have these topics.
+pub async fn apply(context: &Context, owner: &Owner, topics: &Topics) -> Result<Applied, Error> {
+    match topics {
+        Topics::Strimzi(topics) => {
+            let held = by_strimzi(context, owner, topics).await?;
+            Ok(Applied { held, again_after: None })
+        }
+        Topics::Direct(direct) => by_job(context, owner, direct).await,
+    }
+}
+
+async fn by_strimzi(context: &Context, owner: &Owner, topics: &[KafkaTopic]) -> Result<Vec<View>, Error> {
     let store = context.topics().ok_or(Error::NoKafkaTopics)?;
     let mut held = Vec::new();
     for topic in topics {
@@ -26,8 +52,71 @@ pub async fn apply(context: &Context, owner: &Owner, topics: &[KafkaTopic]) -> R
     Ok(held)
 }
 
+async fn by_job(context: &Context, owner: &Owner, direct: &Direct) -> Result<Applied, Error> {
+    if let Some(Owner { kind, namespace, name, .. }) = rival(&context.stores, owner, &direct.kafka) {
+        let state = State::Held(format!("{kind} {namespace}/{name}"));
+        let held = direct.names.iter().map(|name| View { name: name.clone(), state: state.clone() });
+        return Ok(Applied { held: held.collect(), again_after: None });
+    }
+    let known = context.stores.jobs.get(&owner.namespace, &direct.job_name());
+    let ended = known.as_ref().is_some_and(|note| note.end.is_some());
+    for (name, other) in context.stores.jobs.all_in(&owner.namespace) {
+        // One that would make other topics goes first. One that made the same stays until the present one has told.
+        let obsolete = ended || other.digest.as_ref() != Some(&direct.digest);
+        if other.is_of(owner) && name != direct.job_name() && obsolete {
+            remove(context, owner, &name).await?;
+        }
+    }
+    let wanted = Wanted::of(&direct.job)?;
+    let fingerprint = known.as_ref().map(|note| note.fingerprint);
+    context.objects.ensure(&owner.uid, &wanted, fingerprint, |meta| owner.other_controller(meta)).await?;
+    // The watch tells of a new Job, and of whatever becomes of it.
+    let Some(note) = known.filter(JobNote::has_told) else { return Ok(Applied::default()) };
+    let told = listen(context, owner, direct, &note).await?;
+    let Some(End::Failed { at, .. }) = &note.end else { return Ok(Applied::default()) };
+    // Another one is made once this one is gone.
+    let passed = Duration::try_from(Timestamp::now().duration_since(*at)).unwrap_or_default();
+    let again_after = told.pause().checked_sub(passed).filter(|rest| !rest.is_zero());
+    if again_after.is_none() {
+        remove(context, owner, &direct.job_name()).await?;
+    }
+    Ok(Applied { held: Vec::new(), again_after })
+}
+
+/// What the Job has told, asking its pods if that is not known yet.
+async fn listen(context: &Context, owner: &Owner, direct: &Direct, note: &JobNote) -> Result<Told, Error> {
+    if let Some(told) = context.reports.get(&owner.uid).filter(|told| told.knows(direct, note)) {
+        return Ok(told);
+    }
+    let words = if note.end == Some(End::Complete) {
+        None
+    } else {
+        let pods: Api<Pod> = Api::namespaced(context.client.clone(), &owner.namespace);
+        let ours = format!("batch.kubernetes.io/controller-uid={}", note.stage.uid);
+        let action = format!("read the pods of Job {}/{}", owner.namespace, direct.job_name());
+        let pods = pods.list(&ListParams::default().labels(&ours)).await.map_err(Error::api(action))?;
+        LastWords::of(&pods.items)
+    };
+    let told = Told::of(direct, note, words.as_ref());
+    context.reports.put(&owner.uid, told.clone());
+    Ok(told)
+}
+
+async fn remove(context: &Context, owner: &Owner, name: &str) -> Result<(), Error> {
+    let (resource, holder) = (ApiResource::erase::<Job>(&()), |meta: &_| owner.other_controller(meta));
+    context.objects.remove(&owner.namespace, name, &resource, holder).await
+}
+
 /// How these topics fare.
-pub fn look(context: &Context, owner: &Owner, topics: &[KafkaTopic], held: &[View]) -> Vec<View> {
+pub fn look(context: &Context, owner: &Owner, topics: &Topics, held: &[View]) -> Vec<View> {
+    match topics {
+        Topics::Strimzi(topics) => at_strimzi(context, owner, topics, held),
+        Topics::Direct(_) if !held.is_empty() => held.to_vec(),
+        Topics::Direct(direct) => at_jobs(context, owner, direct),
+    }
+}
+
+fn at_strimzi(context: &Context, owner: &Owner, topics: &[KafkaTopic], held: &[View]) -> Vec<View> {
     let store = context.topics();
     let state_of = |topic: &KafkaTopic| {
         if let Some(view) = held.iter().find(|view| view.name == topic.name_any()) {
@@ -42,6 +131,26 @@ pub fn look(context: &Context, owner: &Owner, topics: &[KafkaTopic], held: &[Vie
         }
     };
     topics.iter().map(|topic| View { name: topic.name_any(), state: state_of(topic) }).collect()
+}
+
+/// What a Job told of the same topics counts until another one tells something else.
+fn at_jobs(context: &Context, owner: &Owner, direct: &Direct) -> Vec<View> {
+    if let Some(told) = context.reports.get(&owner.uid).filter(|told| told.is_of(direct)) {
+        return told.views;
+    }
+    let jobs = context.stores.jobs.all_in(&owner.namespace);
+    let made = jobs.iter().any(|(_, job)| {
+        job.is_of(owner) && job.digest.as_ref() == Some(&direct.digest) && job.end == Some(End::Complete)
+    });
+    let state = if made {
+        State::Ready
+    } else {
+        let (namespace, job) = (&owner.namespace, direct.job_name());
+        State::Pending(format!(
+            "Job {job} is to make it; if that takes long, see `kubectl -n {namespace} describe job {job}`"
+        ))
+    };
+    direct.names.iter().map(|name| View { name: name.clone(), state: state.clone() }).collect()
 }
 
 /// Deletes the topics that this very owner holds, wherever they are. Does not wait until they are gone, as Strimzi may

@@ -1,44 +1,90 @@
-//! KafkaTopics as they should be.
+//! Topics as they should be, whoever makes them.
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kbnt_crds::common::{TopicDeletionPolicy, TopicSettings};
 use kbnt_crds::kafka_topic::CLUSTER_LABEL;
+use kbnt_crds::pod::PodTemplate;
 use kbnt_crds::{KafkaTopic, KafkaTopicSpec};
 use kube::core::Duration;
 
-use super::{Owner, Place, Topic};
+use super::{Direct, Kafka, Owner, Place, Topic, direct};
 use crate::error::Error;
 use crate::workloads::labels;
 
-/// The KafkaTopics of `owner`: these topics with these settings.
-pub fn build(
-    owner: &Owner,
-    place: &Place,
-    prefix: &str,
-    topics: &[Topic],
-    settings: &[TopicSettings],
-    policy: TopicDeletionPolicy,
-) -> Result<Vec<KafkaTopic>, Error> {
-    topics
-        .iter()
-        .map(|topic| {
-            let settings = settings.iter().find(|settings| settings.name == topic.name);
-            one(owner, place, prefix, topic, settings, policy)
-        })
-        .collect()
+/// The topics of a resource, by who makes them.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Topics {
+    /// Strimzi, which is told by these objects.
+    Strimzi(Vec<KafkaTopic>),
+    /// A Job, as Strimzi does not run the cluster.
+    Direct(Box<Direct>),
 }
 
-fn one(
-    owner: &Owner,
-    place: &Place,
-    prefix: &str,
-    topic: &Topic,
-    settings: Option<&TopicSettings>,
-    policy: TopicDeletionPolicy,
-) -> Result<KafkaTopic, Error> {
-    let replicas = settings.and_then(|settings| settings.replicas).unwrap_or(place.replicas);
+impl Topics {
+    /// The KafkaTopics, where Strimzi makes the topics.
+    pub fn objects(&self) -> &[KafkaTopic] {
+        match self {
+            Self::Strimzi(topics) => topics,
+            Self::Direct(_) => &[],
+        }
+    }
+
+    /// The Job, where Strimzi does not make the topics.
+    pub fn job(&self) -> Option<&Job> {
+        match self {
+            Self::Strimzi(_) => None,
+            Self::Direct(direct) => Some(&direct.job),
+        }
+    }
+}
+
+/// What a resource says about its topics.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// Which topics.
+    pub topics: &'a [Topic],
+    /// What is not by default about them.
+    pub settings: &'a [TopicSettings],
+    /// What happens to them when the resource is deleted.
+    pub policy: TopicDeletionPolicy,
+    /// Image of the services, one of whose programs makes topics.
+    pub image: &'a str,
+    /// What a pod that does so gets besides.
+    pub template: &'a PodTemplate,
+}
+
+/// A topic as it should be.
+pub(super) struct Wanted {
+    /// Name, prefix and all.
+    pub(super) name: String,
+    topic: Topic,
+    pub(super) spec: KafkaTopicSpec,
+}
+
+/// The topics of `owner` on the cluster `kafka`.
+pub fn build(owner: &Owner, kafka: &Kafka, asked: Asked<'_>) -> Result<Topics, Error> {
+    let settings = |topic: &Topic| asked.settings.iter().find(|settings| settings.name == topic.name);
+    let wanted = asked.topics.iter().map(|topic| wanted(kafka, topic, settings(topic)));
+    let wanted = wanted.collect::<Result<Vec<_>, _>>()?;
+    match &kafka.place {
+        Some(place) => {
+            let object = |wanted| object(owner, place, wanted, asked.policy);
+            Ok(Topics::Strimzi(wanted.into_iter().map(object).collect()))
+        }
+        None if asked.policy == TopicDeletionPolicy::Delete => Err(Error::Invalid(
+            "topicDeletionPolicy Delete goes with kafka.clusterRef: where Strimzi does not run Kafka, the operator \
+             deletes no topics. Leave it Retain, and delete them yourself"
+                .into(),
+        )),
+        None => Ok(Topics::Direct(Box::new(direct::build(owner, kafka, &wanted, asked)?))),
+    }
+}
+
+fn wanted(kafka: &Kafka, topic: &Topic, settings: Option<&TopicSettings>) -> Result<Wanted, Error> {
+    let replicas = settings.and_then(|settings| settings.replicas).unwrap_or(kafka.replicas);
     let in_sync =
         settings.and_then(|settings| settings.min_in_sync_replicas).unwrap_or((replicas - 1).max(1));
     if in_sync > replicas {
@@ -52,20 +98,9 @@ fn one(
         Some("unlimited") => -1,
         Some(text) => millis(text)?,
     };
-    let mut metadata = ObjectMeta {
-        name: Some(format!("{prefix}{}", topic.name)),
-        namespace: Some(place.namespace.clone()),
-        labels: Some(labels(&owner.name, topic.name)),
-        ..ObjectMeta::default()
-    };
-    metadata.labels.get_or_insert_default().insert(CLUSTER_LABEL.into(), place.cluster.clone());
-    owner.sign(&mut metadata);
-    if policy == TopicDeletionPolicy::Delete && place.namespace == owner.namespace {
-        metadata.owner_references = Some(vec![owner.reference(false)]);
-    }
-    Ok(KafkaTopic {
-        types: None,
-        metadata,
+    Ok(Wanted {
+        name: format!("{}{}", kafka.prefix, topic.name),
+        topic: *topic,
         spec: KafkaTopicSpec {
             topic_name: None,
             partitions: Some(topic.partitions),
@@ -76,8 +111,22 @@ fn one(
                 ("min.insync.replicas".into(), in_sync.into()),
             ]),
         },
-        status: None,
     })
+}
+
+fn object(owner: &Owner, place: &Place, wanted: Wanted, policy: TopicDeletionPolicy) -> KafkaTopic {
+    let mut metadata = ObjectMeta {
+        name: Some(wanted.name),
+        namespace: Some(place.namespace.clone()),
+        labels: Some(labels(&owner.name, wanted.topic.name)),
+        ..ObjectMeta::default()
+    };
+    metadata.labels.get_or_insert_default().insert(CLUSTER_LABEL.into(), place.cluster.clone());
+    owner.sign(&mut metadata);
+    if policy == TopicDeletionPolicy::Delete && place.namespace == owner.namespace {
+        metadata.owner_references = Some(vec![owner.reference(false)]);
+    }
+    KafkaTopic { types: None, metadata, spec: wanted.spec, status: None }
 }
 
 fn millis(text: &str) -> Result<i64, Error> {
@@ -90,7 +139,7 @@ fn millis(text: &str) -> Result<i64, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::topics::{OF_STOCK, OF_WORKFLOW};
+    use crate::topics::{Login, OF_STOCK, OF_WORKFLOW};
 
     fn owner(namespace: &str) -> Owner {
         Owner {
@@ -101,8 +150,36 @@ mod tests {
         }
     }
 
-    fn place(replicas: i32) -> Place {
-        Place { cluster: "kbnt".into(), namespace: "kafka".into(), replicas }
+    fn kafka(replicas: i32, prefix: &str) -> Kafka {
+        Kafka {
+            bootstrap: "kafka:9092".into(),
+            prefix: prefix.into(),
+            replicas,
+            place: Some(Place { cluster: "kbnt".into(), namespace: "kafka".into() }),
+            trust: None,
+            login: Login::None,
+        }
+    }
+
+    fn made(
+        owner: &Owner,
+        kafka: &Kafka,
+        topics: &[Topic],
+        settings: &[TopicSettings],
+        policy: TopicDeletionPolicy,
+    ) -> Result<Topics, Error> {
+        let template = PodTemplate::default();
+        build(owner, kafka, Asked { topics, settings, policy, image: "services:1", template: &template })
+    }
+
+    fn objects(
+        owner: &Owner,
+        kafka: &Kafka,
+        topics: &[Topic],
+        settings: &[TopicSettings],
+        policy: TopicDeletionPolicy,
+    ) -> Vec<KafkaTopic> {
+        made(owner, kafka, topics, settings, policy).unwrap().objects().to_vec()
     }
 
     fn settings(
@@ -122,8 +199,8 @@ mod tests {
     #[test]
     fn the_documented_topics_have_the_documented_partitions_and_retention() {
         let policy = TopicDeletionPolicy::Retain;
-        let mut topics = build(&owner("shop"), &place(3), "", &OF_WORKFLOW, &[], policy).unwrap();
-        topics.extend(build(&owner("shop"), &place(3), "", &OF_STOCK, &[], policy).unwrap());
+        let mut topics = objects(&owner("shop"), &kafka(3, ""), &OF_WORKFLOW, &[], policy);
+        topics.extend(objects(&owner("shop"), &kafka(3, ""), &OF_STOCK, &[], policy));
         let facts: Vec<_> = topics
             .iter()
             .map(|topic| {
@@ -155,9 +232,8 @@ mod tests {
             settings("audit-logs", Some("48h30m"), Some(2), None),
             settings("user-events", Some("unlimited"), None, Some(3)),
         ];
-        let topics =
-            build(&owner("shop"), &place(3), "a-", &OF_WORKFLOW, &custom, TopicDeletionPolicy::Retain)
-                .unwrap();
+        let retain = TopicDeletionPolicy::Retain;
+        let topics = objects(&owner("shop"), &kafka(3, "a-"), &OF_WORKFLOW, &custom, retain);
         let of = |name: &str| {
             let spec =
                 &topics.iter().find(|topic| topic.metadata.name.as_deref() == Some(name)).unwrap().spec;
@@ -167,12 +243,10 @@ mod tests {
         assert_eq!(of("a-audit-logs"), (2, 1, 174_600_000));
         assert_eq!(of("a-user-events"), (3, 3, -1));
         assert_eq!(of("a-order-events"), (3, 2, -1));
-        let single =
-            build(&owner("shop"), &place(1), "", &OF_STOCK, &[], TopicDeletionPolicy::Retain).unwrap();
+        let single = objects(&owner("shop"), &kafka(1, ""), &OF_STOCK, &[], retain);
         assert_eq!(single[0].spec.config["min.insync.replicas"], 1);
         let impossible = [settings("inventory-events", None, None, Some(2))];
-        let error = build(&owner("shop"), &place(1), "", &OF_STOCK, &impossible, TopicDeletionPolicy::Retain)
-            .unwrap_err();
+        let error = made(&owner("shop"), &kafka(1, ""), &OF_STOCK, &impossible, retain).unwrap_err();
         assert!(error.to_string().contains("minInSyncReplicas 2 is above its 1 replicas"), "{error}");
     }
 
@@ -183,12 +257,21 @@ mod tests {
             ("kafka", TopicDeletionPolicy::Retain, false),
             ("shop", TopicDeletionPolicy::Delete, false),
         ] {
-            let topics = build(&owner(namespace), &place(1), "", &OF_STOCK, &[], policy).unwrap();
+            let topics = objects(&owner(namespace), &kafka(1, ""), &OF_STOCK, &[], policy);
             let meta = &topics[0].metadata;
             assert_eq!(meta.owner_references.is_some(), referenced, "{namespace} {policy:?}");
             assert_eq!(owner(namespace).other_holder(meta), None);
             assert_eq!(owner("else").other_holder(meta), Some(format!("OrderWorkflow {namespace}/main")));
             assert_eq!(meta.labels.as_ref().unwrap()[CLUSTER_LABEL], "kbnt");
         }
+    }
+
+    #[test]
+    fn what_nobody_would_delete_cannot_be_asked_to_be() {
+        let direct = Kafka { place: None, ..kafka(3, "") };
+        let error = made(&owner("shop"), &direct, &OF_STOCK, &[], TopicDeletionPolicy::Delete).unwrap_err();
+        assert!(error.to_string().contains("the operator deletes no topics"), "{error}");
+        let made = made(&owner("shop"), &direct, &OF_STOCK, &[], TopicDeletionPolicy::Retain).unwrap();
+        assert!(made.objects().is_empty() && made.job().is_some());
     }
 }

@@ -12,6 +12,8 @@ pub struct Kafka {
     pub bootstrap: String,
     /// Put before each topic name.
     pub prefix: String,
+    /// Copies of each partition.
+    pub replicas: i32,
     /// Where its KafkaTopics lie; none where Strimzi does not run it.
     pub place: Option<Place>,
     /// Whose certificates are trusted, where the brokers are reached over TLS.
@@ -68,14 +70,12 @@ pub struct Place {
     pub cluster: String,
     /// Namespace of the Kafka resource and its topics.
     pub namespace: String,
-    /// Copies of each partition.
-    pub replicas: i32,
 }
 
 impl Kafka {
     /// What the spec of a VirtualStock in `namespace` says, if the operator can reach there.
     pub fn of(spec: &KafkaSpec, namespace: &str, reach: &Scope) -> Result<Self, Error> {
-        let prefix = spec.topic_prefix.clone();
+        let (prefix, replicas) = (spec.topic_prefix.clone(), spec.topic_replicas);
         let login = Login::of(spec.authentication.as_ref())?;
         let trust = |own: Option<String>| {
             let secret = |tls: &KafkaTls| tls.ca_secret_name.clone().or(own);
@@ -95,18 +95,20 @@ impl Kafka {
                 Ok(Self {
                     bootstrap: format!("{}-kafka-bootstrap.{at}.svc:{port}", cluster.name),
                     prefix,
+                    replicas,
                     trust: trust(Some(format!("{}-cluster-ca-cert", cluster.name))),
                     login,
-                    place: Some(Place {
-                        cluster: cluster.name.clone(),
-                        namespace: at.to_owned(),
-                        replicas: spec.topic_replicas,
-                    }),
+                    place: Some(Place { cluster: cluster.name.clone(), namespace: at.to_owned() }),
                 })
             }
-            (None, Some(servers)) => {
-                Ok(Self { bootstrap: servers.clone(), prefix, place: None, trust: trust(None), login })
-            }
+            (None, Some(servers)) => Ok(Self {
+                bootstrap: servers.clone(),
+                prefix,
+                replicas,
+                place: None,
+                trust: trust(None),
+                login,
+            }),
             _ => {
                 Err(Error::Invalid("give exactly one of kafka.clusterRef and kafka.bootstrapServers".into()))
             }

@@ -2,15 +2,20 @@
 
 mod apply;
 mod build;
+mod direct;
+mod job;
 mod kafka;
 mod owner;
+mod rival;
 mod state;
 
-pub use apply::{apply, look, release};
-pub use build::build;
+pub use apply::{Applied, apply, look, release};
+pub use build::{Asked, Topics, build};
+pub use direct::Direct;
+pub use job::{JobNote, Reports};
 pub use kafka::{Kafka, Login, Place, Trust};
 pub use owner::{OWNER_UID_LABEL, Owner};
-pub use state::{State, TopicNote, View, external, finding};
+pub use state::{State, TopicNote, View, finding};
 
 /// How long records are kept by default.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -1,8 +1,10 @@
-//! How a topic fares, as Strimzi tells it.
+//! How a topic fares, as those tell who make it.
+
+use std::collections::BTreeMap;
 
 use kbnt_crds::KafkaTopic;
 
-use super::{Owner, Topic};
+use super::Owner;
 use crate::cluster::fingerprint;
 use crate::conditions::{Finding, list};
 
@@ -13,9 +15,9 @@ pub enum State {
     Ready,
     /// It is left alone at somebody's request, who answers for it.
     LeftAlone(&'static str),
-    /// Strimzi has not said yet.
+    /// Nobody has said yet.
     Pending(String),
-    /// Strimzi says why not: its reason and message.
+    /// Whoever makes it says why not: reason and message.
     Failed(String, String),
     /// It belongs to somebody else, whom this names.
     Held(String),
@@ -92,10 +94,14 @@ pub struct View {
 pub fn finding(views: &[View]) -> Finding {
     const TYPE: &str = "TopicsReady";
     let pick = |choose: fn(&State) -> Option<String>| -> Vec<String> {
-        views
-            .iter()
-            .filter_map(|view| choose(&view.state).map(|why| format!("{}: {why}", view.name)))
-            .collect()
+        // What is the same with several topics is said once.
+        let mut names = BTreeMap::<String, Vec<&str>>::new();
+        for view in views {
+            if let Some(why) = choose(&view.state) {
+                names.entry(why).or_default().push(&view.name);
+            }
+        }
+        names.into_iter().map(|(why, names)| format!("{}: {why}", list(&names))).collect()
     };
     let held = pick(|state| match state {
         State::Held(holder) => Some(format!("belongs to {holder}")),
@@ -125,21 +131,6 @@ pub fn finding(views: &[View]) -> Finding {
     });
     let note = if left_alone.is_empty() { String::new() } else { format!("; {}", list(&left_alone)) };
     Finding::yes(TYPE, "TopicsReady", format!("{} of {} topics ready{note}", views.len(), views.len()))
-}
-
-/// TopicsReady where Strimzi does not run the cluster: the services tell whether the topics are there, by becoming
-/// ready or not.
-pub fn external(prefix: &str, topics: &[Topic]) -> Finding {
-    let needed: Vec<_> =
-        topics.iter().map(|topic| format!("{prefix}{} ({})", topic.name, topic.partitions)).collect();
-    Finding::yes(
-        "TopicsReady",
-        "ExternallyManaged",
-        format!(
-            "Strimzi does not run this cluster, so these topics (partitions) must exist: {}",
-            needed.join(", ")
-        ),
-    )
 }
 
 #[cfg(test)]
@@ -205,5 +196,8 @@ mod tests {
         assert_eq!(reason(&[&ready, &pending]), "WaitingForTopics");
         assert_eq!(reason(&[&pending, &failed]), "TopicFailed");
         assert_eq!(reason(&[&failed, &held, &pending]), "TopicConflict");
+        let message =
+            finding(&[pending.clone(), View { name: "q".into(), ..pending.clone() }, ready]).message;
+        assert_eq!(message, "p, q: wait");
     }
 }

@@ -6,7 +6,7 @@ use super::build::Desired;
 use crate::context::Context;
 use crate::error::Error;
 use crate::services::{CallError, Declaration, Observed, StockSummary, declare};
-use crate::topics::{self, Owner, View};
+use crate::topics::{self, Applied, Owner};
 use crate::workloads::{self, Role};
 use crate::{finalizer, workloads::State};
 
@@ -29,8 +29,8 @@ impl From<Failure> for Error {
 /// How far it came.
 #[derive(Default)]
 pub(super) struct Progress {
-    /// Topics that somebody else holds.
-    pub(super) held: Vec<View>,
+    /// What came of having topics made.
+    pub(super) topics: Applied,
     /// What the service tells, once it runs.
     pub(super) ledger: Observed<StockSummary>,
     /// Declarations that the service refused, and why.
@@ -47,9 +47,7 @@ pub(super) async fn apply(
     let paused = stock.spec.paused;
     if !paused {
         finalizer::set(context, stock, desired.finalizer).await.map_err(Failure::Topics)?;
-        if let Some(topics) = &desired.topics {
-            progress.held = topics::apply(context, owner, topics).await.map_err(Failure::Topics)?;
-        }
+        progress.topics = topics::apply(context, owner, &desired.topics).await.map_err(Failure::Topics)?;
         if may_run(owner, desired, context, progress) {
             workloads::apply(context, owner, &desired.workloads).await.map_err(Failure::Workloads)?;
         }
@@ -77,9 +75,8 @@ pub(super) async fn apply(
 
 /// A service starts once its topics are ready. One that runs is kept as it should be whatever happens to them.
 fn may_run(owner: &Owner, desired: &Desired, context: &Context, progress: &Progress) -> bool {
-    let ready = desired.topics.as_ref().is_none_or(|topics| {
-        topics::look(context, owner, topics, &progress.held).iter().all(|topic| topic.state.is_usable())
-    });
+    let topics = topics::look(context, owner, &desired.topics, &progress.topics.held);
+    let ready = topics.iter().all(|topic| topic.state.is_usable());
     ready || workloads::exists(context, &desired.workloads)
 }
 

@@ -1,19 +1,18 @@
 //! What a VirtualStock takes.
 
+use kbnt_crds::VirtualStock;
 use kbnt_crds::common::TopicDeletionPolicy;
-use kbnt_crds::{KafkaTopic, VirtualStock};
 
 use super::validate::Valid;
 use crate::error::Error;
 use crate::services::Declaration;
-use crate::topics::{self, OF_STOCK, Owner};
+use crate::topics::{self, Asked, OF_STOCK, Owner, Topics};
 use crate::workloads::{self, Plan, Role, StandbyRole, Workload, in_turn, plain};
 
 /// Everything that a VirtualStock takes.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Desired {
-    /// None where Strimzi does not run the cluster.
-    pub(super) topics: Option<Vec<KafkaTopic>>,
+    pub(super) topics: Topics,
     pub(super) workloads: Vec<Workload>,
     pub(super) declarations: Vec<Declaration>,
     /// Whether the resource has to wait for topics elsewhere when it is deleted.
@@ -37,12 +36,12 @@ pub(super) fn build(
     setting: Setting<'_>,
 ) -> Result<Desired, Error> {
     let spec = &stock.spec;
-    let prefix = &valid.kafka.prefix;
-    let topics = match &valid.kafka.place {
-        Some(place) => {
-            Some(topics::build(owner, place, prefix, &OF_STOCK, &spec.topics, spec.topic_deletion_policy)?)
-        }
-        None => None,
+    let asked = Asked {
+        topics: &OF_STOCK,
+        settings: &spec.topics,
+        policy: spec.topic_deletion_policy,
+        image: setting.image,
+        template: &spec.inventory.pod_template,
     };
     let mut env = vec![
         plain("KBNT_RESERVATION_TTL", &spec.reservation.ttl),
@@ -74,7 +73,7 @@ pub(super) fn build(
     Ok(Desired {
         finalizer: spec.topic_deletion_policy == TopicDeletionPolicy::Delete
             && valid.kafka.place.as_ref().is_some_and(|place| place.namespace != owner.namespace),
-        topics,
+        topics: topics::build(owner, &valid.kafka, asked)?,
         workloads: vec![workloads::build(owner, &plan)?],
         declarations: spec.products.iter().map(declaration).collect(),
     })
@@ -103,7 +102,7 @@ pub(super) mod tests {
     #[test]
     fn the_sample_takes_one_topic_one_service_and_three_declarations() {
         let made = desired(&stock());
-        let topics = made.topics.unwrap();
+        let topics = made.topics.objects();
         assert_eq!(topics.len(), 1);
         assert_eq!(topics[0].metadata.name.as_deref(), Some("inventory-events"));
         assert_eq!(topics[0].metadata.namespace.as_deref(), Some("kafka"));
@@ -146,7 +145,8 @@ pub(super) mod tests {
         assert!(!desired(&stock).finalizer);
         stock.spec.kafka.cluster_ref = None;
         stock.spec.kafka.bootstrap_servers = Some("a:1".into());
+        stock.spec.topic_deletion_policy = TopicDeletionPolicy::Retain;
         let made = desired(&stock);
-        assert!(!made.finalizer && made.topics.is_none());
+        assert!(!made.finalizer && made.topics.job().is_some());
     }
 }

@@ -32,7 +32,7 @@ pub async fn reconcile(stock: &VirtualStock, context: &Context) -> Outcome {
     };
     let seen = status::See::of(&owner, planned.as_ref(), &progress, result.as_ref().err(), context);
     let written = crate::status::write(context, stock, status::compute(stock, &seen)).await;
-    Outcome::of(planned.map(drop).and(result.map_err(Error::from))).and(written).again_for(&progress.held)
+    Outcome::of(planned.map(drop).and(result.map_err(Error::from))).and(written).again_for(&progress.topics)
 }
 
 fn plan(stock: &VirtualStock, owner: &Owner, context: &Context) -> Result<Desired, Error> {
@@ -43,7 +43,7 @@ fn plan(stock: &VirtualStock, owner: &Owner, context: &Context) -> Result<Desire
 /// The objects that this resource takes, if it can be carried out.
 pub fn parts(stock: &VirtualStock, context: &Context) -> Option<Parts> {
     let desired = plan(stock, &Owner::of(stock), context).ok()?;
-    Some(Parts { topics: desired.topics.unwrap_or_default(), workloads: desired.workloads })
+    Some(Parts { topics: desired.topics, workloads: desired.workloads })
 }
 
 /// Lets the topic go, as the deletion policy says, and then the resource.

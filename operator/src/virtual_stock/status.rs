@@ -20,8 +20,7 @@ pub(super) struct See<'a> {
     pub(super) invalid: Option<&'a Error>,
     /// The step that failed.
     pub(super) failure: Option<&'a Failure>,
-    /// None where Strimzi does not run the cluster.
-    pub(super) topics: Option<Vec<topics::View>>,
+    pub(super) topics: Vec<topics::View>,
     pub(super) services: Vec<workloads::View>,
     pub(super) progress: &'a Progress,
 }
@@ -40,8 +39,8 @@ impl<'a> See<'a> {
             invalid: planned.err(),
             failure,
             topics: desired
-                .and_then(|desired| desired.topics.as_ref())
-                .map(|topics| topics::look(context, owner, topics, &progress.held)),
+                .map(|desired| topics::look(context, owner, &desired.topics, &progress.topics.held))
+                .unwrap_or_default(),
             services: desired
                 .map(|desired| workloads::look(context, owner, &desired.workloads))
                 .unwrap_or_default(),
@@ -76,7 +75,7 @@ pub(super) fn compute(stock: &VirtualStock, seen: &See<'_>) -> VirtualStockStatu
         // While the service does not answer, what it last said is still the best that is known.
         totals: seen.ledger().map(totals).or(before.totals),
         products: seen.ledger().map_or(before.products, levels),
-        topics: seen.topics.iter().flatten().map(topic).collect(),
+        topics: seen.topics.iter().map(topic).collect(),
         services: workloads::states(&seen.services),
         endpoint: Some(endpoint),
     }
@@ -105,7 +104,7 @@ fn levels(summary: &StockSummary) -> Vec<ProductLevel> {
 }
 
 fn findings(stock: &VirtualStock, seen: &See<'_>) -> Vec<Finding> {
-    let topics = topics_ready(stock, seen);
+    let topics = topics_ready(seen);
     let workloads = workloads_available(&topics, seen);
     let declared = stock_declared(stock, &workloads, seen);
     let (balanced, low) = (ledger_balanced(stock, &workloads, seen), low_stock(stock, &workloads, seen));
@@ -114,7 +113,7 @@ fn findings(stock: &VirtualStock, seen: &See<'_>) -> Vec<Finding> {
     vec![topics, workloads, declared, balanced, low, ready]
 }
 
-fn topics_ready(stock: &VirtualStock, seen: &See<'_>) -> Finding {
+fn topics_ready(seen: &See<'_>) -> Finding {
     const TYPE: &str = "TopicsReady";
     if let Some(error) = seen.invalid {
         return Finding::no(TYPE, error.reason(), error.to_string());
@@ -122,10 +121,7 @@ fn topics_ready(stock: &VirtualStock, seen: &See<'_>) -> Finding {
     if let Some(Failure::Topics(error)) = seen.failure {
         return Finding::no(TYPE, error.reason(), error.to_string());
     }
-    match &seen.topics {
-        Some(views) => topics::finding(views),
-        None => topics::external(&stock.spec.kafka.topic_prefix, &topics::OF_STOCK),
-    }
+    topics::finding(&seen.topics)
 }
 
 fn workloads_available(topics: &Finding, seen: &See<'_>) -> Finding {

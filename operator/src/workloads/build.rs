@@ -210,6 +210,7 @@ mod tests {
             kafka: Kafka {
                 bootstrap: "kafka:9092".into(),
                 prefix: "a-".into(),
+                replicas: 3,
                 place: None,
                 trust: None,
                 login: Login::None,

@@ -66,7 +66,8 @@ mod tests {
     use super::*;
 
     fn told(trust: Option<Trust>, login: Login) -> (Vec<String>, Vec<String>) {
-        let kafka = Kafka { bootstrap: String::new(), prefix: String::new(), place: None, trust, login };
+        let (bootstrap, prefix) = (String::new(), String::new());
+        let kafka = Kafka { bootstrap, prefix, replicas: 3, place: None, trust, login };
         let (env, volumes) = access(&kafka);
         let env = env.into_iter().map(|made| format!("{}={}", made.name, made.value.unwrap_or_default()));
         let volumes = volumes.into_iter().map(|made| {

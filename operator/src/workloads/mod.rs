@@ -8,6 +8,7 @@ mod pod;
 mod scale;
 mod standby;
 mod state;
+mod task;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,7 @@ pub use pod::{File, Source, plain};
 pub use scale::{KEDA, Scaler, Scaling, scaled_objects};
 pub use standby::{StandbyRole, UnnamedRole, in_turn};
 pub use state::{DeploymentNote, State, View, finding, states};
+pub use task::{Task, task};
 
 /// Port of every service.
 pub const PORT: i32 = 8080;

@@ -1,5 +1,7 @@
 //! The pods of a service.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::{
     Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction,
     KeyToPath, Lifecycle, LifecycleHandler, LocalObjectReference, ObjectFieldSelector, PodSecurityContext,
@@ -10,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kbnt_crds::common::{Resources, SecretRef};
-use kbnt_crds::pod::{self, ImagePullPolicy};
+use kbnt_crds::pod::{self, ImagePullPolicy, PodTemplate};
 
 use super::{PORT, Plan, kafka, labels, overlay};
 use crate::cluster::short_digest;
@@ -81,54 +83,62 @@ pub(super) fn from_field(name: &str, path: &str) -> EnvVar {
 
 pub(super) fn template(plan: &Plan, resource: &str) -> Result<PodTemplateSpec, Error> {
     let given = &plan.template;
-    let mut annotations = given.annotations.clone();
-    annotations.extend(plan.users().map(|(_, json)| (USERS_DIGEST.to_owned(), short_digest(json))));
     let own = labels(resource, &plan.role.component());
-    let mut labels = given.labels.clone();
-    labels.extend(own.clone());
+    let digest = plan.users().map(|(_, json)| (USERS_DIGEST.to_owned(), short_digest(json)));
     let (kafka_env, kafka_volumes) = kafka::access(&plan.kafka);
     let mut volumes: Vec<_> = plan.files.iter().map(volume).collect();
     volumes.extend(kafka_volumes);
-    let text = |text: &str| Some(text.to_owned());
     Ok(PodTemplateSpec {
-        metadata: Some(ObjectMeta {
-            labels: Some(labels),
-            annotations: (!annotations.is_empty()).then_some(annotations),
-            ..ObjectMeta::default()
-        }),
+        metadata: Some(metadata(given, own.clone(), digest)),
         spec: Some(PodSpec {
             service_account_name: Some(plan.role.object_name(resource)),
             // Only who takes turns by a lease has anything to ask the API server.
             automount_service_account_token: Some(plan.standby.is_some()),
-            enable_service_links: Some(false),
-            security_context: Some(PodSecurityContext {
-                run_as_non_root: Some(true),
-                run_as_user: Some(USER),
-                run_as_group: Some(USER),
-                seccomp_profile: Some(SeccompProfile {
-                    type_: "RuntimeDefault".into(),
-                    localhost_profile: None,
-                }),
-                ..PodSecurityContext::default()
-            }),
             // The service is done within 20 s, after the pause before it is told.
             termination_grace_period_seconds: Some(30),
             containers: vec![container(plan, kafka_env, &volumes)?],
-            volumes: Some(volumes),
-            image_pull_secrets: Some(
-                given
-                    .image_pull_secrets
-                    .iter()
-                    .map(|secret| LocalObjectReference { name: secret.name.clone() })
-                    .collect(),
-            ),
-            node_selector: Some(given.node_selector.clone()),
-            tolerations: Some(given.tolerations.iter().map(toleration).collect()),
-            affinity: overlay::optional("affinity", &given.affinity)?,
             topology_spread_constraints: Some(overlay::spread(given, own)?),
-            priority_class_name: given.priority_class_name.as_deref().and_then(text),
-            ..PodSpec::default()
+            ..base(given, volumes)?
         }),
+    })
+}
+
+/// Labels and annotations of a pod: its own, and the given ones that take none of them away.
+pub(super) fn metadata(
+    given: &PodTemplate,
+    own: BTreeMap<String, String>,
+    annotation: Option<(String, String)>,
+) -> ObjectMeta {
+    let (mut labels, mut annotations) = (given.labels.clone(), given.annotations.clone());
+    labels.extend(own);
+    annotations.extend(annotation);
+    ObjectMeta {
+        labels: Some(labels),
+        annotations: (!annotations.is_empty()).then_some(annotations),
+        ..ObjectMeta::default()
+    }
+}
+
+/// What all pods have in common, but for what runs in them.
+pub(super) fn base(given: &PodTemplate, volumes: Vec<Volume>) -> Result<PodSpec, Error> {
+    let pull_secret = |secret: &pod::LocalRef| LocalObjectReference { name: secret.name.clone() };
+    Ok(PodSpec {
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        security_context: Some(PodSecurityContext {
+            run_as_non_root: Some(true),
+            run_as_user: Some(USER),
+            run_as_group: Some(USER),
+            seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".into(), localhost_profile: None }),
+            ..PodSecurityContext::default()
+        }),
+        volumes: Some(volumes),
+        image_pull_secrets: Some(given.image_pull_secrets.iter().map(pull_secret).collect()),
+        node_selector: Some(given.node_selector.clone()),
+        tolerations: Some(given.tolerations.iter().map(toleration).collect()),
+        affinity: overlay::optional("affinity", &given.affinity)?,
+        priority_class_name: given.priority_class_name.clone(),
+        ..PodSpec::default()
     })
 }
 
@@ -154,17 +164,9 @@ fn container(plan: &Plan, kafka: Vec<EnvVar>, volumes: &[Volume]) -> Result<Cont
     env.extend(
         plan.files.iter().map(|file| plain(file.env, format!("{}/{}", folder(file.name), file.source.key()))),
     );
-    let given = overlay::variables(&plan.template, &env)?;
-    env.extend(given);
-    let template = &plan.template;
     Ok(Container {
         name: "service".into(),
-        image: Some(template.image.clone().unwrap_or_else(|| plan.image.clone())),
-        image_pull_policy: Some(
-            template.image_pull_policy.map_or("IfNotPresent", ImagePullPolicy::as_str).into(),
-        ),
         args: Some(vec!["service".into(), plan.role.argument().into()]),
-        env: Some(env),
         ports: Some(vec![ContainerPort {
             name: Some("http".into()),
             container_port: PORT,
@@ -183,6 +185,25 @@ fn container(plan: &Plan, kafka: Vec<EnvVar>, volumes: &[Volume]) -> Result<Cont
             }),
             ..Lifecycle::default()
         }),
+        ..program(&plan.image, &plan.template, env, volumes)?
+    })
+}
+
+/// The `kbnt` program in a container, with these variables and the given ones.
+pub(super) fn program(
+    image: &str,
+    given: &PodTemplate,
+    mut env: Vec<EnvVar>,
+    volumes: &[Volume],
+) -> Result<Container, Error> {
+    let more = overlay::variables(given, &env)?;
+    env.extend(more);
+    Ok(Container {
+        image: Some(given.image.clone().unwrap_or_else(|| image.to_owned())),
+        image_pull_policy: Some(
+            given.image_pull_policy.map_or("IfNotPresent", ImagePullPolicy::as_str).into(),
+        ),
+        env: Some(env),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
             read_only_root_filesystem: Some(true),
@@ -245,7 +266,7 @@ fn probe(path: &str, period: i32, failures: i32) -> Probe {
 
 /// The given resources with the defaults for what is absent. What is given for memory on one side counts for the other
 /// one too, as a default could contradict it.
-fn resources(given: &Resources) -> ResourceRequirements {
+pub(super) fn resources(given: &Resources) -> ResourceRequirements {
     let quantity = |text: &str| Quantity(text.to_owned());
     let (mut requests, mut limits) = (given.requests.clone(), given.limits.clone());
     match (requests.get("memory").cloned(), limits.get("memory").cloned()) {
@@ -269,8 +290,6 @@ fn resources(given: &Resources) -> ResourceRequirements {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     fn amounts(entries: &[(&str, &str)]) -> BTreeMap<String, Quantity> {

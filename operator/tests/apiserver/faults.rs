@@ -11,6 +11,7 @@ use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use http::{Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Service as Address, ServiceAccount};
 use kbnt_crds::{KafkaTopic, OrderWorkflow, VirtualStock};
@@ -27,7 +28,8 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tower::{BoxError, Layer, Service};
 
-use crate::harness::{Failure, KAFKA, Shop, Suite, Verdict, expect, stock, until, workflow};
+use crate::direct::{complete, default_account, fail, job, pod_ended};
+use crate::harness::{Failure, KAFKA, Shop, Suite, Verdict, direct, expect, stock, until, workflow};
 
 /// Operators that run at a time.
 const AT_ONCE: usize = 8;
@@ -220,6 +222,37 @@ pub(crate) async fn an_interrupted_reconcile_comes_to_the_same_end(suite: &Suite
         .await?;
     println!("{} interrupted reconciles came to the same end", done.len());
     Ok(())
+}
+
+/// Run after all operators have ended, as it runs its own.
+pub(crate) async fn an_interrupted_reconcile_has_its_topics_made_all_the_same(suite: &Suite) -> Verdict {
+    let calls = past_a_failed_job(suite, "direct-fault-none", Plan::Nothing).await?;
+    let plans = (1..=calls).map(|nth| {
+        let fault = [Fault::Error, Fault::Conflict, Fault::Lost][nth % 3];
+        (format!("direct-fault-{nth}"), Plan::Nth(nth, fault))
+    });
+    let done: Vec<usize> = stream::iter(plans)
+        .map(|(name, plan)| async move { past_a_failed_job(suite, &name, plan).await })
+        .buffer_unordered(AT_ONCE)
+        .try_collect()
+        .await?;
+    println!("{} interrupted reconciles had their topics made", done.len());
+    Ok(())
+}
+
+/// A stock without Strimzi, whose first Job fails and whose second one does not. How many calls it took.
+async fn past_a_failed_job(suite: &Suite, name: &str, plan: Plan) -> Result<usize, Failure> {
+    let (shop, faults) = (suite.shop(name).await?, Faults::new(plan));
+    default_account(&shop).await?;
+    let operator = Beside::start(suite, &shop, &faults).await?;
+    shop.create(&direct(name, "kafka:9092")?).await?;
+    let first = job(&shop, "stock-topics", &[]).await?;
+    pod_ended(&shop, &first, "pod", 1, "no words of a report").await?;
+    fail(&shop, &first, 1, Timestamp::now() - SignedDuration::from_hours(1)).await?;
+    complete(&shop, &job(&shop, "stock-topics", &[&first]).await?).await?;
+    shop.stock_is("Ready", "True", "Ready").await?;
+    operator.stop().await?;
+    Ok(faults.calls.load(Ordering::Relaxed))
 }
 
 /// Run after all operators have ended, as it runs its own.

@@ -7,7 +7,7 @@ use kube::{Api, Client};
 use serde_json::json;
 
 use crate::harness::{
-    Failure, KAFKA, Operator, SYSTEM, Shop, Start, Suite, Verdict, apply_manifest, define, expect,
+    Failure, KAFKA, Operator, SYSTEM, Shop, Start, Suite, Verdict, apply_manifest, define, direct, expect,
     make_namespace, stock, until,
 };
 
@@ -41,13 +41,10 @@ pub(crate) async fn it_waits_for_what_is_missing(client: &Client, operator: &Ope
     .await?;
     shop.delete::<VirtualStock>().await?;
 
-    // Kafka without Strimzi: its topics are the user's own.
-    let mut external = stock("external", KAFKA)?;
-    external.spec.kafka.cluster_ref = None;
-    external.spec.kafka.bootstrap_servers = Some("kafka.example:9092".into());
-    shop.create(&external).await?;
-    let told = shop.stock_is("TopicsReady", "True", "ExternallyManaged").await?;
-    expect(told.message.contains("external-inventory-events (3)"), || told.message.clone())?;
+    // Kafka without Strimzi: a Job makes its topics, and nothing waits for Strimzi.
+    shop.create(&direct("external", "kafka.example:9092")?).await?;
+    let told = shop.stock_is("TopicsReady", "False", "WaitingForTopics").await?;
+    expect(told.message.contains("Job main-stock-topics-"), || told.message.clone())?;
     shop.delete::<VirtualStock>().await?;
 
     // Strimzi comes, and a resource that waits for it goes on.

@@ -11,6 +11,7 @@ mod admission;
 mod autoscaling;
 mod conflicts;
 mod deletion;
+mod direct;
 mod drift;
 mod faults;
 mod harness;
@@ -70,6 +71,7 @@ async fn last(suite: &Suite) -> bool {
     let hanging = lifecycle::a_leader_that_hangs_is_replaced(suite).await;
     let namespaced = lifecycle::an_operator_of_one_namespace_stays_there(suite).await;
     let interrupted = faults::an_interrupted_reconcile_comes_to_the_same_end(suite).await;
+    let direct = faults::an_interrupted_reconcile_has_its_topics_made_all_the_same(suite).await;
     let failing = faults::a_step_that_keeps_failing_is_told(suite).await;
     let mut passed = true;
     for (name, verdict) in [
@@ -77,6 +79,7 @@ async fn last(suite: &Suite) -> bool {
         ("lifecycle::a_leader_that_hangs_is_replaced", hanging),
         ("lifecycle::an_operator_of_one_namespace_stays_there", namespaced),
         ("faults::an_interrupted_reconcile_comes_to_the_same_end", interrupted),
+        ("faults::an_interrupted_reconcile_has_its_topics_made_all_the_same", direct),
         ("faults::a_step_that_keeps_failing_is_told", failing),
     ] {
         match verdict {
@@ -123,6 +126,10 @@ fn trials(running: Option<&Running>) -> Vec<Trial> {
         conflicts::a_spec_that_cannot_be_carried_out_says_why,
         deletion::retained_topics_stay_and_are_taken_up_again,
         deletion::topics_go_with_their_owner_where_that_is_asked_for,
+        direct::a_job_makes_the_topics_and_the_services_follow,
+        direct::what_a_job_could_not_do_is_told_and_tried_again,
+        direct::another_wish_is_another_job,
+        direct::of_several_that_want_the_same_topics_the_oldest_has_them,
         drift::what_is_changed_or_deleted_is_put_right,
         drift::a_paused_resource_is_left_alone,
         drift::a_changed_spec_reaches_the_objects_that_it_concerns,

@@ -10,12 +10,13 @@ mod serve;
 mod service;
 mod simulator;
 mod tail;
+mod topics;
 mod wiring;
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use cli::{AuditCommand, Cli, Command};
+use cli::{AuditCommand, Cli, Command, TopicsCommand};
 use failure::Failure;
 
 fn main() -> ExitCode {
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         Command::Tail(options) => run(tail::run(options)),
         Command::Openapi => run(openapi::run()),
         Command::Audit(AuditCommand::Verify(options)) => run(audit::run(options)),
+        Command::Topics(TopicsCommand::Ensure(options)) => run(topics::run(options)),
     };
     outcome.unwrap_or_else(|failure| {
         anstream::eprintln!("kbnt: {failure}");

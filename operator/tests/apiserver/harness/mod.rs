@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 pub(crate) use fakes::{Ledgers, STILL};
 pub(crate) use operator::{Operator, Start};
 pub(crate) use server::ApiServer;
-pub(crate) use shop::{Shop, stock, workflow};
+pub(crate) use shop::{Shop, direct, stock, workflow};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{DynamicObject, Patch, PatchParams};

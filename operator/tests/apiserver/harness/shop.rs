@@ -23,6 +23,14 @@ pub(crate) fn stock(prefix: &str, kafka: &str) -> Result<VirtualStock, Failure> 
     Ok(stock)
 }
 
+/// The sample with these topics' prefix, on a cluster that Strimzi does not run.
+pub(crate) fn direct(prefix: &str, servers: &str) -> Result<VirtualStock, Failure> {
+    let mut stock = stock(prefix, super::KAFKA)?;
+    stock.spec.kafka.cluster_ref = None;
+    stock.spec.kafka.bootstrap_servers = Some(servers.into());
+    Ok(stock)
+}
+
 /// The sample.
 pub(crate) fn workflow() -> Result<OrderWorkflow, Failure> {
     let mut workflow: OrderWorkflow =

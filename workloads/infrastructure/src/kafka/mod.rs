@@ -4,6 +4,7 @@
 //! partitions are its own: it then reads the partitions of that number of all input topics. So whoever answers in a
 //! partition reads all that is answered there, whatever the assignor does.
 
+pub mod admin;
 mod client;
 mod config;
 mod error;

@@ -39,6 +39,25 @@ impl Broker {
         self.script("start", &[], &[("KBNT_BROKER_SECURE", "yes")])
     }
 
+    /// Starts it with doors that are locked, too, where everybody but who comes in by the open one needs rights, and with
+    /// these properties.
+    pub fn start_guarded(&self, properties: &str) -> String {
+        let guarded = "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n\
+                       super.users=User:ANONYMOUS\n";
+        let properties = format!("{guarded}{properties}");
+        self.script("start", &[], &[("KBNT_BROKER_SECURE", "yes"), ("KBNT_BROKER_PROPERTIES", &properties)])
+    }
+
+    /// Gives `name` the right to do this with a topic.
+    pub fn allow(&self, name: &str, operation: &str, topic: &str) {
+        let user = format!("User:{name}");
+        self.script(
+            "acl",
+            &["--add", "--allow-principal", &user, "--operation", operation, "--topic", topic],
+            &[],
+        );
+    }
+
     /// Lets `name` in with this password, and with no other.
     pub fn scram(&self, name: &str, password: &str) {
         self.script("scram", &[name, password], &[]);

@@ -4,6 +4,7 @@
 
 mod broker;
 mod front;
+mod rights;
 mod secure;
 #[path = "../support/mod.rs"]
 mod support;

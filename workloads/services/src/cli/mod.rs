@@ -5,6 +5,7 @@ mod origin;
 mod payment;
 mod shop;
 mod standby;
+mod topics;
 mod tracing;
 mod values;
 
@@ -22,6 +23,7 @@ pub(crate) use origin::OriginOptions;
 pub(crate) use payment::{NotificationOptions, PaymentOptions};
 pub(crate) use shop::{InventoryOptions, UserOptions};
 pub(crate) use standby::StandbyOptions;
+pub(crate) use topics::{EnsureOptions, TopicsCommand};
 pub(crate) use tracing::TracingOptions;
 
 const STYLES: Styles = Styles::styled()
@@ -63,6 +65,9 @@ pub(crate) enum Command {
     /// Examine the audit trail
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Make and check the topics of a Kafka cluster
+    #[command(subcommand)]
+    Topics(TopicsCommand),
 }
 
 /// What to do with the audit trail.

@@ -7,11 +7,12 @@ use std::path::Path;
 use kbnt_domain::stock::Declaration;
 use kbnt_domain::user::Registration;
 use kbnt_domain::{Currency, Money, ProductId, SourceId, UserId};
+use kbnt_infrastructure::kafka::admin::WantedTopic;
 use kbnt_infrastructure::kafka::{ClientCertificate, KafkaConfig, Sasl, Security};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::cli::{AccessOptions, KafkaOptions};
+use crate::cli::{AccessOptions, EnsureOptions, KafkaOptions};
 use crate::failure::Failure;
 
 /// Who declares the stock of a seed file.
@@ -103,6 +104,16 @@ fn declaration(row: StockRow, path: &Path) -> Result<Declaration, Failure> {
         low_stock_threshold: row.low_stock_threshold,
         source,
     })
+}
+
+/// The topics that the options give, or a file that they name.
+pub(crate) fn wanted_topics(options: &EnsureOptions) -> Result<Vec<WantedTopic>, Failure> {
+    match (&options.wanted_file, &options.wanted) {
+        (Some(path), _) => json(path),
+        (None, Some(wanted)) => serde_json::from_str(wanted)
+            .map_err(|error| Failure::Options(format!("the wanted topics: {error}"))),
+        (None, None) => Err(Failure::Options("no topics are given".to_owned())),
+    }
 }
 
 /// How to reach the cluster that the options name.

@@ -6,5 +6,5 @@ mod parts;
 mod process;
 
 pub(crate) use effects::Effects;
-pub(crate) use files::{kafka_config, seed, users};
+pub(crate) use files::{kafka_config, seed, users, wanted_topics};
 pub(crate) use process::{Process, ProcessParts, bind, spans, until_told};

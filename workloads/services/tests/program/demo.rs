@@ -77,7 +77,7 @@ fn wrong_options_are_refused_and_help_helps() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
     }
     let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
-    for command in ["demo", "serve", "service", "simulator", "tail", "audit"] {
+    for command in ["demo", "serve", "service", "simulator", "tail", "audit", "topics"] {
         assert!(help.contains(command), "{help}");
     }
 }

@@ -1,0 +1,66 @@
+//! A broker with an open door for who may do everything, and a locked one behind which nobody may do anything that was
+//! not allowed.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+/// What everybody says at the locked door.
+const PASSWORD: &str = "open-sesame";
+
+/// A broker in a directory of its own; gone with it.
+pub struct Broker(tempfile::TempDir);
+
+impl Broker {
+    pub fn start() -> Self {
+        let broker = Self(tempfile::tempdir().unwrap());
+        std::fs::write(broker.file("password"), PASSWORD).unwrap();
+        broker.script("start", &[]);
+        broker
+    }
+
+    fn script(&self, command: &str, more: &[&str]) -> String {
+        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../e2e/kafka/broker.sh");
+        let mut script = Command::new(script);
+        let guarded = "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n\
+                       super.users=User:ANONYMOUS";
+        script.env("KBNT_BROKER_SECURE", "yes").env("KBNT_BROKER_PROPERTIES", guarded);
+        let output = script.arg(command).arg(self.0.path()).args(more).output().unwrap();
+        assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// A file of its directory.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// The address for who may do everything.
+    pub fn open_door(&self) -> String {
+        std::fs::read_to_string(self.file("address")).unwrap().trim().to_owned()
+    }
+
+    /// The address for who says a name and a password.
+    pub fn locked_door(&self) -> String {
+        std::fs::read_to_string(self.file("scram")).unwrap().trim().to_owned()
+    }
+
+    /// Lets `name` in.
+    pub fn let_in(&self, name: &str) {
+        self.script("scram", &[name, PASSWORD]);
+    }
+
+    /// Gives `name` the right to do this with these.
+    pub fn allow(&self, name: &str, operation: &str, with: impl IntoIterator<Item = (&'static str, String)>) {
+        let user = format!("User:{name}");
+        let with: Vec<_> = with.into_iter().collect();
+        let mut arguments = vec!["--add", "--allow-principal", &user, "--operation", operation];
+        arguments.extend(with.iter().flat_map(|(kind, name)| [*kind, name.as_str()]));
+        self.script("acl", &arguments);
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.script("kill", &[]);
+    }
+}

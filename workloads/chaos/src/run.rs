@@ -87,18 +87,22 @@ async fn on_broker(
         rate: options.rate,
     };
     let (sales, plan) = (Sales::default(), Fault::plan(options.faults));
-    let mut victims = Victims { fleet, broker: broker.clone(), topics, client: client.clone() };
+    let mut victims = Victims { fleet, broker: broker.clone(), topics, client: client.clone(), usurpers: 0 };
     let bought = async {
         sales.buy(&shop).await;
         println!("{:>4} s: all orders are acknowledged", started.elapsed().as_secs());
+        Ok(())
     };
     let harmed = async {
         let outcome = harm(&plan, &mut victims, options.pause, started).await;
         sales.close();
         outcome
     };
-    let (harmed, (), ()) = tokio::join!(harmed, bought, sales.keep_store(&shop));
-    let ended = harmed?;
+    let stored = async {
+        sales.keep_store(&shop).await;
+        Ok(())
+    };
+    let (ended, (), ()) = tokio::try_join!(harmed, bought, stored)?;
     victims.fleet.until_ready().await?;
     peace(&client, &shop, &victims.topics).await?;
     let acknowledged = sales.acknowledged.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -110,8 +114,9 @@ async fn on_broker(
     let verified = audit_verified(options, bootstrap).await?;
     victims.fleet.stop().await?;
     report(&plan, ended, &truth, &violations, &figures);
+    println!("{} fenced writers went on", victims.usurpers);
     println!("in {} s", started.elapsed().as_secs());
-    Ok(violations.is_empty() && verified)
+    Ok(violations.is_empty() && victims.usurpers == 0 && verified)
 }
 
 /// Inflicts all faults; how many services had ended by themselves.

@@ -175,12 +175,14 @@ impl Fleet {
         }
     }
 
-    /// Waits until the process of a role has ended by itself, and starts it again.
+    /// Waits until the process of a role has ended by itself, and starts it again. One that does not end is killed.
     pub(crate) async fn until_ended(&mut self, role: &'static str) -> Result<(), Failure> {
-        if let Some(mut service) = self.at_work.remove(role) {
-            service.until_ended().await?;
-        }
-        self.restart(role)
+        let ended = match self.at_work.remove(role) {
+            Some(mut service) => service.until_ended().await,
+            None => Ok(()),
+        };
+        self.restart(role)?;
+        ended
     }
 
     /// Waits until all are ready, and starts those again that have ended, as Kubernetes would; how many had.

@@ -16,9 +16,11 @@ pub(super) struct Stock {
     moves: Vec<Move>,
 }
 
-/// Sorts by time; what frees units comes first within a millisecond.
+/// Sorts as the writers decided: one after the other, and each by its own clock, which may be off. What frees units comes
+/// first within a millisecond.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Move {
+    term: u64,
     at: String,
     debit: bool,
     product: String,
@@ -51,7 +53,9 @@ impl Stock {
     }
 
     fn record(&mut self, event: &Event, items: &[Item], debit: bool) {
+        let term = event.writer.as_ref().map_or(0, |writer| writer.term);
         self.moves.extend(items.iter().map(|item| Move {
+            term,
             at: event.timestamp.clone(),
             debit,
             product: item.product_id.clone(),
@@ -76,7 +80,7 @@ impl Stock {
         self.moves.sort_unstable();
         let mut available: HashMap<&str, i128> = HashMap::new();
         let mut oversold: BTreeMap<&str, (i128, &str)> = BTreeMap::new();
-        for Move { at, debit, product, units } in &self.moves {
+        for Move { at, debit, product, units, .. } in &self.moves {
             let level = available.entry(product).or_default();
             *level += if *debit { -i128::from(*units) } else { i128::from(*units) };
             if *level < 0 {

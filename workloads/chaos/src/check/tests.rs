@@ -220,6 +220,24 @@ fn units_that_are_sold_twice_are_found() {
 }
 
 #[test]
+fn a_later_writer_may_have_a_clock_that_is_behind() {
+    let mut log = sound();
+    let of_second_writer = |(topic, _, event): &(&'static str, i32, Value)| {
+        *topic == "inventory-events" && event["payload"]["orderId"] == json!(DECLINED)
+    };
+    let first = log.records.iter().position(of_second_writer).unwrap();
+    let its = log.records.iter_mut().filter(|record| of_second_writer(record));
+    for (minute, record) in (57..).zip(its) {
+        record.2["writer"]["term"] = json!(2);
+        record.2["timestamp"] = json!(format!("2026-01-31T11:{minute}:00.000Z"));
+    }
+    let mut election = by(2, event(3, "WriterElected", &json!({})));
+    election["timestamp"] = json!("2026-01-31T11:56:00.000Z");
+    log.records.insert(first, ("inventory-events", 0, election));
+    assert_eq!(log.rules(), []);
+}
+
+#[test]
 fn levels_that_do_not_follow_are_found() {
     let mut log = sound();
     log.truth.levels.insert("P".into(), (7, 0));

@@ -29,15 +29,19 @@ fn registered() -> BTreeSet<String> {
     all
 }
 
+fn alerts() -> Vec<Value> {
+    let rules: Value = serde_yaml::from_str(&read("manifests/monitoring/alerts.yaml")).unwrap();
+    let groups = rules["spec"]["groups"].as_sequence().unwrap();
+    groups.iter().flat_map(|group| group["rules"].as_sequence().unwrap()).cloned().collect()
+}
+
 #[test]
 fn every_alert_asks_for_metrics_that_exist_and_says_what_to_do() {
     let known = registered();
     assert!(known.len() > 25, "{known:?}");
-    let rules: Value = serde_yaml::from_str(&read("manifests/monitoring/alerts.yaml")).unwrap();
-    let groups = rules["spec"]["groups"].as_sequence().unwrap();
-    let rules: Vec<&Value> = groups.iter().flat_map(|group| group["rules"].as_sequence().unwrap()).collect();
+    let rules = alerts();
     assert!(rules.len() > 5);
-    for rule in rules {
+    for rule in &rules {
         let name = rule["alert"].as_str().unwrap();
         let asked = metrics(rule["expr"].as_str().unwrap());
         assert!(!asked.is_empty(), "{name}");
@@ -50,4 +54,15 @@ fn every_alert_asks_for_metrics_that_exist_and_says_what_to_do() {
         }
         assert!(["critical", "warning"].contains(&rule["labels"]["severity"].as_str().unwrap()), "{name}");
     }
+}
+
+#[test]
+fn a_growing_count_of_dead_letters_wakes_somebody_who_is_told_where_to_look() {
+    let grows = |rule: &&Value| rule["expr"].as_str().unwrap().contains("increase(kbnt_dead_letters_total");
+    let rules = alerts();
+    let rule = rules.iter().find(grows).unwrap();
+    let page = "docs/dead-letters.md";
+    let told = rule["annotations"]["description"].as_str().unwrap();
+    assert!(told.contains("kbnt dlq list") && told.contains(page), "{told}");
+    assert!(read(page).contains(rule["alert"].as_str().unwrap()));
 }

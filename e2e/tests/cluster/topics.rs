@@ -26,6 +26,14 @@ fn the_seven_topics_are_declared_and_the_broker_agrees() -> Result<(), Failure> 
     Ok(())
 }
 
+/// It keeps records of the other topics that nobody understands, as text.
+#[test]
+fn the_audit_trail_takes_larger_records_than_a_broker_does_by_default() -> Result<(), Failure> {
+    let topic = Kubectl::new("kafka").get(&["kafkatopic", &Shop::shared()?.topic("audit-logs")])?;
+    assert_eq!(topic["spec"]["config"]["max.message.bytes"], 4_194_304);
+    Ok(())
+}
+
 #[test]
 fn state_topics_are_kept_for_ever_and_never_compacted() -> Result<(), Failure> {
     let shop = Shop::shared()?;

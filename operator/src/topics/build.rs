@@ -98,6 +98,14 @@ fn wanted(kafka: &Kafka, topic: &Topic, settings: Option<&TopicSettings>) -> Res
         Some("unlimited") => -1,
         Some(text) => millis(text)?,
     };
+    let mut config = BTreeMap::from([
+        ("cleanup.policy".into(), "delete".into()),
+        ("retention.ms".into(), retention.into()),
+        ("min.insync.replicas".into(), in_sync.into()),
+    ]);
+    if let Some(largest) = topic.largest {
+        config.insert("max.message.bytes".into(), largest.into());
+    }
     Ok(Wanted {
         name: format!("{}{}", kafka.prefix, topic.name),
         topic: *topic,
@@ -105,11 +113,7 @@ fn wanted(kafka: &Kafka, topic: &Topic, settings: Option<&TopicSettings>) -> Res
             topic_name: None,
             partitions: Some(topic.partitions),
             replicas: Some(replicas),
-            config: BTreeMap::from([
-                ("cleanup.policy".into(), "delete".into()),
-                ("retention.ms".into(), retention.into()),
-                ("min.insync.replicas".into(), in_sync.into()),
-            ]),
+            config,
         },
     })
 }
@@ -207,6 +211,8 @@ mod tests {
                 let spec = &topic.spec;
                 assert_eq!(spec.config["cleanup.policy"], "delete");
                 let name = topic.metadata.name.clone().unwrap();
+                let largest = spec.config.get("max.message.bytes").map(|bytes| bytes.as_i64().unwrap());
+                assert_eq!(largest, (name == "audit-logs").then_some(4 << 20), "{name}");
                 (name, spec.partitions.unwrap(), spec.config["retention.ms"].as_i64().unwrap())
             })
             .collect();

@@ -45,11 +45,16 @@ pub struct Topic {
     pub partitions: i32,
     /// Default retention.
     pub retention: Retention,
+    /// The largest record that it takes, in bytes, where that is not the broker's default.
+    pub largest: Option<i64>,
 }
 
 const fn topic(name: &'static str, partitions: i32, retention: Retention) -> Topic {
-    Topic { name, partitions, retention }
+    Topic { name, partitions, retention, largest: None }
 }
+
+/// It also holds records of other topics that nobody understands, as text: those are a third longer.
+const AUDIT_LOGS: Topic = Topic { largest: Some(4_194_304), ..topic("audit-logs", 1, Retention::Days(365)) };
 
 /// The topic of a VirtualStock.
 pub const OF_STOCK: [Topic; 1] = [topic("inventory-events", 3, Retention::Unlimited)];
@@ -60,6 +65,6 @@ pub const OF_WORKFLOW: [Topic; 6] = [
     topic("order-events", 3, Retention::Unlimited),
     topic("payment-events", 3, Retention::Unlimited),
     topic("notification-events", 3, Retention::Days(7)),
-    topic("audit-logs", 1, Retention::Days(365)),
+    AUDIT_LOGS,
     topic("application-logs", 2, Retention::Days(7)),
 ];

@@ -3,7 +3,8 @@
 //! # How a runtime drives a machine
 //! 1. [`Machine::assigned`] for a partition, then [`Machine::fold`] for each record of that partition of the
 //!    machine's own output topic, from the first to the end, then [`Machine::recovered`].
-//! 2. [`Machine::handle`] for each input record of that partition, in order.
+//! 2. [`Machine::handle`] for each input record of that partition, in order; [`Machine::unreadable`] for one that nobody
+//!    understands.
 //! 3. After a batch of steps: append what the [`Outbox`] collected, wait until all of it is acknowledged, tell the
 //!    machine so by [`Machine::durable`], only then start the effects and commit the offsets, each held back to
 //!    [`Machine::hold`].
@@ -20,12 +21,16 @@
 //! A machine must be ready to see any input again after a crash, and to lose what it wrote and did not see
 //! acknowledged, each partition's tail on its own.
 
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
+use kbnt_domain::dead_letter::Location;
 use kbnt_domain::event::{Event, Writer};
 use kbnt_domain::{EventId, Money, OrderId, ReservationId, Timestamp, TransactionId, UserId};
 
 use crate::message::{Message, Service, Subject, Topic, Trace};
+use crate::ports::Unreadable;
 
 /// Where a record lies in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,6 +41,38 @@ pub struct Position {
     pub partition: u32,
     /// The offset in it, from 0.
     pub offset: u64,
+}
+
+impl Position {
+    /// As it stands in records.
+    pub fn location(self) -> Location {
+        (self.topic.name().to_owned(), self.partition, self.offset)
+    }
+
+    /// The position that stands in a record; `None` where it names no topic of ours.
+    pub fn of((topic, partition, offset): &Location) -> Option<Self> {
+        Some(Self { topic: Topic::from_name(topic)?, partition: *partition, offset: *offset })
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}@{}", self.topic.name(), self.partition, self.offset)
+    }
+}
+
+impl FromStr for Position {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let read = || {
+            let (topic, rest) = text.split_once('/')?;
+            let (partition, offset) = rest.split_once('@')?;
+            let topic = Topic::from_name(topic)?;
+            Some(Self { topic, partition: partition.parse().ok()?, offset: offset.parse().ok()? })
+        };
+        read().ok_or("expected TOPIC/PARTITION@OFFSET, such as order-events/0@17")
+    }
 }
 
 /// A record as it was read.
@@ -68,6 +105,13 @@ pub struct Append {
     /// The input record that it answers. A writer that resumes from its own output topic finds here how far it had
     /// come in its inputs, without trusting offsets that a fenced writer may have committed.
     pub source: Option<Position>,
+}
+
+impl Append {
+    /// How many bytes it takes on its way, roughly.
+    pub fn weight(&self) -> usize {
+        self.message.weight()
+    }
 }
 
 /// Something to be done outside the log. Every effect carries an idempotency key: the order id.
@@ -185,6 +229,14 @@ pub trait Machine: Send + 'static {
 
     /// Takes in an input record.
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox);
+
+    /// There is an input record that nobody understands. Whoever keeps it must keep it whole.
+    fn unreadable(&mut self, _record: &Unreadable, _outbox: &mut Outbox) {}
+
+    /// What to write where the log has refused `append` for its size; `None` if that was the least.
+    fn shortened(&self, _append: &Append) -> Option<Append> {
+        None
+    }
 
     /// An effect for `order` came to an end.
     fn completed(&mut self, order: OrderId, outcome: EffectOutcome, outbox: &mut Outbox);

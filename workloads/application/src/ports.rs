@@ -34,9 +34,12 @@ pub enum LogError {
         /// The partition.
         partition: u32,
     },
-    /// The log refuses: no permission, a record too large, storage corrupt.
+    /// The log refuses: no permission, storage corrupt.
     #[error("the log refuses: {0}")]
     Refused(String),
+    /// A record is larger than the log takes.
+    #[error("the log takes no record of that size: {0}")]
+    TooLarge(String),
 }
 
 impl LogError {
@@ -45,7 +48,7 @@ impl LogError {
         match self {
             Self::Unavailable(_) => ErrorClass::Transient,
             Self::NoSuchPartition { .. } => ErrorClass::Waiting,
-            Self::Refused(_) => ErrorClass::Permanent,
+            Self::Refused(_) | Self::TooLarge(_) => ErrorClass::Permanent,
         }
     }
 }
@@ -74,12 +77,21 @@ pub struct RawRecord {
     pub at: Timestamp,
 }
 
+impl RawRecord {
+    /// Bytes of key, value and headers.
+    pub fn size(&self) -> usize {
+        let length = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
+        let headers = self.headers.iter().map(|(name, value)| name.len() + length(value)).sum::<usize>();
+        length(&self.key) + length(&self.value) + headers
+    }
+}
+
 /// One record of a batch.
 #[derive(Clone, Debug)]
 pub enum Fetched {
     /// Understood.
     Record(Delivered),
-    /// Not understood: to be counted and told, and passed over.
+    /// Not understood: to be counted, told and kept as a dead letter, and passed over.
     Unreadable(Unreadable),
 }
 

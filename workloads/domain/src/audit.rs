@@ -24,6 +24,11 @@ pub fn digest<'a>(domain: &str, parts: impl IntoIterator<Item = &'a [u8]>) -> Ha
     hash.finalize().into()
 }
 
+/// The SHA-256 of `bytes` as they are.
+pub fn sha256(bytes: &[u8]) -> Hash {
+    Sha256::digest(bytes).into()
+}
+
 /// The hash that a link written at `at` must carry.
 pub fn link_hash(at: Timestamp, link: &AuditLogCreated) -> Hash {
     let (topic, partition, offset) = &link.location;

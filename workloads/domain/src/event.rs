@@ -1,5 +1,6 @@
 //! Everything that happens, as values. Commands ask, domain events tell, integration events face outward.
 
+use crate::dead_letter::{Bytes, Location, Resolution};
 use crate::digest::Digest;
 use crate::{
     Money, OrderId, ProductId, Quantity, Reason, ReservationId, SourceId, Timestamp, TransactionId, UserId,
@@ -396,12 +397,46 @@ events! {
         /// What the audited record is about: its key, an order id for most.
         subject: String,
         /// Where the audited record lies: topic, partition and offset.
-        location: (String, u32, u64),
+        location: Location,
         /// The SHA-256 of the audited record's canonical content.
         content_hash: [u8; 32],
         /// The hash of the link before; zeros for the first.
         previous_hash: [u8; 32],
         /// The hash over this link's fields and the previous hash.
         hash: [u8; 32],
+    }
+    /// A record that nobody understands, kept for a person to look at.
+    DeadLetterStored {
+        /// Where the record lies.
+        location: Location,
+        /// What is wrong with it.
+        reason: String,
+        /// The log's own time of the record.
+        recorded_at: Timestamp,
+        /// Its key, if it has one.
+        key: Option<Bytes>,
+        /// Its value; `None` is a tombstone.
+        value: Option<Bytes>,
+        /// Its headers, in order.
+        headers: Vec<(String, Option<Bytes>)>,
+        /// Whether all of that is as it was; of a record that is too large only the beginning is kept.
+        whole: bool,
+        /// Bytes of the record's own value.
+        value_bytes: u64,
+        /// The SHA-256 of the record's own value; `None` of a tombstone.
+        value_hash: Option<[u8; 32]>,
+    }
+    /// A person is done with a dead letter.
+    DeadLetterResolved {
+        /// Where the record lies that nobody understood.
+        location: Location,
+        /// What was done with it.
+        how: Resolution,
+        /// Where it was written again, if it was.
+        replayed_to: Option<Location>,
+        /// By whom.
+        by: String,
+        /// Why.
+        reason: String,
     }
 }

@@ -5,6 +5,7 @@
 //! state and an input to a new state and events.
 
 pub mod audit;
+pub mod dead_letter;
 mod digest;
 pub mod event;
 pub mod ids;

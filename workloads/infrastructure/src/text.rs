@@ -1,5 +1,7 @@
-//! How instants are written for people and programs.
+//! How instants and bytes are written for people and programs.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, SecondsFormat};
 use kbnt_domain::Timestamp;
 
@@ -8,4 +10,16 @@ pub fn rfc3339(at: Timestamp) -> String {
     DateTime::from_timestamp_millis(at.as_millis())
         .unwrap_or(DateTime::UNIX_EPOCH)
         .to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// Bytes in base64.
+pub fn base64(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
+
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }

@@ -1,16 +1,17 @@
 //! `kbnt audit verify`: whether the audit trail is whole, and whether what it vouches for is unchanged.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::process::ExitCode;
 
-use kbnt_application::audit::content_hash;
+use kbnt_application::audit::{DEAD_LETTER, content_hash, dead_letter};
 use kbnt_application::{Delivered, Position, Topic};
 use kbnt_domain::audit::{Hash, Head, verify};
+use kbnt_domain::dead_letter::Location;
 use kbnt_domain::event::AuditLogCreated;
 use kbnt_domain::{Event, Timestamp};
 use kbnt_infrastructure::wire::{self, RecordView};
 
-use crate::cli::VerifyOptions;
+use crate::cli::{TrailOptions, VerifyOptions};
 use crate::failure::Failure;
 use crate::origin::{From, Next, Origin, Seen};
 
@@ -27,19 +28,43 @@ const TOPICS: [Topic; 6] = [
 /// Topic, partition and offset of a record.
 type Place = (&'static str, u32, u64);
 
+/// What a record is.
+enum Content {
+    /// An event, of this content.
+    Event(Hash),
+    /// Nothing that we understand; its bytes have this hash.
+    Bytes(Hash),
+}
+
+impl Content {
+    /// Whether it is what `link` vouches for. A record that nobody understood then, and that we understand, may be.
+    fn is_of(&self, link: &AuditLogCreated) -> bool {
+        match self {
+            Self::Event(_) if link.event_name == DEAD_LETTER => true,
+            Self::Event(hash) | Self::Bytes(hash) => *hash == link.content_hash,
+        }
+    }
+}
+
 /// What was read.
 #[derive(Default)]
 struct Trail {
-    /// The links, in the order of the log, and the offset of the first.
+    /// The links, in the order of the log.
     links: Vec<(Timestamp, AuditLogCreated)>,
+    /// The offset of the trail's first record.
     first: Option<u64>,
     /// What the audited records say now.
-    contents: HashMap<Place, Hash>,
+    contents: HashMap<Place, Content>,
+    /// What is kept of the records that nobody understands; `None` of those that are not kept whole.
+    letters: HashMap<Place, Option<Hash>>,
+    /// Those that somebody has seen to.
+    resolved: HashSet<Place>,
     unreadable: Vec<String>,
 }
 
 pub(crate) async fn run(options: VerifyOptions) -> Result<ExitCode, Failure> {
-    let mut origin = Origin::open(&options.origin, options.data_dir.as_ref(), &TOPICS, From::Start).await?;
+    let TrailOptions { data_dir, origin } = &options.trail;
+    let mut origin = Origin::open(origin, data_dir.as_ref(), &TOPICS, From::Start).await?;
     let mut trail = Trail::default();
     while let Next::Record(seen) = origin.next().await? {
         trail.take(&seen);
@@ -57,22 +82,33 @@ pub(crate) async fn run(options: VerifyOptions) -> Result<ExitCode, Failure> {
 
 impl Trail {
     fn take(&mut self, seen: &Seen) {
-        let at = Position { topic: seen.topic, partition: seen.partition, offset: seen.offset };
+        let at = seen.at();
         let record = RecordView::new(Some(&seen.value), Timestamp::default());
         let place = (seen.topic.name(), seen.partition, seen.offset);
+        if seen.topic == Topic::AuditLogs {
+            self.first.get_or_insert(seen.offset);
+        }
         match wire::decode(at, &record) {
             Ok(Delivered { message, .. }) => match &message.event {
-                Event::AuditLogCreated(link) => {
-                    self.first.get_or_insert(seen.offset);
-                    self.links.push((message.at, link.clone()));
+                Event::AuditLogCreated(link) => self.links.push((message.at, link.clone())),
+                Event::DeadLetterStored(letter) => {
+                    if let Some(place) = known(&letter.location) {
+                        self.letters.entry(place).or_insert_with(|| letter.kept_hash());
+                    }
                 }
-                _ => drop(self.contents.insert(place, content_hash(&message))),
+                event => {
+                    if let Event::DeadLetterResolved(resolved) = event {
+                        self.resolved.extend(known(&resolved.location));
+                    }
+                    self.contents.insert(place, Content::Event(content_hash(&message)));
+                }
             },
-            // What is no event was never audited; in the trail itself there is nothing else.
-            Err(error) if seen.topic == Topic::AuditLogs => {
-                self.unreadable.push(format!("audit-logs/{}@{}: {error}", seen.partition, seen.offset));
+            // In the trail itself there is nothing that nobody understands.
+            Err(error) if seen.topic == Topic::AuditLogs => self.unreadable.push(format!("{at}: {error}")),
+            Err(_) => {
+                let content = seen.unreadable.as_ref().map(|record| dead_letter(record).content_hash());
+                self.contents.extend(content.map(|content| (place, Content::Bytes(content))));
             }
-            Err(_) => {}
         }
     }
 
@@ -83,19 +119,32 @@ impl Trail {
             problems.push(broken.to_string());
         }
         let altered = self.links.iter().find_map(|(_, link)| {
-            let (topic, partition, offset) = &link.location;
-            let topic = Topic::from_name(topic)?.name();
-            let found = self.contents.get(&(topic, *partition, *offset))?;
+            let place @ (topic, partition, offset) = known(&link.location)?;
             let told = || {
-                format!(
-                    "{topic}/{partition}@{offset}: it is not what link {} says that it was",
-                    link.sequence
-                )
+                let number = link.sequence;
+                format!("{topic}/{partition}@{offset}: it is not what link {number} says that it was")
             };
-            (found != &link.content_hash).then(told)
+            (!self.contents.get(&place)?.is_of(link)).then(told)
         });
         problems.extend(altered);
+        problems.extend(self.links.iter().find_map(|(_, link)| self.problem_of_letter(link)));
         problems
+    }
+
+    /// What is wrong with the record that this link says is kept.
+    fn problem_of_letter(&self, link: &AuditLogCreated) -> Option<String> {
+        let place @ (topic, partition, offset) = known(&link.location)?;
+        if link.event_name != DEAD_LETTER {
+            return None;
+        }
+        let what = match self.letters.get(&place) {
+            None if self.start().length == 0 => "is not there",
+            Some(Some(kept)) if *kept != link.content_hash => "is another one",
+            // Not kept whole, or gone by retention before the link behind it.
+            _ => return None,
+        };
+        let number = link.sequence;
+        Some(format!("{topic}/{partition}@{offset}: the dead letter that link {number} vouches for {what}"))
     }
 
     /// What the first link must tie in with: nothing, unless retention took the links before it.
@@ -122,9 +171,16 @@ impl Trail {
             ),
             None => String::new(),
         };
+        let audited: HashSet<Place> =
+            self.links.iter().filter_map(|(_, link)| known(&link.location)).collect();
+        let unchanged = self.contents.keys().filter(|place| audited.contains(*place)).count();
+        let open = self.letters.keys().filter(|place| !self.resolved.contains(*place)).count();
+        let letters = match (self.letters.len(), open) {
+            (0, _) => String::new(),
+            (all, open) => format!("; {all} dead letters, {open} of them open (kbnt dlq list)"),
+        };
         format!(
-            "the audit trail is whole: {links} links{gone}; {} audited records are unchanged{rest}",
-            self.contents.len() - behind.len()
+            "the audit trail is whole: {links} links{gone}; {unchanged} audited records are unchanged{letters}{rest}"
         )
     }
 
@@ -146,12 +202,20 @@ impl Trail {
     }
 }
 
+/// The place that stands in a record, if it is in a topic of ours.
+fn known(location: &Location) -> Option<Place> {
+    Position::of(location).map(|at| (at.topic.name(), at.partition, at.offset))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kbnt_application::{Outbox, Service};
+    use kbnt_application::audit::AuditMachine;
+    use kbnt_application::ports::{RawRecord, Unreadable};
+    use kbnt_application::{Machine as _, Outbox, Service};
     use kbnt_domain::audit::link_hash;
-    use kbnt_domain::event::OrderCancelRequested;
+    use kbnt_domain::dead_letter::Resolution;
+    use kbnt_domain::event::{DeadLetterResolved, OrderCancelRequested};
     use kbnt_domain::{EventId, OrderId};
 
     /// Three audited records, and the three links about them.
@@ -182,7 +246,7 @@ mod tests {
                 [(Topic::OrderEvents, 1, &audited), (Topic::AuditLogs, 0, &link)]
             {
                 let value = wire::encode(append).unwrap().value.unwrap();
-                records.push(Seen { topic, partition, offset, value });
+                records.push(Seen::new(Position { topic, partition, offset }, value));
             }
         }
         records
@@ -251,5 +315,65 @@ mod tests {
         let problems = problems(&changed);
         assert_eq!(problems.len(), 1);
         assert!(problems[0].starts_with("order-events/1@1"), "{problems:?}");
+    }
+
+    /// A record that nobody understands, its dead letter, the link about it, and what a person did with it.
+    fn dead() -> Vec<Seen> {
+        let at = Position { topic: Topic::OrderEvents, partition: 0, offset: 0 };
+        let raw = RawRecord { value: Some(b"[1".to_vec()), ..RawRecord::default() };
+        let record = Unreadable { at, reason: "not an event".into(), raw: raw.into() };
+        let mut machine = AuditMachine::new();
+        let mut outbox = Outbox::new(Service::Audit, Timestamp::from_millis(1_790_000_000_000));
+        machine.unreadable(&record, &mut outbox);
+        let how = Resolution::Discarded;
+        let (by, reason) = ("ana".to_owned(), "a test".to_owned());
+        let resolved = DeadLetterResolved { location: at.location(), how, replayed_to: None, by, reason };
+        outbox.emit_named("resolved", resolved);
+        let trail = outbox.take().0.into_iter().zip(0..).map(|(append, offset)| {
+            let at = Position { topic: Topic::AuditLogs, partition: 0, offset };
+            Seen::new(at, wire::encode(&append).unwrap().value.unwrap())
+        });
+        let bad = Seen { unreadable: Some(record), ..Seen::new(at, b"[1".to_vec()) };
+        std::iter::once(bad).chain(trail).collect()
+    }
+
+    #[test]
+    fn dead_letters_are_vouched_for_and_counted() {
+        let summary = |records: &[Seen]| {
+            let mut trail = Trail::default();
+            for seen in records {
+                trail.take(seen);
+            }
+            assert_eq!(trail.problems(), Vec::<String>::new());
+            trail.summary()
+        };
+        let open = summary(&dead()[..3]);
+        assert!(
+            open.contains("1 links; 1 audited records are unchanged; 1 dead letters, 1 of them open"),
+            "{open}"
+        );
+        let resolved = summary(&dead());
+        assert!(resolved.contains("1 dead letters, 0 of them open"), "{resolved}");
+        assert!(resolved.contains("1 records from audit-logs/0@2 on are not in it"), "{resolved}");
+    }
+
+    #[test]
+    fn a_dead_letter_that_is_gone_or_another_one_is_named() {
+        let mut gone = dead();
+        gone.remove(1);
+        // The trail still goes back to its first record.
+        gone[1].offset = 0;
+        assert!(problems(&gone)[0].starts_with("order-events/0@0: the dead letter that link 0"), "{gone:?}");
+        let mut another = dead();
+        altered(&mut another[1], "WzE=", "WzI=");
+        assert!(problems(&another)[0].ends_with("vouches for is another one"), "{:?}", problems(&another));
+        // A newer release may understand it.
+        let mut understood = dead();
+        let event = records()[0].value.clone();
+        understood[0] = Seen::new(understood[0].at(), event);
+        assert_eq!(problems(&understood), Vec::<String>::new());
+        let mut record = dead();
+        record[0].unreadable.as_mut().unwrap().raw = RawRecord::default().into();
+        assert!(problems(&record)[0].contains("it is not what link 0 says"), "{:?}", problems(&record));
     }
 }

@@ -36,6 +36,9 @@ pub(crate) enum Failure {
     /// The options do not go together.
     #[error("{0}")]
     Options(String),
+    /// What was asked for would do harm, or nothing.
+    #[error("{0}")]
+    Refused(String),
     /// The log cannot be used.
     #[error(transparent)]
     Log(#[from] LogError),

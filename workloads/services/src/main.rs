@@ -3,6 +3,7 @@
 mod audit;
 mod cli;
 mod demo;
+mod dlq;
 mod failure;
 mod openapi;
 mod origin;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Command::Openapi => run(openapi::run()),
         Command::Audit(AuditCommand::Verify(options)) => run(audit::run(options)),
         Command::Topics(TopicsCommand::Ensure(options)) => run(topics::run(options)),
+        Command::Dlq(command) => run(dlq::run(command)),
     };
     outcome.unwrap_or_else(|failure| {
         anstream::eprintln!("kbnt: {failure}");

@@ -1,7 +1,10 @@
 //! What goes wrong, and how a platform puts it right.
 
 use kbnt_application::fence::TermFence;
-use kbnt_application::{Outbox, Service, Topic};
+use kbnt_application::{Delivered, Outbox, Service, Topic};
+use kbnt_domain::Timestamp;
+use kbnt_domain::dead_letter::{Location, Resolution};
+use kbnt_domain::event::{DeadLetterResolved, Event};
 
 use crate::process::{Batch, Input, Process, Stage, admitted};
 use crate::world::World;
@@ -11,6 +14,13 @@ const fn wanted(service: Service) -> usize {
     match service {
         Service::Inventory => 1,
         _ => 2,
+    }
+}
+
+fn location_of_letter(record: &Delivered) -> Option<Location> {
+    match &record.message.event {
+        Event::DeadLetterStored(letter) => Some(letter.location.clone()),
+        _ => None,
     }
 }
 
@@ -48,7 +58,35 @@ impl World {
         if self.rng.chance(faults.rewind) {
             self.rewind();
         }
+        if self.rng.chance(faults.poison) {
+            self.fault(|world| {
+                world.spoil();
+                Ok(())
+            })?;
+        }
         Ok(())
+    }
+
+    /// Something gets into the log that nobody understands, or a person sees to what is there.
+    fn spoil(&mut self) {
+        let letters: Vec<_> = self.log.topic(Topic::AuditLogs).filter_map(location_of_letter).collect();
+        if let Some(location) = self.rng.pick(&letters).cloned()
+            && self.rng.chance(400)
+        {
+            let mut outbox = Outbox::new(Service::Audit, Timestamp::from_millis(self.now));
+            let (how, by, reason) = (Resolution::Discarded, "somebody".to_owned(), String::new());
+            let resolved = DeadLetterResolved { location, how, replayed_to: None, by, reason };
+            outbox.emit_named(&format!("resolved at step {}", self.step), resolved);
+            for append in outbox.take().0 {
+                let record = self.log.append(&append);
+                self.say(|| format!("by hand: {}", crate::world::show(&record)));
+            }
+            return;
+        }
+        let topic = self.rng.pick(&Topic::ALL).copied().unwrap_or(Topic::OrderEvents);
+        let partition = u32::try_from(self.rng.below(topic.partitions().into())).unwrap_or(0);
+        let at = self.log.spoil((topic, partition), self.step.to_be_bytes().to_vec());
+        self.say(|| format!("poison: {at}"));
     }
 
     fn fault(&mut self, fault: impl FnOnce(&mut Self) -> Result<(), String>) -> Result<(), String> {

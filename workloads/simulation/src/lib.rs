@@ -6,12 +6,13 @@
 //! had not seen acknowledged is lost from each partition on its own, or gets in later. Partitions move between
 //! processes; one that has lost a partition may go on for a while as a zombie. A second inventory writer comes up beside
 //! the first. Clocks differ and jump. The gateway declines, is away, answers late, twice or not at all. Customers
-//! retry, reuse ids and cancel at any time, while stock is received and written off and users are blocked.
+//! retry, reuse ids and cancel at any time, while stock is received and written off and users are blocked. Records get into
+//! the log that nobody understands, and persons see to them.
 //!
 //! # What must hold
 //! After every step the books balance, in the machines and in an independent model of the raw log. In the end, with all
 //! faults over, every order has one final state, every reservation is resolved, every charge belongs to a confirmed
-//! order or was refunded exactly once, and the audit chain holds every record once.
+//! order or was refunded exactly once, and the audit chain holds every record once; what nobody understands is kept there.
 
 mod checks;
 mod clients;

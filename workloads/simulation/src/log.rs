@@ -1,6 +1,9 @@
 //! The log of all topics: what is in it is durable and visible to every reader.
 
+use std::sync::Arc;
+
 use kbnt_application::message::{Classification, partition_of};
+use kbnt_application::ports::{Fetched, RawRecord, Unreadable};
 use kbnt_application::{Append, Delivered, Position, Route, Topic};
 
 /// The most partitions of any topic.
@@ -11,7 +14,7 @@ pub(crate) type Place = (Topic, u32);
 
 #[derive(Debug)]
 pub(crate) struct Log {
-    partitions: Vec<Vec<Delivered>>,
+    partitions: Vec<Vec<Fetched>>,
 }
 
 const fn index((topic, partition): Place) -> usize {
@@ -33,32 +36,63 @@ impl Log {
     }
 
     pub(crate) fn append(&mut self, append: &Append) -> Delivered {
-        let place = place_of(append);
-        let records = &mut self.partitions[index(place)];
-        let at = Position { topic: place.0, partition: place.1, offset: records.len() as u64 };
+        let at = self.next(place_of(append));
         let record = Delivered { at, message: append.message.clone(), source: append.source };
-        records.push(record.clone());
+        self.push(at, Fetched::Record(record.clone()));
         record
     }
 
+    /// Something gets in that nobody understands.
+    pub(crate) fn spoil(&mut self, place: Place, value: Vec<u8>) -> Position {
+        let at = self.next(place);
+        let raw = Arc::new(RawRecord { value: Some(value), ..RawRecord::default() });
+        self.push(at, Fetched::Unreadable(Unreadable { at, reason: "poison".to_owned(), raw }));
+        at
+    }
+
+    fn next(&self, place: Place) -> Position {
+        Position { topic: place.0, partition: place.1, offset: self.end(place) }
+    }
+
+    fn push(&mut self, at: Position, record: Fetched) {
+        self.partitions[index((at.topic, at.partition))].push(record);
+    }
+
     pub(crate) fn end(&self, place: Place) -> u64 {
-        self.records(place).len() as u64
+        self.partitions[index(place)].len() as u64
     }
 
-    pub(crate) fn records(&self, place: Place) -> &[Delivered] {
-        &self.partitions[index(place)]
+    pub(crate) fn read(&self, place: Place, offset: u64) -> Option<&Fetched> {
+        self.partitions[index(place)].get(usize::try_from(offset).ok()?)
     }
 
-    pub(crate) fn read(&self, place: Place, offset: u64) -> Option<&Delivered> {
-        self.records(place).get(usize::try_from(offset).ok()?)
+    /// The records of a partition that can be understood.
+    pub(crate) fn records(&self, place: Place) -> impl Iterator<Item = &Delivered> {
+        self.partitions[index(place)].iter().filter_map(understood)
     }
 
-    /// All records of a topic, partition by partition.
+    /// All of them of a topic, partition by partition.
     pub(crate) fn topic(&self, topic: Topic) -> impl Iterator<Item = &Delivered> {
         (0..topic.partitions()).flat_map(move |partition| self.records((topic, partition)))
     }
 
+    /// All records that nobody understands.
+    pub(crate) fn poison(&self) -> impl Iterator<Item = &Unreadable> {
+        self.partitions.iter().flatten().filter_map(|fetched| match fetched {
+            Fetched::Record(_) => None,
+            Fetched::Unreadable(record) => Some(record),
+        })
+    }
+
     pub(crate) fn len(&self) -> u64 {
         self.partitions.iter().map(|records| records.len() as u64).sum()
+    }
+}
+
+/// The record, if it can be understood.
+pub(crate) fn understood(fetched: &Fetched) -> Option<&Delivered> {
+    match fetched {
+        Fetched::Record(record) => Some(record),
+        Fetched::Unreadable(_) => None,
     }
 }

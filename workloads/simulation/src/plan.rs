@@ -31,6 +31,8 @@ pub(crate) struct Faults {
     pub(crate) commit_lag: u64,
     /// Of what was unacknowledged in a crash, what gets in later instead of at once or never.
     pub(crate) late: u64,
+    /// Something gets into the log that nobody understands, or a person sees to it.
+    pub(crate) poison: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -90,6 +92,7 @@ impl Faults {
             rewind: rate(20),
             commit_lag: rate(700),
             late: rate(500),
+            poison: rate(20),
         }
     }
 }

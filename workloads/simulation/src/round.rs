@@ -1,10 +1,11 @@
 //! One round of a process at work, as `infrastructure::runtime::drive` does it, up to the append.
 
+use kbnt_application::ports::Fetched;
 use kbnt_application::{Outbox, Topic};
 use kbnt_domain::{Event, OrderId};
 
 use crate::clients::Call;
-use crate::log::{Log, Place};
+use crate::log::{Log, Place, understood};
 use crate::process::{Batch, Node, Process, Stage, admitted};
 use crate::rng::Rng;
 
@@ -27,7 +28,7 @@ pub(crate) fn follow(process: &mut Process, log: &Log, most: u64) -> bool {
         {
             *next += 1;
             left -= 1;
-            if admitted(&mut tail.fence, record) {
+            if let Some(record) = understood(record).filter(|record| admitted(&mut tail.fence, record)) {
                 process.node.machine().follow(record);
             }
         }
@@ -123,8 +124,15 @@ impl Process {
         let Some(place) = rng.pick(&ready).copied() else { return false };
         for _ in 0..rng.between(1, most) {
             let Some(input) = self.inputs.get_mut(&place) else { break };
-            let Some(record) = log.read(place, input.next) else { break };
+            let Some(fetched) = log.read(place, input.next) else { break };
             input.next += 1;
+            let record = match fetched {
+                Fetched::Record(record) => record,
+                Fetched::Unreadable(record) => {
+                    self.step(batch, |node, outbox| node.machine().unreadable(record, outbox));
+                    continue;
+                }
+            };
             let counts = admitted(&mut self.fence, record);
             if place.0 == Topic::InventoryEvents {
                 let note = self.fence.note(place.1);

@@ -9,7 +9,7 @@ use kbnt_application::user::{UserConfig, UserMachine};
 use kbnt_application::{Outbox, Service};
 use kbnt_domain::user::Registration;
 
-use crate::log::Log;
+use crate::log::{Log, understood};
 use crate::plan::Plan;
 use crate::process::{Batch, Input, Node, Process, Stage, Tail, admitted};
 
@@ -85,8 +85,11 @@ pub(crate) fn elected(process: &mut Process, log: &Log, now: i64) {
         let place = (process.service.output(), partition);
         let election = process.elections.get(&partition).copied().unwrap_or(u64::MAX);
         let next = &mut tail.next[partition as usize];
-        while let Some(record) = log.read(place, *next).filter(|record| record.at.offset <= election) {
+        while *next <= election
+            && let Some(fetched) = log.read(place, *next)
+        {
             *next += 1;
+            let Some(record) = understood(fetched) else { continue };
             let admitted = admitted(&mut tail.fence, record);
             if admitted {
                 process.node.machine().fold(record);

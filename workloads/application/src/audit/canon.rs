@@ -4,6 +4,7 @@
 //! encoding. A field that is added later must be written only where it is set, or old records would change.
 
 use kbnt_domain::audit::{Hash, digest};
+use kbnt_domain::dead_letter::{Location, Resolution};
 use kbnt_domain::event::{
     Basket, CancelKind, Event, Level, Line, PaymentMethod, PricedLine, UserStatus, Writer,
 };
@@ -62,6 +63,8 @@ fn put_event(event: &Event, out: &mut Vec<u8>) {
         Event::NotificationSent(e) => put!(out, e: order user channel template),
         Event::NotificationFailed(e) => put!(out, e: order user channel detail),
         Event::AuditLogCreated(e) => put!(out, e: sequence hash),
+        Event::DeadLetterStored(e) => put!(out, e: location value_hash),
+        Event::DeadLetterResolved(e) => put!(out, e: location how replayed_to by reason),
     }
 }
 
@@ -103,6 +106,7 @@ fields! {
     Timestamp => |at| &at.as_millis().to_be_bytes();
     Reason => |reason| reason.code().as_bytes();
     UserStatus => |status| match status { UserStatus::Active => b"ACTIVE", UserStatus::Blocked => b"BLOCKED" };
+    Resolution => |how| match how { Resolution::Replayed => b"REPLAYED", Resolution::Discarded => b"DISCARDED" };
     CancelKind => |kind| match kind { CancelKind::Rejected => b"REJECTED", CancelKind::Cancelled => b"CANCELLED" };
 }
 
@@ -129,6 +133,15 @@ impl Field for Money {
     fn put(&self, out: &mut Vec<u8>) {
         put_bytes(&self.minor().to_be_bytes(), out);
         self.currency().code().put(out);
+    }
+}
+
+impl Field for Location {
+    fn put(&self, out: &mut Vec<u8>) {
+        let (topic, partition, offset) = self;
+        topic.put(out);
+        partition.put(out);
+        offset.put(out);
     }
 }
 

@@ -3,17 +3,33 @@
 //! A link counts where it ties in with the end of the chain at its place in the log. A process that was thought dead
 //! may still write: whichever link is first in the log counts, the other one does not tie in any more, and its writer
 //! reads that, and links once more what did not get in. So every record is in the chain exactly once.
+//!
+//! A record that nobody understands is kept whole in the log, right before its link: where the link got in, so did the
+//! record. What a person did with it is linked too, as soon as it is read back.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use kbnt_domain::audit::{Hash, Head, link_hash};
-use kbnt_domain::event::AuditLogCreated;
-use kbnt_domain::{Event, OrderId, Timestamp};
+use kbnt_domain::event::{AuditLogCreated, DeadLetterStored};
+use kbnt_domain::{Event, EventId, OrderId, Timestamp};
 
 use super::canon::content_hash;
-use crate::machine::{Delivered, EffectOutcome, Machine, Outbox, Position};
-use crate::message::{Classification, Service, Subject, Topic, Trace};
+use crate::machine::{Append, Delivered, EffectOutcome, Machine, Outbox, Position};
+use crate::message::{Classification, Message, Service, Subject, Topic, Trace};
+use crate::ports::Unreadable;
 use crate::share::Inputs;
+
+/// The name under which a link vouches for a record that nobody understands.
+pub const DEAD_LETTER: &str = "DeadLetterStored";
+
+/// What is kept of a record that nobody understands.
+pub fn dead_letter(record: &Unreadable) -> DeadLetterStored {
+    let Unreadable { at, reason, raw } = record;
+    let headers = raw.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref()));
+    let (key, value) = (raw.key.as_deref(), raw.value.as_deref());
+    DeadLetterStored::new(at.location(), reason.clone(), raw.at, key, value, headers)
+}
 
 /// Writes the audit trail.
 #[derive(Debug, Default)]
@@ -30,6 +46,12 @@ pub struct AuditMachine {
     claimed: Inputs,
     /// Somebody else's link got in where ours were to go.
     overtaken: bool,
+    /// Where the log begins.
+    begins: Option<u64>,
+    /// The trail's own partition is ours.
+    owner: bool,
+    /// What persons did with dead letters, and is not in the chain yet.
+    resolutions: VecDeque<Delivered>,
 }
 
 /// A link that is on its way to the log.
@@ -38,12 +60,61 @@ struct Pending {
     link: AuditLogCreated,
     at: Position,
     trace: Trace,
+    /// The record itself, if nobody understands it.
+    letter: Option<DeadLetterStored>,
+}
+
+impl Pending {
+    fn new(at: Position, message: &Message) -> Self {
+        let subject =
+            Subject::of(&message.event).key().unwrap_or_else(|| format!("partition {}", at.partition));
+        let name = Classification::of(&message.event).name;
+        Self {
+            link: link(at, message.id, name, subject, content_hash(message)),
+            at,
+            trace: message.trace,
+            letter: None,
+        }
+    }
+
+    fn of_unreadable(record: &Unreadable) -> Self {
+        let (at, letter) = (record.at, dead_letter(record));
+        let id = EventId::named(&at.to_string());
+        Self {
+            link: link(at, id, DEAD_LETTER, at.to_string(), letter.content_hash()),
+            at,
+            trace: Trace::root(&id),
+            letter: Some(letter.fitting()),
+        }
+    }
+}
+
+/// A link that is not in any chain yet.
+fn link(at: Position, audited: EventId, name: &str, subject: String, content_hash: Hash) -> AuditLogCreated {
+    AuditLogCreated {
+        sequence: 0,
+        audited,
+        event_name: name.to_owned(),
+        subject,
+        location: at.location(),
+        content_hash,
+        previous_hash: [0; 32],
+        hash: [0; 32],
+    }
 }
 
 impl AuditMachine {
     /// A machine that has seen nothing yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Links the record at this position, unless our own links vouch for it already.
+    fn link_new(&mut self, at: Position, outbox: &mut Outbox, pending: impl FnOnce() -> Pending) {
+        self.link_again(outbox);
+        if !self.claimed.has(at) {
+            self.link(pending(), outbox);
+        }
     }
 
     /// Links a record to the end of the chain.
@@ -54,6 +125,9 @@ impl AuditMachine {
         link.hash = link_hash(outbox.now(), link);
         self.tip = Head::after(link);
         outbox.answer_earlier(link.audited, pending.trace);
+        if let Some(letter) = &pending.letter {
+            outbox.emit_named(&format!("dead-letter/{}", pending.at), letter.clone());
+        }
         outbox.emit_named(&format!("audit/{}", hex(&link.hash)), link.clone());
         self.claimed.advance(pending.at);
         self.pending.push_back(pending);
@@ -67,8 +141,36 @@ impl AuditMachine {
         self.tip = self.head;
         self.claimed = self.linked.clone();
         for pending in std::mem::take(&mut self.pending) {
-            if pending.at.offset >= self.linked.next(pending.at.topic, pending.at.partition) {
+            if !self.linked.has(pending.at) {
                 self.link(pending, outbox);
+            }
+        }
+    }
+
+    /// A link appears in the log.
+    fn follow_link(&mut self, at: Timestamp, link: &AuditLogCreated) {
+        // Where the log no longer goes back to the first link, the first one that is there is taken on trust.
+        let anchor = self.head == Head::default() && self.begins > Some(0);
+        let sound = link.hash == link_hash(at, link);
+        if !sound || !(anchor || self.head.precedes(link)) {
+            return;
+        }
+        self.head = Head::after(link);
+        let at = Position::of(&link.location);
+        if let Some(at) = at {
+            self.linked.advance(at);
+            while self.resolutions.front().is_some_and(|record| self.linked.has(record.at)) {
+                self.resolutions.pop_front();
+            }
+        }
+        match (self.pending.front(), at) {
+            (Some(pending), _) if pending.link.hash == link.hash => {
+                self.pending.pop_front();
+            }
+            (Some(_), _) => self.overtaken = true,
+            (None, at) => {
+                self.tip = self.head;
+                at.map(|at| self.claimed.advance(at));
             }
         }
     }
@@ -79,10 +181,15 @@ impl Machine for AuditMachine {
         Service::Audit
     }
 
-    fn assigned(&mut self, _partition: u32) {}
+    /// Whoever has the trail's only partition links what appears in it.
+    fn assigned(&mut self, partition: u32) {
+        self.owner |= partition == 0;
+    }
 
     /// What is on its way may still get in: whether it or the next owner's link counts, the log decides.
-    fn revoked(&mut self, _partition: u32) {}
+    fn revoked(&mut self, partition: u32) {
+        self.owner &= partition != 0;
+    }
 
     fn fold(&mut self, record: &Delivered) {
         self.follow(record);
@@ -91,34 +198,36 @@ impl Machine for AuditMachine {
     fn recovered(&mut self, _partition: u32, _outbox: &mut Outbox) {}
 
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
-        self.link_again(outbox);
-        let (at, message) = (record.at, &record.message);
-        if at.offset < self.claimed.next(at.topic, at.partition) {
-            return;
+        self.link_new(record.at, outbox, || Pending::new(record.at, &record.message));
+    }
+
+    fn unreadable(&mut self, record: &Unreadable, outbox: &mut Outbox) {
+        self.link_new(record.at, outbox, || Pending::of_unreadable(record));
+    }
+
+    /// The beginning of a dead letter that is too large; its link vouches for all of it.
+    fn shortened(&self, append: &Append) -> Option<Append> {
+        let Event::DeadLetterStored(letter) = &append.message.event else { return None };
+        let shorter = letter.shortened();
+        if shorter.whole || !letter.whole {
+            return None;
         }
-        let subject =
-            Subject::of(&message.event).key().unwrap_or_else(|| format!("partition {}", at.partition));
-        let link = AuditLogCreated {
-            sequence: 0,
-            audited: message.id,
-            event_name: Classification::of(&message.event).name.to_owned(),
-            subject,
-            location: (at.topic.name().to_owned(), at.partition, at.offset),
-            content_hash: content_hash(message),
-            previous_hash: [0; 32],
-            hash: [0; 32],
-        };
-        self.link(Pending { link, at, trace: message.trace }, outbox);
+        let message = Message { event: shorter.into(), ..append.message.as_ref().clone() };
+        Some(Append { message: Arc::new(message), ..append.clone() })
     }
 
     fn completed(&mut self, _order: OrderId, _outcome: EffectOutcome, _outbox: &mut Outbox) {}
 
     fn tick(&mut self, outbox: &mut Outbox) {
         self.link_again(outbox);
+        let resolutions = if self.owner { std::mem::take(&mut self.resolutions) } else { VecDeque::new() };
+        for record in resolutions {
+            self.link_new(record.at, outbox, || Pending::new(record.at, &record.message));
+        }
     }
 
     fn next_tick(&self) -> Option<Timestamp> {
-        self.overtaken.then_some(Timestamp::MIN)
+        (self.overtaken || self.owner && !self.resolutions.is_empty()).then_some(Timestamp::MIN)
     }
 
     fn durable(&mut self) {}
@@ -133,29 +242,13 @@ impl Machine for AuditMachine {
     }
 
     fn follow(&mut self, record: &Delivered) {
-        let Event::AuditLogCreated(link) = &record.message.event else { return };
-        // Where the log no longer goes back to the first link, the first one that is there is taken on trust.
-        let anchor = self.head == Head::default() && record.at.offset > 0;
-        let sound = link.hash == link_hash(record.message.at, link);
-        if !sound || !(anchor || self.head.precedes(link)) {
-            return;
-        }
-        self.head = Head::after(link);
-        let (topic, partition, offset) = &link.location;
-        let at =
-            Topic::from_name(topic).map(|topic| Position { topic, partition: *partition, offset: *offset });
-        if let Some(at) = at {
-            self.linked.advance(at);
-        }
-        match (self.pending.front(), at) {
-            (Some(pending), _) if pending.link.hash == link.hash => {
-                self.pending.pop_front();
+        self.begins.get_or_insert(record.at.offset);
+        match &record.message.event {
+            Event::AuditLogCreated(link) => self.follow_link(record.message.at, link),
+            Event::DeadLetterResolved(_) if !self.linked.has(record.at) => {
+                self.resolutions.push_back(record.clone());
             }
-            (Some(_), _) => self.overtaken = true,
-            (None, at) => {
-                self.tip = self.head;
-                at.map(|at| self.claimed.advance(at));
-            }
+            _ => {}
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The audit machine: one link of a hash chain for every record of the five topics.
+//! The audit machine: one link of a hash chain for every record of the five topics. A record that nobody understands is
+//! kept in the trail besides, as a dead letter.
 
 mod canon;
 mod machine;
@@ -6,4 +7,4 @@ mod machine;
 mod tests;
 
 pub use canon::content_hash;
-pub use machine::AuditMachine;
+pub use machine::{AuditMachine, DEAD_LETTER, dead_letter};

@@ -1,9 +1,11 @@
+mod letters;
+
 use std::sync::Arc;
 
-use kbnt_domain::Event;
 use kbnt_domain::Reason::CancelledByClient;
 use kbnt_domain::audit::{Head, Verified, verify};
 use kbnt_domain::event::{AuditLogCreated, WriterElected};
+use kbnt_domain::{Event, Timestamp};
 
 use super::{AuditMachine, content_hash};
 use crate::machine::{Append, Delivered, Machine};
@@ -13,38 +15,35 @@ use crate::testkit::*;
 /// The audit log, and machines that write to it.
 #[derive(Default)]
 struct Log {
-    links: Vec<Delivered>,
+    records: Vec<Delivered>,
 }
 
 impl Log {
     /// What a machine wrote comes into the log, and every machine reads it.
     fn take(&mut self, appends: Vec<Append>, machines: &mut [&mut Driven<AuditMachine>]) {
         for append in appends {
-            let mut link = record(self.links.len() as u64, at(0), append.message.event.clone());
-            link.message = append.message;
+            let mut record = record(self.records.len() as u64, at(0), append.message.event.clone());
+            record.message = append.message;
             for machine in &mut *machines {
-                machine.machine.follow(&link);
+                machine.machine.follow(&record);
             }
-            self.links.push(link);
+            self.records.push(record);
         }
     }
 
+    fn entries(&self) -> Vec<(Timestamp, &AuditLogCreated)> {
+        self.records.iter().filter_map(link_of).collect()
+    }
+
     fn links(&self) -> Vec<&AuditLogCreated> {
-        self.links
-            .iter()
-            .map(|link| match &link.message.event {
-                Event::AuditLogCreated(link) => link,
-                other => panic!("{other:?}"),
-            })
-            .collect()
+        self.entries().into_iter().map(|(_, link)| link).collect()
     }
 
     /// The chain's links, as `topic/offset` of what they audit, if it is sound.
     fn chain(&self) -> Vec<String> {
-        let entries =
-            self.links.iter().zip(self.links()).map(|(record, link)| (record.message.at, link.clone()));
+        let entries = self.entries().into_iter().map(|(at, link)| (at, link.clone()));
         let Verified { head, superseded, .. } = verify(Head::default(), entries).unwrap();
-        assert_eq!(head.length + superseded, self.links.len() as u64);
+        assert_eq!(head.length + superseded, self.links().len() as u64);
         let mut end = Head::default();
         let mut chain = Vec::new();
         for link in self.links() {
@@ -57,10 +56,17 @@ impl Log {
     }
 }
 
+fn link_of(record: &Delivered) -> Option<(Timestamp, &AuditLogCreated)> {
+    match &record.message.event {
+        Event::AuditLogCreated(link) => Some((record.message.at, link)),
+        _ => None,
+    }
+}
+
 fn restarted(log: &Log) -> Driven<AuditMachine> {
     let mut driven = Driven::new(AuditMachine::new());
-    for link in &log.links {
-        driven.machine.follow(link);
+    for record in &log.records {
+        driven.machine.follow(record);
     }
     driven
 }
@@ -154,7 +160,7 @@ fn of_two_writers_the_log_decides_and_nothing_is_lost_or_doubled() {
     log.take(first, &mut [&mut old, &mut new]);
     log.take(of_new, &mut [&mut old, &mut new]);
     log.take(later, &mut [&mut old, &mut new]);
-    assert_eq!(new.machine.next_tick(), Some(kbnt_domain::Timestamp::MIN));
+    assert_eq!(new.machine.next_tick(), Some(Timestamp::MIN));
     assert_eq!(new.hold(Topic::PaymentEvents), Some(0), "not in the chain yet");
     while new.machine.next_tick().is_some() || old.machine.next_tick().is_some() {
         new.step(Machine::tick);
@@ -179,7 +185,7 @@ fn a_log_that_was_cut_at_its_beginning_is_taken_up_where_it_starts() {
     deliver(&mut driven, &records());
     let written = unread(&mut driven);
     log.take(written, &mut []);
-    let rest = Log { links: log.links[2..].to_vec() };
+    let rest = Log { records: log.records[2..].to_vec() };
     let mut driven = restarted(&rest);
     driven.deliver(&record(2, at(0), placed(3)));
     let Event::AuditLogCreated(link) = &driven.unread[0].message.event else { panic!() };

@@ -1,6 +1,7 @@
 //! How each event is described in its envelope: one table for the wire, the console and the metrics.
 
 use kbnt_domain::Event;
+use kbnt_domain::dead_letter::Location;
 
 use super::{Service, Topic};
 
@@ -166,6 +167,12 @@ impl Classification {
                 ("NotificationFailedEvent", Integration, Error, "notification-failed", Notification)
             }
             Event::AuditLogCreated(_) => ("AuditLogCreated", Integration, Info, "audit-log-created", Audit),
+            Event::DeadLetterStored(_) => {
+                ("DeadLetterStored", Integration, Warn, "dead-letter-stored", Audit)
+            }
+            Event::DeadLetterResolved(_) => {
+                ("DeadLetterResolved", Integration, Info, "dead-letter-resolved", Audit)
+            }
         };
         Self { name, event_type, level, operation, owner }
     }
@@ -187,7 +194,7 @@ pub enum Subject {
     Product(kbnt_domain::ProductId),
     /// The partition itself.
     Partition,
-    /// What an audited record was about, as its key said.
+    /// What an audited record was about, as its key said; of one that nobody understands, where it lies.
     Audited(String),
 }
 
@@ -220,6 +227,8 @@ impl Subject {
             Event::NotificationSent(e) => Self::Order(e.order),
             Event::NotificationFailed(e) => Self::Order(e.order),
             Event::AuditLogCreated(e) => Self::Audited(e.subject.clone()),
+            Event::DeadLetterStored(e) => Self::Audited(place(&e.location)),
+            Event::DeadLetterResolved(e) => Self::Audited(place(&e.location)),
         }
     }
 
@@ -233,4 +242,9 @@ impl Subject {
             Self::Partition => None,
         }
     }
+}
+
+/// Where a record lies, as a person says it.
+fn place((topic, partition, offset): &Location) -> String {
+    format!("{topic}/{partition}@{offset}")
 }

@@ -30,6 +30,16 @@ pub struct Message {
     pub event: Event,
 }
 
+impl Message {
+    /// How many bytes it takes as a record, roughly: only dead letters can be large.
+    pub fn weight(&self) -> usize {
+        match &self.event {
+            Event::DeadLetterStored(letter) => letter.size(),
+            _ => 1_024,
+        }
+    }
+}
+
 /// W3C trace context (<https://www.w3.org/TR/trace-context/>): which trace, and which span of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Trace {

@@ -22,6 +22,11 @@ impl Inputs {
         new
     }
 
+    /// Whether the record at this position was handled.
+    pub fn has(&self, at: Position) -> bool {
+        at.offset < self.next(at.topic, at.partition)
+    }
+
     /// The offset after the last record of a partition; 0 if there was none.
     pub fn next(&self, topic: Topic, partition: u32) -> u64 {
         self.next.get(&(topic, partition)).copied().unwrap_or_default()

@@ -114,6 +114,8 @@ impl KafkaConfig {
             ("compression.type", "lz4"),
             ("linger.ms", "1"),
             ("batch.size", "524288"),
+            // What the topic of the audit trail takes, which keeps records that nobody understands.
+            ("message.max.bytes", "4194304"),
             ("queue.buffering.max.messages", "20000"),
             ("queue.buffering.max.kbytes", "32768"),
             ("request.timeout.ms", "10000"),

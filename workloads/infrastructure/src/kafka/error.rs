@@ -10,14 +10,12 @@ pub(super) fn of_client(error: &KafkaError) -> LogError {
         | KafkaError::ClientCreation(_)
         | KafkaError::MessageConsumptionFatal(_) => LogError::Refused(error.to_string()),
         _ => match error.rdkafka_error_code() {
+            Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize) => {
+                LogError::TooLarge(error.to_string())
+            }
             // Nothing that waiting or a new permission would change.
             Some(
-                Code::MessageSizeTooLarge
-                | Code::InvalidMessageSize
-                | Code::InvalidRecord
-                | Code::InvalidTopic
-                | Code::UnsupportedVersion
-                | Code::FencedInstanceId,
+                Code::InvalidRecord | Code::InvalidTopic | Code::UnsupportedVersion | Code::FencedInstanceId,
             ) => LogError::Refused(error.to_string()),
             _ => LogError::Unavailable(error.to_string()),
         },

@@ -20,6 +20,9 @@ const POLL: Duration = Duration::from_millis(100);
 /// Records in one portion.
 const PORTION: usize = 500;
 
+/// A portion takes in no more once it has so many bytes of records that nobody understands, which may be large.
+const UNREADABLE_MOST: usize = 2 << 20;
+
 /// Portions that may wait to be taken.
 pub(super) const PORTIONS: usize = 4;
 
@@ -86,9 +89,15 @@ impl<C: ConsumerContext + 'static, T> Pump<C, T> {
     pub(super) fn poll(&mut self) -> Result<Vec<Fetched>, LogError> {
         let mut records = Vec::new();
         let mut wait = POLL;
-        while records.len() < PORTION {
+        let mut unreadable = 0;
+        while records.len() < PORTION && unreadable < UNREADABLE_MOST {
             match self.consumer.poll(wait) {
-                Some(Ok(message)) => records.extend(record::fetched(&self.config, &message)),
+                Some(Ok(message)) => {
+                    records.extend(record::fetched(&self.config, &message));
+                    if let Some(Fetched::Unreadable(record)) = records.last() {
+                        unreadable += record.raw.size();
+                    }
+                }
                 Some(Err(error)) => self.note(&error)?,
                 None => break,
             }
@@ -105,7 +114,7 @@ impl<C: ConsumerContext + 'static, T> Pump<C, T> {
     fn note(&self, error: &KafkaError) -> Result<(), LogError> {
         client::note(&self.life, error, "reading");
         match error::of_client(error) {
-            refused @ LogError::Refused(_) => Err(refused),
+            refused @ (LogError::Refused(_) | LogError::TooLarge(_)) => Err(refused),
             _ => Ok(()),
         }
     }

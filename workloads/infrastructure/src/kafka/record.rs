@@ -1,12 +1,12 @@
 //! Records as Kafka's client hands them over.
 
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use kbnt_application::Position;
-use kbnt_application::ports::{Fetched, RawRecord, Unreadable};
+use kbnt_application::ports::{Fetched, RawRecord};
 use kbnt_domain::Timestamp;
 use rdkafka::Message as _;
-use rdkafka::message::{BorrowedMessage, Headers as _};
+use rdkafka::message::{BorrowedMessage, Header, Headers};
 
 use super::config::KafkaConfig;
 use crate::wire::{self, RecordView};
@@ -20,24 +20,29 @@ pub(super) fn fetched(config: &KafkaConfig, message: &BorrowedMessage<'_>) -> Op
     };
     let time = Timestamp::from_millis(message.timestamp().to_millis().unwrap_or(0));
     let mut view = RecordView::new(message.payload(), time);
-    for header in message.headers().into_iter().flat_map(|headers| headers.iter()) {
+    for header in headers(message) {
         view.header(header.key, header.value);
     }
     Some(match wire::decode(at, &view) {
         Ok(delivered) => Fetched::Record(delivered),
-        Err(error) => {
-            let raw = Arc::new(whole(message, time));
-            Fetched::Unreadable(Unreadable { at, reason: error.to_string(), raw })
-        }
+        Err(error) => wire::unreadable(at, &error, whole(message, time)),
     })
 }
 
+/// The headers of a record, without those that have a name in no UTF-8.
+fn headers<'a>(message: &'a BorrowedMessage<'_>) -> impl Iterator<Item = Header<'a, &'a [u8]>> {
+    let headers = message.headers();
+    let count = headers.map_or(0, Headers::count);
+    // At such a name the client's own code panics: the record must not end the thread that reads for all.
+    let one = move |index| catch_unwind(AssertUnwindSafe(|| headers?.try_get(index))).ok().flatten();
+    (0..count).filter_map(one)
+}
+
 fn whole(message: &BorrowedMessage<'_>, at: Timestamp) -> RawRecord {
-    let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
     RawRecord {
         key: message.key().map(<[u8]>::to_vec),
         value: message.payload().map(<[u8]>::to_vec),
-        headers: headers.map(|h| (h.key.to_owned(), h.value.map(<[u8]>::to_vec))).collect(),
+        headers: headers(message).map(|h| (h.key.to_owned(), h.value.map(<[u8]>::to_vec))).collect(),
         at,
     }
 }

@@ -16,6 +16,7 @@ pub(super) struct Machines {
     pub(super) batch_records: HistogramVec,
     pub(super) consumer_lag: IntGaugeVec,
     pub(super) unreadable: IntCounterVec,
+    pub(super) dead_letters: IntCounterVec,
     pub(super) fenced: IntCounterVec,
     pub(super) log_retries: IntCounterVec,
     pub(super) halted: IntCounterVec,
@@ -69,6 +70,11 @@ impl Machines {
                 "kbnt_unreadable_records_total",
                 &["service", "topic"],
                 "Records that could not be understood and were passed over.",
+            )?,
+            dead_letters: r.counters(
+                "kbnt_dead_letters_total",
+                &["topic"],
+                "Records that nobody understands and that were kept, by the topic in which they lie.",
             )?,
             fenced: r.counters(
                 "kbnt_fenced_records_total",

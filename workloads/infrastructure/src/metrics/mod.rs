@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use business::Business;
 use edges::Edges;
+use kbnt_application::Service;
 use kbnt_application::inventory::Summary;
 use kbnt_domain::{OrderId, Timestamp};
 use machines::Machines;
@@ -41,9 +42,15 @@ impl Metrics {
     /// Registers everything. It fails only if two metrics had one name.
     pub fn new() -> Result<Self, prometheus::Error> {
         let mut registrar = Registrar::default();
+        let business = Business::new(&mut registrar)?;
+        let machines = Machines::new(&mut registrar)?;
+        // A series that begins with its first dead letter would show no increase.
+        for topic in Service::Audit.inputs() {
+            machines.dead_letters.with_label_values(&[topic.name()]);
+        }
         Ok(Self {
-            business: Business::new(&mut registrar)?,
-            machines: Machines::new(&mut registrar)?,
+            business,
+            machines,
             edges: Edges::new(&mut registrar)?,
             registry: registrar.registry,
             described: registrar.described,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kbnt_application::machine::Halt;
 use kbnt_application::ports::{LogError, Unreadable};
 use kbnt_application::{Append, Delivered, Effect, EffectOutcome, Position, Service, Topic};
-use kbnt_domain::event::CancelKind;
+use kbnt_domain::event::{CancelKind, DeadLetterStored};
 use kbnt_domain::{Event, OrderId, Timestamp};
 
 use super::{Metrics, OPEN_MOST, gauge};
@@ -45,6 +45,7 @@ impl Observer for Metrics {
                 };
                 self.ended(event.order, status, record.message.at);
             }
+            Event::DeadLetterStored(letter) => self.dead_letter(letter),
             _ => {}
         }
     }
@@ -151,6 +152,16 @@ impl Observer for Metrics {
 }
 
 impl Metrics {
+    fn dead_letter(&self, letter: &DeadLetterStored) {
+        let (topic, partition, offset) = &letter.location;
+        self.machines.dead_letters.with_label_values(&[topic]).inc();
+        tracing::warn!(
+            operation = "dead-letter-stored", service = Service::Audit.name(), topic, partition, offset,
+            reason = %letter.reason, whole = letter.whole, bytes = letter.value_bytes,
+            "a record that nobody understands is kept: kbnt dlq show {topic}/{partition}@{offset}"
+        );
+    }
+
     fn ended(&self, order: OrderId, status: &'static str, at: Timestamp) {
         self.business.orders_total.with_label_values(&[status]).inc();
         if let Some(placed) = self.placed().remove(&order) {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use kbnt_application::ports::Clock;
+use kbnt_application::ports::{Clock, Unreadable};
 use kbnt_application::{Append, Delivered, Effect, EffectOutcome, Machine, Outbox, Position, Service};
 use kbnt_domain::{OrderId, Timestamp};
 
@@ -60,6 +60,11 @@ impl<'a> Batch<'a> {
     pub(super) fn handle(&mut self, machine: &mut impl Machine, record: &Delivered) {
         self.inputs += 1;
         self.step(|outbox| machine.handle(record, outbox));
+    }
+
+    pub(super) fn unreadable(&mut self, machine: &mut impl Machine, record: &Unreadable) {
+        self.inputs += 1;
+        self.step(|outbox| machine.unreadable(record, outbox));
     }
 
     pub(super) fn recovered(&mut self, machine: &mut impl Machine, partition: u32) {

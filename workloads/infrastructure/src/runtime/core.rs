@@ -24,6 +24,9 @@ const GRACE: Duration = Duration::from_secs(5);
 /// How long an append may take before the log counts as away.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// What is appended at once at most, in bytes, give or take a record.
+const PIECE: usize = 8 << 20;
+
 /// Why a phase ended.
 #[derive(Debug)]
 pub(super) enum End {
@@ -93,7 +96,7 @@ impl<M: Machine> Core<M> {
         let steps = batch.elapsed();
         let started = Instant::now();
         let positions =
-            if batch.appends.is_empty() { Vec::new() } else { self.link.append(&batch.appends).await? };
+            if batch.appends.is_empty() { Vec::new() } else { self.append(&mut batch.appends).await? };
         self.machine.durable();
         self.effects.start(std::mem::take(&mut batch.effects));
         let Link { service, parts, .. } = &self.link;
@@ -104,6 +107,42 @@ impl<M: Machine> Core<M> {
         let replies = batch.replies(&positions);
         Ok(Settled { positions, replies })
     }
+
+    /// Appends; what the log refuses for its size, as short as the machine can have it.
+    async fn append(&mut self, appends: &mut [Append]) -> Result<Vec<Position>, End> {
+        loop {
+            let written = self.link.append(appends).await;
+            let too_large = matches!(&written, Err(End::Failed(RunError::Log(LogError::TooLarge(_)))));
+            if !(too_large && self.shorten(appends)) {
+                return written;
+            }
+        }
+    }
+
+    /// Shortens what can be shortened; whether anything could.
+    fn shorten(&self, appends: &mut [Append]) -> bool {
+        let mut any = false;
+        for append in appends {
+            if let Some(shorter) = self.machine.shortened(append) {
+                *append = shorter;
+                any = true;
+            }
+        }
+        any
+    }
+}
+
+/// `batch` in pieces that a log takes at once.
+fn pieces(batch: &[Append]) -> impl Iterator<Item = &[Append]> {
+    let mut weight = 0;
+    batch.chunk_by(move |before, _| {
+        weight += before.weight();
+        let together = weight < PIECE;
+        if !together {
+            weight = 0;
+        }
+        together
+    })
 }
 
 impl Link {
@@ -128,6 +167,14 @@ impl Link {
 
     /// Appends, however long the log is away; not much longer than the runner may live.
     async fn append(&self, batch: &[Append]) -> Result<Vec<Position>, End> {
+        let mut positions = Vec::with_capacity(batch.len());
+        for piece in pieces(batch) {
+            positions.extend(self.append_piece(piece).await?);
+        }
+        Ok(positions)
+    }
+
+    async fn append_piece(&self, batch: &[Append]) -> Result<Vec<Position>, End> {
         let mut tries = pin!(self.persist(Stage::Append, || self.parts.log.append(batch.to_vec())));
         let mut grace = pin!(async {
             self.shutdown.cancelled().await;

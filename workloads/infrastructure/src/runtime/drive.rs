@@ -193,6 +193,7 @@ impl<M: Machine> Drive<M> {
         for fetched in records {
             match fetched {
                 Fetched::Unreadable(record) => {
+                    batch.unreadable(machine, record);
                     parts.observer.unreadable(*service, record);
                     self.inputs.passed(record.at);
                 }

@@ -103,15 +103,15 @@ pub(super) fn write(message: &Message) -> Result<Vec<u8>, serde_json::Error> {
 /// The message that `value` is, read at `at`.
 pub(super) fn read(at: Position, record: &RecordView<'_>, value: &[u8]) -> Result<Message, DecodeError> {
     let envelope: Incoming<'_> =
-        serde_json::from_slice(value).map_err(|error| DecodeError(format!("not an event: {error}")))?;
+        serde_json::from_slice(value).map_err(|error| DecodeError::new(format!("not an event: {error}")))?;
     let name = envelope.event_name.as_ref();
     match envelope.event_version {
         None | Some(payload::VERSION) => {}
-        Some(version) => return Err(DecodeError(format!("{name} of unknown version {version}"))),
+        Some(version) => return Err(DecodeError::new(format!("{name} of unknown version {version}"))),
     }
     let event = payload::read(at.topic, name, envelope.payload.get())
-        .ok_or_else(|| DecodeError(format!("{name:?} is no event of {}", at.topic.name())))?
-        .map_err(|error| DecodeError(format!("the payload of {name}: {error}")))?;
+        .ok_or_else(|| DecodeError::new(format!("{name:?} is no event of {}", at.topic.name())))?
+        .map_err(|error| DecodeError::new(format!("the payload of {name}: {error}")))?;
     let id = envelope
         .event_id
         .unwrap_or_else(|| EventId::named(&format!("{}/{}/{}", at.topic.name(), at.partition, at.offset)));

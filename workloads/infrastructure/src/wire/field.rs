@@ -4,6 +4,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
+use kbnt_domain::dead_letter::Bytes;
 use kbnt_domain::event::{CancelKind, Level, UserStatus};
 use kbnt_domain::{Currency, Money, Quantity, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -182,10 +183,7 @@ pub(super) mod sha256 {
     use serde::de::Error as _;
 
     pub(in super::super) fn serialize<S: Serializer>(hash: &[u8; 32], to: S) -> Result<S::Ok, S::Error> {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let digits = hash.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
-        let text: String = digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect();
-        to.serialize_str(&text)
+        to.serialize_str(&crate::text::hex(hash))
     }
 
     pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<[u8; 32], D::Error> {
@@ -199,6 +197,50 @@ pub(super) mod sha256 {
             *byte = u8::from_str_radix(pair, 16).map_err(D::Error::custom)?;
         }
         Ok(hash)
+    }
+}
+
+/// A SHA-256, or null.
+pub(super) mod optional_sha256 {
+    use super::{Deserialize, Deserializer, Serialize, Serializer, sha256};
+
+    #[derive(Serialize, Deserialize)]
+    struct Hash(#[serde(with = "sha256")] [u8; 32]);
+
+    pub(in super::super) fn serialize<S: Serializer>(
+        hash: &Option<[u8; 32]>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        hash.map(Hash).serialize(to)
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<[u8; 32]>, D::Error> {
+        Ok(Option::<Hash>::deserialize(from)?.map(|Hash(hash)| hash))
+    }
+}
+
+/// Bytes in base64, or null.
+pub(super) mod base64 {
+    use super::{Bytes, Deserialize, Deserializer, Serialize, Serializer};
+    use ::base64::Engine as _;
+    use ::base64::engine::general_purpose::STANDARD;
+    use serde::de::Error as _;
+
+    pub(in super::super) fn serialize<S: Serializer>(
+        bytes: &Option<Bytes>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        bytes.as_deref().map(crate::text::base64).serialize(to)
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Bytes>, D::Error> {
+        let text: Option<std::borrow::Cow<'de, str>> = Deserialize::deserialize(from)?;
+        let decode = |text: std::borrow::Cow<'_, str>| STANDARD.decode(text.as_bytes());
+        Ok(text.map(decode).transpose().map_err(D::Error::custom)?.map(Bytes::from))
     }
 }
 

@@ -32,9 +32,17 @@ pub struct EncodeError(#[from] serde_json::Error);
 #[error("{0}")]
 pub struct DecodeError(String);
 
+/// What is told of a reason at most, in bytes: it may cite the record.
+const REASON_MOST: usize = 500;
+
 impl DecodeError {
     fn new(reason: impl Into<String>) -> Self {
-        Self(reason.into())
+        let mut reason = reason.into();
+        if reason.len() > REASON_MOST {
+            reason.truncate(reason.floor_char_boundary(REASON_MOST));
+            reason.push_str("...");
+        }
+        Self(reason)
     }
 }
 
@@ -60,8 +68,11 @@ pub fn decode(at: Position, record: &RecordView<'_>) -> Result<Delivered, Decode
 pub fn fetched(at: Position, record: RawRecord) -> Fetched {
     match decode(at, &RecordView::of(&record)) {
         Ok(delivered) => Fetched::Record(delivered),
-        Err(error) => {
-            Fetched::Unreadable(Unreadable { at, reason: error.to_string(), raw: Arc::new(record) })
-        }
+        Err(error) => unreadable(at, &error, record),
     }
+}
+
+/// A record, whole, and why it is not understood.
+pub(crate) fn unreadable(at: Position, error: &DecodeError, record: RawRecord) -> Fetched {
+    Fetched::Unreadable(Unreadable { at, reason: error.to_string(), raw: Arc::new(record) })
 }

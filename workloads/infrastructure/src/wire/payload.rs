@@ -60,4 +60,6 @@ payloads! {
     NotificationSent, "NotificationSentEvent", Notification => notification::NotificationSentDef;
     NotificationFailed, "NotificationFailedEvent", Notification => notification::NotificationFailedDef;
     AuditLogCreated, "AuditLogCreated", Audit => audit::AuditLogCreatedDef;
+    DeadLetterStored, "DeadLetterStored", Audit => audit::DeadLetterStoredDef;
+    DeadLetterResolved, "DeadLetterResolved", Audit => audit::DeadLetterResolvedDef;
 }

@@ -5,5 +5,7 @@
 mod support;
 
 mod admin;
+mod dead_letters;
 mod log;
 mod members;
+mod odd;

@@ -5,6 +5,7 @@
 mod support;
 
 mod callers;
+mod dead_letters;
 mod effects;
 mod groups;
 mod projection;

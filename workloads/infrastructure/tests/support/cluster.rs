@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use kbnt_application::Topic;
 use kbnt_infrastructure::kafka::{KafkaConfig, KafkaLog};
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
@@ -54,6 +54,15 @@ impl Cluster {
         assert!(deleted.elements().iter().all(|element| element.error().is_ok()));
     }
 
+    /// Sets the largest record that a topic takes, in bytes.
+    pub async fn limit(&self, topic: Topic, bytes: &str) {
+        let name = self.config.topic_name(topic);
+        let alter = AlterConfig::new(ResourceSpecifier::Topic(&name)).set("max.message.bytes", bytes);
+        for altered in self.admin().alter_configs([&alter], &AdminOptions::new()).await.unwrap() {
+            altered.unwrap();
+        }
+    }
+
     pub async fn create(&self, topics: &[Topic]) {
         let admin = self.admin();
         let names: Vec<String> = topics.iter().map(|topic| self.config.topic_name(*topic)).collect();
@@ -61,7 +70,10 @@ impl Cluster {
             .iter()
             .zip(&names)
             .map(|(topic, name)| {
-                NewTopic::new(name, i32::try_from(topic.partitions()).unwrap(), TopicReplication::Fixed(1))
+                let partitions = i32::try_from(topic.partitions()).unwrap();
+                let new = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+                // As the operator declares it.
+                if *topic == Topic::AuditLogs { new.set("max.message.bytes", "4194304") } else { new }
             })
             .collect();
         for created in admin.create_topics(&wanted, &AdminOptions::new()).await.unwrap() {

@@ -16,6 +16,8 @@ pub struct Faulty {
     pub torn_appends: AtomicUsize,
     /// Every append is refused for good.
     pub refuse: AtomicBool,
+    /// Appends with a record that weighs more are refused.
+    pub largest: AtomicUsize,
     /// Every append and read fails for now.
     pub away: Arc<AtomicBool>,
     /// Commits are swallowed.
@@ -36,6 +38,7 @@ impl Faulty {
             inner: Arc::new(inner),
             torn_appends: AtomicUsize::new(0),
             refuse: AtomicBool::new(false),
+            largest: AtomicUsize::new(usize::MAX),
             away: Arc::default(),
             forget_commits: Arc::default(),
             undecided: Arc::default(),
@@ -62,6 +65,10 @@ impl EventLog for Faulty {
         self.open.subscribe().wait_for(|open| *open).await.unwrap();
         if self.refuse.load(Ordering::SeqCst) {
             return Err(LogError::Refused("on purpose".into()));
+        }
+        let largest = self.largest.load(Ordering::SeqCst);
+        if batch.iter().any(|append| append.weight() > largest) {
+            return Err(LogError::TooLarge("on purpose".into()));
         }
         if self.away.load(Ordering::SeqCst) {
             return Err(away());

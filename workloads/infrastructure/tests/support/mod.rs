@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod faulty;
 pub mod machines;
 pub mod outside;
+pub mod trail;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use kbnt_application::message::{Classification, Message, Trace};
 use kbnt_application::{Append, Position, Route, Topic};
+use kbnt_domain::dead_letter::Resolution;
 use kbnt_domain::event::{
-    AuditLogCreated, Basket, CancelKind, InsufficientStock, Level, Line, LowStock, NotificationFailed,
-    NotificationSent, OrderCancelRequested, OrderCancelled, OrderCreated, PaymentFailed, PaymentMethod,
-    PaymentProcessed, PaymentRefunded, PlaceOrder, PricedLine, ProductNotFound, ReservationConfirmed,
-    ReservationExpired, ReservationLost, ReservationRefused, ReservationReleased, StockDeclared,
-    UserRegistered, UserRejected, UserStatus, UserStatusChanged, UserValidated, VirtualStockReserved, Writer,
-    WriterElected,
+    AuditLogCreated, Basket, CancelKind, DeadLetterResolved, DeadLetterStored, InsufficientStock, Level,
+    Line, LowStock, NotificationFailed, NotificationSent, OrderCancelRequested, OrderCancelled, OrderCreated,
+    PaymentFailed, PaymentMethod, PaymentProcessed, PaymentRefunded, PlaceOrder, PricedLine, ProductNotFound,
+    ReservationConfirmed, ReservationExpired, ReservationLost, ReservationRefused, ReservationReleased,
+    StockDeclared, UserRegistered, UserRejected, UserStatus, UserStatusChanged, UserValidated,
+    VirtualStockReserved, Writer, WriterElected,
 };
 use kbnt_domain::{Currency, Event, EventId, Money, OrderId, Quantity, Reason, ReservationId, Timestamp};
 use kbnt_infrastructure::wire;
@@ -105,6 +106,23 @@ fn examples() -> Vec<Event> {
             content_hash: [0x1f; 32],
             previous_hash: [0; 32],
             hash: [0xe3; 32],
+        }
+        .into(),
+        DeadLetterStored::new(
+            ("order-events".into(), 0, 17),
+            "not an event: EOF while parsing an object at line 1 column 14".into(),
+            placed_at,
+            Some(b"order-1"),
+            Some(b"{\"eventName\": "),
+            [("content-type", Some(b"application/json".as_slice()))],
+        )
+        .into(),
+        DeadLetterResolved {
+            location: ("order-events".into(), 0, 17),
+            how: Resolution::Replayed,
+            replayed_to: Some(("order-events".into(), 0, 23)),
+            by: "ana".into(),
+            reason: "completed by hand".into(),
         }
         .into(),
     ]

@@ -1,13 +1,14 @@
 //! Any event that there can be.
 
 use kbnt_application::message::{Classification, Message, Service, Trace};
+use kbnt_domain::dead_letter::{Bytes, Location, Resolution};
 use kbnt_domain::event::{
-    AuditLogCreated, Basket, CancelKind, InsufficientStock, Level, Line, LowStock, NotificationFailed,
-    NotificationSent, OrderCancelRequested, OrderCancelled, OrderCreated, PaymentFailed, PaymentMethod,
-    PaymentProcessed, PaymentRefunded, PlaceOrder, PricedLine, ProductNotFound, ReservationConfirmed,
-    ReservationExpired, ReservationLost, ReservationRefused, ReservationReleased, StockDeclared,
-    UserRegistered, UserRejected, UserStatus, UserStatusChanged, UserValidated, VirtualStockReserved, Writer,
-    WriterElected,
+    AuditLogCreated, Basket, CancelKind, DeadLetterResolved, DeadLetterStored, InsufficientStock, Level,
+    Line, LowStock, NotificationFailed, NotificationSent, OrderCancelRequested, OrderCancelled, OrderCreated,
+    PaymentFailed, PaymentMethod, PaymentProcessed, PaymentRefunded, PlaceOrder, PricedLine, ProductNotFound,
+    ReservationConfirmed, ReservationExpired, ReservationLost, ReservationRefused, ReservationReleased,
+    StockDeclared, UserRegistered, UserRejected, UserStatus, UserStatusChanged, UserValidated,
+    VirtualStockReserved, Writer, WriterElected,
 };
 use kbnt_domain::{
     Currency, Event, EventId, Money, OrderId, ProductId, Quantity, Reason, ReservationId, SourceId,
@@ -225,6 +226,44 @@ fn of_reservations() -> impl Strategy<Value = Event> {
     ]
 }
 
+fn location() -> impl Strategy<Value = Location> {
+    any::<(String, u32, u64)>()
+}
+
+fn bytes() -> impl Strategy<Value = Option<Bytes>> {
+    prop::option::of(any::<Vec<u8>>().prop_map(Bytes::from))
+}
+
+fn of_dead_letters() -> impl Strategy<Value = Event> {
+    let headers = prop::collection::vec((any::<String>(), bytes()), 0..4);
+    let stored = (
+        (location(), any::<String>(), instant(), bytes(), bytes(), headers),
+        (any::<bool>(), any::<u64>(), any::<Option<[u8; 32]>>()),
+    )
+        .prop_map(
+            |((location, reason, recorded_at, key, value, headers), (whole, value_bytes, value_hash))| {
+                DeadLetterStored {
+                    location,
+                    reason,
+                    recorded_at,
+                    key,
+                    value,
+                    headers,
+                    whole,
+                    value_bytes,
+                    value_hash,
+                }
+                .into()
+            },
+        );
+    let how = prop::sample::select(vec![Resolution::Replayed, Resolution::Discarded]);
+    let resolved = (location(), how, prop::option::of(location()), any::<String>(), any::<String>())
+        .prop_map(|(location, how, replayed_to, by, reason)| {
+            DeadLetterResolved { location, how, replayed_to, by, reason }.into()
+        });
+    prop_oneof![stored, resolved]
+}
+
 fn of_infrastructure() -> impl Strategy<Value = Event> {
     let audit = (
         (any::<u64>(), event_id(), any::<String>(), any::<String>()),
@@ -257,7 +296,15 @@ fn of_infrastructure() -> impl Strategy<Value = Event> {
 }
 
 pub fn event() -> impl Strategy<Value = Event> {
-    prop_oneof![of_orders(), of_users(), of_payments(), of_stock(), of_reservations(), of_infrastructure()]
+    prop_oneof![
+        of_orders(),
+        of_users(),
+        of_payments(),
+        of_stock(),
+        of_reservations(),
+        of_infrastructure(),
+        of_dead_letters()
+    ]
 }
 
 /// Any message, written by the service that owns its event.

@@ -124,3 +124,11 @@ fn what_is_wrong_is_said() {
     let tombstone = wire::fetched(at(Topic::OrderEvents), RawRecord::default());
     assert!(matches!(tombstone, Fetched::Unreadable(record) if record.reason == "the record has no value"));
 }
+
+#[test]
+fn a_reason_is_short_however_long_the_record() {
+    let mut value = place_order();
+    value["eventName"] = json!("\u{1}\u{e9}".repeat(1_000_000));
+    let reason = read(Topic::OrderEvents, &value, &[]).unwrap_err();
+    assert!(reason.len() < 600 && reason.ends_with("..."), "{}", reason.len());
+}

@@ -1,5 +1,6 @@
 //! The command line. Every option can also be given as a variable.
 
+mod dlq;
 mod kafka;
 mod origin;
 mod payment;
@@ -18,8 +19,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use kbnt_application::Service;
 use kbnt_infrastructure::logging::{Format, Logging, LoggingError};
 
+pub(crate) use dlq::{DiscardOptions, DlqCommand, ListOptions, ReplayOptions, ShowOptions};
 pub(crate) use kafka::{AccessOptions, KafkaOptions};
-pub(crate) use origin::OriginOptions;
+pub(crate) use origin::{OriginOptions, TrailOptions};
 pub(crate) use payment::{NotificationOptions, PaymentOptions};
 pub(crate) use shop::{InventoryOptions, UserOptions};
 pub(crate) use standby::StandbyOptions;
@@ -68,6 +70,9 @@ pub(crate) enum Command {
     /// Make and check the topics of a Kafka cluster
     #[command(subcommand)]
     Topics(TopicsCommand),
+    /// See to records that nobody understands: dead letters
+    #[command(subcommand)]
+    Dlq(DlqCommand),
 }
 
 /// What to do with the audit trail.
@@ -81,11 +86,8 @@ pub(crate) enum AuditCommand {
 #[derive(Debug, Args)]
 #[command(after_help = "The exit code is 1 if anything is wrong; the first wrong entry is named.")]
 pub(crate) struct VerifyOptions {
-    /// The directory of a `kbnt serve --data-dir` that is not running
-    #[arg(long, env = "KBNT_DATA_DIR", value_name = "DIR")]
-    pub(crate) data_dir: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) origin: OriginOptions,
+    pub(crate) trail: TrailOptions,
 }
 
 /// Options of `kbnt tail`.

@@ -1,5 +1,7 @@
 //! Options of the programs that read events.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use reqwest::Url;
 
@@ -32,4 +34,14 @@ impl OriginOptions {
             access: self.access.clone(),
         })
     }
+}
+
+/// Where an audit trail is read from.
+#[derive(Debug, Args)]
+pub(crate) struct TrailOptions {
+    /// The directory of a `kbnt serve --data-dir` that is not running
+    #[arg(long, env = "KBNT_DATA_DIR", value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) origin: OriginOptions,
 }

@@ -48,5 +48,7 @@ pub(crate) fn detail(event: &Event) -> String {
         Event::NotificationSent(e) => format!("{} told by {}: {}", e.user, e.channel, e.template),
         Event::NotificationFailed(e) => format!("{} could not be told: {}", e.user, e.detail),
         Event::AuditLogCreated(e) => format!("link {}: {}", e.sequence, e.event_name),
+        Event::DeadLetterStored(e) => format!("nobody understands it: {}", e.reason),
+        Event::DeadLetterResolved(e) => format!("{:?} by {}: {}", e.how, e.by, e.reason),
     }
 }

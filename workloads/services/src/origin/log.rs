@@ -66,16 +66,18 @@ fn has_reached(positions: &[Position], ends: &[Position]) -> bool {
 }
 
 fn seen(fetched: Fetched) -> Option<Seen> {
-    let (at, value) = match fetched {
+    match fetched {
         Fetched::Record(record) => {
             let append = Append {
                 message: record.message.clone(),
                 route: Route::Partition(record.at.partition),
                 source: record.source,
             };
-            (record.at, wire::encode(&append).ok()?.value?)
+            Some(Seen::new(record.at, wire::encode(&append).ok()?.value?))
         }
-        Fetched::Unreadable(record) => (record.at, record.raw.value.clone().unwrap_or_default()),
-    };
-    Some(Seen { topic: at.topic, partition: at.partition, offset: at.offset, value })
+        Fetched::Unreadable(record) => {
+            let value = record.raw.value.clone().unwrap_or_default();
+            Some(Seen { unreadable: Some(record.clone()), ..Seen::new(record.at, value) })
+        }
+    }
 }

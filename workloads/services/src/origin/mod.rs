@@ -6,9 +6,11 @@ mod sse;
 
 use std::path::PathBuf;
 
-use kbnt_application::Topic;
+use kbnt_application::ports::{EventLog, Unreadable};
+use kbnt_application::{Position, Topic};
 use kbnt_infrastructure::embedded::EmbeddedLog;
 use kbnt_infrastructure::kafka::KafkaLog;
+use kbnt_infrastructure::raw::RawLog;
 use reqwest::Url;
 
 use crate::cli::OriginOptions;
@@ -23,6 +25,20 @@ pub(crate) struct Seen {
     pub(crate) offset: u64,
     /// The record's value, a JSON object if it is an event.
     pub(crate) value: Vec<u8>,
+    /// All of the record, if nobody understands it and the origin has all of it.
+    pub(crate) unreadable: Option<Unreadable>,
+}
+
+impl Seen {
+    /// A record of this value, and of whatever else.
+    pub(crate) const fn new(at: Position, value: Vec<u8>) -> Self {
+        Self { topic: at.topic, partition: at.partition, offset: at.offset, value, unreadable: None }
+    }
+
+    /// Where it lies.
+    pub(crate) const fn at(&self) -> Position {
+        Position { topic: self.topic, partition: self.partition, offset: self.offset }
+    }
 }
 
 /// What comes next.
@@ -47,6 +63,23 @@ pub(crate) enum From {
     Now,
 }
 
+/// A log of events and of bytes.
+pub(crate) trait Log: EventLog + RawLog {}
+
+impl<T: EventLog + RawLog> Log for T {}
+
+/// The log that the options name; `None` if they name a running program.
+pub(crate) fn open_log(
+    options: &OriginOptions,
+    data_dir: Option<&PathBuf>,
+) -> Result<Option<Box<dyn Log>>, Failure> {
+    if let Some(directory) = data_dir {
+        return Ok(Some(Box::new(EmbeddedLog::open(directory)?)));
+    }
+    let Some(kafka) = options.kafka() else { return Ok(None) };
+    Ok(Some(Box::new(KafkaLog::new(wiring::kafka_config(&kafka)?)?)))
+}
+
 impl Origin {
     /// Opens what the options name, for these topics.
     pub(crate) async fn open(
@@ -55,15 +88,15 @@ impl Origin {
         topics: &[Topic],
         from: From,
     ) -> Result<Self, Failure> {
-        if let Some(directory) = data_dir {
-            let log = EmbeddedLog::open(directory)?;
-            return Ok(Self::Log(log::LogOrigin::open(&log, topics, from).await?));
+        match open_log(options, data_dir)? {
+            Some(log) => Self::of_log(&*log, topics, from).await,
+            None => Self::at(&options.url, topics, from).await,
         }
-        if let Some(kafka) = options.kafka() {
-            let log = KafkaLog::new(wiring::kafka_config(&kafka)?)?;
-            return Ok(Self::Log(log::LogOrigin::open(&log, topics, from).await?));
-        }
-        Self::at(&options.url, topics, from).await
+    }
+
+    /// Reads a log.
+    pub(crate) async fn of_log(log: &dyn EventLog, topics: &[Topic], from: From) -> Result<Self, Failure> {
+        Ok(Self::Log(log::LogOrigin::open(log, topics, from).await?))
     }
 
     async fn at(url: &Url, topics: &[Topic], from: From) -> Result<Self, Failure> {

@@ -76,11 +76,9 @@ impl Polled {
             let at = self.next[index];
             let page = self.page(at).await?;
             self.next[index].offset = page.next_offset;
-            self.ready.extend(page.messages.into_iter().map(|message| Seen {
-                topic: at.topic,
-                partition: at.partition,
-                offset: message.offset,
-                value: message.value.to_string().into_bytes(),
+            self.ready.extend(page.messages.into_iter().map(|message| {
+                let at = Position { offset: message.offset, ..at };
+                Seen::new(at, message.value.to_string().into_bytes())
             }));
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kbnt_application::Topic;
+use kbnt_application::{Position, Topic};
 use reqwest::{Client, Response, StatusCode, Url};
 use serde::Deserialize;
 
@@ -131,7 +131,8 @@ fn parse(block: &str) -> Block {
 fn seen(data: String) -> Option<Seen> {
     let place: Place = serde_json::from_str(&data).ok()?;
     let topic = Topic::from_name(&place.topic)?;
-    Some(Seen { topic, partition: place.partition, offset: place.offset, value: data.into_bytes() })
+    let at = Position { topic, partition: place.partition, offset: place.offset };
+    Some(Seen::new(at, data.into_bytes()))
 }
 
 /// A client for streams that stay open.

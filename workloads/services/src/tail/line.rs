@@ -11,7 +11,8 @@ use crate::origin::Seen;
 const PAYLOAD_MOST: usize = 140;
 
 /// Events that somebody should look at whatever their level.
-const ALARMING: &[&str] = &["LowStockEvent", "ReservationLostEvent", "NotificationFailedEvent"];
+const ALARMING: &[&str] =
+    &["LowStockEvent", "ReservationLostEvent", "NotificationFailedEvent", "DeadLetterStored"];
 
 /// What is shown of an event.
 #[derive(Clone, Debug)]
@@ -128,15 +129,11 @@ impl fmt::Display for Line {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kbnt_application::Topic;
+    use kbnt_application::{Position, Topic};
 
     fn line(value: &str) -> Line {
-        Line::new(&Seen {
-            topic: Topic::InventoryEvents,
-            partition: 1,
-            offset: 7,
-            value: value.as_bytes().to_vec(),
-        })
+        let at = Position { topic: Topic::InventoryEvents, partition: 1, offset: 7 };
+        Line::new(&Seen::new(at, value.as_bytes().to_vec()))
     }
 
     #[test]

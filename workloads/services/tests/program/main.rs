@@ -3,6 +3,7 @@
 
 mod audit;
 mod demo;
+mod dlq;
 mod killed;
 mod serve;
 mod simulator;

@@ -1,9 +1,10 @@
-//! The audit chain is sound and holds every record once.
+//! The audit chain is sound and holds every record once, also those that nobody understands, which are kept in it.
 
 use std::collections::BTreeMap;
 
-use kbnt_application::audit::content_hash;
-use kbnt_application::{Delivered, Topic};
+use kbnt_application::audit::{DEAD_LETTER, content_hash, dead_letter};
+use kbnt_application::ports::Unreadable;
+use kbnt_application::{Delivered, Service, Topic};
 use kbnt_domain::audit::{Head, verify};
 use kbnt_domain::event::{AuditLogCreated, Event};
 
@@ -22,12 +23,12 @@ impl World {
         let entries = links.iter().map(|(record, link)| (record.message.at, (*link).clone()));
         let verified = verify(Head::default(), entries).map_err(|broken| broken.to_string())?;
         let mut head = Head::default();
-        let mut audited: BTreeMap<(&str, u32, u64), &AuditLogCreated> = BTreeMap::new();
-        for (_, link) in &links {
+        let mut audited: BTreeMap<(&str, u32, u64), (u64, &AuditLogCreated)> = BTreeMap::new();
+        for (record, link) in &links {
             if head.precedes(link) {
                 head = Head::after(link);
                 let (topic, partition, offset) = &link.location;
-                if audited.insert((topic, *partition, *offset), link).is_some() {
+                if audited.insert((topic, *partition, *offset), (record.at.offset, link)).is_some() {
                     return Err(format!("{:?} was audited twice", link.location));
                 }
             }
@@ -35,18 +36,43 @@ impl World {
         if verified.head != head {
             return Err("the chain ends in two ways".into());
         }
-        for record in records.iter().filter(|record| record.at.topic != Topic::AuditLogs) {
+        let is_audited = |record: &&Delivered| {
+            record.at.topic != Topic::AuditLogs
+                || matches!(record.message.event, Event::DeadLetterResolved(_))
+        };
+        for record in records.iter().filter(is_audited) {
             let location = (record.at.topic.name(), record.at.partition, record.at.offset);
-            let Some(link) = audited.remove(&location) else {
+            let Some((_, link)) = audited.remove(&location) else {
                 return Err(format!("{location:?} is not audited"));
             };
             if link.content_hash != content_hash(&record.message) || link.audited != record.message.id {
                 return Err(format!("{location:?} is audited as something else"));
             }
         }
+        for record in self.log.poison().filter(|record| Service::Audit.inputs().contains(&record.at.topic)) {
+            let location = (record.at.topic.name(), record.at.partition, record.at.offset);
+            let Some((at, link)) = audited.remove(&location) else {
+                return Err(format!("{location:?} is not audited, and nobody understands it"));
+            };
+            self.check_letter(record, at, link)?;
+        }
         match audited.keys().next() {
             None => Ok(()),
             Some(location) => Err(format!("{location:?} is audited and does not count")),
         }
+    }
+
+    /// A record that nobody understands is kept whole before the link at this offset, which vouches for it.
+    fn check_letter(&self, record: &Unreadable, at: u64, link: &AuditLogCreated) -> Result<(), String> {
+        let expected = dead_letter(record);
+        if link.event_name != DEAD_LETTER || link.content_hash != expected.content_hash() {
+            return Err(format!("{} is audited as something else", record.at));
+        }
+        let is_it = |kept: &Delivered| match &kept.message.event {
+            Event::DeadLetterStored(letter) => *letter == expected,
+            _ => false,
+        };
+        let mut before = self.log.topic(Topic::AuditLogs).take_while(|kept| kept.at.offset < at);
+        if before.any(is_it) { Ok(()) } else { Err(format!("{} is not kept", record.at)) }
     }
 }

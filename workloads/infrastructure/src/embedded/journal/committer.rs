@@ -129,7 +129,7 @@ impl Writer {
             return Err(LogError::Refused(why.clone()));
         }
         if group.bytes.len() > frame::LARGEST {
-            return Err(LogError::Refused("the append is too large".to_owned()));
+            return Err(LogError::TooLarge(format!("{} bytes at once", group.bytes.len())));
         }
         let (segment, file) = self.segment().map_err(|error| LogError::Unavailable(error.to_string()))?;
         let header = Header {

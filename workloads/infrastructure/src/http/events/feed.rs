@@ -9,10 +9,15 @@ use super::cursor::Cursor;
 /// Events that are kept; a stream that is further behind reads the log.
 const KEPT: usize = 2048;
 
+/// And no more bytes than these of them, roughly.
+const WEIGHT_MOST: usize = 16 << 20;
+
 /// The newest events, in the order in which they were read.
 #[derive(Debug, Default)]
 pub(in crate::http) struct Feed {
     events: VecDeque<Delivered>,
+    /// How many bytes they take.
+    weight: usize,
     /// How many were dropped: the number of the oldest one that is kept.
     dropped: u64,
     /// Of each partition the offset from which on all is kept.
@@ -36,10 +41,12 @@ impl Feed {
     pub(in crate::http) fn push(&mut self, record: &Delivered) {
         let next = self.next.entry((record.at.topic, record.at.partition)).or_default();
         *next = (*next).max(record.at.offset + 1);
+        self.weight += record.message.weight();
         self.events.push_back(record.clone());
-        if self.events.len() > KEPT
+        while (self.events.len() > KEPT || self.weight > WEIGHT_MOST)
             && let Some(dropped) = self.events.pop_front()
         {
+            self.weight -= dropped.message.weight();
             self.dropped += 1;
             self.kept_from.insert((dropped.at.topic, dropped.at.partition), dropped.at.offset + 1);
         }
@@ -64,5 +71,41 @@ impl Feed {
         let events: Vec<_> = self.events.iter().skip(skip).take(most).cloned().collect();
         let after = from + events.len() as u64;
         Some((events, after))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use kbnt_application::{Message, Position, Service, Trace};
+    use kbnt_domain::event::DeadLetterStored;
+    use kbnt_domain::{EventId, Timestamp};
+
+    fn letter(offset: u64, bytes: usize) -> Delivered {
+        let at = Position { topic: Topic::AuditLogs, partition: 0, offset };
+        let (id, now) = (EventId::named(&at.to_string()), Timestamp::default());
+        let value = vec![b'x'; bytes];
+        let event = DeadLetterStored::new(at.location(), String::new(), now, None, Some(&value), []).into();
+        let (service, trace) = (Service::Audit, Trace::root(&id));
+        let message = Message { id, at: now, service, cause: None, trace, writer: None, event };
+        Delivered { at, message: Arc::new(message), source: None }
+    }
+
+    #[test]
+    fn large_events_push_older_ones_out() {
+        let mut feed = Feed::default();
+        for offset in 0..100 {
+            feed.push(&letter(offset, 1 << 20));
+        }
+        assert_eq!(feed.next(Topic::AuditLogs, 0), 100);
+        assert!(feed.events.len() > 5 && feed.events.len() < 17, "{}", feed.events.len());
+        let (kept, after) = feed.since(feed.dropped, 1_000).unwrap();
+        assert_eq!((kept.len() as u64 + feed.dropped, after), (100, 100));
+        for offset in 100..5_000 {
+            feed.push(&letter(offset, 1));
+        }
+        assert_eq!((feed.events.len(), feed.dropped), (KEPT, 5_000 - KEPT as u64));
     }
 }

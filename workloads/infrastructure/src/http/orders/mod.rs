@@ -102,7 +102,7 @@ impl OrderApi {
 fn not_written(error: &LogError) -> Problem {
     match error {
         LogError::Unavailable(_) => Problem::new(Code::OutcomeUnknown, error.to_string()),
-        LogError::NoSuchPartition { .. } | LogError::Refused(_) => {
+        LogError::NoSuchPartition { .. } | LogError::Refused(_) | LogError::TooLarge(_) => {
             Problem::new(Code::NotReady, error.to_string())
         }
     }

@@ -1,0 +1,196 @@
+//! `kbnt dlq replay` and `kbnt dlq discard`.
+
+use std::time::Duration;
+
+use kbnt_application::message::partition_of;
+use kbnt_application::ports::{Clock as _, LogError, RawRecord};
+use kbnt_application::{Outbox, Position, Service, Topic};
+use kbnt_domain::Timestamp;
+use kbnt_domain::dead_letter::Resolution;
+use kbnt_domain::event::{DeadLetterResolved, DeadLetterStored};
+use kbnt_infrastructure::clock::SystemClock;
+use kbnt_infrastructure::raw::RawAppend;
+use kbnt_infrastructure::wire::{self, RecordView};
+
+use super::REPLAY_OF;
+use super::letters::Letter;
+use crate::cli::{DiscardOptions, ReplayOptions, TrailOptions};
+use crate::failure::Failure;
+use crate::origin::{self, From, Log, Origin};
+
+/// How long the log may take to acknowledge a record.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The header in which a service notes what a record answers.
+const SOURCE: &str = "kbnt_source";
+
+pub(super) async fn replay(options: &ReplayOptions) -> Result<(), Failure> {
+    let (log, letter) = open(&options.trail, options.id).await?;
+    refuse(!letter.is_open() && !options.force, || {
+        format!("{} is {} already; --force does it again", letter.at, letter.state())
+    })?;
+    let value = options.value.as_deref().map(std::fs::read).transpose();
+    let value = value.map_err(|error| {
+        let path = options.value.clone().unwrap_or_default();
+        Failure::File { path, error }
+    })?;
+    refuse(value.is_none() && !letter.stored.whole, || {
+        format!(
+            "only the beginning of {} is kept, as it is too large: give the value with --value FILE",
+            letter.at
+        )
+    })?;
+    let record = record(&letter.stored, value, options.key.as_deref(), SystemClock.now());
+    if let Some(objection) = objection(letter.at, &record, options.key.as_deref()) {
+        refuse(!options.force, || format!("{objection}; --force writes it all the same"))?;
+        eprintln!("kbnt: {objection}");
+    }
+    let append = RawAppend { topic: letter.at.topic, to: Some(letter.at.partition), record };
+    let written = patiently(log.append_raw(vec![append])).await?;
+    let written = written.first().copied();
+    resolve(&*log, &letter, Resolution::Replayed, written, options.who.name(), &options.reason).await?;
+    println!("{} is written again, as {}", letter.at, written.map(|at| at.to_string()).unwrap_or_default());
+    Ok(())
+}
+
+pub(super) async fn discard(options: &DiscardOptions) -> Result<(), Failure> {
+    let (log, letter) = open(&options.trail, options.id).await?;
+    refuse(!letter.is_open(), || format!("{} is {} already", letter.at, letter.state()))?;
+    refuse(options.reason.trim().is_empty(), || "say why, with --reason TEXT".to_owned())?;
+    resolve(&*log, &letter, Resolution::Discarded, None, options.who.name(), &options.reason).await?;
+    println!("{} is discarded; the record itself lies where it was", letter.at);
+    Ok(())
+}
+
+fn refuse(refused: bool, why: impl FnOnce() -> String) -> Result<(), Failure> {
+    if refused { Err(Failure::Refused(why())) } else { Ok(()) }
+}
+
+/// The log, and the dead letter of this record in it.
+async fn open(trail: &TrailOptions, at: Position) -> Result<(Box<dyn Log>, Letter), Failure> {
+    let log = origin::open_log(&trail.origin, trail.data_dir.as_ref())?.ok_or_else(|| {
+        Failure::Refused(
+            "a running kbnt serve takes no records from outside: stop it and name its --data-dir, or name Kafka with \
+             --bootstrap-servers"
+                .to_owned(),
+        )
+    })?;
+    let reading = Origin::of_log(&*log, &[Topic::AuditLogs], From::Start).await?;
+    let letter = super::one(reading, at).await?;
+    Ok((log, letter))
+}
+
+/// The record that takes the place of the one that nobody understood.
+fn record(letter: &DeadLetterStored, value: Option<Vec<u8>>, key: Option<&str>, now: Timestamp) -> RawRecord {
+    let (topic, partition, offset) = &letter.location;
+    // What it answers is the business of the service that answers.
+    let kept = letter.headers.iter().filter(|(name, _)| name != REPLAY_OF && name != SOURCE);
+    let kept = kept.map(|(name, value)| (name.clone(), value.as_deref().map(<[u8]>::to_vec)));
+    let place = format!("{topic}/{partition}/{offset}").into_bytes();
+    RawRecord {
+        key: key.map(|key| key.as_bytes().to_vec()).or_else(|| letter.key.as_deref().map(<[u8]>::to_vec)),
+        value: value.or_else(|| letter.value.as_deref().map(<[u8]>::to_vec)),
+        headers: kept.chain([(REPLAY_OF.to_owned(), Some(place))]).collect(),
+        at: now,
+    }
+}
+
+/// Why nothing good would come of a record in the partition of `at`.
+fn objection(at: Position, record: &RawRecord, key: Option<&str>) -> Option<String> {
+    if let Err(error) = wire::decode(at, &RecordView::of(record)) {
+        return Some(format!("nobody would understand it: {error}"));
+    }
+    if at.topic == Topic::InventoryEvents {
+        return Some("in inventory-events only what the elected writer writes counts".to_owned());
+    }
+    let home = partition_of(key?, at.topic.partitions());
+    (home != at.partition).then(|| format!("its key belongs to partition {home}, not to {}", at.partition))
+}
+
+/// Notes in the trail what was done.
+async fn resolve(
+    log: &dyn Log,
+    letter: &Letter,
+    how: Resolution,
+    written: Option<Position>,
+    by: String,
+    reason: &str,
+) -> Result<(), Failure> {
+    let mut outbox = Outbox::new(Service::Audit, SystemClock.now());
+    let event = DeadLetterResolved {
+        location: letter.at.location(),
+        how,
+        replayed_to: written.map(Position::location),
+        by,
+        reason: reason.to_owned(),
+    };
+    // Two persons who do the same at once do it once.
+    outbox.emit_named(&format!("dead-letter-resolved/{}/{}", letter.at, letter.resolved.len()), event);
+    patiently(log.append(outbox.take().0)).await.map(drop)
+}
+
+/// A log that is away may answer later, or never.
+async fn patiently<T>(work: impl Future<Output = Result<T, LogError>>) -> Result<T, Failure> {
+    let waited = tokio::time::timeout(PATIENCE, work).await;
+    let silent = |_| {
+        Failure::Refused(format!("nothing acknowledged for {PATIENCE:?}; kbnt dlq show tells how it ended"))
+    };
+    waited.map_err(silent)?.map_err(Failure::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kbnt_domain::dead_letter::Bytes;
+
+    fn at(topic: Topic) -> Position {
+        Position { topic, partition: 0, offset: 17 }
+    }
+
+    fn letter() -> DeadLetterStored {
+        let headers = [
+            ("kbnt_source", Some(b"order-events/0/3".as_slice())),
+            ("x", None),
+            ("kbnt_replay_of", Some(b"order-events/0/1".as_slice())),
+        ];
+        let location = at(Topic::OrderEvents).location();
+        DeadLetterStored::new(location, "r".into(), Timestamp::default(), Some(b"k"), Some(b"[1"), headers)
+    }
+
+    #[test]
+    fn a_record_is_replayed_as_it_was_or_corrected() {
+        let now = Timestamp::from_millis(9);
+        let same = record(&letter(), None, None, now);
+        let place = Some(b"order-events/0/17".to_vec());
+        assert_eq!((same.key, same.value, same.at), (Some(b"k".to_vec()), Some(b"[1".to_vec()), now));
+        assert_eq!(same.headers, [("x".to_owned(), None), ("kbnt_replay_of".to_owned(), place)]);
+        let other = record(&letter(), Some(b"{}".to_vec()), Some("K"), now);
+        assert_eq!((other.key, other.value), (Some(b"K".to_vec()), Some(b"{}".to_vec())));
+        let mut tombstone = letter();
+        tombstone.value = None::<Bytes>;
+        assert_eq!(record(&tombstone, None, None, now).value, None);
+    }
+
+    #[test]
+    fn what_would_do_no_good_is_said_before() {
+        let good = br#"{"eventName":"OrderCancelRequestedCommand","payload":{"orderId":"67e55044-10b1-426f-9247-bb680e5fe0c8"}}"#;
+        let said = |topic: Topic, value: &[u8], key: Option<&str>| {
+            let record = record(&letter(), Some(value.to_vec()), key, Timestamp::default());
+            objection(at(topic), &record, key).unwrap_or_default()
+        };
+        assert_eq!(said(Topic::OrderEvents, good, None), "");
+        assert!(
+            said(Topic::OrderEvents, b"[1", None).starts_with("nobody would understand it: not an event")
+        );
+        assert!(said(Topic::UserEvents, good, None).contains("is no event of user-events"));
+        // The murmur2 of "21" puts it into partition 0 of 3, as Java clients do.
+        assert_eq!(said(Topic::OrderEvents, good, Some("21")), "");
+        assert!(
+            said(Topic::OrderEvents, good, Some("a-little-bit-long-string"))
+                .starts_with("its key belongs to partition")
+        );
+        let elected = br#"{"eventName":"WriterElected","payload":{"writer":{"term":1,"name":"w"}}}"#;
+        let objection = said(Topic::InventoryEvents, elected, None);
+        assert!(objection.contains("only what the elected writer writes counts"), "{objection}");
+    }
+}

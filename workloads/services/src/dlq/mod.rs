@@ -1,0 +1,49 @@
+//! `kbnt dlq`: the records that nobody understands, and what persons do with them.
+
+mod act;
+mod letters;
+mod list;
+mod show;
+
+use std::process::ExitCode;
+
+use kbnt_application::{Position, Topic};
+
+use crate::cli::{DlqCommand, TrailOptions};
+use crate::failure::Failure;
+use crate::origin::{From, Next, Origin};
+use letters::{Letter, Letters};
+
+/// The header of a record that was written again: where the one lies that nobody understood.
+const REPLAY_OF: &str = "kbnt_replay_of";
+
+pub(crate) async fn run(command: DlqCommand) -> Result<ExitCode, Failure> {
+    match command {
+        DlqCommand::List(options) => list::run(&options).await?,
+        DlqCommand::Show(options) => show::run(&options).await?,
+        DlqCommand::Replay(options) => act::replay(&options).await?,
+        DlqCommand::Discard(options) => act::discard(&options).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// All dead letters of the trail that the options name.
+async fn all(trail: &TrailOptions) -> Result<Letters, Failure> {
+    let origin = Origin::open(&trail.origin, trail.data_dir.as_ref(), &[Topic::AuditLogs], From::Start);
+    read(origin.await?, Letters::default()).await
+}
+
+/// The dead letter of this record.
+async fn one(origin: Origin, at: Position) -> Result<Letter, Failure> {
+    let mut letters = read(origin, Letters::only(at)).await?;
+    let unknown =
+        || Failure::Refused(format!("there is no dead letter {at}; kbnt dlq list --all has them all"));
+    letters.remove(at).ok_or_else(unknown)
+}
+
+async fn read(mut origin: Origin, mut letters: Letters) -> Result<Letters, Failure> {
+    while let Next::Record(seen) = origin.next().await? {
+        letters.take(&seen);
+    }
+    Ok(letters)
+}

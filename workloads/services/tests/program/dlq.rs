@@ -1,0 +1,166 @@
+//! `kbnt dlq`.
+
+use std::path::Path;
+use std::process::Output;
+use std::time::Instant;
+
+use kbnt_application::ports::RawRecord;
+use kbnt_application::{Position, Topic};
+use kbnt_infrastructure::embedded::EmbeddedLog;
+use kbnt_infrastructure::raw::{RawAppend, RawLog as _};
+use serde_json::{Value, json};
+
+use crate::support::{DEADLINE, Running, kbnt};
+
+const ORDER: &str = "67e55044-10b1-426f-9247-bb680e5fe0c8";
+
+fn order() -> String {
+    let payload = json!({
+        "orderId": ORDER, "userId": "USER-1", "items": [{"productId": "PROD-001", "quantity": 2}],
+        "payment": {"method": "pix"},
+    });
+    json!({"eventName": "PlaceOrderCommand", "payload": payload}).to_string()
+}
+
+/// The order, without its end.
+fn cut_off() -> String {
+    let mut order = order();
+    order.truncate(order.len() - 2);
+    order
+}
+
+/// A log with two records that nobody understands: an order that was cut off, and a tombstone.
+async fn spoil(directory: &Path) {
+    let log = EmbeddedLog::open(directory).unwrap();
+    let record = |value: Option<String>| RawAppend {
+        topic: Topic::OrderEvents,
+        to: None,
+        record: RawRecord {
+            key: Some(ORDER.as_bytes().to_vec()),
+            value: value.map(String::into_bytes),
+            headers: vec![("x".into(), Some(b"y".to_vec()))],
+            ..RawRecord::default()
+        },
+    };
+    log.append_raw(vec![record(Some(cut_off())), record(None)]).await.unwrap();
+}
+
+/// Runs the program on `origin`.
+async fn run(arguments: &[&str], origin: [&str; 2]) -> Output {
+    let mut command = kbnt(arguments);
+    command.args(origin).env("USER", "ana");
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+async fn told(arguments: &[&str], origin: [&str; 2]) -> String {
+    let output = run(arguments, origin).await;
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+async fn refused(arguments: &[&str], origin: [&str; 2]) -> String {
+    let output = run(arguments, origin).await;
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+async fn list(origin: [&str; 2]) -> Value {
+    serde_json::from_str(&told(&["dlq", "list", "--all", "--json"], origin).await).unwrap()
+}
+
+/// A running shop keeps both, shows them, and goes on; their ids.
+async fn while_it_runs(directory: &str) -> [String; 2] {
+    let mut shop = Running::start(&["serve", "--allow-unknown-users", "--data-dir", directory]);
+    shop.until_ready().await;
+    shop.declare(10).await;
+    let url = shop.url.clone();
+    let origin = ["--url", url.as_str()];
+    let give_up = Instant::now() + DEADLINE;
+    while list(origin).await["open"] != 2 {
+        assert!(Instant::now() < give_up, "they are not kept");
+    }
+    let metrics = shop.client.get(format!("{url}/metrics")).send().await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("kbnt_dead_letters_total{topic=\"order-events\"} 2"), "{metrics}");
+    let all = list(origin).await;
+    let ids = [0, 1].map(|n| all["deadLetters"][n]["id"].as_str().unwrap().to_owned());
+    assert!(told(&["dlq", "show", &ids[0]], origin).await.contains("PlaceOrderCommand"));
+    assert!(told(&["audit", "verify"], origin).await.contains("2 dead letters, 2 of them open"));
+    let refusal = refused(&["dlq", "discard", &ids[1], "--reason", "no"], origin).await;
+    assert!(refusal.contains("a running kbnt serve takes no records from outside"), "{refusal}");
+    shop.signal("TERM");
+    assert_eq!(shop.ended().code(), Some(0));
+    ids
+}
+
+#[tokio::test]
+async fn what_nobody_understands_is_listed_shown_corrected_and_replayed_or_discarded() {
+    let directory = tempfile::tempdir().unwrap();
+    spoil(directory.path()).await;
+    let data_dir = directory.path().to_str().unwrap();
+    let [order_id, tombstone] = while_it_runs(data_dir).await;
+    let origin = ["--data-dir", data_dir];
+
+    let table = told(&["dlq", "list"], origin).await;
+    assert!(
+        table.contains(&order_id) && table.contains(&tombstone) && table.contains("2 open, 0 resolved"),
+        "{table}"
+    );
+    let shown = told(&["dlq", "show", &order_id], origin).await;
+    assert!(shown.contains("x: y") && shown.contains(ORDER) && shown.contains("EOF"), "{shown}");
+    assert_eq!(told(&["dlq", "show", &order_id, "--raw"], origin).await, cut_off());
+    let shown: Value =
+        serde_json::from_str(&told(&["dlq", "show", &tombstone, "--json"], origin).await).unwrap();
+    assert_eq!((&shown["value"], &shown["state"]), (&Value::Null, &json!("OPEN")));
+
+    for (arguments, why) in [
+        (vec!["replay", order_id.as_str()], "nobody would understand it"),
+        (vec!["discard", order_id.as_str(), "--reason", " "], "say why"),
+        (vec!["show", "order-events/0@99"], "there is no dead letter"),
+    ] {
+        let refusal = refused(&[vec!["dlq"], arguments].concat(), origin).await;
+        assert!(refusal.contains(why), "{refusal}");
+    }
+    let value = directory.path().join("corrected.json");
+    std::fs::write(&value, order()).unwrap();
+    let value = value.to_str().unwrap();
+    let replayed =
+        told(&["dlq", "replay", &order_id, "--value", value, "--reason", "completed"], origin).await;
+    assert!(replayed.contains("is written again, as order-events/"), "{replayed}");
+    assert!(
+        refused(&["dlq", "replay", &order_id, "--value", value], origin)
+            .await
+            .contains("is REPLAYED already")
+    );
+    told(&["dlq", "discard", &tombstone, "--reason", "nobody misses it", "--by", "bea"], origin).await;
+    assert_eq!(told(&["dlq", "list"], origin).await, "0 open, 2 resolved\n");
+    let all = list(origin).await;
+    let resolution = |n: usize| all["deadLetters"][n]["resolutions"][0].clone();
+    assert_eq!((&resolution(0)["how"], &resolution(0)["by"]), (&json!("REPLAYED"), &json!("ana")));
+    assert_eq!((&resolution(1)["how"], &resolution(1)["by"]), (&json!("DISCARDED"), &json!("bea")));
+
+    the_order_is_carried_out(data_dir).await;
+    let verified = told(&["audit", "verify"], origin).await;
+    assert!(verified.contains("2 dead letters, 0 of them open"), "{verified}");
+    let log = EmbeddedLog::open(directory.path()).unwrap();
+    let written: Position = resolution(0)["replayedTo"].as_str().unwrap().parse().unwrap();
+    let written = log.read_raw(written.topic, written.partition, written.offset, 1).unwrap();
+    let replay_of = written[0].1.headers.iter().find(|(name, _)| name == "kbnt_replay_of").unwrap();
+    assert_eq!(replay_of.1.as_deref(), Some(order_id.replace('@', "/").as_bytes()));
+}
+
+/// The shop opens again, carries out what was replayed, and audits all of it.
+async fn the_order_is_carried_out(directory: &str) {
+    let mut shop = Running::start(&["serve", "--allow-unknown-users", "--data-dir", directory]);
+    shop.until_ready().await;
+    let give_up = Instant::now() + DEADLINE;
+    while shop.get(&format!("/v1/orders/{ORDER}")).await.1["status"] != "CONFIRMED" {
+        assert!(Instant::now() < give_up, "the order is not carried out");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let url = shop.url.clone();
+    while told(&["audit", "verify"], ["--url", &url]).await.contains("not in it") {
+        assert!(Instant::now() < give_up, "the trail is behind");
+    }
+    shop.signal("TERM");
+    assert_eq!(shop.ended().code(), Some(0));
+}

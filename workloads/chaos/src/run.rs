@@ -191,8 +191,14 @@ fn report(plan: &[Fault], ended: u32, truth: &Truth, violations: &[Violation], f
         truth.charges.values().filter(|charge| charge.refunds > 0).count(),
     );
     println!(
-        "{} events, {} of them repeated, {} of fenced writers; {} links in the audit chain, {} passed over",
-        figures.events, figures.repeated, figures.fenced, figures.links, figures.passed_over
+        "{} events, {} of them repeated, {} of fenced writers; {} records that nobody can handle; {} links in the audit chain, \
+         {} passed over",
+        figures.events,
+        figures.repeated,
+        figures.fenced,
+        figures.poisoned,
+        figures.links,
+        figures.passed_over
     );
     for violation in violations.iter().take(SHOWN) {
         println!("VIOLATION {violation}");

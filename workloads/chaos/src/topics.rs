@@ -109,9 +109,9 @@ impl Topics {
                     next = offset + 1;
                     let place = Place { topic: topic.to_owned(), partition, offset };
                     let value = record.value.as_deref().unwrap_or_default();
-                    if !record.headers.contains_key(POISON)
-                        && let Ok(event) = serde_json::from_slice::<Event>(value)
-                    {
+                    if record.headers.contains_key(POISON) {
+                        checker.poisoned(&place);
+                    } else if let Ok(event) = serde_json::from_slice::<Event>(value) {
                         checker.take(&place, &event);
                     }
                 }

@@ -1,6 +1,6 @@
 //! The audit chain.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{Event, Figures, Place, Rule, Violation};
 
@@ -14,11 +14,22 @@ pub(super) struct Audit {
     /// How often each record was linked.
     linked: HashMap<Place, u32>,
     wanted: Vec<Place>,
+    /// Records that nobody can handle: those that must be kept, and those that are.
+    poisoned: Vec<Place>,
+    kept: HashSet<Place>,
 }
 
 impl Audit {
-    /// A record of audit-logs. A link counts where it ties in with the end of the chain.
-    pub(super) fn link(&mut self, event: &Event) {
+    /// A record of audit-logs.
+    pub(super) fn take(&mut self, event: &Event) {
+        match event.name.as_str() {
+            "DeadLetterStored" => self.kept.extend(event.payload.location.clone()),
+            _ => self.link(event),
+        }
+    }
+
+    /// A link counts where it ties in with the end of the chain.
+    fn link(&mut self, event: &Event) {
         let payload = &event.payload;
         let first = self.head.is_none()
             && payload.previous_hash.as_ref().is_some_and(|hash| hash.chars().all(|c| c == '0'));
@@ -38,6 +49,12 @@ impl Audit {
         self.wanted.push(place);
     }
 
+    /// The chain must have this record, and the trail must keep it.
+    pub(super) fn must_keep(&mut self, place: Place) {
+        self.poisoned.push(place.clone());
+        self.wanted.push(place);
+    }
+
     pub(super) fn check(self, violations: &mut Vec<Violation>, figures: &mut Figures) {
         (figures.links, figures.passed_over) = (self.length, self.passed_over);
         for place in &self.wanted {
@@ -47,6 +64,10 @@ impl Audit {
                     format!("{}/{}@{} was linked {times} times", place.topic, place.partition, place.offset);
                 violations.push(Violation { rule: Rule::Audited, detail });
             }
+        }
+        for place in self.poisoned.iter().filter(|place| !self.kept.contains(place)) {
+            let detail = format!("{}/{}@{} is not kept", place.topic, place.partition, place.offset);
+            violations.push(Violation { rule: Rule::Audited, detail });
         }
     }
 }

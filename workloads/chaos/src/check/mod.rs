@@ -62,7 +62,7 @@ pub(crate) enum Rule {
     Shown,
     /// A charge belongs to a confirmed order, or is refunded exactly once; the log says the same.
     Charged,
-    /// The audit chain is whole, and has every record.
+    /// The audit chain is whole, and has every record; those that nobody can handle are kept.
     Audited,
 }
 
@@ -81,6 +81,8 @@ pub(crate) struct Figures {
     pub(crate) repeated: u64,
     /// Of them, those of fenced writers.
     pub(crate) fenced: u64,
+    /// Records that nobody can handle.
+    pub(crate) poisoned: u64,
     /// Orders.
     pub(crate) orders: u64,
     /// Orders by how they ended.
@@ -107,7 +109,7 @@ impl Checker {
     pub(crate) fn take(&mut self, place: &Place, event: &Event) {
         self.figures.events += 1;
         if place.topic == "audit-logs" {
-            self.audit.link(event);
+            self.audit.take(event);
             return;
         }
         if place.topic == "inventory-events" && !self.admits(place.partition, event) {
@@ -121,6 +123,12 @@ impl Checker {
         }
         self.orders.take(event);
         self.stock.take(event);
+    }
+
+    /// Takes in a record that nobody can handle.
+    pub(crate) fn poisoned(&mut self, place: &Place) {
+        self.figures.poisoned += 1;
+        self.audit.must_keep(place.clone());
     }
 
     fn admits(&mut self, partition: i32, event: &Event) -> bool {

@@ -128,7 +128,10 @@ impl Log {
         change(&mut chain);
         let mut checker = Checker::default();
         for (place, value) in &records {
-            checker.take(place, &serde_json::from_value::<Event>(value.clone()).unwrap());
+            match serde_json::from_value::<Event>(value.clone()) {
+                Ok(event) => checker.take(place, &event),
+                Err(_) => checker.poisoned(place),
+            }
         }
         for (offset, link) in chain.into_iter().enumerate() {
             let offset = i64::try_from(offset).unwrap();
@@ -274,4 +277,20 @@ fn an_audit_chain_that_is_broken_or_lacks_a_record_is_found() {
         chain.insert(4, link);
     };
     assert_eq!(sound().rules_with(again), [], "a link that does not tie in is passed over");
+}
+
+#[test]
+fn a_record_that_nobody_can_handle_and_that_is_not_kept_or_linked_is_found() {
+    let poisoned = || sound().and(("order-events", 1, json!("poison")));
+    let keep = |chain: &mut Vec<Value>| {
+        let location = chain.last().unwrap()["payload"]["location"].clone();
+        chain.insert(0, event(900, "DeadLetterStored", &json!({"location": location})));
+    };
+    assert_eq!(poisoned().rules_with(keep), []);
+    assert_eq!(poisoned().rules(), [Rule::Audited], "not kept");
+    let not_linked = |chain: &mut Vec<Value>| {
+        keep(chain);
+        chain.pop();
+    };
+    assert_eq!(poisoned().rules_with(not_linked), [Rule::Audited]);
 }

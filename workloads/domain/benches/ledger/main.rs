@@ -32,9 +32,10 @@ const LIVE: usize = 1_000_000;
 /// Orders, and payments, that are read off the log at a time.
 const BATCH: usize = 64;
 
-/// How often the ledger and the bare hash map take turns, and for how many batches each.
-const TURNS: usize = 21;
-const BATCHES_A_TURN: u32 = 1_000;
+/// How often the ledger and the bare hash map take turns, and for how many batches each: for so long that the system's
+/// count of a thread's time, which may go on in steps of some milliseconds, is fine enough.
+const TURNS: usize = 11;
+const BATCHES_A_TURN: u32 = 8_000;
 
 /// How long the batches take of this thread's own time: the processor may be shared.
 fn time(batches: u64, mut batch: impl FnMut()) -> Duration {

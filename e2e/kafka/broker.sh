@@ -84,14 +84,17 @@ END
     echo "$HOST:$((port + 3))" >"$DIR/mtls"
 }
 
+# A tool that asks the broker.
+admin() { tool "$1" --bootstrap-server "$(cat "$ADDRESS")" "${@:2}" >&2; }
+
 scram() {
-    tool kafka.admin.ConfigCommand --bootstrap-server "$(cat "$ADDRESS")" --alter --entity-type users --entity-name "$1" \
-        --add-config "SCRAM-SHA-512=[password=$2]" >&2
+    admin kafka.admin.ConfigCommand --alter --entity-type users --entity-name "$1" \
+        --add-config "SCRAM-SHA-512=[password=$2]"
 }
 
 rewind() {
-    tool org.apache.kafka.tools.consumer.group.ConsumerGroupCommand --bootstrap-server "$(cat "$ADDRESS")" \
-        --group "$1" --reset-offsets --to-earliest --all-topics --execute >&2
+    admin org.apache.kafka.tools.consumer.group.ConsumerGroupCommand \
+        --group "$1" --reset-offsets --to-earliest --all-topics --execute
 }
 
 # A broker that was killed may register again once its session is over: that must not take long here.
@@ -145,6 +148,6 @@ stop) end TERM ;;
 kill) end KILL ;;
 rewind) rewind "$3" ;;
 scram) scram "$3" "$4" ;;
-acl) tool org.apache.kafka.tools.AclCommand --bootstrap-server "$(cat "$ADDRESS")" "${@:3}" >&2 ;;
+acl) admin org.apache.kafka.tools.AclCommand "${@:3}" ;;
 *) die "$USAGE" ;;
 esac

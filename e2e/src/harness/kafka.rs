@@ -36,9 +36,10 @@ impl Kafka {
     /// All records of `topic` from the first to the present end of each partition; there may be newer ones too.
     pub fn consume(&self, topic: &str) -> Result<Vec<Consumed>, Failure> {
         let ends = self.ends(topic)?;
+        // As many as there are now: a consumer that waits for silence may end before it begins to read.
+        let mut count = ends.iter().sum();
         until(&format!("the records of {topic}"), Duration::from_mins(2), || {
-            // As many as there are now: a consumer that waits for silence may end before it begins to read.
-            let records = self.first(self.ends(topic)?.iter().sum(), topic)?;
+            let records = self.first(count, topic)?;
             // What others have appended since counts too, so a part of another partition may be missing.
             let read = |partition: usize| {
                 records.iter().filter(|record| record.partition as usize == partition).count()
@@ -46,6 +47,7 @@ impl Kafka {
             match ends.iter().enumerate().find(|(partition, end)| (read(*partition) as u64) < **end) {
                 None => Ok(records),
                 Some((partition, end)) => {
+                    count = self.ends(topic)?.iter().sum();
                     Err(Failure(format!("{topic}: {} of {end} of partition {partition}", read(partition))))
                 }
             }

@@ -1,10 +1,11 @@
 //! The broker, by `e2e/kafka/broker.sh`, on a disk of its own in memory.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 
 use crate::failure::Failure;
 use crate::network::HUB;
+use crate::system::{run, run_aside};
 
 /// The size of the disk; only what is used of it takes memory.
 const DISK: &str = "size=16g";
@@ -31,13 +32,7 @@ impl Broker {
     async fn script(&self, command: &str, more: &[&str]) -> Result<String, Failure> {
         let mut script = Command::new(&self.script);
         script.arg(command).arg(&self.directory).args(more).env("KBNT_BROKER_HOST", HUB.to_string());
-        script.stdin(Stdio::null()).stderr(Stdio::piped());
-        let output = output(script).await?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            return Err(Failure::Script(format!("broker.sh {command}: {said}")));
-        }
-        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        run_aside(script).await
     }
 
     /// Starts it; its address.
@@ -71,12 +66,8 @@ impl Broker {
     /// A program of the system, on the directory.
     async fn system(&self, program: &str, arguments: &[&str]) -> Result<String, Failure> {
         let mut command = Command::new(program);
-        command.args(arguments).arg(&self.directory).stdin(Stdio::null());
-        let output = output(command).await?;
-        if output.status.success() {
-            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-        }
-        Err(Failure::Script(format!("{program}: {}", String::from_utf8_lossy(&output.stderr).trim())))
+        command.args(arguments).arg(&self.directory);
+        run_aside(command).await
     }
 
     /// Its process.
@@ -90,14 +81,7 @@ impl Broker {
     }
 }
 
-/// What a program says, once it has ended.
-pub(crate) async fn output(mut command: Command) -> Result<Output, Failure> {
-    let ended = tokio::task::spawn_blocking(move || command.output()).await;
-    Ok(ended.map_err(|error| Failure::Script(error.to_string()))??)
-}
-
 /// Sends a signal by its name, such as `STOP`.
 pub(crate) fn signal(pid: &str, name: &str) -> Result<(), Failure> {
-    let sent = Command::new("kill").args([&format!("-{name}"), pid]).status()?;
-    if sent.success() { Ok(()) } else { Err(Failure::Script(format!("kill -{name} {pid}"))) }
+    run(Command::new("kill").args([&format!("-{name}"), pid])).map(drop)
 }

@@ -71,6 +71,8 @@ impl Fault {
         let mut plan = Vec::new();
         for round in 0.. {
             let role = ROLES[round % ROLES.len()];
+            // Inventory has one writer, which commits nothing.
+            let member = if role == "inventory" { "payment" } else { role };
             let mut faults: Vec<Self> = ROLES.map(Self::ServiceKilled).to_vec();
             faults.extend([
                 Self::WriterSuspended,
@@ -79,14 +81,13 @@ impl Fault {
                 Self::RecordsDuplicated,
                 Self::RecordsPoisoned,
                 Self::ServiceSuspended(role),
-                // Inventory has one writer, which commits nothing.
-                Self::ServiceScaled(if role == "inventory" { "payment" } else { role }),
+                Self::ServiceScaled(member),
                 Self::BrokerSuspended,
                 Self::BrokerKilled,
             ]);
             if round % 2 == 0 {
                 faults.extend([Self::RollingRestart, Self::BrokerAway, Self::ClockOff(role)]);
-                faults.push(Self::InputReplayed(if role == "inventory" { "payment" } else { role }));
+                faults.push(Self::InputReplayed(member));
             } else {
                 faults.extend([Self::DiskFull, Self::ClockOff("inventory")]);
             }

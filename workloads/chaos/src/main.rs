@@ -10,6 +10,7 @@ mod network;
 mod poison;
 mod run;
 mod services;
+mod system;
 mod topics;
 
 use std::path::PathBuf;

@@ -3,9 +3,10 @@
 
 use std::net::Ipv4Addr;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use crate::failure::Failure;
+use crate::system::run;
 
 /// The address of the run itself, of the broker and of the gateway.
 pub(crate) const HUB: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
@@ -28,7 +29,7 @@ impl Network {
     /// A network with nobody in it but the run.
     pub(crate) fn new() -> Result<Self, Failure> {
         // `ip netns` keeps files there, which would stay.
-        system("mount", &["-t", "tmpfs", "kbnt-chaos", "/run"])?;
+        run(Command::new("mount").args(["-t", "tmpfs", "kbnt-chaos", "/run"]))?;
         ip(&["link", "set", "lo", "up"])?;
         ip(&["link", "add", "hub", "type", "bridge"])?;
         ip(&["address", "add", &format!("{HUB}/24"), "dev", "hub"])?;
@@ -71,14 +72,5 @@ impl Host {
 }
 
 fn ip(arguments: &[&str]) -> Result<(), Failure> {
-    system("ip", arguments)
-}
-
-fn system(program: &str, arguments: &[&str]) -> Result<(), Failure> {
-    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output()?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(Failure::Script(format!("{program} {}: {}", arguments.join(" "), said.trim())))
+    run(Command::new("ip").args(arguments)).map(drop)
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Options;
-use crate::broker::{Broker, output};
+use crate::broker::Broker;
 use crate::check::{Checker, Figures, Truth, Violation};
 use crate::failure::Failure;
 use crate::faults::{self, Fault, Victims};
@@ -18,6 +18,7 @@ use crate::gateway::Gateway;
 use crate::load::{PRODUCTS, Sales, Shop};
 use crate::network::Network;
 use crate::services::{Fleet, Settings};
+use crate::system::run_aside;
 use crate::topics::Topics;
 
 /// How long it may take until all orders have ended and all of it is audited.
@@ -173,10 +174,12 @@ async fn levels(client: &reqwest::Client, shop: &Shop) -> Result<BTreeMap<String
 async fn audit_verified(options: &Options, bootstrap: &str) -> Result<bool, Failure> {
     let mut command = Command::new(&options.kbnt);
     command.args(["audit", "verify", "--bootstrap-servers", bootstrap]).env_clear();
-    let output = output(command).await?;
-    let said = if output.status.success() { &output.stdout } else { &output.stderr };
-    println!("{}", String::from_utf8_lossy(said).trim());
-    Ok(output.status.success())
+    let (said, whole) = match run_aside(command).await {
+        Err(Failure::Script(said)) => (said, false),
+        said => (said?, true),
+    };
+    println!("{said}");
+    Ok(whole)
 }
 
 fn report(plan: &[Fault], ended: u32, truth: &Truth, violations: &[Violation], figures: &Figures) {

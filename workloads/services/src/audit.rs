@@ -287,16 +287,18 @@ mod tests {
         assert!(problems(&forged)[0].contains("altered"), "{:?}", problems(&forged));
     }
 
+    /// What is said of a trail that is whole.
+    fn summary(records: &[Seen]) -> String {
+        let mut trail = Trail::default();
+        for seen in records {
+            trail.take(seen);
+        }
+        assert_eq!(trail.problems(), Vec::<String>::new());
+        trail.summary()
+    }
+
     #[test]
     fn records_after_the_end_of_the_trail_are_told() {
-        let summary = |records: &[Seen]| {
-            let mut trail = Trail::default();
-            for seen in records {
-                trail.take(seen);
-            }
-            assert_eq!(trail.problems(), Vec::<String>::new());
-            trail.summary()
-        };
         assert!(summary(&records()).ends_with("3 links; 3 audited records are unchanged"));
         let mut cut = records();
         cut.remove(5);
@@ -339,14 +341,6 @@ mod tests {
 
     #[test]
     fn dead_letters_are_vouched_for_and_counted() {
-        let summary = |records: &[Seen]| {
-            let mut trail = Trail::default();
-            for seen in records {
-                trail.take(seen);
-            }
-            assert_eq!(trail.problems(), Vec::<String>::new());
-            trail.summary()
-        };
         let open = summary(&dead()[..3]);
         assert!(
             open.contains("1 links; 1 audited records are unchanged; 1 dead letters, 1 of them open"),

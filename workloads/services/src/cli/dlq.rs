@@ -39,9 +39,6 @@ pub(crate) struct ListOptions {
 /// Options of `kbnt dlq show`.
 #[derive(Debug, Args)]
 pub(crate) struct ShowOptions {
-    /// Where it lies, as `kbnt dlq list` says: TOPIC/PARTITION@OFFSET
-    #[arg(env = "KBNT_DEAD_LETTER", value_name = "ID")]
-    pub(crate) id: Position,
     /// Print one JSON object; key, value and headers are in base64
     #[arg(long, env = "KBNT_JSON", conflicts_with = "raw")]
     pub(crate) json: bool,
@@ -49,15 +46,12 @@ pub(crate) struct ShowOptions {
     #[arg(long, env = "KBNT_RAW")]
     pub(crate) raw: bool,
     #[command(flatten)]
-    pub(crate) trail: TrailOptions,
+    pub(crate) letter: LetterOptions,
 }
 
 /// Options of `kbnt dlq replay`.
 #[derive(Debug, Args)]
 pub(crate) struct ReplayOptions {
-    /// Which one: TOPIC/PARTITION@OFFSET
-    #[arg(env = "KBNT_DEAD_LETTER", value_name = "ID")]
-    pub(crate) id: Position,
     /// The corrected value; /dev/stdin is a file too
     #[arg(long, env = "KBNT_VALUE_FILE", value_name = "FILE")]
     pub(crate) value: Option<PathBuf>,
@@ -73,20 +67,27 @@ pub(crate) struct ReplayOptions {
     #[command(flatten)]
     pub(crate) who: WhoOptions,
     #[command(flatten)]
-    pub(crate) trail: TrailOptions,
+    pub(crate) letter: LetterOptions,
 }
 
 /// Options of `kbnt dlq discard`.
 #[derive(Debug, Args)]
 pub(crate) struct DiscardOptions {
-    /// Which one: TOPIC/PARTITION@OFFSET
-    #[arg(env = "KBNT_DEAD_LETTER", value_name = "ID")]
-    pub(crate) id: Position,
     /// Why, for the audit trail
     #[arg(long, env = "KBNT_REASON", value_name = "TEXT")]
     pub(crate) reason: String,
     #[command(flatten)]
     pub(crate) who: WhoOptions,
+    #[command(flatten)]
+    pub(crate) letter: LetterOptions,
+}
+
+/// Which one.
+#[derive(Debug, Args)]
+pub(crate) struct LetterOptions {
+    /// Where it lies, as `kbnt dlq list` says: TOPIC/PARTITION@OFFSET
+    #[arg(env = "KBNT_DEAD_LETTER", value_name = "ID")]
+    pub(crate) id: Position,
     #[command(flatten)]
     pub(crate) trail: TrailOptions,
 }

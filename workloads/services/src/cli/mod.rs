@@ -19,7 +19,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use kbnt_application::Service;
 use kbnt_infrastructure::logging::{Format, Logging, LoggingError};
 
-pub(crate) use dlq::{DiscardOptions, DlqCommand, ListOptions, ReplayOptions, ShowOptions};
+pub(crate) use dlq::{DiscardOptions, DlqCommand, LetterOptions, ListOptions, ReplayOptions, ShowOptions};
 pub(crate) use kafka::{AccessOptions, KafkaOptions};
 pub(crate) use origin::{OriginOptions, TrailOptions};
 pub(crate) use payment::{NotificationOptions, PaymentOptions};

@@ -14,7 +14,7 @@ use kbnt_infrastructure::wire::{self, RecordView};
 
 use super::REPLAY_OF;
 use super::letters::Letter;
-use crate::cli::{DiscardOptions, ReplayOptions, TrailOptions};
+use crate::cli::{DiscardOptions, LetterOptions, ReplayOptions};
 use crate::failure::Failure;
 use crate::origin::{self, From, Log, Origin};
 
@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const SOURCE: &str = "kbnt_source";
 
 pub(super) async fn replay(options: &ReplayOptions) -> Result<(), Failure> {
-    let (log, letter) = open(&options.trail, options.id).await?;
+    let (log, letter) = open(&options.letter).await?;
     refuse(!letter.is_open() && !options.force, || {
         format!("{} is {} already; --force does it again", letter.at, letter.state())
     })?;
@@ -54,7 +54,7 @@ pub(super) async fn replay(options: &ReplayOptions) -> Result<(), Failure> {
 }
 
 pub(super) async fn discard(options: &DiscardOptions) -> Result<(), Failure> {
-    let (log, letter) = open(&options.trail, options.id).await?;
+    let (log, letter) = open(&options.letter).await?;
     refuse(!letter.is_open(), || format!("{} is {} already", letter.at, letter.state()))?;
     refuse(options.reason.trim().is_empty(), || "say why, with --reason TEXT".to_owned())?;
     resolve(&*log, &letter, Resolution::Discarded, None, options.who.name(), &options.reason).await?;
@@ -66,8 +66,8 @@ fn refuse(refused: bool, why: impl FnOnce() -> String) -> Result<(), Failure> {
     if refused { Err(Failure::Refused(why())) } else { Ok(()) }
 }
 
-/// The log, and the dead letter of this record in it.
-async fn open(trail: &TrailOptions, at: Position) -> Result<(Box<dyn Log>, Letter), Failure> {
+/// The log, and the dead letter that is meant in it.
+async fn open(LetterOptions { id, trail }: &LetterOptions) -> Result<(Box<dyn Log>, Letter), Failure> {
     let log = origin::open_log(&trail.origin, trail.data_dir.as_ref())?.ok_or_else(|| {
         Failure::Refused(
             "a running kbnt serve takes no records from outside: stop it and name its --data-dir, or name Kafka with \
@@ -76,7 +76,7 @@ async fn open(trail: &TrailOptions, at: Position) -> Result<(Box<dyn Log>, Lette
         )
     })?;
     let reading = Origin::of_log(&*log, &[Topic::AuditLogs], From::Start).await?;
-    let letter = super::one(reading, at).await?;
+    let letter = super::one(reading, *id).await?;
     Ok((log, letter))
 }
 

@@ -29,8 +29,12 @@ pub(crate) async fn run(command: DlqCommand) -> Result<ExitCode, Failure> {
 
 /// All dead letters of the trail that the options name.
 async fn all(trail: &TrailOptions) -> Result<Letters, Failure> {
-    let origin = Origin::open(&trail.origin, trail.data_dir.as_ref(), &[Topic::AuditLogs], From::Start);
-    read(origin.await?, Letters::default()).await
+    read(open(trail).await?, Letters::default()).await
+}
+
+/// Opens the trail that the options name, at its beginning.
+async fn open(trail: &TrailOptions) -> Result<Origin, Failure> {
+    Origin::open(&trail.origin, trail.data_dir.as_ref(), &[Topic::AuditLogs], From::Start).await
 }
 
 /// The dead letter of this record.

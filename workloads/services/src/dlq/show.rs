@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use kbnt_application::Topic;
 use kbnt_domain::dead_letter::Bytes;
 use kbnt_infrastructure::text::{base64, hex, rfc3339};
 use serde_json::{Value, json};
@@ -11,15 +10,12 @@ use serde_json::{Value, json};
 use super::letters::{Letter, done};
 use crate::cli::ShowOptions;
 use crate::failure::Failure;
-use crate::origin::{From, Origin};
 
 /// What is shown of bytes that are no text.
 const DUMPED: usize = 4_096;
 
 pub(super) async fn run(options: &ShowOptions) -> Result<(), Failure> {
-    let trail = &options.trail;
-    let origin = Origin::open(&trail.origin, trail.data_dir.as_ref(), &[Topic::AuditLogs], From::Start);
-    let letter = super::one(origin.await?, options.id).await?;
+    let letter = super::one(super::open(&options.letter.trail).await?, options.letter.id).await?;
     let mut out = std::io::stdout().lock();
     if options.raw {
         out.write_all(letter.stored.value.as_deref().unwrap_or_default())?;
@@ -122,7 +118,7 @@ fn dump(bytes: &[u8], shown: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kbnt_application::Position;
+    use kbnt_application::{Position, Topic};
     use kbnt_domain::Timestamp;
     use kbnt_domain::event::DeadLetterStored;
 

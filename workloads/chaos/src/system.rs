@@ -1,0 +1,21 @@
+//! Programs of the system.
+
+use std::process::{Command, Stdio};
+
+use crate::failure::Failure;
+
+/// Runs a program to its end; what it said. One that fails is a failure, with what it complained of.
+pub(crate) fn run(command: &mut Command) -> Result<String, Failure> {
+    let output = command.stdin(Stdio::null()).output()?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    }
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    Err(Failure::Script(format!("{command:?}: {}", complaint.trim())))
+}
+
+/// The same, while others go on.
+pub(crate) async fn run_aside(mut command: Command) -> Result<String, Failure> {
+    let ended = tokio::task::spawn_blocking(move || run(&mut command)).await;
+    ended.map_err(|error| Failure::Script(error.to_string()))?
+}

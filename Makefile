@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test check generate simulate mutants chaos bench scale up down images kubeconfig kubectl shell endpoints
+.PHONY: help demo test check generate simulate mutants chaos bench scale upgrade-test up down images kubeconfig kubectl shell endpoints
 
 CLUSTER := e2e/cluster
 CARGO := e2e/cargo.sh
@@ -7,6 +7,7 @@ SEEDS ?= 10000
 N ?= 1000
 FAULTS ?= 200
 ORDERS ?= 200000
+FROM ?= e4d750c
 
 ## The two commands
 
@@ -38,6 +39,9 @@ bench: ## Measure the ledger, the simulator, the saga and buyers over HTTP
 
 scale: ## Measure the operator with N=1000 VirtualStocks and as many OrderWorkflows on an API server
 	@KBNT_SCALE=$(N) $(CARGO) test --release --locked --package kbnt-operator --test apiserver
+
+upgrade-test: ## Upgrade from the revision FROM=e4d750c to the present one while orders come in: none may be lost
+	@e2e/upgrade.sh $(FROM)
 
 ## Cluster
 

@@ -1,5 +1,6 @@
 //! One `VirtualStock` and one `OrderWorkflow` in a namespace of their own, made from the samples.
 
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -57,7 +58,12 @@ impl Shop {
 
     /// Applies the samples after `change` to each resource.
     pub fn apply_samples_with(&self, change: impl Fn(&mut Value)) -> Result<(), Failure> {
-        for mut resource in Self::samples()? {
+        self.apply_samples_of(Path::new(SAMPLES), change)
+    }
+
+    /// Applies the samples in a folder, such as those of another revision, after `change` to each resource.
+    pub fn apply_samples_of(&self, folder: &Path, change: impl Fn(&mut Value)) -> Result<(), Failure> {
+        for mut resource in read_samples(folder)? {
             resource["metadata"]["namespace"] = self.kubectl.namespace().into();
             resource["spec"]["topicDeletionPolicy"] = "Delete".into();
             if resource["kind"] == "VirtualStock" {
@@ -71,18 +77,7 @@ impl Shop {
 
     /// The two resources of the samples.
     pub fn samples() -> Result<Vec<Value>, Failure> {
-        let failed = |error: &dyn std::fmt::Display| Failure(format!("{SAMPLES}: {error}"));
-        let mut found = Vec::new();
-        for file in std::fs::read_dir(SAMPLES).map_err(|error| failed(&error))? {
-            let text = std::fs::read_to_string(file.map_err(|error| failed(&error))?.path());
-            for document in serde_yaml::Deserializer::from_str(&text.map_err(|error| failed(&error))?) {
-                found.push(Value::deserialize(document).map_err(|error| failed(&error))?);
-            }
-        }
-        found.retain(|object| {
-            object["apiVersion"].as_str().is_some_and(|version| version.starts_with("kbnt.dev/"))
-        });
-        Ok(found)
+        read_samples(Path::new(SAMPLES))
     }
 
     /// Waits until both resources are ready.
@@ -107,4 +102,19 @@ impl Shop {
     pub fn topic(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
+}
+
+fn read_samples(folder: &Path) -> Result<Vec<Value>, Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure(format!("{}: {error}", folder.display()));
+    let mut found = Vec::new();
+    for file in std::fs::read_dir(folder).map_err(|error| failed(&error))? {
+        let text = std::fs::read_to_string(file.map_err(|error| failed(&error))?.path());
+        for document in serde_yaml::Deserializer::from_str(&text.map_err(|error| failed(&error))?) {
+            found.push(Value::deserialize(document).map_err(|error| failed(&error))?);
+        }
+    }
+    found.retain(|object| {
+        object["apiVersion"].as_str().is_some_and(|version| version.starts_with("kbnt.dev/"))
+    });
+    Ok(found)
 }

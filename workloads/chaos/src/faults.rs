@@ -129,12 +129,15 @@ impl Fault {
                 signal(&pid, "CONT")
             }
             Self::WriterSuspended => {
+                on.fleet.until_one_ready("inventory").await?;
                 on.fleet.suspend("inventory")?;
                 let second = on.next_writer().await;
                 on.fleet.resume("inventory")?;
                 on.retire_writer(second?).await
             }
             Self::WriterCut => {
+                // One that still recovers is no writer: it would be elected after the second, and rightly go on.
+                on.fleet.until_one_ready("inventory").await?;
                 let host = on.fleet.host("inventory")?.clone();
                 host.cut()?;
                 let second = on.next_writer().await;

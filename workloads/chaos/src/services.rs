@@ -187,28 +187,34 @@ impl Fleet {
 
     /// Waits until all are ready, and starts those again that have ended, as Kubernetes would; how many had.
     pub(crate) async fn until_ready(&mut self) -> Result<u32, Failure> {
-        let give_up = Instant::now() + READY;
         let mut ended = 0;
         for role in ROLES {
-            loop {
-                let gone = match self.at_work.get_mut(role) {
-                    Some(service) => service.child.try_wait()?.is_some(),
-                    None => true,
-                };
-                if gone {
-                    ended += 1;
-                    self.restart(role)?;
-                }
-                if is_ready(&self.client, &self.url(role)?).await {
-                    break;
-                }
-                if Instant::now() > give_up {
-                    return Err(Failure::Late(format!("readiness of {role}")));
-                }
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
+            ended += self.until_one_ready(role).await?;
         }
         Ok(ended)
+    }
+
+    /// Waits until this one is ready, and starts it again if it has ended; how often it had.
+    pub(crate) async fn until_one_ready(&mut self, role: &'static str) -> Result<u32, Failure> {
+        let give_up = Instant::now() + READY;
+        let mut ended = 0;
+        loop {
+            let gone = match self.at_work.get_mut(role) {
+                Some(service) => service.child.try_wait()?.is_some(),
+                None => true,
+            };
+            if gone {
+                ended += 1;
+                self.restart(role)?;
+            }
+            if is_ready(&self.client, &self.url(role)?).await {
+                return Ok(ended);
+            }
+            if Instant::now() > give_up {
+                return Err(Failure::Late(format!("readiness of {role}")));
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// Stops all in order.

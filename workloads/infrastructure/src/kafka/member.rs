@@ -45,6 +45,8 @@ pub(super) struct Member {
     stop: Stop,
     left: oneshot::Receiver<()>,
     buffer: VecDeque<Fetched>,
+    /// What came after the records in the buffer, and is no record.
+    after: Option<Portion>,
     /// Told when the next batch is asked for: the caller is done with what was revoked.
     revoked: Option<std::sync::mpsc::Sender<()>>,
 }
@@ -146,7 +148,7 @@ impl Member {
         let (leaving, left) = oneshot::channel();
         let worker = Worker { pump, service, committed: Instant::now() };
         spawn("kafka-member", move || worker.run(leaving))?;
-        Ok(Self { life, commits, portions, stop, left, buffer: VecDeque::new(), revoked: None })
+        Ok(Self { life, commits, portions, stop, left, buffer: VecDeque::new(), after: None, revoked: None })
     }
 }
 
@@ -156,23 +158,42 @@ impl Drop for Member {
     }
 }
 
+impl Member {
+    /// The next portion, if it comes in time.
+    async fn first(&mut self, wait: Span) -> Result<Option<Portion>, LogError> {
+        if let Some(portion) = self.after.take() {
+            return Ok(Some(portion));
+        }
+        match tokio::time::timeout(Duration::from_millis(wait.as_millis()), self.portions.recv()).await {
+            Ok(None) => Err(LogError::Refused("the group reader has ended".to_owned())),
+            Ok(portion) => Ok(portion),
+            Err(_) => Ok(None),
+        }
+    }
+}
+
 #[async_trait]
 impl GroupReader for Member {
     async fn next(&mut self, most: usize, wait: Span) -> Result<GroupBatch, LogError> {
         // A worker that has stopped needs no answer.
         let _ = self.revoked.take().map(|done| done.send(()));
         if self.buffer.is_empty() {
-            let wait = Duration::from_millis(wait.as_millis());
-            match tokio::time::timeout(wait, self.portions.recv()).await {
-                Ok(Some(Portion::Records(records))) => self.buffer.extend(records),
-                Ok(Some(Portion::Assigned(assigned))) => return Ok(GroupBatch::Assigned(assigned)),
-                Ok(Some(Portion::Revoked(partitions, done))) => {
+            match self.first(wait).await? {
+                Some(Portion::Records(records)) => self.buffer.extend(records),
+                Some(Portion::Assigned(assigned)) => return Ok(GroupBatch::Assigned(assigned)),
+                Some(Portion::Revoked(partitions, done)) => {
                     self.revoked = Some(done);
                     return Ok(GroupBatch::Revoked(partitions));
                 }
-                Ok(Some(Portion::Failed(error))) => return Err(error),
-                Ok(None) => return Err(LogError::Refused("the group reader has ended".to_owned())),
-                Err(_) => self.life.check()?,
+                Some(Portion::Failed(error)) => return Err(error),
+                None => self.life.check()?,
+            }
+        }
+        while self.buffer.len() < most && self.after.is_none() {
+            match self.portions.try_recv() {
+                Ok(Portion::Records(records)) => self.buffer.extend(records),
+                Ok(other) => self.after = Some(other),
+                Err(_) => break,
             }
         }
         let most = most.min(self.buffer.len());

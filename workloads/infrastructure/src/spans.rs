@@ -129,6 +129,10 @@ impl EventLog for Traced {
         Ok(positions)
     }
 
+    fn pace(&self) -> kbnt_domain::Span {
+        self.log.pace()
+    }
+
     async fn end(&self, topic: Topic, partition: u32) -> Result<u64, LogError> {
         self.log.end(topic, partition).await
     }

@@ -17,6 +17,7 @@ use async_trait::async_trait;
 use kbnt_application::message::{Classification, partition_of};
 use kbnt_application::ports::{EventLog, GroupReader, LogError, LogReader, RawRecord};
 use kbnt_application::{Append, Position, Route, Service, Topic};
+use kbnt_domain::Span;
 
 use crate::raw::{RawAppend, RawLog};
 pub use journal::{OpenError, Recovery};
@@ -71,6 +72,10 @@ impl EventLog for EmbeddedLog {
             entries.push((topic, partition, Entry::of(append)));
         }
         self.store.append(entries).await
+    }
+
+    fn pace(&self) -> Span {
+        Span::default()
     }
 
     async fn end(&self, topic: Topic, partition: u32) -> Result<u64, LogError> {

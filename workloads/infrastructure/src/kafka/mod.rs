@@ -26,6 +26,7 @@ use async_trait::async_trait;
 use kbnt_application::message::Classification;
 use kbnt_application::ports::{EventLog, GroupReader, LogError, LogReader};
 use kbnt_application::{Append, Position, Route, Service, Topic};
+use kbnt_domain::Span;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use crate::raw::{RawAppend, RawLog};
@@ -42,6 +43,10 @@ pub use security::{ClientCertificate, Mechanism, Protocol, Sasl, Security};
 
 /// How long a question to a broker may take.
 const ASK: Duration = Duration::from_secs(5);
+
+/// How far apart the batches of one machine are under load. Each costs the broker a request for every partition, and a
+/// fetch of each of its readers.
+const PACE: Span = Span::from_millis(10);
 
 /// The log on Kafka. Cheap to clone; connects when it is first used, and again after any outage.
 #[derive(Clone)]
@@ -126,6 +131,10 @@ impl EventLog for KafkaLog {
             records.push(Outgoing { topic, partition, record });
         }
         self.clients.writer.append(records).await
+    }
+
+    fn pace(&self) -> Span {
+        PACE
     }
 
     async fn end(&self, topic: Topic, partition: u32) -> Result<u64, LogError> {

@@ -94,6 +94,11 @@ impl<'a> Batch<'a> {
         self.replies.push((from..self.appends.len(), reply));
     }
 
+    /// When it was begun.
+    pub(super) fn began(&self) -> tokio::time::Instant {
+        self.started.into()
+    }
+
     /// How long the steps took so far.
     pub(super) fn elapsed(&self) -> Duration {
         self.started.elapsed()

@@ -36,6 +36,8 @@ pub(super) struct Drive<M> {
     tail: Option<Tail>,
     lag: Lag,
     trouble: Trouble,
+    /// When the next batch may begin.
+    rest: Option<Instant>,
     /// It has learned what is its own.
     settled_in: bool,
 }
@@ -60,7 +62,7 @@ impl<M: Machine> Drive<M> {
     pub(super) fn new(core: Core<M>, source: Source, inputs: Inputs, tail: Option<Tail>) -> Self {
         let trouble = Trouble { pause: Backoff::new(), until: None };
         let settled_in = matches!(source, Source::All(_));
-        Self { core, source, inputs, tail, lag: Lag::new(), trouble, settled_in }
+        Self { core, source, inputs, tail, lag: Lag::new(), trouble, rest: None, settled_in }
     }
 
     /// Works until it is told to stop, and then finishes what is in hand.
@@ -84,6 +86,7 @@ impl<M: Machine> Drive<M> {
 
     /// Waits for anything to do, and does all that there is.
     async fn round(&mut self) -> Result<(), End> {
+        self.rest().await?;
         let clock = self.core.link.clock();
         let wake = self.wake().await;
         let mut batch = Batch::new(self.core.link.service, clock.as_ref());
@@ -114,6 +117,15 @@ impl<M: Machine> Drive<M> {
         }
         self.lag.measure(self.core.link.service, &self.core.link.parts, || self.inputs.positions());
         Ok(())
+    }
+
+    /// Leaves time for more to come in, if a batch was written just now. Whoever comes after a pause waits for nothing.
+    async fn rest(&mut self) -> Result<(), End> {
+        let Some(until) = self.rest.take() else { return Ok(()) };
+        tokio::select! {
+            () = self.core.link.shutdown.cancelled() => Err(End::Told),
+            () = tokio::time::sleep_until(until) => Ok(()),
+        }
     }
 
     async fn wake(&mut self) -> Wake<M> {
@@ -239,6 +251,10 @@ impl<M: Machine> Drive<M> {
     /// Makes a batch durable, answers its callers and commits what is answered.
     async fn settle(&mut self, batch: Batch<'_>) -> Result<(), End> {
         if batch.stepped {
+            if !batch.appends.is_empty() {
+                let pace = self.core.link.parts.log.pace();
+                self.rest = Some(batch.began() + Duration::from_millis(pace.as_millis()));
+            }
             let changed = batch.changed;
             let settled = self.core.settle(batch).await?;
             match &mut self.tail {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kbnt_application::Topic;
 use kbnt_infrastructure::embedded::EmbeddedLog;
@@ -52,6 +52,21 @@ async fn many_callers_share_appends_and_each_gets_its_own_positions() {
         assert_eq!(subject, kbnt_application::message::Subject::Order(order(n)));
     }
     assert!(log.begun.load(Ordering::SeqCst) - before < 100, "calls were not batched");
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn batches_are_as_far_apart_as_the_log_wants() {
+    let log = Faulty::new(EmbeddedLog::in_memory());
+    log.pace.store(300, Ordering::SeqCst);
+    let running = Running::start(Solo::new("a"), log.clone());
+    running.ready().await;
+    let started = Instant::now();
+    running.handle.write(|solo, outbox| solo.refuse(order(1), outbox)).await.unwrap();
+    let looked = running.handle.call(|_, _| Instant::now()).await.unwrap();
+    assert!(looked.duration_since(started) >= Duration::from_millis(300), "the second batch began too early");
+    let idle = running.handle.call(|_, _| Instant::now()).await.unwrap();
+    assert!(idle.duration_since(looked) < Duration::from_millis(300), "nothing was written, and it rested");
     running.stop().await.unwrap();
 }
 

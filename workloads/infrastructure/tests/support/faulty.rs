@@ -1,7 +1,7 @@
 //! A log that fails on demand.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use kbnt_application::ports::{Commit, EventLog, GroupBatch, GroupReader, LogError, LogReader};
@@ -30,6 +30,8 @@ pub struct Faulty {
     open: watch::Sender<bool>,
     /// Appends that were begun.
     pub begun: AtomicUsize,
+    /// How far apart batches should be, in milliseconds.
+    pub pace: AtomicU64,
 }
 
 impl Faulty {
@@ -45,6 +47,7 @@ impl Faulty {
             asked: Arc::default(),
             open: watch::channel(true).0,
             begun: AtomicUsize::new(0),
+            pace: AtomicU64::new(0),
         })
     }
 
@@ -80,6 +83,10 @@ impl EventLog for Faulty {
             return Err(away());
         }
         self.inner.append(batch).await
+    }
+
+    fn pace(&self) -> Span {
+        Span::from_millis(self.pace.load(Ordering::SeqCst))
     }
 
     async fn end(&self, topic: Topic, partition: u32) -> Result<u64, LogError> {

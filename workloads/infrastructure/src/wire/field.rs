@@ -189,13 +189,8 @@ pub(super) mod sha256 {
     pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<[u8; 32], D::Error> {
         let text: std::borrow::Cow<'de, str> = serde::Deserialize::deserialize(from)?;
         let mut hash = [0; 32];
-        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(D::Error::custom("expected 64 hexadecimal digits"));
-        }
-        for (byte, pair) in hash.iter_mut().zip(text.as_bytes().chunks(2)) {
-            let pair = std::str::from_utf8(pair).map_err(D::Error::custom)?;
-            *byte = u8::from_str_radix(pair, 16).map_err(D::Error::custom)?;
-        }
+        const_hex::decode_to_slice(text.as_bytes(), &mut hash)
+            .map_err(|_| D::Error::custom("expected 64 hexadecimal digits"))?;
         Ok(hash)
     }
 }

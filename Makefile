@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test check generate simulate mutants chaos bench scale upgrade-test up down images kubeconfig kubectl shell endpoints
+.PHONY: help demo test check generate simulate mutants chaos bench bench-saga scale upgrade-test up down images kubeconfig kubectl shell endpoints
 
 CLUSTER := e2e/cluster
 CARGO := e2e/cargo.sh
@@ -36,6 +36,9 @@ chaos: ## Kill and break services and broker under load, FAULTS=N times over ORD
 
 bench: ## Measure the ledger, the simulator, the saga and buyers over HTTP
 	@e2e/bench.sh
+
+bench-saga: ## Measure one broker and all six services at RATE=2000 orders a second, beside the broker's own benchmark
+	@e2e/bench/saga.sh
 
 scale: ## Measure the operator with N=1000 VirtualStocks and as many OrderWorkflows on an API server
 	@KBNT_SCALE=$(N) $(CARGO) test --release --locked --package kbnt-operator --test apiserver

@@ -8,6 +8,7 @@
 #   broker.sh kill DIR    kills it
 #   broker.sh rewind DIR GROUP   sets a consumer group without members back to the first records
 #   broker.sh scram DIR NAME PASSWORD   lets NAME in with this password, and with no other
+#   broker.sh tool DIR CLASS ARGUMENT...   runs one of Kafka's own tools on it
 #   broker.sh acl DIR ARGUMENT...       changes rights, as kafka-acls.sh does with these arguments
 # With KBNT_BROKER_SECURE=yes it has two more doors, whose addresses are in DIR/scram and DIR/mtls: TLS with SCRAM-SHA-512, and
 # TLS with a client certificate. DIR/tls holds what clients need: ca.crt, and user.crt and user.key of a user of that name.
@@ -18,7 +19,7 @@ set -euo pipefail
 . "$(dirname "$0")/../cluster/lib/rootfs.sh"
 . "$(dirname "$0")/../cluster/lib/kafka-image.sh"
 
-USAGE="usage: broker.sh start|pid|stop|kill DIR, broker.sh rewind DIR GROUP, broker.sh scram DIR NAME PASSWORD, broker.sh acl DIR ARGUMENT..."
+USAGE="usage: broker.sh start|pid|stop|kill DIR, broker.sh rewind DIR GROUP, broker.sh scram DIR NAME PASSWORD, broker.sh acl DIR ARGUMENT..., broker.sh tool DIR CLASS ARGUMENT..."
 [ $# -ge 2 ] || die "$USAGE"
 DIR=$2
 HOST=${KBNT_BROKER_HOST:-127.0.0.1}
@@ -148,6 +149,7 @@ stop) end TERM ;;
 kill) end KILL ;;
 rewind) rewind "$3" ;;
 scram) scram "$3" "$4" ;;
+tool) tool "$3" --bootstrap-server "$(cat "$ADDRESS")" "${@:4}" ;;
 acl) admin org.apache.kafka.tools.AclCommand "${@:3}" ;;
 *) die "$USAGE" ;;
 esac

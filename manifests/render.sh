@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Renders the charts: to manifests/install, for those who install without Helm
 #   kubectl apply --server-side -f manifests/install/
-# and, for one namespace, for the operator's tests. With --check it writes nothing, and fails where what lies there is
+# and, for one namespace and for Kafka users, for the operator's tests. With --check it writes nothing, and fails where what lies there is
 # stale. HELM names the helm program.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,14 +16,17 @@ mkdir "$made/install"
 render kbnt kbnt-crds kbnt-system >"$made/install/10-crds.yaml"
 render kbnt kbnt kbnt-system >"$made/install/20-operator.yaml"
 render kbnt-namespaced kbnt kbnt-namespaced --set 'watchNamespaces={near},kafkaNamespaces={kafka}' >"$made/namespaced.yaml"
-tests=operator/tests/apiserver/namespaced.yaml
+render kbnt kbnt kbnt-system --show-only templates/kafka-users.yaml \
+    --set 'kafkaUsers.enabled=true,kafkaUsers.secretsFrom={kafka},kafkaUsers.secretsTo={users}' >"$made/users.yaml"
+tests=operator/tests/apiserver
 if [ "${1:-}" = --check ]; then
-    if ! diff -r "$made/install" manifests/install || ! diff "$made/namespaced.yaml" "$tests"; then
-        echo "manifests/install or $tests is stale: run \`make generate\`" >&2
+    if ! diff -r "$made/install" manifests/install || ! diff "$made/namespaced.yaml" "$tests/namespaced.yaml" ||
+        ! diff "$made/users.yaml" "$tests/users.yaml"; then
+        echo "manifests/install or a manifest in $tests is stale: run \`make generate\`" >&2
         exit 1
     fi >/dev/null
 else
     mkdir -p manifests/install
     cp "$made"/install/*.yaml manifests/install/
-    cp "$made/namespaced.yaml" "$tests"
+    cp "$made/namespaced.yaml" "$made/users.yaml" "$tests"
 fi

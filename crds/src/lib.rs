@@ -1,4 +1,4 @@
-//! API types of the `kbnt.dev` resources, and of Strimzi's `KafkaTopic` as far as the operator needs it.
+//! API types of the `kbnt.dev` resources, and of Strimzi's `KafkaTopic` and `KafkaUser` as far as the operator needs it.
 //!
 //! The doc comments of the fields are what `kubectl explain` shows, and the rules beside them are what the
 //! API server enforces: there is no webhook. The `crdgen` binary writes the YAML.
@@ -11,12 +11,15 @@
 pub mod common;
 pub mod generate;
 pub mod kafka_topic;
+pub mod kafka_user;
 pub mod order_workflow;
 pub mod pod;
+mod strimzi;
 pub mod virtual_stock;
 
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 pub use kafka_topic::{KafkaTopic, KafkaTopicSpec, KafkaTopicStatus};
+pub use kafka_user::KafkaUser;
 pub use order_workflow::{OrderWorkflow, OrderWorkflowSpec, OrderWorkflowStatus};
 pub use virtual_stock::{VirtualStock, VirtualStockSpec, VirtualStockStatus};
 

@@ -218,7 +218,7 @@ pub struct OrderWorkflowStatus {
     /// Generation of the resource that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// StockReady, TopicsReady, WorkloadsAvailable and Ready.
+    /// StockReady, TopicsReady, UsersReady (with kafka.users of the VirtualStock), WorkloadsAvailable and Ready.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

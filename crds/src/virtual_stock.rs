@@ -90,7 +90,13 @@ pub struct VirtualStockSpec {
     validation = Rule::new("!has(self.port) || has(self.clusterRef)")
         .message("kafka.port goes with kafka.clusterRef; kafka.bootstrapServers has ports of its own"),
     validation = Rule::new("!has(self.authentication) || !has(self.authentication.mtls) || has(self.tls)")
-        .message("kafka.authentication.mtls needs kafka.tls: give tls: {} for the cluster's own CA")
+        .message("kafka.authentication.mtls needs kafka.tls: give tls: {} for the cluster's own CA"),
+    validation = Rule::new("!has(self.users) || has(self.clusterRef)")
+        .message("kafka.users goes with kafka.clusterRef: where Strimzi does not run Kafka, make the users yourself and give kafka.authentication"),
+    validation = Rule::new("!has(self.users) || !has(self.authentication)")
+        .message("give kafka.users (a user of its own for each service) or kafka.authentication (one that is there already), not both"),
+    validation = Rule::new("!has(self.users) || self.users.authentication != 'tls' || has(self.tls)")
+        .message("kafka.users with authentication tls needs kafka.tls: give tls: {} for the cluster's own CA")
 )]
 pub struct KafkaSpec {
     /// A Kafka cluster that Strimzi runs.
@@ -123,6 +129,29 @@ pub struct KafkaSpec {
     /// How services authenticate. They do not without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authentication: Option<KafkaAuthentication>,
+    /// Have Strimzi make a KafkaUser for each service, with the rights that it needs and no others. Needs clusterRef, and
+    /// kafkaUsers.enabled in the operator's chart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<KafkaUsers>,
+}
+
+/// A user for each service, made by Strimzi.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct KafkaUsers {
+    /// How the services log in.
+    pub authentication: UserAuthentication,
+}
+
+/// How the user of a service logs in. The listener at kafka.port has to take that.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UserAuthentication {
+    /// By user name and password, which Strimzi makes up.
+    #[default]
+    #[serde(rename = "scram-sha-512")]
+    ScramSha512,
+    /// By a client certificate, which Strimzi signs. Needs kafka.tls.
+    Tls,
 }
 
 /// Whose certificates are trusted.
@@ -239,7 +268,8 @@ pub struct VirtualStockStatus {
     /// Generation of the resource that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// TopicsReady, WorkloadsAvailable, StockDeclared, LedgerBalanced, LowStock and Ready.
+    /// TopicsReady, UsersReady (with kafka.users), WorkloadsAvailable, StockDeclared, LedgerBalanced, LowStock and
+    /// Ready.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

@@ -16,6 +16,7 @@ use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::services::{Address, Observers, OrderSummary, ServiceClient, StockSummary};
 use crate::topics::{JobNote, Reports, TopicNote};
+use crate::users::{Rights, SecretNote, UserNote};
 use crate::workloads::{DeploymentNote, StandbyRole};
 
 /// What every reconcile has at hand.
@@ -34,6 +35,10 @@ pub struct Context {
     pub stores: Stores,
     /// What the watch of KafkaTopics shows, while the cluster serves them.
     pub topics: watch::Sender<Option<TopicStore>>,
+    /// What the watch of KafkaUsers shows, while the cluster serves them.
+    pub users: watch::Sender<Option<UserStore>>,
+    /// How far the operator may go for users.
+    pub user_rights: Rights,
     /// What the watch of ScaledObjects shows, while KEDA is there.
     pub scaled: watch::Sender<Option<Arc<Notes<u64>>>>,
     /// Writes objects.
@@ -82,6 +87,17 @@ pub struct Stores {
     pub scalers: Arc<Notes<u64>>,
     /// The operator's Jobs.
     pub jobs: Arc<Notes<JobNote>>,
+    /// The Secrets of users, Strimzi's and the copies.
+    pub secrets: Arc<Notes<SecretNote>>,
+}
+
+/// The operator's KafkaUsers, in the version that the cluster serves.
+#[derive(Clone)]
+pub struct UserStore {
+    /// Group, version and plural.
+    pub resource: ApiResource,
+    /// The users.
+    pub notes: Arc<Notes<UserNote>>,
 }
 
 /// The operator's KafkaTopics, in the version that the cluster serves.
@@ -103,6 +119,11 @@ impl Context {
     pub fn set_topics(&self, topics: Option<TopicStore>) {
         self.topics.send_replace(topics);
         self.wake_all();
+    }
+
+    /// The operator's KafkaUsers, while the cluster serves them.
+    pub fn users(&self) -> Option<UserStore> {
+        self.users.borrow().clone()
     }
 
     /// Fingerprints of the operator's ScaledObjects, while KEDA is there.

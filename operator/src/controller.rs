@@ -17,7 +17,7 @@ use tracing::{debug, info, warn};
 
 use crate::context::{Context, Key, Queue};
 use crate::error::{Class, Error};
-use crate::topics::Applied;
+use crate::topics::{Applied, View};
 
 /// Reconciles under way at a time, of each kind.
 const AT_ONCE: u16 = 16;
@@ -35,11 +35,11 @@ impl Outcome {
         Self { failure: result.err(), again_after: None }
     }
 
-    /// To come back for topics: no watch tells when those are let go that somebody else holds, nor when it is time for
-    /// another try.
+    /// To come back for topics and users: no watch tells when those are let go that somebody else holds, nor when it is
+    /// time for another try.
     #[must_use]
-    pub fn again_for(mut self, topics: &Applied) -> Self {
-        let held = (!topics.held.is_empty()).then(|| Class::Waiting.delay(0));
+    pub fn again_for(mut self, topics: &Applied, held_users: &[View]) -> Self {
+        let held = (!topics.held.is_empty() || !held_users.is_empty()).then(|| Class::Waiting.delay(0));
         self.again_after = [self.again_after, held, topics.again_after].into_iter().flatten().min();
         self
     }

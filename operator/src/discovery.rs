@@ -21,6 +21,8 @@ pub struct Served {
     pub own: bool,
     /// The version of KafkaTopic to use, if it is served.
     pub kafka_topic: Option<&'static str>,
+    /// The version of KafkaUser to use, if it is served.
+    pub kafka_user: Option<&'static str>,
     /// Whether KEDA's ScaledObjects are served.
     pub keda: bool,
 }
@@ -41,6 +43,7 @@ pub async fn follow(client: Client, health: Health, served: watch::Sender<Served
                         info!(
                             own = now.own,
                             kafka_topic = now.kafka_topic,
+                            kafka_user = now.kafka_user,
                             keda = now.keda,
                             "what the cluster serves"
                         );
@@ -63,10 +66,12 @@ pub async fn follow(client: Client, health: Health, served: watch::Sender<Served
 async fn look(client: &Client) -> Result<Served, kube::Error> {
     let own = format!("{}/{}", kbnt_crds::GROUP, kbnt_crds::VERSION);
     let own = serves(client, &own, &["virtualstocks", "orderworkflows"]).await?;
-    let mut served = Served { own, kafka_topic: None, keda: false };
+    let mut served = Served { own, ..Served::default() };
     for version in kafka_topic::VERSIONS {
-        if serves(client, &format!("{}/{version}", kafka_topic::GROUP), &["kafkatopics"]).await? {
-            served.kafka_topic = Some(version);
+        let plurals = plurals(client, &format!("{}/{version}", kafka_topic::GROUP)).await?;
+        let of = |plural: &str| plurals.iter().any(|found| found == plural).then_some(version);
+        (served.kafka_topic, served.kafka_user) = (of("kafkatopics"), of("kafkausers"));
+        if served.kafka_topic.is_some() {
             break;
         }
     }
@@ -74,12 +79,16 @@ async fn look(client: &Client) -> Result<Served, kube::Error> {
     Ok(served)
 }
 
-async fn serves(client: &Client, group_version: &str, plurals: &[&str]) -> Result<bool, kube::Error> {
+async fn serves(client: &Client, group_version: &str, wanted: &[&str]) -> Result<bool, kube::Error> {
+    let served = plurals(client, group_version).await?;
+    Ok(wanted.iter().all(|plural| served.iter().any(|served| served == plural)))
+}
+
+/// The plurals of what is served in a group and version.
+async fn plurals(client: &Client, group_version: &str) -> Result<Vec<String>, kube::Error> {
     match client.list_api_group_resources(group_version).await {
-        Ok(list) => {
-            Ok(plurals.iter().all(|plural| list.resources.iter().any(|resource| resource.name == *plural)))
-        }
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+        Ok(list) => Ok(list.resources.into_iter().map(|resource| resource.name).collect()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
         Err(error) => Err(error),
     }
 }

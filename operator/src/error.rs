@@ -60,6 +60,9 @@ pub enum Error {
         "the cluster serves no KafkaTopic (kafka.strimzi.io): install Strimzi, or name a Kafka cluster by kafka.bootstrapServers"
     )]
     NoKafkaTopics,
+    /// The cluster serves no `KafkaUser` API.
+    #[error("the cluster serves no KafkaUser (kafka.strimzi.io): install Strimzi, or leave kafka.users out")]
+    NoKafkaUsers,
     /// Somebody else has an object of this name.
     #[error("{object} belongs to {holder}: rename or delete one of the two")]
     Held {
@@ -99,7 +102,7 @@ impl Error {
                 _ => Class::Transient,
             },
             Self::Invalid(_) | Self::Json(_) => Class::Permanent,
-            Self::NoKafkaTopics | Self::Held { .. } => Class::Waiting,
+            Self::NoKafkaTopics | Self::NoKafkaUsers | Self::Held { .. } => Class::Waiting,
             Self::Service { source, .. } => source.class(),
         }
     }
@@ -113,7 +116,7 @@ impl Error {
                 _ => "ApiError",
             },
             Self::Invalid(_) | Self::Json(_) => "InvalidSpec",
-            Self::NoKafkaTopics => "StrimziMissing",
+            Self::NoKafkaTopics | Self::NoKafkaUsers => "StrimziMissing",
             Self::Held { .. } => "NameTaken",
             Self::Service { .. } => "ServiceError",
         }

@@ -1,7 +1,7 @@
-//! The finalizer that keeps a resource until its topics in another namespace are deleted.
+//! The finalizer that keeps a resource until its topics and users in another namespace are deleted.
 //!
-//! Only a resource whose topics are to be deleted, and that lie where no owner reference reaches, has it. So by
-//! default nothing can hang on a resource when the operator is gone.
+//! Only a resource that has users or whose topics are to be deleted, and that lie where no owner reference reaches, has
+//! it. So by default nothing can hang on a resource when the operator is gone.
 
 use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt};

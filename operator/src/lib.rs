@@ -24,6 +24,7 @@ pub mod run;
 pub mod services;
 pub mod status;
 pub mod topics;
+pub mod users;
 pub mod virtual_stock;
 pub mod watches;
 pub mod workloads;

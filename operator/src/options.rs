@@ -19,6 +19,15 @@ pub struct Options {
     /// Namespaces of Kafka clusters, besides those to look after. Any without --watch-namespaces.
     #[arg(long, env = "KBNT_KAFKA_NAMESPACES", value_delimiter = ',')]
     pub kafka_namespaces: Vec<String>,
+    /// Whether VirtualStocks may ask for a KafkaUser for each service.
+    #[arg(long, env = "KBNT_KAFKA_USERS", default_value_t = false, action = clap::ArgAction::Set)]
+    pub kafka_users: bool,
+    /// Namespaces of Kafka clusters from which Secrets of users may be copied, with commas between.
+    #[arg(long, env = "KBNT_USER_SECRETS_FROM", value_delimiter = ',')]
+    pub user_secrets_from: Vec<String>,
+    /// Namespaces of resources to which Secrets of users may be copied, with commas between.
+    #[arg(long, env = "KBNT_USER_SECRETS_TO", value_delimiter = ',')]
+    pub user_secrets_to: Vec<String>,
     /// Where /healthz, /readyz and /metrics are served.
     #[arg(long, env = "KBNT_LISTEN", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,

@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use kbnt_crds::KafkaTopic;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt};
 use serde::Serialize;
@@ -14,6 +13,7 @@ use crate::cluster::Wanted;
 use crate::context::Context;
 use crate::error::Error;
 use crate::topics::{Owner, Topics};
+use crate::users::ServiceUser;
 use crate::workloads::Workload;
 use crate::{order_workflow, virtual_stock};
 
@@ -21,6 +21,8 @@ use crate::{order_workflow, virtual_stock};
 pub struct Parts {
     /// Its topics.
     pub topics: Topics,
+    /// Its users.
+    pub users: Vec<ServiceUser>,
     /// Its services.
     pub workloads: Vec<Workload>,
 }
@@ -61,17 +63,14 @@ impl Recognizer {
         });
     }
 
-    /// Looks at a topic, of the version that `wanted` is made for.
-    pub fn look_at_topic(
+    /// Looks at an object on which its owner is written, as one of those that `pick` finds.
+    pub fn look_at_signed<K: Resource + Serialize>(
         &mut self,
-        live: &KafkaTopic,
-        wanted: impl Fn(&KafkaTopic) -> Result<Wanted, Error>,
+        live: &K,
+        pick: impl FnOnce(&Parts) -> Option<Result<Wanted, Error>>,
     ) {
-        let Some((kind, namespace, owner)) = Owner::signed(&live.metadata) else { return };
-        let name = live.name_any();
-        self.compare(kind, namespace, owner, live, |parts| {
-            parts.topics.objects().iter().find(|topic| topic.name_any() == name).map(&wanted)
-        });
+        let Some((kind, namespace, owner)) = Owner::signed(live.meta()) else { return };
+        self.compare(kind, namespace, owner, live, pick);
     }
 
     fn compare<K: Resource + Serialize>(

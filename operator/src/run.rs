@@ -19,6 +19,7 @@ use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::services::{Address, Observers, ServiceClient};
 use crate::topics::Reports;
+use crate::users::Rights;
 use crate::{controller, order_workflow, virtual_stock, watches};
 
 /// Why the process ends without having been asked to.
@@ -114,6 +115,12 @@ async fn control(
         kafka_scope: kafka_scope(&scope, options),
         stores,
         topics: watch::Sender::default(),
+        users: watch::Sender::default(),
+        user_rights: Rights {
+            enabled: options.kafka_users,
+            secrets_from: options.user_secrets_from.clone(),
+            secrets_to: options.user_secrets_to.clone(),
+        },
         scaled: watch::Sender::default(),
         objects: Objects::new(client.clone()),
         events: Events::new(client.clone(), &options.instance),
@@ -128,10 +135,10 @@ async fn control(
         workflow_queue,
         client,
     });
-    let (has_topics, has_keda) = (served.borrow().kafka_topic.is_some(), served.borrow().keda);
+    let at_first = served.borrow().clone();
     let watching = watches::run(Arc::clone(&context), scope, writers, served);
     let reconciling = async {
-        watches::filled(&context, has_topics, has_keda).await;
+        watches::filled(&context, &at_first).await;
         info!("reconciling");
         let stocks = controller::run(
             context.stores.stocks.clone(),

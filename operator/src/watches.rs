@@ -12,13 +12,13 @@ use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kbnt_crds::{KafkaTopic, OrderWorkflow, VirtualStock};
-use kube::Resource;
+use kbnt_crds::{KafkaTopic, KafkaUser, OrderWorkflow, VirtualStock};
 use kube::api::{ApiResource, DynamicObject};
 use kube::core::object::HasSpec;
 use kube::core::{NamespaceResourceScope, PartialObjectMeta};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::{Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
@@ -29,6 +29,7 @@ use crate::context::{Context, Stores, TopicStore};
 use crate::discovery::Served;
 use crate::recognizer::Recognizer;
 use crate::topics::{JobNote, Owner, TopicNote};
+use crate::users;
 use crate::workloads::{DeploymentNote, MANAGED_BY, scaled_objects};
 
 /// How long the first list of what not every cluster serves may take.
@@ -55,6 +56,7 @@ pub fn stores() -> (Stores, Writers) {
         budgets: Arc::default(),
         scalers: Arc::default(),
         jobs: Arc::default(),
+        secrets: Arc::default(),
     };
     (stores, Writers { stocks: stock_writer, workflows: workflow_writer })
 }
@@ -79,7 +81,8 @@ pub async fn run(context: Arc<Context>, scope: Scope, writers: Writers, served: 
                 .boxed(),
             follow_owned(&context, &scope, &stores.jobs, JobNote::of).boxed(),
             follow_scaled(&context, &scope, served.clone()).boxed(),
-            follow_topics(&context, served).boxed(),
+            follow_topics(&context, served.clone()).boxed(),
+            follow_users(&context, served).boxed(),
         ];
         join_all(parts).await;
     };
@@ -97,9 +100,9 @@ async fn resources_known(context: &Context) {
     let _ = context.stores.workflows.wait_until_ready().await;
 }
 
-/// Waits until every store has been filled once. KafkaTopics, where the cluster serves them, may not be readable: then
-/// it goes on without, and the conditions tell.
-pub async fn filled(context: &Context, has_topics: bool, has_keda: bool) {
+/// Waits until every store has been filled once. What not every cluster serves may not be readable: then it goes on
+/// without, and the conditions tell.
+pub async fn filled(context: &Context, served: &Served) {
     let stores = &context.stores;
     resources_known(context).await;
     stores.deployments.wait_until_complete().await;
@@ -110,17 +113,26 @@ pub async fn filled(context: &Context, has_topics: bool, has_keda: bool) {
     stores.budgets.wait_until_complete().await;
     stores.scalers.wait_until_complete().await;
     stores.jobs.wait_until_complete().await;
-    if has_topics {
+    if served.kafka_topic.is_some() {
         let mut topics = context.topics.subscribe();
-        if tokio::time::timeout(PATIENCE, topics.wait_for(Option::is_some)).await.is_err() {
-            warn!("the KafkaTopics cannot be read");
-        }
+        in_time("KafkaTopics", topics.wait_for(Option::is_some)).await;
     }
-    if has_keda {
+    if served.keda {
         let mut scaled = context.scaled.subscribe();
-        if tokio::time::timeout(PATIENCE, scaled.wait_for(Option::is_some)).await.is_err() {
-            warn!("the ScaledObjects cannot be read");
-        }
+        in_time("ScaledObjects", scaled.wait_for(Option::is_some)).await;
+    }
+    if served.kafka_user.is_some() && context.user_rights.enabled {
+        let mut users = context.users.subscribe();
+        in_time("KafkaUsers", users.wait_for(Option::is_some)).await;
+    }
+    if !context.user_rights.secret_namespaces().is_empty() {
+        in_time("Secrets of users", stores.secrets.wait_until_complete()).await;
+    }
+}
+
+async fn in_time(what: &str, listed: impl Future) {
+    if tokio::time::timeout(PATIENCE, listed).await.is_err() {
+        warn!("the {what} cannot be read");
     }
 }
 
@@ -129,7 +141,7 @@ fn fingerprint_of<K: Resource>(object: &K) -> u64 {
 }
 
 /// The label by which the operator finds its objects.
-fn ours() -> String {
+pub(crate) fn ours() -> String {
     format!("{}={}", MANAGED_BY.0, MANAGED_BY.1)
 }
 
@@ -247,12 +259,53 @@ async fn watch_scaled(context: &Context, scope: &Scope) {
 }
 
 /// Watches KafkaTopics while the cluster serves them, in the version that it serves.
-async fn follow_topics(context: &Arc<Context>, mut served: watch::Receiver<Served>) {
+async fn follow_topics(context: &Arc<Context>, served: watch::Receiver<Served>) {
+    let watch = |version| {
+        info!(version, "watching KafkaTopics");
+        watch_topics(context, KafkaTopic::resource(version)).boxed()
+    };
+    let ended = || {
+        context.set_topics(None);
+        context.health.watch_ended("/kafkatopics");
+    };
+    while_served(served, |served| served.kafka_topic, watch, ended).await;
+}
+
+/// Watches KafkaUsers and their Secrets, if the operator may.
+async fn follow_users(context: &Arc<Context>, served: watch::Receiver<Served>) {
+    if !context.user_rights.enabled {
+        return;
+    }
+    let watch = |version| {
+        info!(version, "watching KafkaUsers");
+        users::follow(context, KafkaUser::resource(version)).boxed()
+    };
+    let ended = || {
+        context.users.send_replace(None);
+        context.wake_all();
+        context.health.watch_ended("/kafkausers");
+    };
+    let namespaces = context.user_rights.secret_namespaces();
+    let secrets = async {
+        if !namespaces.is_empty() {
+            users::follow_secrets(context, &namespaces).await;
+        }
+    };
+    tokio::join!(while_served(served, |served| served.kafka_user, watch, ended), secrets);
+}
+
+/// Does `watch` while the cluster serves a version of what it watches, and `ended` each time that changes.
+async fn while_served<'a>(
+    mut served: watch::Receiver<Served>,
+    version_of: fn(&Served) -> Option<&'static str>,
+    watch: impl Fn(&'static str) -> BoxFuture<'a, ()>,
+    ended: impl Fn(),
+) {
     loop {
-        let version = served.borrow_and_update().kafka_topic;
+        let version = version_of(&served.borrow_and_update());
         let changed = async {
             // An error means that nobody looks any more: then the version stays.
-            let other = served.wait_for(|served| served.kafka_topic != version).await.is_ok();
+            let other = served.wait_for(|served| version_of(served) != version).await.is_ok();
             if !other {
                 std::future::pending::<()>().await;
             }
@@ -260,29 +313,29 @@ async fn follow_topics(context: &Arc<Context>, mut served: watch::Receiver<Serve
         match version {
             None => changed.await,
             Some(version) => {
-                info!(version, "watching KafkaTopics");
-                let resource = KafkaTopic::resource(version);
                 tokio::select! {
-                    () = watch_topics(context, &resource) => {}
+                    () = watch(version) => {}
                     () = changed => {}
                 }
-                context.set_topics(None);
-                context.health.watch_ended("/kafkatopics");
+                ended();
             }
         }
     }
 }
 
-async fn watch_topics(context: &Arc<Context>, resource: &ApiResource) {
+async fn watch_topics(context: &Arc<Context>, resource: ApiResource) {
     let notes = Arc::<Notes<TopicNote>>::default();
     let mut recognizer = Recognizer::new(context);
     let version = resource.clone();
     let keep = Noting::new(Arc::clone(&notes), move |topic: &KafkaTopic| {
-        recognizer.look_at_topic(topic, |topic| Wanted::new(topic, version.clone()));
+        recognizer.look_at_signed(topic, |parts| {
+            let wanted = parts.topics.objects().iter().find(|wanted| wanted.name_any() == topic.name_any());
+            wanted.map(|wanted| Wanted::new(wanted, version.clone()))
+        });
         TopicNote::of(topic)
     });
-    let apis = context.kafka_scope.apis_with(&context.client, resource);
-    let events = watch_objects(apis, resource, &ours(), keep);
+    let apis = context.kafka_scope.apis_with(&context.client, &resource);
+    let events = watch_objects(apis, &resource, &ours(), keep);
     let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
         match event {
@@ -303,13 +356,13 @@ async fn watch_topics(context: &Arc<Context>, resource: &ApiResource) {
     }
 }
 
-fn wake_owners(context: &Context, meta: &ObjectMeta) {
+pub(crate) fn wake_owners(context: &Context, meta: &ObjectMeta) {
     for owner in meta.owner_references.iter().flatten() {
         wake(context, &owner.kind, key(meta).0, &owner.name);
     }
 }
 
-fn wake(context: &Context, kind: &str, namespace: &str, name: &str) {
+pub(crate) fn wake(context: &Context, kind: &str, namespace: &str, name: &str) {
     match kind {
         "VirtualStock" => context.stock_queue.push(namespace, name),
         "OrderWorkflow" => context.workflow_queue.push(namespace, name),

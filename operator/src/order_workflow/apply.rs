@@ -8,20 +8,22 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::finalizer;
 use crate::services::{Observed, OrderSummary};
-use crate::topics::{self, Applied, Owner};
+use crate::topics::{self, Applied, Owner, View};
+use crate::users;
 use crate::workloads::{self, Role, State};
 
 /// A step that failed, and how.
 #[derive(Debug)]
 pub(super) enum Failure {
     Topics(Error),
+    Users(Error),
     Workloads(Error),
 }
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Topics(error) | Failure::Workloads(error) => error,
+            Failure::Topics(error) | Failure::Users(error) | Failure::Workloads(error) => error,
         }
     }
 }
@@ -31,6 +33,8 @@ impl From<Failure> for Error {
 pub(super) struct Progress {
     /// What came of having topics made.
     pub(super) topics: Applied,
+    /// Users that somebody else holds, and who.
+    pub(super) held_users: Vec<View>,
     /// What order-service tells, once it runs.
     pub(super) orders: Observed<OrderSummary>,
 }
@@ -46,9 +50,16 @@ pub(super) async fn apply(
     if !workflow.spec.paused {
         finalizer::set(context, workflow, desired.finalizer).await.map_err(Failure::Topics)?;
         progress.topics = topics::apply(context, owner, &desired.topics).await.map_err(Failure::Topics)?;
-        if may_run(stock, owner, desired, context, progress) {
+        let has_topics = has_topics(stock, owner, desired, context, progress);
+        // Rights are given on topics that are its own, or those of its stock.
+        if has_topics {
+            progress.held_users =
+                users::apply(context, owner, &desired.users).await.map_err(Failure::Users)?;
+        }
+        if may_run(has_topics, owner, desired, context, progress) {
             workloads::apply(context, owner, &desired.workloads).await.map_err(Failure::Workloads)?;
         }
+        retire_users(owner, desired, context).await.map_err(Failure::Users)?;
     }
     let order_service = Role::Order.object_name(&owner.name);
     let services = workloads::look(context, owner, &desired.workloads);
@@ -61,9 +72,8 @@ pub(super) async fn apply(
     Ok(())
 }
 
-/// Services start once all topics that they use are ready, those of the stock too. Services that run are kept as they
-/// should be whatever happens to topics.
-fn may_run(
+/// Whether all topics that the services use are ready, those of the stock too.
+fn has_topics(
     stock: &VirtualStock,
     owner: &Owner,
     desired: &Desired,
@@ -71,8 +81,31 @@ fn may_run(
     progress: &Progress,
 ) -> bool {
     let topics = topics::look(context, owner, &desired.topics, &progress.topics.held);
-    let ready = topics.iter().all(|topic| topic.state.is_usable());
     let stock_has_topics =
         stock.status.as_ref().is_some_and(|status| holds(&status.conditions, "TopicsReady"));
-    (ready && stock_has_topics) || workloads::exists(context, &desired.workloads)
+    stock_has_topics && topics.iter().all(|topic| topic.state.is_usable())
+}
+
+/// Services start once their topics and users are ready. Services that run are kept as they should be whatever happens to
+/// these.
+fn may_run(
+    has_topics: bool,
+    owner: &Owner,
+    desired: &Desired,
+    context: &Context,
+    progress: &Progress,
+) -> bool {
+    let users = users::look(context, owner, &desired.users, &progress.held_users);
+    let ready = has_topics && users.iter().all(|user| user.state.is_usable());
+    ready || workloads::exists(context, &desired.workloads)
+}
+
+/// Users that are not asked for any more go once no pod logs in as one of them.
+async fn retire_users(owner: &Owner, desired: &Desired, context: &Context) -> Result<(), Error> {
+    match &desired.place {
+        Some(place) if desired.users.is_empty() && workloads::rolled_out(context, &desired.workloads) => {
+            users::retire(context, owner, &place.namespace).await
+        }
+        _ => Ok(()),
+    }
 }

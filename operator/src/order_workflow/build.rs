@@ -8,15 +8,22 @@ use serde_json::json;
 
 use super::validate::{Notification, Payment, Valid};
 use crate::error::Error;
-use crate::topics::{self, Asked, OF_WORKFLOW, Owner, Topics};
+use crate::topics::{self, Asked, OF_WORKFLOW, Owner, Place, Topics};
+use crate::users::{self, ServiceUser};
 use crate::workloads::{self, File, Plan, Role, Scaling, Source, Workload, plain};
+
+/// The services of an OrderWorkflow.
+const ROLES: [Role; 5] = [Role::User, Role::Payment, Role::Order, Role::Notification, Role::Audit];
 
 /// Everything that an OrderWorkflow takes.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Desired {
     pub(super) topics: Topics,
+    pub(super) users: Vec<ServiceUser>,
     pub(super) workloads: Vec<Workload>,
-    /// Whether the resource has to wait for topics elsewhere when it is deleted.
+    /// Where its topics and users are, if Strimzi makes them.
+    pub(super) place: Option<Place>,
+    /// Whether the resource has to wait for topics or users elsewhere when it is deleted.
     pub(super) finalizer: bool,
 }
 
@@ -44,9 +51,14 @@ pub(super) fn build(
         image: setting.image,
         template: &spec.services.order.pod_template,
     };
+    let users = users::build(owner, &valid.kafka, &ROLES);
+    let place = valid.kafka.place.clone();
+    let elsewhere = place.as_ref().is_some_and(|place| place.namespace != owner.namespace);
     Ok(Desired {
-        finalizer: spec.topic_deletion_policy == TopicDeletionPolicy::Delete
-            && valid.kafka.place.as_ref().is_some_and(|place| place.namespace != owner.namespace),
+        finalizer: elsewhere
+            && (!users.is_empty() || spec.topic_deletion_policy == TopicDeletionPolicy::Delete),
+        place,
+        users,
         topics: topics::build(owner, &valid.kafka, asked)?,
         workloads: plans(workflow, owner, valid, setting)?
             .iter()
@@ -65,7 +77,7 @@ fn plans(
     let plan = |role, service: &ServiceSpec, (env, files)| Plan {
         role,
         image: setting.image.to_owned(),
-        kafka: valid.kafka.clone(),
+        kafka: users::with_login(owner, &valid.kafka, role),
         replicas: service.replicas,
         scaling: service.autoscaling.clone().map(|spec| Scaling { spec, keda: setting.keda }),
         resources: service.resources.clone(),

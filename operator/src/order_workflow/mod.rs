@@ -14,7 +14,7 @@ use crate::controller::Outcome;
 use crate::error::Error;
 use crate::recognizer::Parts;
 use crate::topics::Owner;
-use crate::{finalizer, topics};
+use crate::{finalizer, topics, users};
 use apply::{Progress, apply};
 use build::{Desired, Setting, build};
 use dereference::dereference;
@@ -45,7 +45,9 @@ pub async fn reconcile(workflow: &OrderWorkflow, context: &Context) -> Outcome {
         context,
     );
     let written = crate::status::write(context, workflow, status::compute(workflow, &seen)).await;
-    Outcome::of(planned.map(drop).and(result.map_err(Error::from))).and(written).again_for(&progress.topics)
+    Outcome::of(planned.map(drop).and(result.map_err(Error::from)))
+        .and(written)
+        .again_for(&progress.topics, &progress.held_users)
 }
 
 fn plan(
@@ -55,6 +57,7 @@ fn plan(
     context: &Context,
 ) -> Result<Desired, Error> {
     let valid = validate(workflow, stock, &context.kafka_scope)?;
+    context.user_rights.check(owner, &valid.kafka)?;
     let setting = Setting { image: &context.services_image, keda: context.has_keda() };
     build(workflow, owner, &valid, setting)
 }
@@ -63,15 +66,16 @@ fn plan(
 pub fn parts(workflow: &OrderWorkflow, context: &Context) -> Option<Parts> {
     let stock = dereference(workflow, &context.stores.stocks)?;
     let desired = plan(workflow, &stock, &Owner::of(workflow), context).ok()?;
-    Some(Parts { topics: desired.topics, workloads: desired.workloads })
+    Some(Parts { topics: desired.topics, users: desired.users, workloads: desired.workloads })
 }
 
-/// Lets the topics go, as the deletion policy says, and then the resource.
+/// Lets the users go, the topics as the deletion policy says, and then the resource.
 async fn finalize(workflow: &OrderWorkflow, owner: &Owner, context: &Context) -> Result<(), Error> {
     if finalizer::is_set(workflow) {
         if workflow.spec.topic_deletion_policy == TopicDeletionPolicy::Delete {
             topics::release(context, owner).await?;
         }
+        users::release(context, owner).await?;
         finalizer::set(context, workflow, false).await?;
     }
     Ok(())

@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::services::{Observed, OrderSummary};
 use crate::topics::{self, Owner};
+use crate::users;
 use crate::workloads::{self, PORT, Role};
 
 /// All that was seen in one reconcile.
@@ -24,6 +25,8 @@ pub(super) struct See<'a> {
     pub(super) failure: Option<&'a Failure>,
     /// None where the cluster is not known.
     pub(super) topics: Vec<topics::View>,
+    /// None where the services have no users of their own.
+    pub(super) users: Vec<topics::View>,
     pub(super) services: Vec<workloads::View>,
     pub(super) progress: &'a Progress,
 }
@@ -45,6 +48,9 @@ impl<'a> See<'a> {
             failure,
             topics: desired
                 .map(|desired| topics::look(context, owner, &desired.topics, &progress.topics.held))
+                .unwrap_or_default(),
+            users: desired
+                .map(|desired| users::look(context, owner, &desired.users, &progress.held_users))
                 .unwrap_or_default(),
             services: desired
                 .map(|desired| workloads::look(context, owner, &desired.workloads))
@@ -92,10 +98,11 @@ fn counts(summary: &OrderSummary) -> OrderCounts {
 fn findings(workflow: &OrderWorkflow, seen: &See<'_>) -> Vec<Finding> {
     let stock = stock_ready(workflow, seen);
     let topics = topics_ready(seen);
-    let workloads = workloads_available(&topics, seen);
-    let ready =
-        conditions::ready(&[&stock, &topics, &workloads], "orders are processed", workflow.spec.paused);
-    vec![stock, topics, workloads, ready]
+    let users = users_ready(&topics, seen);
+    let workloads = workloads_available(&topics, users.as_ref(), seen);
+    let needed: Vec<_> = [&stock, &topics].into_iter().chain(&users).chain([&workloads]).collect();
+    let ready = conditions::ready(&needed, "orders are processed", workflow.spec.paused);
+    [stock, topics].into_iter().chain(users).chain([workloads, ready]).collect()
 }
 
 fn stock_ready(workflow: &OrderWorkflow, seen: &See<'_>) -> Finding {
@@ -139,7 +146,16 @@ fn topics_ready(seen: &See<'_>) -> Finding {
     topics::finding(&seen.topics)
 }
 
-fn workloads_available(topics: &Finding, seen: &See<'_>) -> Finding {
+fn users_ready(topics: &Finding, seen: &See<'_>) -> Option<Finding> {
+    seen.stock?.spec.kafka.users.as_ref()?;
+    let failure = match seen.failure {
+        Some(Failure::Users(error)) => Some(error),
+        _ => None,
+    };
+    Some(users::ready(topics, seen.invalid, failure, &seen.users))
+}
+
+fn workloads_available(topics: &Finding, users: Option<&Finding>, seen: &See<'_>) -> Finding {
     const TYPE: &str = "WorkloadsAvailable";
     if seen.stock.is_none() {
         return Finding::unknown(TYPE, "WaitingForStock", "the VirtualStock names the Kafka cluster");
@@ -150,10 +166,12 @@ fn workloads_available(topics: &Finding, seen: &See<'_>) -> Finding {
     if let Some(Failure::Workloads(error)) = seen.failure {
         return Finding::no(TYPE, error.reason(), error.to_string());
     }
-    let awaited = if topics.status == Status::True {
-        "the topic of the VirtualStock to be ready"
-    } else {
+    let awaited = if topics.status != Status::True {
         "the topics to be ready"
+    } else if users.is_some_and(|users| users.status != Status::True) {
+        "their users to be ready"
+    } else {
+        "the topic of the VirtualStock to be ready"
     };
     workloads::finding(&seen.services, Some(awaited))
 }

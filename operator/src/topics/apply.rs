@@ -1,5 +1,6 @@
 //! Has topics made, looks at them and lets them go.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -7,7 +8,9 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kbnt_crds::KafkaTopic;
 use kube::api::{ApiResource, DeleteParams, ListParams, Preconditions};
-use kube::{Api, ResourceExt};
+use kube::core::DynamicResourceScope;
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
 
 use super::job::{End, JobNote, LastWords, Told};
 use super::rival::rival;
@@ -156,28 +159,37 @@ fn at_jobs(context: &Context, owner: &Owner, direct: &Direct) -> Vec<View> {
 /// Deletes the topics that this very owner holds, wherever they are. Does not wait until they are gone, as Strimzi may
 /// be gone itself.
 pub async fn release(context: &Context, owner: &Owner) -> Result<(), Error> {
-    let Some(store) = context.topics() else { return Ok(()) };
+    match context.topics() {
+        Some(store) => release_all::<KafkaTopic>(context, owner, &store.resource).await,
+        None => Ok(()),
+    }
+}
+
+/// Deletes the objects of a kind of Strimzi's that this very owner holds, as [`release`].
+pub async fn release_all<K>(context: &Context, owner: &Owner, resource: &ApiResource) -> Result<(), Error>
+where
+    K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope> + Clone + Debug + DeserializeOwned,
+{
+    let kind = &resource.kind;
     let ours = ListParams::default().labels(&format!("{OWNER_UID_LABEL}={}", owner.uid));
-    for (_, api) in context.kafka_scope.apis_with::<KafkaTopic>(&context.client, &store.resource) {
-        let topics = api.list(&ours).await.map_err(Error::api("list the KafkaTopics to delete"))?;
-        for topic in topics {
-            delete(context, &store, &topic).await?;
+    for (_, api) in context.kafka_scope.apis_with::<K>(&context.client, resource) {
+        let objects = api.list(&ours).await.map_err(Error::api(format!("list the {kind}s to delete")))?;
+        for object in objects {
+            let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+            let api: Api<K> = Api::namespaced_with(context.client.clone(), &namespace, resource);
+            let only_this = DeleteParams {
+                preconditions: Some(Preconditions { uid: object.uid(), resource_version: None }),
+                ..DeleteParams::default()
+            };
+            match api.delete(&name, &only_this).await {
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                other => {
+                    other.map(drop).map_err(Error::api(format!("delete {kind} {namespace}/{name}")))?;
+                }
+            }
         }
     }
     Ok(())
-}
-
-async fn delete(context: &Context, store: &TopicStore, topic: &KafkaTopic) -> Result<(), Error> {
-    let (namespace, name) = (topic.namespace().unwrap_or_default(), topic.name_any());
-    let api: Api<KafkaTopic> = Api::namespaced_with(context.client.clone(), &namespace, &store.resource);
-    let only_this = DeleteParams {
-        preconditions: Some(Preconditions { uid: topic.uid(), resource_version: None }),
-        ..DeleteParams::default()
-    };
-    match api.delete(&name, &only_this).await {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        other => other.map(drop).map_err(Error::api(format!("delete KafkaTopic {namespace}/{name}"))),
-    }
 }
 
 fn find(store: &TopicStore, topic: &KafkaTopic) -> Option<TopicNote> {

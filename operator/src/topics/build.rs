@@ -162,6 +162,7 @@ mod tests {
             place: Some(Place { cluster: "kbnt".into(), namespace: "kafka".into() }),
             trust: None,
             login: Login::None,
+            users: None,
         }
     }
 

@@ -162,6 +162,7 @@ pub(super) mod tests {
             place: None,
             trust: Some(Trust::Secret("ca".into())),
             login: Login::Scram { username: "shop".into(), secret: "shop".into() },
+            users: None,
         }
     }
 

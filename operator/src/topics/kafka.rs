@@ -1,6 +1,6 @@
 //! Where the Kafka cluster of a VirtualStock is.
 
-use kbnt_crds::virtual_stock::{KafkaAuthentication, KafkaSpec, KafkaTls};
+use kbnt_crds::virtual_stock::{KafkaAuthentication, KafkaSpec, KafkaTls, UserAuthentication};
 
 use crate::cluster::Scope;
 use crate::error::Error;
@@ -18,8 +18,10 @@ pub struct Kafka {
     pub place: Option<Place>,
     /// Whose certificates are trusted, where the brokers are reached over TLS.
     pub trust: Option<Trust>,
-    /// How services authenticate.
+    /// How services authenticate, where all do so in the same way.
     pub login: Login,
+    /// How each service authenticates as a user of its own, where Strimzi is to make these.
+    pub users: Option<UserAuthentication>,
 }
 
 /// Whose certificates are trusted.
@@ -98,6 +100,7 @@ impl Kafka {
                     replicas,
                     trust: trust(Some(format!("{}-cluster-ca-cert", cluster.name))),
                     login,
+                    users: spec.users.as_ref().map(|users| users.authentication),
                     place: Some(Place { cluster: cluster.name.clone(), namespace: at.to_owned() }),
                 })
             }
@@ -108,6 +111,7 @@ impl Kafka {
                 place: None,
                 trust: trust(None),
                 login,
+                users: None,
             }),
             _ => {
                 Err(Error::Invalid("give exactly one of kafka.clusterRef and kafka.bootstrapServers".into()))

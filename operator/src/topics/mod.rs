@@ -9,13 +9,13 @@ mod owner;
 mod rival;
 mod state;
 
-pub use apply::{Applied, apply, look, release};
+pub use apply::{Applied, apply, look, release, release_all};
 pub use build::{Asked, Topics, build};
 pub use direct::Direct;
 pub use job::{JobNote, Reports};
 pub use kafka::{Kafka, Login, Place, Trust};
 pub use owner::{OWNER_UID_LABEL, Owner};
-pub use state::{State, TopicNote, View, finding};
+pub use state::{State, TopicNote, View, finding, grouped};
 
 /// How long records are kept by default.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kbnt_crds::KafkaTopic;
+use kbnt_crds::kafka_topic::KafkaTopicCondition;
 
 use super::Owner;
 use crate::cluster::fingerprint;
@@ -26,24 +28,36 @@ pub enum State {
 impl State {
     /// What the status of a KafkaTopic says.
     pub fn of(topic: &KafkaTopic) -> Self {
-        let Some(status) = &topic.status else {
-            return Self::Pending("Strimzi has not seen it yet: is its Topic Operator running?".into());
+        let status = topic.status.as_ref();
+        let told = status.map(|status| (status.observed_generation, status.conditions.as_slice()));
+        Self::told(&topic.metadata, told, "Topic Operator")
+    }
+
+    /// What the status of an object says that `teller` of Strimzi writes: the generation that it speaks of, and conditions.
+    pub fn told(
+        meta: &ObjectMeta,
+        status: Option<(Option<i64>, &[KafkaTopicCondition])>,
+        teller: &str,
+    ) -> Self {
+        let Some((observed, conditions)) = status else {
+            return Self::Pending(format!("Strimzi has not seen it yet: is its {teller} running?"));
         };
-        if topic.metadata.deletion_timestamp.is_some() {
+        if meta.deletion_timestamp.is_some() {
             return Self::Pending("it is being deleted".into());
         }
         // What Strimzi says of an earlier generation says nothing of this one.
-        if status.observed_generation != topic.metadata.generation {
+        if observed != meta.generation {
             return Self::Pending("Strimzi has not seen its latest change yet".into());
         }
-        let is = |type_: &str| topic.condition(type_).is_some_and(|condition| condition.status == "True");
+        let condition = |type_: &str| conditions.iter().find(|condition| condition.type_ == type_);
+        let is = |type_: &str| condition(type_).is_some_and(|condition| condition.status == "True");
         if is("Unmanaged") {
             return Self::LeftAlone("Unmanaged");
         }
         if is("ReconciliationPaused") {
             return Self::LeftAlone("ReconciliationPaused");
         }
-        match topic.condition("Ready") {
+        match condition("Ready") {
             Some(condition) if condition.status == "True" => Self::Ready,
             Some(condition) if condition.status == "False" => Self::Failed(
                 condition.reason.clone().unwrap_or_else(|| "NotReady".into()),
@@ -90,19 +104,21 @@ pub struct View {
     pub state: State,
 }
 
+/// Those of which `choose` has something to say, and what. What is the same with several of them is said once.
+pub fn grouped(views: &[View], choose: fn(&State) -> Option<String>) -> Vec<String> {
+    let mut names = BTreeMap::<String, Vec<&str>>::new();
+    for view in views {
+        if let Some(why) = choose(&view.state) {
+            names.entry(why).or_default().push(&view.name);
+        }
+    }
+    names.into_iter().map(|(why, names)| format!("{}: {why}", list(&names))).collect()
+}
+
 /// TopicsReady for these topics.
 pub fn finding(views: &[View]) -> Finding {
     const TYPE: &str = "TopicsReady";
-    let pick = |choose: fn(&State) -> Option<String>| -> Vec<String> {
-        // What is the same with several topics is said once.
-        let mut names = BTreeMap::<String, Vec<&str>>::new();
-        for view in views {
-            if let Some(why) = choose(&view.state) {
-                names.entry(why).or_default().push(&view.name);
-            }
-        }
-        names.into_iter().map(|(why, names)| format!("{}: {why}", list(&names))).collect()
-    };
+    let pick = |choose: fn(&State) -> Option<String>| grouped(views, choose);
     let held = pick(|state| match state {
         State::Held(holder) => Some(format!("belongs to {holder}")),
         _ => None,
@@ -136,7 +152,6 @@ pub fn finding(views: &[View]) -> Finding {
 #[cfg(test)]
 mod tests {
     use kbnt_crds::KafkaTopicStatus;
-    use kbnt_crds::kafka_topic::KafkaTopicCondition;
 
     use super::*;
 

@@ -6,14 +6,15 @@ use super::build::Desired;
 use crate::context::Context;
 use crate::error::Error;
 use crate::services::{CallError, Declaration, Observed, StockSummary, declare};
-use crate::topics::{self, Applied, Owner};
+use crate::topics::{self, Applied, Owner, View};
 use crate::workloads::{self, Role};
-use crate::{finalizer, workloads::State};
+use crate::{finalizer, users, workloads::State};
 
 /// A step that failed, and how.
 #[derive(Debug)]
 pub(super) enum Failure {
     Topics(Error),
+    Users(Error),
     Workloads(Error),
     Declarations(Error),
 }
@@ -21,7 +22,10 @@ pub(super) enum Failure {
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Topics(error) | Failure::Workloads(error) | Failure::Declarations(error) => error,
+            Failure::Topics(error)
+            | Failure::Users(error)
+            | Failure::Workloads(error)
+            | Failure::Declarations(error) => error,
         }
     }
 }
@@ -31,6 +35,8 @@ impl From<Failure> for Error {
 pub(super) struct Progress {
     /// What came of having topics made.
     pub(super) topics: Applied,
+    /// Users that somebody else holds, and who.
+    pub(super) held_users: Vec<View>,
     /// What the service tells, once it runs.
     pub(super) ledger: Observed<StockSummary>,
     /// Declarations that the service refused, and why.
@@ -48,9 +54,17 @@ pub(super) async fn apply(
     if !paused {
         finalizer::set(context, stock, desired.finalizer).await.map_err(Failure::Topics)?;
         progress.topics = topics::apply(context, owner, &desired.topics).await.map_err(Failure::Topics)?;
-        if may_run(owner, desired, context, progress) {
+        let topics = topics::look(context, owner, &desired.topics, &progress.topics.held);
+        let has_topics = topics.iter().all(|topic| topic.state.is_usable());
+        // Rights are given on topics that are its own.
+        if has_topics {
+            progress.held_users =
+                users::apply(context, owner, &desired.users).await.map_err(Failure::Users)?;
+        }
+        if may_run(has_topics, owner, desired, context, progress) {
             workloads::apply(context, owner, &desired.workloads).await.map_err(Failure::Workloads)?;
         }
+        retire_users(owner, desired, context).await.map_err(Failure::Users)?;
     }
     let services = workloads::look(context, owner, &desired.workloads);
     if services.iter().any(|service| service.state != State::Available) {
@@ -73,11 +87,27 @@ pub(super) async fn apply(
     Ok(())
 }
 
-/// A service starts once its topics are ready. One that runs is kept as it should be whatever happens to them.
-fn may_run(owner: &Owner, desired: &Desired, context: &Context, progress: &Progress) -> bool {
-    let topics = topics::look(context, owner, &desired.topics, &progress.topics.held);
-    let ready = topics.iter().all(|topic| topic.state.is_usable());
+/// A service starts once its topics and its user are ready. One that runs is kept as it should be whatever happens to them.
+fn may_run(
+    has_topics: bool,
+    owner: &Owner,
+    desired: &Desired,
+    context: &Context,
+    progress: &Progress,
+) -> bool {
+    let users = users::look(context, owner, &desired.users, &progress.held_users);
+    let ready = has_topics && users.iter().all(|user| user.state.is_usable());
     ready || workloads::exists(context, &desired.workloads)
+}
+
+/// A user that is not asked for any more goes once no pod logs in as it.
+async fn retire_users(owner: &Owner, desired: &Desired, context: &Context) -> Result<(), Error> {
+    match &desired.place {
+        Some(place) if desired.users.is_empty() && workloads::rolled_out(context, &desired.workloads) => {
+            users::retire(context, owner, &place.namespace).await
+        }
+        _ => Ok(()),
+    }
 }
 
 fn observe(owner: &Owner, url: &str, context: &Context) -> Observed<StockSummary> {

@@ -6,16 +6,20 @@ use kbnt_crds::common::TopicDeletionPolicy;
 use super::validate::Valid;
 use crate::error::Error;
 use crate::services::Declaration;
-use crate::topics::{self, Asked, OF_STOCK, Owner, Topics};
+use crate::topics::{self, Asked, OF_STOCK, Owner, Place, Topics};
+use crate::users::{self, ServiceUser};
 use crate::workloads::{self, Plan, Role, StandbyRole, Workload, in_turn, plain};
 
 /// Everything that a VirtualStock takes.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Desired {
     pub(super) topics: Topics,
+    pub(super) users: Vec<ServiceUser>,
     pub(super) workloads: Vec<Workload>,
     pub(super) declarations: Vec<Declaration>,
-    /// Whether the resource has to wait for topics elsewhere when it is deleted.
+    /// Where its topics and users are, if Strimzi makes them.
+    pub(super) place: Option<Place>,
+    /// Whether the resource has to wait for topics or users elsewhere when it is deleted.
     pub(super) finalizer: bool,
 }
 
@@ -54,7 +58,7 @@ pub(super) fn build(
     let plan = Plan {
         role: Role::Inventory,
         image: setting.image.to_owned(),
-        kafka: valid.kafka.clone(),
+        kafka: users::with_login(owner, &valid.kafka, Role::Inventory),
         replicas: spec.inventory.replicas,
         scaling: None,
         resources: spec.inventory.resources.clone(),
@@ -70,9 +74,14 @@ pub(super) fn build(
         received: product.received,
         low_stock_threshold: product.low_stock_threshold.unwrap_or(spec.low_stock_threshold),
     };
+    let users = users::build(owner, &valid.kafka, &[Role::Inventory]);
+    let place = valid.kafka.place.clone();
+    let elsewhere = place.as_ref().is_some_and(|place| place.namespace != owner.namespace);
     Ok(Desired {
-        finalizer: spec.topic_deletion_policy == TopicDeletionPolicy::Delete
-            && valid.kafka.place.as_ref().is_some_and(|place| place.namespace != owner.namespace),
+        finalizer: elsewhere
+            && (!users.is_empty() || spec.topic_deletion_policy == TopicDeletionPolicy::Delete),
+        place,
+        users,
         topics: topics::build(owner, &valid.kafka, asked)?,
         workloads: vec![workloads::build(owner, &plan)?],
         declarations: spec.products.iter().map(declaration).collect(),

@@ -13,7 +13,7 @@ use crate::controller::Outcome;
 use crate::error::Error;
 use crate::recognizer::Parts;
 use crate::topics::Owner;
-use crate::{finalizer, topics};
+use crate::{finalizer, topics, users};
 use apply::{Progress, apply};
 use build::{Desired, Setting, build};
 use validate::validate;
@@ -32,26 +32,30 @@ pub async fn reconcile(stock: &VirtualStock, context: &Context) -> Outcome {
     };
     let seen = status::See::of(&owner, planned.as_ref(), &progress, result.as_ref().err(), context);
     let written = crate::status::write(context, stock, status::compute(stock, &seen)).await;
-    Outcome::of(planned.map(drop).and(result.map_err(Error::from))).and(written).again_for(&progress.topics)
+    Outcome::of(planned.map(drop).and(result.map_err(Error::from)))
+        .and(written)
+        .again_for(&progress.topics, &progress.held_users)
 }
 
 fn plan(stock: &VirtualStock, owner: &Owner, context: &Context) -> Result<Desired, Error> {
     let valid = validate(stock, &context.kafka_scope)?;
+    context.user_rights.check(owner, &valid.kafka)?;
     build(stock, owner, &valid, Setting { image: &context.services_image, standby: &context.standby_role })
 }
 
 /// The objects that this resource takes, if it can be carried out.
 pub fn parts(stock: &VirtualStock, context: &Context) -> Option<Parts> {
     let desired = plan(stock, &Owner::of(stock), context).ok()?;
-    Some(Parts { topics: desired.topics, workloads: desired.workloads })
+    Some(Parts { topics: desired.topics, users: desired.users, workloads: desired.workloads })
 }
 
-/// Lets the topic go, as the deletion policy says, and then the resource.
+/// Lets the user go, the topic as the deletion policy says, and then the resource.
 async fn finalize(stock: &VirtualStock, owner: &Owner, context: &Context) -> Result<(), Error> {
     if finalizer::is_set(stock) {
         if stock.spec.topic_deletion_policy == TopicDeletionPolicy::Delete {
             topics::release(context, owner).await?;
         }
+        users::release(context, owner).await?;
         finalizer::set(context, stock, false).await?;
     }
     Ok(())

@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::services::{Observed, StockSummary};
 use crate::topics::{self, Owner};
+use crate::users;
 use crate::workloads::{self, PORT};
 
 /// All that was seen in one reconcile.
@@ -21,6 +22,8 @@ pub(super) struct See<'a> {
     /// The step that failed.
     pub(super) failure: Option<&'a Failure>,
     pub(super) topics: Vec<topics::View>,
+    /// None where the services have no users of their own.
+    pub(super) users: Vec<topics::View>,
     pub(super) services: Vec<workloads::View>,
     pub(super) progress: &'a Progress,
 }
@@ -40,6 +43,9 @@ impl<'a> See<'a> {
             failure,
             topics: desired
                 .map(|desired| topics::look(context, owner, &desired.topics, &progress.topics.held))
+                .unwrap_or_default(),
+            users: desired
+                .map(|desired| users::look(context, owner, &desired.users, &progress.held_users))
                 .unwrap_or_default(),
             services: desired
                 .map(|desired| workloads::look(context, owner, &desired.workloads))
@@ -105,12 +111,15 @@ fn levels(summary: &StockSummary) -> Vec<ProductLevel> {
 
 fn findings(stock: &VirtualStock, seen: &See<'_>) -> Vec<Finding> {
     let topics = topics_ready(seen);
-    let workloads = workloads_available(&topics, seen);
+    let users = users_ready(stock, &topics, seen);
+    let workloads = workloads_available(&topics, users.as_ref(), seen);
     let declared = stock_declared(stock, &workloads, seen);
     let (balanced, low) = (ledger_balanced(stock, &workloads, seen), low_stock(stock, &workloads, seen));
     let message = format!("orders can reserve from {} products", stock.spec.products.len());
-    let ready = conditions::ready(&[&topics, &workloads, &declared, &balanced], &message, stock.spec.paused);
-    vec![topics, workloads, declared, balanced, low, ready]
+    let needed: Vec<_> =
+        [&topics].into_iter().chain(&users).chain([&workloads, &declared, &balanced]).collect();
+    let ready = conditions::ready(&needed, &message, stock.spec.paused);
+    [topics].into_iter().chain(users).chain([workloads, declared, balanced, low, ready]).collect()
 }
 
 fn topics_ready(seen: &See<'_>) -> Finding {
@@ -124,7 +133,16 @@ fn topics_ready(seen: &See<'_>) -> Finding {
     topics::finding(&seen.topics)
 }
 
-fn workloads_available(topics: &Finding, seen: &See<'_>) -> Finding {
+fn users_ready(stock: &VirtualStock, topics: &Finding, seen: &See<'_>) -> Option<Finding> {
+    stock.spec.kafka.users.as_ref()?;
+    let failure = match seen.failure {
+        Some(Failure::Users(error)) => Some(error),
+        _ => None,
+    };
+    Some(users::ready(topics, seen.invalid, failure, &seen.users))
+}
+
+fn workloads_available(topics: &Finding, users: Option<&Finding>, seen: &See<'_>) -> Finding {
     const TYPE: &str = "WorkloadsAvailable";
     if let Some(error) = seen.invalid {
         return Finding::unknown(TYPE, error.reason(), error.to_string());
@@ -132,7 +150,11 @@ fn workloads_available(topics: &Finding, seen: &See<'_>) -> Finding {
     if let Some(Failure::Workloads(error)) = seen.failure {
         return Finding::no(TYPE, error.reason(), error.to_string());
     }
-    let awaited = (topics.status != Status::True).then_some("the topics to be ready");
+    let awaited = if topics.status == Status::True {
+        users.filter(|users| users.status != Status::True).map(|_| "their users to be ready")
+    } else {
+        Some("the topics to be ready")
+    };
     workloads::finding(&seen.services, awaited)
 }
 

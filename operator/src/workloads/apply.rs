@@ -111,6 +111,13 @@ pub fn exists(context: &Context, workloads: &[Workload]) -> bool {
     workloads.iter().any(|workload| note(&context.stores.deployments, &workload.deployment).is_some())
 }
 
+/// Whether no pod is left of before the last change of these services.
+pub fn rolled_out(context: &Context, workloads: &[Workload]) -> bool {
+    workloads.iter().all(|workload| {
+        note(&context.stores.deployments, &workload.deployment).is_some_and(|note| note.rolled_out)
+    })
+}
+
 async fn ensure<K>(context: &Context, owner: &Owner, object: &K, known: Option<u64>) -> Result<(), Error>
 where
     K: Resource<DynamicType = ()> + Serialize,

@@ -214,6 +214,7 @@ mod tests {
                 place: None,
                 trust: None,
                 login: Login::None,
+                users: None,
             },
             replicas,
             scaling,

@@ -1,6 +1,6 @@
 //! How pods get at Kafka where that takes secrets: as files, which the services read again when they change.
 //!
-//! The operator reads no Secret and has no right to. A rotation reaches the pods through their volumes, and nothing is
+//! The operator reads no Secret for that, but those that it copies (see `users`). A rotation reaches the pods through their volumes, and nothing is
 //! restarted.
 
 use k8s_openapi::api::core::v1::{EnvVar, KeyToPath, SecretVolumeSource, Volume};
@@ -67,7 +67,7 @@ mod tests {
 
     fn told(trust: Option<Trust>, login: Login) -> (Vec<String>, Vec<String>) {
         let (bootstrap, prefix) = (String::new(), String::new());
-        let kafka = Kafka { bootstrap, prefix, replicas: 3, place: None, trust, login };
+        let kafka = Kafka { bootstrap, prefix, replicas: 3, place: None, trust, login, users: None };
         let (env, volumes) = access(&kafka);
         let env = env.into_iter().map(|made| format!("{}={}", made.name, made.value.unwrap_or_default()));
         let volumes = volumes.into_iter().map(|made| {

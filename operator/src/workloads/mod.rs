@@ -12,7 +12,7 @@ mod task;
 
 use std::collections::BTreeMap;
 
-pub use apply::{apply, exists, look};
+pub use apply::{apply, exists, look, rolled_out};
 pub use build::{Plan, Workload, build};
 pub use pod::{File, Source, plain};
 pub use scale::{KEDA, Scaler, Scaling, scaled_objects};
@@ -24,6 +24,11 @@ pub use task::{Task, task};
 pub const PORT: i32 = 8080;
 /// Label by which the operator finds its objects.
 pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "kbnt-operator");
+
+/// The six services.
+#[cfg(test)]
+pub(crate) const ALL_ROLES: [Role; 6] =
+    [Role::Inventory, Role::User, Role::Payment, Role::Order, Role::Notification, Role::Audit];
 
 /// One of the six services.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

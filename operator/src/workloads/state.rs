@@ -44,6 +44,8 @@ pub struct DeploymentNote {
     /// Pods asked for.
     pub wanted: i32,
     available: i32,
+    /// Whether all of its pods are of its present generation, and none of before is left.
+    pub rolled_out: bool,
     /// Why no pods can be made.
     failure: Option<Box<str>>,
     /// Why pods do not become ready.
@@ -61,6 +63,8 @@ impl DeploymentNote {
                 });
             found.map(|found| found.message.clone().unwrap_or_default().into_boxed_str())
         };
+        let current = status.observed_generation == deployment.metadata.generation;
+        let (pods, updated) = (status.replicas.unwrap_or(0), status.updated_replicas.unwrap_or(0));
         let owners = deployment.metadata.owner_references.iter().flatten();
         Self {
             fingerprint: fingerprint(&deployment.metadata),
@@ -68,9 +72,10 @@ impl DeploymentNote {
                 .filter(|owner| owner.controller == Some(true))
                 .map(|owner| owner.uid.as_str().into())
                 .next(),
-            current: status.observed_generation == deployment.metadata.generation,
+            current,
             wanted: deployment.spec.replicas.unwrap_or(1),
             available: status.available_replicas.unwrap_or(0),
+            rolled_out: current && pods == updated && status.available_replicas == status.replicas,
             failure: condition("ReplicaFailure", "True"),
             stalled: condition("Progressing", "False"),
         }

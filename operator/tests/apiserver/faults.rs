@@ -159,6 +159,9 @@ impl Beside {
             services_image: "kbnt/services:test".into(),
             watch_namespaces: vec![shop.namespace.clone()],
             kafka_namespaces: vec![KAFKA.into()],
+            kafka_users: true,
+            user_secrets_from: vec![KAFKA.into()],
+            user_secrets_to: vec![shop.namespace.clone()],
             listen: "127.0.0.1:0".parse()?,
             log: String::new(),
             leader_election: false,
@@ -251,6 +254,31 @@ async fn past_a_failed_job(suite: &Suite, name: &str, plan: Plan) -> Result<usiz
     fail(&shop, &first, 1, Timestamp::now() - SignedDuration::from_hours(1)).await?;
     complete(&shop, &job(&shop, "stock-topics", &[&first]).await?).await?;
     shop.stock_is("Ready", "True", "Ready").await?;
+    operator.stop().await?;
+    Ok(faults.calls.load(Ordering::Relaxed))
+}
+
+/// Run after all operators have ended, as it runs its own.
+pub(crate) async fn an_interrupted_reconcile_has_its_users_made_all_the_same(suite: &Suite) -> Verdict {
+    let calls = past_a_user(suite, "users-fault-none", Plan::Nothing).await?;
+    let plans = (1..=calls).map(|nth| {
+        let fault = [Fault::Error, Fault::Conflict, Fault::Lost][nth % 3];
+        (format!("users-fault-{nth}"), Plan::Nth(nth, fault))
+    });
+    let done: Vec<usize> = stream::iter(plans)
+        .map(|(name, plan)| async move { past_a_user(suite, &name, plan).await })
+        .buffer_unordered(AT_ONCE)
+        .try_collect()
+        .await?;
+    println!("{} interrupted reconciles had their users made and deleted", done.len());
+    Ok(())
+}
+
+/// A stock whose service has a user of its own, until it is deleted. How many calls it took.
+async fn past_a_user(suite: &Suite, name: &str, plan: Plan) -> Result<usize, Failure> {
+    let (shop, faults) = (suite.shop(name).await?, Faults::new(plan));
+    let operator = Beside::start(suite, &shop, &faults).await?;
+    crate::users::from_beginning_to_end(&shop).await?;
     operator.stop().await?;
     Ok(faults.calls.load(Ordering::Relaxed))
 }

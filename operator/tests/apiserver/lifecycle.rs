@@ -52,7 +52,9 @@ pub(crate) async fn it_waits_for_what_is_missing(client: &Client, operator: &Ope
     shop.stock_is("TopicsReady", "False", "StrimziMissing").await?;
     let strimzi: CustomResourceDefinition =
         serde_yaml::from_str(include_str!("../../../e2e/strimzi/kafkatopics-crd.yaml"))?;
-    define(client, &[strimzi]).await?;
+    let users: CustomResourceDefinition =
+        serde_yaml::from_str(include_str!("../../../e2e/strimzi/kafkausers-crd.yaml"))?;
+    define(client, &[users, strimzi]).await?;
     shop.stock_is("TopicsReady", "False", "WaitingForTopics").await?;
     shop.delete::<VirtualStock>().await
 }
@@ -87,8 +89,13 @@ pub(crate) async fn a_restart_converges_without_a_write(suite: &Suite) -> Verdic
     expect(memory < 64 << 20, || format!("{memory} bytes resident"))?;
     println!("resident memory after the suite: {} MiB", memory >> 20);
 
-    let second =
-        suite.another_operator(&Start { name: "operator-1", account: (SYSTEM, "kbnt"), env: &[] }).await?;
+    let second = suite
+        .another_operator(&Start {
+            name: "operator-1",
+            account: (SYSTEM, "kbnt"),
+            env: &crate::users::RIGHTS,
+        })
+        .await?;
     until("the second process ready", || async {
         expect(second.get("/readyz").await?.0 == 200, || "not ready".into())
     })
@@ -124,8 +131,9 @@ pub(crate) async fn a_restart_converges_without_a_write(suite: &Suite) -> Verdic
 
 /// Run after the process under test has ended: a leader that hangs is replaced, and ends when it wakes up.
 pub(crate) async fn a_leader_that_hangs_is_replaced(suite: &Suite) -> Verdict {
-    let start =
-        async |name| suite.another_operator(&Start { name, account: (SYSTEM, "kbnt"), env: &[] }).await;
+    let start = async |name| {
+        suite.another_operator(&Start { name, account: (SYSTEM, "kbnt"), env: &crate::users::RIGHTS }).await
+    };
     let leads = async |operator: &Operator| {
         until("the lead", || async {
             let leads = operator.metric("kbnt_operator_leader", &[], &[]).await?;

@@ -20,6 +20,7 @@ mod ordering;
 mod pods;
 mod reporting;
 mod scale;
+mod users;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -72,6 +73,7 @@ async fn last(suite: &Suite) -> bool {
     let namespaced = lifecycle::an_operator_of_one_namespace_stays_there(suite).await;
     let interrupted = faults::an_interrupted_reconcile_comes_to_the_same_end(suite).await;
     let direct = faults::an_interrupted_reconcile_has_its_topics_made_all_the_same(suite).await;
+    let users = faults::an_interrupted_reconcile_has_its_users_made_all_the_same(suite).await;
     let failing = faults::a_step_that_keeps_failing_is_told(suite).await;
     let mut passed = true;
     for (name, verdict) in [
@@ -80,6 +82,7 @@ async fn last(suite: &Suite) -> bool {
         ("lifecycle::an_operator_of_one_namespace_stays_there", namespaced),
         ("faults::an_interrupted_reconcile_comes_to_the_same_end", interrupted),
         ("faults::an_interrupted_reconcile_has_its_topics_made_all_the_same", direct),
+        ("faults::an_interrupted_reconcile_has_its_users_made_all_the_same", users),
         ("faults::a_step_that_keeps_failing_is_told", failing),
     ] {
         match verdict {
@@ -145,6 +148,9 @@ fn trials(running: Option<&Running>) -> Vec<Trial> {
         reporting::a_refused_write_off_is_told_in_numbers,
         reporting::each_change_of_a_condition_is_one_event,
         reporting::a_status_is_written_only_when_it_differs,
+        users::users_go_when_nobody_asks_for_them_any_more,
+        users::a_user_of_somebody_else_is_reported_and_left_alone,
+        users::a_namespace_beyond_its_rights_is_told_and_not_tried,
         lifecycle::health_and_metrics_are_served,
     ]
 }

@@ -28,7 +28,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 /// Namespace of the operator, as in the rendered install.
 pub(crate) const SYSTEM: &str = "kbnt-system";
 /// The process under test: installed as the rendered manifests say.
-const CLUSTER_WIDE: Start<'static> = Start { name: "operator-0", account: (SYSTEM, "kbnt"), env: &[] };
+const CLUSTER_WIDE: Start<'static> =
+    Start { name: "operator-0", account: (SYSTEM, "kbnt"), env: &crate::users::RIGHTS };
 /// Kafka cluster whose topics the stand-in for Strimzi makes ready at once.
 pub(crate) const KAFKA: &str = "kafka";
 
@@ -107,9 +108,10 @@ impl Suite {
         let ledgers = Ledgers::serve().await?;
         apply_manifest(&client, include_str!("../../../../manifests/install/00-namespace.yaml")).await?;
         apply_manifest(&client, include_str!("../../../../manifests/install/20-operator.yaml")).await?;
-        for namespace in [KAFKA, "kafka-manual"] {
+        for namespace in [KAFKA, "kafka-manual", "users"] {
             make_namespace(&client, namespace).await?;
         }
+        apply_manifest(&client, include_str!("../users.yaml")).await?;
         let operator = Operator::start(&server, &client, &ledgers, &CLUSTER_WIDE).await?;
         lifecycle::it_waits_for_what_is_missing(&client, &operator).await?;
         fakes::play_strimzi(client.clone());

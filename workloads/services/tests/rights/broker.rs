@@ -50,9 +50,9 @@ impl Broker {
     }
 
     /// Gives `name` the right to do this with these.
-    pub fn allow(&self, name: &str, operation: &str, with: impl IntoIterator<Item = (&'static str, String)>) {
+    pub fn allow(&self, name: &str, operation: &str, with: impl Iterator<Item = (&'static str, String)>) {
         let user = format!("User:{name}");
-        let with: Vec<_> = with.into_iter().collect();
+        let with: Vec<_> = with.collect();
         let mut arguments = vec!["--add", "--allow-principal", &user, "--operation", operation];
         arguments.extend(with.iter().flat_map(|(kind, name)| [*kind, name.as_str()]));
         self.script("acl", &arguments);

@@ -1,11 +1,13 @@
-//! Each service does its work with the rights that `docs/kafka.md` gives it and no others, on a broker with its
-//! authorizer on. Starts a broker of its own by `e2e/kafka/broker.sh`.
+//! Each service does its work with the rights that the operator gives it (`docs/kafka-users.yaml`, which a test of the
+//! operator keeps up to date) and no others, on a broker with its authorizer on. `docs/kafka.md` has the same rights in a
+//! table. Starts a broker of its own by `e2e/kafka/broker.sh`.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod broker;
 #[path = "../program/support.rs"]
 #[expect(dead_code, reason = "each test program uses its own part of this")]
 mod support;
+mod users;
 
 use std::time::Instant;
 
@@ -13,6 +15,7 @@ use broker::Broker;
 use kbnt_application::{Service, Topic};
 use serde_json::{Value, json};
 use support::{DEADLINE, Running, basket, kbnt};
+use users::User;
 
 const PAGE: &str = include_str!("../../../../docs/kafka.md");
 const PREFIX: &str = "shop-";
@@ -60,23 +63,44 @@ fn the_documentation_gives_each_service_what_it_reads_and_writes() {
     }
 }
 
-/// Options of whoever comes in by the locked door as this service.
-fn access(broker: &Broker, service: Service) -> Vec<String> {
+#[test]
+fn the_operator_gives_what_the_documentation_says_and_nothing_else() {
+    let users = users::all();
+    for Rights { service, output, inputs, group } in table() {
+        let user = users::of(&users, service);
+        let topic = |name: &String, operations| ("topic", format!("{PREFIX}{name}"), operations);
+        let mut expected = vec![topic(&output, "Read, Write")];
+        expected.extend(inputs.iter().map(|input| topic(input, "Read")));
+        expected.push(topic(&"application-logs".to_owned(), "Write"));
+        expected.extend(group.map(|group| ("group", group.replace("<prefix>", PREFIX), "Read")));
+        let given: Vec<_> = user
+            .acls
+            .iter()
+            .map(|acl| (acl.kind.as_str(), acl.name.clone(), acl.operations.join(", ")))
+            .collect();
+        let expected: Vec<_> =
+            expected.into_iter().map(|(kind, name, what)| (kind, name, what.to_owned())).collect();
+        assert_eq!(given, expected, "{}", service.name());
+    }
+}
+
+/// Options of whoever comes in by the locked door as this user.
+fn access(broker: &Broker, user: &User) -> Vec<String> {
     let path = |name: &str| broker.file(name).to_str().unwrap().to_owned();
     let options = [
         ("--bootstrap-servers", broker.locked_door()),
         ("--topic-prefix", PREFIX.to_owned()),
         ("--kafka-security-protocol", "sasl_ssl".to_owned()),
         ("--kafka-ca-file", path("tls/ca.crt")),
-        ("--kafka-username", service.name().to_owned()),
+        ("--kafka-username", user.name.clone()),
         ("--kafka-password-file", path("password")),
     ];
     options.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect()
 }
 
-fn start(broker: &Broker, service: Service) -> Running {
+fn start(broker: &Broker, service: Service, user: &User) -> Running {
     let role = service.name().trim_end_matches("-service");
-    let access = access(broker, service);
+    let access = access(broker, user);
     let mut arguments = vec!["service", role, "--address", "127.0.0.1", "--allow-unknown-users"];
     arguments.extend(access.iter().map(String::as_str));
     Running::start(&arguments)
@@ -103,16 +127,16 @@ async fn the_documented_rights_are_enough_for_all_services() {
         .map(|topic| json!({"name": format!("{PREFIX}{}", topic.name()), "partitions": topic.partitions(), "replicas": 1}))
         .collect();
     lines(&["topics", "ensure", "--bootstrap-servers", &open, "--wanted", &json!(topics).to_string()]);
-    let whole = |name: &str| format!("{PREFIX}{name}");
-    for Rights { service, output, inputs, group } in table() {
-        broker.let_in(service.name());
-        let reads = inputs.iter().chain([&output]).map(|topic| ("--topic", whole(topic)));
-        let group = group.map(|group| ("--group", group.replace("<prefix>", PREFIX)));
-        broker.allow(service.name(), "Read", reads.chain(group));
-        let writes = [output.as_str(), "application-logs"].map(|topic| ("--topic", whole(topic)));
-        broker.allow(service.name(), "Write", writes);
+    let users = users::all();
+    for user in &users {
+        broker.let_in(&user.name);
+        for operation in ["Read", "Write"] {
+            let allowed =
+                user.acls.iter().filter(|acl| acl.operations.iter().any(|given| given == operation));
+            broker.allow(&user.name, operation, allowed.map(|acl| (acl.option(), acl.name.clone())));
+        }
     }
-    let services = Service::ALL.map(|service| start(&broker, service));
+    let services = Service::ALL.map(|service| start(&broker, service, users::of(&users, service)));
     for service in &services {
         service.until_ready().await;
     }

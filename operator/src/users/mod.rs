@@ -1,0 +1,16 @@
+//! The users by which services get at Kafka, where Strimzi makes them: one for each service, with the rights that it needs.
+
+mod acls;
+mod apply;
+mod build;
+mod rights;
+mod secret;
+mod state;
+mod watch;
+
+pub use apply::{apply, look, release, retire};
+pub use build::{ServiceUser, build, with_login};
+pub use rights::Rights;
+pub use secret::SecretNote;
+pub use state::{UserNote, ready};
+pub use watch::{follow, follow_secrets};

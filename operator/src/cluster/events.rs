@@ -1,5 +1,7 @@
 //! Events on the resources: one for each change of a condition.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use kbnt_crds::Condition;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource};
@@ -7,17 +9,34 @@ use tracing::warn;
 
 use super::MANAGER;
 
+/// Events after which a recorder is replaced. It remembers each of the last minutes as a whole, to count repetitions up, and
+/// looks through all of them at each new one: with thousands of new resources, that is much memory and time.
+const REMEMBERED: usize = 256;
+
 /// Writes events on the resources.
 #[derive(Clone)]
 pub struct Events {
-    recorder: Recorder,
+    client: Client,
+    reporter: Reporter,
+    /// The present recorder, and what it has recorded.
+    recorder: Arc<Mutex<(Recorder, usize)>>,
 }
 
 impl Events {
     /// Writes through this client, in the name of this operator process.
     pub fn new(client: Client, instance: &str) -> Self {
         let reporter = Reporter { controller: MANAGER.into(), instance: Some(instance.to_owned()) };
-        Self { recorder: Recorder::new(client, reporter) }
+        let recorder = Arc::new(Mutex::new((Recorder::new(client.clone(), reporter.clone()), 0)));
+        Self { client, reporter, recorder }
+    }
+
+    fn recorder(&self) -> Recorder {
+        let mut present = self.recorder.lock().unwrap_or_else(PoisonError::into_inner);
+        if present.1 == REMEMBERED {
+            *present = (Recorder::new(self.client.clone(), self.reporter.clone()), 0);
+        }
+        present.1 += 1;
+        present.0.clone()
     }
 
     /// Tells which conditions have another status or reason than before.
@@ -51,7 +70,7 @@ impl Events {
             action: "Reconcile".to_owned(),
             secondary: None,
         };
-        if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {
+        if let Err(error) = self.recorder().publish(&event, &object.object_ref(&())).await {
             warn!(%error, reason, "an event could not be written");
         }
     }

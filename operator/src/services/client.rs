@@ -15,6 +15,9 @@ use crate::error::Class;
 /// Largest answer that is read, in bytes: 1,000 products take well under a tenth of it.
 const LARGEST: usize = 8 << 20;
 
+/// Bytes that each connection reads at a time, and keeps room for: there are as many as services that are watched.
+const BUFFER: usize = 2048;
+
 /// Where services answer: a URL with `{service}` and `{namespace}` in it.
 #[derive(Clone, Debug)]
 pub struct Address(String);
@@ -97,8 +100,10 @@ impl Default for ServiceClient {
     fn default() -> Self {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(Duration::from_secs(2)));
-        let http =
-            Client::builder(TokioExecutor::new()).pool_idle_timeout(Duration::from_secs(30)).build(connector);
+        let http = Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(Duration::from_secs(30))
+            .http1_read_buf_exact_size(BUFFER)
+            .build(connector);
         Self { http }
     }
 }

@@ -40,8 +40,8 @@ bench: ## Measure the ledger, the simulator, the saga and buyers over HTTP
 bench-saga: ## Measure one broker and all six services at RATE=2000 orders a second, beside the broker's own benchmark
 	@e2e/bench/saga.sh
 
-scale: ## Measure the operator with N=1000 VirtualStocks and as many OrderWorkflows on an API server
-	@KBNT_SCALE=$(N) $(CARGO) test --release --locked --package kbnt-operator --test apiserver
+scale: ## Measure the operator with N=1000 VirtualStocks and as many OrderWorkflows, beside controller-runtime
+	@e2e/scale.sh $(N)
 
 upgrade-test: ## Upgrade from the revision FROM=e4d750c to the present one while orders come in: none may be lost
 	@e2e/upgrade.sh $(FROM)

@@ -7,6 +7,8 @@ cd "$REPO_DIR"
 
 say "==> format ($(elapsed))"
 cargo fmt --all --check
+unformatted=$(gofmt -l e2e)
+[ -z "$unformatted" ] || die "not as gofmt writes it: $unformatted"
 say "==> layers ($(elapsed))"
 e2e/check/layers.sh
 say "==> lints ($(elapsed))"

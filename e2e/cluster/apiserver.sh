@@ -2,6 +2,7 @@
 # etcd and kube-apiserver alone, RBAC on, no controllers and no node: enough for the operator's own tests.
 #   apiserver.sh start DIR   starts them with their data in DIR and prints the absolute path of an admin kubeconfig
 #   apiserver.sh stop DIR    ends them and removes DIR
+# With KBNT_AUDIT_POLICY=FILE, start has it keep DIR/audit.log by that policy.
 # Each DIR has a loopback address of its own, so any number can run side by side on the usual ports.
 set -euo pipefail
 . "$(dirname "$0")/lib/common.sh"
@@ -25,7 +26,9 @@ start_etcd() {
 }
 
 start_apiserver() {
-    local dir=$1 address=$2
+    local dir=$1 address=$2 audit=()
+    [ -z "${KBNT_AUDIT_POLICY:-}" ] ||
+        audit=(--audit-policy-file "$KBNT_AUDIT_POLICY" --audit-log-path "$dir/audit.log" --audit-log-maxsize 4096)
     # It makes its own serving certificate (and a CA that signs it) in --cert-dir. The ServiceAccount admission plugin
     # waits for a controller that does not run here.
     setsid "$(program_path kube-apiserver)" --etcd-servers "http://$address:2379" --bind-address "$address" \
@@ -33,7 +36,7 @@ start_apiserver() {
         --service-account-issuer https://kubernetes.default.svc --service-cluster-ip-range 10.96.0.0/16 \
         --service-account-key-file "$dir/service-account.key" \
         --service-account-signing-key-file "$dir/service-account.key" \
-        --disable-admission-plugins ServiceAccount --endpoint-reconciler-type none \
+        --disable-admission-plugins ServiceAccount --endpoint-reconciler-type none "${audit[@]}" \
         >"$dir/apiserver.log" 2>&1 </dev/null &
     record $! "$dir/apiserver.pid"
 }
@@ -50,9 +53,9 @@ contexts: [{name: test, context: {cluster: test, user: admin}}]
 KUBECONFIG
 }
 
-# Up to 30 s, and not longer than both processes live.
+# Up to 2 minutes on a busy machine, and not longer than both processes live.
 wait_ready() {
-    local dir=$1 address=$2 token=$3 deadline=$((EPOCHSECONDS + 30))
+    local dir=$1 address=$2 token=$3 deadline=$((EPOCHSECONDS + 120))
     until curl -sf --noproxy '*' --cacert "$dir/tls/apiserver.crt" -H "Authorization: Bearer $token" \
         -o /dev/null "https://$address:6443/readyz" 2>/dev/null; do
         alive "$dir/etcd.pid" >/dev/null && alive "$dir/apiserver.pid" >/dev/null || return 1
@@ -76,6 +79,7 @@ start() {
     write_kubeconfig "$dir" "$address" "$token"
     if ! wait_ready "$dir" "$address" "$token"; then
         tail -n 20 "$dir/etcd.log" "$dir/apiserver.log" >&2
+        stop "$dir"
         die "the API server in $dir does not become ready"
     fi
     echo "$dir/kubeconfig"

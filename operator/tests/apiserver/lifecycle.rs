@@ -1,6 +1,5 @@
 //! The life of the process: what it waits for, how it is watched, how it stops and begins again.
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kbnt_crds::{OrderWorkflow, VirtualStock};
 use kube::api::ListParams;
 use kube::{Api, Client};
@@ -8,7 +7,7 @@ use serde_json::json;
 
 use crate::harness::{
     Failure, KAFKA, Operator, SYSTEM, Shop, Start, Suite, Verdict, apply_manifest, define, direct, expect,
-    make_namespace, stock, until,
+    make_namespace, stock, strimzi, until,
 };
 
 /// Run before all other tests, on an API server without any definition.
@@ -50,11 +49,7 @@ pub(crate) async fn it_waits_for_what_is_missing(client: &Client, operator: &Ope
     // Strimzi comes, and a resource that waits for it goes on.
     shop.create(&stock("no-strimzi", "kafka-manual")?).await?;
     shop.stock_is("TopicsReady", "False", "StrimziMissing").await?;
-    let strimzi: CustomResourceDefinition =
-        serde_yaml::from_str(include_str!("../../../e2e/strimzi/kafkatopics-crd.yaml"))?;
-    let users: CustomResourceDefinition =
-        serde_yaml::from_str(include_str!("../../../e2e/strimzi/kafkausers-crd.yaml"))?;
-    define(client, &[users, strimzi]).await?;
+    define(client, &strimzi()?).await?;
     shop.stock_is("TopicsReady", "False", "WaitingForTopics").await?;
     shop.delete::<VirtualStock>().await
 }

@@ -33,9 +33,14 @@ fn main() -> ExitCode {
     if arguments.list {
         return libtest_mimic::run(&arguments, trials(None)).exit_code();
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+    if let Some(pairs) = scale::wanted() {
+        let verdict = scale::measure(pairs);
+        harness::tidy(verdict.is_err());
+        return verdict.map_or_else(|failure| give_up(&failure), |()| ExitCode::SUCCESS);
+    }
+    let runtime = match harness::runtime() {
         Ok(runtime) => Arc::new(runtime),
-        Err(error) => return give_up(&error.into()),
+        Err(error) => return give_up(&error),
     };
     let server = match ApiServer::start() {
         Ok(server) => Arc::new(server),
@@ -48,21 +53,11 @@ fn main() -> ExitCode {
             return give_up(&error);
         }
     };
-    if let Some(pairs) = scale::wanted() {
-        let verdict = runtime.block_on(scale::measure(&suite, pairs));
-        suite.end(verdict.is_err());
-        return verdict.map_or_else(
-            |failure| {
-                eprintln!("{failure}");
-                ExitCode::FAILURE
-            },
-            |()| ExitCode::SUCCESS,
-        );
-    }
     let conclusion =
         libtest_mimic::run(&arguments, trials(Some(&(Arc::clone(&runtime), Arc::clone(&suite)))));
     let failed = conclusion.has_failed() || (arguments.filter.is_none() && !runtime.block_on(last(&suite)));
-    suite.end(failed);
+    suite.end();
+    harness::tidy(failed);
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
@@ -97,7 +92,7 @@ async fn last(suite: &Suite) -> bool {
 }
 
 fn give_up(error: &harness::Failure) -> ExitCode {
-    eprintln!("the suite cannot begin: {error}");
+    eprintln!("{error}");
     ExitCode::FAILURE
 }
 

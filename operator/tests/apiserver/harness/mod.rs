@@ -7,11 +7,12 @@ mod shop;
 
 use std::fmt::{Debug, Display};
 use std::future::Future;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(crate) use fakes::{Ledgers, STILL};
-pub(crate) use operator::{Operator, Start};
+pub(crate) use operator::{OPERATOR, Operator, Start};
 pub(crate) use server::ApiServer;
 pub(crate) use shop::{Shop, direct, stock, workflow};
 
@@ -20,6 +21,7 @@ use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, Client, ResourceExt};
 use serde::Deserialize;
+use tokio::runtime::Runtime;
 
 use crate::lifecycle;
 
@@ -90,6 +92,57 @@ pub(crate) async fn until<T, F: Future<Output = Result<T, Failure>>>(
     }
 }
 
+/// Where everything runs at the same time.
+pub(crate) fn runtime() -> Result<Runtime, Failure> {
+    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
+}
+
+/// An API server, and who plays those that are not there.
+pub(crate) struct Bench {
+    /// With all rights.
+    pub(crate) client: Client,
+    /// The API server.
+    pub(crate) server: Arc<ApiServer>,
+    ledgers: Ledgers,
+}
+
+impl Bench {
+    /// With all definitions, and everybody at work but the operator.
+    pub(crate) async fn begin(server: Arc<ApiServer>) -> Result<Self, Failure> {
+        let client = server.client().await?;
+        let ledgers = Ledgers::serve().await?;
+        install(&client).await?;
+        define(&client, &kbnt_crds::generate::definitions()?).await?;
+        define(&client, &strimzi()?).await?;
+        fakes::play_strimzi(client.clone());
+        fakes::play_deployments(client.clone());
+        Ok(Self { client, server, ledgers })
+    }
+
+    /// Starts an operator.
+    pub(crate) async fn start(&self, program: &Path, how: &Start<'_>) -> Result<Operator, Failure> {
+        Operator::start(program, &self.server, &self.client, &self.ledgers, how).await
+    }
+}
+
+/// The operator's rights, and the namespaces that the tests use.
+async fn install(client: &Client) -> Verdict {
+    apply_manifest(client, include_str!("../../../../manifests/install/00-namespace.yaml")).await?;
+    apply_manifest(client, include_str!("../../../../manifests/install/20-operator.yaml")).await?;
+    for namespace in [KAFKA, "kafka-manual", "users"] {
+        make_namespace(client, namespace).await?;
+    }
+    apply_manifest(client, include_str!("../users.yaml")).await
+}
+
+/// The definitions of Strimzi's KafkaUser and KafkaTopic.
+pub(crate) fn strimzi() -> Result<[CustomResourceDefinition; 2], Failure> {
+    Ok([
+        serde_yaml::from_str(include_str!("../../../../e2e/strimzi/kafkausers-crd.yaml"))?,
+        serde_yaml::from_str(include_str!("../../../../e2e/strimzi/kafkatopics-crd.yaml"))?,
+    ])
+}
+
 /// All that the tests share.
 pub(crate) struct Suite {
     /// With all rights.
@@ -106,13 +159,9 @@ impl Suite {
     pub(crate) async fn begin(server: Arc<ApiServer>) -> Result<Self, Failure> {
         let client = server.client().await?;
         let ledgers = Ledgers::serve().await?;
-        apply_manifest(&client, include_str!("../../../../manifests/install/00-namespace.yaml")).await?;
-        apply_manifest(&client, include_str!("../../../../manifests/install/20-operator.yaml")).await?;
-        for namespace in [KAFKA, "kafka-manual", "users"] {
-            make_namespace(&client, namespace).await?;
-        }
-        apply_manifest(&client, include_str!("../users.yaml")).await?;
-        let operator = Operator::start(&server, &client, &ledgers, &CLUSTER_WIDE).await?;
+        install(&client).await?;
+        let operator =
+            Operator::start(Path::new(OPERATOR), &server, &client, &ledgers, &CLUSTER_WIDE).await?;
         lifecycle::it_waits_for_what_is_missing(&client, &operator).await?;
         fakes::play_strimzi(client.clone());
         fakes::play_deployments(client.clone());
@@ -121,7 +170,7 @@ impl Suite {
 
     /// Another process of the operator, beside the one under test.
     pub(crate) async fn another_operator(&self, how: &Start<'_>) -> Result<Operator, Failure> {
-        Operator::start(&self.server, &self.client, &self.ledgers, how).await
+        Operator::start(Path::new(OPERATOR), &self.server, &self.client, &self.ledgers, how).await
     }
 
     /// How to reach the API server, with all rights.
@@ -129,21 +178,25 @@ impl Suite {
         self.server.config().await
     }
 
-    /// Ends the process under test, and the API server if it is the suite's own. After a failure the logs stay.
-    pub(crate) fn end(&self, failed: bool) {
+    /// Ends the process under test, and the API server if it is the suite's own.
+    pub(crate) fn end(&self) {
         self.operator.kill();
         self.server.stop();
-        match operator::scratch() {
-            Ok(folder) if failed => eprintln!("the operator's logs: {}", folder.display()),
-            Ok(folder) => drop(std::fs::remove_dir_all(folder)),
-            Err(failure) => eprintln!("{failure}"),
-        }
     }
 
     /// A new namespace with nothing in it.
     pub(crate) async fn shop(&self, name: &str) -> Result<Shop, Failure> {
         make_namespace(&self.client, name).await?;
         Ok(Shop { client: self.client.clone(), namespace: name.to_owned() })
+    }
+}
+
+/// Removes what the operators were given and said. After a failure it stays.
+pub(crate) fn tidy(failed: bool) {
+    match operator::scratch() {
+        Ok(folder) if failed => eprintln!("the operator's logs: {}", folder.display()),
+        Ok(folder) => drop(std::fs::remove_dir_all(folder)),
+        Err(failure) => eprintln!("{failure}"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The operator's process.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 
@@ -19,6 +19,9 @@ pub(crate) struct Operator {
     address: String,
 }
 
+/// The operator's program.
+pub(crate) const OPERATOR: &str = env!("CARGO_BIN_EXE_kbnt-operator");
+
 /// How to start one.
 pub(crate) struct Start<'a> {
     /// Who it is.
@@ -32,6 +35,7 @@ pub(crate) struct Start<'a> {
 impl Operator {
     /// Starts it.
     pub(crate) async fn start(
+        program: &Path,
         server: &ApiServer,
         client: &Client,
         ledgers: &Ledgers,
@@ -42,7 +46,7 @@ impl Operator {
         let log = std::fs::File::create(scratch()?.join(format!("{}.log", how.name)))?;
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let address = format!("127.0.0.1:{port}");
-        let child = Command::new(env!("CARGO_BIN_EXE_kbnt-operator"))
+        let child = Command::new(program)
             .env("KUBECONFIG", &kubeconfig)
             .env("KBNT_SERVICES_IMAGE", "kbnt/services:test")
             .env("KBNT_NAMESPACE", how.account.0)
@@ -114,6 +118,12 @@ impl Operator {
     pub(crate) fn signal(&self, name: &str) -> Result<(), Failure> {
         Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status()?;
         Ok(())
+    }
+
+    /// Fails if it has ended.
+    pub(crate) fn runs(&self) -> Result<(), Failure> {
+        let ended = self.child.lock().unwrap_or_else(PoisonError::into_inner).try_wait()?;
+        ended.map_or(Ok(()), |status| Err(Failure::new(format!("it ended by itself: {status}"))))
     }
 
     /// Waits for its end.

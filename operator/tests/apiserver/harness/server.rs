@@ -15,16 +15,34 @@ pub(crate) struct ApiServer {
     ours: Option<PathBuf>,
 }
 
+/// Variable that names the audit policy to `apiserver.sh`.
+const POLICY: &str = "KBNT_AUDIT_POLICY";
+
 impl ApiServer {
     /// The one that is given, or a new one.
     pub(crate) fn start() -> Result<Self, Failure> {
         if let Some(given) = std::env::var_os("KBNT_APISERVER_KUBECONFIG") {
             return Ok(Self { kubeconfig: given.into(), ours: None });
         }
-        let folder = std::env::temp_dir().join(format!("kbnt-apiserver-{}", std::process::id()));
-        let output = script("start", &folder)?;
+        Self::make("tests", &[])
+    }
+
+    /// A new one, of this name, that keeps an audit log by this policy.
+    pub(crate) fn start_audited(name: &str, policy: &Path) -> Result<Self, Failure> {
+        Self::make(name, &[(POLICY, policy)])
+    }
+
+    fn make(name: &str, env: &[(&str, &Path)]) -> Result<Self, Failure> {
+        let folder = std::env::temp_dir().join(format!("kbnt-apiserver-{}-{name}", std::process::id()));
+        let output = script("start", &folder, env)?;
         let path = output.lines().last().ok_or_else(|| Failure::new("apiserver.sh prints no kubeconfig"))?;
         Ok(Self { kubeconfig: path.into(), ours: Some(folder) })
+    }
+
+    /// Its audit log.
+    pub(crate) fn audit_log(&self) -> Result<PathBuf, Failure> {
+        let folder = self.ours.as_ref().ok_or_else(|| Failure::new("the API server is somebody else's"))?;
+        Ok(folder.join("audit.log"))
     }
 
     /// A client with all rights.
@@ -45,7 +63,7 @@ impl ApiServer {
     /// Ends it, if this suite started it.
     pub(crate) fn stop(&self) {
         if let Some(folder) = &self.ours
-            && let Err(failure) = script("stop", folder)
+            && let Err(failure) = script("stop", folder, &[])
         {
             eprintln!("{failure}");
         }
@@ -58,9 +76,9 @@ impl ApiServer {
     }
 }
 
-fn script(verb: &str, folder: &Path) -> Result<String, Failure> {
+fn script(verb: &str, folder: &Path, env: &[(&str, &Path)]) -> Result<String, Failure> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../e2e/cluster/apiserver.sh");
-    let output = Command::new(&script).arg(verb).arg(folder).output()?;
+    let output = Command::new(&script).arg(verb).arg(folder).envs(env.iter().copied()).output()?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }

@@ -12,7 +12,7 @@ use crate::harness::{Failure, KAFKA, Verdict, expect};
 
 /// Pairs whose objects are compared.
 const PAIRS: u32 = 3;
-/// What may be made of a pair: group, version, kind.
+/// What may be made of a pair, the owners first: group, version, kind.
 const KINDS: [(&str, &str, &str); 10] = [
     ("kbnt.dev", "v1alpha1", "VirtualStock"),
     ("kbnt.dev", "v1alpha1", "OrderWorkflow"),
@@ -45,7 +45,7 @@ pub(super) type Objects = BTreeMap<String, Value>;
 
 /// The objects of some of the pairs, and what events tell of these.
 pub(super) async fn collect(client: &Client, pairs: u32) -> Result<Objects, Failure> {
-    let mut found = Objects::new();
+    let (mut found, mut uids) = (Objects::new(), Vec::new());
     for pair in 0..pairs.min(PAIRS) {
         let namespace = namespace(pair);
         for (group, version, kind) in KINDS {
@@ -58,13 +58,22 @@ pub(super) async fn collect(client: &Client, pairs: u32) -> Result<Objects, Fail
                 if topic && !name.starts_with(&format!("{namespace}-")) {
                     continue;
                 }
-                let mut value = serde_json::to_value(&object)?;
+                if group == "kbnt.dev" {
+                    uids.extend(object.uid());
+                }
+                let mut value = without(&uids, &object)?;
                 strip(&mut value);
                 found.insert(format!("{kind} {namespace}/{name}"), value);
             }
         }
     }
     Ok(found)
+}
+
+/// An object in whose texts no owner's UID is any more.
+fn without(uids: &[String], object: &DynamicObject) -> Result<Value, Failure> {
+    let text = serde_json::to_string(object)?;
+    Ok(serde_json::from_str(&uids.iter().fold(text, |text, uid| text.replace(uid, "UID")))?)
 }
 
 fn strip(value: &mut Value) {

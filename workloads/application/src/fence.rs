@@ -40,6 +40,11 @@ impl TermFence {
             .unwrap_or_default()
     }
 
+    /// Takes up where a reader stands that has seen the election of `writer`, and no newer one.
+    pub fn elected(&mut self, partition: u32, writer: &Writer) {
+        self.newest.insert(partition, writer.clone());
+    }
+
     /// Takes up where the reader stood that left `note`. An empty or unknown note stands for no writer yet.
     pub fn restore(&mut self, partition: u32, note: &str) {
         let writer = note

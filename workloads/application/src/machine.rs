@@ -18,6 +18,11 @@
 //! 3. `recovered` for each partition, then `handle` from [`Machine::resume`] on.
 //! 4. From then on it [follows](Machine::follow) its own output topic, and stops when it is [halted](Machine::halted).
 //!
+//! Between batches, when all that it wrote is acknowledged, its [`Machine::image`] may be taken. Once the last record of its
+//! own in each partition is read back below any newer election, the image is a [`crate::ports::Snapshot`], and a later start
+//! may begin with [`Machine::restore`] instead of with the first record: it folds what lies behind those records, and
+//! reads its inputs from where they were held at the time of the image, or where [`Machine::resume`] is further, from there.
+//!
 //! A machine must be ready to see any input again after a crash, and to lose what it wrote and did not see
 //! acknowledged, each partition's tail on its own.
 
@@ -27,8 +32,10 @@ use std::sync::Arc;
 
 use kbnt_domain::dead_letter::Location;
 use kbnt_domain::event::{Event, Writer};
+use kbnt_domain::stock::image::ImageError;
 use kbnt_domain::{EventId, Money, OrderId, ReservationId, Timestamp, TransactionId, UserId};
 
+use crate::inventory::Image;
 use crate::message::{Message, Service, Subject, Topic, Trace};
 use crate::ports::Unreadable;
 
@@ -280,6 +287,16 @@ pub trait Machine: Send + 'static {
     /// Why the machine must not write any more; the runtime then stops without writing what is in hand.
     fn halted(&self) -> Option<Halt> {
         None
+    }
+
+    /// Of a sole writer at work: all that it knows, as if everything that it wrote were read back.
+    fn image(&self) -> Option<Image> {
+        None
+    }
+
+    /// Of a sole writer that has seen nothing yet: takes up what an image knows, instead of folding what it stands for.
+    fn restore(&mut self, _image: Image) -> Result<(), ImageError> {
+        Ok(())
     }
 }
 

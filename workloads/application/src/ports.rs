@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use kbnt_domain::{Span, Timestamp};
+use kbnt_domain::{EventId, Span, Timestamp};
 use thiserror::Error;
 
+use crate::inventory::Image;
 use crate::machine::{Append, Delivered, Effect, EffectOutcome, Position};
 use crate::message::{Service, Topic};
 
@@ -172,6 +173,53 @@ pub trait GroupReader: Send {
 
     /// Hands the partitions over to the group's other members.
     async fn leave(self: Box<Self>) -> Result<(), LogError>;
+}
+
+/// Where a record lies, and which one it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The place.
+    pub at: Position,
+    /// The record.
+    pub id: EventId,
+}
+
+/// A sole writer's state, so that a start need not fold everything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// When its image was taken.
+    pub taken: Timestamp,
+    /// In each partition of the output topic the last record that is in the image. A log that has another one there is
+    /// not the log of this snapshot.
+    pub folded: Vec<Mark>,
+    /// From where the inputs are to be read.
+    pub inputs: Vec<Position>,
+    /// The state.
+    pub image: Image,
+}
+
+/// Why a snapshot could not be kept, or is of no use.
+#[derive(Debug, Error)]
+pub enum SnapshotError {
+    /// The store cannot be read or written.
+    #[error("{0}")]
+    Unavailable(#[from] std::io::Error),
+    /// It is not what was written: cut short, or altered.
+    #[error("it is damaged: {0}")]
+    Damaged(&'static str),
+    /// Another version of this program wrote it.
+    #[error("it is in format {0}, which this program does not read")]
+    Format(u32),
+}
+
+/// Keeps the last two snapshots of a sole writer. It blocks: it belongs on a thread that may wait.
+pub trait SnapshotStore: Send + Sync + 'static {
+    /// Keeps a snapshot as the newest one, in place of the one before the last; it would survive a crash of the machine from
+    /// then on. How many bytes it takes.
+    fn keep(&self, snapshot: &Snapshot) -> Result<u64, SnapshotError>;
+
+    /// The newest snapshot for 0, the one before it for 1; `None` if there is none.
+    fn load(&self, before: usize) -> Option<Result<Snapshot, SnapshotError>>;
 }
 
 /// Tells the time.

@@ -55,6 +55,9 @@ impl World {
         if self.rng.chance(faults.gateway) {
             self.outside.away = !self.outside.away && self.rng.chance(600);
         }
+        if self.rng.chance(faults.snapshot) {
+            self.copy_state();
+        }
         if self.rng.chance(faults.rewind) {
             self.rewind();
         }

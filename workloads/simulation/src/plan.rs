@@ -33,6 +33,8 @@ pub(crate) struct Faults {
     pub(crate) late: u64,
     /// Something gets into the log that nobody understands, or a person sees to it.
     pub(crate) poison: u64,
+    /// A writer takes a snapshot, with which a later one may begin.
+    pub(crate) snapshot: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -93,6 +95,7 @@ impl Faults {
             commit_lag: rate(700),
             late: rate(500),
             poison: rate(20),
+            snapshot: rate(80),
         }
     }
 }

@@ -9,6 +9,7 @@ use kbnt_application::inventory::InventoryMachine;
 use kbnt_application::notification::NotificationMachine;
 use kbnt_application::order::OrderMachine;
 use kbnt_application::payment::PaymentMachine;
+use kbnt_application::ports::{Mark, Snapshot};
 use kbnt_application::user::UserMachine;
 use kbnt_application::{Append, Delivered, Effect, EffectOutcome, Machine, Position, Service, Topic};
 use kbnt_domain::{OrderId, Timestamp};
@@ -137,7 +138,7 @@ impl Batch {
 #[derive(Debug)]
 pub(crate) struct Waiting {
     pub(crate) call: Call,
-    pub(crate) until: BTreeMap<u32, u64>,
+    pub(crate) until: BTreeMap<u32, Mark>,
 }
 
 pub(crate) struct Process {
@@ -154,7 +155,11 @@ pub(crate) struct Process {
     pub(crate) completions: VecDeque<(OrderId, EffectOutcome)>,
     pub(crate) waiting: Vec<Waiting>,
     /// The newest record of its own in each partition of its output topic.
-    pub(crate) written: BTreeMap<u32, u64>,
+    pub(crate) written: BTreeMap<u32, Mark>,
+    /// Its state, copied, until what it stands for is read back.
+    pub(crate) snapshot: Option<Snapshot>,
+    /// From where its snapshot lets it read its inputs.
+    pub(crate) settled: Vec<Position>,
     /// Partitions that it works on and that are somebody else's.
     pub(crate) lost: BTreeSet<u32>,
     /// Its own elections.
@@ -182,6 +187,8 @@ impl Process {
             completions: VecDeque::new(),
             waiting: Vec::new(),
             written: BTreeMap::new(),
+            snapshot: None,
+            settled: Vec::new(),
             lost: BTreeSet::new(),
             elections: BTreeMap::new(),
             charging: BTreeSet::new(),

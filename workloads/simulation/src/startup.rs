@@ -5,6 +5,7 @@ use kbnt_application::inventory::{InventoryConfig, InventoryMachine};
 use kbnt_application::notification::NotificationMachine;
 use kbnt_application::order::OrderMachine;
 use kbnt_application::payment::PaymentMachine;
+use kbnt_application::ports::Snapshot;
 use kbnt_application::user::{UserConfig, UserMachine};
 use kbnt_application::{Outbox, Service};
 use kbnt_domain::user::Registration;
@@ -12,6 +13,7 @@ use kbnt_domain::user::Registration;
 use crate::log::{Log, understood};
 use crate::plan::Plan;
 use crate::process::{Batch, Input, Node, Process, Stage, Tail, admitted};
+use crate::snapshots::restore;
 
 /// A fresh machine of this service.
 fn node(service: Service, id: usize, plan: &Plan) -> Node {
@@ -38,18 +40,29 @@ fn node(service: Service, id: usize, plan: &Plan) -> Node {
 }
 
 /// A process that has just been started.
-pub(crate) fn start(id: usize, service: Service, skew: i64, plan: &Plan, log: &Log, now: i64) -> Process {
+pub(crate) fn start(
+    id: usize,
+    service: Service,
+    skew: i64,
+    plan: &Plan,
+    log: &Log,
+    now: i64,
+    snapshot: Option<Snapshot>,
+) -> Result<Process, String> {
     let mut process = Process::new(id, service, node(service, id, plan), skew);
     let ends: Vec<u64> = process.output_places().map(|place| log.end(place)).collect();
     if process.node.machine().sole_writer() {
-        recover(&mut process, log);
+        match snapshot {
+            Some(snapshot) => restore(&mut process, log, snapshot)?,
+            None => recover(&mut process, log),
+        }
         stand_for_election(&mut process, now);
     } else if process.node.machine().follows() {
         let tail = Tail { next: vec![0; ends.len()], fence: kbnt_application::fence::TermFence::default() };
         process.tail = Some(tail);
         process.stage = Stage::CatchingUp(ends);
     }
-    process
+    Ok(process)
 }
 
 /// Folds all of its own output topic.
@@ -116,9 +129,9 @@ pub(crate) fn elected(process: &mut Process, log: &Log, now: i64) {
             process.inputs.insert(place, Input::default());
         }
     }
-    for at in process.node.machine().resume() {
+    for at in process.node.machine().resume().iter().chain(&process.settled) {
         if let Some(input) = process.inputs.get_mut(&(at.topic, at.partition)) {
-            input.next = at.offset;
+            input.next = input.next.max(at.offset);
         }
     }
     process.stage = Stage::Working;

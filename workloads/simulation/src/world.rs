@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use kbnt_application::machine::Halt;
+use kbnt_application::ports::{Mark, Snapshot};
 use kbnt_application::{Append, Effect, Service};
 
 use crate::Report;
@@ -16,6 +17,7 @@ use crate::plan::Plan;
 use crate::process::{Process, Stage, Waiting};
 use crate::rng::Rng;
 use crate::round::{Most, follow};
+use crate::snapshots::agree;
 use crate::startup::{elected, start};
 
 /// The world of one seed.
@@ -35,6 +37,10 @@ pub struct World {
     pub(crate) books: Books,
     /// What crashed processes had sent and that still gets in.
     pub(crate) late: Vec<(Place, VecDeque<Append>)>,
+    /// Snapshots of the inventory, the oldest first.
+    pub(crate) kept: Vec<Snapshot>,
+    /// What went wrong at a start.
+    broken: Option<String>,
     pub(crate) report: Report,
     /// Faults are over, and nothing is left to chance that need not be.
     pub(crate) resting: bool,
@@ -61,6 +67,8 @@ impl World {
             clients,
             books: Books::default(),
             late: Vec::new(),
+            kept: Vec::new(),
+            broken: None,
             report: Report::default(),
             resting: false,
         }
@@ -118,9 +126,27 @@ impl World {
     pub(crate) fn spawn(&mut self, service: Service) -> usize {
         let id = self.processes.len();
         let skew = self.skew();
-        let process = start(id, service, skew, &self.plan, &self.log, self.now);
-        self.say(|| format!("{} starts", process.name()));
-        self.processes.push(process);
+        let snapshot = if service == Service::Inventory { self.find_snapshot() } else { None };
+        let begins_with = snapshot.as_ref().map(|snapshot| snapshot.folded.clone());
+        let begin = |snapshot| start(id, service, skew, &self.plan, &self.log, self.now, snapshot);
+        let process = begin(None);
+        let process = match snapshot.map(|snapshot| begin(Some(snapshot))) {
+            None => process,
+            Some(Ok(restored)) => process.and_then(|folded| {
+                let agree = agree(&restored.node, &folded.node);
+                if agree {
+                    Ok(restored)
+                } else {
+                    Err("a snapshot is not what its records come to".to_owned())
+                }
+            }),
+            Some(broken) => broken,
+        };
+        self.say(|| format!("{}#{id} starts, {begins_with:?}", service.name()));
+        match process {
+            Ok(process) => self.processes.push(process),
+            Err(broken) => self.broken = Some(broken),
+        }
         id
     }
 
@@ -160,6 +186,9 @@ impl World {
 
     /// A round of a process that waits for nothing.
     pub(crate) fn work(&mut self, id: usize, most: Most, call: Option<Call>) -> Result<bool, String> {
+        if let Some(broken) = self.broken.take() {
+            return Err(broken);
+        }
         let process = &mut self.processes[id];
         let asked = call.clone();
         let active = process.round(&self.log, self.now, &mut self.rng, most, call);
@@ -177,6 +206,7 @@ impl World {
             None => {}
         }
         self.answer_waiting(id);
+        self.keep_snapshot(id);
         if self.processes[id].batch.as_ref().is_some_and(|batch| batch.appends.is_empty()) {
             self.settle(id)?;
         }
@@ -188,7 +218,7 @@ impl World {
         let process = &mut self.processes[id];
         let Some(tail) = &process.tail else { return };
         let is_read = |waiting: &Waiting| {
-            waiting.until.iter().all(|(partition, offset)| tail.next[*partition as usize] > *offset)
+            waiting.until.values().all(|mark| tail.next[mark.at.partition as usize] > mark.at.offset)
         };
         let (read, waiting) = std::mem::take(&mut process.waiting).into_iter().partition(is_read);
         process.waiting = waiting;
@@ -224,7 +254,7 @@ impl World {
         if process.stage == Stage::Electing {
             process.elections.insert(place.1, record.at.offset);
         }
-        process.written.insert(place.1, record.at.offset);
+        process.written.insert(place.1, Mark { at: record.at, id: record.message.id });
         self.say(|| format!("{} wrote {}", self.processes[id].name(), show(&record)));
         self.record(&record)
     }

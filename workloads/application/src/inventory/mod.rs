@@ -8,6 +8,7 @@
 mod config;
 mod declare;
 mod emit;
+mod image;
 mod inputs;
 mod show;
 mod summary;
@@ -16,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use kbnt_domain::event::{Event, Writer};
+use kbnt_domain::stock::image::ImageError;
 use kbnt_domain::stock::{CreditId, Ledger, Told};
 use kbnt_domain::{EventId, OrderId, Timestamp};
 
@@ -23,6 +25,7 @@ use crate::machine::{Delivered, EffectOutcome, Halt, Machine, Outbox, Position};
 use crate::message::{Service, Topic};
 
 pub use config::InventoryConfig;
+pub use image::Image;
 pub use summary::{Counts, Summary, Version};
 
 /// Decides over stock. See the [module](self).
@@ -206,5 +209,13 @@ impl Machine for InventoryMachine {
 
     fn halted(&self) -> Option<Halt> {
         self.halted.clone()
+    }
+
+    fn image(&self) -> Option<Image> {
+        self.take_image()
+    }
+
+    fn restore(&mut self, image: Image) -> Result<(), ImageError> {
+        self.restore_image(image)
     }
 }

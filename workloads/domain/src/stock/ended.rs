@@ -8,7 +8,7 @@ use super::held::{Active, Claim};
 
 /// How an order stands that holds nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub enum End {
     /// Its units have left the stock.
     Confirmed,
     /// Undone, or promised to be refused.
@@ -20,21 +20,24 @@ pub(super) enum End {
 }
 
 /// An ended order.
-#[derive(Debug)]
-pub(super) struct Ended {
-    pub(super) order: OrderId,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Which.
+    pub order: OrderId,
     /// Of the basket that was decided on; `None` where only a release was seen so far.
-    pub(super) fingerprint: Option<u64>,
-    pub(super) at: Timestamp,
-    pub(super) end: End,
+    pub fingerprint: Option<u64>,
+    /// When.
+    pub at: Timestamp,
+    /// How.
+    pub end: End,
     /// Its payment was told to be lost.
-    pub(super) lost: bool,
+    pub lost: bool,
     /// Why it is not to be revived though it has only expired: it was cancelled, or its payment has failed.
-    pub(super) barred: Option<Reason>,
+    pub barred: Option<Reason>,
     /// Reservations that were made for it.
-    pub(super) attempts: u32,
+    pub attempts: u32,
     /// What it held, where it may be revived.
-    pub(super) claim: Option<Box<Claim>>,
+    pub claim: Option<Box<Claim>>,
 }
 
 impl Ended {
@@ -104,7 +107,8 @@ impl Memory {
         self.first.wrapping_add(behind) % NUMBERS
     }
 
-    fn place(&self, number: Number) -> usize {
+    /// Where a number stands, counted from the oldest; beyond the end if it is nobody's.
+    pub(super) fn place(&self, number: Number) -> usize {
         (number.wrapping_sub(self.first) % NUMBERS) as usize
     }
 

@@ -10,28 +10,35 @@ use super::product::ProductIx;
 
 /// One product of a reservation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Line {
-    pub(super) product: ProductIx,
+pub struct Line {
+    /// Its place in the catalogue.
+    pub product: ProductIx,
     /// At most 100 lines of 1,000,000.
-    pub(super) units: u32,
+    pub units: u32,
     /// Minor units, for one.
-    pub(super) unit_price: i64,
+    pub unit_price: i64,
 }
 
 /// Most orders are for one product or two; more lines go to the heap.
-pub(super) type Lines = SmallVec<[Line; 2]>;
+pub type Lines = SmallVec<[Line; 2]>;
 
 /// What a reservation holds, as long as it may be confirmed.
-#[derive(Clone, Debug)]
-pub(super) struct Claim {
-    pub(super) fingerprint: u64,
-    pub(super) user: UserId,
-    pub(super) lines: Lines,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Of the basket that was asked for.
+    pub fingerprint: u64,
+    /// For whom.
+    pub user: UserId,
+    /// What.
+    pub lines: Lines,
     /// Minor units.
-    pub(super) amount: i64,
-    pub(super) deadline: Timestamp,
-    pub(super) attempt: u32,
-    pub(super) currency: Currency,
+    pub amount: i64,
+    /// When it expires.
+    pub deadline: Timestamp,
+    /// Which reservation of its order it is, from 0.
+    pub attempt: u32,
+    /// Of its amount and its prices.
+    pub currency: Currency,
 }
 
 impl Claim {
@@ -42,10 +49,12 @@ impl Claim {
 }
 
 /// An active reservation.
-#[derive(Debug)]
-pub(super) struct Active {
-    pub(super) order: OrderId,
-    pub(super) claim: Claim,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Active {
+    /// Whose.
+    pub order: OrderId,
+    /// What it holds.
+    pub claim: Claim,
 }
 
 /// Where an active reservation lies; reused after it has ended.

@@ -13,6 +13,7 @@ mod ended;
 mod fold;
 mod foresight;
 mod held;
+pub mod image;
 mod index;
 mod ledger;
 mod payment;

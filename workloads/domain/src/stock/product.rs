@@ -9,10 +9,11 @@ use hashbrown::HashTable;
 use crate::event::Level;
 use crate::{Currency, Money, ProductId, SourceId, Timestamp};
 
+use super::image::ProductImage;
 use super::view::{ProductLevel, Totals};
 
 /// A product's place in the catalogue; never reused.
-pub(super) type ProductIx = u32;
+pub type ProductIx = u32;
 
 /// What every decision about a product reads: one cache line.
 #[derive(Debug)]
@@ -215,11 +216,31 @@ impl Catalogue {
         counters.unit_price = terms.unit_price.minor();
         counters.currency = terms.unit_price.currency();
         counters.threshold = terms.threshold;
-        if !counters.declared {
-            counters.declared = true;
+        self.show_from_now_on(ix);
+    }
+
+    /// A product is declared.
+    fn show_from_now_on(&mut self, ix: ProductIx) {
+        if !std::mem::replace(&mut self.at_mut(ix).declared, true) {
             self.totals.products += 1;
             let at = self.sorted.partition_point(|&other| self.at(other).id < self.at(ix).id);
             self.sorted.insert(at, ix);
+        }
+    }
+
+    /// Sets what an image says of a product that has nothing yet; of low stock, when it was told at the latest.
+    pub(super) fn restore(&mut self, ix: ProductIx, image: ProductImage, told_at: Option<Timestamp>) {
+        let particulars = &mut self.particulars[ix as usize];
+        (particulars.name, particulars.sources) = (image.name, image.sources);
+        particulars.told_at = told_at;
+        let counters = &mut self.counters[ix as usize];
+        counters.real = image.real;
+        counters.unit_price = image.unit_price;
+        counters.currency = image.currency;
+        counters.threshold = image.threshold;
+        self.totals.real = self.totals.real.wrapping_add_signed(image.real);
+        if image.declared {
+            self.show_from_now_on(ix);
         }
     }
 

@@ -24,7 +24,8 @@ enum Op {
     Settle { partition: usize, records: usize },
     SettleAll,
     Replay { from: usize },
-    Crash { kept: [usize; PARTITIONS], first: usize },
+    Image,
+    Crash { kept: [usize; PARTITIONS], first: usize, from_image: bool },
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -45,7 +46,9 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (0..PARTITIONS, 1..4_usize).prop_map(|(partition, records)| Op::Settle { partition, records }),
         3 => Just(Op::SettleAll),
         2 => any::<usize>().prop_map(|from| Op::Replay { from }),
-        2 => (any::<[usize; PARTITIONS]>(), 0..PARTITIONS).prop_map(|(kept, first)| Op::Crash { kept, first }),
+        2 => Just(Op::Image),
+        2 => (any::<[usize; PARTITIONS]>(), 0..PARTITIONS, any::<bool>())
+            .prop_map(|(kept, first, from_image)| Op::Crash { kept, first, from_image }),
     ]
 }
 
@@ -220,9 +223,11 @@ fn run(world: &mut World, op: &Op) {
             let from = from % (world.inputs.len() + 1);
             replay(world, from);
         }
-        Op::Crash { kept, first } => {
-            world.crash(*kept, std::array::from_fn(|p| (first + p) % PARTITIONS));
-            replay(world, 0);
+        Op::Image => world.take_image(),
+        Op::Crash { kept, first, from_image } => {
+            let order = std::array::from_fn(|p| (first + p) % PARTITIONS);
+            let from = world.crash(*kept, order, *from_image);
+            replay(world, from);
         }
     }
     // Whatever a crash would keep of the unsafe tails, nothing is oversold.

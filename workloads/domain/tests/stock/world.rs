@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kbnt_domain::event::{Basket, Event, PaymentFailed, PaymentProcessed};
+use kbnt_domain::stock::image::LedgerImage;
 use kbnt_domain::stock::{CreditId, Declaration, DeclareError, Ledger, Outcome, Request, StockTerms, Told};
 use kbnt_domain::{OrderId, ProductId, Timestamp};
 
@@ -55,6 +56,14 @@ pub(crate) struct World {
     pub(crate) from_ahead: BTreeSet<OrderId>,
     /// When each order ended or was refused.
     ended: BTreeMap<OrderId, Timestamp>,
+    image: Option<Kept>,
+}
+
+/// An image of the ledger: of so much of the log, and of so many inputs.
+struct Kept {
+    ledger: LedgerImage,
+    log: [usize; PARTITIONS],
+    inputs: usize,
 }
 
 pub(crate) const TERMS: StockTerms = StockTerms { ttl: TTL, low_stock_threshold: 4, window: WINDOW };
@@ -71,6 +80,7 @@ impl World {
             alerted: BTreeSet::new(),
             from_ahead: BTreeSet::new(),
             ended: BTreeMap::new(),
+            image: None,
         };
         world.step(Ledger::open);
         world
@@ -206,16 +216,36 @@ impl World {
         }
     }
 
-    /// A crash that keeps so much of each partition's unsafe tail, and a recovery, partition by partition in `order`.
-    pub(crate) fn crash(&mut self, kept: [usize; PARTITIONS], order: [usize; PARTITIONS]) {
+    /// Takes an image.
+    pub(crate) fn take_image(&mut self) {
+        let log = std::array::from_fn(|p| self.log[p].len());
+        self.image = Some(Kept { ledger: self.ledger.image(), log, inputs: self.inputs.len() });
+    }
+
+    /// A crash that keeps so much of each partition's unsafe tail, and a recovery, partition by partition in `order`: from the
+    /// image, if it is wanted and its records are safe. Which inputs are to be delivered again, from which on.
+    pub(crate) fn crash(
+        &mut self,
+        kept: [usize; PARTITIONS],
+        order: [usize; PARTITIONS],
+        from_image: bool,
+    ) -> usize {
+        let is_safe = |image: &Kept| (0..PARTITIONS).all(|p| image.log[p] <= self.safe[p]);
+        self.image = self.image.take().filter(is_safe);
         for p in 0..PARTITIONS {
             let left = self.kept(p, kept);
             self.log[p].truncate(left);
             self.safe[p] = left;
         }
-        self.ledger = Ledger::new(TERMS);
+        let (ledger, folded, inputs) = match &self.image {
+            Some(image) if from_image => {
+                (Ledger::restore(TERMS, image.ledger.clone()).unwrap(), image.log, image.inputs)
+            }
+            _ => (Ledger::new(TERMS), [0; PARTITIONS], 0),
+        };
+        self.ledger = ledger;
         for p in order {
-            for entry in &self.log[p] {
+            for entry in &self.log[p][folded[p]..] {
                 self.ledger.recover(&entry.event, entry.at);
             }
         }
@@ -227,6 +257,7 @@ impl World {
         };
         self.alerted = self.log.iter().flatten().filter_map(alert).collect();
         self.step(Ledger::open);
+        inputs
     }
 
     /// When an order was placed: when it was first heard of, if it is not asked for yet.

@@ -105,6 +105,9 @@ impl Fleet {
             .env("KBNT_PAYMENT_URL", &self.settings.gateway)
             .env("KBNT_RESERVATION_TTL", &self.settings.ttl)
             .env("KBNT_KAFKA_RENEW_AFTER", "10s")
+            // Each host has a disk of its own.
+            .env("KBNT_SNAPSHOT_DIR", self.settings.logs.join(format!("snapshots-{}", host.address)))
+            .env("KBNT_SNAPSHOT_INTERVAL", "2s")
             .env("KBNT_LOG", "warn")
             .stdin(Stdio::null())
             .stdout(file("out")?)

@@ -12,6 +12,7 @@ pub mod outbound;
 pub mod payment;
 pub mod raw;
 pub mod runtime;
+pub mod snapshots;
 pub mod spans;
 pub mod text;
 pub mod wire;

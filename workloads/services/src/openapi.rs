@@ -25,7 +25,7 @@ pub(crate) async fn run() -> Result<ExitCode, Failure> {
     });
     process.order();
     process.user(UserConfig::default());
-    process.inventory(InventoryConfig::new("openapi"));
+    process.inventory(InventoryConfig::new("openapi"), None);
     let (_, description) = process.router();
     process.abandon().await;
     let text = description.to_pretty_json().map_err(std::io::Error::from)?;

@@ -41,7 +41,7 @@ pub(crate) async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
     users.declared.extend(seed.users);
     process.order();
     process.user(users);
-    let inventory = process.inventory(inventory_config(&options.inventory, "serve"));
+    let inventory = process.inventory(inventory_config(&options.inventory, "serve"), None);
     process.payment();
     process.notification();
     process.audit();

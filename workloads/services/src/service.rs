@@ -11,9 +11,11 @@ use kbnt_infrastructure::clock::SystemClock;
 use kbnt_infrastructure::kafka::KafkaLog;
 use kbnt_infrastructure::lease::{KubernetesLease, LeaseConfig};
 use kbnt_infrastructure::metrics::Metrics;
+use kbnt_infrastructure::runtime::SnapshotPlan;
+use kbnt_infrastructure::snapshots::SnapshotDirectory;
 use uuid::Uuid;
 
-use crate::cli::{InventoryOptions, Role, ServiceOptions, UserOptions};
+use crate::cli::{InventoryOptions, Role, ServiceOptions, SnapshotOptions, UserOptions};
 use crate::failure::Failure;
 use crate::wiring::{self, Effects, Process, ProcessParts};
 
@@ -42,12 +44,14 @@ pub(crate) async fn run(options: ServiceOptions) -> Result<ExitCode, Failure> {
         }
         Role::Inventory => {
             let config = inventory_config(&options.inventory, &options.kafka.instance);
+            let snapshots = snapshot_plan(&options.snapshots)?;
             match lease_config(&options) {
                 Some(lease) => {
-                    process.inventory_by_turns(config, Arc::new(KubernetesLease::find(lease).await?))?;
+                    let lease = Arc::new(KubernetesLease::find(lease).await?);
+                    process.inventory_by_turns(config, snapshots, lease)?;
                 }
                 None => {
-                    process.inventory(config);
+                    process.inventory(config, snapshots);
                 }
             }
         }
@@ -64,6 +68,14 @@ pub(crate) async fn run(options: ServiceOptions) -> Result<ExitCode, Failure> {
     tracing::info!(operation = "stopped", "the service has stopped");
     drop(logging);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where inventory-service keeps its snapshots, if it does.
+fn snapshot_plan(options: &SnapshotOptions) -> Result<Option<SnapshotPlan>, Failure> {
+    let Some(directory) = &options.snapshot_dir else { return Ok(None) };
+    let refused = |error| Failure::Options(format!("snapshots in {}: {error}", directory.display()));
+    let store = Arc::new(SnapshotDirectory::open(directory).map_err(refused)?);
+    Ok(Some(SnapshotPlan { store, every: options.snapshot_interval }))
 }
 
 /// The lease by which inventory-service works in turn, if it does.

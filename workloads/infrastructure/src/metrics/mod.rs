@@ -6,6 +6,7 @@ mod edges;
 mod machines;
 mod observer;
 mod registry;
+mod snapshots;
 
 use std::collections::HashMap;
 use std::sync::PoisonError;
@@ -19,6 +20,7 @@ use kbnt_domain::{OrderId, Timestamp};
 use machines::Machines;
 use prometheus::{Registry, TextEncoder};
 use registry::Registrar;
+use snapshots::Snapshots;
 
 pub use registry::Described;
 
@@ -35,6 +37,7 @@ pub struct Metrics {
     described: Vec<Described>,
     business: Business,
     machines: Machines,
+    snapshots: Snapshots,
     edges: Edges,
 }
 
@@ -51,6 +54,7 @@ impl Metrics {
         Ok(Self {
             business,
             machines,
+            snapshots: Snapshots::new(&mut registrar)?,
             edges: Edges::new(&mut registrar)?,
             registry: registrar.registry,
             described: registrar.described,

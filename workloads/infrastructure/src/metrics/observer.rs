@@ -9,7 +9,7 @@ use kbnt_domain::event::{CancelKind, DeadLetterStored};
 use kbnt_domain::{Event, OrderId, Timestamp};
 
 use super::{Metrics, OPEN_MOST, gauge};
-use crate::runtime::{Observer, Stage};
+use crate::runtime::{Observer, SnapshotTold, Stage};
 
 impl Observer for Metrics {
     fn handled(&self, service: Service, record: &Delivered, now: Timestamp) {
@@ -123,6 +123,10 @@ impl Observer for Metrics {
             operation = "log-retry", service = service.name(), stage, %error,
             "the log could not; it is tried again"
         );
+    }
+
+    fn snapshot(&self, service: Service, told: &SnapshotTold<'_>) {
+        self.snapshots.told(service, told);
     }
 
     fn elected(&self, service: Service, term: u64) {

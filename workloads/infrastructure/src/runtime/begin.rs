@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use kbnt_application::fence::TermFence;
-use kbnt_application::ports::{Assignment, Commit, LogReader};
+use kbnt_application::ports::{Assignment, Commit, LogReader, Mark};
 use kbnt_application::{Machine, Position, Topic};
 use kbnt_domain::Event;
 
@@ -14,7 +14,9 @@ use super::core::{Core, End};
 use super::drive::Drive;
 use super::inputs::Inputs;
 use super::leadership::Leadership;
+use super::restore::{Restored, restore};
 use super::runner::RunError;
+use super::snapshots::SnapshotPlan;
 use super::source::Source;
 use super::tail::{Tail, admitted};
 
@@ -50,8 +52,9 @@ pub(super) async fn as_member<M: Machine>(mut core: Core<M>) -> Result<(), End> 
 pub(super) async fn as_writer<M: Machine>(
     core: Core<M>,
     leadership: Option<Arc<dyn Leadership>>,
+    snapshots: Option<SnapshotPlan>,
 ) -> Result<(), End> {
-    let end = write(core, leadership.as_deref()).await;
+    let end = write(core, leadership.as_deref(), snapshots).await;
     if let Some(leadership) = leadership {
         leadership.release().await;
     }
@@ -59,39 +62,57 @@ pub(super) async fn as_writer<M: Machine>(
 }
 
 /// Recovers everything, waits for its turn, stands for election, and goes on where its records end.
-async fn write<M: Machine>(mut core: Core<M>, leadership: Option<&dyn Leadership>) -> Result<(), End> {
+async fn write<M: Machine>(
+    mut core: Core<M>,
+    leadership: Option<&dyn Leadership>,
+    snapshots: Option<SnapshotPlan>,
+) -> Result<(), End> {
     let started = std::time::Instant::now();
     let first = beginning(core.link.service.output());
     for at in &first {
         core.machine.assigned(at.partition);
     }
     let ends = core.link.ends(first.clone()).await?;
-    let mut reader = core.link.open(&first).await?;
-    let mut fence = TermFence::default();
+    let restored = match &snapshots {
+        Some(plan) => restore(&mut core, plan).await?,
+        None => None,
+    };
+    let Restored { mut reader, ahead, mut fence, inputs } = match restored {
+        Some(restored) => restored,
+        None => Restored::nothing(core.link.open(&first).await?),
+    };
     let (service, observer) = (core.link.service, Arc::clone(&core.link.parts.observer));
-    let fold = |machine: &mut M, fetched| {
+    let mut fold = |machine: &mut M, fetched| {
         let records = std::slice::from_ref(&fetched);
         admitted(records, service, observer.as_ref(), &mut fence).for_each(|r| machine.fold(r));
     };
-    let count = core.read_to(reader.as_mut(), &ends, fold).await?;
+    let read = ahead.len() as u64;
+    for fetched in ahead {
+        fold(&mut core.machine, fetched);
+    }
+    let count = read + core.read_to(reader.as_mut(), &ends, fold).await?;
     core.link.parts.observer.recovered(core.link.service, 0, count, started.elapsed());
     if let Some(leadership) = leadership {
         stand_by(&mut core, reader.as_mut(), &mut fence, leadership).await?;
     }
-    while !elected(&mut core, reader.as_mut(), &mut fence).await? {}
+    let elections = loop {
+        if let Some(elections) = elected(&mut core, reader.as_mut(), &mut fence).await? {
+            break elections;
+        }
+    };
     let clock = core.link.clock();
     let mut batch = Batch::new(core.link.service, clock.as_ref());
     for at in &first {
         batch.recovered(&mut core.machine, at.partition);
     }
     let settled = core.settle(batch).await?;
-    let mut tail =
-        Tail::new(core.link.service, Arc::clone(&core.link.parts.observer), reader).of_writer(fence);
-    tail.answer(&settled.positions, settled.replies);
-    let (inputs, from) = resume(&core);
+    let mut tail = Tail::new(core.link.service, Arc::clone(&core.link.parts.observer), reader)
+        .of_writer(fence, elections);
+    tail.answer(&settled.written, settled.replies);
+    let (inputs, from) = resume(&core, &inputs);
     let source = Source::All(core.link.open(&from).await?);
     core.link.set_ready(true);
-    Drive::new(core, source, inputs, Some(tail)).run().await
+    Drive::new(core, source, inputs, Some(tail)).with_snapshots(snapshots).run().await
 }
 
 /// Folds what the present writer writes, until it is this process's turn.
@@ -118,12 +139,12 @@ async fn stand_by<M: Machine>(
     Ok(())
 }
 
-/// Stands for election and folds up to it; whether it was won in every partition.
+/// Stands for election and folds up to it; the elections, if they were won in every partition.
 async fn elected<M: Machine>(
     core: &mut Core<M>,
     reader: &mut dyn LogReader,
     fence: &mut TermFence,
-) -> Result<bool, End> {
+) -> Result<Option<BTreeMap<u32, Mark>>, End> {
     let clock = core.link.clock();
     let mut batch = Batch::new(core.link.service, clock.as_ref());
     batch.elect(&mut core.machine);
@@ -131,19 +152,15 @@ async fn elected<M: Machine>(
         Event::WriterElected(elected) => Some(elected.writer.term),
         _ => None,
     });
-    let elections: BTreeMap<u32, u64> =
-        core.settle(batch).await?.positions.iter().map(|at| (at.partition, at.offset)).collect();
-    let after = |(&partition, &offset): (&u32, &u64)| Position {
-        topic: core.link.service.output(),
-        partition,
-        offset: offset + 1,
-    };
-    let ends: Vec<_> = elections.iter().map(after).collect();
+    let written = core.settle(batch).await?.written;
+    let elections: BTreeMap<u32, Mark> = written.into_iter().map(|mark| (mark.at.partition, mark)).collect();
+    let after = |mark: &Mark| Position { offset: mark.at.offset + 1, ..mark.at };
+    let ends: Vec<_> = elections.values().map(after).collect();
     let (service, observer) = (core.link.service, Arc::clone(&core.link.parts.observer));
     let mut won = 0;
     let take = |machine: &mut M, fetched| {
         for record in admitted(std::slice::from_ref(&fetched), service, observer.as_ref(), fence) {
-            let election = elections.get(&record.at.partition).copied().unwrap_or(u64::MAX);
+            let election = elections.get(&record.at.partition).map_or(u64::MAX, |mark| mark.at.offset);
             won += usize::from(record.at.offset == election);
             if record.at.offset <= election { machine.fold(record) } else { machine.follow(record) }
         }
@@ -153,16 +170,16 @@ async fn elected<M: Machine>(
     if let (true, Some(term)) = (won, term) {
         core.link.parts.observer.elected(core.link.service, term);
     }
-    Ok(won)
+    Ok(won.then_some(elections))
 }
 
-/// From where the machine reads all of its inputs.
-fn resume<M: Machine>(core: &Core<M>) -> (Inputs, Vec<Position>) {
+/// From where the machine reads all of its inputs; `settled` is what its snapshot says.
+fn resume<M: Machine>(core: &Core<M>, settled: &[Position]) -> (Inputs, Vec<Position>) {
     let mut from: Vec<Position> = core.link.service.inputs().iter().copied().flat_map(beginning).collect();
-    for next in core.machine.resume() {
+    for next in core.machine.resume().iter().chain(settled) {
         let here = |at: &&mut Position| at.topic == next.topic && at.partition == next.partition;
         if let Some(position) = from.iter_mut().find(here) {
-            position.offset = next.offset;
+            position.offset = position.offset.max(next.offset);
         }
     }
     let mut inputs = Inputs::default();

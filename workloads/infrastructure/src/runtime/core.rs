@@ -5,8 +5,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::future::try_join_all;
 use kbnt_application::machine::Halt;
-use kbnt_application::ports::{Clock, ErrorClass, LogError, LogReader};
+use kbnt_application::ports::{Clock, ErrorClass, LogError, LogReader, Mark};
 use kbnt_application::{Append, Machine, Position, Service};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -60,8 +61,8 @@ pub(super) struct Core<M> {
 
 /// What a batch wrote, now durable.
 pub(super) struct Settled {
-    /// Where all of it lies, in the order of writing.
-    pub(super) positions: Vec<Position>,
+    /// What and where, in the order of writing.
+    pub(super) written: Vec<Mark>,
     /// Callers to be answered, and where their records lie.
     pub(super) replies: Vec<(Vec<Position>, Reply)>,
 }
@@ -105,7 +106,9 @@ impl<M: Machine> Core<M> {
         }
         parts.observer.batch(*service, batch.inputs, steps, started.elapsed());
         let replies = batch.replies(&positions);
-        Ok(Settled { positions, replies })
+        let mark = |(append, at): (&Append, Position)| Mark { at, id: append.message.id };
+        let written = batch.appends.iter().zip(positions).map(mark).collect();
+        Ok(Settled { written, replies })
     }
 
     /// Appends; what the log refuses for its size, as short as the machine can have it.
@@ -227,13 +230,12 @@ impl Link {
 
     /// Where these partitions end now.
     pub(super) async fn ends(&self, of: Vec<Position>) -> Result<Vec<Position>, End> {
-        let mut ends = Vec::with_capacity(of.len());
-        for position in of {
+        let end = |position: Position| async move {
             let end = || self.parts.log.end(position.topic, position.partition);
             let offset = self.until_told(Stage::Read, end).await?;
-            ends.push(Position { offset, ..position });
-        }
-        Ok(ends)
+            Ok(Position { offset, ..position })
+        };
+        try_join_all(of.into_iter().map(end)).await
     }
 
     /// Begins to read.

@@ -16,6 +16,7 @@ use super::handle::Job;
 use super::inputs::Inputs;
 use super::lag::Lag;
 use super::observe::Stage;
+use super::snapshots::{SnapshotPlan, Snapshots};
 use super::source::Source;
 use super::tail::{Tail, admitted};
 
@@ -38,6 +39,7 @@ pub(super) struct Drive<M> {
     trouble: Trouble,
     /// When the next batch may begin.
     rest: Option<Instant>,
+    snapshots: Option<Snapshots>,
     /// It has learned what is its own.
     settled_in: bool,
 }
@@ -62,7 +64,14 @@ impl<M: Machine> Drive<M> {
     pub(super) fn new(core: Core<M>, source: Source, inputs: Inputs, tail: Option<Tail>) -> Self {
         let trouble = Trouble { pause: Backoff::new(), until: None };
         let settled_in = matches!(source, Source::All(_));
-        Self { core, source, inputs, tail, lag: Lag::new(), trouble, rest: None, settled_in }
+        let (lag, rest, snapshots) = (Lag::new(), None, None);
+        Self { core, source, inputs, tail, lag, trouble, rest, snapshots, settled_in }
+    }
+
+    /// Takes snapshots by this plan.
+    pub(super) fn with_snapshots(mut self, plan: Option<SnapshotPlan>) -> Self {
+        self.snapshots = plan.map(Snapshots::new);
+        self
     }
 
     /// Works until it is told to stop, and then finishes what is in hand.
@@ -114,6 +123,9 @@ impl<M: Machine> Drive<M> {
             Some(GroupBatch::Assigned(assigned)) => self.assigned(assigned).await?,
             Some(GroupBatch::Revoked(revoked)) => self.revoked(&revoked),
             _ => {}
+        }
+        if let (Some(snapshots), Some(tail)) = (&mut self.snapshots, &self.tail) {
+            snapshots.go_on(&self.core, &self.inputs, tail);
         }
         self.lag.measure(self.core.link.service, &self.core.link.parts, || self.inputs.positions());
         Ok(())
@@ -258,7 +270,7 @@ impl<M: Machine> Drive<M> {
             let changed = batch.changed;
             let settled = self.core.settle(batch).await?;
             match &mut self.tail {
-                Some(tail) => tail.answer(&settled.positions, settled.replies),
+                Some(tail) => tail.answer(&settled.written, settled.replies),
                 None => settled.replies.into_iter().for_each(|(positions, reply)| reply(Ok(positions))),
             }
             if changed {

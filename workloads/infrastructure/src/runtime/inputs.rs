@@ -25,6 +25,13 @@ struct Input {
     notes: VecDeque<(u64, String)>,
 }
 
+impl Input {
+    /// Up to where all is handled and answered.
+    fn settled(&self, machine: &impl Machine, topic: Topic, partition: u32) -> u64 {
+        machine.hold(topic, partition).map_or(self.next, |hold| hold.min(self.next))
+    }
+}
+
 impl Inputs {
     /// A partition number is ours, from what was committed for it.
     pub(super) fn assigned(&mut self, assignment: &Assignment, inputs: &[Topic]) {
@@ -75,7 +82,7 @@ impl Inputs {
             if input.committed == input.next {
                 continue;
             }
-            let next = machine.hold(topic, partition).map_or(input.next, |hold| hold.min(input.next));
+            let next = input.settled(machine, topic, partition);
             if next > input.committed {
                 let note = input.notes.iter().rfind(|(from, _)| *from <= next);
                 let note = note.map(|(_, note)| note.clone()).unwrap_or_default();
@@ -95,6 +102,15 @@ impl Inputs {
                 }
             }
         }
+    }
+
+    /// From where each partition must be read again by a machine that knows what this one does.
+    pub(super) fn settled(&self, machine: &impl Machine) -> impl Iterator<Item = Position> {
+        self.partitions.iter().map(|(&(topic, partition), input)| Position {
+            topic,
+            partition,
+            offset: input.settled(machine, topic, partition),
+        })
     }
 
     /// The offset after the last record that was handled, of each partition.

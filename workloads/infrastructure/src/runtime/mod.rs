@@ -13,12 +13,15 @@ mod lag;
 mod leadership;
 mod observe;
 mod projection;
+mod restore;
 mod runner;
+mod snapshots;
 mod source;
 mod tail;
 
 pub use handle::{CallError, Handle, Progress};
 pub use leadership::Leadership;
-pub use observe::{NoObserver, Observer, Stage};
+pub use observe::{NoObserver, Observer, SnapshotTold, Stage};
 pub use projection::{ProjectionRunner, View};
 pub use runner::{EffectPerformer, RunError, Runner, RunnerParts};
+pub use snapshots::SnapshotPlan;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kbnt_application::machine::Halt;
-use kbnt_application::ports::{LogError, Unreadable};
+use kbnt_application::ports::{LogError, SnapshotError, Unreadable};
 use kbnt_application::{Append, Delivered, Effect, EffectOutcome, Position, Service, Topic};
 use kbnt_domain::Timestamp;
 
@@ -16,6 +16,38 @@ pub enum Stage {
     Append,
     /// Noting offsets.
     Commit,
+}
+
+/// What became of a snapshot.
+#[derive(Debug)]
+pub enum SnapshotTold<'a> {
+    /// It is kept.
+    Kept {
+        /// When its image was taken.
+        taken: Timestamp,
+        /// Its size.
+        bytes: u64,
+        /// How long it took to copy the state; the machine waited for it.
+        copied: Duration,
+        /// How long it took to keep it; nobody waited.
+        took: Duration,
+    },
+    /// It could not be kept.
+    Failed(&'a SnapshotError),
+    /// The machine has begun with it.
+    Restored {
+        /// When its image was taken.
+        taken: Timestamp,
+        /// How many there are that are newer, and of no use.
+        before: usize,
+    },
+    /// It is of no use: the machine begins with an older one or with the first record.
+    Refused {
+        /// How many there are that are newer.
+        before: usize,
+        /// What is wrong with it.
+        why: &'a str,
+    },
 }
 
 /// Is told what a runtime does; every method must return at once.
@@ -49,6 +81,9 @@ pub trait Observer: Send + Sync + 'static {
 
     /// The log could not; it is tried again.
     fn retrying(&self, _service: Service, _stage: Stage, _error: &LogError) {}
+
+    /// Something became of a snapshot.
+    fn snapshot(&self, _service: Service, _told: &SnapshotTold<'_>) {}
 
     /// This process is the elected writer, of this term.
     fn elected(&self, _service: Service, _term: u64) {}

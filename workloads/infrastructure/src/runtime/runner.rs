@@ -14,6 +14,7 @@ use super::core::{Core, End};
 use super::handle::{self, Handle, HandleEnd};
 use super::leadership::Leadership;
 use super::observe::Observer;
+use super::snapshots::SnapshotPlan;
 
 /// Does what a machine asks of the world outside; one attempt per call, within its own time limit.
 #[async_trait]
@@ -58,13 +59,14 @@ pub struct Runner<M> {
     parts: RunnerParts,
     end: HandleEnd<M>,
     leadership: Option<Arc<dyn Leadership>>,
+    snapshots: Option<SnapshotPlan>,
 }
 
 impl<M: Machine> Runner<M> {
     /// A runner of `machine`, and the handle to talk to it.
     pub fn new(machine: M, parts: RunnerParts) -> (Self, Handle<M>) {
         let (end, handle) = handle::pair();
-        (Self { machine, parts, end, leadership: None }, handle)
+        (Self { machine, parts, end, leadership: None, snapshots: None }, handle)
     }
 
     /// Which service it drives.
@@ -80,12 +82,19 @@ impl<M: Machine> Runner<M> {
         self
     }
 
+    /// Lets a sole writer begin with a snapshot, and keep new ones.
+    #[must_use]
+    pub fn with_snapshots(mut self, plan: SnapshotPlan) -> Self {
+        self.snapshots = Some(plan);
+        self
+    }
+
     /// Runs until `shutdown` or an error that stays. On `shutdown` it finishes the batch in hand, commits its offsets and
     /// hands its partitions over.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
         let core = Core::new(self.machine, self.parts, self.end, shutdown);
         let end = if core.machine.sole_writer() {
-            begin::as_writer(core, self.leadership).await
+            begin::as_writer(core, self.leadership, self.snapshots).await
         } else {
             begin::as_member(core).await
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kbnt_application::fence::TermFence;
-use kbnt_application::ports::{Fetched, LogError, LogReader};
+use kbnt_application::ports::{Fetched, LogError, LogReader, Mark};
 use kbnt_application::{Machine, Position, Service, Topic};
 
 use super::catchup::{MOST, WAIT};
@@ -18,9 +18,9 @@ pub(super) struct Tail {
     reader: Box<dyn LogReader>,
     fence: TermFence,
     /// The newest record of this writer in each partition; only a sole writer keeps it.
-    written: Option<BTreeMap<u32, u64>>,
+    written: Option<BTreeMap<u32, Mark>>,
     /// Callers, and up to where the topic must be read back before they are answered.
-    waiting: Vec<(BTreeMap<u32, u64>, Vec<Position>, Reply)>,
+    waiting: Vec<(Vec<Mark>, Vec<Position>, Reply)>,
 }
 
 impl Tail {
@@ -29,10 +29,11 @@ impl Tail {
         Self { service, observer, reader, fence, written: None, waiting: Vec::new() }
     }
 
-    /// The tail of a sole writer, whose callers wait until their records are read back.
-    pub(super) fn of_writer(mut self, fence: TermFence) -> Self {
+    /// The tail of a sole writer, whose callers wait until their records are read back; so far it has written its
+    /// elections.
+    pub(super) fn of_writer(mut self, fence: TermFence, elections: BTreeMap<u32, Mark>) -> Self {
         self.fence = fence;
-        self.written = Some(BTreeMap::new());
+        self.written = Some(elections);
         self
     }
 
@@ -48,16 +49,18 @@ impl Tail {
     }
 
     /// Answers these callers as soon as they may be.
-    pub(super) fn answer(&mut self, written: &[Position], replies: Vec<(Vec<Position>, Reply)>) {
+    pub(super) fn answer(&mut self, written: &[Mark], replies: Vec<(Vec<Position>, Reply)>) {
         let Some(newest) = &mut self.written else {
             return replies.into_iter().for_each(|(positions, reply)| reply(Ok(positions)));
         };
-        for position in written {
-            let offset = newest.entry(position.partition).or_default();
-            *offset = position.offset.max(*offset);
+        for mark in written {
+            let newest = newest.entry(mark.at.partition).or_insert(*mark);
+            if newest.at.offset < mark.at.offset {
+                *newest = *mark;
+            }
         }
         for (positions, reply) in replies {
-            self.waiting.push((newest.clone(), positions, reply));
+            self.waiting.push((newest.values().copied().collect(), positions, reply));
         }
         self.answer_read_back();
     }
@@ -67,18 +70,24 @@ impl Tail {
         if self.waiting.is_empty() {
             return;
         }
-        let read: BTreeMap<u32, u64> =
-            self.reader.positions().into_iter().map(|at| (at.partition, at.offset)).collect();
-        let is_read = |newest: &BTreeMap<u32, u64>| {
-            newest.iter().all(|(partition, offset)| read.get(partition).is_some_and(|next| next > offset))
-        };
+        let read = self.reader.positions();
         let (ready, waiting) = std::mem::take(&mut self.waiting)
             .into_iter()
-            .partition::<Vec<_>, _>(|(newest, ..)| is_read(newest));
+            .partition::<Vec<_>, _>(|(newest, ..)| has_read(&read, newest));
         self.waiting = waiting;
         for (_, positions, reply) in ready {
             reply(Ok(positions));
         }
+    }
+
+    /// The newest record of this writer in each partition.
+    pub(super) fn written(&self) -> impl Iterator<Item = &Mark> {
+        self.written.iter().flat_map(BTreeMap::values)
+    }
+
+    /// Whether these records are read back.
+    pub(super) fn has_read(&self, records: &[Mark]) -> bool {
+        has_read(&self.reader.positions(), records)
     }
 
     /// Tells those who still wait that somebody else has taken over.
@@ -87,6 +96,12 @@ impl Tail {
             reply(Err(CallError::Fenced));
         }
     }
+}
+
+/// Whether a reader that stands at these positions has passed these records.
+fn has_read(positions: &[Position], records: &[Mark]) -> bool {
+    let next = |mark: &Mark| positions.iter().find(|at| at.partition == mark.at.partition);
+    records.iter().all(|mark| next(mark).is_some_and(|next| next.offset > mark.at.offset))
 }
 
 /// Those of `records` that are understood and count; the others are told to the observer.

@@ -9,4 +9,5 @@ mod dead_letters;
 mod effects;
 mod groups;
 mod projection;
+mod snapshots;
 mod writer;

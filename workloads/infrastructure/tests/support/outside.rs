@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use kbnt_application::ports::{Clock, EventLog, Unreadable};
 use kbnt_application::{Delivered, Effect, EffectOutcome, Machine, Position, Service};
 use kbnt_domain::Timestamp;
 use kbnt_infrastructure::runtime::{
-    EffectPerformer, Handle, Leadership, Observer, RunError, Runner, RunnerParts,
+    EffectPerformer, Handle, Leadership, Observer, RunError, Runner, RunnerParts, SnapshotPlan, SnapshotTold,
 };
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -68,6 +68,24 @@ pub struct Notes {
     pub fenced: Mutex<Vec<Position>>,
     pub handled: AtomicUsize,
     pub retried: AtomicUsize,
+    recovered: AtomicU64,
+    snapshots: Mutex<Vec<String>>,
+}
+
+impl Notes {
+    pub fn handled(&self) -> usize {
+        self.handled.load(Ordering::SeqCst)
+    }
+
+    /// Records that were folded at the start.
+    pub fn recovered(&self) -> u64 {
+        self.recovered.load(Ordering::SeqCst)
+    }
+
+    /// What became of snapshots, but that new ones were kept.
+    pub fn snapshots(&self) -> Vec<String> {
+        self.snapshots.lock().unwrap().clone()
+    }
 }
 
 impl Observer for Notes {
@@ -81,6 +99,20 @@ impl Observer for Notes {
 
     fn fenced(&self, _service: Service, at: Position) {
         self.fenced.lock().unwrap().push(at);
+    }
+
+    fn recovered(&self, _service: Service, _partition: u32, records: u64, _took: Duration) {
+        self.recovered.fetch_add(records, Ordering::SeqCst);
+    }
+
+    fn snapshot(&self, _service: Service, told: &SnapshotTold<'_>) {
+        let told = match told {
+            SnapshotTold::Kept { .. } => return,
+            SnapshotTold::Failed(error) => format!("failed {error}"),
+            SnapshotTold::Restored { before, .. } => format!("restored {before}"),
+            SnapshotTold::Refused { before, .. } => format!("refused {before}"),
+        };
+        self.snapshots.lock().unwrap().push(told);
     }
 
     fn retrying(
@@ -121,6 +153,15 @@ impl<M: Machine> Running<M> {
         let parts = RunnerParts { log, clock: Arc::new(WallClock), effects: Gate::new(0), observer };
         let (runner, handle) = Runner::new(machine, parts);
         Self::run(runner.led_by(turn), handle, notes)
+    }
+
+    /// Lets the machine begin with a snapshot, and keep new ones.
+    pub fn with_snapshots(machine: M, log: Arc<dyn EventLog>, plan: SnapshotPlan) -> Self {
+        let notes = Arc::<Notes>::default();
+        let observer = Arc::clone(&notes) as Arc<dyn Observer>;
+        let parts = RunnerParts { log, clock: Arc::new(WallClock), effects: Gate::new(0), observer };
+        let (runner, handle) = Runner::new(machine, parts);
+        Self::run(runner.with_snapshots(plan), handle, notes)
     }
 
     fn run(runner: Runner<M>, handle: Handle<M>, notes: Arc<Notes>) -> Self {

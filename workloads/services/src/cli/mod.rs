@@ -5,6 +5,7 @@ mod kafka;
 mod origin;
 mod payment;
 mod shop;
+mod snapshots;
 mod standby;
 mod topics;
 mod tracing;
@@ -24,6 +25,7 @@ pub(crate) use kafka::{AccessOptions, KafkaOptions};
 pub(crate) use origin::{OriginOptions, TrailOptions};
 pub(crate) use payment::{NotificationOptions, PaymentOptions};
 pub(crate) use shop::{InventoryOptions, UserOptions};
+pub(crate) use snapshots::SnapshotOptions;
 pub(crate) use standby::StandbyOptions;
 pub(crate) use topics::{EnsureOptions, TopicsCommand};
 pub(crate) use tracing::TracingOptions;
@@ -224,6 +226,8 @@ pub(crate) struct ServiceOptions {
     pub(crate) logging: LoggingOptions,
     #[command(flatten)]
     pub(crate) inventory: InventoryOptions,
+    #[command(flatten)]
+    pub(crate) snapshots: SnapshotOptions,
     #[command(flatten)]
     pub(crate) standby: StandbyOptions,
     #[command(flatten)]

@@ -93,7 +93,7 @@ impl Shop {
         });
         let orders = process.order();
         process.user(UserConfig { declared: users(scenario)?, ..UserConfig::default() });
-        process.inventory(InventoryConfig { ttl, ..InventoryConfig::new("demo") });
+        process.inventory(InventoryConfig { ttl, ..InventoryConfig::new("demo") }, None);
         if !matches!(scenario.plot, Plot::Expiry { .. }) {
             process.payment();
         }

@@ -22,7 +22,7 @@ use kbnt_infrastructure::lease::KubernetesLease;
 use kbnt_infrastructure::logging::Logging;
 use kbnt_infrastructure::metrics::Metrics;
 use kbnt_infrastructure::runtime::{
-    EffectPerformer, Handle, Observer, ProjectionRunner, Runner, RunnerParts, View,
+    EffectPerformer, Handle, Observer, ProjectionRunner, Runner, RunnerParts, SnapshotPlan, View,
 };
 use kbnt_infrastructure::spans::{Spans, Traced};
 use tokio::net::TcpListener;
@@ -110,8 +110,13 @@ impl Process {
     }
 
     /// Starts inventory-service.
-    pub(crate) fn inventory(&mut self, config: InventoryConfig) -> Handle<InventoryMachine> {
-        let handle = self.start(Runner::new(InventoryMachine::new(config), self.parts.clone()));
+    pub(crate) fn inventory(
+        &mut self,
+        config: InventoryConfig,
+        snapshots: Option<SnapshotPlan>,
+    ) -> Handle<InventoryMachine> {
+        let inventory = self.inventory_runner(config, snapshots);
+        let handle = self.start(inventory);
         self.show_inventory(handle)
     }
 
@@ -120,13 +125,23 @@ impl Process {
     pub(crate) fn inventory_by_turns(
         &mut self,
         config: InventoryConfig,
+        snapshots: Option<SnapshotPlan>,
         lease: Arc<KubernetesLease>,
     ) -> Result<(), Failure> {
-        let (runner, handle) = Runner::new(InventoryMachine::new(config), self.parts.clone());
+        let (runner, handle) = self.inventory_runner(config, snapshots);
         let handle = self.start((runner.led_by(lease.clone()), handle));
         self.apis.standby = Some(Forward::new(handle.clone(), lease)?);
         self.show_inventory(handle);
         Ok(())
+    }
+
+    fn inventory_runner(
+        &self,
+        config: InventoryConfig,
+        snapshots: Option<SnapshotPlan>,
+    ) -> (Runner<InventoryMachine>, Handle<InventoryMachine>) {
+        let (runner, handle) = Runner::new(InventoryMachine::new(config), self.parts.clone());
+        (snapshots.into_iter().fold(runner, Runner::with_snapshots), handle)
     }
 
     fn show_inventory(&mut self, handle: Handle<InventoryMachine>) -> Handle<InventoryMachine> {

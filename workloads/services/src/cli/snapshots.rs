@@ -1,0 +1,21 @@
+//! Options of what a service keeps for a short start.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::values;
+
+/// Snapshots.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Snapshots of inventory-service")]
+pub(crate) struct SnapshotOptions {
+    /// Keep the last two snapshots in this directory, of this process alone, and begin with them; without it every start
+    /// folds the whole log
+    #[arg(long, env = "KBNT_SNAPSHOT_DIR", value_name = "DIR")]
+    pub(crate) snapshot_dir: Option<PathBuf>,
+    /// Take one at most this often
+    #[arg(long, env = "KBNT_SNAPSHOT_INTERVAL", default_value = "15s", value_name = "TIME", value_parser = values::duration)]
+    pub(crate) snapshot_interval: Duration,
+}

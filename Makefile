@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test check generate simulate mutants chaos bench bench-saga scale upgrade-test up down images kubeconfig kubectl shell endpoints
+.PHONY: help demo test check generate simulate mutants chaos bench bench-recovery bench-saga scale upgrade-test up down images kubeconfig kubectl shell endpoints
 
 CLUSTER := e2e/cluster
 CARGO := e2e/cargo.sh
@@ -8,6 +8,7 @@ N ?= 1000
 FAULTS ?= 200
 ORDERS ?= 200000
 FROM ?= e4d750c
+EVENTS ?= 1000000
 
 ## The two commands
 
@@ -39,6 +40,9 @@ bench: ## Measure the ledger, the simulator, the saga and buyers over HTTP
 
 bench-saga: ## Measure one broker and all six services at RATE=2000 orders a second, beside the broker's own benchmark
 	@e2e/bench/saga.sh
+
+bench-recovery: ## Measure how soon inventory-service is back with EVENTS=N in its log, and memory while services catch up
+	@e2e/bench/recovery.sh --events $(EVENTS)
 
 scale: ## Measure the operator with N=1000 VirtualStocks and as many OrderWorkflows, beside controller-runtime
 	@e2e/scale.sh $(N)
@@ -73,4 +77,4 @@ endpoints: ## Print NAME=ADDRESS of Kafka and the services, as reachable from `m
 ## Help
 
 help: ## Show this
-	@awk -F ':.*?## ' '/^## / { printf "\n%s\n", substr($$0, 4) } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*?## ' '/^## / { printf "\n%s\n", substr($$0, 4) } /^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -20,6 +20,11 @@ use crate::common::{ServiceSpec, ServiceState, TopicDeletionPolicy, TopicSetting
     namespaced,
     status = "VirtualStockStatus",
     derive = "PartialEq",
+    scale(
+        spec_replicas_path = ".spec.inventory.replicas",
+        status_replicas_path = ".status.replicas",
+        label_selector_path = ".status.selector"
+    ),
     doc = "Stock that is declared here, reserved by orders and never oversold. Runs inventory-service, which keeps the ledger of this stock in the Kafka topic inventory-events.",
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$')")
         .message("metadata.name becomes part of Service names: use at most 40 lower case letters, digits and '-', beginning with a letter"),
@@ -288,6 +293,12 @@ pub struct VirtualStockStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub services: Vec<ServiceState>,
+    /// Pods of inventory-service that can be used, for the scale subresource.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<i32>,
+    /// By which labels these pods are found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<String>,
     /// Where inventory-service answers within the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,

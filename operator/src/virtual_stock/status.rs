@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::services::{Observed, StockSummary};
 use crate::topics::{self, Owner};
 use crate::users;
-use crate::workloads::{self, PORT};
+use crate::workloads::{self, PORT, Role};
 
 /// All that was seen in one reconcile.
 pub(super) struct See<'a> {
@@ -83,8 +83,16 @@ pub(super) fn compute(stock: &VirtualStock, seen: &See<'_>) -> VirtualStockStatu
         products: seen.ledger().map_or(before.products, levels),
         topics: seen.topics.iter().map(topic).collect(),
         services: workloads::states(&seen.services),
+        replicas: Some(seen.services.first().map_or(0, |service| service.ready)),
+        selector: Some(selector(name.as_deref().unwrap_or_default())),
         endpoint: Some(endpoint),
     }
+}
+
+/// How autoscalers and `kubectl` find the pods of this stock.
+fn selector(stock: &str) -> String {
+    let labels = workloads::selector(stock, &Role::Inventory.component());
+    labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
 }
 
 fn totals(summary: &StockSummary) -> Totals {

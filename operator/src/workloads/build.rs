@@ -14,7 +14,7 @@ use kube::Resource;
 use serde::Serialize;
 
 use super::pod::{self, File, Source};
-use super::{MANAGED_BY, PORT, Role, Scaler, Scaling, StandbyRole, labels, scale};
+use super::{PORT, Role, Scaler, Scaling, StandbyRole, labels, scale, selector};
 use crate::cluster::Wanted;
 use crate::error::Error;
 use crate::topics::{Kafka, Owner};
@@ -109,9 +109,7 @@ pub fn build(owner: &Owner, plan: &Plan) -> Result<Workload, Error> {
         owner_references: Some(vec![owner.reference(true)]),
         ..ObjectMeta::default()
     };
-    // A Deployment's selector can never change, so it has what identifies a service and nothing else.
-    let mut selector = labels(&owner.name, &component);
-    selector.remove(MANAGED_BY.0);
+    let selector = selector(&owner.name, &component);
     let most = plan.scaling.as_ref().map_or(plan.replicas, |scaling| scaling.spec.max_replicas);
     Ok(Workload {
         scaler: scale::build(plan, metadata(&name)),

@@ -71,6 +71,14 @@ impl Role {
     }
 }
 
+/// The labels by which the pods of a service are found: what identifies it and nothing else, as a Deployment's selector can
+/// never change.
+pub fn selector(resource: &str, component: &str) -> BTreeMap<String, String> {
+    let mut selector = labels(resource, component);
+    selector.remove(MANAGED_BY.0);
+    selector
+}
+
 /// The labels of an object of a resource.
 pub fn labels(resource: &str, component: &str) -> BTreeMap<String, String> {
     [

@@ -138,6 +138,7 @@ fn trials(running: Option<&Running>) -> Vec<Trial> {
         pods::an_overlay_reaches_the_pods_that_it_concerns,
         pods::several_pods_have_a_budget_and_one_has_none,
         pods::pods_that_take_turns_may_hold_a_lease,
+        pods::a_stock_is_scaled_as_a_deployment_is,
         reporting::the_words_of_strimzi_reach_the_condition,
         reporting::the_ledger_reaches_the_status,
         reporting::a_refused_write_off_is_told_in_numbers,

@@ -5,10 +5,10 @@ use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kbnt_crds::{OrderWorkflow, VirtualStock};
-use kube::api::{ListParams, ObjectMeta, PostParams};
+use kube::api::{ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::json;
 
-use crate::harness::{Shop, Suite, Verdict, apply_manifest, expect, until};
+use crate::harness::{Failure, Shop, Suite, Verdict, apply_manifest, expect, until};
 
 /// A pod of this template, tried out.
 async fn try_out(shop: &Shop, name: &str, template: &PodTemplateSpec) -> Result<(), kube::Error> {
@@ -115,4 +115,28 @@ pub(crate) async fn pods_that_take_turns_may_hold_a_lease(suite: &Suite) -> Verd
         expect(token == Some(wanted), || format!("{replicas}: {token:?}"))?;
     }
     shop.stock_is("Ready", "True", "Ready").await.map(drop)
+}
+
+pub(crate) async fn a_stock_is_scaled_as_a_deployment_is(suite: &Suite) -> Verdict {
+    let shop = suite.shop("scaled-by-hand").await?;
+    shop.open().await?;
+    let stocks = shop.api::<VirtualStock>();
+    let to = |replicas: i32| Patch::Merge(json!({"spec": {"replicas": replicas}}));
+    stocks.patch_scale("main", &PatchParams::default(), &to(2)).await?;
+    until("two pods", || async {
+        let live = shop.api::<Deployment>().get("main-inventory-service").await?.spec;
+        let scale = stocks.get_scale("main").await?;
+        let (asked, seen) = (scale.spec.and_then(|spec| spec.replicas), scale.status.unwrap_or_default());
+        expect((live.replicas, asked, seen.replicas) == (Some(2), Some(2), 2), || format!("{seen:?}"))?;
+        let selected = live.selector.match_labels.into_iter().flatten();
+        let selector: Vec<_> = selected.map(|(key, value)| format!("{key}={value}")).collect();
+        expect(seen.selector.as_ref() == Some(&selector.join(",")), || format!("{:?}", seen.selector))
+    })
+    .await?;
+    match stocks.patch_scale("main", &PatchParams::default(), &to(4)).await {
+        Err(kube::Error::Api(refused)) => {
+            expect(refused.message.contains("replicas must be 1 to 3"), || refused.message.clone())
+        }
+        other => Err(Failure::new(format!("{other:?}"))),
+    }
 }

@@ -46,7 +46,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 # To let inventory-service hold the lease by which its pods take turns: this one role may be bound, and no other.
 - apiGroups: [rbac.authorization.k8s.io]
   resources: [rolebindings]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, patch]
 - apiGroups: [rbac.authorization.k8s.io]
   resources: [{{ if .Values.watchNamespaces }}roles{{ else }}clusterroles{{ end }}]
   resourceNames: [{{ include "kbnt.name" . }}-standby]
@@ -68,12 +68,12 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
   verbs: [create, patch]
 {{- end }}
 
-{{/* What inventory-service may do where its pods take turns. */}}
+{{/* What inventory-service may do, as its pods take turns. */}}
 {{- define "kbnt.standbyRules" -}}
-# To hold its lease, and to see who does.
+# To hold its lease, to see who does, and to be told when that one gives it up.
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
-  verbs: [get, create, patch]
+  verbs: [get, watch, create, patch]
 {{- end }}
 
 {{/* What the operator may do where Kafka clusters are. */}}

@@ -51,10 +51,8 @@ pub(super) fn build(
         plain("KBNT_RESERVATION_TTL", &spec.reservation.ttl),
         plain("KBNT_LOW_STOCK_THRESHOLD", spec.low_stock_threshold.to_string()),
     ];
-    let takes_turns = spec.inventory.replicas > 1;
-    if takes_turns {
-        env.extend(in_turn(owner, &Role::Inventory.object_name(&owner.name))?);
-    }
+    // A single pod, too: in a rolling update there are two for a while.
+    env.extend(in_turn(owner, &Role::Inventory.object_name(&owner.name))?);
     let plan = Plan {
         role: Role::Inventory,
         image: setting.image.to_owned(),
@@ -65,7 +63,7 @@ pub(super) fn build(
         template: spec.inventory.pod_template.clone(),
         env,
         files: Vec::new(),
-        standby: takes_turns.then(|| setting.standby.clone()),
+        standby: Some(setting.standby.clone()),
     };
     let declaration = |product: &kbnt_crds::virtual_stock::Product| Declaration {
         id: product.id.clone(),
@@ -123,26 +121,25 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn several_pods_take_turns_by_a_lease_and_one_needs_none() {
+    fn pods_take_turns_by_a_lease_however_many_there_are() {
         let pod = |made: &Desired| made.workloads[0].deployment.spec.template.spec.clone().unwrap();
-        let leases = |made: &Desired| {
+        let lease = |made: &Desired| {
             let env = pod(made).containers[0].env.clone().unwrap();
             env.into_iter().find(|variable| variable.name == "KBNT_LEASE").and_then(|variable| variable.value)
         };
         let mut stock = stock();
-        let alone = desired(&stock);
-        assert_eq!((leases(&alone), &alone.workloads[0].binding), (None, &None));
-        assert_eq!(pod(&alone).automount_service_account_token, Some(false));
-        stock.spec.inventory.replicas = 2;
-        let two = desired(&stock);
-        assert_eq!(leases(&two).as_deref(), Some("shop/main-inventory-service"));
-        assert_eq!(pod(&two).automount_service_account_token, Some(true));
-        let binding = two.workloads[0].binding.as_ref().unwrap();
-        assert_eq!(
-            (binding.role_ref.kind.as_str(), binding.role_ref.name.as_str()),
-            ("ClusterRole", "kbnt-standby")
-        );
-        assert_eq!(binding.subjects.as_ref().unwrap()[0].name, "main-inventory-service");
+        for replicas in [1, 2] {
+            stock.spec.inventory.replicas = replicas;
+            let made = desired(&stock);
+            assert_eq!(lease(&made).as_deref(), Some("shop/main-inventory-service"));
+            assert_eq!(pod(&made).automount_service_account_token, Some(true));
+            let binding = made.workloads[0].binding.as_ref().unwrap();
+            assert_eq!(
+                (binding.role_ref.kind.as_str(), binding.role_ref.name.as_str()),
+                ("ClusterRole", "kbnt-standby")
+            );
+            assert_eq!(binding.subjects.as_ref().unwrap()[0].name, "main-inventory-service");
+        }
     }
 
     #[test]

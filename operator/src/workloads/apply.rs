@@ -3,7 +3,6 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::ApiResource;
 use kube::{Resource, ResourceExt};
 use serde::Serialize;
@@ -28,10 +27,6 @@ pub async fn apply(context: &Context, owner: &Owner, workloads: &[Workload]) -> 
         }
         let known = note(&stores.deployments, deployment).map(|note| note.fingerprint);
         ensure(context, owner, deployment, known).await?;
-        // A right goes once no pod uses it.
-        if binding.is_none() && note(&stores.bindings, deployment).is_some() {
-            remove(context, owner, deployment, &ApiResource::erase::<RoleBinding>(&())).await?;
-        }
         apply_budget(context, owner, deployment, budget.as_ref()).await?;
         apply_scaler(context, owner, deployment, scaler.as_ref()).await?;
     }

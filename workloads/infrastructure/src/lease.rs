@@ -4,14 +4,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::StreamExt;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::PostParams;
+use kube::api::{PostParams, WatchEvent, WatchParams};
 use kube::{Api, Client};
 use kube_lease_manager::{LeaseCreateMode, LeaseManager, LeaseManagerBuilder, LeaseManagerError};
 use thiserror::Error;
 use tokio::sync::Mutex;
-use tokio::sync::watch::Receiver;
+use tokio::sync::watch::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 
 use crate::http::Active;
@@ -24,7 +25,7 @@ pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 const DURATION: u64 = 5;
 /// It is renewed so many seconds before that.
 const GRACE: u64 = 3;
-/// How long the API server may take to say who leads.
+/// How long the API server may take to say who leads, and after how long it is asked again when it did not.
 const ASK: Duration = Duration::from_secs(2);
 
 /// Which lease, and who asks for it.
@@ -58,6 +59,31 @@ pub enum LeaseError {
     },
 }
 
+/// What is needed to ask for a lease.
+#[derive(Clone)]
+struct Asker {
+    client: Client,
+    namespace: String,
+    name: String,
+    instance: String,
+    address: SocketAddr,
+}
+
+impl Asker {
+    /// Who asks for it, and knows how it is now.
+    async fn manager(&self) -> Result<LeaseManager, LeaseManagerError> {
+        LeaseManagerBuilder::new(self.client.clone(), &self.name)
+            .with_namespace(&self.namespace)
+            .with_identity(format!("{}_{}", self.instance, self.address))
+            .with_field_manager(format!("kbnt-{}", self.instance))
+            .with_create_mode(LeaseCreateMode::UseExistent)
+            .with_duration(DURATION)
+            .with_grace(GRACE)
+            .build()
+            .await
+    }
+}
+
 /// How far the claim has come.
 enum Claim {
     /// Not asked for yet.
@@ -71,7 +97,7 @@ enum Claim {
 /// A process's claim to a lease. Dropped, it gives the lease up in the background.
 pub struct KubernetesLease {
     leases: Api<Lease>,
-    name: String,
+    asker: Asker,
     claim: Mutex<Claim>,
 }
 
@@ -89,17 +115,9 @@ impl KubernetesLease {
         let leases = Api::namespaced(client.clone(), &namespace);
         let failed = |error| LeaseError::Lease { name: name.clone(), error };
         make(&leases, &name, owner).await.map_err(|error| failed(error.into()))?;
-        let manager = LeaseManagerBuilder::new(client, &name)
-            .with_namespace(namespace)
-            .with_identity(format!("{instance}_{address}"))
-            .with_field_manager(format!("kbnt-{instance}"))
-            .with_create_mode(LeaseCreateMode::UseExistent)
-            .with_duration(DURATION)
-            .with_grace(GRACE)
-            .build()
-            .await
-            .map_err(|error| failed(error.into()))?;
-        Ok(Self { leases, name, claim: Mutex::new(Claim::Unasked(Box::new(manager))) })
+        let asker = Asker { client, namespace, name: name.clone(), instance, address };
+        let manager = asker.manager().await.map_err(|error| failed(error.into()))?;
+        Ok(Self { leases, asker, claim: Mutex::new(Claim::Unasked(Box::new(manager))) })
     }
 }
 
@@ -120,6 +138,78 @@ async fn make(leases: &Api<Lease>, name: &str, owner: Option<OwnerReference>) ->
     }
 }
 
+/// Asks for the lease, and renews it while it is held, for as long as anybody wants to know.
+async fn keep(
+    mut manager: LeaseManager,
+    asker: Asker,
+    leases: Api<Lease>,
+    held: Sender<bool>,
+) -> Result<LeaseManager, LeaseManagerError> {
+    let name = &asker.name;
+    loop {
+        let (holds, seen) = (*held.borrow(), leases.get(name));
+        let changed = async {
+            // Before the manager looks, so that nothing is missed between the two.
+            let seen =
+                if holds { None } else { tokio::time::timeout(ASK, seen).await.ok().and_then(Result::ok) };
+            tokio::select! {
+                changed = manager.changed() => Some(changed),
+                () = given_up(&leases, name, seen), if !holds => None,
+            }
+        };
+        let changed = tokio::select! {
+            biased;
+            () = held.closed() => {
+                manager.release().await?;
+                return Ok(manager);
+            }
+            changed = changed => changed,
+        };
+        match changed {
+            Some(Ok(holds)) => drop(held.send_replace(holds)),
+            Some(Err(error)) => {
+                tracing::warn!(lease = name, %error, "the lease cannot be asked for");
+                tokio::time::sleep(ASK).await;
+            }
+            // The manager would sleep until the end of the lease that it knows of. Another one looks how it is now.
+            None => match asker.manager().await {
+                Ok(fresh) => manager = fresh,
+                Err(error) => tracing::warn!(lease = name, %error, "the lease cannot be looked at"),
+            },
+        }
+    }
+}
+
+/// Returns when whoever held the lease has given it up, or when that cannot be told.
+async fn given_up(leases: &Api<Lease>, name: &str, seen: Option<Lease>) {
+    let mut taken = seen.as_ref().is_some_and(is_taken);
+    let version = seen.and_then(|lease| lease.metadata.resource_version);
+    let this = WatchParams::default().fields(&format!("metadata.name={name}"));
+    if let Some(version) = version
+        && let Ok(events) = leases.watch(&this, &version).await
+    {
+        let mut events = std::pin::pin!(events);
+        while let Some(Ok(event)) = events.next().await {
+            let now = match &event {
+                WatchEvent::Added(lease) | WatchEvent::Modified(lease) => is_taken(lease),
+                WatchEvent::Deleted(_) => false,
+                WatchEvent::Bookmark(_) => continue,
+                WatchEvent::Error(_) => break,
+            };
+            if taken && !now {
+                return;
+            }
+            taken = now;
+        }
+    }
+    tokio::time::sleep(ASK).await;
+}
+
+fn is_taken(lease: &Lease) -> bool {
+    let holder = lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref());
+    holder.is_some_and(|holder| !holder.is_empty())
+}
+
 #[async_trait]
 impl Leadership for KubernetesLease {
     async fn acquired(&self) -> Result<(), String> {
@@ -127,16 +217,17 @@ impl Leadership for KubernetesLease {
         if let Claim::Unasked(_) = &*claim
             && let Claim::Unasked(manager) = std::mem::replace(&mut *claim, Claim::Over)
         {
-            let (held, task) = manager.watch().await;
+            let (sender, held) = channel(false);
+            let task = tokio::spawn(keep(*manager, self.asker.clone(), self.leases.clone(), sender));
             *claim = Claim::Asked { held, task };
         }
         let Claim::Asked { held, .. } = &*claim else {
-            return Err(format!("lease {} was given up", self.name));
+            return Err(format!("lease {} was given up", self.asker.name));
         };
         let mut held = held.clone();
         drop(claim);
         let outcome = held.wait_for(|held| *held).await;
-        outcome.map(|_| ()).map_err(|_| format!("lease {} is not asked for any more", self.name))
+        outcome.map(|_| ()).map_err(|_| format!("lease {} is not asked for any more", self.asker.name))
     }
 
     async fn release(&self) {
@@ -146,7 +237,7 @@ impl Leadership for KubernetesLease {
         drop(held);
         let ended = task.await.map_err(|error| error.to_string());
         if let Err(error) = ended.and_then(|ended| ended.map_err(|error| error.to_string())) {
-            tracing::warn!(lease = self.name, error, "the lease could not be released, and expires");
+            tracing::warn!(lease = self.asker.name, error, "the lease could not be released, and expires");
         }
     }
 }
@@ -154,14 +245,16 @@ impl Leadership for KubernetesLease {
 #[async_trait]
 impl Active for KubernetesLease {
     async fn address(&self) -> Option<SocketAddr> {
-        let lease = tokio::time::timeout(ASK, self.leases.get(&self.name)).await;
+        let lease = tokio::time::timeout(ASK, self.leases.get(&self.asker.name)).await;
         let lease = lease
             .map_err(|_| "no answer in time".to_owned())
             .and_then(|answer| answer.map_err(|e| e.to_string()));
         match lease {
-            Ok(lease) => address_of(&lease.spec?.holder_identity?),
+            Ok(lease) => {
+                address_of(&lease.spec?.holder_identity?).filter(|address| *address != self.asker.address)
+            }
             Err(error) => {
-                tracing::warn!(lease = self.name, error, "who leads is not known");
+                tracing::warn!(lease = self.asker.name, error, "who leads is not known");
                 None
             }
         }

@@ -2,23 +2,31 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use kbnt_application::inventory::InventoryMachine;
 use reqwest::Client;
+use tokio::time::Instant;
 
 use super::body::BODY_MOST;
 use super::problem::{Code, Problem};
 use crate::outbound::{OutboundError, streaming_client};
 use crate::runtime::Handle;
 
-/// Marks what was forwarded, so that two processes that both stand by do not send it round.
+/// Marks what was handed on, so that two processes that both stand by do not send it round.
 const FORWARDED: HeaderName = HeaderName::from_static("x-kbnt-forwarded");
+
+/// How long a request waits while one process hands over to the next.
+const HANDOVER: Duration = Duration::from_secs(3);
+/// How long until it is tried again.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// What concerns one connection only (RFC 9110, 7.6.1), and what the client sets by itself.
 const OF_A_CONNECTION: [HeaderName; 6] = [
@@ -33,7 +41,7 @@ const OF_A_CONNECTION: [HeaderName; 6] = [
 /// Knows where the process is that is at work.
 #[async_trait]
 pub trait Active: Send + Sync + 'static {
-    /// Its address; `None` where none is at work or nobody can tell.
+    /// Its address; `None` where no other one is at work or nobody can tell.
     async fn address(&self) -> Option<SocketAddr>;
 }
 
@@ -57,27 +65,53 @@ impl Forward {
         Ok(Self { inventory, active, client: streaming_client()? })
     }
 
-    async fn hand_on(&self, request: Request) -> Result<Response, Problem> {
-        let Some(address) = self.active.address().await else {
-            return Err(not_ready("no process is at work"));
-        };
+    /// Has the process at work answer. Where none is, that is about to change: whoever was at work has gone, and this or another
+    /// process follows. What was handed on already is not handed on again, so that it does not go round.
+    async fn hand_on(&self, request: Request, next: Next) -> Result<Response, Problem> {
+        let handed_on = request.headers().contains_key(FORWARDED);
         let (head, body) = request.into_parts();
         let body = to_bytes(body, BODY_MOST)
             .await
             .map_err(|_| Problem::new(Code::BodyTooLarge, "the body is larger than 1 MiB, or broke off"))?;
+        let give_up = Instant::now() + HANDOVER;
+        loop {
+            if self.inventory.is_ready() {
+                return Ok(next.run(Request::from_parts(head, Body::from(body))).await);
+            }
+            let answer = if handed_on { None } else { self.ask(&head, &body).await };
+            let nobody = match answer {
+                Some(Ok(answer)) => return Ok(answer),
+                // What may have been done is not asked for again.
+                Some(Err(error)) if !error.is_connect() && !head.method.is_safe() => {
+                    return Err(Problem::new(Code::OutcomeUnknown, NO_ANSWER));
+                }
+                Some(Err(_)) => NO_ANSWER,
+                None => "no process is at work",
+            };
+            if Instant::now() > give_up {
+                return Err(not_ready(nobody));
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    /// What the process at work answers, if there is one.
+    async fn ask(&self, head: &Parts, body: &Bytes) -> Option<Result<Response, reqwest::Error>> {
+        let address = self.active.address().await?;
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
-        let answer = self
+        let request = self
             .client
-            .request(head.method, format!("http://{address}{path}"))
+            .request(head.method.clone(), format!("http://{address}{path}"))
             .headers(end_to_end(&head.headers))
             .header(FORWARDED, HeaderValue::from_static("1"))
-            .body(body)
-            .send()
-            .await
-            .map_err(|error| problem_of(&error))?;
-        let (status, headers) = (answer.status(), end_to_end(answer.headers()));
-        let body = answer.bytes().await.map_err(|error| problem_of(&error))?;
-        Ok((status, headers, Body::from(body)).into_response())
+            .body(body.clone());
+        let answer = async {
+            let answer = request.send().await?;
+            let (status, headers) = (answer.status(), end_to_end(answer.headers()));
+            let body = answer.bytes().await?;
+            Ok((status, headers, Body::from(body)).into_response())
+        };
+        Some(answer.await)
     }
 }
 
@@ -86,19 +120,14 @@ pub(super) async fn forward(State(forward): State<Forward>, request: Request, ne
     if !forward.inventory.is_standing_by() {
         return next.run(request).await;
     }
-    if request.headers().contains_key(FORWARDED) {
-        return not_ready("the process that was at work stands by now").into_response();
-    }
-    forward.hand_on(request).await.unwrap_or_else(IntoResponse::into_response)
+    forward.hand_on(request, next).await.unwrap_or_else(IntoResponse::into_response)
 }
+
+/// What is said where the process at work cannot be reached, or is lost while it answers.
+const NO_ANSWER: &str = "the process that is at work does not answer";
 
 fn not_ready(detail: &str) -> Problem {
     Problem::new(Code::NotReady, detail)
-}
-
-fn problem_of(error: &reqwest::Error) -> Problem {
-    let code = if error.is_connect() { Code::NotReady } else { Code::OutcomeUnknown };
-    Problem::new(code, "the process that is at work does not answer")
 }
 
 fn end_to_end(headers: &HeaderMap) -> HeaderMap {

@@ -111,11 +111,11 @@ async fn write<M: Machine>(
     tail.answer(&settled.written, settled.replies);
     let (inputs, from) = resume(&core, &inputs);
     let source = Source::All(core.link.open(&from).await?);
-    core.link.set_ready(true);
+    core.link.at_work();
     Drive::new(core, source, inputs, Some(tail)).with_snapshots(snapshots).run().await
 }
 
-/// Folds what the present writer writes, until it is this process's turn.
+/// Folds what the present writer writes, until it is this process's turn. It stands by until it is at work.
 async fn stand_by<M: Machine>(
     core: &mut Core<M>,
     reader: &mut dyn LogReader,
@@ -123,7 +123,7 @@ async fn stand_by<M: Machine>(
     leadership: &dyn Leadership,
 ) -> Result<(), End> {
     let (service, observer) = (core.link.service, Arc::clone(&core.link.parts.observer));
-    core.link.set_standing_by(true);
+    core.link.stand_by();
     let mut turn = pin!(leadership.acquired());
     loop {
         let records = tokio::select! {
@@ -135,7 +135,6 @@ async fn stand_by<M: Machine>(
         };
         admitted(&records, service, observer.as_ref(), fence).for_each(|record| core.machine.fold(record));
     }
-    core.link.set_standing_by(false);
     Ok(())
 }
 

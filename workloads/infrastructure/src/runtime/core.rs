@@ -158,9 +158,14 @@ impl Link {
         self.progress.send_if_modified(|progress| std::mem::replace(&mut progress.ready, ready) != ready);
     }
 
-    /// Makes known whether it waits for its turn.
-    pub(super) fn set_standing_by(&self, standing_by: bool) {
-        self.progress.send_modify(|progress| progress.standing_by = standing_by);
+    /// Makes known that it waits for its turn.
+    pub(super) fn stand_by(&self) {
+        self.progress.send_modify(|progress| progress.standing_by = true);
+    }
+
+    /// Makes known that it is its turn, and that calls are answered.
+    pub(super) fn at_work(&self) {
+        self.progress.send_modify(|progress| (progress.ready, progress.standing_by) = (true, false));
     }
 
     /// Makes known that the machine's state may have changed.

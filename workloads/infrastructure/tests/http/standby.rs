@@ -87,8 +87,16 @@ async fn it_hands_requests_on_until_it_is_its_turn() {
         standby.call(axum::http::Method::GET, "/v1/stock", &[("x-kbnt-forwarded", "1")], &json!(null)).await;
     assert_eq!((round.status.as_u16(), round.text("code")), (503, "not_ready"));
 
-    shift.turn.add_permits(1);
+    // Whoever was at work has gone, and what is asked meanwhile waits for the next one.
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    *shift.active.lock().unwrap() = Some(gone);
+    let body = json!({"name": "Laptop Pro", "unitPrice": "1299.99", "received": 8});
+    let (level, declared, ()) =
+        tokio::join!(standby.get("/v1/stock/PROD-002"), standby.put("/v1/stock/PROD-002", &body), async {
+            shift.turn.add_permits(1);
+        },);
+    assert_eq!((level.status.as_u16(), declared.status.as_u16()), (200, 200), "{level:?} {declared:?}");
     standby.until("at work", async || standby.get("/v1/stock/PROD-002").await.status == 200).await;
     let level = standby.get("/v1/stock/PROD-002").await;
-    assert_eq!(level.body["available"], json!(7), "what the first one wrote is known");
+    assert_eq!(level.body["available"], json!(8), "what both wrote is known");
 }

@@ -143,6 +143,18 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn the_service_writes_its_snapshots_to_a_volume_that_goes_with_the_pod() {
+        let pod = desired(&stock()).workloads.remove(0).deployment.spec.template.spec.unwrap();
+        let env = pod.containers[0].env.clone().unwrap();
+        let folder = env.into_iter().find(|variable| variable.name == "KBNT_SNAPSHOT_DIR").unwrap().value;
+        let mounts = pod.containers[0].volume_mounts.clone().unwrap();
+        let mount = mounts.into_iter().find(|mount| Some(&mount.mount_path) == folder.as_ref()).unwrap();
+        assert_ne!(mount.read_only, Some(true));
+        let volume = pod.volumes.unwrap().into_iter().find(|volume| volume.name == mount.name).unwrap();
+        assert!(volume.empty_dir.unwrap().size_limit.is_some());
+    }
+
+    #[test]
     fn only_topics_elsewhere_that_are_to_be_deleted_take_a_finalizer() {
         let mut stock = stock();
         stock.spec.topic_deletion_policy = TopicDeletionPolicy::Delete;

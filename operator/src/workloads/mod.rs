@@ -6,6 +6,7 @@ mod kafka;
 mod overlay;
 mod pod;
 mod scale;
+mod snapshots;
 mod standby;
 mod state;
 mod task;

@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kbnt_crds::common::{Resources, SecretRef};
 use kbnt_crds::pod::{self, ImagePullPolicy, PodTemplate};
 
-use super::{PORT, Plan, kafka, labels, overlay};
+use super::{PORT, Plan, Role, kafka, labels, overlay, snapshots};
 use crate::cluster::short_digest;
 use crate::error::Error;
 
@@ -88,6 +88,10 @@ pub(super) fn template(plan: &Plan, resource: &str) -> Result<PodTemplateSpec, E
     let (kafka_env, kafka_volumes) = kafka::access(&plan.kafka);
     let mut volumes: Vec<_> = plan.files.iter().map(volume).collect();
     volumes.extend(kafka_volumes);
+    let container = container(plan, kafka_env, &volumes)?;
+    if plan.role == Role::Inventory {
+        volumes.push(snapshots::volume());
+    }
     Ok(PodTemplateSpec {
         metadata: Some(metadata(given, own.clone(), digest)),
         spec: Some(PodSpec {
@@ -96,7 +100,7 @@ pub(super) fn template(plan: &Plan, resource: &str) -> Result<PodTemplateSpec, E
             automount_service_account_token: Some(plan.standby.is_some()),
             // The service is done within 20 s, after the pause before it is told.
             termination_grace_period_seconds: Some(30),
-            containers: vec![container(plan, kafka_env, &volumes)?],
+            containers: vec![container],
             topology_spread_constraints: Some(overlay::spread(given, own)?),
             ..base(given, volumes)?
         }),
@@ -164,7 +168,13 @@ fn container(plan: &Plan, kafka: Vec<EnvVar>, volumes: &[Volume]) -> Result<Cont
     env.extend(
         plan.files.iter().map(|file| plain(file.env, format!("{}/{}", folder(file.name), file.source.key()))),
     );
+    let keeps_snapshots = plan.role == Role::Inventory;
+    env.extend(keeps_snapshots.then(snapshots::variable));
+    let program = program(&plan.image, &plan.template, env, volumes)?;
+    let mut mounts = program.volume_mounts.unwrap_or_default();
+    mounts.extend(keeps_snapshots.then(snapshots::mount));
     Ok(Container {
+        volume_mounts: Some(mounts),
         name: "service".into(),
         args: Some(vec!["service".into(), plan.role.argument().into()]),
         ports: Some(vec![ContainerPort {
@@ -185,7 +195,7 @@ fn container(plan: &Plan, kafka: Vec<EnvVar>, volumes: &[Volume]) -> Result<Cont
             }),
             ..Lifecycle::default()
         }),
-        ..program(&plan.image, &plan.template, env, volumes)?
+        ..program
     })
 }
 

@@ -1,0 +1,32 @@
+//! Where inventory-service keeps its snapshots: a folder that outlives its process, and goes with the pod.
+
+use k8s_openapi::api::core::v1::{EmptyDirVolumeSource, EnvVar, Volume, VolumeMount};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+
+use super::pod::plain;
+
+/// Name of the volume.
+const NAME: &str = "snapshots";
+/// Where it lies in the pod.
+const FOLDER: &str = "/var/lib/kbnt/snapshots";
+/// Three snapshots of some eighteen million orders that ended within a day: two are kept while the next one is written.
+const SIZE_LIMIT: &str = "2Gi";
+
+pub(super) fn variable() -> EnvVar {
+    plain("KBNT_SNAPSHOT_DIR", FOLDER)
+}
+
+pub(super) fn volume() -> Volume {
+    Volume {
+        name: NAME.into(),
+        empty_dir: Some(EmptyDirVolumeSource {
+            size_limit: Some(Quantity(SIZE_LIMIT.into())),
+            ..EmptyDirVolumeSource::default()
+        }),
+        ..Volume::default()
+    }
+}
+
+pub(super) fn mount() -> VolumeMount {
+    VolumeMount { name: NAME.into(), mount_path: FOLDER.into(), ..VolumeMount::default() }
+}

@@ -8,6 +8,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
@@ -61,7 +62,7 @@ func run(given settings) error {
 			DefaultTransform: cache.TransformStripManagedFields(),
 			ByObject: map[client.Object]cache.ByObject{
 				&appsv1.Deployment{}: ours, &corev1.Service{}: ours, &corev1.ServiceAccount{}: ours,
-				&corev1.ConfigMap{}: ours, &policyv1.PodDisruptionBudget{}: ours, &api.KafkaTopic{}: ours,
+				&corev1.ConfigMap{}: ours, &policyv1.PodDisruptionBudget{}: ours, &rbacv1.RoleBinding{}: ours, &api.KafkaTopic{}: ours,
 			},
 		},
 	})

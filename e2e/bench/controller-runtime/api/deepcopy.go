@@ -56,6 +56,7 @@ func (in *VirtualStockStatus) DeepCopy() *VirtualStockStatus {
 	out.Products = slices.Clone(in.Products)
 	out.Topics = slices.Clone(in.Topics)
 	out.Services = slices.Clone(in.Services)
+	out.Replicas = pointer(in.Replicas)
 	return &out
 }
 

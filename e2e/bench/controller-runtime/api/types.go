@@ -94,6 +94,8 @@ type VirtualStockStatus struct {
 	Products           []ProductLevel     `json:"products,omitempty"`
 	Topics             []TopicState       `json:"topics,omitempty"`
 	Services           []ServiceState     `json:"services,omitempty"`
+	Replicas           *int32             `json:"replicas,omitempty"`
+	Selector           string             `json:"selector,omitempty"`
 	Endpoint           string             `json:"endpoint,omitempty"`
 }
 

@@ -11,6 +11,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -124,6 +125,9 @@ func asWanted(wanted, live client.Object) bool {
 		return same(wanted.Spec, live.(*corev1.Service).Spec)
 	case *corev1.ServiceAccount:
 		return same(wanted.AutomountServiceAccountToken, live.(*corev1.ServiceAccount).AutomountServiceAccountToken)
+	case *rbacv1.RoleBinding:
+		live := live.(*rbacv1.RoleBinding)
+		return same(wanted.RoleRef, live.RoleRef) && same(wanted.Subjects, live.Subjects)
 	case *corev1.ConfigMap:
 		return same(wanted.Data, live.(*corev1.ConfigMap).Data)
 	case *policyv1.PodDisruptionBudget:

@@ -10,6 +10,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -26,6 +27,8 @@ const (
 	ManagedBy       = "app.kubernetes.io/managed-by"
 	ownerAnnotation = "kbnt.dev/owner"
 	usersKey        = "users.json"
+	snapshotFolder  = "/var/lib/kbnt/snapshots"
+	standbyRole     = "kbnt-standby"
 	servicePort     = 8080
 	user            = 65532
 )
@@ -45,6 +48,13 @@ func (o owner) labels(component string) map[string]string {
 		"app.kubernetes.io/component": component,
 		ManagedBy:                     Manager,
 	}
+}
+
+// selector has what identifies a service and nothing else, as that of a Deployment can never change.
+func (o owner) selector(component string) map[string]string {
+	selector := o.labels(component)
+	delete(selector, ManagedBy)
+	return selector
 }
 
 func (o owner) meta(name, component string) metav1.ObjectMeta {
@@ -122,6 +132,8 @@ type plan struct {
 	spec  api.ServiceSpec
 	env   []corev1.EnvVar
 	users string
+	// Whether its pods take turns by a lease, and keep snapshots.
+	writer bool
 }
 
 func (p plan) component() string { return p.role + "-service" }
@@ -129,6 +141,7 @@ func (p plan) component() string { return p.role + "-service" }
 // workload has the objects of a service.
 type workload struct {
 	account    *corev1.ServiceAccount
+	binding    *rbacv1.RoleBinding
 	service    *corev1.Service
 	config     *corev1.ConfigMap
 	deployment *appsv1.Deployment
@@ -136,7 +149,11 @@ type workload struct {
 }
 
 func (w workload) objects() []client.Object {
-	objects := []client.Object{w.account, w.service}
+	objects := []client.Object{w.account}
+	if w.binding != nil {
+		objects = append(objects, w.binding)
+	}
+	objects = append(objects, w.service)
 	if w.config != nil {
 		objects = append(objects, w.config)
 	}
@@ -149,8 +166,7 @@ func (w workload) objects() []client.Object {
 
 func buildWorkload(o owner, at kafka, image string, p plan) workload {
 	name, component := o.GetName()+"-"+p.component(), p.component()
-	selector := o.labels(component)
-	delete(selector, ManagedBy)
+	selector := o.selector(component)
 	made := workload{
 		account: &corev1.ServiceAccount{
 			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"},
@@ -181,6 +197,14 @@ func buildWorkload(o owner, at kafka, image string, p plan) workload {
 			},
 		},
 	}
+	if p.writer {
+		made.binding = &rbacv1.RoleBinding{
+			TypeMeta:   metav1.TypeMeta{APIVersion: "rbac.authorization.k8s.io/v1", Kind: "RoleBinding"},
+			ObjectMeta: o.meta(name, component),
+			Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Name: name, Namespace: o.GetNamespace()}},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: standbyRole},
+		}
+	}
 	if p.users != "" {
 		made.config = &corev1.ConfigMap{
 			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
@@ -205,7 +229,7 @@ func podTemplate(o owner, at kafka, image, name string, selector map[string]stri
 		ObjectMeta: metav1.ObjectMeta{Labels: o.labels(p.component())},
 		Spec: corev1.PodSpec{
 			ServiceAccountName:            name,
-			AutomountServiceAccountToken:  ptr.To(false),
+			AutomountServiceAccountToken:  ptr.To(p.writer),
 			EnableServiceLinks:            ptr.To(false),
 			TerminationGracePeriodSeconds: ptr.To(int64(30)),
 			SecurityContext: &corev1.PodSecurityContext{
@@ -225,7 +249,29 @@ func podTemplate(o owner, at kafka, image, name string, selector map[string]stri
 			},
 		}}}
 	}
+	if p.writer {
+		made.Spec.Volumes = append(made.Spec.Volumes, corev1.Volume{Name: "snapshots", VolumeSource: corev1.VolumeSource{
+			EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: ptr.To(resource.MustParse("2Gi"))},
+		}})
+	}
 	return made
+}
+
+// inTurn tells a pod to take turns by the lease of the name of its service.
+func inTurn(o owner, component string) ([]corev1.EnvVar, error) {
+	reference := o.meta("", "").OwnerReferences[0]
+	text, err := json.Marshal(struct {
+		APIVersion string `json:"apiVersion"`
+		Controller bool   `json:"controller"`
+		Kind       string `json:"kind"`
+		Name       string `json:"name"`
+		UID        string `json:"uid"`
+	}{reference.APIVersion, false, reference.Kind, reference.Name, string(reference.UID)})
+	return []corev1.EnvVar{
+		{Name: "KBNT_LEASE", Value: fmt.Sprintf("%s/%s-%s", o.GetNamespace(), o.GetName(), component)},
+		{Name: "KBNT_LEASE_OWNER", Value: string(text)},
+		{Name: "KBNT_ADVERTISED_ADDRESS", ValueFrom: fromField("status.podIP")},
+	}, err
 }
 
 func spread(selector map[string]string) []corev1.TopologySpreadConstraint {
@@ -265,6 +311,10 @@ func container(at kafka, image string, p plan) corev1.Container {
 	}
 	if p.users != "" {
 		made.VolumeMounts = []corev1.VolumeMount{{Name: "users", MountPath: "/etc/kbnt/users", ReadOnly: true}}
+	}
+	if p.writer {
+		made.Env = append(made.Env, corev1.EnvVar{Name: "KBNT_SNAPSHOT_DIR", Value: snapshotFolder})
+		made.VolumeMounts = append(made.VolumeMounts, corev1.VolumeMount{Name: "snapshots", MountPath: snapshotFolder})
 	}
 	return made
 }

@@ -10,10 +10,13 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -64,7 +67,7 @@ func commonOf(mgr ctrl.Manager, image string) common {
 // owning watches all kinds of objects that are made.
 func owning(b *ctrl.Builder) *ctrl.Builder {
 	return b.Owns(&appsv1.Deployment{}).Owns(&corev1.Service{}).Owns(&corev1.ServiceAccount{}).
-		Owns(&corev1.ConfigMap{}).Owns(&policyv1.PodDisruptionBudget{})
+		Owns(&corev1.ConfigMap{}).Owns(&policyv1.PodDisruptionBudget{}).Owns(&rbacv1.RoleBinding{})
 }
 
 func wake(changed chan<- event.TypedGenericEvent[types.NamespacedName]) func(types.NamespacedName) {
@@ -107,10 +110,15 @@ func (r *StockReconciler) Reconcile(ctx context.Context, request reconcile.Reque
 	if err != nil {
 		return reconcile.Result{}, reconcile.TerminalError(err)
 	}
-	p := plan{role: "inventory", spec: stock.Spec.Inventory, env: []corev1.EnvVar{
+	p := plan{role: "inventory", spec: stock.Spec.Inventory, writer: true, env: []corev1.EnvVar{
 		{Name: "KBNT_RESERVATION_TTL", Value: stock.Spec.Reservation.TTL},
 		{Name: "KBNT_LOW_STOCK_THRESHOLD", Value: strconv.FormatInt(stock.Spec.LowStockThreshold, 10)},
 	}}
+	turns, err := inTurn(o, p.component())
+	if err != nil {
+		return reconcile.Result{}, reconcile.TerminalError(err)
+	}
+	p.env = append(p.env, turns...)
 	seen := r.carryOut(ctx, o, buildTopics(o, at, topicsOfStock), []workload{buildWorkload(o, at, r.Image, p)},
 		stock.Spec.Paused, func() bool { return true })
 	told := r.declare(ctx, o, stock, seen)
@@ -179,6 +187,8 @@ func (r *StockReconciler) status(stock *api.VirtualStock, seen sight, now told) 
 			ready(stock.Spec.Paused, message, topics, workloads, declared, balanced)),
 		Totals: before.Totals, Products: before.Products,
 		Topics: topicStates(seen.topics), Services: serviceStates(seen.services),
+		Replicas: ptr.To(seen.services[0].ready),
+		Selector: labels.Set(owner{stock, "VirtualStock"}.selector("inventory-service")).String(),
 		Endpoint: fmt.Sprintf("http://%s.%s.svc:%d", seen.services[0].name, stock.Namespace, servicePort),
 	}
 	if now.Seen != nil {

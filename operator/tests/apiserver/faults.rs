@@ -350,7 +350,11 @@ where
 }
 
 fn neutral<K: Serialize>(object: &K, namespace: &str) -> Result<Value, Failure> {
-    let text = serde_json::to_string(object)?.replace(namespace, "SHOP");
+    let object = serde_json::to_value(object)?;
+    let mut text = object.to_string().replace(namespace, "SHOP");
+    if let Some(owner) = object["metadata"]["ownerReferences"][0]["uid"].as_str() {
+        text = text.replace(owner, "OWNER");
+    }
     let mut object: Value = serde_json::from_str(&text)?;
     let metadata = object["metadata"].take();
     let mut kept = json!({"name": metadata["name"], "labels": metadata["labels"], "annotations": metadata["annotations"]});

@@ -2,10 +2,29 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
-/// Writes a record with this value to partition 0 of `topic`. A broker that has nobody beside it leads it.
+/// For how long a broker may not know yet that it leads a topic that was just made.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a broker answers meanwhile: unknown topic or partition, leader not available, not leader or follower.
+const NOT_YET: [[u8; 2]; 3] = [[0, 3], [0, 5], [0, 6]];
+
+/// Writes a record with this value to partition 0 of `topic`. A broker that has nobody beside it leads it, sooner or later.
 pub fn write(broker: &str, topic: &str, value: &[u8]) {
+    let give_up = Instant::now() + PATIENCE;
+    loop {
+        let error = produce(broker, topic, value);
+        if error == [0, 0] {
+            return;
+        }
+        assert!(NOT_YET.contains(&error) && Instant::now() < give_up, "the broker answers error {error:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Asks once; the error that the broker answers.
+fn produce(broker: &str, topic: &str, value: &[u8]) -> [u8; 2] {
     let batch = batch(&record(value));
     let mut request = Vec::new();
     // Produce, version 3, correlation 1, no client id; no transaction, acks from all, ten seconds.
@@ -25,7 +44,7 @@ pub fn write(broker: &str, topic: &str, value: &[u8]) {
     stream.read_exact(&mut answer).unwrap();
     // Correlation, one topic, its name, one partition, its number; then the error.
     let error = 4 + 4 + 2 + topic.len() + 4 + 4;
-    assert_eq!(answer[error..error + 2], [0, 0], "{answer:?}");
+    answer[error..error + 2].try_into().unwrap()
 }
 
 fn length(bytes: &[u8]) -> [u8; 4] {

@@ -56,10 +56,14 @@ pub(super) async fn apply(
             progress.held_users =
                 users::apply(context, owner, &desired.users).await.map_err(Failure::Users)?;
         }
-        if may_run(has_topics, owner, desired, context, progress) {
+        // Services start once their topics and users are ready. Those that run are kept as they should be whatever happens.
+        let ready = has_topics && users::are_usable(context, owner, &desired.users, &progress.held_users);
+        if ready || workloads::exists(context, &desired.workloads) {
             workloads::apply(context, owner, &desired.workloads).await.map_err(Failure::Workloads)?;
         }
-        retire_users(owner, desired, context).await.map_err(Failure::Users)?;
+        users::retire(context, owner, desired.place.as_ref(), &desired.users, &desired.workloads)
+            .await
+            .map_err(Failure::Users)?;
     }
     let order_service = Role::Order.object_name(&owner.name);
     let services = workloads::look(context, owner, &desired.workloads);
@@ -84,28 +88,4 @@ fn has_topics(
     let stock_has_topics =
         stock.status.as_ref().is_some_and(|status| holds(&status.conditions, "TopicsReady"));
     stock_has_topics && topics.iter().all(|topic| topic.state.is_usable())
-}
-
-/// Services start once their topics and users are ready. Services that run are kept as they should be whatever happens to
-/// these.
-fn may_run(
-    has_topics: bool,
-    owner: &Owner,
-    desired: &Desired,
-    context: &Context,
-    progress: &Progress,
-) -> bool {
-    let users = users::look(context, owner, &desired.users, &progress.held_users);
-    let ready = has_topics && users.iter().all(|user| user.state.is_usable());
-    ready || workloads::exists(context, &desired.workloads)
-}
-
-/// Users that are not asked for any more go once no pod logs in as one of them.
-async fn retire_users(owner: &Owner, desired: &Desired, context: &Context) -> Result<(), Error> {
-    match &desired.place {
-        Some(place) if desired.users.is_empty() && workloads::rolled_out(context, &desired.workloads) => {
-            users::retire(context, owner, &place.namespace).await
-        }
-        _ => Ok(()),
-    }
 }

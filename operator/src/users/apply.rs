@@ -8,7 +8,8 @@ use super::{SecretNote, ServiceUser, UserNote};
 use crate::cluster::Wanted;
 use crate::context::{Context, UserStore};
 use crate::error::Error;
-use crate::topics::{Owner, State, View, release_all};
+use crate::topics::{Owner, Place, State, View, release_all};
+use crate::workloads::{Workload, rolled_out};
 
 /// Makes Strimzi have these users, and copies the Secrets of those that are ready to where the pods are. The answer is
 /// those that somebody else holds, and who.
@@ -66,6 +67,11 @@ pub fn look(context: &Context, owner: &Owner, users: &[ServiceUser], held: &[Vie
     users.iter().map(|user| View { name: user.name.clone(), state: state_of(user) }).collect()
 }
 
+/// Whether pods can log in as each of these users.
+pub fn are_usable(context: &Context, owner: &Owner, users: &[ServiceUser], held: &[View]) -> bool {
+    look(context, owner, users, held).iter().all(|user| user.state.is_usable())
+}
+
 /// Whether pods can log in as a user that is ready: they mount its Secret.
 fn login(context: &Context, owner: &Owner, user: &ServiceUser, live: &UserNote) -> State {
     let namespace = user.object.namespace().unwrap_or_default();
@@ -94,13 +100,22 @@ pub async fn release(context: &Context, owner: &Owner) -> Result<(), Error> {
     }
 }
 
-/// Deletes the users in this namespace that this owner held and does not ask for any more.
-pub async fn retire(context: &Context, owner: &Owner, namespace: &str) -> Result<(), Error> {
-    let Some(store) = context.users() else { return Ok(()) };
-    for (name, note) in store.notes.all_in(namespace) {
+/// Deletes the users that this owner held here, where it asks for none any more and no pod is left that logs in as one.
+pub async fn retire(
+    context: &Context,
+    owner: &Owner,
+    place: Option<&Place>,
+    users: &[ServiceUser],
+    workloads: &[Workload],
+) -> Result<(), Error> {
+    let (Some(place), Some(store)) = (place, context.users()) else { return Ok(()) };
+    if !users.is_empty() || !rolled_out(context, workloads) {
+        return Ok(());
+    }
+    for (name, note) in store.notes.all_in(&place.namespace) {
         if note.owner.is_some() && owner.other_than(note.owner.as_deref()).is_none() {
             let holder = |meta: &_| owner.other_holder(meta);
-            context.objects.remove(namespace, &name, &store.resource, holder).await?;
+            context.objects.remove(&place.namespace, &name, &store.resource, holder).await?;
         }
     }
     Ok(())

@@ -8,7 +8,7 @@ mod secret;
 mod state;
 mod watch;
 
-pub use apply::{apply, look, release, retire};
+pub use apply::{apply, are_usable, look, release, retire};
 pub use build::{ServiceUser, build, with_login};
 pub use rights::Rights;
 pub use secret::SecretNote;

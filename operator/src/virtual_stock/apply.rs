@@ -61,10 +61,14 @@ pub(super) async fn apply(
             progress.held_users =
                 users::apply(context, owner, &desired.users).await.map_err(Failure::Users)?;
         }
-        if may_run(has_topics, owner, desired, context, progress) {
+        // Services start once their topics and users are ready. Those that run are kept as they should be whatever happens.
+        let ready = has_topics && users::are_usable(context, owner, &desired.users, &progress.held_users);
+        if ready || workloads::exists(context, &desired.workloads) {
             workloads::apply(context, owner, &desired.workloads).await.map_err(Failure::Workloads)?;
         }
-        retire_users(owner, desired, context).await.map_err(Failure::Users)?;
+        users::retire(context, owner, desired.place.as_ref(), &desired.users, &desired.workloads)
+            .await
+            .map_err(Failure::Users)?;
     }
     let services = workloads::look(context, owner, &desired.workloads);
     if services.iter().any(|service| service.state != State::Available) {
@@ -85,29 +89,6 @@ pub(super) async fn apply(
         }
     }
     Ok(())
-}
-
-/// A service starts once its topics and its user are ready. One that runs is kept as it should be whatever happens to them.
-fn may_run(
-    has_topics: bool,
-    owner: &Owner,
-    desired: &Desired,
-    context: &Context,
-    progress: &Progress,
-) -> bool {
-    let users = users::look(context, owner, &desired.users, &progress.held_users);
-    let ready = has_topics && users.iter().all(|user| user.state.is_usable());
-    ready || workloads::exists(context, &desired.workloads)
-}
-
-/// A user that is not asked for any more goes once no pod logs in as it.
-async fn retire_users(owner: &Owner, desired: &Desired, context: &Context) -> Result<(), Error> {
-    match &desired.place {
-        Some(place) if desired.users.is_empty() && workloads::rolled_out(context, &desired.workloads) => {
-            users::retire(context, owner, &place.namespace).await
-        }
-        _ => Ok(()),
-    }
 }
 
 fn observe(owner: &Owner, url: &str, context: &Context) -> Observed<StockSummary> {

@@ -7,6 +7,8 @@
 //! cargo run --release -p kbnt-services --example load -- --buyers 1000 --rounds 5
 //! ```
 
+mod shared;
+
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -17,6 +19,8 @@ use reqwest::{Client, Url};
 use serde_json::{Value, json};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
+
+use shared::{Failure, Times, must_be_here};
 
 /// Measure how long orders take while many buyers order at once.
 #[derive(Clone, Debug, Parser)]
@@ -41,9 +45,6 @@ struct Options {
     #[arg(long)]
     limit: Option<u64>,
 }
-
-/// Anything that goes wrong.
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// What an order came to, and how long it took.
 type Sample = (String, Duration);
@@ -91,18 +92,10 @@ async fn buyer(
     Ok(samples)
 }
 
-fn percentile(sorted: &[Duration], share: f64) -> f64 {
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let index = ((sorted.len() as f64 * share).ceil() as usize).clamp(1, sorted.len()) - 1;
-    sorted[index].as_secs_f64() * 1000.0
-}
-
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<ExitCode, Failure> {
     let options = Options::parse();
-    if !matches!(options.url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]")) {
-        return Err("only this machine is put under load".into());
-    }
+    must_be_here(&options.url)?;
     let client = kbnt_infrastructure::outbound::streaming_client()?;
     declare(&options, &client).await?;
     let start = Arc::new(Barrier::new(options.buyers as usize));
@@ -120,22 +113,15 @@ async fn main() -> Result<ExitCode, Failure> {
     for (end, _) in &samples {
         *ends.entry(end).or_default() += 1;
     }
-    let mut times: Vec<Duration> = samples.iter().map(|(_, took)| *took).collect();
-    times.sort_unstable();
-    let p99 = percentile(&times, 0.99);
+    let times = Times::of(samples.iter().map(|(_, took)| *took).collect());
     println!(
         "{} orders of {} buyers in {:.2} s, connections included: {ends:?}",
         samples.len(),
         options.buyers,
         took.as_secs_f64()
     );
-    println!(
-        "ms: p50 {:.1}, p90 {:.1}, p99 {p99:.1}, max {:.1}",
-        percentile(&times, 0.5),
-        percentile(&times, 0.9),
-        percentile(&times, 1.0)
-    );
+    println!("ms: {times}");
     #[allow(clippy::cast_precision_loss)]
-    let good = options.limit.is_none_or(|limit| p99 <= limit as f64);
+    let good = options.limit.is_none_or(|limit| times.within(0.99) <= limit as f64);
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -8,6 +8,8 @@
 //! cargo run --release -p kbnt-services --example steady -- --rate 1000 --seconds 10
 //! ```
 
+mod shared;
+
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -17,6 +19,8 @@ use reqwest::{Client, Url};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use shared::{Failure, Times, must_be_here};
 
 /// How often orders are sent: those that are due by then, together.
 const PACE: Duration = Duration::from_millis(2);
@@ -48,13 +52,7 @@ struct Options {
     /// Different products
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     products: u32,
-    /// Print one JSON object instead of lines
-    #[arg(long)]
-    json: bool,
 }
-
-/// Anything that goes wrong.
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// An order that was answered.
 struct Sample {
@@ -121,60 +119,33 @@ async fn send(options: &Options, client: &Client) -> Result<mpsc::UnboundedRecei
     Ok(taken)
 }
 
-/// In milliseconds.
-fn percentile(sorted: &[Duration], share: f64) -> f64 {
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let index = ((sorted.len() as f64 * share).ceil() as usize).clamp(1, sorted.len()) - 1;
-    sorted[index].as_secs_f64() * 1000.0
-}
-
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<ExitCode, Failure> {
     let options = Options::parse();
     for url in [Some(&options.url), options.stock_url.as_ref()].into_iter().flatten() {
-        if !matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]")) {
-            return Err("only this machine is put under load".into());
-        }
+        must_be_here(url)?;
     }
     let client = kbnt_infrastructure::outbound::streaming_client()?;
     declare(&options, &client).await?;
     let began = Instant::now();
     let mut taken = send(&options, &client).await?;
     let (sent, give_up) = (began.elapsed(), Instant::now() + PATIENCE);
-    let (mut ends, mut times, mut last) = (BTreeMap::<String, u32>::new(), Vec::new(), began);
+    let (mut ends, mut times) = (BTreeMap::<String, u32>::new(), Vec::new());
     loop {
         let sample = tokio::select! {
             sample = taken.recv() => sample,
             () = sleep_until(give_up) => None,
         };
         let Some(Sample { number, end, took }) = sample else { break };
-        last = Instant::now().max(last);
         *ends.entry(end).or_default() += 1;
         if number >= options.warm_up.min(options.seconds - 1) * options.rate {
             times.push(took);
         }
     }
-    times.sort_unstable();
     let orders: u32 = ends.values().sum();
     let ended: u32 = ["CONFIRMED", "CANCELLED"].iter().filter_map(|end| ends.get(*end)).sum();
     let due = options.rate * options.seconds;
-    let good = ended == due;
-    let report = json!({
-        "orders": orders, "ends": ends, "sendSeconds": sent.as_secs_f64(), "seconds": (last - began).as_secs_f64(),
-        "p50": percentile(&times, 0.5), "p90": percentile(&times, 0.9), "p99": percentile(&times, 0.99),
-        "max": percentile(&times, 1.0),
-    });
-    if options.json {
-        println!("{report}");
-    } else {
-        println!("{orders} of {due} orders: {ends:?}, sent in {:.1} s", sent.as_secs_f64());
-        println!(
-            "ms from due to ended: p50 {:.1}, p90 {:.1}, p99 {:.1}, max {:.1}",
-            report["p50"].as_f64().unwrap_or_default(),
-            report["p90"].as_f64().unwrap_or_default(),
-            report["p99"].as_f64().unwrap_or_default(),
-            report["max"].as_f64().unwrap_or_default(),
-        );
-    }
-    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    println!("{orders} of {due} orders: {ends:?}, sent in {:.1} s", sent.as_secs_f64());
+    println!("ms from due to ended: {}", Times::of(times));
+    Ok(if ended == due { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

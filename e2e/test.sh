@@ -3,6 +3,7 @@
 set -euo pipefail
 . "$(dirname "$0")/cluster/lib/common.sh"
 . "$(dirname "$0")/cluster/lib/step.sh"
+. "$(dirname "$0")/cluster/lib/built.sh"
 here=$(cd "$(dirname "$0")" && pwd)
 broker=$(mktemp -d)
 cd "$REPO_DIR"
@@ -23,10 +24,7 @@ finish() {
 }
 
 # The suite of the cluster, as a program: where it runs there is no network for cargo.
-cluster_suite() {
-    cargo_test --test cluster --no-run --message-format json 2>/dev/null |
-        jq -r 'select(.executable != null and .target.name == "cluster").executable'
-}
+cluster_suite() { built cluster test --no-run --test cluster 2>/dev/null; }
 
 inside kubectl version >/dev/null 2>&1 || ours=yes
 trap finish EXIT

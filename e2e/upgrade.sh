@@ -5,6 +5,7 @@
 set -euo pipefail
 . "$(dirname "$0")/cluster/lib/common.sh"
 . "$(dirname "$0")/cluster/lib/step.sh"
+. "$(dirname "$0")/cluster/lib/built.sh"
 here=$(cd "$(dirname "$0")" && pwd)
 scratch=$(mktemp -d)
 cd "$REPO_DIR"
@@ -38,10 +39,7 @@ checkout() {
 # usual one, each of the two revisions would make the other one's anew.
 earlier() { CARGO_TARGET_DIR=$CACHE/upgrade/target "$@"; }
 
-compile() {
-    "$here/cargo.sh" test --release --locked --workspace --test upgrade --no-run --message-format json 2>/dev/null |
-        jq -r 'select(.executable != null and .target.name == "upgrade").executable'
-}
+compile() { built upgrade test --no-run --test upgrade 2>/dev/null; }
 
 # Waits for a file of the suite, as long as that runs.
 await() {

@@ -4,6 +4,7 @@
 # go to the example `recovery`.
 set -euo pipefail
 . "$(dirname "$0")/../cluster/lib/common.sh"
+. "$(dirname "$0")/../cluster/lib/built.sh"
 cd "$REPO_DIR"
 scratch=$(mktemp -d)
 
@@ -14,14 +15,9 @@ finish() {
 trap finish EXIT
 
 e2e/cluster/prerequisites.sh built
-mapfile -t built < <(e2e/cargo.sh build --release --locked --workspace --bin kbnt --example recovery --message-format json |
-    jq -r 'select(.executable != null) | .executable')
-for program in "${built[@]}"; do
-    case $(basename "$program") in
-    kbnt) kbnt=$program ;;
-    recovery) recovery=$program ;;
-    esac
-done
+selection=(build --bin kbnt --example recovery)
+kbnt=$(built kbnt "${selection[@]}")
+recovery=$(built recovery "${selection[@]}")
 bootstrap=$(e2e/kafka/broker.sh start "$scratch/broker")
 mkdir "$scratch/snapshots"
 "$recovery" --kbnt "$kbnt" --bootstrap "$bootstrap" --scratch "$scratch/snapshots" "$@"

@@ -5,6 +5,7 @@
 # RATE=N orders a second, SECONDS_OF_LOAD=N of which the first WARM_UP=N are not measured: the broker compiles itself meanwhile.
 set -euo pipefail
 . "$(dirname "$0")/../cluster/lib/common.sh"
+. "$(dirname "$0")/../cluster/lib/built.sh"
 here=$(cd "$(dirname "$0")" && pwd)
 broker=$here/../kafka/broker.sh
 scratch=$(mktemp -d)
@@ -23,12 +24,6 @@ finish() {
     rm -rf "$scratch"
 }
 trap finish EXIT
-
-# Both programs, with one selection of packages: what they share is built once.
-programs() {
-    "$here/../cargo.sh" build --release --locked --quiet --workspace --bin kbnt --example steady --message-format json |
-        jq -r 'select(.executable != null) | .executable'
-}
 
 kafka() { "$broker" tool "$scratch" "org.apache.kafka.tools.$1" "${@:2}"; }
 
@@ -57,6 +52,9 @@ await() {
     done
 }
 
+# What a formula comes to, in this format.
+reckon() { awk "BEGIN { printf \"$1\", $2 }"; }
+
 # Seconds of processor time that a process has used, and the most memory that it has had, in MiB.
 used() { awk -v tick="$(getconf CLK_TCK)" '{ sub(/^.*\) /, ""); print ($12 + $13) / tick }' "/proc/$1/stat"; }
 peak() { awk '/^VmHWM/ { printf "%.0f", $2 / 1024 }' "/proc/$1/status"; }
@@ -76,13 +74,10 @@ own_rate() {
     done | awk -F'[ ,]+' '{ for (i = 2; i < NF; i++) if ($i == "records/sec") rate = $(i - 1) } END { print rate }'
 }
 
-mapfile -t built < <(programs)
-for program in "${built[@]}"; do
-    case $(basename "$program") in
-    kbnt) kbnt=$program ;;
-    steady) steady=$program ;;
-    esac
-done
+"$here/../cluster/prerequisites.sh" built
+selection=(build --quiet --bin kbnt --example steady)
+kbnt=$(built kbnt "${selection[@]}")
+steady=$(built steady "${selection[@]}")
 bootstrap=$("$broker" start "$scratch" 2>/dev/null)
 make_topics
 for role in "${roles[@]}"; do open "$role"; done
@@ -93,15 +88,15 @@ say "==> $rate orders a second over HTTP for $seconds s ($(elapsed))"
 first=$(records)
 began=$EPOCHREALTIME
 "$steady" --url "${url[order]}" --stock-url "${url[inventory]}" --rate "$rate" --seconds "$seconds" --warm-up "$warm_up"
-took=$(bc <<<"$EPOCHREALTIME - $began")
+took=$(reckon %.1f "$EPOCHREALTIME - $began")
 for role in "${roles[@]}" broker; do
     pid=$(process_of "$role")
-    printf '%14s %6.1f s of a core, at most %s MiB\n' "$role" "$(bc <<<"$(used "$pid") - ${before[$role]}")" "$(peak "$pid")"
+    printf '%14s %6.1f s of a core, at most %s MiB\n' "$role" "$(reckon %.1f "$(used "$pid") - ${before[$role]}")" "$(peak "$pid")"
 done
 # The audit trail is a moment behind.
 last=$(records)
 until now=$(records) && [ "$now" = "$last" ]; do last=$now; done
 written=$((last - first))
-say "$written records in $took s: $(bc <<<"$written / $took") a second"
+say "$written records in $took s: $(reckon %.0f "$written / $took") a second"
 own=$(own_rate)
-say "ProducerPerformance on the same broker, with the same records, alone: $own a second; ratio $(bc -l <<<"$written / $took / $own" | head -c 5)"
+say "ProducerPerformance on the same broker, with the same records, alone: $own a second; ratio $(reckon %.3f "$written / $took / $own")"

@@ -3,22 +3,13 @@
 # arguments go to kbnt-chaos.
 set -euo pipefail
 . "$(dirname "$0")/../cluster/lib/common.sh"
+. "$(dirname "$0")/../cluster/lib/built.sh"
 cd "$REPO_DIR"
 
-# One selection of packages for both programs: what they share is built once.
-programs() {
-    e2e/cargo.sh build --release --locked --workspace --bin kbnt --bin kbnt-chaos --message-format json |
-        jq -r 'select(.executable != null) | .executable'
-}
-
 e2e/cluster/prerequisites.sh built
-mapfile -t built < <(programs)
-for program in "${built[@]}"; do
-    case $(basename "$program") in
-    kbnt) kbnt=$program ;;
-    kbnt-chaos) chaos=$program ;;
-    esac
-done
+selection=(build --bin kbnt --bin kbnt-chaos)
+kbnt=$(built kbnt "${selection[@]}")
+chaos=$(built kbnt-chaos "${selection[@]}")
 clock=$CACHE/bin/clock-$(key -- e2e/chaos/clock.c).so
 [ -e "$clock" ] || { mkdir -p "$CACHE/bin" && cc -shared -fPIC -O2 -o "$clock.$$" e2e/chaos/clock.c && mv "$clock.$$" "$clock"; }
 # Whatever it starts, mounts or connects is gone with it. It hears Ctrl-C itself, but nothing else that ends this script.

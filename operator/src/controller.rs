@@ -15,8 +15,9 @@ use kube::{Resource, ResourceExt};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tracing::{debug, info, warn};
 
-use crate::context::{Context, Key, Queue};
+use crate::context::{Key, Queue};
 use crate::error::{Class, Error};
+use crate::metrics::Metrics;
 use crate::topics::{Applied, View};
 
 /// Reconciles under way at a time, of each kind.
@@ -82,16 +83,17 @@ impl Failures {
 }
 
 /// Runs `reconcile` over the objects in the queue until `shutdown`, and then until those under way are done.
-pub async fn run<K>(
+pub async fn run<K, C>(
     store: Store<K>,
     queue: Arc<Queue>,
     receiver: UnboundedReceiver<Key>,
-    context: Arc<Context>,
-    reconcile: for<'a> fn(&'a K, &'a Context) -> BoxFuture<'a, Outcome>,
+    (context, metrics): (Arc<C>, Metrics),
+    reconcile: for<'a> fn(&'a K, &'a C) -> BoxFuture<'a, Outcome>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) where
     K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
     K::DynamicType: Hash + Eq,
+    C: Send + Sync + 'static,
 {
     let failures = Arc::new(Failures::default());
     let kind = K::kind(&()).into_owned();
@@ -102,15 +104,18 @@ pub async fn run<K>(
         })
         .take_until(Box::pin(shutdown));
     let reconciler = {
-        let kind = kind.clone();
-        move |object: Arc<K>, context: Arc<Context>| {
+        let (kind, newest) = (kind.clone(), store.clone());
+        move |object: Arc<K>, context: Arc<C>| {
             let (failures, queue, kind) = (Arc::clone(&failures), Arc::clone(&queue), kind.clone());
+            let (metrics, newest) = (metrics.clone(), newest.clone());
             Box::pin(async move {
                 let key = (object.namespace().unwrap_or_default(), object.name_any());
                 queue.taken(&key.0, &key.1);
+                // News that came before this moment woke nobody else, so what was looked up before it may be too old.
+                let object = newest.get(&ObjectRef::new(&key.1).within(&key.0)).unwrap_or(object);
                 let start = Instant::now();
                 let outcome = reconcile(&object, &context).await;
-                report(&context, &kind, &key, &outcome, start.elapsed());
+                report(&metrics, &kind, &key, &outcome, start.elapsed());
                 Ok::<_, Infallible>(failures.next(key, &outcome))
             })
         }
@@ -145,12 +150,12 @@ fn tokio_stream(receiver: UnboundedReceiver<Key>) -> impl futures::Stream<Item =
     futures::stream::unfold(receiver, async |mut receiver| receiver.recv().await.map(|key| (key, receiver)))
 }
 
-fn report(context: &Context, kind: &str, (namespace, name): &Key, outcome: &Outcome, took: Duration) {
+fn report(metrics: &Metrics, kind: &str, (namespace, name): &Key, outcome: &Outcome, took: Duration) {
     let label = match &outcome.failure {
         None => "ok",
         Some(error) => error.class().label(),
     };
-    context.metrics.reconciled(kind, label, took.as_secs_f64());
+    metrics.reconciled(kind, label, took.as_secs_f64());
     match &outcome.failure {
         None => debug!(kind, namespace, name, ms = took.as_millis(), "reconciled"),
         Some(error) if error.class() == Class::Waiting => info!(kind, namespace, name, %error, "waits"),
@@ -160,6 +165,11 @@ fn report(context: &Context, kind: &str, (namespace, name): &Key, outcome: &Outc
 
 #[cfg(test)]
 mod tests {
+    use futures::{FutureExt, poll};
+    use kbnt_crds::VirtualStock;
+    use kube::runtime::reflector;
+    use kube::runtime::watcher::Event;
+
     use super::*;
 
     fn failed(error: Error) -> Outcome {
@@ -189,5 +199,59 @@ mod tests {
         let soon = Duration::from_millis(1500);
         let outcome = failed(Error::NoKafkaTopics).and(Ok(Some(soon)));
         assert_eq!(failures.next(("a".into(), "b".into()), &outcome), Action::requeue(soon));
+    }
+
+    /// Generations that were reconciled.
+    type Seen = Mutex<Vec<i64>>;
+
+    fn look<'a>(stock: &'a VirtualStock, seen: &'a Seen) -> BoxFuture<'a, Outcome> {
+        seen.lock().unwrap().extend(stock.metadata.generation);
+        std::future::ready(Outcome::default()).boxed()
+    }
+
+    #[tokio::test]
+    async fn news_at_any_moment_are_reconciled() {
+        let metrics = Metrics::new().unwrap();
+        let (queue, receiver) = Queue::new("VirtualStock", metrics.clone());
+        let (store, mut writer) = reflector::store();
+        writer.apply_watcher_event(&Event::Init);
+        writer.apply_watcher_event(&Event::InitDone);
+        let sample: VirtualStock =
+            serde_yaml::from_str(include_str!("../../manifests/samples/virtualstock.yaml")).unwrap();
+        let mut put = |generation| {
+            let mut stock = sample.clone();
+            stock.metadata.generation = Some(generation);
+            writer.apply_watcher_event(&Event::Apply(stock));
+            queue.push("shop", "main");
+        };
+        let seen = Arc::new(Seen::default());
+        let running = run(
+            store,
+            Arc::clone(&queue),
+            receiver,
+            (Arc::clone(&seen), metrics),
+            look,
+            std::future::pending(),
+        );
+        let mut running = std::pin::pin!(running);
+        for polls in 0..8 {
+            put(2 * polls);
+            for _ in 0..polls {
+                assert!(poll!(&mut running).is_pending());
+                // What is queued is taken up in the next millisecond.
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            put(2 * polls + 1);
+            let told = async {
+                while seen.lock().unwrap().last() != Some(&(2 * polls + 1)) {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            tokio::select! {
+                () = &mut running => unreachable!(),
+                () = tokio::time::sleep(Duration::from_secs(5)) => panic!("lost after {polls} polls"),
+                () = told => {}
+            }
+        }
     }
 }

@@ -144,7 +144,7 @@ async fn control(
             context.stores.stocks.clone(),
             Arc::clone(&context.stock_queue),
             stock_receiver,
-            Arc::clone(&context),
+            (Arc::clone(&context), context.metrics.clone()),
             |stock, context| virtual_stock::reconcile(stock, context).boxed(),
             shutdown.clone(),
         );
@@ -152,7 +152,7 @@ async fn control(
             context.stores.workflows.clone(),
             Arc::clone(&context.workflow_queue),
             workflow_receiver,
-            Arc::clone(&context),
+            (Arc::clone(&context), context.metrics.clone()),
             |workflow, context| order_workflow::reconcile(workflow, context).boxed(),
             shutdown.clone(),
         );

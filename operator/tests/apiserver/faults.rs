@@ -183,7 +183,7 @@ impl Beside {
     }
 }
 
-/// Whether `KBNT_FAULTS=all` asks for what takes long, or is not known to pass each time.
+/// Whether `KBNT_FAULTS=all` asks for what takes long.
 fn thorough() -> bool {
     std::env::var_os("KBNT_FAULTS").is_some_and(|faults| faults == "all")
 }
@@ -265,11 +265,6 @@ async fn past_a_failed_job(suite: &Suite, name: &str, plan: Plan) -> Result<usiz
 
 /// Run after all operators have ended, as it runs its own.
 pub(crate) async fn an_interrupted_reconcile_has_its_users_made_all_the_same(suite: &Suite) -> Verdict {
-    if !thorough() {
-        // In one run of three a stock whose deletion was interrupted stayed for two minutes; why is not known yet.
-        println!("interrupted reconciles of users: only with KBNT_FAULTS=all");
-        return Ok(());
-    }
     let calls = past_a_user(suite, "users-fault-none", Plan::Nothing).await?;
     let plans = (1..=calls).map(|nth| {
         let fault = [Fault::Error, Fault::Conflict, Fault::Lost][nth % 3];

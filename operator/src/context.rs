@@ -14,7 +14,7 @@ use crate::cluster::{Events, Notes, Objects, Scope};
 use crate::gate::Gate;
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::services::{Address, Observers, OrderSummary, ServiceClient, StockSummary};
+use crate::services::{Address, Observers, OrderSummary, StockSummary};
 use crate::topics::{JobNote, Reports, TopicNote};
 use crate::users::{Rights, SecretNote, UserNote};
 use crate::workloads::{DeploymentNote, StandbyRole};
@@ -51,8 +51,6 @@ pub struct Context {
     pub metrics: Metrics,
     /// Whether the process lives.
     pub health: Health,
-    /// Calls services.
-    pub http: ServiceClient,
     /// What Jobs told of topics.
     pub reports: Reports,
     /// Watches ledgers.

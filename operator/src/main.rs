@@ -21,9 +21,9 @@ fn main() -> ExitCode {
         .with_span_list(false)
         .with_env_filter(EnvFilter::new(&options.log))
         .init();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        // For host name look-ups. Each thread has a stack and an arena of its own.
+    // One thread does all: the operator mostly waits, and each further thread has an arena of its own for memory.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        // For host name look-ups.
         .max_blocking_threads(4)
         .enable_all()
         .build();

@@ -17,7 +17,7 @@ use crate::health::{self, Health};
 use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use crate::options::Options;
-use crate::services::{Address, Observers, ServiceClient};
+use crate::services::{Address, Observers};
 use crate::topics::Reports;
 use crate::users::Rights;
 use crate::{controller, order_workflow, virtual_stock, watches};
@@ -107,7 +107,6 @@ async fn control(
     let (stores, writers) = watches::stores();
     let (stock_queue, stock_receiver) = Queue::new("VirtualStock", metrics.clone());
     let (workflow_queue, workflow_receiver) = Queue::new("OrderWorkflow", metrics.clone());
-    let http = ServiceClient::default();
     let context = Arc::new(Context {
         services_image: options.services_image.clone(),
         standby_role: options.standby_role.clone(),
@@ -128,9 +127,8 @@ async fn control(
         metrics,
         health,
         reports: Reports::default(),
-        ledgers: Observers::new(http.clone()),
-        orders: Observers::new(http.clone()),
-        http,
+        ledgers: Observers::default(),
+        orders: Observers::default(),
         stock_queue,
         workflow_queue,
         client,

@@ -11,7 +11,7 @@ use super::MANAGER;
 
 /// Events after which a recorder is replaced. It remembers each of the last minutes as a whole, to count repetitions up, and
 /// looks through all of them at each new one: with thousands of new resources, that is much memory and time.
-const REMEMBERED: usize = 256;
+const REMEMBERED: usize = 64;
 
 /// Writes events on the resources.
 #[derive(Clone)]

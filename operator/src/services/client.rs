@@ -3,20 +3,11 @@
 use std::time::Duration;
 
 use http::{Method, Request, StatusCode};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::wire::Line;
 use crate::error::Class;
-
-/// Largest answer that is read, in bytes: 1,000 products take well under a tenth of it.
-const LARGEST: usize = 8 << 20;
-
-/// Bytes that each connection reads at a time, and keeps room for: there are as many as services that are watched.
-const BUFFER: usize = 2048;
 
 /// Where services answer: a URL with `{service}` and `{namespace}` in it.
 #[derive(Clone, Debug)]
@@ -90,33 +81,21 @@ struct Problem {
     detail: String,
 }
 
-/// JSON over HTTP to a service. A clone shares the connections.
-#[derive(Clone)]
+/// JSON over HTTP to a service. Keeps the connection for the next call.
+#[derive(Default)]
 pub struct ServiceClient {
-    http: Client<HttpConnector, Full<bytes::Bytes>>,
-}
-
-impl Default for ServiceClient {
-    fn default() -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(Duration::from_secs(2)));
-        let http = Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(Duration::from_secs(30))
-            .http1_read_buf_exact_size(BUFFER)
-            .build(connector);
-        Self { http }
-    }
+    line: Line,
 }
 
 impl ServiceClient {
     /// Asks, for at most `timeout`.
-    pub async fn get<T: DeserializeOwned>(&self, url: &str, timeout: Duration) -> Result<T, CallError> {
+    pub async fn get<T: DeserializeOwned>(&mut self, url: &str, timeout: Duration) -> Result<T, CallError> {
         self.call(Method::GET, url, &[], String::new(), timeout).await
     }
 
     /// Puts JSON, for at most `timeout`.
     pub async fn put<T: DeserializeOwned>(
-        &self,
+        &mut self,
         url: &str,
         headers: &[(&'static str, &'static str)],
         body: &serde_json::Value,
@@ -126,7 +105,7 @@ impl ServiceClient {
     }
 
     async fn call<T: DeserializeOwned>(
-        &self,
+        &mut self,
         method: Method,
         url: &str,
         headers: &[(&'static str, &'static str)],
@@ -140,33 +119,18 @@ impl ServiceClient {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Full::from(body)).map_err(|error| malformed(error.to_string()))?;
-        let exchange = async {
-            let response = self.http.request(request).await.map_err(|error| unreachable(chain(&error)))?;
-            let status = response.status();
-            let body = Limited::new(response.into_body(), LARGEST).collect().await;
-            let body = body.map_err(|error| unreachable(error.to_string()))?.to_bytes();
-            Ok((status, body))
-        };
-        let (status, body) = tokio::time::timeout(timeout, exchange)
+        let request = request.body(body).map_err(|error| malformed(error.to_string()))?;
+        let answer = tokio::time::timeout(timeout, self.line.call(&request))
             .await
-            .map_err(|_| unreachable(format!("no answer within {} s", timeout.as_secs())))??;
+            .map_err(|_| unreachable(format!("no answer within {} s", timeout.as_secs())))?
+            .map_err(|error| unreachable(error.to_string()))?;
+        let (status, body) = (answer.status(), answer.body());
         if status.is_success() {
-            return serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()));
+            return serde_json::from_slice(body).map_err(|error| malformed(error.to_string()));
         }
-        let problem: Problem = serde_json::from_slice(&body)
+        let problem: Problem = serde_json::from_slice(body)
             .map_err(|_| malformed(format!("status {status} without a problem description")))?;
         let detail = if problem.detail.is_empty() { problem.title } else { problem.detail };
         Err(CallError::Refused { status, code: problem.code, detail })
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

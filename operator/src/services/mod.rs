@@ -3,6 +3,7 @@
 mod client;
 mod observer;
 mod stock;
+mod wire;
 
 pub use client::{Address, CallError, ServiceClient};
 pub use observer::{Observed, Observers};

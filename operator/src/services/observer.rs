@@ -70,16 +70,16 @@ impl<T> Drop for Task<T> {
 
 /// The observers of one kind of objects, by their UID.
 pub struct Observers<T> {
-    client: ServiceClient,
     tasks: Mutex<HashMap<String, Task<T>>>,
 }
 
-impl<T: Summary> Observers<T> {
-    /// None yet.
-    pub fn new(client: ServiceClient) -> Self {
-        Self { client, tasks: Mutex::default() }
+impl<T> Default for Observers<T> {
+    fn default() -> Self {
+        Self { tasks: Mutex::default() }
     }
+}
 
+impl<T: Summary> Observers<T> {
     /// What is seen at this URL for the object with this UID. Starts its observer where there is none; `wake` is
     /// called after each change.
     pub fn observe(&self, uid: &str, url: &str, wake: impl Fn() + Send + Sync + 'static) -> Observed<T> {
@@ -88,7 +88,7 @@ impl<T: Summary> Observers<T> {
             return task.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
         }
         let seen = Arc::new(Mutex::new(Observed::Nothing));
-        let poll = poll(self.client.clone(), url.to_owned(), Arc::clone(&seen), wake);
+        let poll = poll(url.to_owned(), Arc::clone(&seen), wake);
         let task = Task { url: url.to_owned(), seen, abort: tokio::spawn(poll).abort_handle() };
         tasks.insert(uid.to_owned(), task);
         Observed::Nothing
@@ -100,13 +100,8 @@ impl<T: Summary> Observers<T> {
     }
 }
 
-async fn poll<T: Summary>(
-    client: ServiceClient,
-    url: String,
-    seen: Arc<Mutex<Observed<T>>>,
-    wake: impl Fn() + Send + Sync,
-) {
-    let (mut version, mut failures) = (String::new(), 0u32);
+async fn poll<T: Summary>(url: String, seen: Arc<Mutex<Observed<T>>>, wake: impl Fn() + Send + Sync) {
+    let (mut client, mut version, mut failures) = (ServiceClient::default(), String::new(), 0u32);
     loop {
         let target = if version.is_empty() {
             url.clone()

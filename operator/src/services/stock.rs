@@ -138,7 +138,6 @@ fn cents(text: &str) -> Option<i64> {
 
 /// Declares what differs from the summary. The declarations that failed, and why.
 pub async fn declare(
-    client: &ServiceClient,
     url: &str,
     wanted: &[Declaration],
     summary: &StockSummary,
@@ -151,24 +150,19 @@ pub async fn declare(
     let calls: Vec<_> = wanted
         .iter()
         .filter(|declaration| !is_met(declaration))
-        .map(|declaration| {
-            declare_one(client.clone(), format!("{url}/v1/stock/{}", declaration.id), declaration.clone())
-        })
+        .map(|declaration| declare_one(format!("{url}/v1/stock/{}", declaration.id), declaration.clone()))
         .collect();
     stream::iter(calls).buffered(AT_ONCE).filter_map(std::future::ready).collect().await
 }
 
-async fn declare_one(
-    client: ServiceClient,
-    url: String,
-    wanted: Declaration,
-) -> Option<(Declaration, CallError)> {
+async fn declare_one(url: String, wanted: Declaration) -> Option<(Declaration, CallError)> {
     let body = json!({
         "name": wanted.name,
         "unitPrice": wanted.unit_price,
         "received": wanted.received,
         "lowStockThreshold": wanted.low_stock_threshold,
     });
+    let mut client = ServiceClient::default();
     let answer: Result<IgnoredAny, _> = client.put(&url, &[("x-stock-source", SOURCE)], &body, TIMEOUT).await;
     answer.err().map(|error| (wanted, error))
 }

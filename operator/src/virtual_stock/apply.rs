@@ -77,7 +77,7 @@ pub(super) async fn apply(
     let url = context.address.of(&owner.namespace, &Role::Inventory.object_name(&owner.name));
     progress.ledger = observe(owner, &url, context);
     if let (Observed::Seen(summary), false) = (&progress.ledger, paused) {
-        let failed = declare(&context.http, &url, &desired.declarations, summary).await;
+        let failed = declare(&url, &desired.declarations, summary).await;
         let (refused, failed): (Vec<_>, Vec<_>) =
             failed.into_iter().partition(|(_, error)| error.has_code("write_off_would_oversell"));
         progress.refused = refused;

@@ -44,11 +44,7 @@ impl Events {
     where
         K: Resource<DynamicType = ()>,
     {
-        for condition in after {
-            let old = before.iter().find(|old| old.type_ == condition.type_);
-            if !is_news(old, condition) {
-                continue;
-            }
+        for condition in news(before, after) {
             let note = format!("{} is {}: {}", condition.type_, condition.status, condition.message);
             self.publish(object, is_bad(condition), &condition.reason, &note).await;
         }
@@ -76,12 +72,23 @@ impl Events {
     }
 }
 
+/// The conditions that are worth an event. To be ready tells of all that it takes that it is so.
+fn news<'a>(before: &[Condition], after: &'a [Condition]) -> Vec<&'a Condition> {
+    let old = |new: &Condition| before.iter().find(|old| old.type_ == new.type_);
+    let mut news: Vec<_> = after.iter().filter(|new| is_news(old(new), new)).collect();
+    if news.iter().any(|new| new.type_ == "Ready" && new.status == "True") {
+        news.retain(|new| matches!(new.type_.as_str(), "Ready" | "LowStock"));
+    }
+    news
+}
+
 /// Another status or reason is news. What cannot be told yet is none, nor is a step on the way to what was not so
-/// before: the conditions show these.
+/// before, nor that there is enough stock as ever: the conditions show these.
 fn is_news(old: Option<&Condition>, new: &Condition) -> bool {
     let same = old.is_some_and(|old| old.status == new.status && old.reason == new.reason);
     let was_so = old.is_some_and(|old| old.status == "True");
-    !same && new.status != "Unknown" && (was_so || !on_the_way(new))
+    let as_ever = new.type_ == "LowStock" && new.status == "False";
+    !same && new.status != "Unknown" && (was_so || !on_the_way(new) && !as_ever)
 }
 
 /// To be low on stock is bad news, to be anything else good; to be on the way is no bad news.
@@ -101,8 +108,12 @@ mod tests {
     use super::*;
 
     fn condition(status: &str, reason: &str) -> Condition {
+        of_type("TopicsReady", status, reason)
+    }
+
+    fn of_type(type_: &str, status: &str, reason: &str) -> Condition {
         Condition {
-            type_: "TopicsReady".into(),
+            type_: type_.into(),
             status: status.into(),
             reason: reason.into(),
             message: String::new(),
@@ -127,5 +138,32 @@ mod tests {
         ] {
             assert_eq!(is_news(old, new), news, "{old:?} {new:?}");
         }
+    }
+
+    #[test]
+    fn what_comes_true_with_ready_is_told_by_it_and_low_stock_is_not() {
+        let told = |before: &[Condition], after: &[Condition]| {
+            news(before, after)
+                .into_iter()
+                .map(|news| format!("{} {}", news.type_, news.status))
+                .collect::<Vec<_>>()
+        };
+        let waiting = [
+            of_type("TopicsReady", "False", "WaitingForTopics"),
+            of_type("Ready", "False", "WaitingForTopics"),
+        ];
+        let enough = of_type("LowStock", "False", "EnoughStock");
+        let low = of_type("LowStock", "True", "BelowThreshold");
+        let (topics, ready) = (condition("True", "TopicsReady"), of_type("Ready", "True", "Ready"));
+        let on_the_way = of_type("Ready", "False", "Progressing");
+        assert_eq!(told(&waiting, &[topics.clone(), on_the_way]), ["TopicsReady True"]);
+        assert_eq!(told(&waiting, &[topics.clone(), enough.clone(), ready.clone()]), ["Ready True"]);
+        assert_eq!(
+            told(&waiting, &[topics.clone(), low.clone(), ready.clone()]),
+            ["LowStock True", "Ready True"]
+        );
+        assert_eq!(told(&[low], &[enough]), ["LowStock False"]);
+        let failed = [condition("False", "TopicFailed"), of_type("Ready", "False", "TopicFailed")];
+        assert_eq!(told(&[topics, ready], &failed), ["TopicsReady False", "Ready False"]);
     }
 }

@@ -60,12 +60,18 @@ func ready(paused bool, message string, needed ...metav1.Condition) metav1.Condi
 
 // tell makes an event of each change of a condition that is news.
 func (c *common) tell(o owner, before, after []metav1.Condition) {
+	// To be ready tells of all that it takes that it is so.
+	ready := meta.IsStatusConditionTrue(after, "Ready") && !meta.IsStatusConditionTrue(before, "Ready")
 	for _, condition := range after {
 		old := meta.FindStatusCondition(before, condition.Type)
 		onTheWay := strings.HasPrefix(condition.Reason, "Waiting") || condition.Reason == "Progressing"
 		same := old != nil && old.Status == condition.Status && old.Reason == condition.Reason
 		wasSo := old != nil && old.Status == metav1.ConditionTrue
-		if same || condition.Status == metav1.ConditionUnknown || (onTheWay && !wasSo) {
+		asEver := condition.Type == "LowStock" && condition.Status == metav1.ConditionFalse
+		if same || condition.Status == metav1.ConditionUnknown || ((onTheWay || asEver) && !wasSo) {
+			continue
+		}
+		if ready && condition.Type != "Ready" && condition.Type != "LowStock" {
 			continue
 		}
 		kind := corev1.EventTypeNormal

@@ -1,28 +1,44 @@
-//! Counts requests to the API server and notes which watches make progress.
+//! Counts requests to the API server, notes which watches make progress, and waits for no answer for ever.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use http::{Method, Request, Response};
 use kube::client::{Body, ClientBuilder};
 use kube::{Client, Config};
-use tower::{Layer, Service};
+use tower::{BoxError, Layer, Service};
 
 use crate::health::Health;
 use crate::metrics::Metrics;
 
+/// How long the API server may take until an answer begins. It gives up a request itself after a minute, so behind one
+/// that is older there is nobody any more, and the object would wait for it for ever.
+const PATIENCE: Duration = Duration::from_secs(75);
+
 /// A client whose requests are counted.
 pub fn connect(config: Config, metrics: &Metrics, health: &Health) -> Result<Client, kube::Error> {
-    let layer = ApiLayer { metrics: metrics.clone(), health: health.clone() };
-    Ok(ClientBuilder::try_from(config)?.with_layer(&layer).build())
+    Ok(ClientBuilder::try_from(config)?.with_layer(&ApiLayer::new(metrics, health)).build())
 }
 
-/// Counts requests to the API server and notes which watches make progress.
+/// An answer that did not come.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer within {} s", .0.as_secs())]
+struct Silence(Duration);
+
+/// Counts requests to the API server, notes which watches make progress, and waits for no answer for ever.
 #[derive(Clone)]
 pub struct ApiLayer {
     metrics: Metrics,
     health: Health,
+    patience: Duration,
+}
+
+impl ApiLayer {
+    fn new(metrics: &Metrics, health: &Health) -> Self {
+        Self { metrics: metrics.clone(), health: health.clone(), patience: PATIENCE }
+    }
 }
 
 impl<S> Layer<S> for ApiLayer {
@@ -42,13 +58,12 @@ pub struct Counting<S> {
 
 impl<S, B> Service<Request<Body>> for Counting<S>
 where
-    S: Service<Request<Body>, Response = Response<B>>,
+    S: Service<Request<Body>, Response = Response<B>, Error = BoxError>,
     S::Future: Send + 'static,
-    S::Error: 'static,
     B: 'static,
 {
     type Response = S::Response;
-    type Error = S::Error;
+    type Error = BoxError;
     type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
@@ -67,7 +82,8 @@ where
         }
         let answer = self.inner.call(request);
         Box::pin(async move {
-            let answer = answer.await;
+            let silence = |_| Err(Silence(layer.patience).into());
+            let answer = tokio::time::timeout(layer.patience, answer).await.unwrap_or_else(silence);
             let code = answer.as_ref().map_or(0, |response| response.status().as_u16());
             if method == Method::GET {
                 layer.metrics.api_read(&resource, code);
@@ -105,7 +121,19 @@ fn resource_of(path: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::resource_of;
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_that_never_comes_is_an_error() {
+        let layer = ApiLayer {
+            patience: Duration::from_millis(20),
+            ..ApiLayer::new(&Metrics::new().unwrap(), &Health::default())
+        };
+        let silent =
+            tower::service_fn(|_: Request<Body>| std::future::pending::<Result<Response<()>, BoxError>>());
+        let answer = layer.layer(silent).call(Request::new(Body::empty())).await;
+        assert!(answer.is_err_and(|error| error.is::<Silence>()));
+    }
 
     #[test]
     fn a_path_names_its_resource() {

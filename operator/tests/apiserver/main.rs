@@ -19,6 +19,7 @@ mod lifecycle;
 mod ordering;
 mod pods;
 mod reporting;
+mod rules;
 mod scale;
 mod users;
 
@@ -116,6 +117,8 @@ fn trials(running: Option<&Running>) -> Vec<Trial> {
         admission::what_is_right_is_admitted,
         admission::what_is_wrong_is_refused_with_advice,
         admission::what_cannot_change_cannot_be_changed,
+        admission::what_is_there_stays_what_it_is,
+        rules::every_rule_is_tried_both_ways,
         autoscaling::a_service_is_scaled_by_one_of_the_two_and_only_if_asked,
         conflicts::a_topic_of_somebody_else_is_reported_and_left_alone,
         conflicts::two_stocks_cannot_share_a_topic,

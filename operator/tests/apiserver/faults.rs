@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
@@ -15,6 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Service as Address, ServiceAccount};
 use kbnt_crds::{KafkaTopic, OrderWorkflow, VirtualStock};
+use kbnt_operator::cluster::ApiLayer;
 use kbnt_operator::health::Health;
 use kbnt_operator::metrics::Metrics;
 use kbnt_operator::options::Options;
@@ -33,6 +35,8 @@ use crate::harness::{Failure, KAFKA, Shop, Suite, Verdict, direct, expect, stock
 
 /// Operators that run at a time.
 const AT_ONCE: usize = 8;
+/// How long they wait for an answer, so that the trials need not last as long as in earnest.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// What happens to a call.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +47,17 @@ enum Fault {
     Conflict,
     /// It is done, and the answer is lost.
     Lost,
+    /// No answer ever comes.
+    Silence,
+}
+
+impl Fault {
+    const ALL: [Self; 4] = [Self::Error, Self::Conflict, Self::Lost, Self::Silence];
+
+    /// Another one for each call in turn.
+    fn of_call(nth: usize) -> Self {
+        Self::ALL[nth % Self::ALL.len()]
+    }
 }
 
 /// Which calls of reconciles fail, and how.
@@ -138,6 +153,7 @@ where
                 }
                 .boxed()
             }
+            Some(Fault::Silence) => std::future::pending().boxed(),
             None => {
                 let done = self.inner.call(request);
                 async move { Ok(done.await?.map(BodyExt::boxed_unsync)) }.boxed()
@@ -154,7 +170,10 @@ struct Beside {
 
 impl Beside {
     async fn start(suite: &Suite, shop: &Shop, faults: &Faults) -> Result<Self, Failure> {
-        let client: Client = ClientBuilder::try_from(suite.config().await?)?.with_layer(faults).build();
+        let (metrics, health) = (Metrics::new()?, Health::default());
+        let counted = ApiLayer::new(&metrics, &health, SILENCE);
+        let client: Client =
+            ClientBuilder::try_from(suite.config().await?)?.with_layer(faults).with_layer(&counted).build();
         let options = Options {
             services_image: "kbnt/services:test".into(),
             watch_namespaces: vec![shop.namespace.clone()],
@@ -172,7 +191,7 @@ impl Beside {
         };
         let (end, stopped) = oneshot::channel();
         let stopped = stopped.map(drop).boxed();
-        let task = tokio::spawn(run(options, client, Metrics::new()?, Health::default(), stopped));
+        let task = tokio::spawn(run(options, client, metrics, health, stopped));
         Ok(Self { end, task })
     }
 
@@ -204,12 +223,11 @@ pub(crate) async fn an_interrupted_reconcile_comes_to_the_same_end(suite: &Suite
     let calls = untouched.calls.load(Ordering::Relaxed);
     expect(calls > 50, || format!("only {calls} calls"))?;
 
-    // Each call fails in one of three ways, or in all of them where there is time for that.
+    // Each call fails in one of the ways, or in all of them where there is time for that.
     let thorough = thorough();
-    let kinds = [Fault::Error, Fault::Conflict, Fault::Lost].into_iter().enumerate();
     let cases = (1..=calls).flat_map(|nth| {
-        let chosen = kinds.clone().filter(move |(kind, _)| thorough || nth % 3 == *kind);
-        chosen.map(move |(_, fault)| (nth, fault))
+        let chosen = if thorough { Fault::ALL.to_vec() } else { vec![Fault::of_call(nth)] };
+        chosen.into_iter().map(move |fault| (nth, fault))
     });
     let (end, all) = (&end, stream::iter(cases));
     let done: Vec<()> = all
@@ -235,10 +253,7 @@ pub(crate) async fn an_interrupted_reconcile_comes_to_the_same_end(suite: &Suite
 /// Run after all operators have ended, as it runs its own.
 pub(crate) async fn an_interrupted_reconcile_has_its_topics_made_all_the_same(suite: &Suite) -> Verdict {
     let calls = past_a_failed_job(suite, "direct-fault-none", Plan::Nothing).await?;
-    let plans = (1..=calls).map(|nth| {
-        let fault = [Fault::Error, Fault::Conflict, Fault::Lost][nth % 3];
-        (format!("direct-fault-{nth}"), Plan::Nth(nth, fault))
-    });
+    let plans = (1..=calls).map(|nth| (format!("direct-fault-{nth}"), Plan::Nth(nth, Fault::of_call(nth))));
     let done: Vec<usize> = stream::iter(plans)
         .map(|(name, plan)| async move { past_a_failed_job(suite, &name, plan).await })
         .buffer_unordered(AT_ONCE)
@@ -266,10 +281,7 @@ async fn past_a_failed_job(suite: &Suite, name: &str, plan: Plan) -> Result<usiz
 /// Run after all operators have ended, as it runs its own.
 pub(crate) async fn an_interrupted_reconcile_has_its_users_made_all_the_same(suite: &Suite) -> Verdict {
     let calls = past_a_user(suite, "users-fault-none", Plan::Nothing).await?;
-    let plans = (1..=calls).map(|nth| {
-        let fault = [Fault::Error, Fault::Conflict, Fault::Lost][nth % 3];
-        (format!("users-fault-{nth}"), Plan::Nth(nth, fault))
-    });
+    let plans = (1..=calls).map(|nth| (format!("users-fault-{nth}"), Plan::Nth(nth, Fault::of_call(nth))));
     let done: Vec<usize> = stream::iter(plans)
         .map(|(name, plan)| async move { past_a_user(suite, &name, plan).await })
         .buffer_unordered(AT_ONCE)

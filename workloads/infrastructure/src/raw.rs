@@ -19,8 +19,8 @@ pub struct RawAppend {
 impl RawAppend {
     /// The partition that it goes to: the one it names, or that of its key; partition 0 without either.
     pub fn partition(&self) -> u32 {
-        let of_key = || self.record.key.as_deref().map(String::from_utf8_lossy);
-        self.to.unwrap_or_else(|| of_key().map_or(0, |key| partition_of(&key, self.topic.partitions())))
+        let of_key = |key: &[u8]| partition_of(key, self.topic.partitions());
+        self.to.unwrap_or_else(|| self.record.key.as_deref().map_or(0, of_key))
     }
 }
 

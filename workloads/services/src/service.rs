@@ -19,7 +19,7 @@ use crate::cli::{InventoryOptions, Role, ServiceOptions, SnapshotOptions, UserOp
 use crate::failure::Failure;
 use crate::wiring::{self, Effects, Process, ProcessParts};
 
-/// Event streams at a time: one that is behind has a Kafka consumer of its own.
+/// Event streams at a time: one of all events, or one that is behind, has a Kafka consumer of its own.
 const STREAMS: usize = 64;
 
 pub(crate) async fn run(options: ServiceOptions) -> Result<ExitCode, Failure> {

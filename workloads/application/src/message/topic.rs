@@ -130,8 +130,8 @@ impl Service {
 
 /// The partition of `key` among `partitions` (at least 1), as Kafka's Java clients choose it: murmur2, sign bit
 /// cleared, modulo.
-pub fn partition_of(key: &str, partitions: u32) -> u32 {
-    (murmur2::murmur2(key.as_bytes(), murmur2::KAFKA_SEED) & 0x7fff_ffff) % partitions
+pub fn partition_of(key: impl AsRef<[u8]>, partitions: u32) -> u32 {
+    (murmur2::murmur2(key.as_ref(), murmur2::KAFKA_SEED) & 0x7fff_ffff) % partitions
 }
 
 #[cfg(test)]

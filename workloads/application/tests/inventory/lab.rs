@@ -79,7 +79,7 @@ impl Lab {
         let service = Service::ALL.into_iter().find(|service| service.output() == topic).unwrap();
         let (at, trace) = (self.now, Trace::root(&id));
         let message = Message { id, at, service, cause: None, trace, writer: None, event };
-        self.deliver(topic, partition_of(&key, 3), Arc::new(message))
+        self.deliver(topic, partition_of(key, 3), Arc::new(message))
     }
 
     fn deliver(&mut self, topic: Topic, partition: u32, message: Arc<Message>) -> Position {

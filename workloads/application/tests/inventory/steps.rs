@@ -101,7 +101,7 @@ fn a_request_waits_for_units_in_flight_and_what_comes_after_it_waits_behind() {
     lab.input(Topic::UserEvents, "1", validated(&lab, 1, &[("A", 1)]));
     lab.settle(0);
     lab.input(Topic::PaymentEvents, "declined", declined(1));
-    let lane = |topic, number| (topic, partition_of(&order(number).to_string(), 3));
+    let lane = |topic, number| (topic, partition_of(order(number).to_string(), 3));
     lab.handle(0, lane(Topic::PaymentEvents, 1));
     let second = lab.input(Topic::UserEvents, "2", validated(&lab, 2, &[("A", 1)]));
     let third = lab.input(Topic::UserEvents, "3", validated(&lab, 3, &[("A", 9)]));
@@ -133,7 +133,7 @@ fn a_request_waits_for_units_in_flight_and_what_comes_after_it_waits_behind() {
 
 #[test]
 fn only_the_record_that_tells_of_freed_units_makes_them_safe() {
-    let lane = |topic, number| (topic, partition_of(&order(number).to_string(), 3));
+    let lane = |topic, number| (topic, partition_of(order(number).to_string(), 3));
     let elsewhere =
         (2..99).find(|&number| lane(Topic::UserEvents, number) != lane(Topic::UserEvents, 1)).unwrap();
     let mut lab = open(1);

@@ -110,9 +110,9 @@ impl KafkaConfig {
             ("enable.idempotence", "true"),
             ("acks", "all"),
             ("message.timeout.ms", "0"),
-            ("partitioner", "murmur2_random"),
             ("compression.type", "lz4"),
-            ("linger.ms", "1"),
+            // Long enough for a whole burst to come into the queue.
+            ("linger.ms", "5"),
             ("batch.size", "524288"),
             // What the topic of the audit trail takes, which keeps records that nobody understands.
             ("message.max.bytes", "4194304"),

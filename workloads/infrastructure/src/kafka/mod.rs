@@ -8,6 +8,7 @@ pub mod admin;
 mod client;
 mod config;
 mod error;
+mod lanes;
 mod life;
 mod lines;
 mod member;
@@ -23,7 +24,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kbnt_application::message::Classification;
+use kbnt_application::message::{Classification, partition_of};
 use kbnt_application::ports::{EventLog, GroupReader, LogError, LogReader};
 use kbnt_application::{Append, Position, Route, Service, Topic};
 use kbnt_domain::Span;
@@ -32,6 +33,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use crate::raw::{RawAppend, RawLog};
 use crate::wire;
 use client::Context;
+use lanes::Lanes;
 use life::Life;
 use lines::Lines;
 use replaceable::Replaceable;
@@ -58,7 +60,8 @@ pub struct KafkaLog {
 
 /// The clients that everybody in the process shares.
 struct Clients {
-    writer: Writer,
+    writer: Arc<Writer>,
+    lanes: Lanes,
     lines: Lines,
     asker: Replaceable<BaseConsumer<Context>>,
 }
@@ -72,8 +75,10 @@ impl KafkaLog {
         let ask = move |life: &Arc<Life>| {
             client::create(&watching.with_credentials(settings.clone()), Context::new(life))
         };
+        let writer = Arc::new(Writer::new(&config, &watch)?);
         let clients = Arc::new(Clients {
-            writer: Writer::new(&config, &watch)?,
+            lanes: Lanes::of(&writer),
+            writer,
             lines: Lines::new(&config, &watch)?,
             asker: Replaceable::new(watch.life("asker"), ask)?,
         });
@@ -122,15 +127,15 @@ impl EventLog for KafkaLog {
     async fn append(&self, batch: Vec<Append>) -> Result<Vec<Position>, LogError> {
         let mut records = Vec::with_capacity(batch.len());
         for append in &batch {
-            let partition = match append.route {
-                Route::Key(_) => None,
-                Route::Partition(partition) => Some(partition),
-            };
             let topic = Classification::of(&append.message.event).topic();
+            let partition = match &append.route {
+                Route::Key(key) => partition_of(key, topic.partitions()),
+                Route::Partition(partition) => *partition,
+            };
             let record = wire::encode(append).map_err(|error| LogError::Refused(error.to_string()))?;
             records.push(Outgoing { topic, partition, record });
         }
-        self.clients.writer.append(records).await
+        self.clients.lanes.append(records).await
     }
 
     fn pace(&self) -> Span {
@@ -161,8 +166,11 @@ impl EventLog for KafkaLog {
 #[async_trait]
 impl RawLog for KafkaLog {
     async fn append_raw(&self, batch: Vec<RawAppend>) -> Result<Vec<Position>, LogError> {
-        let outgoing = |RawAppend { topic, to: partition, record }| Outgoing { topic, partition, record };
-        self.clients.writer.append(batch.into_iter().map(outgoing).collect()).await
+        let outgoing = |append: RawAppend| {
+            let partition = append.partition();
+            Outgoing { topic: append.topic, partition, record: append.record }
+        };
+        self.clients.lanes.append(batch.into_iter().map(outgoing).collect()).await
     }
 
     fn offer(&self, append: RawAppend) -> bool {

@@ -25,8 +25,7 @@ const FULL: Duration = Duration::from_millis(2);
 /// A record on its way to the cluster.
 pub(super) struct Outgoing {
     pub(super) topic: Topic,
-    /// `None` for that of the key.
-    pub(super) partition: Option<u32>,
+    pub(super) partition: u32,
     pub(super) record: RawRecord,
 }
 
@@ -107,42 +106,18 @@ impl Writer {
         Ok(Self { config: Arc::clone(config), producer: Replaceable::new(watch.life("writer"), make)? })
     }
 
-    /// Writes in order; returns when all is acknowledged by all in-sync replicas, or all that failed has failed.
-    pub(super) async fn append(&self, records: Vec<Outgoing>) -> Result<Vec<Position>, LogError> {
-        if records.is_empty() {
-            return Ok(Vec::new());
-        }
+    /// Hands records to the producer, in order.
+    pub(super) async fn send(self: Arc<Self>, records: Vec<Outgoing>) -> Sent {
         let producer = self.producer.current();
-        let (batch, mut all) = Batch::new(records.len());
+        let (batch, all) = Batch::new(records.len());
         for (index, outgoing) in records.iter().enumerate() {
-            self.send(&producer, outgoing, &batch, index).await;
+            self.send_one(&producer, outgoing, &batch, index).await;
         }
-        // The batch keeps the sender until the last record has ended.
-        tokio::select! {
-            _ = &mut all => {}
-            () = producer.retired() => {
-                // What it still holds is written by the next one, as a whole batch and in order: all of it fails now. Some
-                // of it may arrive yet; whoever reads it twice knows its ids.
-                producer.purge(PurgeConfig::default().queue().inflight());
-                let _ = all.await;
-            }
-        }
-        let outcomes = std::mem::take(&mut *batch.outcomes.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut positions = Vec::with_capacity(records.len());
-        for (outgoing, outcome) in records.iter().zip(outcomes) {
-            match outcome {
-                Some(Ok((partition, offset))) => {
-                    positions.push(Position { topic: outgoing.topic, partition, offset });
-                }
-                Some(Err(error)) => return Err(self.failed(&producer, outgoing, &error)),
-                None => return Err(LogError::Unavailable("the producer has gone".to_owned())),
-            }
-        }
-        Ok(positions)
+        Sent { writer: self, producer, records, batch, all }
     }
 
     /// Hands one record to the producer, waiting for room in its queue.
-    async fn send(
+    async fn send_one(
         &self,
         producer: &Current<Producer>,
         outgoing: &Outgoing,
@@ -156,7 +131,7 @@ impl Writer {
             BaseRecord::with_opaque_to(&topic, Box::new((Arc::clone(batch), index)));
         record.key = key.as_deref();
         record.payload = value.as_deref();
-        record.partition = outgoing.partition.and_then(|number| i32::try_from(number).ok());
+        record.partition = i32::try_from(outgoing.partition).ok();
         let mut owned = OwnedHeaders::new_with_capacity(headers.len());
         for (key, value) in headers {
             owned = owned.insert(Header { key, value: value.as_deref() });
@@ -186,7 +161,44 @@ impl Writer {
                 Err(error) => error,
             };
         }
-        let partition = outgoing.partition.unwrap_or(0);
-        error::on_partition(error, &self.config.topic_name(outgoing.topic), partition)
+        error::on_partition(error, &self.config.topic_name(outgoing.topic), outgoing.partition)
+    }
+}
+
+/// Records that the producer has.
+pub(super) struct Sent {
+    writer: Arc<Writer>,
+    producer: Arc<Current<Producer>>,
+    records: Vec<Outgoing>,
+    batch: Arc<Batch>,
+    all: oneshot::Receiver<()>,
+}
+
+impl Sent {
+    /// Returns when all is acknowledged by all in-sync replicas, or all that failed has failed.
+    pub(super) async fn ended(mut self) -> Result<Vec<Position>, LogError> {
+        // The batch keeps the sender until the last record has ended.
+        tokio::select! {
+            _ = &mut self.all => {}
+            () = self.producer.retired() => {
+                // What it still holds is written by the next one, as a whole batch and in order: all of it fails now. Some
+                // of it may arrive yet; whoever reads it twice knows its ids.
+                self.producer.purge(PurgeConfig::default().queue().inflight());
+                let _ = self.all.await;
+            }
+        }
+        let outcomes =
+            std::mem::take(&mut *self.batch.outcomes.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut positions = Vec::with_capacity(self.records.len());
+        for (outgoing, outcome) in self.records.iter().zip(outcomes) {
+            match outcome {
+                Some(Ok((partition, offset))) => {
+                    positions.push(Position { topic: outgoing.topic, partition, offset });
+                }
+                Some(Err(error)) => return Err(self.writer.failed(&self.producer, outgoing, &error)),
+                None => return Err(LogError::Unavailable("the producer has gone".to_owned())),
+            }
+        }
+        Ok(positions)
     }
 }

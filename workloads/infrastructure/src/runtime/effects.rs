@@ -80,7 +80,7 @@ impl Effects {
     /// Begins no more of those whose order is of this partition: another process sees to them.
     pub(super) fn drop_waiting_of(&mut self, partition: u32) {
         let count = self.service.output().partitions();
-        self.waiting.retain(|effect| partition_of(&order_of(effect).to_string(), count) != partition);
+        self.waiting.retain(|effect| partition_of(order_of(effect).to_string(), count) != partition);
     }
 
     /// Begins no more.

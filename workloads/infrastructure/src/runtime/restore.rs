@@ -12,9 +12,6 @@ use super::core::{Core, End, Link};
 use super::observe::SnapshotTold;
 use super::snapshots::SnapshotPlan;
 
-/// Snapshots that a store keeps.
-const KEPT: usize = 2;
-
 /// Reads without a record after which there is none to come.
 const PATIENCE: usize = 10;
 
@@ -43,7 +40,7 @@ pub(super) async fn restore<M: Machine>(
     plan: &SnapshotPlan,
 ) -> Result<Option<Restored>, End> {
     let (service, observer) = (core.link.service, Arc::clone(&core.link.parts.observer));
-    for before in 0..KEPT {
+    for before in 0.. {
         let Some(loaded) = load(plan, before).await else { break };
         match begin(core, loaded).await? {
             Ok((taken, restored)) => {

@@ -21,11 +21,61 @@ async fn what_is_appended_is_read_back_whole_in_order_from_the_partition_of_its_
     let positions = log.append(batch.clone()).await.unwrap();
     let read = contents(&log, Topic::OrderEvents).await;
     for (n, (append, at)) in (0..).zip(batch.iter().zip(&positions)) {
-        assert_eq!(at.partition, partition_of(&order(n).to_string(), 3), "the partition of order {n}");
+        assert_eq!(at.partition, partition_of(order(n).to_string(), 3), "the partition of order {n}");
         let record = &read[&at.partition][usize::try_from(at.offset).unwrap()];
         assert_eq!((&record.message, record.source, record.at), (&append.message, append.source, *at));
     }
     assert_eq!(read.values().map(Vec::len).sum::<usize>(), 500);
+}
+
+#[tokio::test]
+#[ignore = "needs KBNT_TEST_BOOTSTRAP"]
+async fn callers_at_once_learn_where_their_own_records_are() {
+    let log = Cluster::whole("at-once").await.log();
+    let appends = (0..1_000).map(|n| {
+        let log = log.clone();
+        async move { (n, log.append(vec![created(n), created(n)]).await.unwrap()) }
+    });
+    let written = futures::future::join_all(appends).await;
+    let read = contents(&log, Topic::OrderEvents).await;
+    for (n, positions) in written {
+        let [first, second] = positions[..] else { panic!("{positions:?}") };
+        assert!(first.partition == second.partition && first.offset < second.offset, "{first} {second}");
+        for at in [first, second] {
+            let record = &read[&at.partition][usize::try_from(at.offset).unwrap()];
+            assert_eq!((record.message.id, record.at), (created(n).message.id, at));
+        }
+    }
+    assert_eq!(read.values().map(Vec::len).sum::<usize>(), 2_000);
+}
+
+#[tokio::test]
+#[ignore = "needs KBNT_TEST_BOOTSTRAP"]
+async fn what_is_too_much_for_one_request_keeps_its_order() {
+    let log = Cluster::whole("portions").await.log();
+    let record = |n: u64| {
+        let value = format!("{n} {}", "x".repeat(50_000)).into_bytes();
+        RawRecord { value: Some(value), ..RawRecord::default() }
+    };
+    let to = |n: u64| RawAppend {
+        topic: Topic::OrderEvents,
+        to: Some(u32::try_from(n % 3).unwrap()),
+        record: record(n / 3),
+    };
+    let positions = log.append_raw((0..150).map(to).collect()).await.unwrap();
+    for (n, at) in (0..).zip(positions) {
+        assert_eq!((u64::from(at.partition), at.offset), (n % 3, n / 3));
+    }
+    let mut reader =
+        log.read(vec![Position { topic: Topic::OrderEvents, partition: 1, offset: 0 }]).await.unwrap();
+    let mut read = Vec::new();
+    while read.len() < 50 {
+        read.extend(reader.next(10, Span::from_secs(1)).await.unwrap());
+    }
+    for (n, fetched) in (0..).zip(&read) {
+        let Fetched::Unreadable(unreadable) = fetched else { panic!("{fetched:?}") };
+        assert_eq!((unreadable.at.offset, &unreadable.raw.value), (n, &record(n).value));
+    }
 }
 
 #[tokio::test]

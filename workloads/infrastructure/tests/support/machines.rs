@@ -38,7 +38,7 @@ impl Machine for Echo {
 
     fn revoked(&mut self, partition: u32) {
         self.assigned.remove(&partition);
-        self.answered.retain(|order| partition_of(&order.to_string(), 3) != partition);
+        self.answered.retain(|order| partition_of(order.to_string(), 3) != partition);
         self.under_way.retain(|_, (at, ..)| at.partition != partition);
     }
 

@@ -6,20 +6,28 @@ use std::str::FromStr;
 use kbnt_application::{Position, Topic};
 use thiserror::Error;
 
-use super::Feed;
-
 /// A text that is no cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("not the id of an event of this stream")]
 pub(super) struct InvalidCursor;
 
-/// The next offset of every partition, in the order of [`Feed::TOPICS`].
+/// What streams tell of: all topics but the services' own log lines.
+const TOPICS: [Topic; 6] = [
+    Topic::OrderEvents,
+    Topic::UserEvents,
+    Topic::InventoryEvents,
+    Topic::PaymentEvents,
+    Topic::NotificationEvents,
+    Topic::AuditLogs,
+];
+
+/// The next offset of every partition, in the order of [`TOPICS`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Cursor(Vec<Vec<u64>>);
 
-/// Every partition of every topic of the feed.
+/// Every partition of every topic.
 fn partitions() -> impl Iterator<Item = (Topic, u32)> {
-    Feed::TOPICS.iter().flat_map(|topic| (0..topic.partitions()).map(|partition| (*topic, partition)))
+    TOPICS.iter().flat_map(|topic| (0..topic.partitions()).map(|partition| (*topic, partition)))
 }
 
 impl Cursor {
@@ -27,11 +35,11 @@ impl Cursor {
     pub(super) fn at(mut next: impl FnMut(Topic, u32) -> u64) -> Self {
         let of_topic =
             |topic: &Topic| (0..topic.partitions()).map(|partition| next(*topic, partition)).collect();
-        Self(Feed::TOPICS.iter().map(of_topic).collect())
+        Self(TOPICS.iter().map(of_topic).collect())
     }
 
     fn offset(&self, topic: Topic, partition: u32) -> Option<&u64> {
-        let row = Feed::TOPICS.iter().position(|candidate| *candidate == topic)?;
+        let row = TOPICS.iter().position(|candidate| *candidate == topic)?;
         self.0.get(row)?.get(partition as usize)
     }
 
@@ -42,15 +50,16 @@ impl Cursor {
 
     /// The record has been passed.
     pub(super) fn pass(&mut self, at: Position) {
-        let row = Feed::TOPICS.iter().position(|candidate| *candidate == at.topic);
+        let row = TOPICS.iter().position(|candidate| *candidate == at.topic);
         if let Some(next) = row.and_then(|row| self.0.get_mut(row)?.get_mut(at.partition as usize)) {
             *next = (*next).max(at.offset + 1);
         }
     }
 
-    /// The next position of every partition.
-    pub(super) fn positions(&self) -> Vec<Position> {
+    /// The next position of every partition of these topics.
+    pub(super) fn positions(&self, of: impl Fn(Topic) -> bool) -> Vec<Position> {
         partitions()
+            .filter(|(topic, _)| of(*topic))
             .filter_map(|(topic, partition)| {
                 Some(Position { topic, partition, offset: *self.offset(topic, partition)? })
             })
@@ -84,8 +93,8 @@ impl FromStr for Cursor {
             .map(|row| row.split('.').map(str::parse).collect::<Result<_, _>>())
             .collect::<Result<_, _>>()
             .map_err(|_| InvalidCursor)?;
-        let fits = rows.len() == Feed::TOPICS.len()
-            && rows.iter().zip(Feed::TOPICS).all(|(row, topic)| row.len() == topic.partitions() as usize)
+        let fits = rows.len() == TOPICS.len()
+            && rows.iter().zip(TOPICS).all(|(row, topic)| row.len() == topic.partitions() as usize)
             // Kafka's offsets have 63 bits.
             && rows.iter().flatten().all(|offset| i64::try_from(*offset).is_ok_and(|offset| offset < i64::MAX));
         if fits { Ok(Self(rows)) } else { Err(InvalidCursor) }

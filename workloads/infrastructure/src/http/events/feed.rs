@@ -1,8 +1,8 @@
-//! The newest events, kept in memory for all streams together.
+//! The newest events of the read models' topics, kept in memory for all streams together.
 
 use std::collections::{BTreeMap, VecDeque};
 
-use kbnt_application::{Delivered, Topic};
+use kbnt_application::{Delivered, Position, Topic};
 
 use super::cursor::Cursor;
 
@@ -27,16 +27,6 @@ pub(in crate::http) struct Feed {
 }
 
 impl Feed {
-    /// The topics of the feed: all but the services' own log lines.
-    pub(in crate::http) const TOPICS: &'static [Topic] = &[
-        Topic::OrderEvents,
-        Topic::UserEvents,
-        Topic::InventoryEvents,
-        Topic::PaymentEvents,
-        Topic::NotificationEvents,
-        Topic::AuditLogs,
-    ];
-
     /// Takes in an event.
     pub(in crate::http) fn push(&mut self, record: &Delivered) {
         let next = self.next.entry((record.at.topic, record.at.partition)).or_default();
@@ -59,9 +49,10 @@ impl Feed {
 
     /// The number of the oldest event that is kept, if nothing that `cursor` awaits was dropped.
     pub(super) fn covers(&self, cursor: &Cursor) -> Option<u64> {
-        let all_kept = cursor.positions().iter().all(|at| {
+        let kept = |at: &Position| {
             self.kept_from.get(&(at.topic, at.partition)).is_none_or(|kept_from| at.offset >= *kept_from)
-        });
+        };
+        let all_kept = cursor.positions(|_| true).iter().all(kept);
         all_kept.then_some(self.dropped)
     }
 

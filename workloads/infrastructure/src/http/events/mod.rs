@@ -3,11 +3,13 @@
 mod cursor;
 mod feed;
 mod stream;
+mod trail;
 
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Sse;
 use axum::response::sse::KeepAlive;
+use kbnt_application::ports::LogError;
 use kbnt_domain::OrderId;
 
 use super::orders::OrderApi;
@@ -16,6 +18,7 @@ use super::problem::{Code, Problem};
 use super::responses::{Malformed, NotFound, NotReady};
 use cursor::Cursor;
 use stream::{EventStream, Only};
+use trail::Trail;
 
 pub(super) use feed::Feed;
 
@@ -72,7 +75,7 @@ pub(super) async fn order_events(
         }))
     });
     let start = start.ok_or_else(|| super::orders::unknown(order))?;
-    open(api, last.unwrap_or(start), Only::Order(order))
+    open(api, last.unwrap_or(start), Only::Order(order), None)
 }
 
 /// All events of all topics but application-logs, as server-sent events
@@ -91,19 +94,33 @@ pub(super) async fn all_events(
     let from = params.only(&["from"])?.get("from")?.unwrap_or(From::Now);
     let last = header::<Cursor>(&headers, "last-event-id")?;
     api.check_ready()?;
+    let ends = Trail::ends(api.log.as_ref()).await.map_err(|error| unreadable(&error))?;
+    let trail_end = |partition| ends.iter().find(|end| end.partition == partition).map(|end| end.offset);
     let start = match from {
-        From::Now => api.views.read(|views| Cursor::at(|topic, partition| views.feed.next(topic, partition))),
+        From::Now => api.views.read(|views| {
+            Cursor::at(|topic, partition| {
+                let end = if Trail::is_of(topic) { trail_end(partition) } else { None };
+                end.unwrap_or_else(|| views.feed.next(topic, partition))
+            })
+        }),
         From::Start => Cursor::at(|_, _| 0),
     };
-    open(api, last.unwrap_or(start), Only::Everything)
+    let cursor = last.unwrap_or(start);
+    let trail = Trail::open(api.log.as_ref(), cursor.positions(Trail::is_of), ends).await;
+    let trail = trail.map_err(|error| unreadable(&error))?;
+    open(api, cursor, Only::Everything, Some(trail))
 }
 
-fn open(api: OrderApi, start: Cursor, only: Only) -> Result<Events, Problem> {
+fn unreadable(error: &LogError) -> Problem {
+    Problem::new(Code::NotReady, error.to_string())
+}
+
+fn open(api: OrderApi, start: Cursor, only: Only, trail: Option<Trail>) -> Result<Events, Problem> {
     let place = api
         .streams
         .clone()
         .try_acquire_owned()
         .map_err(|_| Problem::new(Code::TooManyStreams, "close one, or try again later"))?;
-    let stream = EventStream::new(api, start, only, place).into_stream();
+    let stream = EventStream::new(api, start, only, trail, place).into_stream();
     Ok(Sse::new(stream).keep_alive(KeepAlive::default()))
 }

@@ -12,14 +12,15 @@ use kbnt_domain::{OrderId, Span};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::cursor::Cursor;
+use super::trail::Trail;
 use crate::http::orders::OrderApi;
 use crate::wire;
 
 /// Events that are taken at a time.
-const BATCH: usize = 128;
+pub(super) const BATCH: usize = 128;
 
 /// How long the log is asked at a time.
-const WAIT: Span = Span::from_millis(200);
+pub(super) const WAIT: Span = Span::from_millis(200);
 
 /// What a stream is made of.
 pub(super) type Item = Result<Event, Infallible>;
@@ -56,6 +57,9 @@ pub(super) struct EventStream {
     cursor: Cursor,
     only: Only,
     source: Source,
+    /// The source has been read to the end of what there was.
+    is_live: bool,
+    trail: Option<Trail>,
     ready: VecDeque<Event>,
     /// Whether the client was told that it has seen all that there was.
     told_live: bool,
@@ -63,12 +67,20 @@ pub(super) struct EventStream {
 }
 
 impl EventStream {
-    pub(super) fn new(api: OrderApi, cursor: Cursor, only: Only, place: OwnedSemaphorePermit) -> Self {
+    pub(super) fn new(
+        api: OrderApi,
+        cursor: Cursor,
+        only: Only,
+        trail: Option<Trail>,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
         Self {
             api,
             cursor,
             only,
             source: Source::Undecided,
+            is_live: false,
+            trail,
             ready: VecDeque::new(),
             told_live: false,
             _place: place,
@@ -82,7 +94,8 @@ impl EventStream {
                 let shutdown = this.api.shutdown.clone();
                 let batch = shutdown.run_until_cancelled(this.more()).await??;
                 this.take(&batch);
-                if batch.is_empty() {
+                if !this.told_live && this.is_live && this.trail.as_ref().is_none_or(Trail::is_live) {
+                    this.told_live = true;
                     this.ready.push_back(Event::default().comment("live"));
                 }
             }
@@ -91,39 +104,18 @@ impl EventStream {
         .boxed()
     }
 
-    /// The next events, whatever they are about; none at all when the stream first comes to the end of what there is.
-    /// `None` where the log cannot be read.
+    /// The next events, whatever they are about; may be none. `None` where the log cannot be read.
     async fn more(&mut self) -> Option<Vec<Delivered>> {
-        loop {
-            match &mut self.source {
-                Source::Undecided => self.source = decide(&self.api, &self.cursor).await?,
-                Source::Log(reader) => {
-                    let fetched = reader.next(BATCH, WAIT).await.ok()?;
-                    let records: Vec<_> = fetched.into_iter().filter_map(understood).collect();
-                    if !records.is_empty() {
-                        return Some(records);
-                    }
-                    // At the end of the log; the feed is there too, or will be in a moment.
-                    self.source = Source::Undecided;
-                }
-                Source::Feed(number) => {
-                    let mut changed = self.api.views.changed();
-                    changed.mark_unchanged();
-                    match self.api.views.read(|views| views.feed.since(*number, BATCH)) {
-                        // Too slow for the feed.
-                        None => self.source = Source::Undecided,
-                        Some((events, after)) if !events.is_empty() => {
-                            *number = after;
-                            return Some(events);
-                        }
-                        Some(_) if !self.told_live => {
-                            self.told_live = true;
-                            return Some(Vec::new());
-                        }
-                        Some(_) => changed.changed().await.ok()?,
-                    }
-                }
+        let Self { api, cursor, source, is_live, trail, .. } = self;
+        let linked = async {
+            match trail {
+                Some(trail) => trail.next().await.ok(),
+                None => std::future::pending().await,
             }
+        };
+        tokio::select! {
+            events = source.more(api, cursor, is_live) => events,
+            linked = linked => linked,
         }
     }
 
@@ -148,15 +140,52 @@ impl EventStream {
     }
 }
 
+impl Source {
+    /// The next events; none at all when it first comes to the end of what there is. Whoever stops waiting loses nothing.
+    async fn more(&mut self, api: &OrderApi, cursor: &Cursor, is_live: &mut bool) -> Option<Vec<Delivered>> {
+        loop {
+            match self {
+                Self::Undecided => *self = decide(api, cursor).await?,
+                Self::Log(reader) => {
+                    let fetched = reader.next(BATCH, WAIT).await.ok()?;
+                    let records: Vec<_> = fetched.into_iter().filter_map(understood).collect();
+                    if !records.is_empty() {
+                        return Some(records);
+                    }
+                    // At the end of the log; the feed is there too, or will be in a moment.
+                    *self = Self::Undecided;
+                }
+                Self::Feed(number) => {
+                    let mut changed = api.views.changed();
+                    changed.mark_unchanged();
+                    match api.views.read(|views| views.feed.since(*number, BATCH)) {
+                        // Too slow for the feed.
+                        None => *self = Self::Undecided,
+                        Some((events, after)) if !events.is_empty() => {
+                            *number = after;
+                            return Some(events);
+                        }
+                        Some(_) if !*is_live => {
+                            *is_live = true;
+                            return Some(Vec::new());
+                        }
+                        Some(_) => changed.changed().await.ok()?,
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// The feed, if it holds all that is awaited; else the log.
 async fn decide(api: &OrderApi, cursor: &Cursor) -> Option<Source> {
     match api.views.read(|views| views.feed.covers(cursor)) {
         Some(number) => Some(Source::Feed(number)),
-        None => api.log.read(cursor.positions()).await.ok().map(Source::Log),
+        None => api.log.read(cursor.positions(|topic| !Trail::is_of(topic))).await.ok().map(Source::Log),
     }
 }
 
-fn understood(fetched: Fetched) -> Option<Delivered> {
+pub(super) fn understood(fetched: Fetched) -> Option<Delivered> {
     match fetched {
         Fetched::Record(record) => Some(record),
         Fetched::Unreadable(_) => None,

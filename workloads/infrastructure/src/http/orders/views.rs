@@ -52,13 +52,11 @@ impl OrderViews {
 
 impl Projection for OrderViews {
     fn topics(&self) -> &'static [Topic] {
-        Feed::TOPICS
+        self.book.topics()
     }
 
     fn apply(&mut self, record: &Delivered) {
-        if self.book.topics().contains(&record.at.topic) {
-            self.book.apply(record);
-        }
+        self.book.apply(record);
         self.feed.push(record);
         let waiting = self.waiting.get_mut().unwrap_or_else(PoisonError::into_inner);
         if record.at.topic == Topic::OrderEvents {

@@ -1,0 +1,116 @@
+//! What is written to a partition at the same time is written together: a burst goes to the producer as soon as the one
+//! before is acknowledged, with all that has come meanwhile.
+//!
+//! An idempotent producer has one request under way for each partition. Where records linger in its queue for longer than
+//! that request takes, librdkafka (2.12) looks for a place again and again without a pause, which on a busy machine takes
+//! from the broker the very processor that it would need to answer. So nothing may come into its queue that has to wait.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::future::join_all;
+use kbnt_application::ports::LogError;
+use kbnt_application::{Position, Topic};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use super::writer::{Outgoing, Writer};
+
+/// Bytes of records that one caller may add to a burst: less than the producer puts into one request.
+const PORTION: usize = 256 << 10;
+
+/// Portions of one burst.
+const TOGETHER: usize = 256;
+
+type Written = Result<Vec<Position>, LogError>;
+
+/// Records of one caller that fit into one burst.
+struct Portion {
+    records: Vec<Outgoing>,
+    answer: oneshot::Sender<Written>,
+}
+
+/// A queue for each partition.
+pub(super) struct Lanes {
+    writer: Arc<Writer>,
+    lanes: Mutex<HashMap<(Topic, u32), mpsc::Sender<Portion>>>,
+}
+
+impl Lanes {
+    /// Queues for this writer.
+    pub(super) fn of(writer: &Arc<Writer>) -> Self {
+        Self { writer: Arc::clone(writer), lanes: Mutex::default() }
+    }
+
+    /// Writes in order; returns when all is acknowledged by all in-sync replicas, or all that failed has failed. What still
+    /// waits for its burst is not written if the caller gives up.
+    pub(super) async fn append(&self, records: Vec<Outgoing>) -> Written {
+        let count = records.len();
+        let mut by_lane = BTreeMap::<(Topic, u32), (Vec<usize>, Vec<Outgoing>)>::new();
+        for (index, record) in records.into_iter().enumerate() {
+            let (indices, records) = by_lane.entry((record.topic, record.partition)).or_default();
+            indices.push(index);
+            records.push(record);
+        }
+        let (indices, appends): (Vec<_>, Vec<_>) = by_lane
+            .into_iter()
+            .map(|(place, (indices, records))| (indices, append_to(self.lane(place), records)))
+            .unzip();
+        let mut positions = vec![None; count];
+        for (indices, written) in indices.into_iter().zip(join_all(appends).await) {
+            for (index, position) in indices.into_iter().zip(written?) {
+                positions[index] = Some(position);
+            }
+        }
+        let all = positions.into_iter().collect::<Option<Vec<_>>>();
+        all.ok_or_else(|| LogError::Unavailable("not every record was acknowledged".to_owned()))
+    }
+
+    /// The queue of a partition, on a task of the present runtime.
+    fn lane(&self, place: (Topic, u32)) -> mpsc::Sender<Portion> {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = || {
+            let (send, portions) = mpsc::channel(TOGETHER);
+            tokio::spawn(write(Arc::clone(&self.writer), portions));
+            send
+        };
+        lanes.entry(place).or_insert_with(open).clone()
+    }
+}
+
+/// Writes the records of one caller, portion by portion.
+async fn append_to(lane: mpsc::Sender<Portion>, records: Vec<Outgoing>) -> Written {
+    let gone = || LogError::Unavailable("nobody writes any more".to_owned());
+    let mut positions = Vec::with_capacity(records.len());
+    let mut records = records.into_iter().peekable();
+    while records.peek().is_some() {
+        let mut weight = 0;
+        let mut fits = |outgoing: &Outgoing| {
+            let before = weight;
+            weight += outgoing.record.size();
+            before == 0 || weight <= PORTION
+        };
+        let portion = std::iter::from_fn(|| records.next_if(&mut fits)).collect();
+        let (answer, answered) = oneshot::channel();
+        lane.send(Portion { records: portion, answer }).await.map_err(|_| gone())?;
+        positions.extend(answered.await.map_err(|_| gone())??);
+    }
+    Ok(positions)
+}
+
+/// Writes what comes to one partition, until nobody can send more.
+async fn write(writer: Arc<Writer>, mut portions: mpsc::Receiver<Portion>) {
+    let mut burst = Vec::with_capacity(TOGETHER);
+    let mut under_way = JoinSet::new();
+    while portions.recv_many(&mut burst, TOGETHER).await > 0 {
+        // One after the other and nothing between: the producer waits for no more than a moment.
+        for Portion { records, answer } in burst.drain(..).filter(|portion| !portion.answer.is_closed()) {
+            let sent = Arc::clone(&writer).send(records).await;
+            under_way.spawn(async move {
+                // Whoever has given up meanwhile finds the records in the log.
+                let _ = answer.send(sent.ended().await);
+            });
+        }
+        while under_way.join_next().await.is_some() {}
+    }
+}

@@ -50,7 +50,7 @@ impl<P: Projection> View<P> {
         look(&self.state.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Returns once the record at `position` is folded, or the runner has ended.
+    /// Returns once the record at `position`, in one of the read model's topics, is folded, or the runner has ended.
     pub async fn wait_for(&self, position: Position) {
         let mut folded = self.folded.clone();
         let place = (position.topic, position.partition);

@@ -13,7 +13,7 @@ use kbnt_application::inventory::InventoryConfig;
 use kbnt_application::ports::{EventLog, Fetched};
 use kbnt_application::projections::OrderView;
 use kbnt_application::user::UserConfig;
-use kbnt_application::{Delivered, Position, Topic};
+use kbnt_application::{Delivered, Position, Projection, Topic};
 use kbnt_domain::user::Registration;
 use kbnt_domain::{Event, OrderId, Span, UserId, audit};
 use kbnt_infrastructure::clock::ForwardClock;
@@ -191,9 +191,9 @@ impl Shop {
         }
     }
 
-    /// Waits until the list of orders shows all that is in the log.
+    /// Waits until the list of orders shows all that is in the log about them.
     async fn until_shown(&self) -> Result<(), Failure> {
-        for topic in Topic::ALL.into_iter().filter(|topic| *topic != Topic::ApplicationLogs) {
+        for topic in self.orders.read(Projection::topics).iter().copied() {
             for partition in 0..topic.partitions() {
                 if let Some(offset) = self.log.end(topic, partition).await?.checked_sub(1) {
                     self.orders.wait_for(Position { topic, partition, offset }).await;

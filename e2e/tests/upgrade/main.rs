@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chrono::DateTime;
 use kbnt_e2e::harness::{Failure, Http, Shop, until};
 use load::{Acknowledged, Load};
 use serde_json::{Value, json};
@@ -51,6 +52,7 @@ fn no_order_is_lost() -> Result<(), Failure> {
     let (before, images) = (load.acknowledged(), images.split_whitespace().collect::<Vec<_>>());
     until("every pod of the new revision", ROLLOUT, || rolled_out(&shop, &images))?;
     shop.ready()?;
+    println!("restarts of the pods that are there now: {}", restarts(&shop)?);
     let rolled = load.acknowledged();
     std::thread::sleep(AFTER);
     let done = load.stop()?;
@@ -109,26 +111,52 @@ fn rolled_out(shop: &Shop, images: &[&str]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// How often containers of the pods were started again, by pod; those that never were are left out.
+fn restarts(shop: &Shop) -> Result<Value, Failure> {
+    let pods = shop.kubectl.get(&["pods"])?;
+    let restarted = |pod: &Value| {
+        let count =
+            pod["status"]["containerStatuses"][0]["restartCount"].as_u64().filter(|count| *count > 0)?;
+        Some((pod["metadata"]["name"].as_str()?.to_owned(), json!(count)))
+    };
+    Ok(Value::Object(pods["items"].as_array().into_iter().flatten().filter_map(restarted).collect()))
+}
+
+/// From its command until its customer was told, by its own timeline.
+fn lasted(order: &Value) -> Duration {
+    let time = |entry: &Value| DateTime::parse_from_rfc3339(entry["timestamp"].as_str()?).ok();
+    let times = || order["timeline"].as_array().into_iter().flatten().filter_map(time);
+    let between = times().max().zip(times().min()).and_then(|(last, first)| (last - first).to_std().ok());
+    between.unwrap_or_default()
+}
+
 /// Units of each product that were sold for good.
 type Sold = BTreeMap<&'static str, u64>;
 
 /// Every order that was acknowledged is known and at its end.
 fn every_order_ended(orders: &Http, acknowledged: &[Acknowledged]) -> Result<Sold, Failure> {
     let (mut sold, mut ends) = (Sold::new(), BTreeMap::<String, usize>::new());
+    let mut times = Vec::with_capacity(acknowledged.len());
     for order in acknowledged {
-        let end = until(&format!("the end of order {}", order.id), END, || {
+        let (end, took) = until(&format!("the end of order {}", order.id), END, || {
             let answer = orders.get(&format!("/v1/orders/{}", order.id))?;
             match answer.body["status"].as_str() {
-                Some(end) if answer.status == 200 && end != "PENDING" => Ok(end.to_owned()),
+                Some(end) if answer.status == 200 && end != "PENDING" => {
+                    Ok((end.to_owned(), lasted(&answer.body)))
+                }
                 _ => Err(Failure(format!("{answer:?}"))),
             }
         })?;
+        times.push(took);
         if end == "CONFIRMED" {
             *sold.entry(order.product).or_default() += 1;
         }
         *ends.entry(end).or_default() += 1;
     }
-    println!("{ends:?}");
+    times.sort_unstable();
+    let at = |share: usize| times.get(times.len() * share / 100).copied().unwrap_or_default().as_secs_f64();
+    let longest = times.last().copied().unwrap_or_default().as_secs_f64();
+    println!("{ends:?}; from order to end p50 {:.1} s, p95 {:.1} s, {longest:.1} s at most", at(50), at(95));
     let confirmed: u64 = sold.values().sum();
     // Nothing was out of stock, no payment was declined, nobody cancelled, and no reservation lives less than minutes.
     if usize::try_from(confirmed).ok() == Some(acknowledged.len()) {

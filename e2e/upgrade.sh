@@ -35,6 +35,14 @@ checkout() {
     mv "$old.tmp" "$old"
 }
 
+# To cargo, the crates of two revisions are the same ones: those of another earlier one have to be built anew.
+disown_others() {
+    local owner=$CACHE/upgrade/revision
+    [ "$(cat "$owner" 2>/dev/null)" != "$revision" ] || return 0
+    rm -rf "$CACHE"/upgrade/target/*/.fingerprint/kbnt-*
+    printf '%s\n' "$revision" >"$owner"
+}
+
 # The scripts of the earlier revision build, load and install what is theirs. Their build has a folder of its own: in the
 # usual one, each of the two revisions would make the other one's anew.
 earlier() { CARGO_TARGET_DIR=$CACHE/upgrade/target "$@"; }
@@ -55,6 +63,7 @@ images() { sed -n 's#^\(operator\|services\) #kbnt/\1:#p' <<<"$("$CLUSTER_DIR/im
 inside kubectl version >/dev/null 2>&1 || ours=yes
 trap finish EXIT
 checkout
+disown_others
 step "compile the suite" compile
 "$CLUSTER_DIR/up.sh"
 say "==> the earlier revision, $(git log -1 --format='%h %s' "$revision")"

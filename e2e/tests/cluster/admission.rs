@@ -60,7 +60,7 @@ fn a_workflow_without_its_stock_says_what_it_waits_for() -> Result<(), Failure> 
     workflow["metadata"]["namespace"] = shop.kubectl.namespace().into();
     workflow["spec"]["virtualStockRef"]["name"] = "nowhere".into();
     shop.kubectl.apply(&workflow.to_string())?;
-    until("a condition that names the stock", Duration::from_secs(60), || {
+    until("a condition that names the stock", Duration::from_mins(1), || {
         let (status, why) = shop.kubectl.condition("orderworkflow/main", "StockReady")?;
         let told = status == "False" && why.contains("nowhere");
         if told { Ok(()) } else { Err(Failure(format!("StockReady={status} ({why})"))) }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kbnt_e2e::harness::{Failure, Kafka, Kubectl, Shop, until};
 
 /// How long the garbage collector and the topics may take.
-const GONE: Duration = Duration::from_secs(120);
+const GONE: Duration = Duration::from_mins(2);
 
 /// Deployments, Services and so on of a shop, by `kind/name`.
 const OWNED: &str = "deployments,services,serviceaccounts,configmaps,pods,poddisruptionbudgets";

@@ -6,7 +6,7 @@ use kbnt_e2e::harness::{Consumed, Failure, Http, Kafka, Shop, until};
 use serde_json::{Value, json};
 
 /// How long an order may take to end on a busy machine.
-const END: Duration = Duration::from_secs(60);
+const END: Duration = Duration::from_mins(1);
 
 /// Places an order and waits for its end.
 fn order(orders: &Http, key: &str, product: &str, quantity: u64, token: &str) -> Result<Value, Failure> {
@@ -76,7 +76,12 @@ fn read_topics(shop: &Shop) -> Result<Vec<(&'static str, Vec<Consumed>)>, Failur
     let read = |topic: &str| Kafka::default().consume(&shop.topic(topic));
     std::thread::scope(|scope| {
         let readers = TOPICS.map(|topic| (topic, scope.spawn(move || read(topic))));
-        readers.into_iter().map(|(topic, reader)| Ok((topic, reader.join().expect("a reader")?))).collect()
+        readers
+            .into_iter()
+            .map(|(topic, reader)| {
+                Ok((topic, reader.join().map_err(|_| Failure("a reader gave up".into()))??))
+            })
+            .collect()
     })
 }
 
@@ -162,7 +167,7 @@ fn success_insufficient_stock_and_declined_payment_end_as_they_must() -> Result<
     every_event_is_audited(shop, &id(&good), 7)
 }
 
-/// One AuditLogCreated for each of the order's `events`.
+/// One `AuditLogCreated` for each of the order's `events`.
 fn every_event_is_audited(shop: &Shop, id: &str, events: usize) -> Result<(), Failure> {
     until("the audit of every event", END, || {
         let audited = Kafka::default().consume(&shop.topic("audit-logs"))?;

@@ -16,7 +16,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// An order that was acknowledged.
 #[derive(Clone, Debug)]
-pub struct Acknowledged {
+pub(crate) struct Acknowledged {
     /// As order-service calls it.
     pub id: String,
     /// One unit of which is ordered.
@@ -25,7 +25,7 @@ pub struct Acknowledged {
 
 /// What came of it all.
 #[derive(Debug)]
-pub struct Done {
+pub(crate) struct Done {
     /// The orders.
     pub acknowledged: Vec<Acknowledged>,
     /// Tries that nobody acknowledged; the same key was used again.
@@ -42,14 +42,14 @@ struct State {
 }
 
 /// Buyers at work.
-pub struct Load {
+pub(crate) struct Load {
     state: Arc<State>,
     buyers: Vec<JoinHandle<Result<(), Failure>>>,
 }
 
 impl Load {
     /// Sends them.
-    pub fn start(orders: &Http, products: &'static [&'static str]) -> Self {
+    pub(crate) fn start(orders: &Http, products: &'static [&'static str]) -> Self {
         let state = Arc::<State>::default();
         let buyer = |number| {
             let (state, orders) = (Arc::clone(&state), orders.clone());
@@ -60,12 +60,12 @@ impl Load {
     }
 
     /// Orders acknowledged so far.
-    pub fn acknowledged(&self) -> usize {
+    pub(crate) fn acknowledged(&self) -> usize {
         self.state.orders.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// Has each buyer finish the order that he is at.
-    pub fn stop(self) -> Result<Done, Failure> {
+    pub(crate) fn stop(self) -> Result<Done, Failure> {
         self.state.stop.store(true, Ordering::Relaxed);
         for buyer in self.buyers {
             buyer.join().map_err(|_| Failure("a buyer gave up".into()))??;

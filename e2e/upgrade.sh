@@ -6,6 +6,7 @@ set -euo pipefail
 . "$(dirname "$0")/cluster/lib/common.sh"
 . "$(dirname "$0")/cluster/lib/step.sh"
 . "$(dirname "$0")/cluster/lib/built.sh"
+. "$(dirname "$0")/cluster/lib/disown.sh"
 here=$(cd "$(dirname "$0")" && pwd)
 scratch=$(mktemp -d)
 cd "$REPO_DIR"
@@ -35,14 +36,6 @@ checkout() {
     mv "$old.tmp" "$old"
 }
 
-# To cargo, the crates of two revisions are the same ones: those of another earlier one have to be built anew.
-disown_others() {
-    local owner=$CACHE/upgrade/revision
-    [ "$(cat "$owner" 2>/dev/null)" != "$revision" ] || return 0
-    rm -rf "$CACHE"/upgrade/target/*/.fingerprint/kbnt-*
-    printf '%s\n' "$revision" >"$owner"
-}
-
 # The scripts of the earlier revision build, load and install what is theirs. Their build has a folder of its own: in the
 # usual one, each of the two revisions would make the other one's anew.
 earlier() { CARGO_TARGET_DIR=$CACHE/upgrade/target "$@"; }
@@ -63,7 +56,7 @@ images() { sed -n 's#^\(operator\|services\) #kbnt/\1:#p' <<<"$("$CLUSTER_DIR/im
 inside kubectl version >/dev/null 2>&1 || ours=yes
 trap finish EXIT
 checkout
-disown_others
+disown_others "$CACHE/upgrade/target" "$revision"
 step "compile the suite" compile
 "$CLUSTER_DIR/up.sh"
 say "==> the earlier revision, $(git log -1 --format='%h %s' "$revision")"

@@ -128,6 +128,15 @@ pub trait LogReader: Send {
     /// Where it stands: of each partition the position after the last record that [`LogReader::next`] returned, or
     /// after what a log holds there that is no record.
     fn positions(&self) -> Vec<Position>;
+
+    /// Whether it has read all that lies before `ends`, in the partitions that it reads.
+    fn has_reached(&self, ends: &[Position]) -> bool {
+        let positions = self.positions();
+        ends.iter().all(|end| {
+            let here = |at: &&Position| (at.topic, at.partition) == (end.topic, end.partition);
+            positions.iter().find(here).is_none_or(|at| at.offset >= end.offset)
+        })
+    }
 }
 
 /// A batch, or a change of what this process is to read.

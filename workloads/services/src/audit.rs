@@ -15,16 +15,6 @@ use crate::cli::{TrailOptions, VerifyOptions};
 use crate::failure::Failure;
 use crate::origin::{From, Next, Origin, Seen};
 
-/// The topics whose records are audited, and the trail itself.
-const TOPICS: [Topic; 6] = [
-    Topic::OrderEvents,
-    Topic::UserEvents,
-    Topic::InventoryEvents,
-    Topic::PaymentEvents,
-    Topic::NotificationEvents,
-    Topic::AuditLogs,
-];
-
 /// Topic, partition and offset of a record.
 type Place = (&'static str, u32, u64);
 
@@ -64,7 +54,7 @@ struct Trail {
 
 pub(crate) async fn run(options: VerifyOptions) -> Result<ExitCode, Failure> {
     let TrailOptions { data_dir, origin } = &options.trail;
-    let mut origin = Origin::open(origin, data_dir.as_ref(), &TOPICS, From::Start).await?;
+    let mut origin = Origin::open(origin, data_dir.as_ref(), &Topic::EVENTS, From::Start).await?;
     let mut trail = Trail::default();
     while let Next::Record(seen) = origin.next().await? {
         trail.take(&seen);

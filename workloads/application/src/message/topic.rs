@@ -31,6 +31,16 @@ impl Topic {
         Self::ApplicationLogs,
     ];
 
+    /// All but the services' own log lines, in the order in which event streams count how far they have come.
+    pub const EVENTS: [Self; 6] = [
+        Self::OrderEvents,
+        Self::UserEvents,
+        Self::InventoryEvents,
+        Self::PaymentEvents,
+        Self::NotificationEvents,
+        Self::AuditLogs,
+    ];
+
     /// The name, without prefix.
     pub const fn name(self) -> &'static str {
         match self {

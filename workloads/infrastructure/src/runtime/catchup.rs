@@ -14,15 +14,6 @@ pub(super) const MOST: usize = 1_000;
 /// How long a read waits for records.
 pub(super) const WAIT: Span = Span::from_millis(500);
 
-/// Whether `reader` has reached all of `ends`.
-fn reached(reader: &dyn LogReader, ends: &[Position]) -> bool {
-    let positions = reader.positions();
-    ends.iter().all(|end| {
-        let here = |at: &&Position| at.topic == end.topic && at.partition == end.partition;
-        positions.iter().find(here).is_none_or(|at| at.offset >= end.offset)
-    })
-}
-
 impl<M: Machine> Core<M> {
     /// Gives `take` all records up to `ends`; how many there were.
     pub(super) async fn read_to(
@@ -32,7 +23,7 @@ impl<M: Machine> Core<M> {
         mut take: impl FnMut(&mut M, Fetched),
     ) -> Result<u64, End> {
         let mut count = 0;
-        while !reached(reader, ends) {
+        while !reader.has_reached(ends) {
             for fetched in self.link.fetch(reader).await? {
                 count += 1;
                 take(&mut self.machine, fetched);

@@ -290,7 +290,7 @@ impl Shop {
     async fn records(&self) -> Result<Vec<Delivered>, Failure> {
         let mut start = Vec::new();
         let mut left = 0;
-        for topic in Topic::ALL.into_iter().filter(|topic| *topic != Topic::ApplicationLogs) {
+        for topic in Topic::EVENTS {
             for partition in 0..topic.partitions() {
                 start.push(Position { topic, partition, offset: 0 });
                 left += self.log.end(topic, partition).await?;

@@ -46,7 +46,7 @@ impl LogOrigin {
                 return Ok(Next::Record(seen));
             }
             if let Some(ends) = &self.ends
-                && has_reached(&self.reader.positions(), ends)
+                && self.reader.has_reached(ends)
             {
                 self.ends = None;
                 return Ok(Next::CaughtUp);
@@ -55,14 +55,6 @@ impl LogOrigin {
             self.ready.extend(fetched.into_iter().filter_map(seen));
         }
     }
-}
-
-fn has_reached(positions: &[Position], ends: &[Position]) -> bool {
-    ends.iter().all(|end| {
-        positions
-            .iter()
-            .any(|at| (at.topic, at.partition) == (end.topic, end.partition) && at.offset >= end.offset)
-    })
 }
 
 fn seen(fetched: Fetched) -> Option<Seen> {

@@ -11,23 +11,13 @@ use thiserror::Error;
 #[error("not the id of an event of this stream")]
 pub(super) struct InvalidCursor;
 
-/// What streams tell of: all topics but the services' own log lines.
-const TOPICS: [Topic; 6] = [
-    Topic::OrderEvents,
-    Topic::UserEvents,
-    Topic::InventoryEvents,
-    Topic::PaymentEvents,
-    Topic::NotificationEvents,
-    Topic::AuditLogs,
-];
-
-/// The next offset of every partition, in the order of [`TOPICS`].
+/// The next offset of every partition, in the order of [`Topic::EVENTS`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Cursor(Vec<Vec<u64>>);
 
 /// Every partition of every topic.
 fn partitions() -> impl Iterator<Item = (Topic, u32)> {
-    TOPICS.iter().flat_map(|topic| (0..topic.partitions()).map(|partition| (*topic, partition)))
+    Topic::EVENTS.iter().flat_map(|topic| (0..topic.partitions()).map(|partition| (*topic, partition)))
 }
 
 impl Cursor {
@@ -35,11 +25,11 @@ impl Cursor {
     pub(super) fn at(mut next: impl FnMut(Topic, u32) -> u64) -> Self {
         let of_topic =
             |topic: &Topic| (0..topic.partitions()).map(|partition| next(*topic, partition)).collect();
-        Self(TOPICS.iter().map(of_topic).collect())
+        Self(Topic::EVENTS.iter().map(of_topic).collect())
     }
 
     fn offset(&self, topic: Topic, partition: u32) -> Option<&u64> {
-        let row = TOPICS.iter().position(|candidate| *candidate == topic)?;
+        let row = Topic::EVENTS.iter().position(|candidate| *candidate == topic)?;
         self.0.get(row)?.get(partition as usize)
     }
 
@@ -50,7 +40,7 @@ impl Cursor {
 
     /// The record has been passed.
     pub(super) fn pass(&mut self, at: Position) {
-        let row = TOPICS.iter().position(|candidate| *candidate == at.topic);
+        let row = Topic::EVENTS.iter().position(|candidate| *candidate == at.topic);
         if let Some(next) = row.and_then(|row| self.0.get_mut(row)?.get_mut(at.partition as usize)) {
             *next = (*next).max(at.offset + 1);
         }
@@ -93,8 +83,8 @@ impl FromStr for Cursor {
             .map(|row| row.split('.').map(str::parse).collect::<Result<_, _>>())
             .collect::<Result<_, _>>()
             .map_err(|_| InvalidCursor)?;
-        let fits = rows.len() == TOPICS.len()
-            && rows.iter().zip(TOPICS).all(|(row, topic)| row.len() == topic.partitions() as usize)
+        let fits = rows.len() == Topic::EVENTS.len()
+            && rows.iter().zip(Topic::EVENTS).all(|(row, topic)| row.len() == topic.partitions() as usize)
             // Kafka's offsets have 63 bits.
             && rows.iter().flatten().all(|offset| i64::try_from(*offset).is_ok_and(|offset| offset < i64::MAX));
         if fits { Ok(Self(rows)) } else { Err(InvalidCursor) }

@@ -40,11 +40,7 @@ impl Trail {
 
     /// Whether all is read that was there when it was opened.
     pub(super) fn is_live(&self) -> bool {
-        let read = self.reader.positions();
-        self.ends.iter().all(|end| {
-            let here = |at: &&Position| (at.topic, at.partition) == (end.topic, end.partition);
-            read.iter().find(here).is_some_and(|at| at.offset >= end.offset)
-        })
+        self.reader.has_reached(&self.ends)
     }
 
     /// The next records; may be none. Whoever stops waiting loses nothing.

@@ -20,11 +20,16 @@ use clap::Parser;
 use cli::{AuditCommand, Cli, Command, TopicsCommand};
 use failure::Failure;
 
+/// Records are allocated on one thread and freed on another, which the C library's own allocator does slowly.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Demo(options) => run(demo::run(options)),
         Command::Serve(options) => run(serve::run(options)),
-        Command::Service(options) => run(service::run(*options)),
+        // Beside the threads of its Kafka clients: two would mostly wake each other.
+        Command::Service(options) => run_on(1, service::run(*options)),
         Command::Simulator(options) => run(simulator::run(options)),
         Command::Tail(options) => run(tail::run(options)),
         Command::Openapi => run(openapi::run()),
@@ -38,9 +43,17 @@ fn main() -> ExitCode {
     })
 }
 
-/// Runs a command on two threads: the services wait more than they work, and each thread costs memory.
+/// Runs a command on two threads: whatever it is, it waits more than it works, and each thread costs memory.
 fn run(command: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    run_on(2, command)
+}
+
+/// Runs a command on so many threads.
+fn run_on(
+    threads: usize,
+    command: impl Future<Output = Result<ExitCode, Failure>>,
+) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
     let outcome = runtime.block_on(command);
     // What still blocks a thread by then is not waited for.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));

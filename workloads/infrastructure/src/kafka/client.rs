@@ -10,10 +10,11 @@ use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::metadata::Metadata;
-use rdkafka::producer::{Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{Producer as _, ProducerContext};
 
 use super::error;
 use super::life::Life;
+use super::polled::Polled;
 
 /// How long a broker may take to say that it is there.
 const PRESENCE: Duration = Duration::from_secs(3);
@@ -70,7 +71,7 @@ impl<C: ConsumerContext> Ask for BaseConsumer<C> {
     }
 }
 
-impl<C: ProducerContext + 'static> Ask for ThreadedProducer<C> {
+impl<C: ProducerContext + 'static> Ask for Polled<C> {
     fn metadata(&self, topic: &str, within: Duration) -> KafkaResult<Metadata> {
         self.client().fetch_metadata(Some(topic), within)
     }

@@ -20,7 +20,7 @@ use super::writer::{Outgoing, Writer};
 const PORTION: usize = 256 << 10;
 
 /// Portions of one burst.
-const TOGETHER: usize = 256;
+const TOGETHER: usize = 1024;
 
 type Written = Result<Vec<Position>, LogError>;
 

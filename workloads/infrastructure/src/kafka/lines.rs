@@ -7,11 +7,12 @@ use kbnt_application::ports::LogError;
 use rdkafka::ClientContext;
 use rdkafka::error::KafkaError;
 use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{BaseRecord, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, ProducerContext};
 
 use super::client;
 use super::config::KafkaConfig;
 use super::life::Life;
+use super::polled::Polled;
 use super::replaceable::Replaceable;
 use super::watch::Watch;
 use crate::raw::RawAppend;
@@ -19,7 +20,7 @@ use crate::raw::RawAppend;
 /// A producer that never holds anybody up.
 pub(super) struct Lines {
     config: Arc<KafkaConfig>,
-    pub(super) producer: Replaceable<ThreadedProducer<Losses>>,
+    pub(super) producer: Replaceable<Polled<Losses>>,
     lost: Arc<AtomicU64>,
 }
 

@@ -12,6 +12,7 @@ mod lanes;
 mod life;
 mod lines;
 mod member;
+mod polled;
 mod pump;
 mod reader;
 mod record;
@@ -48,7 +49,10 @@ const ASK: Duration = Duration::from_secs(5);
 
 /// How far apart the batches of one machine are under load. Each costs the broker a request for every partition, and a
 /// fetch of each of its readers.
-const PACE: Span = Span::from_millis(10);
+const PACE: Span = Span::from_millis(25);
+
+/// The same for the audit trail, for which nobody waits.
+const LEISURE: Span = Span::from_millis(100);
 
 /// The log on Kafka. Cheap to clone; connects when it is first used, and again after any outage.
 #[derive(Clone)]
@@ -138,8 +142,11 @@ impl EventLog for KafkaLog {
         self.clients.lanes.append(records).await
     }
 
-    fn pace(&self) -> Span {
-        PACE
+    fn pace(&self, service: Service) -> Span {
+        match service {
+            Service::Audit => LEISURE,
+            _ => PACE,
+        }
     }
 
     async fn end(&self, topic: Topic, partition: u32) -> Result<u64, LogError> {

@@ -9,13 +9,14 @@ use kbnt_application::{Position, Topic};
 use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, Message as _, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, PurgeConfig};
 use tokio::sync::oneshot;
 
 use super::client;
 use super::config::KafkaConfig;
 use super::error;
 use super::life::Life;
+use super::polled::Polled;
 use super::replaceable::{Current, Replaceable};
 use super::watch::Watch;
 
@@ -35,7 +36,7 @@ pub(super) struct Writer {
     pub(super) producer: Replaceable<Producer>,
 }
 
-pub(super) type Producer = ThreadedProducer<Acks>;
+pub(super) type Producer = Polled<Acks>;
 
 /// Receives acknowledgements.
 pub(super) struct Acks {

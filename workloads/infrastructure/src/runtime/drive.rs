@@ -263,8 +263,9 @@ impl<M: Machine> Drive<M> {
     /// Makes a batch durable, answers its callers and commits what is answered.
     async fn settle(&mut self, batch: Batch<'_>) -> Result<(), End> {
         if batch.stepped {
-            if !batch.appends.is_empty() {
-                let pace = self.core.link.parts.log.pace();
+            // Where there were as many inputs as a batch takes, there are more: waiting would only put them off.
+            if !batch.appends.is_empty() && batch.inputs < MOST {
+                let pace = self.core.link.parts.log.pace(self.core.link.service);
                 self.rest = Some(batch.began() + Duration::from_millis(pace.as_millis()));
             }
             let changed = batch.changed;

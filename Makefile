@@ -38,7 +38,7 @@ chaos: ## Kill and break services and broker under load, FAULTS=N times over ORD
 bench: ## Measure the ledger, the simulator, the saga and buyers over HTTP
 	@e2e/bench.sh
 
-bench-saga: ## Measure one broker and all six services at RATE=2000 orders a second, beside the broker's own benchmark
+bench-saga: ## Measure one broker and all six services at RATE=3000 orders a second, beside the broker's own benchmark
 	@e2e/bench/saga.sh
 
 bench-recovery: ## Measure how soon inventory-service is back with EVENTS=N in its log, and memory while services catch up

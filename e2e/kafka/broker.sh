@@ -118,7 +118,7 @@ start() {
     [ -d "$(kafka_jars)" ] || { mkdir -p "$CACHE/kafka"; fetch_kafka_jars "$(kafka_jars)"; }
     [ -s "$ADDRESS" ] || configure
     if ! running; then
-        setsid java -Xms256m -Xmx512m -Dkafka.log.level=INFO -Dlog4j2.configurationFile="$KAFKA_DIR/config/log4j2.xml" \
+        setsid java -Xms512m -Xmx512m -XX:+UseParallelGC -Dkafka.log.level=INFO -Dlog4j2.configurationFile="$KAFKA_DIR/config/log4j2.xml" \
             -cp "$(kafka_jars)/*" kafka.Kafka "$CONFIG" >>"$DIR/log" 2>&1 </dev/null &
         echo $! >"$PID"
     fi

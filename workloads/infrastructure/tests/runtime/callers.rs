@@ -5,13 +5,14 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use kbnt_application::Topic;
+use kbnt_application::ports::EventLog as _;
 use kbnt_infrastructure::embedded::EmbeddedLog;
 use kbnt_infrastructure::runtime::CallError;
 
 use crate::support::faulty::Faulty;
 use crate::support::machines::Solo;
 use crate::support::outside::Running;
-use crate::support::{contents, eventually, order};
+use crate::support::{contents, eventually, order, placed};
 
 #[tokio::test]
 async fn a_call_is_answered_only_when_what_it_wrote_is_durable() {
@@ -67,6 +68,21 @@ async fn batches_are_as_far_apart_as_the_log_wants() {
     assert!(looked.duration_since(started) >= Duration::from_millis(300), "the second batch began too early");
     let idle = running.handle.call(|_, _| Instant::now()).await.unwrap();
     assert!(idle.duration_since(looked) < Duration::from_millis(300), "nothing was written, and it rested");
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_full_batch_puts_off_nothing() {
+    let log = Faulty::new(EmbeddedLog::in_memory());
+    // Longer than anything may take here: if a full batch rested, the orders behind it would never be answered.
+    log.pace.store(600_000, Ordering::SeqCst);
+    log.append((0..2_500).map(placed).collect()).await.unwrap();
+    let running = Running::start(Solo::new("a"), log.clone());
+    eventually("every order is answered", || async {
+        let written = contents(log.as_ref(), Topic::InventoryEvents).await;
+        written.values().map(Vec::len).sum::<usize>() == 3 + 2_500
+    })
+    .await;
     running.stop().await.unwrap();
 }
 

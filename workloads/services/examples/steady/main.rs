@@ -143,12 +143,12 @@ async fn send(options: &Options, to: SocketAddr) -> mpsc::UnboundedReceiver<Samp
     let began = Instant::now();
     let mut pace = interval(PACE);
     pace.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let mut numbers = (0..options.count()).peekable();
+    let mut numbers = (0..options.count()).map(|number| (number, options.due(number))).peekable();
     while numbers.peek().is_some() {
         pace.tick().await;
         let elapsed = began.elapsed();
-        while let Some(number) = numbers.next_if(|number| options.due(*number) <= elapsed) {
-            let (due, body) = (began + options.due(number), options.order(number));
+        while let Some((number, due)) = numbers.next_if(|(_, due)| *due <= elapsed) {
+            let (due, body) = (began + due, options.order(number));
             let (samples, idle) = (samples.clone(), Rc::clone(&idle));
             tokio::task::spawn_local(async move {
                 let end = idle.place(&body).await.unwrap_or_else(|error| error.to_string());

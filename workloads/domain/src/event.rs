@@ -113,6 +113,17 @@ macro_rules! events {
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub enum Event { $($(#[$doc])* $variant($variant),)+ }
 
+        /// Which kind of event it is.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum EventKind { $($(#[$doc])* $variant,)+ }
+
+        impl Event {
+            /// Its kind.
+            pub const fn kind(&self) -> EventKind {
+                match self { $(Self::$variant(_) => EventKind::$variant,)+ }
+            }
+        }
+
         $(
             $(#[$doc])*
             #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use kbnt_domain::Event;
 use kbnt_domain::dead_letter::Location;
+use kbnt_domain::event::EventKind;
 
 use super::{Service, Topic};
 
@@ -112,65 +113,70 @@ pub struct Classification {
 impl Classification {
     /// The row of `event`.
     pub const fn of(event: &Event) -> Self {
+        Self::of_kind(event.kind())
+    }
+
+    /// The row of a kind of event.
+    pub const fn of_kind(kind: EventKind) -> Self {
         use EventType::{Command, Domain, Integration};
         use Level::{Error, Info, Warn};
         use Service::{Audit, Inventory, Notification, Order, Payment, User};
-        let (name, event_type, level, operation, owner) = match event {
-            Event::PlaceOrder(_) => ("PlaceOrderCommand", Command, Info, "place-order", Order),
-            Event::OrderCancelRequested(_) => {
+        let (name, event_type, level, operation, owner) = match kind {
+            EventKind::PlaceOrder => ("PlaceOrderCommand", Command, Info, "place-order", Order),
+            EventKind::OrderCancelRequested => {
                 ("OrderCancelRequestedCommand", Command, Info, "cancel-order", Order)
             }
-            Event::OrderCreated(_) => ("OrderCreatedEvent", Domain, Info, "order-created", Order),
-            Event::OrderCancelled(_) => ("OrderCancelledEvent", Domain, Warn, "order-cancelled", Order),
-            Event::UserRegistered(_) => ("UserRegisteredEvent", Domain, Info, "user-registered", User),
-            Event::UserStatusChanged(_) => {
+            EventKind::OrderCreated => ("OrderCreatedEvent", Domain, Info, "order-created", Order),
+            EventKind::OrderCancelled => ("OrderCancelledEvent", Domain, Warn, "order-cancelled", Order),
+            EventKind::UserRegistered => ("UserRegisteredEvent", Domain, Info, "user-registered", User),
+            EventKind::UserStatusChanged => {
                 ("UserStatusChangedEvent", Domain, Info, "user-status-changed", User)
             }
-            Event::UserValidated(_) => ("UserValidatedEvent", Domain, Info, "user-validated", User),
-            Event::UserRejected(_) => ("UserRejectedEvent", Domain, Warn, "user-rejected", User),
-            Event::WriterElected(_) => ("WriterElected", Domain, Info, "writer-elected", Inventory),
-            Event::StockDeclared(_) => ("StockDeclaredEvent", Domain, Info, "stock-declared", Inventory),
-            Event::LowStock(_) => ("LowStockEvent", Domain, Warn, "stock-low", Inventory),
-            Event::VirtualStockReserved(_) => {
+            EventKind::UserValidated => ("UserValidatedEvent", Domain, Info, "user-validated", User),
+            EventKind::UserRejected => ("UserRejectedEvent", Domain, Warn, "user-rejected", User),
+            EventKind::WriterElected => ("WriterElected", Domain, Info, "writer-elected", Inventory),
+            EventKind::StockDeclared => ("StockDeclaredEvent", Domain, Info, "stock-declared", Inventory),
+            EventKind::LowStock => ("LowStockEvent", Domain, Warn, "stock-low", Inventory),
+            EventKind::VirtualStockReserved => {
                 ("VirtualStockReservedEvent", Domain, Info, "stock-reserved", Inventory)
             }
-            Event::InsufficientStock(_) => {
+            EventKind::InsufficientStock => {
                 ("InsufficientStockEvent", Domain, Warn, "stock-insufficient", Inventory)
             }
-            Event::ProductNotFound(_) => {
+            EventKind::ProductNotFound => {
                 ("ProductNotFoundEvent", Domain, Warn, "product-not-found", Inventory)
             }
-            Event::ReservationRefused(_) => {
+            EventKind::ReservationRefused => {
                 ("ReservationRefusedEvent", Domain, Warn, "reservation-refused", Inventory)
             }
-            Event::ReservationConfirmed(_) => {
+            EventKind::ReservationConfirmed => {
                 ("ReservationConfirmedEvent", Domain, Info, "reservation-confirmed", Inventory)
             }
-            Event::ReservationReleased(_) => {
+            EventKind::ReservationReleased => {
                 ("ReservationReleasedEvent", Domain, Warn, "reservation-released", Inventory)
             }
-            Event::ReservationExpired(_) => {
+            EventKind::ReservationExpired => {
                 ("ReservationExpiredEvent", Domain, Warn, "reservation-expired", Inventory)
             }
-            Event::ReservationLost(_) => {
+            EventKind::ReservationLost => {
                 ("ReservationLostEvent", Domain, Error, "reservation-lost", Inventory)
             }
-            Event::PaymentProcessed(_) => {
+            EventKind::PaymentProcessed => {
                 ("PaymentProcessedEvent", Domain, Info, "payment-processed", Payment)
             }
-            Event::PaymentFailed(_) => ("PaymentFailedEvent", Domain, Warn, "payment-failed", Payment),
-            Event::PaymentRefunded(_) => ("PaymentRefundedEvent", Domain, Warn, "payment-refunded", Payment),
-            Event::NotificationSent(_) => {
+            EventKind::PaymentFailed => ("PaymentFailedEvent", Domain, Warn, "payment-failed", Payment),
+            EventKind::PaymentRefunded => ("PaymentRefundedEvent", Domain, Warn, "payment-refunded", Payment),
+            EventKind::NotificationSent => {
                 ("NotificationSentEvent", Integration, Info, "notification-sent", Notification)
             }
-            Event::NotificationFailed(_) => {
+            EventKind::NotificationFailed => {
                 ("NotificationFailedEvent", Integration, Error, "notification-failed", Notification)
             }
-            Event::AuditLogCreated(_) => ("AuditLogCreated", Integration, Info, "audit-log-created", Audit),
-            Event::DeadLetterStored(_) => {
+            EventKind::AuditLogCreated => ("AuditLogCreated", Integration, Info, "audit-log-created", Audit),
+            EventKind::DeadLetterStored => {
                 ("DeadLetterStored", Integration, Warn, "dead-letter-stored", Audit)
             }
-            Event::DeadLetterResolved(_) => {
+            EventKind::DeadLetterResolved => {
                 ("DeadLetterResolved", Integration, Info, "dead-letter-resolved", Audit)
             }
         };

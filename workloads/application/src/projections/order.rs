@@ -1,11 +1,13 @@
 //! One order as queries see it.
 
-use kbnt_domain::event::{Event, OrderCreated, PlaceOrder, VirtualStockReserved};
+use std::num::NonZeroU32;
+
+use kbnt_domain::event::{Event, EventKind, OrderCreated, PlaceOrder, VirtualStockReserved};
 use kbnt_domain::order::OrderStatus;
 use kbnt_domain::{EventId, Money, OrderId, Reason, ReservationId, Timestamp, UserId};
 
 use crate::machine::{Delivered, Position};
-use crate::message::Classification;
+use crate::message::{Classification, Topic};
 
 /// An order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,16 +63,19 @@ pub(super) struct Placed {
 /// A record, as small as it can be kept. Event ids are shortened: they only tell apart the few records of one order.
 #[derive(Clone, Debug)]
 struct Happened {
-    name: &'static str,
-    at: Position,
+    kind: EventKind,
+    topic: Topic,
+    partition: u32,
+    offset: u64,
     timestamp: Timestamp,
-    id: u32,
-    cause: Option<u32>,
+    id: NonZeroU32,
+    cause: Option<NonZeroU32>,
 }
 
-fn short(id: &EventId) -> u32 {
+fn short(id: &EventId) -> NonZeroU32 {
     // The last bytes of a version 5 UUID are hash bits.
-    id.as_uuid().as_fields().3[4..].iter().fold(0, |bits, byte| bits << 8 | u32::from(*byte))
+    let bits = id.as_uuid().as_fields().3[4..].iter().fold(0, |bits, byte| bits << 8 | u32::from(*byte));
+    NonZeroU32::new(bits).unwrap_or(NonZeroU32::MIN)
 }
 
 impl Default for Entry {
@@ -119,9 +124,10 @@ impl Entry {
             }
             _ => {}
         }
-        let name = Classification::of(&message.event).name;
+        let kind = message.event.kind();
         let (timestamp, cause) = (message.at, message.cause.as_ref().map(short));
-        self.events.push(Happened { name, at: record.at, timestamp, id, cause });
+        let Position { topic, partition, offset } = record.at;
+        self.events.push(Happened { kind, topic, partition, offset, timestamp, id, cause });
     }
 
     /// The order as it is shown, if it was placed.
@@ -143,7 +149,7 @@ impl Entry {
     /// whatever the clocks of the writers said.
     fn timeline(&self) -> Vec<TimelineEntry> {
         let mut left: Vec<&Happened> = self.events.iter().collect();
-        left.sort_by_key(|event| (event.timestamp, event.at));
+        left.sort_by_key(|event| (event.timestamp, event.at()));
         let mut sorted = Vec::with_capacity(left.len());
         while !left.is_empty() {
             let free = left.iter().position(|event| !left.iter().any(|other| other.precedes(event)));
@@ -152,15 +158,23 @@ impl Entry {
         }
         sorted
             .into_iter()
-            .map(|event| TimelineEntry { event_name: event.name, at: event.at, timestamp: event.timestamp })
+            .map(|event| TimelineEntry {
+                event_name: Classification::of_kind(event.kind).name,
+                at: event.at(),
+                timestamp: event.timestamp,
+            })
             .collect()
     }
 }
 
 impl Happened {
+    const fn at(&self) -> Position {
+        Position { topic: self.topic, partition: self.partition, offset: self.offset }
+    }
+
     fn precedes(&self, other: &Self) -> bool {
-        let same_partition = (self.at.topic, self.at.partition) == (other.at.topic, other.at.partition);
+        let same_partition = (self.topic, self.partition) == (other.topic, other.partition);
         (other.cause == Some(self.id) && self.id != other.id)
-            || (same_partition && self.at.offset < other.at.offset)
+            || (same_partition && self.offset < other.offset)
     }
 }

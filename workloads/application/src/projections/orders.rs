@@ -85,7 +85,8 @@ pub enum Placement {
 #[derive(Clone, Debug, Default)]
 pub struct OrderBook {
     limits: BookLimits,
-    orders: HashMap<OrderId, Entry>,
+    /// Boxed, as a table has room for more than it holds.
+    orders: HashMap<OrderId, Box<Entry>>,
     by_age: [BTreeSet<Cursor>; 4],
     counts: Counts,
     seen: Inputs,
@@ -167,7 +168,8 @@ impl OrderBook {
             || self.ended.front().is_some_and(|(at, _)| self.newest_end.since(*at) > self.limits.window)
         {
             let Some((_, order)) = self.ended.pop_front() else { break };
-            if let Some(Entry { placed: Some(placed), status, .. }) = self.orders.remove(&order) {
+            let dropped = self.orders.remove(&order).map(|entry| (entry.status, entry.placed));
+            if let Some((status, Some(placed))) = dropped {
                 self.by_age[status as usize].remove(&Cursor { placed_at: placed.at, order });
             }
         }
@@ -195,7 +197,7 @@ impl Projection for OrderBook {
         let Some(order) = order_of(&record.message).filter(|_| self.seen.advance(record.at)) else { return };
         let entry = self.orders.entry(order).or_insert_with(|| {
             self.unplaced.push_back(order);
-            Entry::default()
+            Box::default()
         });
         let before = entry.placed.as_ref().map(|_| entry.status);
         entry.apply(record);

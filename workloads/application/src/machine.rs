@@ -254,6 +254,12 @@ pub trait Machine: Send + 'static {
     /// When `tick` has something to do next.
     fn next_tick(&self) -> Option<Timestamp>;
 
+    /// How many orders or records were taken in that it is not done with, because it waits for the world outside or for the
+    /// log. While there are many, the runtime takes in no more, so that they stay few however far behind it is.
+    fn in_hand(&self) -> usize {
+        0
+    }
+
     /// Everything that was written so far is acknowledged.
     fn durable(&mut self);
 

@@ -96,6 +96,16 @@ pub enum Fetched {
     Unreadable(Unreadable),
 }
 
+impl Fetched {
+    /// Where it lies.
+    pub const fn at(&self) -> Position {
+        match self {
+            Self::Record(record) => record.at,
+            Self::Unreadable(record) => record.at,
+        }
+    }
+}
+
 /// The log of all topics.
 #[async_trait]
 pub trait EventLog: Send + Sync + 'static {
@@ -103,9 +113,9 @@ pub trait EventLog: Send + Sync + 'static {
     /// record's position in the batch's order. On an error any part of the batch may have been written.
     async fn append(&self, batch: Vec<Append>) -> Result<Vec<Position>, LogError>;
 
-    /// How far apart the batches of this service's machine should be while there is plenty to do: where each batch is costly,
-    /// fewer and larger ones are more.
-    fn pace(&self, service: Service) -> Span;
+    /// How far apart the batches of a machine should be while there is plenty to do: where each batch is costly, fewer and
+    /// larger ones are more.
+    fn pace(&self) -> Span;
 
     /// The offset after the last record of a partition.
     async fn end(&self, topic: Topic, partition: u32) -> Result<u64, LogError>;
@@ -173,7 +183,8 @@ pub struct Commit {
 #[async_trait]
 pub trait GroupReader: Send {
     /// The next batch of at most `most` records, as soon as there is any. A caller that stops waiting loses nothing.
-    /// What was assigned may be empty: then the group's other members have everything.
+    /// What was assigned may be empty: then the group's other members have everything. Whoever asks for 0 records waits for a
+    /// change only.
     async fn next(&mut self, most: usize, wait: Span) -> Result<GroupBatch, LogError>;
 
     /// Notes from where to go on after a restart. It need not be on disk when this returns: what is lost of it is

@@ -230,6 +230,10 @@ impl Machine for AuditMachine {
         (self.overtaken || self.owner && !self.resolutions.is_empty()).then_some(Timestamp::MIN)
     }
 
+    fn in_hand(&self) -> usize {
+        self.pending.len()
+    }
+
     fn durable(&mut self) {}
 
     fn hold(&self, topic: Topic, partition: u32) -> Option<u64> {

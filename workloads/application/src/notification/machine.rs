@@ -170,6 +170,10 @@ impl Machine for NotificationMachine {
         self.pauses.first().map(|(at, _)| *at)
     }
 
+    fn in_hand(&self) -> usize {
+        self.open.len()
+    }
+
     fn durable(&mut self) {}
 
     fn hold(&self, topic: Topic, partition: u32) -> Option<u64> {

@@ -205,6 +205,10 @@ impl Machine for PaymentMachine {
         if self.set_off.is_empty() { self.pauses.first().map(|(at, _)| *at) } else { Some(Timestamp::MIN) }
     }
 
+    fn in_hand(&self) -> usize {
+        self.open.len()
+    }
+
     fn durable(&mut self) {}
 
     fn hold(&self, topic: Topic, partition: u32) -> Option<u64> {

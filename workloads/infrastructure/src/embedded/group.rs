@@ -101,6 +101,11 @@ impl GroupReader for Member {
         let deadline = deadline(wait);
         loop {
             match &mut self.stage {
+                Stage::Reading(_) if most == 0 => {
+                    // Whoever has everything keeps it.
+                    tokio::time::sleep_until(deadline).await;
+                    return Ok(GroupBatch::Records(Vec::new()));
+                }
                 Stage::Reading(reader) => return reader.next(most, wait).await.map(GroupBatch::Records),
                 _ if self.store.groups.is_first(self.service, &self.turn) => return self.take(),
                 Stage::New => {

@@ -104,10 +104,7 @@ impl Reader {
     fn give_loaded(&mut self, most: usize) -> Vec<Fetched> {
         let records: Vec<_> = self.loaded.drain(..most.min(self.loaded.len())).collect();
         for record in &records {
-            let at = match record {
-                Fetched::Record(record) => record.at,
-                Fetched::Unreadable(record) => record.at,
-            };
+            let at = record.at();
             let here = |next: &&mut Position| next.topic == at.topic && next.partition == at.partition;
             if let Some(next) = self.next.iter_mut().find(here) {
                 next.offset = at.offset + 1;

@@ -113,7 +113,7 @@ impl KafkaConfig {
             ("compression.type", "lz4"),
             // Long enough for a whole burst to come into the queue.
             ("linger.ms", "5"),
-            ("batch.size", "524288"),
+            ("batch.size", "786432"),
             // What the topic of the audit trail takes, which keeps records that nobody understands.
             ("message.max.bytes", "4194304"),
             ("queue.buffering.max.messages", "20000"),
@@ -143,10 +143,12 @@ impl KafkaConfig {
             ("enable.auto.offset.store", "false"),
             ("auto.offset.reset", "earliest"),
             ("isolation.level", "read_committed"),
-            ("fetch.wait.max.ms", "500"),
+            // A broker that answers each record at once works for little else when there are many: it collects for a moment.
+            ("fetch.min.bytes", "131072"),
+            ("fetch.wait.max.ms", "25"),
             ("fetch.error.backoff.ms", "100"),
-            ("fetch.max.bytes", "4194304"),
-            ("max.partition.fetch.bytes", "1048576"),
+            ("fetch.max.bytes", "1048576"),
+            ("max.partition.fetch.bytes", "262144"),
             // A full queue is looked at again soon: the default of a second would be the latency of a service that keeps up.
             ("fetch.queue.backoff.ms", "10"),
             ("queued.min.messages", "2000"),

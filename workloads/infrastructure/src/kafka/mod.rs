@@ -4,10 +4,12 @@
 //! partitions are its own: it then reads the partitions of that number of all input topics. So whoever answers in a
 //! partition reads all that is answered there, whatever the assignor does.
 
+mod abreast;
 pub mod admin;
 mod client;
 mod config;
 mod error;
+mod group;
 mod lanes;
 mod life;
 mod lines;
@@ -18,6 +20,7 @@ mod reader;
 mod record;
 mod replaceable;
 mod security;
+mod stop;
 mod watch;
 mod writer;
 
@@ -49,10 +52,7 @@ const ASK: Duration = Duration::from_secs(5);
 
 /// How far apart the batches of one machine are under load. Each costs the broker a request for every partition, and a
 /// fetch of each of its readers.
-const PACE: Span = Span::from_millis(25);
-
-/// The same for the audit trail, for which nobody waits.
-const LEISURE: Span = Span::from_millis(100);
+const PACE: Span = Span::from_millis(40);
 
 /// The log on Kafka. Cheap to clone; connects when it is first used, and again after any outage.
 #[derive(Clone)]
@@ -142,11 +142,8 @@ impl EventLog for KafkaLog {
         self.clients.lanes.append(records).await
     }
 
-    fn pace(&self, service: Service) -> Span {
-        match service {
-            Service::Audit => LEISURE,
-            _ => PACE,
-        }
+    fn pace(&self) -> Span {
+        PACE
     }
 
     async fn end(&self, topic: Topic, partition: u32) -> Result<u64, LogError> {

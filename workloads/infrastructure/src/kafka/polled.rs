@@ -10,7 +10,7 @@ use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::producer::{BaseProducer, ProducerContext};
 
-use super::pump::Stop;
+use super::stop::Stop;
 
 /// How long one wait for acknowledgements lasts, and how long a stop may go unnoticed. In the last millisecond of each wait
 /// rdkafka (0.39) looks again and again without a pause, which its own threaded producer does ten times a second, also when

@@ -1,17 +1,21 @@
 //! A thread that polls a consumer, decodes, and hands records over in bounded portions.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use kbnt_application::Position;
 use kbnt_application::ports::{Fetched, LogError};
-use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
 use tokio::sync::mpsc;
 
+use super::abreast::{Abreast, Place};
 use super::client::{self, Ask as _};
 use super::config::KafkaConfig;
 use super::life::Life;
+use super::stop::Stop;
 use super::{error, record, spawn};
 
 /// How long a poll waits; also how long a stop may go unnoticed.
@@ -26,20 +30,6 @@ const UNREADABLE_MOST: usize = 2 << 20;
 /// Portions that may wait to be taken.
 pub(super) const PORTIONS: usize = 4;
 
-/// Tells a pump to stop, when dropped too.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Stop(Arc<AtomicBool>);
-
-impl Stop {
-    pub(super) fn stop(&self) {
-        self.0.store(true, Ordering::Release);
-    }
-
-    pub(super) fn is_told(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
-}
-
 /// The polling end.
 pub(super) struct Pump<C: ConsumerContext + 'static, T> {
     pub(super) consumer: BaseConsumer<C>,
@@ -49,6 +39,9 @@ pub(super) struct Pump<C: ConsumerContext + 'static, T> {
     pub(super) portions: mpsc::Sender<T>,
     pub(super) stop: Stop,
     topic: String,
+    abreast: Abreast,
+    /// From which the broker is asked for nothing now.
+    paused: BTreeSet<Place>,
 }
 
 type Make<C> = Box<dyn Fn() -> Result<BaseConsumer<C>, LogError> + Send>;
@@ -68,6 +61,8 @@ impl<C: ConsumerContext + 'static, T> Pump<C, T> {
             portions,
             stop: Stop::default(),
             topic: config.topic_name(kbnt_application::Topic::InventoryEvents),
+            abreast: Abreast::default(),
+            paused: BTreeSet::new(),
         })
     }
 
@@ -76,6 +71,8 @@ impl<C: ConsumerContext + 'static, T> Pump<C, T> {
         let renewed = (self.make)().and_then(|another| {
             let old = std::mem::replace(&mut self.consumer, another);
             self.life.begin_anew();
+            self.abreast.clear();
+            self.paused.clear();
             // To end it can take a while.
             spawn("kafka-farewell", move || end(old))
         });
@@ -106,8 +103,55 @@ impl<C: ConsumerContext + 'static, T> Pump<C, T> {
         if !records.is_empty() {
             self.life.heard();
         }
+        let now = Instant::now();
+        for fetched in &records {
+            self.abreast.read(fetched.at(), now);
+        }
         self.ask_if_quiet();
         Ok(records)
+    }
+
+    /// A partition is read from `from` on, and ends at `end` now.
+    pub(super) fn begun(&mut self, from: Position, end: u64) {
+        self.abreast.begin(from, end, Instant::now());
+    }
+
+    /// These are about to be read no more.
+    pub(super) fn ending(&mut self, places: &[Place]) {
+        for place in places {
+            self.abreast.end(*place);
+        }
+        let kept = self.paused.iter().copied().filter(|place| !places.contains(place)).collect();
+        self.pause_only(kept);
+    }
+
+    /// Reads none of `held`, and of the others those that need not let others catch up.
+    pub(super) fn steer(&mut self, held: impl IntoIterator<Item = Place>) {
+        let mut wanted = self.abreast.waiting(Instant::now());
+        wanted.extend(held);
+        self.pause_only(wanted);
+    }
+
+    /// Reads all but these.
+    fn pause_only(&mut self, wanted: BTreeSet<Place>) {
+        let pause = self.list(wanted.difference(&self.paused));
+        let resume = self.list(self.paused.difference(&wanted));
+        let paused = if pause.count() > 0 { self.consumer.pause(&pause) } else { Ok(()) };
+        let resumed = if resume.count() > 0 { self.consumer.resume(&resume) } else { Ok(()) };
+        if let Err(error) = paused.and(resumed) {
+            tracing::debug!(client = self.life.name(), %error, "choosing what to read");
+        }
+        self.paused = wanted;
+    }
+
+    /// As librdkafka wants it.
+    pub(super) fn list<'a>(&self, places: impl IntoIterator<Item = &'a Place>) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        for (topic, number) in places {
+            let number = i32::try_from(*number).unwrap_or(i32::MAX);
+            list.add_partition(&self.config.topic_name(*topic), number);
+        }
+        list
     }
 
     /// An error that passes by itself is only noted: the client goes on trying.

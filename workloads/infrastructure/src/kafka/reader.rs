@@ -15,7 +15,8 @@ use tokio::sync::mpsc;
 use super::client::{self, Ask as _, Context};
 use super::config::KafkaConfig;
 use super::life::Life;
-use super::pump::{PORTIONS, Pump, Stop};
+use super::pump::{PORTIONS, Pump};
+use super::stop::Stop;
 use super::watch::Watch;
 use super::{ASK, error, spawn};
 
@@ -61,7 +62,7 @@ impl Reader {
     fn take(&mut self, most: usize) -> Vec<Fetched> {
         let records: Vec<Fetched> = self.buffer.drain(..most.min(self.buffer.len())).collect();
         for record in &records {
-            let at = position(record);
+            let at = record.at();
             moved(&mut self.next, Position { offset: at.offset + 1, ..at });
         }
         records
@@ -92,14 +93,6 @@ fn moved(next: &mut [Position], at: Position) {
     }
 }
 
-/// Where a record lies.
-fn position(record: &Fetched) -> Position {
-    match record {
-        Fetched::Record(record) => record.at,
-        Fetched::Unreadable(record) => record.at,
-    }
-}
-
 /// Polls until it is told to stop or nobody listens.
 fn run(mut pump: Pump<Context, Portion>, mut next: Vec<Position>) {
     let mut missing = next.clone();
@@ -111,7 +104,7 @@ fn run(mut pump: Pump<Context, Portion>, mut next: Vec<Position>) {
         }
         if !missing.is_empty() && looked.is_none_or(|at| at.elapsed() >= LOOK) {
             looked = Some(Instant::now());
-            let wanted = match begin(&pump, &mut missing) {
+            let wanted = match begin(&mut pump, &mut missing) {
                 Ok(begun) => {
                     for at in &begun {
                         moved(&mut next, *at);
@@ -124,10 +117,11 @@ fn run(mut pump: Pump<Context, Portion>, mut next: Vec<Position>) {
                 return;
             }
         }
+        pump.steer([]);
         let portion = match pump.poll() {
             Ok(records) if records.is_empty() => continue,
             Ok(records) => {
-                for at in records.iter().map(position) {
+                for at in records.iter().map(Fetched::at) {
                     moved(&mut next, Position { offset: at.offset + 1, ..at });
                 }
                 Portion::Records(records)
@@ -141,16 +135,17 @@ fn run(mut pump: Pump<Context, Portion>, mut next: Vec<Position>) {
 }
 
 /// Begins to read those of `missing` that exist by now; from where.
-fn begin(pump: &Pump<Context, Portion>, missing: &mut Vec<Position>) -> Result<Vec<Position>, LogError> {
+fn begin(pump: &mut Pump<Context, Portion>, missing: &mut Vec<Position>) -> Result<Vec<Position>, LogError> {
     let mut begun = Vec::new();
     for at in missing.iter().filter(|at| exists(pump, at)) {
         let name = pump.config.topic_name(at.topic);
         let kept = pump.consumer.fetch_watermarks(&name, number(at.partition), ASK);
-        let (first, _) = kept.map_err(|error| error::on_partition(&error, &name, at.partition))?;
-        begun.push(Position { offset: at.offset.max(u64::try_from(first).unwrap_or(0)), ..*at });
+        let (first, end) = kept.map_err(|error| error::on_partition(&error, &name, at.partition))?;
+        let from = Position { offset: at.offset.max(u64::try_from(first).unwrap_or(0)), ..*at };
+        begun.push((from, u64::try_from(end).unwrap_or(0)));
     }
     let mut found = TopicPartitionList::with_capacity(begun.len());
-    for at in &begun {
+    for (at, _) in &begun {
         let offset = Offset::Offset(i64::try_from(at.offset).unwrap_or(i64::MAX));
         // The name is valid and the offset in range, so this cannot fail.
         let _ = found.add_partition_offset(&pump.config.topic_name(at.topic), number(at.partition), offset);
@@ -158,6 +153,10 @@ fn begin(pump: &Pump<Context, Portion>, missing: &mut Vec<Position>) -> Result<V
     if !begun.is_empty() {
         pump.consumer.incremental_assign(&found).map_err(|error| error::of_client(&error))?;
     }
+    for (from, end) in &begun {
+        pump.begun(*from, *end);
+    }
+    let begun: Vec<Position> = begun.into_iter().map(|(from, _)| from).collect();
     missing
         .retain(|at| !begun.iter().any(|begun| (begun.topic, begun.partition) == (at.topic, at.partition)));
     Ok(begun)

@@ -20,6 +20,10 @@ use super::snapshots::{SnapshotPlan, Snapshots};
 use super::source::Source;
 use super::tail::{Tail, admitted};
 
+/// A machine that has so many orders or records in hand takes in no more. It is far more than a gateway answers at a time,
+/// and at some kilobytes each far less than a process may have.
+const IN_HAND: usize = 10_000;
+
 /// Calls that one batch takes in.
 const CALLS_A_BATCH: usize = 256;
 
@@ -112,7 +116,7 @@ impl<M: Machine> Drive<M> {
         self.follow_ready()?;
         self.take_ready(&mut batch);
         if input.is_none() && self.trouble.until.is_none() {
-            input = self.source.next(MOST, Span::default()).now_or_never();
+            input = self.source.next(self.appetite(), Span::default()).now_or_never();
         }
         match input.map(|read| self.checked(read)).transpose()?.flatten() {
             Some(GroupBatch::Records(records)) => self.handle(&mut batch, &records),
@@ -131,6 +135,11 @@ impl<M: Machine> Drive<M> {
         Ok(())
     }
 
+    /// How many records it can take in.
+    fn appetite(&self) -> usize {
+        if self.core.machine.in_hand() < IN_HAND { MOST } else { 0 }
+    }
+
     /// Leaves time for more to come in, if a batch was written just now. Whoever comes after a pause waits for nothing.
     async fn rest(&mut self) -> Result<(), End> {
         let Some(until) = self.rest.take() else { return Ok(()) };
@@ -142,12 +151,13 @@ impl<M: Machine> Drive<M> {
 
     async fn wake(&mut self) -> Wake<M> {
         let until_tick = self.until_tick();
+        let most = self.appetite();
         let resume = self.trouble.until.take();
         let read = async {
             if let Some(at) = resume {
                 tokio::time::sleep_until(at).await;
             }
-            self.source.next(MOST, WAIT).await
+            self.source.next(most, WAIT).await
         };
         let follow = async {
             match &mut self.tail {
@@ -265,7 +275,7 @@ impl<M: Machine> Drive<M> {
         if batch.stepped {
             // Where there were as many inputs as a batch takes, there are more: waiting would only put them off.
             if !batch.appends.is_empty() && batch.inputs < MOST {
-                let pace = self.core.link.parts.log.pace(self.core.link.service);
+                let pace = self.core.link.parts.log.pace();
                 self.rest = Some(batch.began() + Duration::from_millis(pace.as_millis()));
             }
             let changed = batch.changed;

@@ -111,7 +111,7 @@ async fn read_on(
             return Ok(Err("its last records are not in the log"));
         }
         for fetched in records {
-            match unseen.remove(&partition_of(&fetched)) {
+            match unseen.remove(&fetched.at().partition) {
                 None => ahead.push(fetched),
                 Some(mark) if is_it(&fetched, mark) => {}
                 Some(_) => return Ok(Err("the log has other records where its last ones would be")),
@@ -119,13 +119,6 @@ async fn read_on(
         }
     }
     Ok(Ok((reader, ahead)))
-}
-
-fn partition_of(fetched: &Fetched) -> u32 {
-    match fetched {
-        Fetched::Record(record) => record.at.partition,
-        Fetched::Unreadable(record) => record.at.partition,
-    }
 }
 
 fn is_it(fetched: &Fetched, mark: &Mark) -> bool {

@@ -12,9 +12,12 @@ pub(super) enum Source {
 }
 
 impl Source {
+    /// The next batch; for 0 records the next change only.
     pub(super) async fn next(&mut self, most: usize, wait: Span) -> Result<GroupBatch, LogError> {
         match self {
             Self::Group(reader) => reader.next(most, wait).await,
+            // There is no change to wait for.
+            Self::All(_) if most == 0 => std::future::pending().await,
             Self::All(reader) => reader.next(most, wait).await.map(GroupBatch::Records),
         }
     }

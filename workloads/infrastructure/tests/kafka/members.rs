@@ -62,6 +62,79 @@ async fn commits_and_their_notes_are_found_again() {
     second.leave().await.unwrap();
 }
 
+/// The next change, where no records are wanted.
+async fn change(reader: &mut dyn GroupReader) -> GroupBatch {
+    let deadline = std::time::Instant::now() + crate::support::DEADLINE;
+    while std::time::Instant::now() < deadline {
+        match reader.next(0, Span::from_millis(200)).await.unwrap() {
+            GroupBatch::Records(records) => assert!(records.is_empty(), "{records:?}"),
+            change => return change,
+        }
+    }
+    panic!("no change");
+}
+
+/// Notes what was read; nothing may be read twice.
+fn take(batch: GroupBatch, seen: &mut BTreeSet<Position>) {
+    let GroupBatch::Records(records) = batch else { return };
+    for record in records {
+        assert!(seen.insert(record.at()), "{record:?} was read before");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs KBNT_TEST_BOOTSTRAP"]
+async fn whoever_wants_no_records_hears_of_changes_and_reads_on_later() {
+    let log = Cluster::whole("hold").await.log();
+    log.append((0..20_000).map(created).collect()).await.unwrap();
+    let mut first = log.join(Service::Notification).await.unwrap();
+    assert_eq!(assignment(first.as_mut()).await.len(), 3);
+    let mut seen = BTreeSet::new();
+    // Some are read, and more of them wait in the reader.
+    while seen.is_empty() {
+        take(first.next(100, Span::from_secs(1)).await.unwrap(), &mut seen);
+    }
+    let mut second = log.join(Service::Notification).await.unwrap();
+    let GroupBatch::Revoked(revoked) = change(first.as_mut()).await else { panic!("nothing was revoked") };
+    let theirs = async {
+        loop {
+            if let GroupBatch::Assigned(assigned) = change(second.as_mut()).await
+                && !assigned.is_empty()
+            {
+                return assigned;
+            }
+        }
+    };
+    let waiting = async {
+        loop {
+            change(first.as_mut()).await;
+        }
+    };
+    let assigned: Vec<Assignment> = tokio::select! { assigned = theirs => assigned, () = waiting => vec![] };
+    assert_eq!(assigned.iter().map(|a| a.partition).collect::<Vec<_>>(), revoked);
+    // What the first one has read of these the other one reads again, as it was not committed.
+    let kept: Vec<u32> = (0..3).filter(|partition| !revoked.contains(partition)).collect();
+    for (reader, partitions, mut seen) in
+        [(&mut second, &revoked, BTreeSet::new()), (&mut first, &kept, seen)]
+    {
+        let mut ends = 0;
+        for partition in partitions {
+            ends += log.end(Topic::OrderEvents, *partition).await.unwrap();
+        }
+        let all = |seen: &BTreeSet<Position>| {
+            seen.iter().filter(|at| partitions.contains(&at.partition)).count() as u64 == ends
+        };
+        let read_all = async {
+            while !all(&seen) {
+                take(reader.next(1_000, Span::from_secs(1)).await.unwrap(), &mut seen);
+            }
+        };
+        tokio::time::timeout(crate::support::DEADLINE, read_all).await.expect("not everything was read");
+    }
+    first.leave().await.unwrap();
+    second.leave().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs KBNT_TEST_BOOTSTRAP"]
 async fn members_come_and_go_and_every_input_is_answered() {

@@ -33,6 +33,25 @@ async fn answers_come_when_effects_end() {
 }
 
 #[tokio::test]
+async fn while_the_world_outside_is_slow_the_inputs_wait_in_the_log() {
+    let log = Arc::new(EmbeddedLog::in_memory());
+    log.append((0..15_000).map(created).collect()).await.unwrap();
+    let gate = Gate::new(0);
+    let running = Running::with(echo(), log.clone(), gate.clone());
+    running.ready().await;
+    let in_hand = || running.look(|echo| echo.under_way.len());
+    eventually("as many are in hand as may be", || async { in_hand().await >= 10_000 }).await;
+    // It reads a batch at each of these at most, if at all.
+    for _ in 0..10 {
+        assert!(in_hand().await < 11_000);
+    }
+    gate.permits.add_permits(15_000);
+    eventually("all are answered", || async { running.look(|echo| echo.answered.len()).await == 15_000 })
+        .await;
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn what_was_under_way_at_a_crash_is_taken_up_again() {
     let log = Arc::new(EmbeddedLog::in_memory());
     log.append((0..20).map(created).collect()).await.unwrap();

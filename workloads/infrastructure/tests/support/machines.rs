@@ -84,6 +84,10 @@ impl Machine for Echo {
         None
     }
 
+    fn in_hand(&self) -> usize {
+        self.under_way.len()
+    }
+
     fn durable(&mut self) {}
 
     fn hold(&self, topic: Topic, partition: u32) -> Option<u64> {

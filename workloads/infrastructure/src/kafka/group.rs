@@ -1,0 +1,389 @@
+//! The thread that keeps a member in its group: polls, gives up and takes over partitions, commits.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use kbnt_application::ports::{Assignment, Commit, Fetched, LogError};
+use kbnt_application::{Position, Service, Topic};
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::sync::{mpsc, oneshot};
+
+use super::client;
+use super::config::KafkaConfig;
+use super::life::Life;
+use super::pump::Pump;
+use super::stop::Stop;
+use super::watch::Watch;
+use super::{ASK, error, spawn};
+
+/// How often offsets are committed.
+const COMMIT_EVERY: Duration = Duration::from_millis(200);
+
+/// What the thread hands over.
+pub(super) enum Portion {
+    Records(Vec<Fetched>),
+    Assigned(Vec<Assignment>),
+    /// Handed over to somebody else as soon as the other end says that it has done with them.
+    Revoked(Vec<u32>, std::sync::mpsc::Sender<()>),
+    Failed(LogError),
+}
+
+/// What a member and its thread share.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) life: Arc<Life>,
+    pub(super) commits: Arc<Mutex<Commits>>,
+    pub(super) stop: Stop,
+    /// No records are wanted now, only changes.
+    pub(super) hold: Arc<AtomicBool>,
+}
+
+impl Shared {
+    pub(super) fn of(life: Arc<Life>) -> Self {
+        Self { life, commits: Arc::default(), stop: Stop::default(), hold: Arc::default() }
+    }
+}
+
+/// Starts the thread, which joins the group; what it returns tells when the group was left.
+pub(super) fn start(
+    config: &Arc<KafkaConfig>,
+    watch: &Arc<Watch>,
+    service: Service,
+    shared: &Shared,
+    portions: mpsc::Sender<Portion>,
+) -> Result<oneshot::Receiver<()>, LogError> {
+    let (settings, watching, lead) =
+        (config.member(service), Arc::clone(watch), config.topic_name(service.output()));
+    let of_all = shared.clone();
+    let make = move || {
+        let settings = watching.with_credentials(settings.clone());
+        let consumer: BaseConsumer<Membership> = client::create(&settings, Membership::new(&of_all))?;
+        consumer.subscribe(&[&lead]).map_err(|error| error::of_client(&error))?;
+        Ok(consumer)
+    };
+    let mut pump = Pump::new(make, config, &shared.life, portions)?;
+    pump.stop = shared.stop.clone();
+    let (leaving, left) = oneshot::channel();
+    let worker = Worker { pump, service, hold: Arc::clone(&shared.hold), committed: Instant::now() };
+    spawn("kafka-member", move || worker.run(leaving))?;
+    Ok(left)
+}
+
+/// Offsets to be committed.
+#[derive(Default)]
+pub(super) struct Commits {
+    pub(super) waiting: BTreeMap<(Topic, u32), Commit>,
+    /// On their way; one commit at a time.
+    sent: BTreeMap<(Topic, u32), Commit>,
+}
+
+/// What the group says, to be acted upon between two polls.
+struct Membership {
+    life: Arc<Life>,
+    changes: Mutex<VecDeque<Change>>,
+    commits: Arc<Mutex<Commits>>,
+    /// What is read now; given back at once when the consumer closes.
+    reading: Mutex<TopicPartitionList>,
+    /// The worker is to end.
+    stop: Stop,
+    /// This consumer is to end.
+    closing: Stop,
+}
+
+/// A change of which partitions of the output topic are ours.
+struct Change {
+    assigned: bool,
+    /// The group has given them away already: nothing can be committed for them.
+    lost: bool,
+    partitions: Vec<u32>,
+}
+
+impl Membership {
+    fn new(shared: &Shared) -> Self {
+        Self {
+            life: Arc::clone(&shared.life),
+            changes: Mutex::default(),
+            commits: Arc::clone(&shared.commits),
+            reading: Mutex::new(TopicPartitionList::new()),
+            stop: shared.stop.clone(),
+            closing: Stop::default(),
+        }
+    }
+}
+
+impl ClientContext for Membership {
+    fn error(&self, error: KafkaError, reason: &str) {
+        client::note(&self.life, &error, reason);
+    }
+}
+
+impl ConsumerContext for Membership {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, err: RDKafkaRespErr, tpl: &mut TopicPartitionList) {
+        let assigned = err == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        if !assigned && (self.stop.is_told() || self.closing.is_told()) {
+            let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+            let reading = std::mem::replace(&mut *reading, TopicPartitionList::new());
+            if let Err(error) = consumer.incremental_unassign(&reading) {
+                tracing::warn!(%error, "giving partitions back");
+            }
+            return;
+        }
+        let partitions = tpl.elements().iter().filter_map(|e| u32::try_from(e.partition()).ok()).collect();
+        let change = Change { assigned, lost: !assigned && consumer.assignment_lost(), partitions };
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner).push_back(change);
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
+        if self.closing.is_told() {
+            return;
+        }
+        let mut commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
+        let sent = std::mem::take(&mut commits.sent);
+        if let Err(error) = result {
+            tracing::debug!(%error, "offsets were not committed");
+            for (place, commit) in sent {
+                commits.waiting.entry(place).or_insert(commit);
+            }
+        }
+    }
+}
+
+/// The thread that polls.
+struct Worker {
+    pump: Pump<Membership, Portion>,
+    service: Service,
+    hold: Arc<AtomicBool>,
+    committed: Instant,
+}
+
+impl Worker {
+    fn run(mut self, leaving: oneshot::Sender<()>) {
+        while self.go_on() {}
+        self.pump.stop.stop();
+        self.pump.consumer.context().closing.stop();
+        self.commit(CommitMode::Sync);
+        drop(self.pump);
+        // Nobody may be waiting for it.
+        let _ = leaving.send(());
+    }
+
+    /// One round; whether there is to be another one.
+    fn go_on(&mut self) -> bool {
+        while let Some(change) = self.next_change() {
+            let wanted = if change.assigned { self.assign(&change) } else { self.revoke(&change) };
+            if !wanted {
+                return false;
+            }
+        }
+        if self.pump.life.is_condemned() && !self.renew() {
+            return false;
+        }
+        if self.committed.elapsed() >= COMMIT_EVERY {
+            self.commit(CommitMode::Async);
+        }
+        let held =
+            if self.hold.load(Ordering::Acquire) { self.inputs_of(&self.output_read()) } else { Vec::new() };
+        self.pump.steer(held);
+        let portion = match self.pump.poll() {
+            Ok(records) if records.is_empty() => return !self.pump.stop.is_told(),
+            Ok(records) => Portion::Records(records),
+            Err(error) => Portion::Failed(error),
+        };
+        self.pump.hand_over(portion) && !self.pump.stop.is_told()
+    }
+
+    /// Joins the group anew with another consumer; whether anybody still wants it.
+    fn renew(&mut self) -> bool {
+        let partitions = self.output_read();
+        // Without a broker nothing can be committed: what was not is read again.
+        let lost = !self.pump.life.is_well();
+        if !self.revoke(&Change { assigned: false, lost, partitions }) {
+            return false;
+        }
+        self.pump.consumer.context().closing.stop();
+        self.commits().sent.clear();
+        self.pump.renew(drop);
+        true
+    }
+
+    /// The partitions of the output topic whose inputs are read now.
+    fn output_read(&self) -> Vec<u32> {
+        let context = self.pump.consumer.context();
+        let reading = context.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = self.service.output().partitions();
+        let read: BTreeSet<u32> = reading
+            .elements()
+            .iter()
+            .filter_map(|element| u32::try_from(element.partition()).ok())
+            .map(|number| number % count)
+            .collect();
+        read.into_iter().collect()
+    }
+
+    fn commits(&self) -> MutexGuard<'_, Commits> {
+        self.pump.consumer.context().commits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next_change(&self) -> Option<Change> {
+        let context = self.pump.consumer.context();
+        context.changes.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+
+    /// The input partitions that belong to these partitions of the output topic.
+    fn inputs_of(&self, partitions: &[u32]) -> Vec<(Topic, u32)> {
+        let output = self.service.output().partitions();
+        let inputs = self.service.inputs().iter();
+        inputs
+            .flat_map(|topic| (0..topic.partitions()).map(|number| (*topic, number)))
+            .filter(|(_, number)| partitions.contains(&(number % output)))
+            .collect()
+    }
+
+    /// Begins to read what is ours now, from what was committed.
+    fn assign(&mut self, change: &Change) -> bool {
+        let inputs = self.inputs_of(&change.partitions);
+        let Some(committed) = self.committed_for(&inputs) else {
+            // Another consumer is to ask; this one must only have answered the group.
+            let answered = self.pump.consumer.incremental_assign(&self.pump.list(&inputs));
+            return answered.is_ok() && !self.pump.stop.is_told();
+        };
+        let mut list = self.pump.list(&inputs);
+        let starts = inputs.iter().map(|place| {
+            committed.get(place).map_or(Offset::Beginning, |commit| {
+                Offset::Offset(i64::try_from(commit.next.offset).unwrap_or(i64::MAX))
+            })
+        });
+        for ((topic, number), start) in inputs.iter().zip(starts) {
+            let number = i32::try_from(*number).unwrap_or(i32::MAX);
+            // The partition is in the list and the offset in range, so this cannot fail.
+            let _ = list.set_partition_offset(&self.pump.config.topic_name(*topic), number, start);
+        }
+        if let Err(error) = self.pump.consumer.incremental_assign(&list) {
+            // The group believes that we read them. Only a new member can put that right.
+            let failed = LogError::Refused(format!("cannot read what the group has assigned: {error}"));
+            return self.pump.hand_over(Portion::Failed(failed));
+        }
+        self.note_reading();
+        self.note_lengths(&inputs, &committed);
+        let mut numbers: Vec<u32> = inputs.iter().map(|(_, number)| *number).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        let assignment = |partition| Assignment {
+            partition,
+            committed: committed.values().filter(|c| c.next.partition == partition).cloned().collect(),
+        };
+        self.pump.hand_over(Portion::Assigned(numbers.into_iter().map(assignment).collect()))
+    }
+
+    /// How far each of these has to be read. Without an answer they are read as they come.
+    fn note_lengths(&mut self, inputs: &[(Topic, u32)], committed: &BTreeMap<(Topic, u32), Commit>) {
+        for (topic, partition) in inputs.iter().copied() {
+            let name = self.pump.config.topic_name(topic);
+            let number = i32::try_from(partition).unwrap_or(i32::MAX);
+            let Ok((first, end)) = self.pump.consumer.fetch_watermarks(&name, number, ASK) else { return };
+            let first = u64::try_from(first).unwrap_or(0);
+            let offset =
+                committed.get(&(topic, partition)).map_or(first, |commit| commit.next.offset.max(first));
+            self.pump.begun(Position { topic, partition, offset }, u64::try_from(end).unwrap_or(0));
+        }
+    }
+
+    /// What the group has committed for these; asks until it is answered, told to stop or to be replaced.
+    fn committed_for(&self, inputs: &[(Topic, u32)]) -> Option<BTreeMap<(Topic, u32), Commit>> {
+        if inputs.is_empty() {
+            return Some(BTreeMap::new());
+        }
+        loop {
+            match self.pump.consumer.committed_offsets(self.pump.list(inputs), ASK) {
+                Ok(answer) => {
+                    self.pump.life.heard();
+                    return Some(self.read_committed(&answer));
+                }
+                Err(error) => tracing::debug!(%error, "asking for the committed offsets"),
+            }
+            if self.pump.stop.is_told() || self.pump.life.is_condemned() {
+                return None;
+            }
+            self.pump.ask_if_quiet();
+        }
+    }
+
+    fn read_committed(&self, answer: &TopicPartitionList) -> BTreeMap<(Topic, u32), Commit> {
+        let commit = |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
+            let Offset::Offset(offset) = element.offset() else { return None };
+            let next = Position {
+                topic: self.pump.config.topic_of(element.topic())?,
+                partition: u32::try_from(element.partition()).ok()?,
+                offset: u64::try_from(offset).ok()?,
+            };
+            Some(((next.topic, next.partition), Commit { next, note: element.metadata().to_owned() }))
+        };
+        answer.elements().iter().filter_map(commit).collect()
+    }
+
+    /// Gives up what is somebody else's now, once our own side is done with it.
+    fn revoke(&mut self, change: &Change) -> bool {
+        let inputs = self.inputs_of(&change.partitions);
+        let mut numbers: Vec<u32> = inputs.iter().map(|(_, number)| *number).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        let (done, is_done) = std::sync::mpsc::channel();
+        let wanted = numbers.is_empty() || self.pump.hand_over(Portion::Revoked(numbers.clone(), done));
+        while wanted && !numbers.is_empty() && !self.pump.stop.is_told() {
+            match is_done.recv_timeout(Duration::from_millis(50)) {
+                Err(std::sync::mpsc::RecvTimeoutError::Timeout) => self.pump.ask_if_quiet(),
+                Ok(()) | Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        if change.lost {
+            self.commits().waiting.retain(|(_, number), _| !numbers.contains(number));
+        } else {
+            self.commit(CommitMode::Sync);
+        }
+        self.pump.ending(&inputs);
+        if let Err(error) = self.pump.consumer.incremental_unassign(&self.pump.list(&inputs)) {
+            tracing::warn!(%error, "giving partitions back");
+        }
+        self.note_reading();
+        wanted
+    }
+
+    fn note_reading(&self) {
+        if let Ok(assignment) = self.pump.consumer.assignment() {
+            *self.pump.consumer.context().reading.lock().unwrap_or_else(PoisonError::into_inner) = assignment;
+        }
+    }
+
+    /// Sends what is to be committed.
+    fn commit(&mut self, mode: CommitMode) {
+        self.committed = Instant::now();
+        let context = self.pump.consumer.context();
+        let mut list = TopicPartitionList::new();
+        {
+            let mut commits = context.commits.lock().unwrap_or_else(PoisonError::into_inner);
+            let commits = &mut *commits;
+            let synchronous = matches!(mode, CommitMode::Sync);
+            if commits.waiting.is_empty() || (!commits.sent.is_empty() && !synchronous) {
+                return;
+            }
+            for ((topic, number), commit) in std::mem::take(&mut commits.waiting) {
+                let name = self.pump.config.topic_name(topic);
+                let mut element = list.add_partition(&name, i32::try_from(number).unwrap_or(i32::MAX));
+                // The offset is in range, so this cannot fail.
+                let _ =
+                    element.set_offset(Offset::Offset(i64::try_from(commit.next.offset).unwrap_or(i64::MAX)));
+                element.set_metadata(&commit.note);
+                commits.sent.insert((topic, number), commit);
+            }
+        }
+        if let Err(error) = self.pump.consumer.commit(&list, mode) {
+            context.commit_callback(Err(error), &list);
+        }
+    }
+}

@@ -71,7 +71,7 @@ own_rate() {
         --wanted '[{"name": "performance", "partitions": 3, "replicas": 1, "configs": {}}]' >/dev/null
     for _ in warm-up measured; do
         kafka ProducerPerformance --topic performance --payload-file "$payloads" --num-records 1000000 --throughput -1 \
-            --command-property acks=all compression.type=lz4 linger.ms=5 batch.size=524288 | tail -1
+            --command-property acks=all compression.type=lz4 linger.ms=5 batch.size=786432 | tail -1
     done | awk -F'[ ,]+' '{ for (i = 2; i < NF; i++) if ($i == "records/sec") rate = $(i - 1) } END { print rate }'
 }
 
@@ -88,13 +88,15 @@ for role in "${roles[@]}" broker; do before[$role]=$(used "$(process_of "$role")
 say "==> $rate orders a second over HTTP for $seconds s, after $warm_up s in which the rate rises ($(elapsed))"
 first=$(records)
 "$steady" --url "${url[order]}" --stock-url "${url[inventory]}" --rate "$rate" --seconds "$seconds" --warm-up "$warm_up"
+# The audit trail is a moment behind.
+ended=$EPOCHREALTIME
+last=$(records)
+until now=$(records) && [ "$now" = "$last" ]; do last=$now; done
+say "the audit trail was whole $(reckon %.0f "$EPOCHREALTIME - $ended") s later"
 for role in "${roles[@]}" broker; do
     pid=$(process_of "$role")
     printf '%14s %6.1f s of a core, at most %s MiB\n' "$role" "$(reckon %.1f "$(used "$pid") - ${before[$role]}")" "$(peak "$pid")"
 done
-# The audit trail is a moment behind.
-last=$(records)
-until now=$(records) && [ "$now" = "$last" ]; do last=$now; done
 # While the rate rises there are half as many orders as in the same time later.
 written=$(reckon %.0f "($last - $first) / ($warm_up / 2 + $seconds)")
 say "$((last - first)) records, which is $written a second at the full rate"

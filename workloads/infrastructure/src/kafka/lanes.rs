@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use super::writer::{Outgoing, Writer};
 
 /// Bytes of records that one caller may add to a burst: less than the producer puts into one request.
-const PORTION: usize = 256 << 10;
+const PORTION: usize = 512 << 10;
 
 /// Portions of one burst.
 const TOGETHER: usize = 1024;

@@ -58,7 +58,7 @@ pub struct ServiceSpec {
         .message("replicas must be 1 to 3: the topics that the service reads have 3 partitions, so more pods would stand idle"))]
     pub replicas: i32,
     /// Compute resources of each pod. What is absent has a default: requests of 25m CPU and 48Mi memory, a limit
-    /// of 128Mi memory and none on CPU.
+    /// of 256Mi memory and none on CPU.
     #[serde(default)]
     pub resources: Resources,
     /// What the pods get beyond what the operator gives them: labels, annotations, image, variables, where they run.
@@ -113,7 +113,7 @@ pub struct SingleServiceSpec {
         .message("replicas must be 1: the audit-logs topic has 1 partition, so a second pod would stand idle"))]
     pub replicas: i32,
     /// Compute resources of the pod. What is absent has a default: requests of 25m CPU and 48Mi memory, a limit
-    /// of 128Mi memory and none on CPU.
+    /// of 256Mi memory and none on CPU.
     #[serde(default)]
     pub resources: Resources,
     /// What the pods get beyond what the operator gives them: labels, annotations, image, variables, where they run.
@@ -141,7 +141,7 @@ pub struct Resources {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "quantities")]
     pub requests: BTreeMap<String, Quantity>,
-    /// What may not be exceeded, such as `memory: 128Mi`.
+    /// What may not be exceeded, such as `memory: 256Mi`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "quantities")]
     pub limits: BTreeMap<String, Quantity>,

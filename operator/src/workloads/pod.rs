@@ -282,7 +282,7 @@ pub(super) fn resources(given: &Resources) -> ResourceRequirements {
     match (requests.get("memory").cloned(), limits.get("memory").cloned()) {
         (None, None) => {
             requests.insert("memory".into(), quantity("48Mi"));
-            limits.insert("memory".into(), quantity("128Mi"));
+            limits.insert("memory".into(), quantity("256Mi"));
         }
         (Some(request), None) => {
             limits.insert("memory".into(), request);
@@ -310,14 +310,14 @@ mod tests {
     fn absent_resources_have_defaults_that_never_contradict_the_given_ones() {
         let cpu = ("cpu", "25m");
         for (requests, limits, wanted_requests, wanted_limits) in [
-            (&[][..], &[][..], &[cpu, ("memory", "48Mi")][..], &[("memory", "128Mi")][..]),
+            (&[][..], &[][..], &[cpu, ("memory", "48Mi")][..], &[("memory", "256Mi")][..]),
             (&[("memory", "1Gi")], &[], &[cpu, ("memory", "1Gi")], &[("memory", "1Gi")]),
             (&[], &[("memory", "32Mi")], &[cpu, ("memory", "32Mi")], &[("memory", "32Mi")]),
             (
                 &[],
                 &[("cpu", "10m")],
                 &[("cpu", "10m"), ("memory", "48Mi")],
-                &[("cpu", "10m"), ("memory", "128Mi")],
+                &[("cpu", "10m"), ("memory", "256Mi")],
             ),
         ] {
             let made = resources(&Resources { requests: amounts(requests), limits: amounts(limits) });

@@ -346,7 +346,7 @@ func resources(given corev1.ResourceRequirements) corev1.ResourceRequirements {
 	switch {
 	case !requested && !limited:
 		made.Requests[corev1.ResourceMemory] = resource.MustParse("48Mi")
-		made.Limits[corev1.ResourceMemory] = resource.MustParse("128Mi")
+		made.Limits[corev1.ResourceMemory] = resource.MustParse("256Mi")
 	case requested && !limited:
 		made.Limits[corev1.ResourceMemory] = request
 	case limited && !requested:

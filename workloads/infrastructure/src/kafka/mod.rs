@@ -14,6 +14,7 @@ mod lanes;
 mod life;
 mod lines;
 mod member;
+mod own;
 mod polled;
 mod pump;
 mod reader;
@@ -30,7 +31,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kbnt_application::message::{Classification, partition_of};
 use kbnt_application::ports::{EventLog, GroupReader, LogError, LogReader};
-use kbnt_application::{Append, Position, Route, Service, Topic};
+use kbnt_application::{Append, Delivered, Position, Route, Service, Topic};
 use kbnt_domain::Span;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
@@ -40,6 +41,7 @@ use client::Context;
 use lanes::Lanes;
 use life::Life;
 use lines::Lines;
+use own::Own;
 use replaceable::Replaceable;
 use watch::Watch;
 use writer::{Outgoing, Writer};
@@ -67,6 +69,7 @@ struct Clients {
     writer: Arc<Writer>,
     lanes: Lanes,
     lines: Lines,
+    own: Arc<Own>,
     asker: Replaceable<BaseConsumer<Context>>,
 }
 
@@ -84,6 +87,7 @@ impl KafkaLog {
             lanes: Lanes::of(&writer),
             writer,
             lines: Lines::new(&config, &watch)?,
+            own: Arc::default(),
             asker: Replaceable::new(watch.life("asker"), ask)?,
         });
         let topic = config.topic_name(Topic::InventoryEvents);
@@ -129,7 +133,8 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), LogErro
 #[async_trait]
 impl EventLog for KafkaLog {
     async fn append(&self, batch: Vec<Append>) -> Result<Vec<Position>, LogError> {
-        let mut records = Vec::with_capacity(batch.len());
+        let own = &self.clients.own;
+        let (mut records, mut values) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
         for append in &batch {
             let topic = Classification::of(&append.message.event).topic();
             let partition = match &append.route {
@@ -137,9 +142,15 @@ impl EventLog for KafkaLog {
                 Route::Partition(partition) => *partition,
             };
             let record = wire::encode(append).map_err(|error| LogError::Refused(error.to_string()))?;
+            values.push(record.value.clone().filter(|_| own.is_read(topic)));
             records.push(Outgoing { topic, partition, record });
         }
-        self.clients.lanes.append(records).await
+        let positions = self.clients.lanes.append(records).await?;
+        let delivered = |((append, value), at): ((Append, Option<Vec<u8>>), &Position)| {
+            Some((Delivered { at: *at, message: append.message, source: append.source }, value?))
+        };
+        own.keep(batch.into_iter().zip(values).zip(&positions).filter_map(delivered));
+        Ok(positions)
     }
 
     fn pace(&self) -> Span {
@@ -159,7 +170,8 @@ impl EventLog for KafkaLog {
     }
 
     async fn read(&self, from: Vec<Position>) -> Result<Box<dyn LogReader>, LogError> {
-        Ok(Box::new(reader::Reader::open(&self.config, &self.watch, from)?))
+        let own = self.clients.own.read(from.iter().map(|position| position.topic).collect());
+        Ok(Box::new(reader::Reader::open(&self.config, &self.watch, from, own)?))
     }
 
     async fn join(&self, service: Service) -> Result<Box<dyn GroupReader>, LogError> {

@@ -15,6 +15,7 @@ use super::abreast::{Abreast, Place};
 use super::client::{self, Ask as _};
 use super::config::KafkaConfig;
 use super::life::Life;
+use super::own::Reading;
 use super::stop::Stop;
 use super::{error, record, spawn};
 
@@ -39,6 +40,8 @@ pub(super) struct Pump<C: ConsumerContext + 'static, T> {
     pub(super) portions: mpsc::Sender<T>,
     pub(super) stop: Stop,
     topic: String,
+    /// What need not be decoded.
+    pub(super) own: Option<Reading>,
     abreast: Abreast,
     /// From which the broker is asked for nothing now.
     paused: BTreeSet<Place>,
@@ -61,6 +64,7 @@ impl<C: ConsumerContext + 'static, T> Pump<C, T> {
             portions,
             stop: Stop::default(),
             topic: config.topic_name(kbnt_application::Topic::InventoryEvents),
+            own: None,
             abreast: Abreast::default(),
             paused: BTreeSet::new(),
         })
@@ -90,7 +94,7 @@ impl<C: ConsumerContext + 'static, T> Pump<C, T> {
         while records.len() < PORTION && unreadable < UNREADABLE_MOST {
             match self.consumer.poll(wait) {
                 Some(Ok(message)) => {
-                    records.extend(record::fetched(&self.config, &message));
+                    records.extend(record::fetched(&self.config, self.own.as_ref(), &message));
                     if let Some(Fetched::Unreadable(record)) = records.last() {
                         unreadable += record.raw.size();
                     }

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use super::client::{self, Ask as _, Context};
 use super::config::KafkaConfig;
 use super::life::Life;
+use super::own::Reading;
 use super::pump::{PORTIONS, Pump};
 use super::stop::Stop;
 use super::watch::Watch;
@@ -46,13 +47,15 @@ impl Reader {
         config: &Arc<KafkaConfig>,
         watch: &Arc<Watch>,
         from: Vec<Position>,
+        own: Reading,
     ) -> Result<Self, LogError> {
         let (settings, watching, life) = (config.reader(), Arc::clone(watch), watch.life("reader"));
         let living = Arc::clone(&life);
         let make =
             move || client::create(&watching.with_credentials(settings.clone()), Context::new(&living));
         let (send, portions) = mpsc::channel(PORTIONS);
-        let pump = Pump::new(make, config, &life, send)?;
+        let mut pump = Pump::new(make, config, &life, send)?;
+        pump.own = Some(own);
         let stop = pump.stop.clone();
         let next = from.clone();
         spawn("kafka-reader", move || run(pump, next))?;

@@ -9,15 +9,23 @@ use rdkafka::Message as _;
 use rdkafka::message::{BorrowedMessage, Header, Headers};
 
 use super::config::KafkaConfig;
+use super::own::Reading;
 use crate::wire::{self, RecordView};
 
 /// What `message` says; `None` if it is of a topic that we did not ask for.
-pub(super) fn fetched(config: &KafkaConfig, message: &BorrowedMessage<'_>) -> Option<Fetched> {
+pub(super) fn fetched(
+    config: &KafkaConfig,
+    own: Option<&Reading>,
+    message: &BorrowedMessage<'_>,
+) -> Option<Fetched> {
     let at = Position {
         topic: config.topic_of(message.topic())?,
         partition: u32::try_from(message.partition()).ok()?,
         offset: u64::try_from(message.offset()).ok()?,
     };
+    if let Some(known) = own.and_then(|own| own.known(at, message.payload())) {
+        return Some(Fetched::Record(known));
+    }
     let time = Timestamp::from_millis(message.timestamp().to_millis().unwrap_or(0));
     let mut view = RecordView::new(message.payload(), time);
     for header in headers(message) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kbnt_application::message::partition_of;
 use kbnt_application::ports::{EventLog as _, Fetched, LogError, RawRecord};
-use kbnt_application::{Position, Topic};
+use kbnt_application::{Append, Position, Topic};
 use kbnt_domain::Span;
 use kbnt_infrastructure::raw::{RawAppend, RawLog as _};
 
@@ -47,6 +47,31 @@ async fn callers_at_once_learn_where_their_own_records_are() {
         }
     }
     assert_eq!(read.values().map(Vec::len).sum::<usize>(), 2_000);
+}
+
+#[tokio::test]
+#[ignore = "needs KBNT_TEST_BOOTSTRAP"]
+async fn what_a_process_reads_back_is_what_others_read() {
+    let cluster = Cluster::whole("own").await;
+    let (log, other) = (cluster.log(), cluster.log());
+    let first = |partition| Position { topic: Topic::OrderEvents, partition, offset: 0 };
+    let mut reader = log.read((0..3).map(first).collect()).await.unwrap();
+    let mut read = Vec::new();
+    for round in 0..20 {
+        let source = (round % 2 == 0).then(|| first(round));
+        let append = |n| Append { source, ..created(n) };
+        log.append((50 * round..50 * (round + 1)).map(append).collect()).await.unwrap();
+        read.extend(reader.next(1_000, Span::from_millis(10)).await.unwrap());
+    }
+    while read.len() < 1_000 {
+        read.extend(reader.next(1_000, Span::from_secs(1)).await.unwrap());
+    }
+    let others = contents(&other, Topic::OrderEvents).await;
+    for fetched in read {
+        let Fetched::Record(read) = fetched else { panic!("{fetched:?}") };
+        let there = &others[&read.at.partition][usize::try_from(read.at.offset).unwrap()];
+        assert_eq!((read.at, &read.message, read.source), (there.at, &there.message, there.source));
+    }
 }
 
 #[tokio::test]

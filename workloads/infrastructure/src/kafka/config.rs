@@ -172,6 +172,10 @@ impl KafkaConfig {
             // As long as the longest fold of a partition may take.
             ("max.poll.interval.ms", "900000"),
         ];
+        if matches!(service, Service::Audit | Service::Notification) {
+            // No order waits for these.
+            settings.extend([("fetch.wait.max.ms", "50"), ("queued.min.messages", "20000")]);
+        }
         if let Some(name) = &self.static_member {
             settings.push(("group.instance.id", name));
         }

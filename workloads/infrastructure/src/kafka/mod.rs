@@ -56,6 +56,9 @@ const ASK: Duration = Duration::from_secs(5);
 /// fetch of each of its readers.
 const PACE: Span = Span::from_millis(40);
 
+/// The same for the audit trail, for which no order waits: its batches are full then, and so as few as they can be.
+const LEISURE: Span = Span::from_millis(100);
+
 /// The log on Kafka. Cheap to clone; connects when it is first used, and again after any outage.
 #[derive(Clone)]
 pub struct KafkaLog {
@@ -153,8 +156,11 @@ impl EventLog for KafkaLog {
         Ok(positions)
     }
 
-    fn pace(&self) -> Span {
-        PACE
+    fn pace(&self, service: Service) -> Span {
+        match service {
+            Service::Audit => LEISURE,
+            _ => PACE,
+        }
     }
 
     async fn end(&self, topic: Topic, partition: u32) -> Result<u64, LogError> {

@@ -283,14 +283,11 @@ impl Worker {
 
     /// How far each of these has to be read. Without an answer they are read as they come.
     fn note_lengths(&mut self, inputs: &[(Topic, u32)], committed: &BTreeMap<(Topic, u32), Commit>) {
-        for (topic, partition) in inputs.iter().copied() {
-            let name = self.pump.config.topic_name(topic);
-            let number = i32::try_from(partition).unwrap_or(i32::MAX);
-            let Ok((first, end)) = self.pump.consumer.fetch_watermarks(&name, number, ASK) else { return };
-            let first = u64::try_from(first).unwrap_or(0);
-            let offset =
-                committed.get(&(topic, partition)).map_or(first, |commit| commit.next.offset.max(first));
-            self.pump.begun(Position { topic, partition, offset }, u64::try_from(end).unwrap_or(0));
+        for place in inputs {
+            let Ok((first, end)) = self.pump.kept(*place) else { return };
+            let offset = committed.get(place).map_or(first, |commit| commit.next.offset.max(first));
+            let (topic, partition) = *place;
+            self.pump.begun(Position { topic, partition, offset }, end);
         }
     }
 

@@ -145,7 +145,7 @@ impl EventLog for KafkaLog {
                 Route::Partition(partition) => *partition,
             };
             let record = wire::encode(append).map_err(|error| LogError::Refused(error.to_string()))?;
-            values.push(record.value.clone().filter(|_| own.is_read(topic)));
+            values.push(record.value.as_ref().filter(|_| own.is_read(topic)).cloned());
             records.push(Outgoing { topic, partition, record });
         }
         let positions = self.clients.lanes.append(records).await?;

@@ -8,7 +8,7 @@ use kbnt_application::Position;
 use kbnt_application::ports::{Fetched, LogError};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult};
 use tokio::sync::mpsc;
 
 use super::abreast::{Abreast, Place};
@@ -17,7 +17,7 @@ use super::config::KafkaConfig;
 use super::life::Life;
 use super::own::Reading;
 use super::stop::Stop;
-use super::{error, record, spawn};
+use super::{ASK, error, record, spawn};
 
 /// How long a poll waits; also how long a stop may go unnoticed.
 const POLL: Duration = Duration::from_millis(100);
@@ -138,6 +138,9 @@ impl<C: ConsumerContext + 'static, T> Pump<C, T> {
 
     /// Reads all but these.
     fn pause_only(&mut self, wanted: BTreeSet<Place>) {
+        if wanted == self.paused {
+            return;
+        }
         let pause = self.list(wanted.difference(&self.paused));
         let resume = self.list(self.paused.difference(&wanted));
         let paused = if pause.count() > 0 { self.consumer.pause(&pause) } else { Ok(()) };
@@ -146,6 +149,13 @@ impl<C: ConsumerContext + 'static, T> Pump<C, T> {
             tracing::debug!(client = self.life.name(), %error, "choosing what to read");
         }
         self.paused = wanted;
+    }
+
+    /// The first offset that is kept of a partition, and the one after its last record.
+    pub(super) fn kept(&self, (topic, number): Place) -> KafkaResult<(u64, u64)> {
+        let (name, number) = (self.config.topic_name(topic), i32::try_from(number).unwrap_or(i32::MAX));
+        let (first, end) = self.consumer.fetch_watermarks(&name, number, ASK)?;
+        Ok((u64::try_from(first).unwrap_or(0), u64::try_from(end).unwrap_or(0)))
     }
 
     /// As librdkafka wants it.

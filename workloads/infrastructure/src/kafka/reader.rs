@@ -141,11 +141,9 @@ fn run(mut pump: Pump<Context, Portion>, mut next: Vec<Position>) {
 fn begin(pump: &mut Pump<Context, Portion>, missing: &mut Vec<Position>) -> Result<Vec<Position>, LogError> {
     let mut begun = Vec::new();
     for at in missing.iter().filter(|at| exists(pump, at)) {
-        let name = pump.config.topic_name(at.topic);
-        let kept = pump.consumer.fetch_watermarks(&name, number(at.partition), ASK);
-        let (first, end) = kept.map_err(|error| error::on_partition(&error, &name, at.partition))?;
-        let from = Position { offset: at.offset.max(u64::try_from(first).unwrap_or(0)), ..*at };
-        begun.push((from, u64::try_from(end).unwrap_or(0)));
+        let refused = |error| error::on_partition(&error, &pump.config.topic_name(at.topic), at.partition);
+        let (first, end) = pump.kept((at.topic, at.partition)).map_err(refused)?;
+        begun.push((Position { offset: at.offset.max(first), ..*at }, end));
     }
     let mut found = TopicPartitionList::with_capacity(begun.len());
     for (at, _) in &begun {

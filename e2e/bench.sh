@@ -48,6 +48,8 @@ buyers() {
 
 say "==> the ledger, beside a bare hash map ($(elapsed))"
 cargo bench --locked --quiet --bench ledger
+say "==> the wire format ($(elapsed))"
+cargo bench --locked --quiet --bench wire
 say "==> the simulator, on one core ($(elapsed))"
 cargo run --release --locked --quiet --bin kbnt-simulate -- --seeds 5000
 for log in memory durable; do

@@ -4,6 +4,7 @@ use kbnt_application::message::{Classification, Topic, Trace};
 use kbnt_application::ports::RawRecord;
 use kbnt_application::{Append, Position};
 use kbnt_domain::Timestamp;
+use uuid::Uuid;
 
 use super::field;
 
@@ -48,28 +49,21 @@ impl<'a> RecordView<'a> {
     }
 }
 
-/// The headers of the record of `append`.
-pub(super) fn write(append: &Append) -> Vec<(String, Option<Vec<u8>>)> {
+/// Tells `note` the name and the value of each header of the record of `append`.
+pub(super) fn write(append: &Append, mut note: impl FnMut(&'static str, &[u8])) {
     let message = &append.message;
     let class = Classification::of(&message.event);
-    let mut headers = vec![
-        header("content-type", "application/json"),
-        header("ce_specversion", "1.0"),
-        header("ce_id", message.id.to_string()),
-        header("ce_type", class.name),
-        header("ce_source", message.service.name()),
-        header("ce_time", field::rfc3339(message.at).unwrap_or_default()),
-        header(TRACEPARENT, traceparent(message.trace)),
-    ];
+    note("content-type", b"application/json");
+    note("ce_specversion", b"1.0");
+    note("ce_id", message.id.as_uuid().hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
+    note("ce_type", class.name.as_bytes());
+    note("ce_source", message.service.name().as_bytes());
+    note("ce_time", field::rfc3339(message.at).unwrap_or_default().as_bytes());
+    note(TRACEPARENT, traceparent(message.trace).as_bytes());
     if let Some(source) = append.source {
         let place = format!("{}/{}/{}", source.topic.name(), source.partition, source.offset);
-        headers.push(header(SOURCE, place));
+        note(SOURCE, place.as_bytes());
     }
-    headers
-}
-
-fn header(name: &str, value: impl Into<String>) -> (String, Option<Vec<u8>>) {
-    (name.to_owned(), Some(value.into().into_bytes()))
 }
 
 fn traceparent(trace: Trace) -> String {

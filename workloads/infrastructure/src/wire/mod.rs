@@ -7,6 +7,7 @@ mod audit;
 mod envelope;
 mod field;
 mod headers;
+mod incoming;
 mod inventory;
 mod notification;
 mod order;
@@ -48,13 +49,22 @@ impl DecodeError {
 
 /// `append` as it goes to the log.
 pub fn encode(append: &Append) -> Result<RawRecord, EncodeError> {
-    let message = &append.message;
-    Ok(RawRecord {
-        key: envelope::key(message).map(String::into_bytes),
-        value: Some(envelope::write(message)?),
-        headers: headers::write(append),
-        at: message.at,
-    })
+    let mut headers = Vec::with_capacity(HEADERS);
+    let (key, value) = write(append, |name, value| headers.push((name.to_owned(), Some(value.to_vec()))))?;
+    Ok(RawRecord { key, value: Some(value), headers, at: append.message.at })
+}
+
+/// Headers of a record at most.
+pub(crate) const HEADERS: usize = 8;
+
+/// The key and the value of the record of `append`; tells `header` the name and the value of each of its headers.
+pub(crate) fn write(
+    append: &Append,
+    header: impl FnMut(&'static str, &[u8]),
+) -> Result<(Option<Vec<u8>>, Vec<u8>), EncodeError> {
+    let value = envelope::write(&append.message)?;
+    headers::write(append, header);
+    Ok((envelope::key(&append.message).map(String::into_bytes), value))
 }
 
 /// What the record at `at` says.

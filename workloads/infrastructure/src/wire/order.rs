@@ -9,13 +9,47 @@ use serde::{Deserialize, Serialize};
 
 use super::field;
 
+/// An event that carries a basket, whose fields are written beside its own. They are read one by one: serde's `flatten` would
+/// first put all of them into a map.
+pub(super) trait Carries {
+    fn basket(&self) -> &Basket;
+
+    fn user(&self) -> &UserId {
+        &self.basket().user
+    }
+
+    fn lines(&self) -> &Vec<Line> {
+        &self.basket().lines
+    }
+
+    fn payment(&self) -> &PaymentMethod {
+        &self.basket().payment
+    }
+}
+
+impl Carries for PlaceOrder {
+    fn basket(&self) -> &Basket {
+        &self.basket
+    }
+}
+
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "PlaceOrder", rename_all = "camelCase")]
+#[serde(remote = "PlaceOrder")]
 pub(super) struct PlaceOrderDef {
     #[serde(rename = "orderId", with = "field::text")]
     order: OrderId,
-    #[serde(flatten, with = "BasketDef")]
-    basket: Basket,
+    #[serde(rename = "userId", getter = "Carries::user", with = "field::text")]
+    user: UserId,
+    #[serde(rename = "items", getter = "Carries::lines", with = "lines")]
+    lines: Vec<Line>,
+    #[serde(getter = "Carries::payment", with = "PaymentMethodDef")]
+    payment: PaymentMethod,
+}
+
+impl From<PlaceOrderDef> for PlaceOrder {
+    fn from(PlaceOrderDef { order, user, lines, payment }: PlaceOrderDef) -> Self {
+        Self { order, basket: Basket { user, lines, payment } }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -51,17 +85,6 @@ pub(super) struct OrderCancelledDef {
     kind: CancelKind,
     #[serde(with = "field::text")]
     reason: Reason,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Basket", rename_all = "camelCase")]
-pub(super) struct BasketDef {
-    #[serde(rename = "userId", with = "field::text")]
-    user: UserId,
-    #[serde(rename = "items", with = "lines")]
-    lines: Vec<Line>,
-    #[serde(with = "PaymentMethodDef")]
-    payment: PaymentMethod,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -104,7 +127,7 @@ struct LineDef {
 }
 
 /// 1 to 100 order lines.
-mod lines {
+pub(super) mod lines {
     use super::{Deserialize, Line, LineDef, Serialize};
     use serde::de::Error as _;
     use serde::{Deserializer, Serializer};
@@ -115,11 +138,11 @@ mod lines {
     #[derive(Deserialize)]
     struct In(#[serde(with = "LineDef")] Line);
 
-    pub(super) fn serialize<S: Serializer>(lines: &[Line], to: S) -> Result<S::Ok, S::Error> {
+    pub(in super::super) fn serialize<S: Serializer>(lines: &[Line], to: S) -> Result<S::Ok, S::Error> {
         to.collect_seq(lines.iter().map(Out))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Line>, D::Error> {
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Line>, D::Error> {
         let lines: Vec<In> = Vec::deserialize(from)?;
         if !(1..=100).contains(&lines.len()) {
             return Err(D::Error::custom("an order has 1 to 100 items"));

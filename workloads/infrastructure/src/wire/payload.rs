@@ -3,7 +3,8 @@
 use kbnt_application::Topic;
 use kbnt_application::message::Service;
 use kbnt_domain::Event;
-use serde::{Serialize, Serializer};
+use serde::de::IgnoredAny;
+use serde::{Deserialize as _, Deserializer, Serialize, Serializer};
 
 use super::{audit, inventory, notification, order, payment, user};
 
@@ -11,11 +12,11 @@ use super::{audit, inventory, notification, order, payment, user};
 pub(super) const VERSION: u32 = 1;
 
 /// An event's payload, ready to be written.
-pub(super) struct Payload<'a>(pub(super) &'a Event);
+pub(super) struct Outgoing<'a>(pub(super) &'a Event);
 
 macro_rules! payloads {
     ($($variant:ident, $name:literal, $owner:ident => $def:path;)+) => {
-        impl Serialize for Payload<'_> {
+        impl Serialize for Outgoing<'_> {
             fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
                 match self.0 {
                     $(Event::$variant(event) => <$def>::serialize(event, to),)+
@@ -24,11 +25,16 @@ macro_rules! payloads {
         }
 
         /// Reads the payload of the event of this name; `None` where there is no such name on `topic`.
-        pub(super) fn read(topic: Topic, name: &str, json: &str) -> Option<Result<Event, serde_json::Error>> {
-            let from = &mut serde_json::Deserializer::from_str(json);
+        pub(super) fn read<'de, D: Deserializer<'de>>(
+            topic: Topic,
+            name: &str,
+            from: D,
+        ) -> Result<Option<Event>, D::Error> {
             match name {
-                $($name if topic == Service::$owner.output() => Some(<$def>::deserialize(from).map(Event::$variant)),)+
-                _ => None,
+                $($name if topic == Service::$owner.output() => {
+                    <$def>::deserialize(from).map(|event| Some(Event::$variant(event)))
+                })+
+                _ => IgnoredAny::deserialize(from).map(|_| None),
             }
         }
     };

@@ -1,13 +1,13 @@
 //! Payloads of user-events.
 
 use kbnt_domain::event::{
-    Basket, UserRegistered, UserRejected, UserStatus, UserStatusChanged, UserValidated,
+    Basket, Line, PaymentMethod, UserRegistered, UserRejected, UserStatus, UserStatusChanged, UserValidated,
 };
 use kbnt_domain::{OrderId, Reason, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
 use super::field;
-use super::order::BasketDef;
+use super::order::{Carries, PaymentMethodDef, lines};
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "UserRegistered", rename_all = "camelCase")]
@@ -27,15 +27,31 @@ pub(super) struct UserStatusChangedDef {
     status: UserStatus,
 }
 
+impl Carries for UserValidated {
+    fn basket(&self) -> &Basket {
+        &self.basket
+    }
+}
+
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "UserValidated", rename_all = "camelCase")]
+#[serde(remote = "UserValidated")]
 pub(super) struct UserValidatedDef {
     #[serde(rename = "orderId", with = "field::text")]
     order: OrderId,
-    #[serde(flatten, with = "BasketDef")]
-    basket: Basket,
-    #[serde(with = "field::instant")]
+    #[serde(rename = "userId", getter = "Carries::user", with = "field::text")]
+    user: UserId,
+    #[serde(rename = "items", getter = "Carries::lines", with = "lines")]
+    lines: Vec<Line>,
+    #[serde(getter = "Carries::payment", with = "PaymentMethodDef")]
+    payment: PaymentMethod,
+    #[serde(rename = "placedAt", with = "field::instant")]
     placed_at: Timestamp,
+}
+
+impl From<UserValidatedDef> for UserValidated {
+    fn from(UserValidatedDef { order, user, lines, payment, placed_at }: UserValidatedDef) -> Self {
+        Self { order, basket: Basket { user, lines, payment }, placed_at }
+    }
 }
 
 #[derive(Serialize, Deserialize)]

@@ -13,9 +13,13 @@ fn at(topic: Topic) -> Position {
 }
 
 fn read(topic: Topic, value: &Value, headers: &[(&str, &str)]) -> Result<Delivered, String> {
+    read_text(topic, &value.to_string(), headers)
+}
+
+fn read_text(topic: Topic, value: &str, headers: &[(&str, &str)]) -> Result<Delivered, String> {
     let headers = headers.iter().map(|(key, value)| ((*key).to_owned(), Some(value.as_bytes().to_vec())));
     let record = RawRecord {
-        value: Some(value.to_string().into_bytes()),
+        value: Some(value.as_bytes().to_vec()),
         headers: headers.collect(),
         at: Timestamp::from_millis(1_000),
         ..RawRecord::default()
@@ -69,6 +73,24 @@ fn unknown_fields_and_other_envelope_texts_change_nothing() {
 }
 
 #[test]
+fn fields_may_stand_in_any_order_but_not_twice() {
+    let value = place_order();
+    let fields = [
+        format!("\"payload\":{}", value["payload"]),
+        r#""eventName":"Place\u004frderCommand""#.to_owned(),
+        r#""eventVersion":1"#.to_owned(),
+    ];
+    let expected = read(Topic::OrderEvents, &value, &[]).unwrap().message;
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        let text = format!("{{{}}}", order.map(|field: usize| fields[field].as_str()).join(","));
+        assert_eq!(read_text(Topic::OrderEvents, &text, &[]).unwrap().message, expected, "{text}");
+        let twice = format!("{},{}}}", text.strip_suffix('}').unwrap(), fields[order[0]]);
+        let reason = read_text(Topic::OrderEvents, &twice, &[]).unwrap_err();
+        assert!(reason.contains("duplicate field"), "{reason}: {twice}");
+    }
+}
+
+#[test]
 fn the_trace_is_taken_from_a_valid_header_only() {
     let valid = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let trace = |header: &str| {
@@ -98,11 +120,6 @@ type Case = (&'static dyn Fn(&mut Value), &'static str);
 
 #[test]
 fn what_is_wrong_is_said() {
-    let changed = |change: &dyn Fn(&mut Value)| {
-        let mut value = place_order();
-        change(&mut value);
-        read(Topic::OrderEvents, &value, &[]).map(|_| ()).unwrap_err()
-    };
     let cases: [Case; 12] = [
         (&|v| v["eventName"] = json!("PlaceOrderEvent"), "\"PlaceOrderEvent\" is no event of order-events"),
         (&|v| v["eventName"] = json!("UserValidatedEvent"), "is no event of order-events"),
@@ -117,8 +134,14 @@ fn what_is_wrong_is_said() {
         (&|v| v["payload"]["userId"] = json!("a b"), "an id is 1 to 64 characters"),
         (&|v| drop(v["payload"].as_object_mut().unwrap().remove("orderId")), "missing field `orderId`"),
     ];
-    for (change, expected) in cases {
-        let reason = changed(change);
+    // With its version a payload is read as it comes, without only at the end.
+    for (version, (change, expected)) in
+        [json!(null), json!(1)].iter().flat_map(|v| cases.map(|case| (v, case)))
+    {
+        let mut value = place_order();
+        value["eventVersion"] = version.clone();
+        change(&mut value);
+        let reason = read(Topic::OrderEvents, &value, &[]).map(|_| ()).unwrap_err();
         assert!(reason.contains(expected), "{reason:?} should contain {expected:?}");
     }
     let tombstone = wire::fetched(at(Topic::OrderEvents), RawRecord::default());

@@ -16,11 +16,12 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::client;
 use super::config::KafkaConfig;
+use super::known::Reading;
 use super::life::Life;
 use super::pump::Pump;
 use super::stop::Stop;
 use super::watch::Watch;
-use super::{ASK, error, spawn};
+use super::{ASK, error, number, spawn};
 
 /// How often offsets are committed.
 const COMMIT_EVERY: Duration = Duration::from_millis(200);
@@ -56,7 +57,7 @@ pub(super) fn start(
     watch: &Arc<Watch>,
     service: Service,
     shared: &Shared,
-    portions: mpsc::Sender<Portion>,
+    (reading, portions): (Reading, mpsc::Sender<Portion>),
 ) -> Result<oneshot::Receiver<()>, LogError> {
     let (settings, watching, lead) =
         (config.member(service), Arc::clone(watch), config.topic_name(service.output()));
@@ -67,7 +68,7 @@ pub(super) fn start(
         consumer.subscribe(&[&lead]).map_err(|error| error::of_client(&error))?;
         Ok(consumer)
     };
-    let mut pump = Pump::new(make, config, &shared.life, portions)?;
+    let mut pump = Pump::new(make, config, &shared.life, reading, portions)?;
     pump.stop = shared.stop.clone();
     let (leaving, left) = oneshot::channel();
     let worker = Worker { pump, service, hold: Arc::clone(&shared.hold), committed: Instant::now() };
@@ -259,10 +260,10 @@ impl Worker {
                 Offset::Offset(i64::try_from(commit.next.offset).unwrap_or(i64::MAX))
             })
         });
-        for ((topic, number), start) in inputs.iter().zip(starts) {
-            let number = i32::try_from(*number).unwrap_or(i32::MAX);
+        for ((topic, partition), start) in inputs.iter().zip(starts) {
+            let name = self.pump.config.topic_name(*topic);
             // The partition is in the list and the offset in range, so this cannot fail.
-            let _ = list.set_partition_offset(&self.pump.config.topic_name(*topic), number, start);
+            let _ = list.set_partition_offset(&name, number(*partition), start);
         }
         if let Err(error) = self.pump.consumer.incremental_assign(&list) {
             // The group believes that we read them. Only a new member can put that right.
@@ -369,14 +370,14 @@ impl Worker {
             if commits.waiting.is_empty() || (!commits.sent.is_empty() && !synchronous) {
                 return;
             }
-            for ((topic, number), commit) in std::mem::take(&mut commits.waiting) {
+            for ((topic, partition), commit) in std::mem::take(&mut commits.waiting) {
                 let name = self.pump.config.topic_name(topic);
-                let mut element = list.add_partition(&name, i32::try_from(number).unwrap_or(i32::MAX));
+                let mut element = list.add_partition(&name, number(partition));
                 // The offset is in range, so this cannot fail.
                 let _ =
                     element.set_offset(Offset::Offset(i64::try_from(commit.next.offset).unwrap_or(i64::MAX)));
                 element.set_metadata(&commit.note);
-                commits.sent.insert((topic, number), commit);
+                commits.sent.insert((topic, partition), commit);
             }
         }
         if let Err(error) = self.pump.consumer.commit(&list, mode) {

@@ -12,6 +12,7 @@ use rdkafka::producer::{BaseRecord, ProducerContext};
 use super::client;
 use super::config::KafkaConfig;
 use super::life::Life;
+use super::number;
 use super::polled::Polled;
 use super::replaceable::Replaceable;
 use super::watch::Watch;
@@ -65,7 +66,7 @@ impl Lines {
         let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&topic);
         record.key = append.record.key.as_deref();
         record.payload = append.record.value.as_deref();
-        record.partition = append.to.and_then(|number| i32::try_from(number).ok());
+        record.partition = append.to.map(number);
         self.producer.current().send(record).is_ok()
     }
 

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::config::KafkaConfig;
 use super::group::{self, Portion, Shared};
+use super::known::Reading;
 use super::pump::PORTIONS;
 use super::watch::Watch;
 
@@ -36,10 +37,11 @@ impl Member {
         config: &Arc<KafkaConfig>,
         watch: &Arc<Watch>,
         service: Service,
+        reading: Reading,
     ) -> Result<Self, LogError> {
         let shared = Shared::of(watch.life("member"));
         let (send, portions) = mpsc::channel(PORTIONS);
-        let left = group::start(config, watch, service, &shared, send)?;
+        let left = group::start(config, watch, service, &shared, (reading, send))?;
         Ok(Self { shared, portions, left, buffer: VecDeque::new(), after: None, revoked: None })
     }
 }

@@ -10,11 +10,11 @@ mod client;
 mod config;
 mod error;
 mod group;
+mod known;
 mod lanes;
 mod life;
 mod lines;
 mod member;
-mod own;
 mod polled;
 mod pump;
 mod reader;
@@ -31,20 +31,20 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kbnt_application::message::{Classification, partition_of};
 use kbnt_application::ports::{EventLog, GroupReader, LogError, LogReader};
-use kbnt_application::{Append, Delivered, Position, Route, Service, Topic};
+use kbnt_application::{Append, Position, Route, Service, Topic};
 use kbnt_domain::Span;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use crate::raw::{RawAppend, RawLog};
-use crate::wire;
 use client::Context;
+use known::Known;
 use lanes::Lanes;
 use life::Life;
 use lines::Lines;
-use own::Own;
+use record::Outgoing;
 use replaceable::Replaceable;
 use watch::Watch;
-use writer::{Outgoing, Writer};
+use writer::Writer;
 
 pub use config::KafkaConfig;
 pub use security::{ClientCertificate, Mechanism, Protocol, Sasl, Security};
@@ -72,7 +72,7 @@ struct Clients {
     writer: Arc<Writer>,
     lanes: Lanes,
     lines: Lines,
-    own: Arc<Own>,
+    known: Arc<Known>,
     asker: Replaceable<BaseConsumer<Context>>,
 }
 
@@ -90,7 +90,7 @@ impl KafkaLog {
             lanes: Lanes::of(&writer),
             writer,
             lines: Lines::new(&config, &watch)?,
-            own: Arc::default(),
+            known: Arc::default(),
             asker: Replaceable::new(watch.life("asker"), ask)?,
         });
         let topic = config.topic_name(Topic::InventoryEvents);
@@ -127,6 +127,11 @@ fn look_after(watch: &Watch, clients: &Weak<Clients>, topic: &str) {
     }
 }
 
+/// A partition as the client counts. No topic has so many that its type would not do.
+fn number(partition: u32) -> i32 {
+    i32::try_from(partition).unwrap_or(i32::MAX)
+}
+
 /// A thread of this name.
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), LogError> {
     let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work);
@@ -136,24 +141,20 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), LogErro
 #[async_trait]
 impl EventLog for KafkaLog {
     async fn append(&self, batch: Vec<Append>) -> Result<Vec<Position>, LogError> {
-        let own = &self.clients.own;
-        let (mut records, mut values) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
+        let mut records = Vec::with_capacity(batch.len());
         for append in &batch {
             let topic = Classification::of(&append.message.event).topic();
             let partition = match &append.route {
                 Route::Key(key) => partition_of(key, topic.partitions()),
                 Route::Partition(partition) => *partition,
             };
-            let record = wire::encode(append).map_err(|error| LogError::Refused(error.to_string()))?;
-            values.push(record.value.as_ref().filter(|_| own.is_read(topic)).cloned());
-            records.push(Outgoing { topic, partition, record });
+            let record = Outgoing::of(append).map_err(|error| LogError::Refused(error.to_string()))?;
+            if let Some(value) = &record.value {
+                self.clients.known.written((topic, partition), append, value);
+            }
+            records.push(((topic, partition), record));
         }
-        let positions = self.clients.lanes.append(records).await?;
-        let delivered = |((append, value), at): ((Append, Option<Vec<u8>>), &Position)| {
-            Some((Delivered { at: *at, message: append.message, source: append.source }, value?))
-        };
-        own.keep(batch.into_iter().zip(values).zip(&positions).filter_map(delivered));
-        Ok(positions)
+        self.clients.lanes.append(records).await
     }
 
     fn pace(&self, service: Service) -> Span {
@@ -165,9 +166,9 @@ impl EventLog for KafkaLog {
 
     async fn end(&self, topic: Topic, partition: u32) -> Result<u64, LogError> {
         let (asker, name) = (self.clients.asker.current(), self.config.topic_name(topic));
-        let number = i32::try_from(partition).unwrap_or(i32::MAX);
         let topic = name.clone();
-        let question = tokio::task::spawn_blocking(move || asker.fetch_watermarks(&topic, number, ASK));
+        let ask = move || asker.fetch_watermarks(&topic, number(partition), ASK);
+        let question = tokio::task::spawn_blocking(ask);
         let answer = question.await.map_err(|error| LogError::Unavailable(error.to_string()))?;
         match answer {
             Ok((_, end)) => Ok(u64::try_from(end).unwrap_or(0)),
@@ -176,22 +177,21 @@ impl EventLog for KafkaLog {
     }
 
     async fn read(&self, from: Vec<Position>) -> Result<Box<dyn LogReader>, LogError> {
-        let own = self.clients.own.read(from.iter().map(|position| position.topic).collect());
-        Ok(Box::new(reader::Reader::open(&self.config, &self.watch, from, own)?))
+        let reading = self.clients.known.read(from.iter().map(|position| position.topic).collect());
+        Ok(Box::new(reader::Reader::open(&self.config, &self.watch, from, reading)?))
     }
 
     async fn join(&self, service: Service) -> Result<Box<dyn GroupReader>, LogError> {
-        Ok(Box::new(member::Member::join(&self.config, &self.watch, service)?))
+        let reading = self.clients.known.read(service.inputs().iter().copied().collect());
+        Ok(Box::new(member::Member::join(&self.config, &self.watch, service, reading)?))
     }
 }
 
 #[async_trait]
 impl RawLog for KafkaLog {
     async fn append_raw(&self, batch: Vec<RawAppend>) -> Result<Vec<Position>, LogError> {
-        let outgoing = |append: RawAppend| {
-            let partition = append.partition();
-            Outgoing { topic: append.topic, partition, record: append.record }
-        };
+        let outgoing =
+            |append: RawAppend| ((append.topic, append.partition()), Outgoing::from(append.record));
         self.clients.lanes.append(batch.into_iter().map(outgoing).collect()).await
     }
 

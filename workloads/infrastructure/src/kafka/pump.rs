@@ -14,10 +14,10 @@ use tokio::sync::mpsc;
 use super::abreast::{Abreast, Place};
 use super::client::{self, Ask as _};
 use super::config::KafkaConfig;
+use super::known::Reading;
 use super::life::Life;
-use super::own::Reading;
 use super::stop::Stop;
-use super::{ASK, error, record, spawn};
+use super::{ASK, error, number, record, spawn};
 
 /// How long a poll waits; also how long a stop may go unnoticed.
 const POLL: Duration = Duration::from_millis(100);
@@ -40,8 +40,7 @@ pub(super) struct Pump<C: ConsumerContext + 'static, T> {
     pub(super) portions: mpsc::Sender<T>,
     pub(super) stop: Stop,
     topic: String,
-    /// What need not be decoded.
-    pub(super) own: Option<Reading>,
+    reading: Reading,
     abreast: Abreast,
     /// From which the broker is asked for nothing now.
     paused: BTreeSet<Place>,
@@ -54,6 +53,7 @@ impl<C: ConsumerContext + 'static, T> Pump<C, T> {
         make: impl Fn() -> Result<BaseConsumer<C>, LogError> + Send + 'static,
         config: &Arc<KafkaConfig>,
         life: &Arc<Life>,
+        reading: Reading,
         portions: mpsc::Sender<T>,
     ) -> Result<Self, LogError> {
         Ok(Self {
@@ -64,7 +64,7 @@ impl<C: ConsumerContext + 'static, T> Pump<C, T> {
             portions,
             stop: Stop::default(),
             topic: config.topic_name(kbnt_application::Topic::InventoryEvents),
-            own: None,
+            reading,
             abreast: Abreast::default(),
             paused: BTreeSet::new(),
         })
@@ -94,7 +94,7 @@ impl<C: ConsumerContext + 'static, T> Pump<C, T> {
         while records.len() < PORTION && unreadable < UNREADABLE_MOST {
             match self.consumer.poll(wait) {
                 Some(Ok(message)) => {
-                    records.extend(record::fetched(&self.config, self.own.as_ref(), &message));
+                    records.extend(record::fetched(&self.config, &self.reading, &message));
                     if let Some(Fetched::Unreadable(record)) = records.last() {
                         unreadable += record.raw.size();
                     }
@@ -152,18 +152,17 @@ impl<C: ConsumerContext + 'static, T> Pump<C, T> {
     }
 
     /// The first offset that is kept of a partition, and the one after its last record.
-    pub(super) fn kept(&self, (topic, number): Place) -> KafkaResult<(u64, u64)> {
-        let (name, number) = (self.config.topic_name(topic), i32::try_from(number).unwrap_or(i32::MAX));
-        let (first, end) = self.consumer.fetch_watermarks(&name, number, ASK)?;
+    pub(super) fn kept(&self, (topic, partition): Place) -> KafkaResult<(u64, u64)> {
+        let name = self.config.topic_name(topic);
+        let (first, end) = self.consumer.fetch_watermarks(&name, number(partition), ASK)?;
         Ok((u64::try_from(first).unwrap_or(0), u64::try_from(end).unwrap_or(0)))
     }
 
     /// As librdkafka wants it.
     pub(super) fn list<'a>(&self, places: impl IntoIterator<Item = &'a Place>) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
-        for (topic, number) in places {
-            let number = i32::try_from(*number).unwrap_or(i32::MAX);
-            list.add_partition(&self.config.topic_name(*topic), number);
+        for (topic, partition) in places {
+            list.add_partition(&self.config.topic_name(*topic), number(*partition));
         }
         list
     }

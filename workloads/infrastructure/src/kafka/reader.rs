@@ -14,12 +14,12 @@ use tokio::sync::mpsc;
 
 use super::client::{self, Ask as _, Context};
 use super::config::KafkaConfig;
+use super::known::Reading;
 use super::life::Life;
-use super::own::Reading;
 use super::pump::{PORTIONS, Pump};
 use super::stop::Stop;
 use super::watch::Watch;
-use super::{ASK, error, spawn};
+use super::{ASK, error, number, spawn};
 
 /// How often topics that are missing are looked for.
 const LOOK: Duration = Duration::from_secs(1);
@@ -47,15 +47,14 @@ impl Reader {
         config: &Arc<KafkaConfig>,
         watch: &Arc<Watch>,
         from: Vec<Position>,
-        own: Reading,
+        reading: Reading,
     ) -> Result<Self, LogError> {
         let (settings, watching, life) = (config.reader(), Arc::clone(watch), watch.life("reader"));
         let living = Arc::clone(&life);
         let make =
             move || client::create(&watching.with_credentials(settings.clone()), Context::new(&living));
         let (send, portions) = mpsc::channel(PORTIONS);
-        let mut pump = Pump::new(make, config, &life, send)?;
-        pump.own = Some(own);
+        let pump = Pump::new(make, config, &life, reading, send)?;
         let stop = pump.stop.clone();
         let next = from.clone();
         spawn("kafka-reader", move || run(pump, next))?;
@@ -169,10 +168,6 @@ fn exists(pump: &Pump<Context, Portion>, at: &Position) -> bool {
     let Ok(metadata) = pump.consumer.metadata(&name, ASK) else { return false };
     let described = metadata.topics().iter().find(|topic| topic.name() == name);
     described.is_some_and(|topic| topic.partitions().iter().any(|p| p.id() == number(at.partition)))
-}
-
-fn number(partition: u32) -> i32 {
-    i32::try_from(partition).unwrap_or(i32::MAX)
 }
 
 #[async_trait]

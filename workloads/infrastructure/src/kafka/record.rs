@@ -1,21 +1,21 @@
-//! Records as Kafka's client hands them over.
+//! Records as Kafka's client hands them over, and as it takes them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use kbnt_application::Position;
 use kbnt_application::ports::{Fetched, RawRecord};
+use kbnt_application::{Append, Position};
 use kbnt_domain::Timestamp;
 use rdkafka::Message as _;
-use rdkafka::message::{BorrowedMessage, Header, Headers};
+use rdkafka::message::{BorrowedMessage, Header, Headers, OwnedHeaders};
 
 use super::config::KafkaConfig;
-use super::own::Reading;
-use crate::wire::{self, RecordView};
+use super::known::Reading;
+use crate::wire::{self, EncodeError, RecordView};
 
 /// What `message` says; `None` if it is of a topic that we did not ask for.
 pub(super) fn fetched(
     config: &KafkaConfig,
-    own: Option<&Reading>,
+    reading: &Reading,
     message: &BorrowedMessage<'_>,
 ) -> Option<Fetched> {
     let at = Position {
@@ -23,7 +23,7 @@ pub(super) fn fetched(
         partition: u32::try_from(message.partition()).ok()?,
         offset: u64::try_from(message.offset()).ok()?,
     };
-    if let Some(known) = own.and_then(|own| own.known(at, message.payload())) {
+    if let Some(known) = message.payload().and_then(|value| reading.known(at, value)) {
         return Some(Fetched::Record(known));
     }
     let time = Timestamp::from_millis(message.timestamp().to_millis().unwrap_or(0));
@@ -32,9 +32,46 @@ pub(super) fn fetched(
         view.header(header.key, header.value);
     }
     Some(match wire::decode(at, &view) {
-        Ok(delivered) => Fetched::Record(delivered),
+        Ok(delivered) => {
+            message.payload().inspect(|value| reading.read(&delivered, value));
+            Fetched::Record(delivered)
+        }
         Err(error) => wire::unreadable(at, &error, whole(message, time)),
     })
+}
+
+/// A record on its way to a partition.
+pub(super) struct Outgoing {
+    pub(super) key: Option<Vec<u8>>,
+    pub(super) value: Option<Vec<u8>>,
+    pub(super) headers: OwnedHeaders,
+}
+
+impl Outgoing {
+    /// The record of `append`.
+    pub(super) fn of(append: &Append) -> Result<Self, EncodeError> {
+        let mut headers = Some(OwnedHeaders::new_with_capacity(wire::HEADERS));
+        let (key, value) = wire::write(append, |key, value| {
+            headers = headers.take().map(|headers| headers.insert(Header { key, value: Some(value) }));
+        })?;
+        Ok(Self { key, value: Some(value), headers: headers.unwrap_or_default() })
+    }
+
+    /// Bytes of its key and its value.
+    pub(super) fn size(&self) -> usize {
+        [&self.key, &self.value].into_iter().flatten().map(Vec::len).sum()
+    }
+}
+
+impl From<RawRecord> for Outgoing {
+    /// The record's time is the client's own: one that a machine decided may lie beyond what a broker keeps or takes.
+    fn from(RawRecord { key, value, headers, at: _ }: RawRecord) -> Self {
+        let none = OwnedHeaders::new_with_capacity(headers.len());
+        let insert = |all: OwnedHeaders, (key, value): &(String, Option<Vec<u8>>)| {
+            all.insert(Header { key, value: value.as_deref() })
+        };
+        Self { key, value, headers: headers.iter().fold(none, insert) }
+    }
 }
 
 /// The headers of a record, without those that have a name in no UTF-8.

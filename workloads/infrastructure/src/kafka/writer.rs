@@ -1,34 +1,30 @@
 //! Writes events with an idempotent producer.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use kbnt_application::ports::{LogError, RawRecord};
-use kbnt_application::{Position, Topic};
+use kbnt_application::Position;
+use kbnt_application::ports::LogError;
 use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Header, Message as _, OwnedHeaders};
+use rdkafka::message::{DeliveryResult, Message as _};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, PurgeConfig};
 use tokio::sync::oneshot;
 
+use super::abreast::Place;
 use super::client;
 use super::config::KafkaConfig;
 use super::error;
 use super::life::Life;
+use super::number;
 use super::polled::Polled;
+use super::record::Outgoing;
 use super::replaceable::{Current, Replaceable};
 use super::watch::Watch;
 
 /// How long to wait for room in a full queue.
 const FULL: Duration = Duration::from_millis(2);
-
-/// A record on its way to the cluster.
-pub(super) struct Outgoing {
-    pub(super) topic: Topic,
-    pub(super) partition: u32,
-    pub(super) record: RawRecord,
-}
 
 /// Writes with one producer at a time.
 pub(super) struct Writer {
@@ -43,8 +39,11 @@ pub(super) struct Acks {
     life: Arc<Life>,
 }
 
-/// Where a record lies, by partition and offset.
-type Outcome = Result<(u32, u64), KafkaError>;
+/// The offset of a record.
+type Outcome = Result<u64, KafkaError>;
+
+/// Where records lie, in order.
+pub(super) type Written = Result<Vec<Position>, LogError>;
 
 /// A batch that waits for its acknowledgements.
 pub(super) struct Batch {
@@ -60,17 +59,24 @@ impl Batch {
         (Arc::new(Self { outcomes, missing: AtomicUsize::new(count), done: Mutex::new(Some(done)) }), all)
     }
 
+    fn outcomes(&self) -> MutexGuard<'_, Vec<Option<Outcome>>> {
+        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn ended(&self, index: usize, outcome: Outcome) {
-        let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(slot) = outcomes.get_mut(index) {
+        if let Some(slot) = self.outcomes().get_mut(index) {
             *slot = Some(outcome);
         }
-        drop(outcomes);
         if self.missing.fetch_sub(1, Ordering::AcqRel) == 1 {
             let done = self.done.lock().unwrap_or_else(PoisonError::into_inner).take();
             // Whoever gave up waiting does not need to know.
             let _ = done.map(|done| done.send(()));
         }
+    }
+
+    /// What became of each record.
+    fn take(&self) -> Vec<Option<Outcome>> {
+        std::mem::take(&mut *self.outcomes())
     }
 }
 
@@ -87,10 +93,7 @@ impl ProducerContext for Acks {
         let outcome = match result {
             Ok(message) => {
                 self.life.heard();
-                Ok((
-                    u32::try_from(message.partition()).unwrap_or(0),
-                    u64::try_from(message.offset()).unwrap_or(0),
-                ))
+                Ok(u64::try_from(message.offset()).unwrap_or(0))
             }
             Err((error, _)) => Err(error.clone()),
         };
@@ -107,54 +110,53 @@ impl Writer {
         Ok(Self { config: Arc::clone(config), producer: Replaceable::new(watch.life("writer"), make)? })
     }
 
-    /// Hands records to the producer, in order.
-    pub(super) async fn send(self: Arc<Self>, records: Vec<Outgoing>) -> Sent {
+    /// Writes portions of records to a partition, in order; returns when all is acknowledged by all in-sync replicas, or all that
+    /// failed has failed. Tells of each portion where it lies.
+    pub(super) async fn write(&self, place: Place, portions: Vec<Vec<Outgoing>>) -> Vec<Written> {
         let producer = self.producer.current();
-        let (batch, all) = Batch::new(records.len());
-        for (index, outgoing) in records.iter().enumerate() {
-            self.send_one(&producer, outgoing, &batch, index).await;
+        let counts: Vec<usize> = portions.iter().map(Vec::len).collect();
+        let (batch, mut all) = Batch::new(counts.iter().sum());
+        let topic = self.config.topic_name(place.0);
+        for (index, outgoing) in portions.into_iter().flatten().enumerate() {
+            send(&producer, (&topic, number(place.1)), outgoing, &batch, index).await;
         }
-        Sent { writer: self, producer, records, batch, all }
+        // The batch keeps the sender until the last record has ended.
+        tokio::select! {
+            _ = &mut all => {}
+            () = producer.retired() => {
+                // What it still holds is written by the next one, as a whole batch and in order: all of it fails now. Some
+                // of it may arrive yet; whoever reads it twice knows its ids.
+                producer.purge(PurgeConfig::default().queue().inflight());
+                let _ = all.await;
+            }
+        }
+        let position = |outcome| self.position(&producer, place, outcome);
+        let written = |outcomes: Vec<_>| outcomes.into_iter().map(position).collect();
+        by_portion(counts, batch.take()).map(written).collect()
     }
 
-    /// Hands one record to the producer, waiting for room in its queue.
-    async fn send_one(
+    /// Where a record lies.
+    fn position(
         &self,
-        producer: &Current<Producer>,
-        outgoing: &Outgoing,
-        batch: &Arc<Batch>,
-        index: usize,
-    ) {
-        let topic = self.config.topic_name(outgoing.topic);
-        // The record's time is the client's own: one that a machine decided may lie beyond what a broker keeps or takes.
-        let RawRecord { key, value, headers, at: _ } = &outgoing.record;
-        let mut record: BaseRecord<'_, [u8], [u8], _> =
-            BaseRecord::with_opaque_to(&topic, Box::new((Arc::clone(batch), index)));
-        record.key = key.as_deref();
-        record.payload = value.as_deref();
-        record.partition = i32::try_from(outgoing.partition).ok();
-        let mut owned = OwnedHeaders::new_with_capacity(headers.len());
-        for (key, value) in headers {
-            owned = owned.insert(Header { key, value: value.as_deref() });
-        }
-        record.headers = Some(owned);
-        loop {
-            match producer.send(record) {
-                Ok(()) => return,
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
-                    if !producer.is_retired() =>
-                {
-                    record = back;
-                    tokio::time::sleep(FULL).await;
-                }
-                Err((error, _)) => return batch.ended(index, Err(error)),
-            }
+        producer: &Arc<Current<Producer>>,
+        (topic, partition): Place,
+        outcome: Option<Outcome>,
+    ) -> Result<Position, LogError> {
+        match outcome {
+            Some(Ok(offset)) => Ok(Position { topic, partition, offset }),
+            Some(Err(error)) => Err(self.failed(producer, (topic, partition), &error)),
+            None => Err(LogError::Unavailable("the producer has gone".to_owned())),
         }
     }
 
     /// What became of a record that failed. A producer that cannot go on is replaced; what it held failed with it, so
     /// nothing overtakes.
-    fn failed(&self, producer: &Arc<Current<Producer>>, outgoing: &Outgoing, error: &KafkaError) -> LogError {
+    fn failed(
+        &self,
+        producer: &Arc<Current<Producer>>,
+        (topic, partition): Place,
+        error: &KafkaError,
+    ) -> LogError {
         if producer.client().fatal_error().is_some() {
             tracing::warn!(%error, "the Kafka producer cannot go on");
             return match self.producer.replace(producer) {
@@ -162,44 +164,60 @@ impl Writer {
                 Err(error) => error,
             };
         }
-        error::on_partition(error, &self.config.topic_name(outgoing.topic), outgoing.partition)
+        error::on_partition(error, &self.config.topic_name(topic), partition)
     }
 }
 
-/// Records that the producer has.
-pub(super) struct Sent {
-    writer: Arc<Writer>,
-    producer: Arc<Current<Producer>>,
-    records: Vec<Outgoing>,
-    batch: Arc<Batch>,
-    all: oneshot::Receiver<()>,
+/// The outcomes of each portion, of portions of so many records.
+fn by_portion(
+    counts: Vec<usize>,
+    outcomes: Vec<Option<Outcome>>,
+) -> impl Iterator<Item = Vec<Option<Outcome>>> {
+    let mut outcomes = outcomes.into_iter();
+    counts.into_iter().map(move |count| outcomes.by_ref().take(count).collect())
 }
 
-impl Sent {
-    /// Returns when all is acknowledged by all in-sync replicas, or all that failed has failed.
-    pub(super) async fn ended(mut self) -> Result<Vec<Position>, LogError> {
-        // The batch keeps the sender until the last record has ended.
-        tokio::select! {
-            _ = &mut self.all => {}
-            () = self.producer.retired() => {
-                // What it still holds is written by the next one, as a whole batch and in order: all of it fails now. Some
-                // of it may arrive yet; whoever reads it twice knows its ids.
-                self.producer.purge(PurgeConfig::default().queue().inflight());
-                let _ = self.all.await;
+/// Hands one record to the producer, waiting for room in its queue.
+async fn send(
+    producer: &Current<Producer>,
+    (topic, partition): (&str, i32),
+    outgoing: Outgoing,
+    batch: &Arc<Batch>,
+    index: usize,
+) {
+    let mut record: BaseRecord<'_, [u8], [u8], _> =
+        BaseRecord::with_opaque_to(topic, Box::new((Arc::clone(batch), index)));
+    record.partition = Some(partition);
+    record.key = outgoing.key.as_deref();
+    record.payload = outgoing.value.as_deref();
+    record.headers = Some(outgoing.headers);
+    loop {
+        match producer.send(record) {
+            Ok(()) => return,
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
+                if !producer.is_retired() =>
+            {
+                record = back;
+                tokio::time::sleep(FULL).await;
             }
+            Err((error, _)) => return batch.ended(index, Err(error)),
         }
-        let outcomes =
-            std::mem::take(&mut *self.batch.outcomes.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut positions = Vec::with_capacity(self.records.len());
-        for (outgoing, outcome) in self.records.iter().zip(outcomes) {
-            match outcome {
-                Some(Ok((partition, offset))) => {
-                    positions.push(Position { topic: outgoing.topic, partition, offset });
-                }
-                Some(Err(error)) => return Err(self.writer.failed(&self.producer, outgoing, &error)),
-                None => return Err(LogError::Unavailable("the producer has gone".to_owned())),
-            }
-        }
-        Ok(positions)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_portion_that_failed_leaves_the_others_their_own_places() {
+        let failed = || Some(Err(KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge)));
+        let outcomes = vec![Some(Ok(7)), failed(), Some(Ok(8)), Some(Ok(9)), None, Some(Ok(10))];
+        let places = |outcomes: Vec<Option<Outcome>>| -> Option<Vec<u64>> {
+            outcomes.into_iter().map(|outcome| outcome?.ok()).collect()
+        };
+        let portions: Vec<_> = by_portion(vec![3, 1, 2], outcomes).map(places).collect();
+        let expected = vec![None, Some(vec![9]), None];
+        assert_eq!(portions, expected);
     }
 }

@@ -1,7 +1,9 @@
 //! Appending and reading.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures::FutureExt as _;
 use kbnt_application::message::partition_of;
 use kbnt_application::ports::{EventLog as _, Fetched, LogError, RawRecord};
 use kbnt_application::{Append, Position, Topic};
@@ -47,6 +49,19 @@ async fn callers_at_once_learn_where_their_own_records_are() {
         }
     }
     assert_eq!(read.values().map(Vec::len).sum::<usize>(), 2_000);
+}
+
+#[tokio::test]
+#[ignore = "needs KBNT_TEST_BOOTSTRAP"]
+async fn callers_who_give_up_stop_nobody() {
+    let log = Cluster::whole("given-up").await.log();
+    for round in 0..20 {
+        assert!(log.append(vec![created(0)]).now_or_never().is_none(), "nothing is written at once");
+        // Sometimes what was given up is all that there is to write, sometimes not.
+        tokio::time::sleep(Duration::from_millis(round % 4)).await;
+        let written = tokio::time::timeout(Duration::from_secs(20), log.append(vec![created(0)]));
+        assert_eq!(written.await.expect("in time").unwrap().len(), 1);
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,237 @@
+//! What this process writes, or has read a moment ago, for its other readers: what they read again need not be decoded again. State
+//! machines read back what they decided, and a read model reads the same topics as the machine beside it.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::hash::BuildHasher as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use foldhash::fast::FixedState;
+use kbnt_application::message::Message;
+use kbnt_application::{Append, Delivered, Position, Topic};
+
+use super::abreast::Place;
+
+/// Records that are kept of one topic, the newest of each partition. Readers are a few batches apart; one that is further behind
+/// decodes.
+const MOST: usize = 3_000;
+
+/// Records that somebody has yet to read.
+#[derive(Debug, Default)]
+pub(super) struct Known(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    readers: HashMap<Topic, usize>,
+    partitions: HashMap<Place, Records>,
+}
+
+/// Records of a partition by their values. Where a record will lie is not known when it is sent, and it may be read before its
+/// writer hears of it.
+#[derive(Debug, Default)]
+struct Records {
+    by_value: HashMap<Digest, Record, FixedState>,
+    /// Oldest first, also those that all have read.
+    order: VecDeque<Digest>,
+}
+
+#[derive(Debug)]
+struct Record {
+    message: Arc<Message>,
+    source: Option<Position>,
+    /// How many have yet to read it.
+    readers: usize,
+}
+
+/// Of a record's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Digest(u64);
+
+impl Digest {
+    fn of(value: &[u8]) -> Self {
+        Self(FixedState::default().hash_one(value))
+    }
+}
+
+/// A reader of topics; they count as read until it is dropped.
+pub(super) struct Reading {
+    known: Arc<Known>,
+    topics: BTreeSet<Topic>,
+}
+
+impl Kept {
+    fn keep(&mut self, place: Place, digest: Digest, record: Record) {
+        let records = self.partitions.entry(place).or_default();
+        records.by_value.insert(digest, record);
+        records.order.push_back(digest);
+        while records.order.len() > MOST / place.0.partitions() as usize {
+            records.order.pop_front().map(|oldest| records.by_value.remove(&oldest));
+        }
+    }
+
+    /// The record in this partition with this value, for one of its readers.
+    fn take(&mut self, place: Place, digest: Digest) -> Option<(Arc<Message>, Option<Position>)> {
+        let records = &mut self.partitions.get_mut(&place)?.by_value;
+        let record = records.get_mut(&digest)?;
+        record.readers -= 1;
+        if record.readers > 0 {
+            return Some((Arc::clone(&record.message), record.source));
+        }
+        records.remove(&digest).map(|record| (record.message, record.source))
+    }
+}
+
+impl Known {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Somebody reads these topics.
+    pub(super) fn read(self: &Arc<Self>, topics: BTreeSet<Topic>) -> Reading {
+        let mut kept = self.kept();
+        for topic in &topics {
+            *kept.readers.entry(*topic).or_default() += 1;
+        }
+        Reading { known: Arc::clone(self), topics }
+    }
+
+    /// Keeps what is about to be written to a partition, for whoever reads it.
+    pub(super) fn written(&self, place: Place, append: &Append, value: &[u8]) {
+        let readers = |kept: &Kept| kept.readers.get(&place.0).copied();
+        if readers(&self.kept()).is_none() {
+            return;
+        }
+        let digest = Digest::of(value);
+        let mut kept = self.kept();
+        if let Some(readers) = readers(&kept) {
+            let (message, source) = (Arc::clone(&append.message), append.source);
+            kept.keep(place, digest, Record { message, source, readers });
+        }
+    }
+}
+
+impl Reading {
+    /// What the record at `at` with this value says, if this process wrote or read it a moment ago.
+    pub(super) fn known(&self, at: Position, value: &[u8]) -> Option<Delivered> {
+        let digest = Digest::of(value);
+        let (message, source) = self.known.kept().take((at.topic, at.partition), digest)?;
+        Some(Delivered { at, message, source })
+    }
+
+    /// Keeps what was read for the others that read it.
+    pub(super) fn read(&self, delivered: &Delivered, value: &[u8]) {
+        let Position { topic, partition, .. } = delivered.at;
+        let others = |kept: &Kept| kept.readers.get(&topic).map_or(0, |readers| readers.saturating_sub(1));
+        if others(&self.known.kept()) == 0 {
+            return;
+        }
+        let digest = Digest::of(value);
+        let mut kept = self.known.kept();
+        let readers = others(&kept);
+        if readers > 0 {
+            let (message, source) = (Arc::clone(&delivered.message), delivered.source);
+            kept.keep((topic, partition), digest, Record { message, source, readers });
+        }
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        let mut kept = self.known.kept();
+        for topic in &self.topics {
+            let readers = kept.readers.get_mut(topic).map_or(0, |readers| {
+                *readers -= 1;
+                *readers
+            });
+            if readers == 0 {
+                kept.readers.remove(topic);
+                kept.partitions.retain(|(kept, _), _| kept != topic);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kbnt_application::{Route, Service, Trace};
+    use kbnt_domain::event::OrderCancelRequested;
+    use kbnt_domain::{EventId, OrderId, Timestamp};
+
+    use super::*;
+
+    const PLACE: Place = (Topic::OrderEvents, 1);
+
+    fn append(number: u64) -> Append {
+        let id = EventId::named(&number.to_string());
+        let event = OrderCancelRequested { order: OrderId::from_uuid(*id.as_uuid()) }.into();
+        let (at, trace) = (Timestamp::from_millis(1), Trace::root(&id));
+        let message = Message { id, at, service: Service::Order, cause: None, trace, writer: None, event };
+        Append { message: Arc::new(message), route: Route::Partition(PLACE.1), source: None }
+    }
+
+    fn value(number: u64) -> Vec<u8> {
+        number.to_string().into_bytes()
+    }
+
+    fn write(all: &Known, number: u64) {
+        all.written(PLACE, &append(number), &value(number));
+    }
+
+    /// Whether this record is known at some place; what is known must be that record.
+    fn known(reading: &Reading, number: u64) -> bool {
+        let at = Position { topic: PLACE.0, partition: PLACE.1, offset: 1_000 + number };
+        let known = reading.known(at, &value(number));
+        assert!(known.iter().all(|known| known.at == at && known.message == append(number).message));
+        known.is_some()
+    }
+
+    #[test]
+    fn what_is_written_is_known_once_wherever_it_lies() {
+        let all = Arc::new(Known::default());
+        let reading = all.read([PLACE.0].into());
+        (0..2).for_each(|number| write(&all, number));
+        assert!(known(&reading, 1));
+        assert!(!known(&reading, 1), "it was read back");
+        let elsewhere = Position { topic: PLACE.0, partition: 0, offset: 0 };
+        assert!(reading.known(elsewhere, &value(0)).is_none(), "it was written to another partition");
+        assert!(known(&reading, 0));
+    }
+
+    #[test]
+    fn what_one_has_read_is_known_to_the_others_once_each() {
+        let all = Arc::new(Known::default());
+        let [first, second, third] = [(); 3].map(|()| all.read([PLACE.0].into()));
+        let at = Position { topic: PLACE.0, partition: PLACE.1, offset: 7 };
+        let read = |number| {
+            let delivered = Delivered { at, message: append(number).message, source: Some(at) };
+            first.read(&delivered, &value(number));
+        };
+        read(0);
+        let told = second.known(at, &value(0)).unwrap();
+        assert_eq!((told.source, told.message), (Some(at), append(0).message));
+        assert!(known(&third, 0));
+        assert!(!known(&third, 0), "all have read it");
+        drop((second, third));
+        read(1);
+        assert!(!known(&first, 1), "nobody else reads it");
+    }
+
+    #[test]
+    fn what_nobody_reads_is_not_kept() {
+        let all = Arc::new(Known::default());
+        write(&all, 0);
+        let (first, second) = (all.read([PLACE.0].into()), all.read([PLACE.0, Topic::UserEvents].into()));
+        assert!(!known(&first, 0), "it was written before");
+        write(&all, 1);
+        drop((first, second));
+        assert!(!known(&all.read([PLACE.0].into()), 1));
+    }
+
+    #[test]
+    fn the_newest_are_kept() {
+        let all = Arc::new(Known::default());
+        let reading = all.read([PLACE.0].into());
+        (0..=MOST as u64 / 3).for_each(|number| write(&all, number));
+        assert!(!known(&reading, 0));
+        assert!(known(&reading, 1));
+    }
+}

@@ -113,9 +113,9 @@ pub trait EventLog: Send + Sync + 'static {
     /// record's position in the batch's order. On an error any part of the batch may have been written.
     async fn append(&self, batch: Vec<Append>) -> Result<Vec<Position>, LogError>;
 
-    /// How far apart the batches of this service's machine should be while there is plenty to do: where each batch is costly,
-    /// fewer and larger ones are more.
-    fn pace(&self, service: Service) -> Span;
+    /// How far apart the batches of a machine should be while there is plenty to do: where each batch is costly, fewer and larger
+    /// ones are more.
+    fn pace(&self) -> Span;
 
     /// The offset after the last record of a partition.
     async fn end(&self, topic: Topic, partition: u32) -> Result<u64, LogError>;

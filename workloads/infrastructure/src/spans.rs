@@ -129,8 +129,8 @@ impl EventLog for Traced {
         Ok(positions)
     }
 
-    fn pace(&self, service: Service) -> kbnt_domain::Span {
-        self.log.pace(service)
+    fn pace(&self) -> kbnt_domain::Span {
+        self.log.pace()
     }
 
     async fn end(&self, topic: Topic, partition: u32) -> Result<u64, LogError> {

@@ -74,7 +74,7 @@ impl EventLog for EmbeddedLog {
         self.store.append(entries).await
     }
 
-    fn pace(&self, _service: Service) -> Span {
+    fn pace(&self) -> Span {
         Span::default()
     }
 

@@ -53,11 +53,9 @@ pub use security::{ClientCertificate, Mechanism, Protocol, Sasl, Security};
 const ASK: Duration = Duration::from_secs(5);
 
 /// How far apart the batches of one machine are under load. Each costs the broker a request for every partition, and a
-/// fetch of each of its readers.
-const PACE: Span = Span::from_millis(40);
-
-/// The same for the audit trail, for which no order waits: its batches are full then, and so as few as they can be.
-const LEISURE: Span = Span::from_millis(100);
+/// fetch of each of its readers. What is fetched comes in batches already; this is for what does not: how charges ended, calls, and
+/// the partitions of one fetch, which come one after the other.
+const PACE: Span = Span::from_millis(10);
 
 /// The log on Kafka. Cheap to clone; connects when it is first used, and again after any outage.
 #[derive(Clone)]
@@ -157,11 +155,8 @@ impl EventLog for KafkaLog {
         self.clients.lanes.append(records).await
     }
 
-    fn pace(&self, service: Service) -> Span {
-        match service {
-            Service::Audit => LEISURE,
-            _ => PACE,
-        }
+    fn pace(&self) -> Span {
+        PACE
     }
 
     async fn end(&self, topic: Topic, partition: u32) -> Result<u64, LogError> {

@@ -275,7 +275,7 @@ impl<M: Machine> Drive<M> {
         if batch.stepped {
             // Where there were as many inputs as a batch takes, there are more: waiting would only put them off.
             if !batch.appends.is_empty() && batch.inputs < MOST {
-                let pace = self.core.link.parts.log.pace(self.core.link.service);
+                let pace = self.core.link.parts.log.pace();
                 self.rest = Some(batch.began() + Duration::from_millis(pace.as_millis()));
             }
             let changed = batch.changed;

@@ -85,7 +85,7 @@ impl EventLog for Faulty {
         self.inner.append(batch).await
     }
 
-    fn pace(&self, _service: Service) -> Span {
+    fn pace(&self) -> Span {
         Span::from_millis(self.pace.load(Ordering::SeqCst))
     }
 

@@ -69,8 +69,12 @@ impl Kept {
     }
 
     /// The record in this partition with this value, for one of its readers.
-    fn take(&mut self, place: Place, digest: Digest) -> Option<(Arc<Message>, Option<Position>)> {
-        let records = &mut self.partitions.get_mut(&place)?.by_value;
+    fn take(&mut self, place: Place, value: &[u8]) -> Option<(Arc<Message>, Option<Position>)> {
+        let records = self.partitions.get_mut(&place).map(|records| &mut records.by_value)?;
+        if records.is_empty() {
+            return None;
+        }
+        let digest = Digest::of(value);
         let record = records.get_mut(&digest)?;
         record.readers -= 1;
         if record.readers > 0 {
@@ -96,15 +100,10 @@ impl Known {
 
     /// Keeps what is about to be written to a partition, for whoever reads it.
     pub(super) fn written(&self, place: Place, append: &Append, value: &[u8]) {
-        let readers = |kept: &Kept| kept.readers.get(&place.0).copied();
-        if readers(&self.kept()).is_none() {
-            return;
-        }
-        let digest = Digest::of(value);
         let mut kept = self.kept();
-        if let Some(readers) = readers(&kept) {
+        if let Some(readers) = kept.readers.get(&place.0).copied() {
             let (message, source) = (Arc::clone(&append.message), append.source);
-            kept.keep(place, digest, Record { message, source, readers });
+            kept.keep(place, Digest::of(value), Record { message, source, readers });
         }
     }
 }
@@ -112,24 +111,18 @@ impl Known {
 impl Reading {
     /// What the record at `at` with this value says, if this process wrote or read it a moment ago.
     pub(super) fn known(&self, at: Position, value: &[u8]) -> Option<Delivered> {
-        let digest = Digest::of(value);
-        let (message, source) = self.known.kept().take((at.topic, at.partition), digest)?;
+        let (message, source) = self.known.kept().take((at.topic, at.partition), value)?;
         Some(Delivered { at, message, source })
     }
 
     /// Keeps what was read for the others that read it.
     pub(super) fn read(&self, delivered: &Delivered, value: &[u8]) {
         let Position { topic, partition, .. } = delivered.at;
-        let others = |kept: &Kept| kept.readers.get(&topic).map_or(0, |readers| readers.saturating_sub(1));
-        if others(&self.known.kept()) == 0 {
-            return;
-        }
-        let digest = Digest::of(value);
         let mut kept = self.known.kept();
-        let readers = others(&kept);
+        let readers = kept.readers.get(&topic).map_or(0, |readers| readers.saturating_sub(1));
         if readers > 0 {
             let (message, source) = (Arc::clone(&delivered.message), delivered.source);
-            kept.keep((topic, partition), digest, Record { message, source, readers });
+            kept.keep((topic, partition), Digest::of(value), Record { message, source, readers });
         }
     }
 }

@@ -16,18 +16,21 @@ pub struct TermFence {
 }
 
 impl TermFence {
-    /// Whether `record` counts. A record without a writer never does.
+    /// Whether `record` counts. A record without a writer never does. A copy of the newest election does, as copies of other records
+    /// do: whoever must not do a thing twice knows them by their ids.
     pub fn admits(&mut self, record: &Delivered) -> bool {
-        let newest = self.newest.get(&record.at.partition);
-        match (&record.message.event, record.message.writer.as_deref()) {
+        let Delivered { at, message, .. } = record;
+        let newest = self.newest.get(&at.partition);
+        let is_newest = |writer: &Writer| newest.is_none_or(|newest| writer >= newest);
+        match (&message.event, message.writer.as_deref()) {
             (Event::WriterElected(elected), _) => {
-                let newer = newest.is_none_or(|newest| elected.writer > *newest);
-                if newer {
-                    self.newest.insert(record.at.partition, elected.writer.clone());
+                let admitted = is_newest(&elected.writer);
+                if admitted {
+                    self.elected(at.partition, &elected.writer);
                 }
-                newer
+                admitted
             }
-            (_, Some(writer)) => newest.is_none_or(|newest| writer >= newest),
+            (_, Some(writer)) => is_newest(writer),
             (_, None) => false,
         }
     }
@@ -54,5 +57,40 @@ impl TermFence {
             Some(writer) => self.newest.insert(partition, writer),
             None => self.newest.remove(&partition),
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use kbnt_domain::event::WriterElected;
+    use kbnt_domain::{EventId, Timestamp};
+
+    use super::*;
+    use crate::machine::Position;
+    use crate::message::{Message, Service, Topic, Trace};
+
+    fn election(term: u64) -> Delivered {
+        let (id, writer) =
+            (EventId::named(&term.to_string()), Writer { term, name: "inventory-service-0".into() });
+        let message = Message {
+            id,
+            at: Timestamp::from_millis(0),
+            service: Service::Inventory,
+            cause: None,
+            trace: Trace::root(&id),
+            writer: Some(Arc::new(writer.clone())),
+            event: WriterElected { writer }.into(),
+        };
+        let at = Position { topic: Topic::InventoryEvents, partition: 2, offset: term };
+        Delivered { at, message: Arc::new(message), source: None }
+    }
+
+    #[test]
+    fn a_copy_of_the_newest_election_counts_and_of_an_older_one_does_not() {
+        let mut fence = TermFence::default();
+        let admitted = [1, 1, 2, 1, 2].map(|term| fence.admits(&election(term)));
+        assert_eq!(admitted, [true, true, true, false, true]);
     }
 }

@@ -59,38 +59,3 @@ impl TermFence {
         };
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use kbnt_domain::event::WriterElected;
-    use kbnt_domain::{EventId, Timestamp};
-
-    use super::*;
-    use crate::machine::Position;
-    use crate::message::{Message, Service, Topic, Trace};
-
-    fn election(term: u64) -> Delivered {
-        let (id, writer) =
-            (EventId::named(&term.to_string()), Writer { term, name: "inventory-service-0".into() });
-        let message = Message {
-            id,
-            at: Timestamp::from_millis(0),
-            service: Service::Inventory,
-            cause: None,
-            trace: Trace::root(&id),
-            writer: Some(Arc::new(writer.clone())),
-            event: WriterElected { writer }.into(),
-        };
-        let at = Position { topic: Topic::InventoryEvents, partition: 2, offset: term };
-        Delivered { at, message: Arc::new(message), source: None }
-    }
-
-    #[test]
-    fn a_copy_of_the_newest_election_counts_and_of_an_older_one_does_not() {
-        let mut fence = TermFence::default();
-        let admitted = [1, 1, 2, 1, 2].map(|term| fence.admits(&election(term)));
-        assert_eq!(admitted, [true, true, true, false, true]);
-    }
-}

@@ -57,6 +57,13 @@ fn only_the_newest_writer_counts_in_each_partition() {
 }
 
 #[test]
+fn a_copy_of_the_newest_election_counts_and_of_an_older_one_does_not() {
+    let mut fence = TermFence::default();
+    let admitted = [1, 1, 2, 1, 2].map(|term| fence.admits(&election(0, &writer(term, "a"))));
+    assert_eq!(admitted, [true, true, true, false, true]);
+}
+
+#[test]
 fn names_break_ties_of_terms() {
     let (lesser, greater) = (writer(3, "a"), writer(3, "b"));
     let mut fence = TermFence::default();

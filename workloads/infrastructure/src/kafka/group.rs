@@ -57,7 +57,8 @@ pub(super) fn start(
     watch: &Arc<Watch>,
     service: Service,
     shared: &Shared,
-    (reading, portions): (Reading, mpsc::Sender<Portion>),
+    reading: Reading,
+    portions: mpsc::Sender<Portion>,
 ) -> Result<oneshot::Receiver<()>, LogError> {
     let (settings, watching, lead) =
         (config.member(service), Arc::clone(watch), config.topic_name(service.output()));

@@ -41,7 +41,7 @@ impl Member {
     ) -> Result<Self, LogError> {
         let shared = Shared::of(watch.life("member"));
         let (send, portions) = mpsc::channel(PORTIONS);
-        let left = group::start(config, watch, service, &shared, (reading, send))?;
+        let left = group::start(config, watch, service, &shared, reading, send)?;
         Ok(Self { shared, portions, left, buffer: VecDeque::new(), after: None, revoked: None })
     }
 }

@@ -29,9 +29,14 @@ pub(super) mod text {
     }
 }
 
+/// Anything that is its text, to be read.
+#[derive(Deserialize)]
+#[serde(bound = "T: FromStr<Err: Display>")]
+pub(super) struct Text<T>(#[serde(with = "text")] pub(super) T);
+
 /// A text that may be missing or null.
 pub(super) mod optional_text {
-    use super::{Deserialize, Deserializer, Display, FromStr, Serializer, text};
+    use super::{Deserialize, Deserializer, Display, FromStr, Serializer, Text};
 
     pub(in super::super) fn serialize<T: Display, S: Serializer>(
         value: &Option<T>,
@@ -48,9 +53,6 @@ pub(super) mod optional_text {
         T: FromStr<Err: Display>,
         D: Deserializer<'de>,
     {
-        #[derive(Deserialize)]
-        #[serde(bound = "T: FromStr<Err: Display>")]
-        struct Text<T>(#[serde(with = "text")] T);
         Ok(Option::<Text<T>>::deserialize(from)?.map(|Text(value)| value))
     }
 }

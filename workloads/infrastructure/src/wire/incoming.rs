@@ -11,6 +11,7 @@ use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::field::Text;
 use super::inventory::WriterDef;
 use super::{field, payload};
 
@@ -64,9 +65,6 @@ enum Key {
 }
 
 #[derive(Deserialize)]
-struct Id(#[serde(with = "field::text")] EventId);
-
-#[derive(Deserialize)]
 struct Instant(#[serde(with = "field::instant")] Timestamp);
 
 #[derive(Deserialize)]
@@ -88,16 +86,18 @@ impl<'de> Visitor<'de> for Envelope {
         let (mut service, mut cause, mut writer, mut payload) = (None, None, None, None);
         while let Some(key) = map.next_key()? {
             match key {
-                Key::EventId => once(&mut event_id, "eventId", map.next_value::<Option<Id>>()?)?,
+                Key::EventId => once(&mut event_id, "eventId", map.next_value::<Option<Text<EventId>>>()?)?,
                 Key::Timestamp => once(&mut timestamp, "timestamp", map.next_value::<Option<Instant>>()?)?,
-                Key::EventName => once(&mut name, "eventName", map.next_value::<Text<'de>>()?)?,
+                Key::EventName => once(&mut name, "eventName", map.next_value::<Borrowed<'de>>()?)?,
                 Key::EventVersion => once(&mut version, "eventVersion", map.next_value::<Option<u32>>()?)?,
-                Key::Service => once(&mut service, "service", map.next_value::<Option<Text<'de>>>()?)?,
-                Key::CausationId => once(&mut cause, "causationId", map.next_value::<Option<Id>>()?)?,
+                Key::Service => once(&mut service, "service", map.next_value::<Option<Borrowed<'de>>>()?)?,
+                Key::CausationId => {
+                    once(&mut cause, "causationId", map.next_value::<Option<Text<EventId>>>()?)?;
+                }
                 Key::Writer => once(&mut writer, "writer", map.next_value::<Option<WriterIn>>()?)?,
                 Key::Payload => {
                     let read = match (&name, version) {
-                        (Some(Text(name)), Some(Some(payload::VERSION))) => {
+                        (Some(Borrowed(name)), Some(Some(payload::VERSION))) => {
                             let seed = PayloadOf { topic: self.topic, name };
                             map.next_value_seed(seed).map(Payload::Read)
                         }
@@ -110,12 +110,12 @@ impl<'de> Visitor<'de> for Envelope {
         }
         let missing = A::Error::missing_field;
         Ok(Incoming {
-            event_id: event_id.flatten().map(|Id(id)| id),
+            event_id: event_id.flatten().map(|Text(id)| id),
             timestamp: timestamp.flatten().map(|Instant(at)| at),
-            event_name: name.map(|Text(name)| name).ok_or_else(|| missing("eventName"))?,
+            event_name: name.map(|Borrowed(name)| name).ok_or_else(|| missing("eventName"))?,
             event_version: version.flatten(),
-            service: service.flatten().map(|Text(service)| service),
-            cause: cause.flatten().map(|Id(id)| id),
+            service: service.flatten().map(|Borrowed(service)| service),
+            cause: cause.flatten().map(|Text(id)| id),
             writer: writer.flatten().map(|WriterIn(writer)| writer),
             payload: payload.ok_or_else(|| missing("payload"))?,
         })
@@ -124,7 +124,7 @@ impl<'de> Visitor<'de> for Envelope {
 
 /// A text, borrowed where nothing in it is escaped.
 #[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+struct Borrowed<'a>(#[serde(borrow)] Cow<'a, str>);
 
 fn once<T, E: serde::de::Error>(slot: &mut Option<T>, name: &'static str, value: T) -> Result<(), E> {
     if slot.replace(value).is_some() { Err(E::duplicate_field(name)) } else { Ok(()) }

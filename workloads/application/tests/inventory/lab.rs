@@ -1,5 +1,6 @@
 //! Inventory processes on one log: several at a time, each behind in its own way, any of them dying at any moment.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -286,11 +287,16 @@ impl Process {
             Stage::Electing => {
                 self.machine.fold(record);
                 let Event::WriterElected(elected) = &record.message.event else { return };
-                if self.is_mine(&elected.writer) {
-                    self.elected.insert(record.at.partition as usize);
-                } else {
-                    self.elected.clear();
-                    self.step(now, InventoryMachine::elect);
+                match Some(&elected.writer).cmp(&self.machine.writer()) {
+                    // Of before: what stands in the log below it is this process's own.
+                    Ordering::Less => {}
+                    Ordering::Equal => {
+                        self.elected.insert(record.at.partition as usize);
+                    }
+                    Ordering::Greater => {
+                        self.elected.clear();
+                        self.step(now, InventoryMachine::elect);
+                    }
                 }
                 if self.elected.len() == PARTITIONS {
                     for p in 0..PARTITIONS {
@@ -303,11 +309,6 @@ impl Process {
                 }
             }
         }
-    }
-
-    /// Whether it is the election that this process wrote last.
-    fn is_mine(&self, writer: &Writer) -> bool {
-        self.machine.writer() == Some(writer)
     }
 
     pub(crate) fn is_idle(&self) -> bool {

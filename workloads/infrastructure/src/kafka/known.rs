@@ -6,6 +6,7 @@ use std::hash::BuildHasher as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::fast::FixedState;
+use foldhash::quality::RandomState;
 use kbnt_application::message::Message;
 use kbnt_application::{Append, Delivered, Position, Topic};
 
@@ -17,7 +18,11 @@ const MOST: usize = 3_000;
 
 /// Records that somebody has yet to read.
 #[derive(Debug, Default)]
-pub(super) struct Known(Mutex<Kept>);
+pub(super) struct Known {
+    /// Drawn for this process: nobody can make two values with one digest who does not know it.
+    seed: RandomState,
+    kept: Mutex<Kept>,
+}
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -36,6 +41,8 @@ struct Records {
 
 #[derive(Debug)]
 struct Record {
+    /// Where it lies, of one that was read: another one with the same value has another id where the value has none.
+    offset: Option<u64>,
     message: Arc<Message>,
     source: Option<Position>,
     /// How many have yet to read it.
@@ -45,12 +52,6 @@ struct Record {
 /// Of a record's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Digest(u64);
-
-impl Digest {
-    fn of(value: &[u8]) -> Self {
-        Self(FixedState::default().hash_one(value))
-    }
-}
 
 /// A reader of topics; they count as read until it is dropped.
 pub(super) struct Reading {
@@ -68,14 +69,21 @@ impl Kept {
         }
     }
 
-    /// The record in this partition with this value, for one of its readers.
-    fn take(&mut self, place: Place, value: &[u8]) -> Option<(Arc<Message>, Option<Position>)> {
+    /// The record at `at`, for one of its readers.
+    fn take(
+        &mut self,
+        at: Position,
+        digest: impl FnOnce() -> Digest,
+    ) -> Option<(Arc<Message>, Option<Position>)> {
+        let place = (at.topic, at.partition);
         let records = self.partitions.get_mut(&place).map(|records| &mut records.by_value)?;
         if records.is_empty() {
             return None;
         }
-        let digest = Digest::of(value);
-        let record = records.get_mut(&digest)?;
+        let digest = digest();
+        let record = records
+            .get_mut(&digest)
+            .filter(|record| record.offset.is_none_or(|offset| offset == at.offset))?;
         record.readers -= 1;
         if record.readers > 0 {
             return Some((Arc::clone(&record.message), record.source));
@@ -86,7 +94,11 @@ impl Kept {
 
 impl Known {
     fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn digest(&self, value: &[u8]) -> Digest {
+        Digest(self.seed.hash_one(value))
     }
 
     /// Somebody reads these topics.
@@ -103,7 +115,7 @@ impl Known {
         let mut kept = self.kept();
         if let Some(readers) = kept.readers.get(&place.0).copied() {
             let (message, source) = (Arc::clone(&append.message), append.source);
-            kept.keep(place, Digest::of(value), Record { message, source, readers });
+            kept.keep(place, self.digest(value), Record { offset: None, message, source, readers });
         }
     }
 }
@@ -111,18 +123,19 @@ impl Known {
 impl Reading {
     /// What the record at `at` with this value says, if this process wrote or read it a moment ago.
     pub(super) fn known(&self, at: Position, value: &[u8]) -> Option<Delivered> {
-        let (message, source) = self.known.kept().take((at.topic, at.partition), value)?;
+        let (message, source) = self.known.kept().take(at, || self.known.digest(value))?;
         Some(Delivered { at, message, source })
     }
 
     /// Keeps what was read for the others that read it.
     pub(super) fn read(&self, delivered: &Delivered, value: &[u8]) {
-        let Position { topic, partition, .. } = delivered.at;
+        let Position { topic, partition, offset } = delivered.at;
         let mut kept = self.known.kept();
         let readers = kept.readers.get(&topic).map_or(0, |readers| readers.saturating_sub(1));
         if readers > 0 {
             let (message, source) = (Arc::clone(&delivered.message), delivered.source);
-            kept.keep((topic, partition), Digest::of(value), Record { message, source, readers });
+            let record = Record { offset: Some(offset), message, source, readers };
+            kept.keep((topic, partition), self.known.digest(value), record);
         }
     }
 }
@@ -169,9 +182,13 @@ mod tests {
         all.written(PLACE, &append(number), &value(number));
     }
 
-    /// Whether this record is known at some place; what is known must be that record.
+    fn at(offset: u64) -> Position {
+        Position { topic: PLACE.0, partition: PLACE.1, offset }
+    }
+
+    /// Whether this record is known; what is known must be that record.
     fn known(reading: &Reading, number: u64) -> bool {
-        let at = Position { topic: PLACE.0, partition: PLACE.1, offset: 1_000 + number };
+        let at = at(1_000 + number);
         let known = reading.known(at, &value(number));
         assert!(known.iter().all(|known| known.at == at && known.message == append(number).message));
         known.is_some()
@@ -193,19 +210,28 @@ mod tests {
     fn what_one_has_read_is_known_to_the_others_once_each() {
         let all = Arc::new(Known::default());
         let [first, second, third] = [(); 3].map(|()| all.read([PLACE.0].into()));
-        let at = Position { topic: PLACE.0, partition: PLACE.1, offset: 7 };
+        let source = Some(at(7));
         let read = |number| {
-            let delivered = Delivered { at, message: append(number).message, source: Some(at) };
+            let delivered = Delivered { at: at(1_000 + number), message: append(number).message, source };
             first.read(&delivered, &value(number));
         };
         read(0);
-        let told = second.known(at, &value(0)).unwrap();
-        assert_eq!((told.source, told.message), (Some(at), append(0).message));
+        let told = second.known(at(1_000), &value(0)).unwrap();
+        assert_eq!((told.source, told.message), (source, append(0).message));
         assert!(known(&third, 0));
         assert!(!known(&third, 0), "all have read it");
         drop((second, third));
         read(1);
         assert!(!known(&first, 1), "nobody else reads it");
+    }
+
+    #[test]
+    fn another_record_with_the_value_of_one_that_was_read_is_not_known() {
+        let all = Arc::new(Known::default());
+        let [first, second] = [(); 2].map(|()| all.read([PLACE.0].into()));
+        first.read(&Delivered { at: at(1_000), message: append(0).message, source: None }, &value(0));
+        assert!(first.known(at(1_001), &value(0)).is_none(), "its id may come from where it lies");
+        assert!(known(&second, 0));
     }
 
     #[test]

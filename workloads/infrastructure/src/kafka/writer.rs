@@ -93,12 +93,19 @@ impl ProducerContext for Acks {
         let outcome = match result {
             Ok(message) => {
                 self.life.heard();
-                Ok(u64::try_from(message.offset()).unwrap_or(0))
+                acknowledged(message.offset())
             }
             Err((error, _)) => Err(error.clone()),
         };
         ticket.0.ended(ticket.1, outcome);
     }
+}
+
+/// What an acknowledged record's offset says. librdkafka gives none for a record that the broker knows already: it was written twice
+/// and the first answer was lost. As its readers are asked for by where records lie, it is written again, under its own id.
+fn acknowledged(offset: i64) -> Outcome {
+    u64::try_from(offset)
+        .map_err(|_| KafkaError::MessageProduction(RDKafkaErrorCode::DuplicateSequenceNumber))
 }
 
 impl Writer {
@@ -208,6 +215,13 @@ async fn send(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_record_without_an_offset_is_written_again() {
+        assert_eq!(acknowledged(7), Ok(7));
+        let error = acknowledged(-1).unwrap_err();
+        assert!(matches!(error::on_partition(&error, "order-events", 0), LogError::Unavailable(_)));
+    }
 
     #[test]
     fn a_portion_that_failed_leaves_the_others_their_own_places() {

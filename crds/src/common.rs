@@ -64,6 +64,11 @@ pub struct ServiceSpec {
     /// What the pods get beyond what the operator gives them: labels, annotations, image, variables, where they run.
     #[serde(default, skip_serializing_if = "PodTemplate::is_empty")]
     pub pod_template: PodTemplate,
+    /// Whether a pod whose container crashed takes up its partitions again at once, instead of after the 10 s in which the
+    /// group misses it. What it costs: a pod that stops does not tell the group, so another one takes over after 10 s, in
+    /// updates, too.
+    #[serde(default)]
+    pub static_membership: bool,
     /// Run more pods while there is much to do. The number is fixed without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autoscaling: Option<Autoscaling>,
@@ -98,6 +103,7 @@ impl Default for ServiceSpec {
             replicas: one(),
             resources: Resources::default(),
             pod_template: PodTemplate::default(),
+            static_membership: false,
             autoscaling: None,
         }
     }
@@ -119,18 +125,28 @@ pub struct SingleServiceSpec {
     /// What the pods get beyond what the operator gives them: labels, annotations, image, variables, where they run.
     #[serde(default, skip_serializing_if = "PodTemplate::is_empty")]
     pub pod_template: PodTemplate,
+    /// Whether a pod whose container crashed takes up its partitions again at once, instead of after the 10 s in which the
+    /// group misses it. What it costs: a pod that stops does not tell the group, so another one takes over after 10 s, in
+    /// updates, too.
+    #[serde(default)]
+    pub static_membership: bool,
 }
 
 impl Default for SingleServiceSpec {
     fn default() -> Self {
-        Self { replicas: one(), resources: Resources::default(), pod_template: PodTemplate::default() }
+        Self {
+            replicas: one(),
+            resources: Resources::default(),
+            pod_template: PodTemplate::default(),
+            static_membership: false,
+        }
     }
 }
 
 impl From<SingleServiceSpec> for ServiceSpec {
     fn from(single: SingleServiceSpec) -> Self {
-        let SingleServiceSpec { replicas, resources, pod_template } = single;
-        Self { replicas, resources, pod_template, autoscaling: None }
+        let SingleServiceSpec { replicas, resources, pod_template, static_membership } = single;
+        Self { replicas, resources, pod_template, static_membership, autoscaling: None }
     }
 }
 

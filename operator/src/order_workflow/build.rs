@@ -10,7 +10,7 @@ use super::validate::{Notification, Payment, Valid};
 use crate::error::Error;
 use crate::topics::{self, Asked, OF_WORKFLOW, Owner, Place, Topics};
 use crate::users::{self, ServiceUser};
-use crate::workloads::{self, File, Plan, Role, Scaling, Source, Workload, plain};
+use crate::workloads::{self, File, Plan, Role, Scaling, Source, Workload, from_field, plain};
 
 /// The services of an OrderWorkflow.
 const ROLES: [Role; 5] = [Role::User, Role::Payment, Role::Order, Role::Notification, Role::Audit];
@@ -74,17 +74,22 @@ fn plans(
     setting: Setting<'_>,
 ) -> Result<Vec<Plan>, Error> {
     let (services, users) = (&workflow.spec.services, &workflow.spec.users);
-    let plan = |role, service: &ServiceSpec, (env, files)| Plan {
-        role,
-        image: setting.image.to_owned(),
-        kafka: users::with_login(owner, &valid.kafka, role),
-        replicas: service.replicas,
-        scaling: service.autoscaling.clone().map(|spec| Scaling { spec, keda: setting.keda }),
-        resources: service.resources.clone(),
-        template: service.pod_template.clone(),
-        env,
-        files,
-        standby: None,
+    let plan = |role, service: &ServiceSpec, (mut env, files): (Vec<EnvVar>, _)| {
+        // The name of a pod outlives its container.
+        let static_member = || from_field("KBNT_KAFKA_STATIC_MEMBER", "metadata.name");
+        env.extend(service.static_membership.then(static_member));
+        Plan {
+            role,
+            image: setting.image.to_owned(),
+            kafka: users::with_login(owner, &valid.kafka, role),
+            replicas: service.replicas,
+            scaling: service.autoscaling.clone().map(|spec| Scaling { spec, keda: setting.keda }),
+            resources: service.resources.clone(),
+            template: service.pod_template.clone(),
+            env,
+            files,
+            standby: None,
+        }
     };
     let source =
         Source::Users { config_map: format!("{}-users", owner.name), json: users_json(&users.declared)? };
@@ -214,6 +219,22 @@ pub(super) mod tests {
         let config = made.workloads[0].config.as_ref().unwrap();
         assert_eq!(config.metadata.name.as_deref(), Some("main-users"));
         assert!(config.data.as_ref().unwrap()["users.json"].contains(r#""userId":"USER-12345""#));
+    }
+
+    #[test]
+    fn a_static_member_has_the_name_of_its_pod() {
+        let mut workflow = workflow();
+        workflow.spec.services.order.static_membership = true;
+        workflow.spec.services.audit.static_membership = true;
+        let made = desired(&workflow, &stock());
+        let member = |role| {
+            let env = env(&made, role);
+            let variable = env.into_iter().find(|variable| variable.name == "KBNT_KAFKA_STATIC_MEMBER")?;
+            Some(variable.value_from?.field_ref?.field_path)
+        };
+        let roles = [Role::User, Role::Payment, Role::Order, Role::Notification, Role::Audit];
+        let name = || Some("metadata.name".to_owned());
+        assert_eq!(roles.map(member), [None, None, name(), None, name()]);
     }
 
     #[test]

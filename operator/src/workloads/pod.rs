@@ -70,7 +70,7 @@ pub fn plain(name: &str, value: impl Into<String>) -> EnvVar {
 }
 
 /// A variable with what a field of the pod says, such as `metadata.name`.
-pub(super) fn from_field(name: &str, path: &str) -> EnvVar {
+pub fn from_field(name: &str, path: &str) -> EnvVar {
     EnvVar {
         name: name.into(),
         value: None,

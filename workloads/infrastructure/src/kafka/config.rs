@@ -18,7 +18,8 @@ pub struct KafkaConfig {
     pub prefix: String,
     /// Who this process is, in the broker's logs.
     pub instance: String,
-    /// The name under which this process keeps its partitions over a restart; only for processes whose names come back.
+    /// The name under which this process keeps its partitions over a crash (KIP-345); only for a process whose name comes back, and
+    /// that no other one of its service has.
     pub static_member: Option<String>,
     /// How to be let in.
     pub security: Security,

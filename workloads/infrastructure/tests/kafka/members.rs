@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kbnt_application::Topic;
-use kbnt_application::ports::{Assignment, Commit, EventLog as _, GroupBatch, GroupReader};
+use kbnt_application::ports::{Assignment, Commit, EventLog as _, GroupBatch, GroupReader, LogError};
 use kbnt_application::{Position, Service};
 use kbnt_domain::Span;
+use kbnt_infrastructure::kafka::{KafkaConfig, KafkaLog};
 
 use crate::support::cluster::Cluster;
 use crate::support::machines::Echo;
@@ -74,6 +75,28 @@ async fn change(reader: &mut dyn GroupReader) -> GroupBatch {
     panic!("no change");
 }
 
+/// The partitions that the first member hands over to the second one, which has just joined.
+async fn handed_over(first: &mut dyn GroupReader, second: &mut dyn GroupReader) -> Vec<u32> {
+    let GroupBatch::Revoked(revoked) = change(first).await else { panic!("nothing was revoked") };
+    let theirs = async {
+        loop {
+            if let GroupBatch::Assigned(assigned) = change(second).await
+                && !assigned.is_empty()
+            {
+                return assigned;
+            }
+        }
+    };
+    let waiting = async {
+        loop {
+            change(first).await;
+        }
+    };
+    let assigned: Vec<Assignment> = tokio::select! { assigned = theirs => assigned, () = waiting => vec![] };
+    assert_eq!(assigned.iter().map(|a| a.partition).collect::<Vec<_>>(), revoked);
+    revoked
+}
+
 /// Notes what was read; nothing may be read twice.
 fn take(batch: GroupBatch, seen: &mut BTreeSet<Position>) {
     let GroupBatch::Records(records) = batch else { return };
@@ -95,23 +118,7 @@ async fn whoever_wants_no_records_hears_of_changes_and_reads_on_later() {
         take(first.next(100, Span::from_secs(1)).await.unwrap(), &mut seen);
     }
     let mut second = log.join(Service::Notification).await.unwrap();
-    let GroupBatch::Revoked(revoked) = change(first.as_mut()).await else { panic!("nothing was revoked") };
-    let theirs = async {
-        loop {
-            if let GroupBatch::Assigned(assigned) = change(second.as_mut()).await
-                && !assigned.is_empty()
-            {
-                return assigned;
-            }
-        }
-    };
-    let waiting = async {
-        loop {
-            change(first.as_mut()).await;
-        }
-    };
-    let assigned: Vec<Assignment> = tokio::select! { assigned = theirs => assigned, () = waiting => vec![] };
-    assert_eq!(assigned.iter().map(|a| a.partition).collect::<Vec<_>>(), revoked);
+    let revoked = handed_over(first.as_mut(), second.as_mut()).await;
     // What the first one has read of these the other one reads again, as it was not committed.
     let kept: Vec<u32> = (0..3).filter(|partition| !revoked.contains(partition)).collect();
     for (reader, partitions, mut seen) in
@@ -133,6 +140,42 @@ async fn whoever_wants_no_records_hears_of_changes_and_reads_on_later() {
     }
     first.leave().await.unwrap();
     second.leave().await.unwrap();
+}
+
+/// Joins under a name.
+async fn join_as(cluster: &Cluster, name: &str) -> Box<dyn GroupReader> {
+    let config = KafkaConfig { static_member: Some(name.into()), ..cluster.config.clone() };
+    KafkaLog::new(config).unwrap().join(Service::Notification).await.unwrap()
+}
+
+#[tokio::test]
+#[ignore = "needs KBNT_TEST_BOOTSTRAP"]
+async fn a_static_member_comes_back_to_its_partitions_and_nobody_else_notices() {
+    let cluster = Cluster::whole("static").await;
+    let mut first = join_as(&cluster, "a").await;
+    assert_eq!(assignment(first.as_mut()).await.len(), 3);
+    let mut second = join_as(&cluster, "b").await;
+    let gone = handed_over(first.as_mut(), second.as_mut()).await;
+    first.leave().await.unwrap();
+    let mut first = join_as(&cluster, "a").await;
+    let again: Vec<u32> = assignment(first.as_mut()).await.iter().map(|a| a.partition).collect();
+    let kept: Vec<u32> = (0..3).filter(|partition| !gone.contains(partition)).collect();
+    assert_eq!(again, kept);
+    let told = second.next(0, Span::from_secs(1)).await.unwrap();
+    assert!(matches!(&told, GroupBatch::Records(none) if none.is_empty()), "{told:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs KBNT_TEST_BOOTSTRAP"]
+async fn a_second_process_of_a_name_ends_the_first() {
+    let cluster = Cluster::whole("namesake").await;
+    let mut first = join_as(&cluster, "a").await;
+    assert_eq!(assignment(first.as_mut()).await.len(), 3);
+    let mut second = join_as(&cluster, "a").await;
+    assert_eq!(assignment(second.as_mut()).await.len(), 3);
+    let ended =
+        async { while !matches!(first.next(0, Span::from_millis(200)).await, Err(LogError::Refused(_))) {} };
+    tokio::time::timeout(crate::support::DEADLINE, ended).await.expect("it goes on");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 use kbnt_infrastructure::kafka;
 
@@ -21,6 +22,11 @@ pub(crate) struct KafkaOptions {
     /// Who this process is, such as the name of its pod
     #[arg(long, env = "KBNT_INSTANCE", default_value = "kbnt", value_name = "NAME")]
     pub(crate) instance: String,
+    /// The name of this process in its consumer group, for static membership: only a name that comes back after a crash, and that
+    /// no other process of the service has
+    #[arg(long = "kafka-static-member", env = "KBNT_KAFKA_STATIC_MEMBER", value_name = "NAME",
+          value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) static_member: Option<String>,
     #[command(flatten)]
     pub(crate) access: AccessOptions,
 }

@@ -31,6 +31,7 @@ impl OriginOptions {
             bootstrap_servers: self.bootstrap_servers.clone()?,
             topic_prefix: self.topic_prefix.clone(),
             instance: "kbnt-reader".to_owned(),
+            static_member: None,
             access: self.access.clone(),
         })
     }

@@ -53,6 +53,7 @@ impl EnsureOptions {
             // The topics have their whole names.
             topic_prefix: String::new(),
             instance: "kbnt-topics".to_owned(),
+            static_member: None,
             access: self.access.clone(),
         }
     }

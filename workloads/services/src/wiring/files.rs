@@ -124,7 +124,7 @@ pub(crate) fn kafka_config(options: &KafkaOptions) -> Result<KafkaConfig, Failur
         bootstrap_servers: options.bootstrap_servers.clone(),
         prefix: options.topic_prefix.clone(),
         instance: options.instance.clone(),
-        static_member: None,
+        static_member: options.static_member.clone(),
         security: security(access)?,
         renew_after: access.renew_after,
         properties: properties.unwrap_or_default(),

@@ -62,6 +62,8 @@ pub struct VirtualStockSpec {
     #[serde(default)]
     #[x_kube(validation = Rule::new("!has(self.autoscaling)")
         .message("one pod of inventory-service writes and the others stand by, so more of them do not make it faster: leave autoscaling out"))]
+    #[x_kube(validation = Rule::new("!self.staticMembership")
+        .message("inventory-service is in no consumer group, as its pods take turns by a Lease: leave staticMembership out"))]
     pub inventory: ServiceSpec,
     /// Settings of the topic inventory-events that differ from the defaults: unlimited retention, `topicReplicas`
     /// copies.

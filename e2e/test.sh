@@ -36,7 +36,7 @@ step "a generator accepts the API" "$here/openapi/accepted.sh"
 say "==> what needs no cluster ($(elapsed))"
 cargo_test --no-fail-fast
 say "==> the Kafka adapter on a broker ($(elapsed))"
-KBNT_TEST_BOOTSTRAP=$("$here/kafka/broker.sh" start "$broker") cargo_test --test kafka --test rights -- --ignored
+KBNT_TEST_BOOTSTRAP=$("$here/kafka/broker.sh" start "$broker") cargo_test --test kafka --test rights --test outage -- --ignored
 say "==> services and broker killed under load ($(elapsed))"
 "$here/chaos/run.sh" --faults 12 --orders 3000 --rate 150 --pause 500 --reservation-ttl 20s
 step "compile the cluster's suite" cluster_suite

@@ -12,9 +12,9 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::metadata::Metadata;
 use rdkafka::producer::{Producer as _, ProducerContext};
 
-use super::error;
 use super::life::Life;
 use super::polled::Polled;
+use super::{ASK, error, number};
 
 /// How long a broker may take to say that it is there.
 const PRESENCE: Duration = Duration::from_secs(3);
@@ -63,6 +63,46 @@ pub(super) trait Ask {
     fn is_answered(&self, topic: &str) -> bool {
         self.metadata(topic, PRESENCE).is_ok_and(|metadata| !metadata.brokers().is_empty())
     }
+
+    /// Whether the cluster has such a partition; one that cannot be asked for now is not seen.
+    fn has(&self, topic: &str, partition: u32) -> bool {
+        let Ok(metadata) = self.metadata(topic, ASK) else { return false };
+        let described = metadata.topics().iter().find(|described| described.name() == topic);
+        described.is_some_and(|topic| topic.partitions().iter().any(|p| p.id() == number(partition)))
+    }
+}
+
+/// The first offset that is kept of a partition, and the one after its last record.
+pub(super) fn kept<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partition: u32,
+) -> KafkaResult<(u64, u64)> {
+    let (first, end) = consumer.fetch_watermarks(topic, number(partition), ASK)?;
+    Ok((u64::try_from(first).unwrap_or(0), u64::try_from(end).unwrap_or(0)))
+}
+
+/// What is [`kept`]; a client that misses a partition which the cluster has is condemned.
+///
+/// After an outage a broker names the partitions of a topic in any order. librdkafka (2.12,
+/// `rd_kafka_metadata_cache_topic_update_merge_partitions`) takes over that order, looks a partition up as if they were sorted, and does not
+/// find it for as long as it remembers the topic.
+pub(super) fn kept_or_condemned<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    life: &Life,
+    topic: &str,
+    partition: u32,
+) -> Result<(u64, u64), LogError> {
+    kept(consumer, topic, partition).map_err(|error| {
+        let unknown = error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownPartition);
+        if unknown && consumer.has(topic, partition) {
+            life.condemn();
+            return LogError::Unavailable(format!(
+                "a Kafka client has lost partition {partition} of {topic}"
+            ));
+        }
+        error::on_partition(&error, topic, partition)
+    })
 }
 
 impl<C: ConsumerContext> Ask for BaseConsumer<C> {

@@ -283,12 +283,14 @@ impl Worker {
         self.pump.hand_over(Portion::Assigned(numbers.into_iter().map(assignment).collect()))
     }
 
-    /// How far each of these has to be read. Without an answer they are read as they come.
+    /// How far each of these has to be read. Without an answer they are read as they come, also where another client would have one:
+    /// joining anew would cost more.
     fn note_lengths(&mut self, inputs: &[(Topic, u32)], committed: &BTreeMap<(Topic, u32), Commit>) {
         for place in inputs {
-            let Ok((first, end)) = self.pump.kept(*place) else { return };
-            let offset = committed.get(place).map_or(first, |commit| commit.next.offset.max(first));
             let (topic, partition) = *place;
+            let name = self.pump.config.topic_name(topic);
+            let Ok((first, end)) = client::kept(&self.pump.consumer, &name, partition) else { return };
+            let offset = committed.get(place).map_or(first, |commit| commit.next.offset.max(first));
             self.pump.begun(Position { topic, partition, offset }, end);
         }
     }

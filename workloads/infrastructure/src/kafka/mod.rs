@@ -33,7 +33,7 @@ use kbnt_application::message::{Classification, partition_of};
 use kbnt_application::ports::{EventLog, GroupReader, LogError, LogReader};
 use kbnt_application::{Append, Position, Route, Service, Topic};
 use kbnt_domain::Span;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::BaseConsumer;
 
 use crate::raw::{RawAppend, RawLog};
 use client::Context;
@@ -160,15 +160,14 @@ impl EventLog for KafkaLog {
     }
 
     async fn end(&self, topic: Topic, partition: u32) -> Result<u64, LogError> {
-        let (asker, name) = (self.clients.asker.current(), self.config.topic_name(topic));
-        let topic = name.clone();
-        let ask = move || asker.fetch_watermarks(&topic, number(partition), ASK);
+        let (clients, topic) = (Arc::clone(&self.clients), self.config.topic_name(topic));
+        let ask = move || {
+            let asker = &clients.asker;
+            client::kept_or_condemned(&asker.current(), asker.life(), &topic, partition)
+        };
         let question = tokio::task::spawn_blocking(ask);
-        let answer = question.await.map_err(|error| LogError::Unavailable(error.to_string()))?;
-        match answer {
-            Ok((_, end)) => Ok(u64::try_from(end).unwrap_or(0)),
-            Err(error) => Err(error::on_partition(&error, &name, partition)),
-        }
+        let (_, end) = question.await.map_err(|error| LogError::Unavailable(error.to_string()))??;
+        Ok(end)
     }
 
     async fn read(&self, from: Vec<Position>) -> Result<Box<dyn LogReader>, LogError> {

@@ -8,7 +8,7 @@ use kbnt_application::Position;
 use kbnt_application::ports::{Fetched, LogError};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::KafkaError;
 use tokio::sync::mpsc;
 
 use super::abreast::{Abreast, Place};
@@ -17,7 +17,7 @@ use super::config::KafkaConfig;
 use super::known::Reading;
 use super::life::Life;
 use super::stop::Stop;
-use super::{ASK, error, number, record, spawn};
+use super::{error, number, record, spawn};
 
 /// How long a poll waits; also how long a stop may go unnoticed.
 const POLL: Duration = Duration::from_millis(100);
@@ -149,13 +149,6 @@ impl<C: ConsumerContext + 'static, T> Pump<C, T> {
             tracing::debug!(client = self.life.name(), %error, "choosing what to read");
         }
         self.paused = wanted;
-    }
-
-    /// The first offset that is kept of a partition, and the one after its last record.
-    pub(super) fn kept(&self, (topic, partition): Place) -> KafkaResult<(u64, u64)> {
-        let name = self.config.topic_name(topic);
-        let (first, end) = self.consumer.fetch_watermarks(&name, number(partition), ASK)?;
-        Ok((u64::try_from(first).unwrap_or(0), u64::try_from(end).unwrap_or(0)))
     }
 
     /// As librdkafka wants it.

@@ -19,7 +19,7 @@ use super::life::Life;
 use super::pump::{PORTIONS, Pump};
 use super::stop::Stop;
 use super::watch::Watch;
-use super::{ASK, error, number, spawn};
+use super::{error, number, spawn};
 
 /// How often topics that are missing are looked for.
 const LOOK: Duration = Duration::from_secs(1);
@@ -140,8 +140,8 @@ fn run(mut pump: Pump<Context, Portion>, mut next: Vec<Position>) {
 fn begin(pump: &mut Pump<Context, Portion>, missing: &mut Vec<Position>) -> Result<Vec<Position>, LogError> {
     let mut begun = Vec::new();
     for at in missing.iter().filter(|at| exists(pump, at)) {
-        let refused = |error| error::on_partition(&error, &pump.config.topic_name(at.topic), at.partition);
-        let (first, end) = pump.kept((at.topic, at.partition)).map_err(refused)?;
+        let (name, consumer) = (pump.config.topic_name(at.topic), &pump.consumer);
+        let (first, end) = client::kept_or_condemned(consumer, &pump.life, &name, at.partition)?;
         begun.push((Position { offset: at.offset.max(first), ..*at }, end));
     }
     let mut found = TopicPartitionList::with_capacity(begun.len());
@@ -164,10 +164,7 @@ fn begin(pump: &mut Pump<Context, Portion>, missing: &mut Vec<Position>) -> Resu
 
 /// Whether there is such a partition; one that cannot be asked for now is looked for again.
 fn exists(pump: &Pump<Context, Portion>, at: &Position) -> bool {
-    let name = pump.config.topic_name(at.topic);
-    let Ok(metadata) = pump.consumer.metadata(&name, ASK) else { return false };
-    let described = metadata.topics().iter().find(|topic| topic.name() == name);
-    described.is_some_and(|topic| topic.partitions().iter().any(|p| p.id() == number(at.partition)))
+    pump.consumer.has(&pump.config.topic_name(at.topic), at.partition)
 }
 
 #[async_trait]

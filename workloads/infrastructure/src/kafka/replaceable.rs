@@ -59,6 +59,11 @@ impl<T: Ask + Send + Sync + 'static> Replaceable<T> {
         Arc::clone(&self.current.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The life of whichever client it is.
+    pub(super) fn life(&self) -> &Life {
+        &self.life
+    }
+
     /// Puts another client in the place of `old`, if nobody has done so yet.
     pub(super) fn replace(&self, old: &Arc<Current<T>>) -> Result<(), LogError> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);

@@ -68,6 +68,11 @@ impl Broker {
         self.0.path().join(name)
     }
 
+    /// Stops it in order.
+    pub fn stop(&self) {
+        self.script("stop", &[], &[]);
+    }
+
     pub fn kill(&self) {
         self.script("kill", &[], &[]);
     }

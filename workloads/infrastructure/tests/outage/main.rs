@@ -146,3 +146,31 @@ async fn a_cluster_that_seemed_to_have_no_brokers_is_found_again() {
     member.stop().await.unwrap();
     writer.stop().await.unwrap();
 }
+
+/// After an outage a broker names the partitions of a topic in another order, which librdkafka is not prepared for. It is asked all the
+/// time, as the answers of a broker that has just come back are what does it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "starts a Kafka broker"]
+async fn where_partitions_end_can_be_asked_after_every_outage() {
+    let broker = Arc::new(Broker::new());
+    let cluster = Cluster::at(broker.start(), "ends");
+    cluster.create(&Topic::ALL).await;
+    let log = cluster.log();
+    let all = || async {
+        let partitions = |topic: Topic| (0..topic.partitions()).map(move |partition| (topic, partition));
+        let ends =
+            Topic::ALL.into_iter().flat_map(partitions).map(|(topic, partition)| log.end(topic, partition));
+        futures::future::join_all(ends).await
+    };
+    for _ in 0..3 {
+        let away = Arc::clone(&broker);
+        let restarting = tokio::task::spawn_blocking(move || {
+            away.stop();
+            away.start();
+        });
+        while !restarting.is_finished() {
+            all().await;
+        }
+        eventually("every partition has an end", || async { all().await.iter().all(Result::is_ok) }).await;
+    }
+}

@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test check generate simulate mutants chaos bench bench-recovery bench-saga scale upgrade-test up down images kubeconfig kubectl shell endpoints
+.PHONY: help demo test check generate simulate mutants chaos chaos-mutants bench bench-recovery bench-saga scale upgrade-test up down images kubeconfig kubectl shell endpoints
 
 CLUSTER := e2e/cluster
 CARGO := e2e/cargo.sh
@@ -34,6 +34,9 @@ mutants: ## Plant bugs one by one, and show that a test or the simulator catches
 
 chaos: ## Kill and break services and broker under load, FAULTS=N times over ORDERS=N, and check the log
 	@e2e/chaos/run.sh --faults $(FAULTS) --orders $(ORDERS)
+
+chaos-mutants: ## Switch off the fence, and then a dedupe, and show that the check of a chaos run tells of it
+	@e2e/chaos/mutants.sh
 
 bench: ## Measure the ledger, the simulator, the saga and buyers over HTTP
 	@e2e/bench.sh

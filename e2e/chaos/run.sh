@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # make chaos: the six services on a broker of their own, under load and harm, and a check of everything in the log. Its
-# arguments go to kbnt-chaos.
+# arguments go to kbnt-chaos. The services are those of this checkout, or of the program that KBNT_CHAOS_SERVICES names.
 set -euo pipefail
 . "$(dirname "$0")/../cluster/lib/common.sh"
 . "$(dirname "$0")/../cluster/lib/built.sh"
@@ -8,7 +8,7 @@ cd "$REPO_DIR"
 
 e2e/cluster/prerequisites.sh built
 selection=(build --bin kbnt --bin kbnt-chaos)
-kbnt=$(built kbnt "${selection[@]}")
+kbnt=${KBNT_CHAOS_SERVICES:-$(built kbnt "${selection[@]}")}
 chaos=$(built kbnt-chaos "${selection[@]}")
 clock=$CACHE/bin/clock-$(key -- e2e/chaos/clock.c).so
 [ -e "$clock" ] || { mkdir -p "$CACHE/bin" && cc -shared -fPIC -O2 -o "$clock.$$" e2e/chaos/clock.c && mv "$clock.$$" "$clock"; }

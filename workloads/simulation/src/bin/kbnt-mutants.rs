@@ -20,6 +20,9 @@ struct Options {
     /// Only shows the list.
     #[arg(long)]
     list: bool,
+    /// Only plants them in this copy of the repository
+    #[arg(long, value_name = "DIR")]
+    plant: Option<PathBuf>,
     /// Seeds that the simulator runs at most for each.
     #[arg(long, default_value_t = 20_000)]
     seeds: u64,
@@ -76,6 +79,9 @@ fn run(options: &Options) -> Result<bool, Failure> {
         }
         return Ok(true);
     }
+    if let Some(copy) = &options.plant {
+        return plant(&mutants, copy);
+    }
     copy_core(&root, &options.scratch)?;
     println!("building the core as it is, and trying that it passes");
     let started = Instant::now();
@@ -104,6 +110,15 @@ fn run(options: &Options) -> Result<bool, Failure> {
     }
     println!("{} of {} planted bugs caught", mutants.len() - escaped.len(), mutants.len());
     Ok(escaped.is_empty())
+}
+
+/// Plants all of these, of which there must be any.
+fn plant(mutants: &[Mutant], copy: &Path) -> Result<bool, Failure> {
+    for mutant in mutants {
+        let file = copy.join(&mutant.file);
+        fs::write(&file, planted(mutant, &fs::read_to_string(&file)?)?)?;
+    }
+    if mutants.is_empty() { Err("no planted bug has such a name".into()) } else { Ok(true) }
 }
 
 /// The file with the bug.

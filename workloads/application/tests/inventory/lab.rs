@@ -288,7 +288,7 @@ impl Process {
                 self.machine.fold(record);
                 let Event::WriterElected(elected) = &record.message.event else { return };
                 match Some(&elected.writer).cmp(&self.machine.writer()) {
-                    // Of before: what stands in the log below it is this process's own.
+                    // Of before: the election of this process comes after it.
                     Ordering::Less => {}
                     Ordering::Equal => {
                         self.elected.insert(record.at.partition as usize);

@@ -101,8 +101,8 @@ impl ProducerContext for Acks {
     }
 }
 
-/// What an acknowledged record's offset says. librdkafka gives none for a record that the broker knows already: it was written twice
-/// and the first answer was lost. As its readers are asked for by where records lie, it is written again, under its own id.
+/// What an acknowledged record's offset says. librdkafka gives none for a record that the broker knows already: it was sent twice, and the
+/// first answer was lost. Whoever wrote it waits to read it back from where it lies, so it is written again, under its own id.
 fn acknowledged(offset: i64) -> Outcome {
     u64::try_from(offset)
         .map_err(|_| KafkaError::MessageProduction(RDKafkaErrorCode::DuplicateSequenceNumber))

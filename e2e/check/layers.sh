@@ -27,7 +27,7 @@ check() {
 
 pure="foldhash hashbrown rustc-hash sha2 smallvec smol_str thiserror uuid"
 check kbnt-domain . $pure
-check kbnt-application . $pure kbnt-domain async-trait murmur2
+check kbnt-application . $pure kbnt-domain async-trait base64 murmur2
 check kbnt-infrastructure '^kbnt-' kbnt-domain kbnt-application
 check kbnt-simulation '^kbnt-' kbnt-domain kbnt-application
 # What checks the services shares nothing with them.

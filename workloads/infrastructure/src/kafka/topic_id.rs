@@ -5,7 +5,7 @@
 )]
 
 use std::ffi::CString;
-use std::ptr::{null, null_mut};
+use std::ptr::null_mut;
 use std::time::Duration;
 
 use kbnt_application::intact::TopicId;
@@ -80,16 +80,16 @@ unsafe fn described(answer: *const sys::rd_kafka_DescribeTopics_result_t) -> Kaf
     // SAFETY: as the caller promises; the array has `count` elements, and its elements are not null.
     unsafe {
         let topics = sys::rd_kafka_DescribeTopics_result_topics(answer, &raw mut count);
-        if count != 1 || topics == null_mut() {
+        if count != 1 || topics.is_null() {
             return Err(failed(Code::UnknownTopicOrPartition));
         }
         let topic = *topics;
         let error = sys::rd_kafka_TopicDescription_error(topic);
-        if error != null() {
+        if !error.is_null() {
             checked(sys::rd_kafka_error_code(error))?;
         }
         let id = sys::rd_kafka_TopicDescription_topic_id(topic);
-        if id == null() {
+        if id.is_null() {
             return Err(failed(Code::UnsupportedFeature));
         }
         let (most, least) =

@@ -36,7 +36,7 @@ use kbnt_domain::stock::image::ImageError;
 use kbnt_domain::{EventId, Money, OrderId, ReservationId, Timestamp, TransactionId, UserId};
 
 use crate::inventory::Image;
-use crate::message::{Message, Service, Subject, Topic, Trace};
+use crate::message::{Classification, Message, Service, Subject, Topic, Trace};
 use crate::ports::Unreadable;
 
 /// Where a record lies in the log.
@@ -91,6 +91,15 @@ pub struct Delivered {
     pub message: Arc<Message>,
     /// The input record that it answers, as its writer noted; see [`Append::source`].
     pub source: Option<Position>,
+}
+
+impl Delivered {
+    /// The input that the record answers, where the claim can be true: it is one of the inputs of whoever owns the topic, and of the
+    /// record's own partition. Offsets of different partitions have nothing to do with each other.
+    pub fn answers(&self) -> Option<Position> {
+        let inputs = Classification::of(&self.message.event).owner.inputs();
+        self.source.filter(|source| source.partition == self.at.partition && inputs.contains(&source.topic))
+    }
 }
 
 /// Which partition a record goes to.

@@ -67,6 +67,9 @@ impl World {
                 Ok(())
             })?;
         }
+        if self.rng.chance(faults.stray) {
+            self.fault(Self::stray)?;
+        }
         Ok(())
     }
 

@@ -31,6 +31,7 @@ mod rng;
 mod round;
 mod snapshots;
 mod startup;
+mod strays;
 mod world;
 
 use thiserror::Error;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kbnt_application::message::{Classification, partition_of};
+use kbnt_application::message::{Classification, in_place, partition_of};
 use kbnt_application::ports::{Fetched, RawRecord, Unreadable};
 use kbnt_application::{Append, Delivered, Position, Route, Topic};
 
@@ -40,6 +40,22 @@ impl Log {
         let record = Delivered { at, message: append.message.clone(), source: append.source };
         self.push(at, Fetched::Record(record.clone()));
         record
+    }
+
+    /// A record gets in where its writer wants it. It counts if it belongs there, by the rule of every reader.
+    pub(crate) fn stray(&mut self, append: &Append) -> Position {
+        let at = self.next(place_of(append));
+        let message = append.message.clone();
+        let record = match in_place(&message.event, at) {
+            Ok(()) => Fetched::Record(Delivered { at, message, source: append.source }),
+            Err(misplaced) => {
+                let value = Some(format!("{:?}", message.event).into_bytes());
+                let raw = Arc::new(RawRecord { value, ..RawRecord::default() });
+                Fetched::Unreadable(Unreadable { at, reason: misplaced.to_string(), raw })
+            }
+        };
+        self.push(at, record);
+        at
     }
 
     /// Something gets in that nobody understands.

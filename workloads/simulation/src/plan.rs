@@ -33,6 +33,8 @@ pub(crate) struct Faults {
     pub(crate) late: u64,
     /// Something gets into the log that nobody understands, or a person sees to it.
     pub(crate) poison: u64,
+    /// A program that is none of the services writes into their topics, in the wrong place or with the wrong time.
+    pub(crate) stray: u64,
     /// A writer takes a snapshot, with which a later one may begin.
     pub(crate) snapshot: u64,
 }
@@ -95,6 +97,7 @@ impl Faults {
             commit_lag: rate(700),
             late: rate(500),
             poison: rate(20),
+            stray: rate(20),
             snapshot: rate(80),
         }
     }

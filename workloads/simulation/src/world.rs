@@ -19,6 +19,7 @@ use crate::rng::Rng;
 use crate::round::{Most, follow};
 use crate::snapshots::agree;
 use crate::startup::{elected, start};
+use crate::strays::Strays;
 
 /// The world of one seed.
 pub struct World {
@@ -35,6 +36,7 @@ pub struct World {
     pub(crate) outside: Outside,
     pub(crate) clients: Clients,
     pub(crate) books: Books,
+    pub(crate) strays: Strays,
     /// What crashed processes had sent and that still gets in.
     pub(crate) late: Vec<(Place, VecDeque<Append>)>,
     /// Snapshots of the inventory, the oldest first.
@@ -66,6 +68,7 @@ impl World {
             outside,
             clients,
             books: Books::default(),
+            strays: Strays::default(),
             late: Vec::new(),
             kept: Vec::new(),
             broken: None,

@@ -112,15 +112,13 @@ impl Machine for InventoryMachine {
         self.ledger.recover(&record.message.event, record.message.at);
         // An answer lies in the partition of its order, as its input does. What else an input leads to (low stock of a
         // product) may lie in another one and outlive the answer, so it says nothing about it.
-        if let Some(source) = record.source
-            && source.partition == record.at.partition
-        {
+        if let Some(source) = record.answers() {
             self.note_answered(source);
         }
     }
 
     fn elect(&mut self, outbox: &mut Outbox) {
-        let term = self.newest.as_ref().map_or(0, |newest| newest.term) + 1;
+        let term = self.newest.as_ref().map_or(0, |newest| newest.term).saturating_add(1);
         let writer = Arc::new(Writer { term, name: self.config.writer_name.clone() });
         self.writer = Some(Arc::clone(&writer));
         self.emit_election(&writer, outbox);

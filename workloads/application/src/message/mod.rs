@@ -1,6 +1,7 @@
 //! What a log record holds: an event in its envelope.
 
 mod classify;
+mod place;
 mod topic;
 
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use kbnt_domain::event::{Event, Writer};
 use kbnt_domain::{EventId, Timestamp};
 
 pub use classify::{Classification, EventType, Layer, Level, Subject};
+pub use place::{Misplaced, home_of, in_place};
 pub use topic::{Service, Topic, partition_of};
 
 /// An event in its envelope, as every topic but application-logs carries it.

@@ -17,7 +17,7 @@ impl Inputs {
         let next = self.next.entry((at.topic, at.partition)).or_default();
         let new = at.offset >= *next;
         if new {
-            *next = at.offset + 1;
+            *next = at.offset.saturating_add(1);
         }
         new
     }

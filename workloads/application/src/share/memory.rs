@@ -13,6 +13,14 @@ pub struct Limits {
     pub most: usize,
 }
 
+impl Limits {
+    /// The same, however old the decisions are.
+    #[must_use]
+    pub const fn by_number(self) -> Self {
+        Self { window: Span::from_millis(u64::MAX), ..self }
+    }
+}
+
 impl Default for Limits {
     /// 24 hours, 300,000 orders.
     fn default() -> Self {
@@ -28,12 +36,14 @@ pub struct Memory<V> {
     decided: HashMap<OrderId, V>,
     ages: VecDeque<(Timestamp, OrderId)>,
     newest: Timestamp,
+    forgotten: bool,
 }
 
 impl<V> Memory<V> {
     /// Nothing remembered yet.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, decided: HashMap::new(), ages: VecDeque::new(), newest: Timestamp::MIN }
+        let (decided, ages) = (HashMap::new(), VecDeque::new());
+        Self { limits, decided, ages, newest: Timestamp::MIN, forgotten: false }
     }
 
     /// Remembers the decision that was taken for `order` at `at`; a later one replaces it, at the first one's age.
@@ -47,12 +57,24 @@ impl<V> Memory<V> {
         {
             let Some((_, forgotten)) = self.ages.pop_front() else { break };
             self.decided.remove(&forgotten);
+            self.forgotten = true;
         }
     }
 
     /// The decision, if it is remembered.
     pub fn get(&self, order: &OrderId) -> Option<&V> {
         self.decided.get(order)
+    }
+
+    /// Whether anything was forgotten.
+    pub const fn has_forgotten(&self) -> bool {
+        self.forgotten
+    }
+
+    /// At most `most` of the decisions, spread evenly from the oldest to the newest.
+    pub fn sample(&self, most: usize) -> impl Iterator<Item = &V> {
+        let step = self.ages.len().div_ceil(most.max(1)).max(1);
+        self.ages.iter().step_by(step).filter_map(|(_, order)| self.decided.get(order))
     }
 
     /// Whether a decision is remembered.

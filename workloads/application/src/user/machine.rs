@@ -6,9 +6,10 @@ use kbnt_domain::event::{PlaceOrder, UserRejected, UserStatus, UserValidated};
 use kbnt_domain::user::{Registration, UnknownUser, User, UserRegistry};
 use kbnt_domain::{Event, OrderId, Timestamp, UserId};
 
+use super::answered::Answered;
 use crate::machine::{Delivered, EffectOutcome, Machine, Outbox};
 use crate::message::{Service, Topic};
-use crate::share::{Inputs, Limits, Memory};
+use crate::share::{Inputs, Limits};
 
 /// How user-service behaves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,7 +18,7 @@ pub struct UserConfig {
     pub allow_unknown: bool,
     /// Users to be registered at the start.
     pub declared: Vec<Registration>,
-    /// How much is remembered of the orders that were answered.
+    /// How much is remembered of the orders that were answered: that many, however old.
     pub limits: Limits,
 }
 
@@ -39,18 +40,9 @@ pub struct UserMachine {
     registry: UserRegistry,
     /// How far user-events were taken in.
     followed: Inputs,
-    shares: BTreeMap<u32, Share>,
+    /// By partition of order-events.
+    shares: BTreeMap<u32, Answered>,
     declared: bool,
-}
-
-/// What is known of one partition of order-events.
-#[derive(Debug)]
-struct Share {
-    answered: Memory<()>,
-    /// Commands below this offset have their answer in the log, whoever wrote it: answers are written in the order of
-    /// the commands.
-    done: u64,
-    inputs: Inputs,
 }
 
 impl UserMachine {
@@ -112,11 +104,8 @@ impl UserMachine {
             Event::UserRejected(e) => e.order,
             _ => return,
         };
-        if let Some(share) = self.shares.get_mut(&record.at.partition) {
-            share.answered.insert(order, record.message.at, ());
-            if let Some(source) = record.source.filter(|source| source.topic == Topic::OrderEvents) {
-                share.done = share.done.max(source.offset + 1);
-            }
+        if let Some(answered) = self.shares.get_mut(&record.at.partition) {
+            answered.insert(order, record.message.at, record.answers());
         }
     }
 
@@ -135,8 +124,7 @@ impl Machine for UserMachine {
     }
 
     fn assigned(&mut self, partition: u32) {
-        let answered = Memory::new(self.config.limits);
-        self.shares.insert(partition, Share { answered, done: 0, inputs: Inputs::default() });
+        self.shares.insert(partition, Answered::new(self.config.limits));
     }
 
     fn revoked(&mut self, partition: u32) {
@@ -157,13 +145,12 @@ impl Machine for UserMachine {
 
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
         let Event::PlaceOrder(command) = &record.message.event else { return };
-        let Some(share) = self.shares.get_mut(&record.at.partition) else { return };
+        let Some(answered) = self.shares.get_mut(&record.at.partition) else { return };
         // The first command of an order is the order: whatever comes under its id later gets no answer.
-        let new = share.inputs.advance(record.at) && record.at.offset >= share.done;
-        if !new || share.answered.contains(&command.order) {
+        if !answered.is_new(record.at, &command.order) {
             return;
         }
-        share.answered.insert(command.order, outbox.now(), ());
+        answered.insert(command.order, outbox.now(), Some(record.at));
         outbox.answer(record);
         outbox.emit(self.answer(command, record.message.at));
     }

@@ -1,5 +1,6 @@
 //! The user machine: who is registered, and whether the user of an order may order.
 
+mod answered;
 mod machine;
 #[cfg(test)]
 mod tests;

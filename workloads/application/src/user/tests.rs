@@ -4,8 +4,9 @@ use kbnt_domain::user::{Registration, UnknownUser};
 use kbnt_domain::{Event, UserId};
 
 use super::{Change, UserConfig, UserMachine};
-use crate::machine::{Delivered, Machine};
+use crate::machine::{Delivered, Machine, Position};
 use crate::message::Topic;
+use crate::share::Limits;
 use crate::testkit::*;
 
 fn ana() -> Registration {
@@ -21,8 +22,12 @@ fn status(status: UserStatus) -> Event {
     UserStatusChanged { user: user(), status }.into()
 }
 
+fn declaring_config() -> UserConfig {
+    UserConfig { declared: vec![ana()], ..UserConfig::default() }
+}
+
 fn declaring() -> UserMachine {
-    UserMachine::new(UserConfig { declared: vec![ana()], ..UserConfig::default() })
+    UserMachine::new(declaring_config())
 }
 
 fn answer_of(own: &[Event], allow_unknown: bool) -> Did {
@@ -73,13 +78,75 @@ fn a_restart_repeats_an_answer_only_if_the_log_does_not_have_it() {
     assert_eq!(driven.input(placed(2)), wrote([rejected(2, UserBlocked)]));
 }
 
+/// A machine that remembers so many answers.
+fn remembering(most: usize) -> Driven<UserMachine> {
+    let limits = Limits { most, ..Limits::default() };
+    Driven::new(UserMachine::new(UserConfig { limits, ..declaring_config() }))
+}
+
+/// Somebody's answer appears, which says that it is to `command`.
+fn answered(driven: &mut Driven<UserMachine>, n: u128, command: Position) {
+    let answer = Delivered { source: Some(command), ..driven.place(at(0), validated(n)) };
+    driven.machine.follow(&answer);
+}
+
+/// Where a command may lie, as an answer says that nobody has to believe.
+fn claims() -> Vec<Position> {
+    let offsets = [0, 1, 50, u64::MAX - 1, u64::MAX];
+    let topics = [Topic::OrderEvents, Topic::PaymentEvents, Topic::ApplicationLogs];
+    let places = topics.into_iter().flat_map(|topic| (0..3).map(move |partition| (topic, partition)));
+    places
+        .flat_map(|(topic, partition)| offsets.map(|offset| Position { topic, partition, offset }))
+        .collect()
+}
+
+#[test]
+fn an_answer_to_a_command_of_another_partition_says_nothing_about_this_one() {
+    for most in [1, 100] {
+        let mut driven = remembering(most);
+        let command = driven.place(at(0), placed(1));
+        // Orders of an old log: they were placed in partition 1, and their answers lie in their own partition.
+        for (n, offset) in [(8, 39), (9, 40)] {
+            answered(&mut driven, n, Position { topic: Topic::OrderEvents, partition: 1, offset });
+        }
+        assert_eq!(driven.deliver(&command), wrote([validated(1)]), "of {most} that are remembered");
+    }
+}
+
+#[test]
+fn whatever_an_answer_says_of_its_command_others_get_theirs() {
+    for (most, claim) in
+        [8, 16, 100].into_iter().flat_map(|most| claims().into_iter().map(move |c| (most, c)))
+    {
+        let mut driven = remembering(most);
+        let commands: Vec<Delivered> = (1..=60).map(|n| driven.place(at(0), placed(n))).collect();
+        for (number, command) in commands.iter().enumerate() {
+            // Of those that are remembered every eighth is a lie.
+            if number % 8 == 0 {
+                answered(&mut driven, 1_000 + number as u128, claim);
+            }
+            assert_eq!(driven.deliver(command).events.len(), 1, "{most} {claim}: command {number}");
+        }
+    }
+}
+
+#[test]
+fn a_time_out_of_this_world_makes_no_answer_old() {
+    let mut driven = Driven::new(declaring());
+    let first = driven.place(at(0), placed(1));
+    driven.deliver(&first);
+    driven.now = at(253_402_300_799_999);
+    driven.appears(validated(9));
+    driven.now = at(1);
+    assert_eq!(driven.input(placed(1)), nothing(), "it was answered");
+}
+
 #[test]
 fn commands_below_an_answered_one_have_their_answers() {
-    let mut driven = Driven::new(declaring());
-    let mut answer = driven.place(at(0), validated(7));
+    let mut driven = remembering(1);
     let commands: Vec<Delivered> = (1..=3).map(|n| driven.place(at(0), placed(n))).collect();
-    answer.source = Some(commands[1].at);
-    driven.machine.follow(&answer);
+    answered(&mut driven, 8, commands[0].at);
+    answered(&mut driven, 7, commands[1].at);
     let answers: Vec<usize> = commands.iter().map(|command| driven.deliver(command).events.len()).collect();
     assert_eq!(answers, [0, 0, 1], "whoever answered the second one answered the first one before");
 }

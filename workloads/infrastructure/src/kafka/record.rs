@@ -31,7 +31,7 @@ pub(super) fn fetched(
     for header in headers(message) {
         view.header(header.key, header.value);
     }
-    Some(match wire::decode(at, &view) {
+    Some(match wire::read(at, &view) {
         Ok(delivered) => {
             message.payload().inspect(|value| reading.read(&delivered, value));
             Fetched::Record(delivered)

@@ -17,6 +17,7 @@ mod user;
 
 use std::sync::Arc;
 
+use kbnt_application::message::in_place;
 use kbnt_application::ports::{Fetched, RawRecord, Unreadable};
 use kbnt_application::{Append, Delivered, Position};
 use thiserror::Error;
@@ -67,16 +68,23 @@ pub(crate) fn write(
     Ok((envelope::key(&append.message).map(String::into_bytes), value))
 }
 
-/// What the record at `at` says.
+/// What the record at `at` says, wherever it lies; whether it counts there, [`read`] says.
 pub fn decode(at: Position, record: &RecordView<'_>) -> Result<Delivered, DecodeError> {
     let value = record.value.ok_or_else(|| DecodeError::new("the record has no value"))?;
     let message = envelope::read(at, record, value)?;
     Ok(Delivered { at, message: Arc::new(message), source: headers::source(record) })
 }
 
+/// What the record at `at` says, if it lies where it belongs: see [`in_place`].
+pub fn read(at: Position, record: &RecordView<'_>) -> Result<Delivered, DecodeError> {
+    let delivered = decode(at, record)?;
+    in_place(&delivered.message.event, at).map_err(|misplaced| DecodeError::new(misplaced.to_string()))?;
+    Ok(delivered)
+}
+
 /// What the record at `at` says, or the record whole.
 pub fn fetched(at: Position, record: RawRecord) -> Fetched {
-    match decode(at, &RecordView::of(&record)) {
+    match read(at, &RecordView::of(&record)) {
         Ok(delivered) => Fetched::Record(delivered),
         Err(error) => unreadable(at, &error, record),
     }

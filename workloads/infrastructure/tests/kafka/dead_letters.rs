@@ -1,11 +1,14 @@
 //! Records that nobody understands, on a broker.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kbnt_application::audit::AuditMachine;
+use kbnt_application::message::partition_of;
 use kbnt_application::ports::{EventLog as _, RawRecord};
+use kbnt_application::user::{UserConfig, UserMachine};
 use kbnt_application::{Position, Topic};
+use kbnt_domain::OrderId;
 use kbnt_infrastructure::kafka::KafkaLog;
 use kbnt_infrastructure::raw::{RawAppend, RawLog as _};
 
@@ -13,7 +16,7 @@ use crate::odd;
 use crate::support::cluster::Cluster;
 use crate::support::outside::Running;
 use crate::support::trail::{Trail, assert_whole, poisons, trail};
-use crate::support::{created, eventually, order};
+use crate::support::{created, eventually, order, orders_in};
 
 /// Below what a broker takes by default, and as text above it.
 const LARGE: usize = 950_000;
@@ -93,7 +96,7 @@ async fn a_header_that_the_client_cannot_show_ends_nobody() {
     let cluster = Cluster::whole("odd-header").await;
     let (log, topic) = (cluster.log(), cluster.config.topic_name(Topic::OrderEvents));
     let order =
-        format!(r#"{{"eventName":"OrderCancelRequestedCommand","payload":{{"orderId":"{}"}}}}"#, order(1));
+        format!(r#"{{"eventName":"OrderCancelRequestedCommand","payload":{{"orderId":"{}"}}}}"#, order(2));
     for value in [order.as_bytes(), b"[1"] {
         odd::write(&cluster.config.bootstrap_servers, &topic, value);
     }
@@ -102,4 +105,45 @@ async fn a_header_that_the_client_cannot_show_ends_nobody() {
     assert_eq!(at.to_string(), "order-events/0@1");
     assert_eq!(letter.value.as_deref(), Some(b"[1".as_slice()));
     assert_eq!(letter.headers.len(), 1, "the other one");
+}
+
+/// An order by another program, whose id puts it into partition `home`.
+fn placed_by_a_stranger(home: u32, timestamp: &str) -> (OrderId, RawRecord) {
+    let belongs = |n: &u32| partition_of(order(*n).to_string(), 3) == home;
+    let order = order((0..).find(belongs).unwrap());
+    let value = format!(
+        r#"{{"eventName":"PlaceOrderCommand","timestamp":"{timestamp}","payload":{{"orderId":"{order}","userId":"USER-1",
+            "items":[{{"productId":"PROD-001","quantity":3}}],"payment":{{"method":"pix"}}}}}}"#
+    );
+    (order, RawRecord { value: Some(value.into_bytes()), ..RawRecord::default() })
+}
+
+#[tokio::test]
+#[ignore = "needs KBNT_TEST_BOOTSTRAP"]
+async fn an_order_in_another_partition_or_of_a_time_without_a_form_is_kept_and_others_are_answered() {
+    let cluster = Cluster::whole("misplaced").await;
+    let log = cluster.log();
+    let good = placed_by_a_stranger(0, "2026-01-31T12:00:00Z");
+    let append = |partition, record| RawAppend { topic: Topic::OrderEvents, to: Some(partition), record };
+    let mut batch: Vec<RawAppend> = (0..40).map(|_| append(0, good.1.clone())).collect();
+    batch.push(append(0, placed_by_a_stranger(1, "2026-01-31T12:00:00Z").1));
+    batch.push(append(2, placed_by_a_stranger(2, "9999-12-31T23:59:59-03:00").1));
+    batch.push(append(2, placed_by_a_stranger(2, "0000-01-01T00:00:00+03:00").1));
+    let bad: Vec<Position> = log.append_raw(batch).await.unwrap()[40..].to_vec();
+    for _ in 0..2 {
+        let config = UserConfig { allow_unknown: true, ..UserConfig::default() };
+        let users = Running::start(UserMachine::new(config), Arc::new(cluster.log()));
+        let more = placed_by_a_stranger(1, "9999-12-31T23:59:59Z");
+        log.append_raw(vec![append(1, more.1)]).await.unwrap();
+        let expected = BTreeSet::from([good.0, more.0]);
+        eventually("the others are answered", || async {
+            orders_in(&log, Topic::UserEvents).await.into_keys().collect::<BTreeSet<_>>() == expected
+        })
+        .await;
+        users.stop().await.unwrap();
+    }
+    let trail = audited(&log, &cluster, 40 + 2 + bad.len() + 2).await;
+    assert!(trail.letters.keys().eq(&bad), "{:?}", trail.letters);
+    assert_eq!(trail.letters[&bad[0]].reason, "lies in partition 0, its key belongs to partition 1");
+    assert!(trail.letters[&bad[1]].reason.contains("in no year from 0000 to 9999"));
 }

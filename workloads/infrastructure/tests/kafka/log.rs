@@ -125,8 +125,9 @@ async fn records_of_other_programs_are_understood_or_kept_whole() {
     let plain = format!(
         r#"{{"eventName":"PlaceOrderCommand","payload":{{"orderId":"{}","userId":"USER-1",
             "items":[{{"productId":"PROD-001","quantity":3}}],"payment":{{"method":"pix"}}}}}}"#,
-        order(1)
+        order(2)
     );
+    // The key is another one; the order itself belongs to this partition.
     let record = |value: &[u8]| RawAppend {
         topic: Topic::OrderEvents,
         to: Some(0),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kbnt_application::message::{Classification, Subject, Topic};
+use kbnt_application::message::{Classification, Subject, Topic, home_of};
 use kbnt_application::{Append, Position, Route};
 use kbnt_infrastructure::wire::{self, RecordView};
 use proptest::prelude::*;
@@ -28,6 +28,11 @@ proptest! {
         let read = wire::decode(at, &RecordView::of(&record)).unwrap();
         prop_assert_eq!(&read.message, &append.message);
         prop_assert_eq!((read.source, read.at), (source, at));
+        for partition in 0..class.topic().partitions() {
+            let counts = wire::read(Position { partition, ..at }, &RecordView::of(&record)).is_ok();
+            let home = home_of(&append.message.event);
+            prop_assert_eq!(counts, home.is_none_or(|home| home == partition), "{} {:?}", partition, home);
+        }
 
         let value: Value = serde_json::from_slice(record.value.as_ref().unwrap()).unwrap();
         let message = &append.message;

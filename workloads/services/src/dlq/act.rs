@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kbnt_application::message::partition_of;
+use kbnt_application::message::{Subject, home_of, partition_of};
 use kbnt_application::ports::{Clock as _, LogError, RawRecord};
 use kbnt_application::{Outbox, Position, Service, Topic};
 use kbnt_domain::Timestamp;
@@ -40,12 +40,13 @@ pub(super) async fn replay(options: &ReplayOptions) -> Result<(), Failure> {
             letter.at
         )
     })?;
-    let record = record(&letter.stored, value, options.key.as_deref(), SystemClock.now());
-    if let Some(objection) = objection(letter.at, &record, options.key.as_deref()) {
+    let mut record = record(&letter.stored, value, options.key.as_deref(), SystemClock.now());
+    let (partition, objection) = target(letter.at, &mut record, options.key.as_deref());
+    if let Some(objection) = objection {
         refuse(!options.force, || format!("{objection}; --force writes it all the same"))?;
         eprintln!("kbnt: {objection}");
     }
-    let append = RawAppend { topic: letter.at.topic, to: Some(letter.at.partition), record };
+    let append = RawAppend { topic: letter.at.topic, to: Some(partition), record };
     let written = patiently(log.append_raw(vec![append])).await?;
     let written = written.first().copied();
     resolve(&*log, &letter, Resolution::Replayed, written, options.who.name(), &options.reason).await?;
@@ -95,16 +96,26 @@ fn record(letter: &DeadLetterStored, value: Option<Vec<u8>>, key: Option<&str>, 
     }
 }
 
-/// Why nothing good would come of a record in the partition of `at`.
-fn objection(at: Position, record: &RawRecord, key: Option<&str>) -> Option<String> {
-    if let Err(error) = wire::decode(at, &RecordView::of(record)) {
-        return Some(format!("nobody would understand it: {error}"));
-    }
+/// The partition in which `record` takes the place of the one at `at`, and why nothing good would come of it there. What it is about
+/// decides: a record that lay in another partition gets the right one, and the key that belongs there unless `key` was asked for.
+fn target(at: Position, record: &mut RawRecord, key: Option<&str>) -> (u32, Option<String>) {
+    let event = match wire::decode(at, &RecordView::of(record)) {
+        Ok(delivered) => delivered.message.event.clone(),
+        Err(error) => return (at.partition, Some(format!("nobody would understand it: {error}"))),
+    };
+    let partition = home_of(&event).unwrap_or(at.partition);
     if at.topic == Topic::InventoryEvents {
-        return Some("in inventory-events only what the elected writer writes counts".to_owned());
+        let objection = "in inventory-events only what the elected writer writes counts".to_owned();
+        return (partition, Some(objection));
     }
-    let home = partition_of(key?, at.topic.partitions());
-    (home != at.partition).then(|| format!("its key belongs to partition {home}, not to {}", at.partition))
+    let of_key = |key: &[u8]| partition_of(key, at.topic.partitions());
+    if let Some(of_key) = key.map(|key| of_key(key.as_bytes())).filter(|of_key| *of_key != partition) {
+        return (partition, Some(format!("its key belongs to partition {of_key}, not to {partition}")));
+    }
+    if record.key.as_deref().map(of_key) != Some(partition) {
+        record.key = Subject::of(&event).key().map(String::into_bytes);
+    }
+    (partition, None)
 }
 
 /// Notes in the trail what was done.
@@ -172,23 +183,35 @@ mod tests {
     }
 
     #[test]
+    fn a_record_of_another_partition_is_replayed_where_it_belongs() {
+        let order = "67e55044-10b1-426f-9247-bb680e5fe0c8";
+        let value =
+            format!(r#"{{"eventName":"OrderCancelRequestedCommand","payload":{{"orderId":"{order}"}}}}"#);
+        for kept in [None, Some(b"k".as_slice()), Some(b"".as_slice()), Some(order.as_bytes())] {
+            let location = at(Topic::OrderEvents).location();
+            let (reason, value) = ("r".to_owned(), Some(value.as_bytes()));
+            let letter = DeadLetterStored::new(location, reason, Timestamp::default(), kept, value, []);
+            let mut record = record(&letter, None, None, Timestamp::default());
+            assert_eq!(target(at(Topic::OrderEvents), &mut record, None), (2, None));
+            assert_eq!(record.key.as_deref(), Some(order.as_bytes()), "its key was {kept:?}");
+        }
+    }
+
+    #[test]
     fn what_would_do_no_good_is_said_before() {
         let good = br#"{"eventName":"OrderCancelRequestedCommand","payload":{"orderId":"67e55044-10b1-426f-9247-bb680e5fe0c8"}}"#;
         let said = |topic: Topic, value: &[u8], key: Option<&str>| {
-            let record = record(&letter(), Some(value.to_vec()), key, Timestamp::default());
-            objection(at(topic), &record, key).unwrap_or_default()
+            let mut record = record(&letter(), Some(value.to_vec()), key, Timestamp::default());
+            target(at(topic), &mut record, key).1.unwrap_or_default()
         };
         assert_eq!(said(Topic::OrderEvents, good, None), "");
         assert!(
             said(Topic::OrderEvents, b"[1", None).starts_with("nobody would understand it: not an event")
         );
         assert!(said(Topic::UserEvents, good, None).contains("is no event of user-events"));
-        // The murmur2 of "21" puts it into partition 0 of 3, as Java clients do.
-        assert_eq!(said(Topic::OrderEvents, good, Some("21")), "");
-        assert!(
-            said(Topic::OrderEvents, good, Some("a-little-bit-long-string"))
-                .starts_with("its key belongs to partition")
-        );
+        // The murmur2 of "21" puts it into partition 0 of 3, as Java clients do; the order's id into partition 2.
+        assert_eq!(said(Topic::OrderEvents, good, Some("21")), "its key belongs to partition 0, not to 2");
+        assert_eq!(said(Topic::OrderEvents, good, Some("67e55044-10b1-426f-9247-bb680e5fe0c8")), "");
         let elected = br#"{"eventName":"WriterElected","payload":{"writer":{"term":1,"name":"w"}}}"#;
         let objection = said(Topic::InventoryEvents, elected, None);
         assert!(objection.contains("only what the elected writer writes counts"), "{objection}");

@@ -66,6 +66,7 @@ impl World {
 
     pub(crate) fn check(&mut self) -> Result<(), String> {
         let records = self.counting();
+        self.check_strays(&records)?;
         let mut stories: BTreeMap<OrderId, Story> = BTreeMap::new();
         for record in records.iter().filter(|record| record.at.topic != Topic::AuditLogs) {
             if let Subject::Order(order) = Subject::of(&record.message.event) {

@@ -41,7 +41,8 @@ impl World {
             if e.user != basket.user {
                 return Err("it is another user's".into());
             }
-            justified(story, e.kind, e.reason)?;
+            let timeless = self.strays.timeless.contains(&order);
+            justified(story, e.kind, e.reason, timeless)?;
         }
         Ok(())
     }
@@ -82,8 +83,8 @@ fn one_of_a_kind(story: &Story) -> Result<(), String> {
     Ok(())
 }
 
-/// The reason of an end that is no confirmation, from the facts.
-fn justified(story: &Story, kind: CancelKind, reason: Reason) -> Result<(), String> {
+/// The reason of an end that is no confirmation, from the facts; `timeless` if it was not placed now.
+fn justified(story: &Story, kind: CancelKind, reason: Reason, timeless: bool) -> Result<(), String> {
     let has = |matching: &dyn Fn(&Event) -> bool| story.all().any(matching);
     let user_answers = story.events.get(&Topic::UserEvents).and_then(|records| records.first());
     let validated = user_answers.is_some_and(|first| matches!(first.message.event, Event::UserValidated(_)));
@@ -97,6 +98,7 @@ fn justified(story: &Story, kind: CancelKind, reason: Reason) -> Result<(), Stri
         (CancelKind::Rejected, Reason::InsufficientStock) => {
             has(&|e| matches!(e, Event::InsufficientStock(e) if e.available < e.requested)) && !reserved
         }
+        (CancelKind::Rejected, Reason::StaleCommand) => timeless && !reserved,
         (CancelKind::Cancelled, Reason::PaymentDeclined) => {
             has(&|e| matches!(e, Event::PaymentFailed(e) if e.reason == Reason::PaymentDeclined))
         }

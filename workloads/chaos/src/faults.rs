@@ -46,6 +46,8 @@ pub(crate) enum Fault {
     RecordsDuplicated,
     /// Records of every kind that nobody can handle.
     RecordsPoisoned,
+    /// Records stand once more in partitions that are not theirs.
+    RecordsMisplaced,
     /// All services are replaced one by one.
     RollingRestart,
 }
@@ -80,6 +82,7 @@ impl Fault {
                 Self::ServiceCut(role),
                 Self::RecordsDuplicated,
                 Self::RecordsPoisoned,
+                Self::RecordsMisplaced,
                 Self::ServiceSuspended(role),
                 Self::ServiceScaled(member),
                 Self::BrokerSuspended,
@@ -188,6 +191,7 @@ impl Fault {
                 }
                 Ok(())
             }
+            Self::RecordsMisplaced => on.misplace().await,
             Self::RollingRestart => {
                 for role in ROLES {
                     on.fleet.replace(role, async { Ok(()) }).await?;
@@ -225,6 +229,20 @@ impl Victims {
                 if !some.is_empty() {
                     self.topics.write(topic, partition, some).await?;
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Nobody may act upon them: they must be kept as dead letters, as poison must.
+    async fn misplace(&self) -> Result<(), Failure> {
+        for (topic, partitions) in tolerant().filter(|(topic, _)| *topic != "application-logs") {
+            let from = fastrand::i32(0..partitions);
+            let to = (from + fastrand::i32(1..partitions)) % partitions;
+            let some = self.topics.some(topic, from, 50).await?;
+            let misplaced = poison::misplaced(some);
+            if !misplaced.is_empty() {
+                self.topics.write(topic, to, misplaced).await?;
             }
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Records that nobody can handle.
+//! Records that nobody can handle, and records that nobody may.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -23,6 +23,11 @@ pub(crate) fn records() -> Vec<Record> {
     };
     let mut newer = named("PlaceOrderCommand", &placed);
     newer["eventVersion"] = json!(99);
+    let at = |timestamp: &str| {
+        let mut event = named("PlaceOrderCommand", &placed);
+        event["timestamp"] = json!(timestamp);
+        event
+    };
     let events = [
         json!([1, 2, 3]),
         json!("text"),
@@ -45,6 +50,10 @@ pub(crate) fn records() -> Vec<Record> {
         json!({"eventName": "WriterElected", "payload": {"writer": {"term": -1, "name": "w"}}}),
         json!({"eventName": "AuditLogCreated", "payload": {"sequence": "first"}}),
         with("userId", json!("y".repeat(700_000))),
+        at("9999-12-31T23:59:59-03:00"),
+        at("0000-01-01T00:00:00+03:00"),
+        at("the day before yesterday"),
+        with("payment", json!({"method": "credit_card", "token": "t".repeat(20_000)})),
     ];
     let mut values: Vec<Option<Vec<u8>>> =
         events.iter().map(|event| Some(event.to_string().into_bytes())).collect();
@@ -62,4 +71,18 @@ pub(crate) fn records() -> Vec<Record> {
         timestamp: SystemTime::now().into(),
     };
     values.into_iter().map(record).collect()
+}
+
+/// Those of `records` that are about something, marked as records that nobody may act upon: they are going to lie in a partition that
+/// is not theirs. An election is about its partition, and would count in any.
+pub(crate) fn misplaced(records: Vec<Record>) -> Vec<Record> {
+    let mark = |mut record: Record| {
+        record.headers.insert(POISON.to_owned(), b"misplaced".to_vec());
+        // Half of the programs that get the partition wrong have no key.
+        if fastrand::bool() {
+            record.key = None;
+        }
+        record
+    };
+    records.into_iter().filter(|record| record.key.is_some()).map(mark).collect()
 }

@@ -65,7 +65,7 @@ impl Head {
     /// The end after `link`.
     #[must_use]
     pub const fn after(link: &AuditLogCreated) -> Self {
-        Self { length: link.sequence + 1, hash: link.hash }
+        Self { length: link.sequence.saturating_add(1), hash: link.hash }
     }
 }
 

@@ -31,9 +31,6 @@ const KEPT: usize = 64 << 10;
 /// What is kept of the reason then, in characters.
 const REASON_KEPT: usize = 500;
 
-/// The instants that have a form in records: those of the years 0 to 9999, in milliseconds.
-const YEARS: (i64, i64) = (-62_167_219_200_000, 253_402_300_799_999);
-
 impl DeadLetterStored {
     /// The dead letter that a record becomes; the record's time is the log's own.
     pub fn new<'a>(
@@ -45,11 +42,10 @@ impl DeadLetterStored {
         headers: impl IntoIterator<Item = (&'a str, Option<&'a [u8]>)>,
     ) -> Self {
         let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value.map(Bytes::from)));
-        let at = recorded_at.as_millis().clamp(YEARS.0, YEARS.1);
         Self {
             location,
             reason,
-            recorded_at: Timestamp::from_millis(at),
+            recorded_at: recorded_at.with_form(),
             key: key.map(Bytes::from),
             value: value.map(Bytes::from),
             headers: headers.collect(),
@@ -214,10 +210,13 @@ mod tests {
 
     #[test]
     fn a_time_without_a_form_becomes_the_nearest_one_that_has() {
-        for (millis, year) in [(i64::MIN, YEARS.0), (i64::MAX, YEARS.1), (-1, -1)] {
-            let at = Timestamp::from_millis(millis);
+        let ends = (Timestamp::FIRST, Timestamp::LAST);
+        let before = Timestamp::from_millis(-1);
+        for (at, nearest) in
+            [(Timestamp::MIN, ends.0), (Timestamp::from_millis(i64::MAX), ends.1), (before, before)]
+        {
             let letter = DeadLetterStored::new(("t".into(), 0, 0), String::new(), at, None, None, []);
-            assert_eq!(letter.recorded_at.as_millis(), year);
+            assert_eq!(letter.recorded_at, nearest);
         }
     }
 }

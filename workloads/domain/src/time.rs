@@ -11,6 +11,23 @@ impl Timestamp {
     /// The earliest instant that this type holds.
     pub const MIN: Self = Self(i64::MIN);
 
+    /// The first instant that has a form in records and answers: the beginning of the year 0000, UTC.
+    pub const FIRST: Self = Self(-62_167_219_200_000);
+
+    /// The last one that has: the end of the year 9999, UTC.
+    pub const LAST: Self = Self(253_402_300_799_999);
+
+    /// Whether it can be written: RFC 3339 has a form for the years 0000 to 9999 only.
+    pub const fn has_form(self) -> bool {
+        Self::FIRST.0 <= self.0 && self.0 <= Self::LAST.0
+    }
+
+    /// The nearest instant that has a form.
+    #[must_use]
+    pub fn with_form(self) -> Self {
+        self.clamp(Self::FIRST, Self::LAST)
+    }
+
     /// The instant `millis` milliseconds after the Unix epoch.
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
@@ -31,9 +48,9 @@ impl Timestamp {
 impl Add<Span> for Timestamp {
     type Output = Self;
 
-    /// Saturates at the end of time.
+    /// Saturates at the last instant that has a form, so that a deadline can be written however far it lies.
     fn add(self, span: Span) -> Self {
-        Self(self.0.saturating_add_unsigned(span.0))
+        Self(self.0.saturating_add_unsigned(span.0)).min(Self::LAST.max(self))
     }
 }
 
@@ -75,5 +92,36 @@ impl Span {
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}ms", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_computed_of_an_instant_that_can_be_written_can_be_written() {
+        let (first, last) = (Timestamp::FIRST, Timestamp::LAST);
+        for at in [first, Timestamp::from_millis(0), last] {
+            for span in [Span::from_millis(0), Span::from_minutes(15), Span::from_millis(u64::MAX)] {
+                assert!((at + span).has_form(), "{at:?} + {span}");
+            }
+        }
+        assert_eq!(last + Span::from_millis(1), last);
+        assert_eq!(Timestamp::from_millis(i64::MAX) + Span::from_millis(1), Timestamp::from_millis(i64::MAX));
+    }
+
+    #[test]
+    fn an_instant_without_a_form_has_a_nearest_one() {
+        for (millis, nearest) in [
+            (i64::MIN, Timestamp::FIRST),
+            (Timestamp::FIRST.0 - 1, Timestamp::FIRST),
+            (Timestamp::LAST.0 + 1, Timestamp::LAST),
+            (1_700_000_000_000_000, Timestamp::LAST),
+        ] {
+            let at = Timestamp::from_millis(millis);
+            assert!(!at.has_form() && at.with_form() == nearest, "{millis}");
+        }
+        assert_eq!(Timestamp::from_millis(-1).with_form(), Timestamp::from_millis(-1));
     }
 }

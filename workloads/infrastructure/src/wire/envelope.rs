@@ -88,9 +88,16 @@ pub(super) fn read(at: Position, record: &RecordView<'_>, value: &[u8]) -> Resul
     let id = event_id
         .unwrap_or_else(|| EventId::named(&format!("{}/{}/{}", at.topic.name(), at.partition, at.offset)));
     let owner = Classification::of(&event).owner;
+    let at = timestamp.unwrap_or(record.at);
+    if !at.has_form() {
+        let millis = at.as_millis();
+        return Err(DecodeError::new(format!(
+            "it has no timestamp, and its time in the log, {millis} ms, is in no year from 0000 to 9999"
+        )));
+    }
     Ok(Message {
         id,
-        at: timestamp.unwrap_or(record.at),
+        at,
         service: service.as_deref().and_then(Service::from_name).unwrap_or(owner),
         cause,
         trace: headers::trace(record).unwrap_or_else(|| Trace::root(&id)),

@@ -72,31 +72,60 @@ impl<T: FromStr<Err: Display>> serde::de::Visitor<'_> for TextVisitor<T> {
     }
 }
 
-/// An instant as RFC 3339 in UTC with milliseconds; read with any offset.
+/// An instant as RFC 3339 in UTC with milliseconds; read with any offset. One that is in no year from 0000 to 9999 once it is in UTC
+/// is refused: what is read must have a form to be written in.
 pub(super) mod instant {
     use super::{Deserializer, Serializer, Timestamp};
     use serde::de::Error as _;
-    use serde::ser::Error as _;
 
     pub(in super::super) fn serialize<S: Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
-        let text =
-            super::rfc3339(*at).ok_or_else(|| S::Error::custom("the instant has no four-digit year"))?;
-        to.serialize_str(&text)
+        to.serialize_str(&crate::text::rfc3339(*at))
     }
 
     pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Timestamp, D::Error> {
         let text: std::borrow::Cow<'de, str> = serde::Deserialize::deserialize(from)?;
         let at = chrono::DateTime::parse_from_rfc3339(&text)
             .map_err(|_| D::Error::custom(format_args!("{text:?} is no RFC 3339 instant")))?;
-        Ok(Timestamp::from_millis(at.timestamp_millis()))
+        let at = Timestamp::from_millis(at.timestamp_millis());
+        let none = || D::Error::custom(format_args!("{text:?} is in no year from 0000 to 9999 in UTC"));
+        at.has_form().then_some(at).ok_or_else(none)
     }
 }
 
-/// RFC 3339 in UTC with milliseconds; `None` outside the years 0 to 9999, for which it has no form.
-pub(super) fn rfc3339(at: Timestamp) -> Option<String> {
-    use chrono::Datelike as _;
-    let at = chrono::DateTime::from_timestamp_millis(at.as_millis())?;
-    (0..=9999).contains(&at.year()).then(|| at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true))
+/// A text of at most `MOST` characters. What other programs write is carried on in records of ours, and those must stay below what
+/// a log takes.
+pub(super) fn short_text<'de, const MOST: usize, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let text = String::deserialize(from)?;
+    check_length::<MOST, D::Error>(&text)?;
+    Ok(text)
+}
+
+/// The same, where it may be missing or null.
+pub(super) fn optional_short_text<'de, const MOST: usize, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<String>, D::Error> {
+    let text = Option::<String>::deserialize(from)?;
+    text.as_deref().map(check_length::<MOST, D::Error>).transpose()?;
+    Ok(text)
+}
+
+fn check_length<const MOST: usize, E: serde::de::Error>(text: &str) -> Result<(), E> {
+    let length = text.chars().count();
+    if length <= MOST {
+        return Ok(());
+    }
+    Err(E::custom(format_args!("a text of {length} characters, where {MOST} are the most")))
+}
+
+/// A number of at most `MOST`.
+pub(super) fn at_most<'de, const MOST: u64, T, D>(from: D) -> Result<T, D::Error>
+where
+    T: TryFrom<u64>,
+    D: Deserializer<'de>,
+{
+    let number = u64::deserialize(from)?;
+    let too_large = || serde::de::Error::custom(format_args!("{number} is more than {MOST}"));
+    T::try_from(number).ok().filter(|_| number <= MOST).ok_or_else(too_large)
 }
 
 /// `{"value": "599.99", "currency": "BRL"}`.

@@ -6,7 +6,7 @@ use kbnt_application::{Append, Position};
 use kbnt_domain::Timestamp;
 use uuid::Uuid;
 
-use super::field;
+use crate::text::rfc3339;
 
 const TRACEPARENT: &str = "traceparent";
 const SOURCE: &str = "kbnt_source";
@@ -58,7 +58,7 @@ pub(super) fn write(append: &Append, mut note: impl FnMut(&'static str, &[u8])) 
     note("ce_id", message.id.as_uuid().hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
     note("ce_type", class.name.as_bytes());
     note("ce_source", message.service.name().as_bytes());
-    note("ce_time", field::rfc3339(message.at).unwrap_or_default().as_bytes());
+    note("ce_time", rfc3339(message.at).as_bytes());
     note(TRACEPARENT, traceparent(message.trace).as_bytes());
     if let Some(source) = append.source {
         let place = format!("{}/{}/{}", source.topic.name(), source.partition, source.offset);

@@ -5,6 +5,7 @@ use kbnt_domain::event::{
     ReservationExpired, ReservationLost, ReservationRefused, ReservationReleased, StockDeclared,
     VirtualStockReserved, Writer, WriterElected,
 };
+use kbnt_domain::stock::UNITS_MOST;
 use kbnt_domain::{
     Money, OrderId, ProductId, Reason, ReservationId, SourceId, Timestamp, TransactionId, UserId,
 };
@@ -13,11 +14,18 @@ use serde::{Deserialize, Serialize};
 use super::field;
 use super::order::optional_payment;
 
+/// The longest name of a writer, in characters: readers note it with their offsets, where a broker takes 4,096 bytes.
+const WRITER_MOST: usize = 500;
+
+/// The most reservations of one order: far more than an order ever has.
+const ATTEMPTS_MOST: u64 = 1_000;
+
 /// A writer, in the envelope and in its election.
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Writer", rename_all = "camelCase")]
 pub(super) struct WriterDef {
     term: u64,
+    #[serde(deserialize_with = "field::short_text::<WRITER_MOST, _>")]
     name: String,
 }
 
@@ -39,6 +47,7 @@ pub(super) struct StockDeclaredDef {
     low_stock_threshold: u64,
     #[serde(with = "field::text")]
     source: SourceId,
+    #[serde(deserialize_with = "field::at_most::<UNITS_MOST, _, _>")]
     received: u64,
     #[serde(with = "field::level")]
     level: Level,
@@ -63,6 +72,7 @@ pub(super) struct VirtualStockReservedDef {
     reservation: ReservationId,
     #[serde(rename = "userId", with = "field::text")]
     user: UserId,
+    #[serde(deserialize_with = "field::at_most::<ATTEMPTS_MOST, _, _>")]
     attempt: u32,
     #[serde(rename = "items", with = "priced_lines")]
     lines: Vec<PricedLine>,

@@ -9,6 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use super::field;
 
+/// The longest name of a payment method, in characters.
+const METHOD_MOST: usize = 1_000;
+
+/// The longest token of a card processor, in characters.
+const TOKEN_MOST: usize = 16_000;
+
 /// An event that carries a basket, whose fields are written beside its own. They are read one by one: serde's `flatten` would
 /// first put all of them into a map.
 pub(super) trait Carries {
@@ -90,8 +96,9 @@ pub(super) struct OrderCancelledDef {
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "PaymentMethod", rename_all = "camelCase")]
 pub(super) struct PaymentMethodDef {
+    #[serde(deserialize_with = "field::short_text::<METHOD_MOST, _>")]
     method: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "field::optional_short_text::<TOKEN_MOST, _>")]
     token: Option<String>,
 }
 

@@ -10,6 +10,7 @@ use kbnt_domain::event::{
     StockDeclared, UserRegistered, UserRejected, UserStatus, UserStatusChanged, UserValidated,
     VirtualStockReserved, Writer, WriterElected,
 };
+use kbnt_domain::stock::UNITS_MOST;
 use kbnt_domain::{
     Currency, Event, EventId, Money, OrderId, ProductId, Quantity, Reason, ReservationId, SourceId,
     Timestamp, TransactionId, UserId,
@@ -73,7 +74,7 @@ fn payment() -> impl Strategy<Value = PaymentMethod> {
 }
 
 fn writer() -> impl Strategy<Value = Writer> {
-    (any::<u64>(), any::<String>()).prop_map(|(term, name)| Writer { term, name })
+    (prop_oneof![0..9_u64, any::<u64>()], any::<String>()).prop_map(|(term, name)| Writer { term, name })
 }
 
 fn basket() -> impl Strategy<Value = Basket> {
@@ -155,7 +156,7 @@ fn of_payments() -> impl Strategy<Value = Event> {
 fn of_stock() -> impl Strategy<Value = Event> {
     prop_oneof![
         writer().prop_map(|writer| WriterElected { writer }.into()),
-        (product(), any::<String>(), money(), any::<u64>(), source(), any::<u64>(), level()).prop_map(
+        (product(), any::<String>(), money(), any::<u64>(), source(), 0..=UNITS_MOST, level()).prop_map(
             |(product, name, unit_price, low_stock_threshold, source, received, level)| {
                 StockDeclared { product, name, unit_price, low_stock_threshold, source, received, level }
                     .into()
@@ -180,7 +181,7 @@ fn of_stock() -> impl Strategy<Value = Event> {
 
 fn of_reservations() -> impl Strategy<Value = Event> {
     let reserved = (
-        (order(), reservation(), user(), any::<u32>(), priced()),
+        (order(), reservation(), user(), 0..=1_000_u32, priced()),
         (money(), prop::option::of(payment()), instant(), any::<u64>()),
     )
         .prop_map(

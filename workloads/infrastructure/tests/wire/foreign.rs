@@ -8,8 +8,9 @@ use kbnt_domain::{EventId, Timestamp};
 use kbnt_infrastructure::wire;
 use serde_json::{Value, json};
 
+/// Where the order of these records belongs.
 fn at(topic: Topic) -> Position {
-    Position { topic, partition: 1, offset: 42 }
+    Position { topic, partition: 2, offset: 42 }
 }
 
 fn read(topic: Topic, value: &Value, headers: &[(&str, &str)]) -> Result<Delivered, String> {
@@ -46,7 +47,7 @@ fn place_order() -> Value {
 fn the_least_that_an_order_needs_is_enough() {
     let record = read(Topic::OrderEvents, &place_order(), &[]).unwrap();
     let message = &record.message;
-    assert_eq!(message.id, EventId::named("order-events/1/42"), "an id that every reader derives alike");
+    assert_eq!(message.id, EventId::named("order-events/2/42"), "an id that every reader derives alike");
     assert_eq!(
         (message.at, message.service, message.cause),
         (Timestamp::from_millis(1_000), Service::Order, None)
@@ -102,7 +103,7 @@ fn the_trace_is_taken_from_a_valid_header_only() {
         sampled: true,
     };
     assert_eq!(trace(valid), expected);
-    let root = Trace::root(&EventId::named("order-events/1/42"));
+    let root = Trace::root(&EventId::named("order-events/2/42"));
     for bad in [
         "",
         "00",
@@ -120,17 +121,21 @@ type Case = (&'static dyn Fn(&mut Value), &'static str);
 
 #[test]
 fn what_is_wrong_is_said() {
-    let cases: [Case; 12] = [
+    let cases: [Case; 16] = [
         (&|v| v["eventName"] = json!("PlaceOrderEvent"), "\"PlaceOrderEvent\" is no event of order-events"),
         (&|v| v["eventName"] = json!("UserValidatedEvent"), "is no event of order-events"),
         (&|v| v["eventVersion"] = json!(2), "PlaceOrderCommand of unknown version 2"),
         (&|v| v["eventId"] = json!("7"), "not an event"),
         (&|v| v["timestamp"] = json!("yesterday"), "is no RFC 3339 instant"),
+        (&|v| v["timestamp"] = json!("9999-12-31T23:59:59-03:00"), "is in no year from 0000 to 9999 in UTC"),
+        (&|v| v["timestamp"] = json!("0000-01-01T00:00:00+03:00"), "is in no year from 0000 to 9999 in UTC"),
         (&|v| *v = json!([]), "not an event"),
         (&|v| drop(v.as_object_mut().unwrap().remove("payload")), "missing field `payload`"),
         (&|v| v["payload"]["items"] = json!([]), "1 to 100 items"),
         (&|v| v["payload"]["items"][0]["quantity"] = json!(0), "quantity must be 1 to 1000000"),
         (&|v| v["payload"]["items"][0]["quantity"] = json!(1.5), "invalid type: floating point"),
+        (&|v| v["payload"]["payment"]["method"] = json!("é".repeat(1_001)), "a text of 1001 characters"),
+        (&|v| v["payload"]["payment"]["token"] = json!("x".repeat(16_001)), "where 16000 are the most"),
         (&|v| v["payload"]["userId"] = json!("a b"), "an id is 1 to 64 characters"),
         (&|v| drop(v["payload"].as_object_mut().unwrap().remove("orderId")), "missing field `orderId`"),
     ];
@@ -154,4 +159,49 @@ fn a_reason_is_short_however_long_the_record() {
     value["eventName"] = json!("\u{1}\u{e9}".repeat(1_000_000));
     let reason = read(Topic::OrderEvents, &value, &[]).unwrap_err();
     assert!(reason.len() < 600 && reason.ends_with("..."), "{}", reason.len());
+}
+
+#[test]
+fn a_record_in_another_partition_than_its_own_says_where_it_belongs() {
+    let record = |key: Option<&str>| RawRecord {
+        key: key.map(|key| key.as_bytes().to_vec()),
+        value: Some(place_order().to_string().into_bytes()),
+        ..RawRecord::default()
+    };
+    for key in [None, Some("67e55044-10b1-426f-9247-bb680e5fe0c8"), Some("a-customer"), Some("")] {
+        for partition in 0..3 {
+            let read = wire::fetched(Position { partition, ..at(Topic::OrderEvents) }, record(key));
+            match read {
+                // What it is about decides, and not the key that it has.
+                Fetched::Record(read) => assert_eq!((read.at.partition, key), (2, key)),
+                Fetched::Unreadable(kept) => {
+                    let reason = format!("lies in partition {partition}, its key belongs to partition 2");
+                    assert_eq!((partition != 2, kept.reason), (true, reason), "{key:?}");
+                    assert_eq!(*kept.raw, record(key), "it is kept whole");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_times_of_the_log_stand_in_for_a_timestamp_if_they_can_be_written() {
+    let read_at = |millis, timestamp: Option<&str>| {
+        let mut value = place_order();
+        timestamp.map(|timestamp| value["timestamp"] = json!(timestamp));
+        let value = Some(value.to_string().into_bytes());
+        let record = RawRecord { value, at: Timestamp::from_millis(millis), ..RawRecord::default() };
+        match wire::fetched(at(Topic::OrderEvents), record) {
+            Fetched::Record(read) => Ok(read.message.at.as_millis()),
+            Fetched::Unreadable(kept) => Err(kept.reason),
+        }
+    };
+    for millis in [0, -1, 1, Timestamp::FIRST.as_millis(), Timestamp::LAST.as_millis()] {
+        assert_eq!(read_at(millis, None), Ok(millis));
+    }
+    for millis in [1_769_860_800_000_000, i64::MAX, i64::MIN, Timestamp::LAST.as_millis() + 1] {
+        let reason = read_at(millis, None).unwrap_err();
+        assert!(reason.contains(&format!("{millis} ms, is in no year")), "{reason}");
+        assert_eq!(read_at(millis, Some("1970-01-01T00:00:01Z")), Ok(1_000), "nobody asks the log");
+    }
 }

@@ -5,4 +5,5 @@
 mod docs;
 mod events;
 mod foreign;
+mod handled;
 mod round_trip;

@@ -164,3 +164,75 @@ async fn the_order_is_carried_out(directory: &str) {
     shop.signal("TERM");
     assert_eq!(shop.ended().code(), Some(0));
 }
+
+/// A running shop, until it has kept so many dead letters; the first one's id.
+async fn kept(directory: &str, count: usize) -> String {
+    let mut shop = Running::start(&["serve", "--allow-unknown-users", "--data-dir", directory]);
+    shop.until_ready().await;
+    shop.declare(100).await;
+    let url = shop.url.clone();
+    let give_up = Instant::now() + DEADLINE;
+    while list(["--url", url.as_str()]).await["open"] != count {
+        assert!(Instant::now() < give_up, "they are not kept");
+    }
+    let other = json!({"userId": "USER-2", "items": [{"productId": "PROD-001", "quantity": 1}],
+                       "payment": {"method": "pix"}});
+    for _ in 0..6 {
+        let answer = shop.client.post(format!("{url}/v1/orders?wait=20s")).json(&other).send().await.unwrap();
+        let order: Value = answer.json().await.unwrap();
+        assert_eq!(order["status"], "CONFIRMED", "those of all partitions go on: {order}");
+    }
+    let id = list(["--url", url.as_str()]).await["deadLetters"][0]["id"].as_str().unwrap().to_owned();
+    shop.signal("TERM");
+    assert_eq!(shop.ended().code(), Some(0));
+    id
+}
+
+#[tokio::test]
+async fn an_order_that_lies_in_another_partition_is_replayed_where_it_belongs() {
+    let directory = tempfile::tempdir().unwrap();
+    let data_dir = directory.path().to_str().unwrap();
+    let record = RawRecord { value: Some(order().into_bytes()), ..RawRecord::default() };
+    let log = EmbeddedLog::open(directory.path()).unwrap();
+    // Without a key, as many a console producer writes: it gets into partition 0, and belongs to 2.
+    log.append_raw(vec![RawAppend { topic: Topic::OrderEvents, to: None, record }]).await.unwrap();
+    drop(log);
+
+    let id = kept(data_dir, 1).await;
+    assert_eq!(id, "order-events/0@0");
+    let origin = ["--data-dir", data_dir];
+    let shown = told(&["dlq", "show", &id], origin).await;
+    assert!(shown.contains("lies in partition 0, its key belongs to partition 2"), "{shown}");
+    let replayed = told(&["dlq", "replay", &id], origin).await;
+    assert!(replayed.contains("order-events/0@0 is written again, as order-events/2@"), "{replayed}");
+    the_order_is_carried_out(data_dir).await;
+}
+
+#[tokio::test]
+async fn times_without_a_form_are_dead_letters_and_the_shop_starts_again_and_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let data_dir = directory.path().to_str().unwrap();
+    let log = EmbeddedLog::open(directory.path()).unwrap();
+    let dated = |timestamp: &str| {
+        let mut value: Value = serde_json::from_str(&order()).unwrap();
+        value["timestamp"] = json!(timestamp);
+        RawRecord { value: Some(value.to_string().into_bytes()), ..RawRecord::default() }
+    };
+    let micros = RawRecord {
+        value: Some(order().into_bytes()),
+        at: kbnt_domain::Timestamp::from_millis(1_769_860_800_000_000),
+        ..RawRecord::default()
+    };
+    for record in [dated("9999-12-31T23:59:59-03:00"), dated("0000-01-01T00:00:00+03:00"), micros] {
+        log.append_raw(vec![RawAppend { topic: Topic::OrderEvents, to: Some(2), record }]).await.unwrap();
+    }
+    drop(log);
+    for _ in 0..2 {
+        assert!(kept(data_dir, 3).await.starts_with("order-events/2@"));
+    }
+    let shown = told(&["dlq", "show", "order-events/2@2"], ["--data-dir", data_dir]).await;
+    assert!(
+        shown.contains("its time in the log, 1769860800000000 ms, is in no year from 0000 to 9999"),
+        "{shown}"
+    );
+}

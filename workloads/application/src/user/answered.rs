@@ -45,6 +45,6 @@ impl Answered {
             all += 1;
             later += usize::from(command.is_some_and(|command| command >= at.offset));
         }
-        4 * later >= 3 * all
+        later > 0 && 4 * later >= 3 * all
     }
 }

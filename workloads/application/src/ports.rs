@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use kbnt_domain::{EventId, Span, Timestamp};
 use thiserror::Error;
 
-use crate::intact::{Bounds, TopicId};
+use crate::intact::{Bounds, Damage, Fault, TopicId};
 use crate::inventory::Image;
 use crate::machine::{Append, Delivered, Effect, EffectOutcome, Position};
 use crate::message::{Service, Topic};
@@ -42,6 +42,9 @@ pub enum LogError {
     /// A record is larger than the log takes.
     #[error("the log takes no record of that size: {0}")]
     TooLarge(String),
+    /// A topic is not the one that the service knows, or not all of it: the service must not decide.
+    #[error(transparent)]
+    Damaged(#[from] Damage),
 }
 
 impl LogError {
@@ -50,7 +53,7 @@ impl LogError {
         match self {
             Self::Unavailable(_) => ErrorClass::Transient,
             Self::NoSuchPartition { .. } => ErrorClass::Waiting,
-            Self::Refused(_) | Self::TooLarge(_) => ErrorClass::Permanent,
+            Self::Refused(_) | Self::TooLarge(_) | Self::Damaged(_) => ErrorClass::Permanent,
         }
     }
 }
@@ -123,6 +126,12 @@ pub trait EventLog: Send + Sync + 'static {
 
     /// Which topic of this name it is now.
     async fn topic_id(&self, topic: Topic) -> Result<TopicId, LogError>;
+
+    /// What the caller has kept beside the log contradicts it in this way. An error if it must not decide; else it may go on
+    /// without what it has kept.
+    async fn contradicted(&self, _topic: Topic, _fault: Fault) -> Result<(), LogError> {
+        Ok(())
+    }
 
     /// Reads from these positions on, without a group.
     async fn read(&self, from: Vec<Position>) -> Result<Box<dyn LogReader>, LogError>;

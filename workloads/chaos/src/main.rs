@@ -2,6 +2,7 @@
 
 mod broker;
 mod check;
+mod cut;
 mod failure;
 mod faults;
 mod gateway;

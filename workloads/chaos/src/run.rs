@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::Options;
 use crate::broker::Broker;
 use crate::check::{Checker, Figures, Truth, Violation};
+use crate::cut;
 use crate::failure::Failure;
 use crate::faults::{self, Fault, Victims};
 use crate::gateway::Gateway;
@@ -113,11 +114,15 @@ async fn on_broker(
     victims.topics.read(&victims.topics.ends().await?, &mut checker).await?;
     let (violations, figures) = checker.finish(&truth);
     let verified = audit_verified(options, bootstrap).await?;
-    victims.fleet.stop().await?;
+    let wrong = cut::inflict(&mut victims).await?;
     report(&plan, ended, &truth, &violations, &figures);
     println!("{} fenced writers went on", victims.usurpers);
+    for what in &wrong {
+        println!("VIOLATION {what}");
+    }
+    println!("{} services went on with a log that was cut", wrong.len());
     println!("in {} s", started.elapsed().as_secs());
-    Ok(violations.is_empty() && victims.usurpers == 0 && verified)
+    Ok(violations.is_empty() && victims.usurpers == 0 && wrong.is_empty() && verified)
 }
 
 /// Inflicts all faults; how many services had ended by themselves.

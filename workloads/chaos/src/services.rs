@@ -119,7 +119,7 @@ impl Fleet {
     }
 
     /// Starts a role anew at its own host.
-    fn restart(&mut self, role: &'static str) -> Result<(), Failure> {
+    pub(crate) fn restart(&mut self, role: &'static str) -> Result<(), Failure> {
         let host = self.host(role)?.clone();
         let service = self.spawn(role, &host)?;
         self.at_work.insert(role, service);

@@ -90,6 +90,20 @@ impl Topics {
         Ok(ends)
     }
 
+    /// Deletes the records of every partition of a topic but the last one before these ends.
+    pub(crate) async fn cut(
+        &self,
+        topic: &str,
+        ends: &BTreeMap<(&'static str, i32), i64>,
+    ) -> Result<(), Failure> {
+        for ((_, partition), end) in ends.iter().filter(|((of, _), _)| *of == topic) {
+            if *end > 1 {
+                self.partition(topic, *partition).await?.delete_records(end - 1, 10_000).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Gives everything up to `ends` to the checker.
     pub(crate) async fn read(
         &self,

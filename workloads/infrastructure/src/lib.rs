@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod embedded;
 pub mod http;
+pub mod intact;
 pub mod kafka;
 pub mod lease;
 pub mod logging;

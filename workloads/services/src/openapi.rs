@@ -7,6 +7,7 @@ use kbnt_application::inventory::InventoryConfig;
 use kbnt_application::user::UserConfig;
 use kbnt_infrastructure::clock::SystemClock;
 use kbnt_infrastructure::embedded::EmbeddedLog;
+use kbnt_infrastructure::intact::TopicIds;
 use kbnt_infrastructure::metrics::Metrics;
 use kbnt_infrastructure::payment::SimulatedRules;
 
@@ -22,6 +23,7 @@ pub(crate) async fn run() -> Result<ExitCode, Failure> {
         metrics: Arc::new(Metrics::new()?),
         spans: None,
         streams: 1,
+        topic_ids: TopicIds::default(),
     });
     process.order();
     process.user(UserConfig::default());

@@ -11,6 +11,7 @@ use kbnt_application::inventory::InventoryMachine;
 use kbnt_domain::stock::Declaration;
 use kbnt_infrastructure::clock::SystemClock;
 use kbnt_infrastructure::embedded::EmbeddedLog;
+use kbnt_infrastructure::intact::TopicIds;
 use kbnt_infrastructure::metrics::Metrics;
 use kbnt_infrastructure::runtime::{CallError, Handle};
 
@@ -34,6 +35,7 @@ pub(crate) async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
         metrics: Arc::new(Metrics::new()?),
         spans: wiring::spans(&options.tracing, &Service::ALL)?,
         streams: STREAMS,
+        topic_ids: TopicIds::default(),
     });
     process.stop_when_told();
     process.show_logging(logging.clone(), None);

@@ -34,6 +34,7 @@ pub(crate) async fn run(options: ServiceOptions) -> Result<ExitCode, Failure> {
         metrics: Arc::new(Metrics::new()?),
         spans: wiring::spans(&options.tracing, &[service])?,
         streams: STREAMS,
+        topic_ids: options.topic_ids.clone(),
     });
     process.stop_when_told();
     process.show_logging(logging.clone(), Some(log.clone()));

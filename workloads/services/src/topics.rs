@@ -93,7 +93,12 @@ fn shortened(topics: &[TopicReport], most: usize) -> String {
 
 /// Cuts a message to so many characters.
 fn cut(state: &mut TopicState, length: usize) {
-    let (TopicState::Wrong { message, .. } | TopicState::Failed { message, .. }) = state else { return };
+    let (TopicState::Wrong { message, .. }
+    | TopicState::Failed { message, .. }
+    | TopicState::Altered { message: Some(message) }) = state
+    else {
+        return;
+    };
     if let Some((end, _)) = message.char_indices().nth(length) {
         message.truncate(end);
         message.push_str("...");
@@ -141,7 +146,10 @@ mod tests {
             format!("{:?}", code(&topics))
         };
         let code = |code: u8| format!("{:?}", ExitCode::from(code));
-        assert_eq!(shown(vec![TopicState::Ready, TopicState::Created, TopicState::Altered]), code(0));
+        assert_eq!(
+            shown(vec![TopicState::Ready, TopicState::Created, TopicState::Altered { message: None }]),
+            code(0)
+        );
         assert_eq!(shown(vec![TopicState::Ready, wrong("")]), code(1));
         assert_eq!(shown(vec![failed(), wrong("")]), code(2));
     }

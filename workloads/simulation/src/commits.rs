@@ -44,6 +44,11 @@ impl Groups {
         self.owners.remove(&(service, partition));
     }
 
+    /// What was committed for this partition has expired.
+    pub(crate) fn expire(&mut self, service: Service, (topic, partition): Place) {
+        self.committed.remove(&(service, topic, partition));
+    }
+
     /// All that this process owned is free.
     pub(crate) fn leave(&mut self, process: usize) {
         self.owners.retain(|_, owner| *owner != process);

@@ -55,7 +55,7 @@ impl World {
         Ok(active)
     }
 
-    fn rest(&mut self, id: usize) -> Result<bool, String> {
+    pub(crate) fn rest(&mut self, id: usize) -> Result<bool, String> {
         if self.processes[id].is_dead() {
             return Ok(false);
         }

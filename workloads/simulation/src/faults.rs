@@ -7,6 +7,7 @@ use kbnt_domain::dead_letter::{Location, Resolution};
 use kbnt_domain::event::{DeadLetterResolved, Event};
 
 use crate::process::{Batch, Input, Process, Stage, admitted};
+use crate::startup::has_all;
 use crate::world::World;
 
 /// How many processes of a service the platform keeps up.
@@ -210,6 +211,16 @@ impl World {
     fn take_over(&mut self, id: usize, partitions: &[u32]) {
         let process = &mut self.processes[id];
         let service = process.service;
+        let mut inputs = partitions.iter().flat_map(|partition| process.places(*partition));
+        let own = partitions.iter().map(|partition| (service.output(), *partition));
+        let own = own.filter(|(topic, partition)| *partition < topic.partitions()).collect::<Vec<_>>();
+        if !inputs.all(|place| has_all(&self.log, place, self.groups.committed(service, place).next))
+            || !own.into_iter().all(|place| has_all(&self.log, place, 0))
+        {
+            process.stage = Stage::Dead;
+            self.groups.leave(id);
+            return;
+        }
         process.forget();
         for partition in partitions {
             for place in process.places(*partition) {

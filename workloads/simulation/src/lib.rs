@@ -9,13 +9,15 @@
 //! gateway declines, is away, answers late, twice or not at all. Customers retry, reuse ids and cancel at any time, while
 //! stock is received and written off and users are blocked. Records get into the log that nobody understands, and
 //! persons see to them. A program that is none of the services writes into their topics: in partitions that are not the
-//! key's, at times of the year 0 or 9999, and with notes of what it answers that are not true.
+//! key's, at times of the year 0 or 9999, and with notes of what it answers that are not true. When all is checked, the first
+//! records of an event store are lost.
 //!
 //! # What must hold
 //! After every step the books balance, in the machines and in an independent model of the raw log. In the end, with all
 //! faults over, every order has one final state, every reservation is resolved, every charge belongs to a confirmed
 //! order or was refunded exactly once, and the audit chain holds every record once; what nobody understands is kept there,
 //! as is what lies in the wrong partition, of which nothing else comes.
+//! And where records are lost, whoever would have to read them does not decide.
 
 mod checks;
 mod clients;
@@ -26,6 +28,7 @@ mod flights;
 mod gateway;
 mod invariants;
 mod log;
+mod loss;
 mod model;
 mod plan;
 mod process;

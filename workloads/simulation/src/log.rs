@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use kbnt_application::intact::Bounds;
 use kbnt_application::message::{Classification, in_place, partition_of};
 use kbnt_application::ports::{Fetched, RawRecord, Unreadable};
 use kbnt_application::{Append, Delivered, Position, Route, Topic};
@@ -15,6 +16,8 @@ pub(crate) type Place = (Topic, u32);
 #[derive(Debug)]
 pub(crate) struct Log {
     partitions: Vec<Vec<Fetched>>,
+    /// Of each partition the first offset that is kept.
+    first: Vec<u64>,
 }
 
 const fn index((topic, partition): Place) -> usize {
@@ -32,7 +35,8 @@ pub(crate) fn place_of(append: &Append) -> Place {
 
 impl Log {
     pub(crate) fn new() -> Self {
-        Self { partitions: vec![Vec::new(); Topic::ALL.len() * PARTITIONS] }
+        let count = Topic::ALL.len() * PARTITIONS;
+        Self { partitions: vec![Vec::new(); count], first: vec![0; count] }
     }
 
     pub(crate) fn append(&mut self, append: &Append) -> Delivered {
@@ -78,13 +82,24 @@ impl Log {
         self.partitions[index(place)].len() as u64
     }
 
+    /// What is kept of a partition.
+    pub(crate) fn bounds(&self, place: Place) -> Bounds {
+        Bounds { first: self.first[index(place)], end: self.end(place) }
+    }
+
+    /// The records of a partition before `first` are lost.
+    pub(crate) fn cut(&mut self, place: Place, first: u64) {
+        self.first[index(place)] = first;
+    }
+
     pub(crate) fn read(&self, place: Place, offset: u64) -> Option<&Fetched> {
         self.partitions[index(place)].get(usize::try_from(offset).ok()?)
     }
 
     /// The records of a partition that can be understood.
     pub(crate) fn records(&self, place: Place) -> impl Iterator<Item = &Delivered> {
-        self.partitions[index(place)].iter().filter_map(understood)
+        let first = usize::try_from(self.first[index(place)]).unwrap_or(usize::MAX);
+        self.partitions[index(place)].iter().skip(first).filter_map(understood)
     }
 
     /// All of them of a topic, partition by partition.

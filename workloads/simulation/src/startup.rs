@@ -7,10 +7,10 @@ use kbnt_application::order::OrderMachine;
 use kbnt_application::payment::PaymentMachine;
 use kbnt_application::ports::Snapshot;
 use kbnt_application::user::{UserConfig, UserMachine};
-use kbnt_application::{Outbox, Service};
+use kbnt_application::{Outbox, Position, Service};
 use kbnt_domain::user::Registration;
 
-use crate::log::{Log, understood};
+use crate::log::{Log, Place, understood};
 use crate::plan::Plan;
 use crate::process::{Batch, Input, Node, Process, Stage, Tail, admitted};
 use crate::snapshots::restore;
@@ -51,6 +51,14 @@ pub(crate) fn start(
 ) -> Result<Process, String> {
     let mut process = Process::new(id, service, node(service, id, plan), skew);
     let ends: Vec<u64> = process.output_places().map(|place| log.end(place)).collect();
+    let folded_from = |place: Place| {
+        let marks = snapshot.iter().flat_map(|snapshot| &snapshot.folded);
+        marks.map(|mark| mark.at).find(|at| (at.topic, at.partition) == place).map_or(0, |at| at.offset)
+    };
+    if process.output_places().any(|place| !has_all(log, place, folded_from(place))) {
+        process.stage = Stage::Dead;
+        return Ok(process);
+    }
     if process.node.machine().sole_writer() {
         match snapshot {
             Some(snapshot) => restore(&mut process, log, snapshot)?,
@@ -63,6 +71,11 @@ pub(crate) fn start(
         process.stage = Stage::CatchingUp(ends);
     }
     Ok(process)
+}
+
+/// Whether a process may go on at `offset`: the log has all from there on.
+pub(crate) fn has_all(log: &Log, place: Place, offset: u64) -> bool {
+    log.bounds(place).passed_over(Position { topic: place.0, partition: place.1, offset }).is_ok()
 }
 
 /// Folds all of its own output topic.
@@ -134,5 +147,6 @@ pub(crate) fn elected(process: &mut Process, log: &Log, now: i64) {
             input.next = input.next.max(at.offset);
         }
     }
-    process.stage = Stage::Working;
+    let may_go_on = process.inputs.iter().all(|(place, input)| has_all(log, *place, input.next));
+    process.stage = if may_go_on { Stage::Working } else { Stage::Dead };
 }

@@ -101,6 +101,7 @@ impl World {
         self.check()?;
         self.report.steps = self.step;
         self.report.records = self.log.len();
+        self.lose()?;
         Ok(self.report.clone())
     }
 

@@ -59,6 +59,14 @@ impl Topic {
         Self::ALL.into_iter().find(|topic| topic.name() == name)
     }
 
+    /// Whether it is an event store: its records never expire, so one that is missing was lost.
+    pub const fn is_event_store(self) -> bool {
+        match self {
+            Self::UserEvents | Self::OrderEvents | Self::PaymentEvents | Self::InventoryEvents => true,
+            Self::NotificationEvents | Self::AuditLogs | Self::ApplicationLogs => false,
+        }
+    }
+
     /// How many partitions it has, by contract.
     pub const fn partitions(self) -> u32 {
         match self {

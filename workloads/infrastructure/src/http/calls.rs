@@ -11,13 +11,15 @@ use crate::runtime::CallError;
 /// Why a question was not answered; it had no effect in any case.
 #[allow(clippy::needless_pass_by_value, reason = "as map_err hands it over")]
 pub(super) fn asked(error: CallError) -> Problem {
-    Problem::new(Code::NotReady, error.to_string())
+    let code = if matches!(error, CallError::Damaged(_)) { Code::LogDamaged } else { Code::NotReady };
+    Problem::new(code, error.to_string())
 }
 
 /// Why a call that writes was not answered.
 #[allow(clippy::needless_pass_by_value, reason = "as map_err hands it over")]
 pub(super) fn told(error: CallError) -> Problem {
     match error {
+        CallError::Damaged(_) => Problem::new(Code::LogDamaged, error.to_string()),
         CallError::NotReady => Problem::new(Code::NotReady, error.to_string()),
         CallError::Fenced | CallError::Stopped => Problem::new(Code::OutcomeUnknown, error.to_string()),
     }

@@ -15,6 +15,7 @@ use utoipa_axum::routes;
 
 use super::params::Params;
 use super::problem::Problem;
+use crate::intact::Integrity;
 use crate::metrics::Metrics;
 
 /// A part of the process that must be ready before the whole is, and that may have figures to show.
@@ -37,6 +38,8 @@ pub struct Health {
     pub parts: Arc<[Box<dyn Part>]>,
     /// Where figures go.
     pub metrics: Arc<Metrics>,
+    /// What is wrong with the log.
+    pub integrity: Arc<Integrity>,
     /// Cancelled when nothing new is to be taken any more; the process is not ready from then on.
     pub shutdown: CancellationToken,
 }
@@ -47,6 +50,7 @@ pub(super) fn routes(health: Health) -> OpenApiRouter {
         .routes(routes!(healthz))
         .routes(routes!(readyz))
         .routes(routes!(metrics))
+        .routes(routes!(super::log::log))
         .with_state(health)
 }
 
@@ -73,6 +77,9 @@ async fn readyz(State(health): State<Health>, params: Params) -> Result<Response
     params.only(&[])?;
     let mut waiting_for: Vec<_> =
         health.parts.iter().filter(|part| !part.is_ready()).map(|part| part.name()).collect();
+    if !health.integrity.is_intact() {
+        waiting_for.push("log-intact");
+    }
     if health.shutdown.is_cancelled() {
         waiting_for.push("shutdown");
     }
@@ -85,6 +92,7 @@ async fn readyz(State(health): State<Health>, params: Params) -> Result<Response
 #[utoipa::path(get, path = "/metrics", tag = "operations", responses((status = 200, description = "As text", body = String, content_type = "text/plain")))]
 async fn metrics(State(health): State<Health>, params: Params) -> Result<Response, Problem> {
     params.only(&[])?;
+    health.metrics.show_log(&health.integrity);
     for part in health.parts.iter() {
         if part.is_ready() {
             part.refresh(&health.metrics).await;

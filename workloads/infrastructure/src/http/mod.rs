@@ -7,6 +7,7 @@ mod dto;
 mod events;
 mod forward;
 mod health;
+mod log;
 mod orders;
 mod params;
 mod problem;

@@ -56,6 +56,8 @@ pub enum Code {
     TooManyStreams,
     /// The service folds its state, has lost the log, or is stopping: the request had no effect.
     NotReady,
+    /// The log is not the one that the service knows: it does not decide until somebody has put that right.
+    LogDamaged,
     /// The request may have had its effect or not: repeat it with the same idempotency key.
     OutcomeUnknown,
 }
@@ -78,6 +80,7 @@ impl Code {
         Self::UnsupportedMediaType,
         Self::TooManyStreams,
         Self::NotReady,
+        Self::LogDamaged,
         Self::OutcomeUnknown,
     ];
 
@@ -117,6 +120,11 @@ impl Code {
                 ("too_many_streams", StatusCode::SERVICE_UNAVAILABLE, "Too many event streams are open")
             }
             Self::NotReady => ("not_ready", StatusCode::SERVICE_UNAVAILABLE, "The service is not ready"),
+            Self::LogDamaged => (
+                "log_damaged",
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The log is not the one that the service knows",
+            ),
             Self::OutcomeUnknown => {
                 ("outcome_unknown", StatusCode::SERVICE_UNAVAILABLE, "Nobody knows whether it had its effect")
             }

@@ -2,7 +2,7 @@
 //!
 //! What is missing is made, and settings that differ are changed. Nothing is ever deleted, and a topic with other
 //! partitions or copies is reported and left as it is: with more partitions the same key would lie on another one, and
-//! its events out of order.
+//! its events out of order. The four event stores keep everything, whatever is wished.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -19,8 +19,10 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use serde::{Deserialize, Serialize};
 
-use super::client;
 use super::config::KafkaConfig;
+use super::{client, pinned};
+
+pub use super::pinned::PINNED;
 
 /// How long one call to the cluster may take.
 const CALL: Duration = Duration::from_secs(10);
@@ -69,7 +71,11 @@ pub enum TopicState {
     /// Made just now.
     Created,
     /// As it should be, now that its settings were changed.
-    Altered,
+    Altered {
+        /// For people, where somebody had changed what nobody may change.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
+    },
     /// Not as it should be, and it will not be before somebody changes it or the wish.
     Wrong {
         /// One word why, as Strimzi has it.
@@ -98,7 +104,7 @@ pub enum Reason {
 impl TopicState {
     /// Whether the topic can be used.
     pub const fn is_done(&self) -> bool {
-        matches!(self, Self::Ready | Self::Created | Self::Altered)
+        matches!(self, Self::Ready | Self::Created | Self::Altered { .. })
     }
 
     /// Whether another try may change it.
@@ -264,6 +270,11 @@ impl TopicAdmin {
     }
 
     async fn try_one(&self, wanted: &WantedTopic) -> Result<TopicState, Problem> {
+        let configs = match pinned::with(&wanted.name, &wanted.configs) {
+            Ok(configs) => configs,
+            Err(message) => return Ok(TopicState::Wrong { reason: Reason::NotSupported, message }),
+        };
+        let wanted = &WantedTopic { configs, ..wanted.clone() };
         let Some(found) = self.find(&wanted.name).await? else {
             self.make(wanted).await?;
             return Ok(TopicState::Created);
@@ -272,11 +283,13 @@ impl TopicAdmin {
             return Ok(TopicState::Wrong { reason: Reason::NotSupported, message });
         }
         let settings = self.settings(&wanted.name).await?;
-        if differing(wanted, &settings).is_empty() {
+        let differing = differing(wanted, &settings);
+        if differing.is_empty() {
             return Ok(TopicState::Ready);
         }
+        let message = pinned::changed(&wanted.name, &differing);
         self.alter(wanted, &settings).await?;
-        Ok(TopicState::Altered)
+        Ok(TopicState::Altered { message })
     }
 
     /// The topic, if there is one. To ask for it does not make it, whatever the cluster does for others who ask.

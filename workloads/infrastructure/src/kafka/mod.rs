@@ -15,6 +15,7 @@ mod lanes;
 mod life;
 mod lines;
 mod member;
+mod pinned;
 mod polled;
 mod pump;
 mod reader;
@@ -26,7 +27,8 @@ mod topic_id;
 mod watch;
 mod writer;
 
-use std::sync::{Arc, Weak};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -74,6 +76,8 @@ struct Clients {
     lines: Lines,
     known: Arc<Known>,
     asker: Replaceable<BaseConsumer<Context>>,
+    /// The topics that were there when they were last asked for.
+    seen: Mutex<HashMap<Topic, TopicId>>,
 }
 
 impl KafkaLog {
@@ -92,6 +96,7 @@ impl KafkaLog {
             lines: Lines::new(&config, &watch)?,
             known: Arc::default(),
             asker: Replaceable::new(watch.life("asker"), ask)?,
+            seen: Mutex::default(),
         });
         let topic = config.topic_name(Topic::InventoryEvents);
         let (watched, shared) = (Arc::clone(&watch), Arc::downgrade(&clients));
@@ -112,6 +117,29 @@ impl KafkaLog {
     /// Log lines that were taken and then lost, since the start.
     pub fn lost_lines(&self) -> u64 {
         self.clients.lines.lost()
+    }
+}
+
+impl Clients {
+    /// Takes note of which topic of this name there is. One that is gone takes with it what the producer still holds: it was meant
+    /// for that topic, and must not go into another one of the same name.
+    fn saw(&self, topic: Topic, id: Result<&TopicId, &LogError>) -> Result<(), LogError> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = match id {
+            Ok(id) => seen.insert(topic, *id).filter(|before| before != id),
+            Err(LogError::NoSuchPartition { .. }) => seen.remove(&topic),
+            Err(_) => None,
+        };
+        drop(seen);
+        if before.is_none() {
+            return Ok(());
+        }
+        tracing::warn!(
+            operation = "producer-emptied",
+            topic = topic.name(),
+            "the topic is gone: what was not written yet is given back"
+        );
+        self.writer.producer.replace(&self.writer.producer.current())
     }
 }
 
@@ -171,10 +199,13 @@ impl EventLog for KafkaLog {
     }
 
     async fn topic_id(&self, topic: Topic) -> Result<TopicId, LogError> {
-        let (clients, topic) = (Arc::clone(&self.clients), self.config.topic_name(topic));
+        let (clients, name) = (Arc::clone(&self.clients), self.config.topic_name(topic));
         let ask = move || {
             let asker = clients.asker.current();
-            topic_id::of(asker.client(), &topic, ASK).map_err(|error| error::on_partition(&error, &topic, 0))
+            let id = topic_id::of(asker.client(), &name, ASK);
+            let id = id.map_err(|error| error::on_partition(&error, &name, 0));
+            clients.saw(topic, id.as_ref())?;
+            id
         };
         tokio::task::spawn_blocking(ask).await.map_err(|error| LogError::Unavailable(error.to_string()))?
     }

@@ -1,6 +1,6 @@
 //! What goes out and comes in.
 
-use prometheus::{HistogramVec, IntCounter, IntGauge};
+use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::buckets::LATENCY;
 use super::registry::{Made, Registrar};
@@ -14,6 +14,8 @@ pub(super) struct Edges {
     pub(super) log_lines_dropped: IntCounter,
     pub(super) kafka_up: IntGauge,
     pub(super) kafka_clients_renewed: IntCounter,
+    pub(super) log_intact: IntGaugeVec,
+    pub(super) records_expired: IntCounterVec,
 }
 
 impl Edges {
@@ -45,6 +47,16 @@ impl Edges {
             kafka_clients_renewed: r.counter(
                 "kbnt_kafka_clients_renewed_total",
                 "Kafka clients that were replaced: they heard nothing from a cluster that answers others, or have new credentials.",
+            )?,
+            log_intact: r.gauges(
+                "kbnt_log_intact",
+                &["topic"],
+                "1 while a topic is the one that the services of the process know, and all of it; 0 when they do not decide.",
+            )?,
+            records_expired: r.counters(
+                "kbnt_log_records_expired_total",
+                &["topic"],
+                "Records of a topic with a retention that expired before a service of the process had read them.",
             )?,
         })
     }

@@ -22,6 +22,8 @@ use prometheus::{Registry, TextEncoder};
 use registry::Registrar;
 use snapshots::Snapshots;
 
+use crate::intact::Integrity;
+
 pub use registry::Described;
 
 /// Products whose levels are shown; more would make too many series.
@@ -104,6 +106,17 @@ impl Metrics {
         self.edges.kafka_up.set(i64::from(up));
         let counter = &self.edges.kafka_clients_renewed;
         counter.inc_by(renewed.saturating_sub(counter.get()));
+    }
+
+    /// Shows which topics are intact, and how many records expired unread.
+    pub fn show_log(&self, integrity: &Integrity) {
+        for (topic, intact) in integrity.topics() {
+            self.edges.log_intact.with_label_values(&[topic.name()]).set(i64::from(intact));
+        }
+        for (topic, records) in integrity.passed_over() {
+            let counter = self.edges.records_expired.with_label_values(&[topic.name()]);
+            counter.inc_by(records.saturating_sub(counter.get()));
+        }
     }
 
     /// Counts an answered request.

@@ -90,7 +90,7 @@ impl<M: Machine> Drive<M> {
             End::Told => self.finish().await,
             End::Failed(error) => {
                 if let Some(tail) = &mut self.tail {
-                    tail.answer_fenced();
+                    tail.answer_all(&error.of_call());
                 }
                 Err(End::Failed(error))
             }

@@ -1,5 +1,6 @@
 //! How the rest of a process talks to a running machine.
 
+use kbnt_application::intact::Damage;
 use kbnt_application::{Outbox, Position};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -13,6 +14,9 @@ pub enum CallError {
     /// A newer writer has been elected.
     #[error("another process has taken over")]
     Fenced,
+    /// The log is not the one that the service knows.
+    #[error(transparent)]
+    Damaged(#[from] Damage),
     /// The runtime has ended.
     #[error("the service is stopping")]
     Stopped,
@@ -25,6 +29,8 @@ pub struct Progress {
     pub ready: bool,
     /// All there was is folded, and the process follows the log until it is its turn to write.
     pub standing_by: bool,
+    /// What is wrong with the log: the service does not decide any more.
+    pub damage: Option<Damage>,
     /// Grows with every batch that may have changed the machine's state, once that is durable.
     pub version: u64,
 }
@@ -86,7 +92,11 @@ impl<M: 'static> Handle<M> {
         R: Send + 'static,
         F: FnOnce(&mut M, &mut Outbox) -> R + Send + 'static,
     {
-        if !self.is_ready() {
+        let Progress { ready, damage, .. } = *self.progress.borrow();
+        if let Some(damage) = damage {
+            return Err(damage.into());
+        }
+        if !ready {
             return Err(CallError::NotReady);
         }
         let (answer, answered) = oneshot::channel();
@@ -97,8 +107,20 @@ impl<M: 'static> Handle<M> {
                 let _ = answer.send(outcome.map(|positions| (value, positions)));
             })
         });
-        self.jobs.send(job).await.map_err(|_| CallError::Stopped)?;
-        answered.await.unwrap_or(Err(CallError::Stopped))
+        if self.jobs.send(job).await.is_err() {
+            return Err(self.ended().await);
+        }
+        match answered.await {
+            Ok(answer) => answer,
+            Err(_) => Err(self.ended().await),
+        }
+    }
+
+    /// Why a machine that has ended takes no calls: it is damaged, or its runner is ending.
+    async fn ended(&self) -> CallError {
+        let mut progress = self.progress.clone();
+        let damaged = progress.wait_for(|progress| progress.damage.is_some()).await;
+        damaged.ok().and_then(|progress| progress.damage).map_or(CallError::Stopped, CallError::Damaged)
     }
 
     /// Whether the state is folded and the log answers.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use kbnt_application::fence::TermFence;
+use kbnt_application::intact::Damage;
 use kbnt_application::ports::{ErrorClass, EventLog, Fetched, LogError, LogReader};
 use kbnt_application::{Position, Projection, Topic};
 use tokio::sync::watch;
@@ -29,6 +30,8 @@ struct Folded {
     next: BTreeMap<(Topic, u32), u64>,
     /// All is folded that was there at the start.
     ready: bool,
+    /// What is wrong with the log: nothing is folded any more.
+    damage: Option<Damage>,
 }
 
 /// What a read model holds now. Cheap to clone.
@@ -68,6 +71,11 @@ impl<P: Projection> View<P> {
     pub fn is_ready(&self) -> bool {
         self.folded.borrow().ready
     }
+
+    /// What is wrong with the log, if that is why nothing is folded any more.
+    pub fn damage(&self) -> Option<Damage> {
+        self.folded.borrow().damage
+    }
 }
 
 impl<P: Projection> ProjectionRunner<P> {
@@ -80,13 +88,17 @@ impl<P: Projection> ProjectionRunner<P> {
         (Self { state, log, folded, changed, fence: TermFence::default() }, view)
     }
 
-    /// Runs until `shutdown` or an error that stays; while the log is away it tries again.
+    /// Runs until `shutdown` or an error that stays; while the log is away it tries again. Where the log is damaged it folds no
+    /// more, and lives on only to say so.
     pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), RunError> {
-        let ended = shutdown.clone();
-        tokio::select! {
-            () = ended.cancelled() => Ok(()),
-            error = self.fold_for_ever() => Err(error.into()),
-        }
+        let error = tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            error = self.fold_for_ever() => error,
+        };
+        let LogError::Damaged(damage) = error else { return Err(error.into()) };
+        self.folded.send_modify(|folded| (folded.ready, folded.damage) = (false, Some(damage)));
+        shutdown.cancelled().await;
+        Ok(())
     }
 
     /// Ends only with an error that stays.

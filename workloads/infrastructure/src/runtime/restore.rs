@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kbnt_application::fence::TermFence;
+use kbnt_application::intact::Fault;
 use kbnt_application::ports::{Fetched, LogReader, Mark, Snapshot, SnapshotError};
 use kbnt_application::{Machine, Position};
 use kbnt_domain::Timestamp;
@@ -98,7 +99,11 @@ async fn read_on(
     let needed: Vec<Position> =
         snapshot.folded.iter().map(after).chain(snapshot.inputs.iter().copied()).collect();
     let ends = link.ends(needed.clone()).await?;
-    if ends.iter().zip(&needed).any(|(end, needed)| end.offset < needed.offset) {
+    let short = ends.iter().zip(&needed).find(|(end, needed)| end.offset < needed.offset);
+    if let Some((end, needed)) = short {
+        let Position { topic, partition, offset: wanted } = *needed;
+        let fault = Fault::Short { partition, wanted, found: end.offset };
+        link.parts.log.contradicted(topic, fault).await?;
         return Ok(Err("the log ends before it"));
     }
     let from: Vec<Position> = snapshot.folded.iter().map(|mark| mark.at).collect();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use kbnt_application::intact::Damage;
 use kbnt_application::ports::{Clock, EventLog, LogError};
 use kbnt_application::{Effect, EffectOutcome, Machine, Service};
 use kbnt_domain::event::Writer;
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::begin;
 use super::core::{Core, End};
-use super::handle::{self, Handle, HandleEnd};
+use super::handle::{self, CallError, Handle, HandleEnd};
 use super::leadership::Leadership;
 use super::observe::Observer;
 use super::snapshots::SnapshotPlan;
@@ -53,6 +54,21 @@ pub enum RunError {
     Broken(String),
 }
 
+impl RunError {
+    /// What is wrong with the log, if that is the reason.
+    pub(super) const fn damage(&self) -> Option<Damage> {
+        match self {
+            Self::Log(LogError::Damaged(damage)) => Some(*damage),
+            _ => None,
+        }
+    }
+
+    /// What a caller is told whose call was under way.
+    pub(super) fn of_call(&self) -> CallError {
+        self.damage().map_or(CallError::Fenced, CallError::Damaged)
+    }
+}
+
 /// Drives one machine on a log. See [`kbnt_application::machine`] for the rules.
 pub struct Runner<M> {
     machine: M,
@@ -90,9 +106,10 @@ impl<M: Machine> Runner<M> {
     }
 
     /// Runs until `shutdown` or an error that stays. On `shutdown` it finishes the batch in hand, commits its offsets and
-    /// hands its partitions over.
+    /// hands its partitions over. Where the log is damaged it ends the machine, and lives on only to say so.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
-        let core = Core::new(self.machine, self.parts, self.end, shutdown);
+        let progress = self.end.progress.clone();
+        let core = Core::new(self.machine, self.parts, self.end, shutdown.clone());
         let end = if core.machine.sole_writer() {
             begin::as_writer(core, self.leadership, self.snapshots).await
         } else {
@@ -100,7 +117,17 @@ impl<M: Machine> Runner<M> {
         };
         match end {
             Ok(()) | Err(End::Told) => Ok(()),
-            Err(End::Failed(error)) => Err(error),
+            Err(End::Failed(error)) => match error.damage() {
+                Some(damage) => {
+                    progress.send_modify(|progress| {
+                        (progress.ready, progress.standing_by) = (false, false);
+                        progress.damage = Some(damage);
+                    });
+                    shutdown.cancelled().await;
+                    Ok(())
+                }
+                None => Err(error),
+            },
         }
     }
 }

@@ -90,10 +90,10 @@ impl Tail {
         has_read(&self.reader.positions(), records)
     }
 
-    /// Tells those who still wait that somebody else has taken over.
-    pub(super) fn answer_fenced(&mut self) {
+    /// Tells those who still wait why they are not answered.
+    pub(super) fn answer_all(&mut self, why: &CallError) {
         for (_, _, reply) in std::mem::take(&mut self.waiting) {
-            reply(Err(CallError::Fenced));
+            reply(Err(why.clone()));
         }
     }
 }

@@ -132,6 +132,7 @@ impl App {
         ];
         let orders = OrderApi {
             log: Arc::new(log.clone()),
+            events: Arc::new(log.clone()),
             views,
             clock: clock.clone(),
             shutdown: shutdown.clone(),
@@ -139,7 +140,8 @@ impl App {
         };
         let apis =
             Apis { orders: Some(orders), inventory: Some(inventory), users: Some(users), ..Apis::default() };
-        let health = Health { parts: watched.into(), metrics, shutdown: shutdown.clone() };
+        let health =
+            Health { parts: watched.into(), metrics, integrity: Arc::default(), shutdown: shutdown.clone() };
         let (router, _) = router(apis, health);
         let app = Self { router, log, clock, shutdown };
         app.until("ready", async || app.get("/readyz").await.status == 200).await;

@@ -5,6 +5,7 @@ mod app;
 mod events;
 mod failures;
 mod fuzz;
+mod log;
 mod openapi;
 mod orders;
 mod problems;

@@ -50,7 +50,12 @@ fn standby(app: &App, shift: &Arc<Shift>) -> App {
     tokio::spawn(runner.led_by(shift.clone()).run(app.shutdown.clone()));
     let forward = Forward::new(handle.clone(), shift.clone()).unwrap();
     let apis = Apis { inventory: Some(handle), standby: Some(forward), ..Apis::default() };
-    let health = Health { parts: Vec::new().into(), metrics, shutdown: app.shutdown.clone() };
+    let health = Health {
+        parts: Vec::new().into(),
+        metrics,
+        integrity: Arc::default(),
+        shutdown: app.shutdown.clone(),
+    };
     App {
         router: router(apis, health).0,
         log: app.log.clone(),

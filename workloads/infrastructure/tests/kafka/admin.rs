@@ -55,7 +55,10 @@ async fn what_is_missing_is_made_what_differs_is_changed_and_what_is_right_is_le
     let foreign = AlterConfig::new(ResourceSpecifier::Topic(name)).set("segment.ms", "123456789");
     let foreign = foreign.set("retention.ms", "1000");
     client(&cluster).alter_configs([&foreign], &AdminOptions::new()).await.unwrap()[0].as_ref().unwrap();
-    assert_eq!(ensure(&cluster.config, &wanted(month)).await, [TopicState::Altered, TopicState::Ready]);
+    assert_eq!(
+        ensure(&cluster.config, &wanted(month)).await,
+        [TopicState::Altered { message: None }, TopicState::Ready]
+    );
     let now = settings(&cluster, name).await;
     assert_eq!((now["retention.ms"].as_str(), now["segment.ms"].as_str()), (month, "123456789"));
     assert_eq!(ensure(&cluster.config, &wanted(month)).await, [TopicState::Ready, TopicState::Ready]);
@@ -125,4 +128,26 @@ async fn a_cluster_that_cannot_be_reached_is_told_with_the_reason_once_the_time_
             "{message}"
         );
     }
+}
+
+#[tokio::test]
+#[ignore = "needs KBNT_TEST_BOOTSTRAP"]
+async fn an_event_store_keeps_everything_and_whoever_changed_that_is_told_of() {
+    let cluster = Cluster::empty("pinned");
+    let wanted = [topic(&cluster, "inventory-events", 3, &[])];
+    assert_eq!(ensure(&cluster.config, &wanted).await, [TopicState::Created]);
+    let name = &wanted[0].name;
+    let changed = AlterConfig::new(ResourceSpecifier::Topic(name)).set("retention.ms", "60000");
+    let changed = changed.set("cleanup.policy", "compact");
+    client(&cluster).alter_configs([&changed], &AdminOptions::new()).await.unwrap()[0].as_ref().unwrap();
+    let states = ensure(&cluster.config, &wanted).await;
+    let [TopicState::Altered { message: Some(message) }] = states.as_slice() else { panic!("{states:?}") };
+    assert!(message.contains("retention.ms") && message.contains("cleanup.policy"), "{message}");
+    let now = settings(&cluster, name).await;
+    for (key, value) in kbnt_infrastructure::kafka::admin::PINNED {
+        assert_eq!(now[key], value, "{key}");
+    }
+    let finite = [topic(&cluster, "inventory-events", 3, &[("retention.ms", "60000")])];
+    let states = ensure(&cluster.config, &finite).await;
+    assert!(matches!(&states[0], TopicState::Wrong { reason: Reason::NotSupported, .. }), "{states:?}");
 }

@@ -6,6 +6,7 @@ mod support;
 
 mod admin;
 mod dead_letters;
+mod intact;
 mod log;
 mod members;
 mod odd;

@@ -82,7 +82,7 @@ async fn each_right_is_needed_for_what_the_documentation_says_and_its_lack_is_to
     )
     .await;
     broker.allow("kbnt", "AlterConfigs", "rights");
-    until(&config, &topic, |state| *state == TopicState::Altered).await;
+    until(&config, &topic, |state| matches!(state, TopicState::Altered { .. })).await;
 
     // Where the cluster makes every topic that anybody asks for, to look for one makes none.
     let config = KafkaConfig { bootstrap_servers: open.clone(), ..KafkaConfig::default() };

@@ -8,6 +8,7 @@ mod callers;
 mod dead_letters;
 mod effects;
 mod groups;
+mod intact;
 mod misplaced;
 mod projection;
 mod snapshots;

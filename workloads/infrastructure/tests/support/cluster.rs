@@ -3,6 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use kbnt_application::Topic;
+use kbnt_application::ports::{EventLog as _, LogError};
 use kbnt_infrastructure::kafka::{KafkaConfig, KafkaLog};
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -46,9 +47,15 @@ impl Cluster {
 
     /// Deletes every record of a topic, as its retention would.
     pub async fn expire(&self, topic: Topic) {
+        self.cut(topic, |_| Offset::End).await;
+    }
+
+    /// Deletes the records of each partition of a topic before this offset.
+    pub async fn cut(&self, topic: Topic, before: impl Fn(u32) -> Offset) {
         let mut list = TopicPartitionList::new();
-        for partition in 0..i32::try_from(topic.partitions()).unwrap() {
-            list.add_partition_offset(&self.config.topic_name(topic), partition, Offset::End).unwrap();
+        for partition in 0..topic.partitions() {
+            let (name, number) = (self.config.topic_name(topic), i32::try_from(partition).unwrap());
+            list.add_partition_offset(&name, number, before(partition)).unwrap();
         }
         let deleted = self.admin().delete_records(&list, &AdminOptions::new()).await.unwrap();
         assert!(deleted.elements().iter().all(|element| element.error().is_ok()));
@@ -61,6 +68,19 @@ impl Cluster {
         for altered in self.admin().alter_configs([&alter], &AdminOptions::new()).await.unwrap() {
             altered.unwrap();
         }
+    }
+
+    /// Deletes a topic and makes it again, empty.
+    pub async fn replace(&self, topic: Topic) {
+        let name = self.config.topic_name(topic);
+        for deleted in self.admin().delete_topics(&[&name], &AdminOptions::new()).await.unwrap() {
+            deleted.unwrap();
+        }
+        let gone =
+            || async { matches!(self.log().topic_id(topic).await, Err(LogError::NoSuchPartition { .. })) };
+        super::eventually("the topic is gone", gone).await;
+        self.create(&[topic]).await;
+        super::eventually("it is there again", || async { self.log().topic_id(topic).await.is_ok() }).await;
     }
 
     pub async fn create(&self, topics: &[Topic]) {

@@ -1,7 +1,8 @@
 //! A log that fails on demand.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use kbnt_application::intact::{Bounds, TopicId};
@@ -33,6 +34,12 @@ pub struct Faulty {
     pub begun: AtomicUsize,
     /// How far apart batches should be, in milliseconds.
     pub pace: AtomicU64,
+    /// Partitions whose records before an offset are gone; whoever reads is put there silently, as Kafka does.
+    pub cut: Mutex<BTreeMap<(Topic, u32), u64>>,
+    /// Partitions that end earlier than they do.
+    pub short: Mutex<BTreeMap<(Topic, u32), u64>>,
+    /// Topics that are others of the same name.
+    pub replaced: Mutex<BTreeMap<Topic, TopicId>>,
 }
 
 impl Faulty {
@@ -49,6 +56,9 @@ impl Faulty {
             open: watch::channel(true).0,
             begun: AtomicUsize::new(0),
             pace: AtomicU64::new(0),
+            cut: Mutex::default(),
+            short: Mutex::default(),
+            replaced: Mutex::default(),
         })
     }
 
@@ -91,14 +101,30 @@ impl EventLog for Faulty {
     }
 
     async fn bounds(&self, topic: Topic, partition: u32) -> Result<Bounds, LogError> {
-        if self.away.load(Ordering::SeqCst) { Err(away()) } else { self.inner.bounds(topic, partition).await }
+        if self.away.load(Ordering::SeqCst) {
+            return Err(away());
+        }
+        let bounds = self.inner.bounds(topic, partition).await?;
+        let of = |all: &Mutex<BTreeMap<_, u64>>| all.lock().unwrap().get(&(topic, partition)).copied();
+        Ok(Bounds {
+            first: of(&self.cut).unwrap_or(bounds.first),
+            end: of(&self.short).unwrap_or(bounds.end),
+        })
     }
 
     async fn topic_id(&self, topic: Topic) -> Result<TopicId, LogError> {
-        if self.away.load(Ordering::SeqCst) { Err(away()) } else { self.inner.topic_id(topic).await }
+        if self.away.load(Ordering::SeqCst) {
+            return Err(away());
+        }
+        let replaced = self.replaced.lock().unwrap().get(&topic).copied();
+        if let Some(id) = replaced { Ok(id) } else { self.inner.topic_id(topic).await }
     }
 
-    async fn read(&self, from: Vec<Position>) -> Result<Box<dyn LogReader>, LogError> {
+    async fn read(&self, mut from: Vec<Position>) -> Result<Box<dyn LogReader>, LogError> {
+        for at in &mut from {
+            let first = self.cut.lock().unwrap().get(&(at.topic, at.partition)).copied();
+            at.offset = at.offset.max(first.unwrap_or_default());
+        }
         self.inner.read(from).await
     }
 

@@ -222,6 +222,16 @@ pub(crate) struct ServiceOptions {
     pub(crate) address: IpAddr,
     #[command(flatten)]
     pub(crate) kafka: KafkaOptions,
+    /// The ids that topics must have, as Kafka prints them: order-events=ID,inventory-events=ID (names without prefix). A
+    /// topic of the same name with another id is refused
+    #[arg(
+        long = "kafka-topic-ids",
+        env = "KBNT_KAFKA_TOPIC_IDS",
+        default_value = "",
+        hide_default_value = true,
+        value_name = "NAME=ID,..."
+    )]
+    pub(crate) topic_ids: TopicIds,
     #[command(flatten)]
     pub(crate) logging: LoggingOptions,
     #[command(flatten)]

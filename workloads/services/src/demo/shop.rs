@@ -19,6 +19,7 @@ use kbnt_domain::{Event, OrderId, Span, UserId, audit};
 use kbnt_infrastructure::clock::ForwardClock;
 use kbnt_infrastructure::embedded::EmbeddedLog;
 use kbnt_infrastructure::http::OrderViews;
+use kbnt_infrastructure::intact::TopicIds;
 use kbnt_infrastructure::logging::Logging;
 use kbnt_infrastructure::metrics::Metrics;
 use kbnt_infrastructure::payment::SimulatedRules;
@@ -90,6 +91,7 @@ impl Shop {
             metrics: Arc::new(Metrics::new()?),
             spans: None,
             streams: 1,
+            topic_ids: TopicIds::default(),
         });
         let orders = process.order();
         process.user(UserConfig { declared: users(scenario)?, ..UserConfig::default() });

@@ -17,6 +17,7 @@ use kbnt_application::user::{UserConfig, UserMachine};
 use kbnt_infrastructure::http::{
     Apis, Description, Forward, Health, Limits, OrderApi, OrderViews, Part, router, serve,
 };
+use kbnt_infrastructure::intact::{Guarded, Integrity, TopicIds};
 use kbnt_infrastructure::kafka::KafkaLog;
 use kbnt_infrastructure::lease::KubernetesLease;
 use kbnt_infrastructure::logging::Logging;
@@ -46,12 +47,15 @@ pub(crate) struct ProcessParts {
     pub(crate) spans: Option<Arc<Spans>>,
     /// Event streams at a time.
     pub(crate) streams: usize,
+    /// The ids that topics must have.
+    pub(crate) topic_ids: TopicIds,
 }
 
 /// Services at work.
 pub(crate) struct Process {
     parts: RunnerParts,
     metrics: Arc<Metrics>,
+    integrity: Arc<Integrity>,
     spans: Option<Arc<Spans>>,
     streams: usize,
     /// Nothing new is taken any more.
@@ -73,6 +77,7 @@ impl Process {
         Self {
             parts: RunnerParts { log, clock: parts.clock, effects: parts.effects, observer },
             metrics: parts.metrics,
+            integrity: Arc::new(Integrity::new(parts.topic_ids)),
             spans: parts.spans,
             streams: parts.streams,
             draining: CancellationToken::new(),
@@ -85,15 +90,18 @@ impl Process {
 
     /// Starts order-service and its read models.
     pub(crate) fn order(&mut self) -> View<OrderViews> {
-        self.plain(OrderMachine::new());
+        let parts = self.guarded(Service::Order);
+        let machine = OrderMachine::new();
+        self.plain(machine, parts.clone());
         let views = OrderViews::new(BookLimits::default());
-        let (runner, view) = ProjectionRunner::new(views, Arc::clone(&self.parts.log));
+        let (runner, view) = ProjectionRunner::new(views, Arc::clone(&parts.log));
         let shutdown = self.shutdown.clone();
         let run = async move { runner.run(shutdown).await };
         self.spawn(Service::Order, run);
         self.watched.push(Box::new(parts::Orders(view.clone())));
         self.apis.orders = Some(OrderApi {
-            log: Arc::clone(&self.parts.log),
+            log: parts.log,
+            events: Arc::clone(&self.parts.log),
             views: view.clone(),
             clock: Arc::clone(&self.parts.clock),
             shutdown: self.draining.clone(),
@@ -104,7 +112,8 @@ impl Process {
 
     /// Starts user-service.
     pub(crate) fn user(&mut self, config: UserConfig) -> Handle<UserMachine> {
-        let handle = self.plain(UserMachine::new(config));
+        let parts = self.guarded(Service::User);
+        let handle = self.plain(UserMachine::new(config), parts);
         self.apis.users = Some(handle.clone());
         handle
     }
@@ -136,11 +145,11 @@ impl Process {
     }
 
     fn inventory_runner(
-        &self,
+        &mut self,
         config: InventoryConfig,
         snapshots: Option<SnapshotPlan>,
     ) -> (Runner<InventoryMachine>, Handle<InventoryMachine>) {
-        let (runner, handle) = Runner::new(InventoryMachine::new(config), self.parts.clone());
+        let (runner, handle) = Runner::new(InventoryMachine::new(config), self.guarded(Service::Inventory));
         (snapshots.into_iter().fold(runner, Runner::with_snapshots), handle)
     }
 
@@ -152,17 +161,20 @@ impl Process {
 
     /// Starts payment-service.
     pub(crate) fn payment(&mut self) {
-        self.plain(PaymentMachine::new());
+        let parts = self.guarded(Service::Payment);
+        self.plain(PaymentMachine::new(), parts);
     }
 
     /// Starts notification-service.
     pub(crate) fn notification(&mut self) {
-        self.plain(NotificationMachine::new());
+        let parts = self.guarded(Service::Notification);
+        self.plain(NotificationMachine::new(), parts);
     }
 
     /// Starts audit-service.
     pub(crate) fn audit(&mut self) {
-        self.plain(AuditMachine::new());
+        let parts = self.guarded(Service::Audit);
+        self.plain(AuditMachine::new(), parts);
     }
 
     /// Shows what becomes of log lines.
@@ -194,6 +206,7 @@ impl Process {
         let health = Health {
             parts: std::mem::take(&mut self.watched).into(),
             metrics: Arc::clone(&self.metrics),
+            integrity: Arc::clone(&self.integrity),
             shutdown: self.draining.clone(),
         };
         router(self.apis.clone(), health)
@@ -237,9 +250,20 @@ impl Process {
         self.tasks.shutdown().await;
     }
 
-    fn plain<M: Machine + Sync>(&mut self, machine: M) -> Handle<M> {
+    /// What `service` works with: a log that it can rely on.
+    fn guarded(&mut self, service: Service) -> RunnerParts {
+        let guarded = Guarded::new(Arc::clone(&self.parts.log), service, Arc::clone(&self.integrity));
+        let watch = guarded.clone().watch(self.shutdown.clone());
+        self.tasks.spawn(async move {
+            watch.await;
+            Ok(())
+        });
+        RunnerParts { log: Arc::new(guarded), ..self.parts.clone() }
+    }
+
+    fn plain<M: Machine + Sync>(&mut self, machine: M, parts: RunnerParts) -> Handle<M> {
         let name = machine.service().name();
-        let handle = self.start(Runner::new(machine, self.parts.clone()));
+        let handle = self.start(Runner::new(machine, parts));
         self.watched.push(Box::new(parts::Machine { name, handle: handle.clone() }));
         handle
     }

@@ -60,3 +60,33 @@ fn a_cluster_that_cannot_be_reached_is_worth_another_try_and_a_wish_that_is_no_j
     let said = std::fs::read_to_string(file).unwrap();
     assert!(said.contains("the wanted topics"), "{said}");
 }
+
+#[test]
+fn topic_ids_that_are_none_are_refused_at_the_start_with_what_is_wrong() {
+    for (ids, said) in [
+        ("order-events=abc", "\"abc\" is no topic id"),
+        ("orders=WOl_vM4-QU2HyDFeU4Yg0w", "no topic \"orders\""),
+        ("WOl_vM4-QU2HyDFeU4Yg0w", "is not NAME=ID"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kbnt"));
+        command.args(["service", "user", "--port", "0"]).env_clear().env("NO_COLOR", "1");
+        command.env("KBNT_BOOTSTRAP_SERVERS", "127.0.0.1:1").env("KBNT_KAFKA_TOPIC_IDS", ids);
+        let refused = command.output().unwrap();
+        let told = String::from_utf8(refused.stderr).unwrap();
+        assert!(refused.status.code() == Some(2) && told.contains(said), "{:?} {told}", refused.status);
+    }
+}
+
+#[test]
+#[ignore = "needs KBNT_TEST_BOOTSTRAP"]
+fn an_event_store_keeps_everything_whatever_is_wished() {
+    let servers = std::env::var("KBNT_TEST_BOOTSTRAP").expect("KBNT_TEST_BOOTSTRAP names a broker");
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros();
+    let topic = |configs: Value| json!([{"name": format!("pinned-{now}.order-events"), "partitions": 1, "replicas": 1, "configs": configs}]);
+    let first = ensure(&servers, &topic(json!({})), &[]);
+    assert_eq!((first.status.code(), states(&first.stdout)), (Some(0), vec!["created".to_owned()]));
+    let again = ensure(&servers, &topic(json!({})), &[]);
+    assert_eq!(states(&again.stdout), ["ready"]);
+    let finite = ensure(&servers, &topic(json!({"retention.ms": "60000"})), &[]);
+    assert_eq!((finite.status.code(), states(&finite.stdout)), (Some(1), vec!["wrong".to_owned()]));
+}

@@ -94,7 +94,7 @@ pub(super) async fn all_events(
     let from = params.only(&["from"])?.get("from")?.unwrap_or(From::Now);
     let last = header::<Cursor>(&headers, "last-event-id")?;
     api.check_ready()?;
-    let ends = Trail::ends(api.log.as_ref()).await.map_err(|error| unreadable(&error))?;
+    let ends = Trail::ends(api.events.as_ref()).await.map_err(|error| unreadable(&error))?;
     let trail_end = |partition| ends.iter().find(|end| end.partition == partition).map(|end| end.offset);
     let start = match from {
         From::Now => api.views.read(|views| {
@@ -106,7 +106,7 @@ pub(super) async fn all_events(
         From::Start => Cursor::at(|_, _| 0),
     };
     let cursor = last.unwrap_or(start);
-    let trail = Trail::open(api.log.as_ref(), cursor.positions(Trail::is_of), ends).await;
+    let trail = Trail::open(api.events.as_ref(), cursor.positions(Trail::is_of), ends).await;
     let trail = trail.map_err(|error| unreadable(&error))?;
     open(api, cursor, Only::Everything, Some(trail))
 }

@@ -181,7 +181,7 @@ impl Source {
 async fn decide(api: &OrderApi, cursor: &Cursor) -> Option<Source> {
     match api.views.read(|views| views.feed.covers(cursor)) {
         Some(number) => Some(Source::Feed(number)),
-        None => api.log.read(cursor.positions(|topic| !Trail::is_of(topic))).await.ok().map(Source::Log),
+        None => api.events.read(cursor.positions(|topic| !Trail::is_of(topic))).await.ok().map(Source::Log),
     }
 }
 

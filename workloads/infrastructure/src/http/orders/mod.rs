@@ -33,6 +33,8 @@ const READ_BACK_WAIT: Duration = Duration::from_secs(15);
 pub struct OrderApi {
     /// Where commands go.
     pub log: Arc<dyn EventLog>,
+    /// Where event streams are read from: what a client names as its position says nothing about the log.
+    pub events: Arc<dyn EventLog>,
     /// What became of them.
     pub views: View<OrderViews>,
     /// The time of commands.
@@ -63,6 +65,9 @@ pub(super) fn routes(api: OrderApi) -> OpenApiRouter {
 impl OrderApi {
     /// Refuses while the log is not folded yet.
     pub(super) fn check_ready(&self) -> Result<(), Problem> {
+        if let Some(damage) = self.views.damage() {
+            return Err(Problem::new(Code::LogDamaged, damage.to_string()));
+        }
         if self.views.is_ready() && !self.shutdown.is_cancelled() {
             Ok(())
         } else {
@@ -102,6 +107,7 @@ impl OrderApi {
 fn not_written(error: &LogError) -> Problem {
     match error {
         LogError::Unavailable(_) => Problem::new(Code::OutcomeUnknown, error.to_string()),
+        LogError::Damaged(_) => Problem::new(Code::LogDamaged, error.to_string()),
         LogError::NoSuchPartition { .. } | LogError::Refused(_) | LogError::TooLarge(_) => {
             Problem::new(Code::NotReady, error.to_string())
         }

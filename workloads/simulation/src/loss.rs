@@ -1,0 +1,57 @@
+//! At the end of a run, when all else is checked, records of an event store are lost: nobody may decide on what is left.
+
+use kbnt_application::{Service, Topic};
+
+use crate::log::Place;
+use crate::process::Stage;
+use crate::startup::start;
+use crate::world::World;
+
+/// Rounds in which a process could decide.
+const ROUNDS: usize = 50;
+
+impl World {
+    /// The first records of a partition are lost, and what the groups have committed for it; then everybody starts anew.
+    pub(crate) fn lose(&mut self) -> Result<(), String> {
+        let stores = Topic::ALL.into_iter().filter(|topic| topic.is_event_store());
+        let places: Vec<Place> = stores
+            .flat_map(|topic| (0..topic.partitions()).map(move |partition| (topic, partition)))
+            .filter(|place| self.log.end(*place) > 0)
+            .collect();
+        let Some(place) = self.rng.pick(&places).copied() else { return Ok(()) };
+        let first = self.rng.between(1, self.log.end(place));
+        self.say(|| format!("{}/{} is lost up to {first}", place.0.name(), place.1));
+        self.log.cut(place, first);
+        for id in 0..self.processes.len() {
+            self.processes[id].stage = Stage::Dead;
+            self.groups.leave(id);
+        }
+        for service in Service::ALL {
+            self.groups.expire(service, place);
+            // The writer's own records tell it where it stopped; where that is behind the loss, nothing is missing.
+            let reads_again = service.inputs().contains(&place.0) && service != Service::Inventory;
+            if service.output() == place.0 || reads_again {
+                self.refuses(service, place)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A process of `service` starts, and must not decide.
+    fn refuses(&mut self, service: Service, place: Place) -> Result<(), String> {
+        let before = self.log.len();
+        let id = self.processes.len();
+        self.processes.push(start(id, service, 0, &self.plan, &self.log, self.now, None)?);
+        for _ in 0..ROUNDS {
+            self.assign(service);
+            self.rest(id)?;
+        }
+        let decided = self.log.len() != before || !self.processes[id].is_dead();
+        let name = service.name();
+        if decided {
+            Err(format!("{name} goes on although {}/{} was cut", place.0.name(), place.1))
+        } else {
+            Ok(())
+        }
+    }
+}

@@ -160,8 +160,8 @@ pub enum Effect {
     Refund {
         /// The order, and idempotency key.
         order: OrderId,
-        /// The charge.
-        transaction: TransactionId,
+        /// The charge; `None` where the gateway gave it no name that can be used.
+        transaction: Option<TransactionId>,
         /// How much.
         amount: Money,
     },
@@ -178,6 +178,19 @@ pub enum Effect {
     },
 }
 
+impl Effect {
+    /// The order that it is for.
+    pub const fn order(&self) -> OrderId {
+        match self {
+            Self::Charge { order, .. }
+            | Self::QueryCharge { order }
+            | Self::CloseCharge { order }
+            | Self::Refund { order, .. }
+            | Self::Notify { order, .. } => *order,
+        }
+    }
+}
+
 /// What came of an effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EffectOutcome {
@@ -185,6 +198,11 @@ pub enum EffectOutcome {
     Charged {
         /// The gateway's name for it.
         transaction: TransactionId,
+    },
+    /// The charge is made, and the gateway's name for it is no [`TransactionId`].
+    ChargedUnnamed {
+        /// For people.
+        detail: String,
     },
     /// The gateway refused for good; nothing was charged.
     Declined,
@@ -195,6 +213,11 @@ pub enum EffectOutcome {
     },
     /// Nobody knows whether the charge was made: it must be queried.
     Unknown {
+        /// For people.
+        detail: String,
+    },
+    /// As [`EffectOutcome::Unknown`], but the gateway has answered: with something that makes no sense.
+    Senseless {
         /// For people.
         detail: String,
     },
@@ -227,6 +250,15 @@ pub enum EffectOutcome {
 pub trait Machine: Send + 'static {
     /// Which service it is; its inputs and its output topic follow.
     fn service(&self) -> Service;
+
+    /// The present time: before anything is folded, and then before every batch. It may be before the time of earlier steps, where
+    /// the clock was wrong then and has been put right; and no record was written after it, whatever it says.
+    fn set_clock(&mut self, _now: Timestamp) {}
+
+    /// Whether it decides by time, and so must not decide while the clock is off.
+    fn decides_by_time(&self) -> bool {
+        false
+    }
 
     /// Partition `partition` of all input topics and of the output topic is this process's from now on.
     fn assigned(&mut self, partition: u32);
@@ -266,6 +298,11 @@ pub trait Machine: Send + 'static {
     /// How many orders or records were taken in that it is not done with, because it waits for the world outside or for the
     /// log. While there are many, the runtime takes in no more, so that they stay few however far behind it is.
     fn in_hand(&self) -> usize {
+        0
+    }
+
+    /// How many orders have waited for the world outside so long that a person should look.
+    fn stuck(&self) -> usize {
         0
     }
 

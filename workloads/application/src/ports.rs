@@ -259,6 +259,16 @@ pub trait SnapshotStore: Send + Sync + 'static {
 pub trait Clock: Send + Sync + 'static {
     /// The present instant.
     fn now(&self) -> Timestamp;
+
+    /// By how many milliseconds the system's clock is ahead of what it should show (behind it, if negative), where that is more
+    /// than it may be: until it is put right, nobody decides by time. [`Clock::now`] goes on as if the clock had not been set.
+    fn off_by(&self) -> Option<i64> {
+        None
+    }
+
+    /// The newest record that is in the log at a start was written at `newest`: what a clock that was wrong from the start can be
+    /// told by.
+    fn log_says(&self, _newest: Timestamp) {}
 }
 
 /// Takes payments: one attempt per call, within the adapter's own time limit, and never an error that hides what

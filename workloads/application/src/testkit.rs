@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kbnt_domain::event::*;
+use kbnt_domain::order::OrderStatus;
 use kbnt_domain::{
     Currency, EventId, Money, OrderId, Quantity, Reason, ReservationId, Timestamp, TransactionId, UserId,
 };
@@ -82,6 +83,19 @@ pub(crate) fn insufficient(n: u128) -> Event {
 pub(crate) fn no_product(n: u128) -> Event {
     let product = "PROD-009".parse().unwrap();
     ProductNotFound { order: order(n), user: user(), product, fingerprint: 1 }.into()
+}
+
+/// Asked for again, after it was confirmed.
+pub(crate) fn repeated(n: u128) -> Event {
+    OrderRepeated {
+        order: order(n),
+        user: user(),
+        status: OrderStatus::Confirmed,
+        reason: None,
+        reservation: Some(reservation(n)),
+        fingerprint: basket().fingerprint(),
+    }
+    .into()
 }
 
 pub(crate) fn confirmed(n: u128) -> Event {

@@ -2,6 +2,7 @@
 
 use crate::dead_letter::{Bytes, Location, Resolution};
 use crate::digest::Digest;
+use crate::order::OrderStatus;
 use crate::{
     Money, OrderId, ProductId, Quantity, Reason, ReservationId, SourceId, Timestamp, TransactionId, UserId,
 };
@@ -341,6 +342,21 @@ events! {
         transaction: TransactionId,
         /// Why there is no reservation.
         reason: Reason,
+    }
+    /// An order was asked for again after it had ended: this is how. Nothing is decided anew, whoever has forgotten it.
+    OrderRepeated {
+        /// The order.
+        order: OrderId,
+        /// Whose.
+        user: UserId,
+        /// How it ended; never pending.
+        status: OrderStatus,
+        /// Why it was not confirmed.
+        reason: Option<Reason>,
+        /// Its last reservation, if there was one.
+        reservation: Option<ReservationId>,
+        /// Of the basket that was decided on; see [`VirtualStockReserved`].
+        fingerprint: u64,
     }
     /// The charge is made.
     PaymentProcessed {

@@ -66,10 +66,55 @@ text_id!(
     /// Who declares stock: each source counts its own receipts.
     SourceId
 );
-text_id!(
-    /// The payment gateway's name for a charge.
-    TransactionId
-);
+/// A text that names no charge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("a transaction id is 1 to 255 characters, none of them a control character")]
+pub struct InvalidTransactionId;
+
+/// The payment gateway's name for a charge: 1 to [`TransactionId::LONGEST`] characters of any script, none of them a control
+/// character. Gateways choose it, so nothing else is asked of it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TransactionId(SmolStr);
+
+impl TransactionId {
+    /// The most characters that it has.
+    pub const LONGEST: usize = 255;
+
+    /// The name of an order's charge where the gateway gave it none that can be used: the order's own.
+    pub fn of_order(order: &OrderId) -> Self {
+        Self(order.to_string().into())
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for TransactionId {
+    type Err = InvalidTransactionId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTransactionId> {
+        let length = text.chars().take(Self::LONGEST + 1).count();
+        if (1..=Self::LONGEST).contains(&length) && !text.chars().any(char::is_control) {
+            Ok(Self(text.into()))
+        } else {
+            Err(InvalidTransactionId)
+        }
+    }
+}
+
+impl fmt::Display for TransactionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for TransactionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
 
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -188,6 +233,18 @@ mod tests {
             assert_eq!(bad.parse::<UserId>(), Err(InvalidId), "{bad:?}");
         }
         assert_eq!("a".repeat(65).parse::<UserId>(), Err(InvalidId));
+    }
+
+    #[test]
+    fn a_transaction_id_is_any_text_that_can_be_shown() {
+        for good in ["t", "pi_3/x+y=:z", "ch 1", "取引-7", &"é".repeat(255), &"x".repeat(255)] {
+            assert_eq!(good.parse::<TransactionId>().unwrap().as_str(), good);
+        }
+        for bad in ["", "a\n", "\u{1b}[2J", "a\u{85}", "\u{7f}", &"é".repeat(256), &"x".repeat(256)] {
+            assert_eq!(bad.parse::<TransactionId>(), Err(InvalidTransactionId), "{bad:?}");
+        }
+        let order = OrderId::derive(&"USER-1".parse().unwrap(), "k");
+        assert_eq!(TransactionId::of_order(&order).as_str().parse(), Ok(TransactionId::of_order(&order)));
     }
 
     #[test]

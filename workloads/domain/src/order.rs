@@ -53,6 +53,7 @@ impl From<CancelKind> for OrderStatus {
 pub struct Facts {
     user: Option<UserId>,
     validated: bool,
+    reserved: bool,
     expired: bool,
     payment: Option<Payment>,
     verdict: Option<Verdict>,
@@ -97,6 +98,12 @@ impl Facts {
         self.user.as_ref()
     }
 
+    /// Whether nothing is known but that the user may order.
+    pub const fn only_validated(&self) -> bool {
+        let Self { validated, expired, payment, verdict, .. } = self;
+        *validated && !*expired && payment.is_none() && verdict.is_none() && !self.reserved
+    }
+
     /// Takes in a fact; events that decide nothing change nothing.
     pub fn learn(&mut self, event: &Event) {
         match event {
@@ -112,7 +119,10 @@ impl Facts {
                     self.settle(Verdict::Ended(CancelKind::Rejected, e.reason));
                 }
             }
-            Event::VirtualStockReserved(e) => self.know(&e.user),
+            Event::VirtualStockReserved(e) => {
+                self.know(&e.user);
+                self.reserved = true;
+            }
             Event::InsufficientStock(e) => self.refuse(&e.user, Reason::InsufficientStock),
             Event::ProductNotFound(e) => self.refuse(&e.user, Reason::ProductNotFound),
             Event::ReservationRefused(e) => self.refuse(&e.user, e.reason),

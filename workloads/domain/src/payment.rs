@@ -20,6 +20,12 @@ pub const fn pause_after(failures: u32) -> Span {
     Span::from_millis(if millis < PAUSE_MOST.as_millis() { millis } else { PAUSE_MOST.as_millis() })
 }
 
+/// After so many failed attempts in a row, about a minute, a person should look.
+const STUCK_AFTER: u32 = 8;
+
+/// So many answers that make no sense are enough: the order fails, and what was charged goes back.
+pub const SENSELESS_MOST: u32 = 6;
+
 /// One attempt at the gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Attempt {
@@ -36,8 +42,8 @@ pub enum Attempt {
 /// A charge to be undone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refund {
-    /// The charge.
-    pub transaction: TransactionId,
+    /// The charge; `None` where the gateway gave it no name that can be used: its order names it.
+    pub transaction: Option<TransactionId>,
     /// Why.
     pub reason: Reason,
 }
@@ -47,12 +53,16 @@ pub struct Refund {
 pub enum Outcome {
     /// The charge is made.
     Charged(TransactionId),
+    /// The charge is made, and its name is none that can be used.
+    ChargedUnnamed,
     /// Refused for good.
     Declined,
     /// This attempt certainly charged nothing (or a query found nothing).
     NotCharged,
     /// Nobody knows.
     Unknown,
+    /// Nobody knows, and the gateway has answered: what it says makes no sense.
+    Senseless,
     /// Nothing was charged and nothing will be.
     Closed,
     /// The refund is made.
@@ -112,6 +122,8 @@ pub struct Payment {
     /// In the log it stands that nothing was charged: from here on whatever was is undone.
     failed: Option<Reason>,
     failures: u32,
+    /// Answers that made no sense.
+    senseless: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,7 +165,7 @@ impl Payment {
 
     const fn new(expires_at: Timestamp) -> Self {
         let phase = Phase::Expiring;
-        Self { expires_at, phase, ending: None, tried: false, failed: None, failures: 0 }
+        Self { expires_at, phase, ending: None, tried: false, failed: None, failures: 0, senseless: 0 }
     }
 
     /// Whether nothing is left to do.
@@ -161,11 +173,25 @@ impl Payment {
         self.phase == Phase::Settled
     }
 
+    /// Whether attempts have failed for so long that a person should look.
+    pub const fn is_stuck(&self) -> bool {
+        self.failures >= STUCK_AFTER
+    }
+
     /// When [`Payment::wake`] has something to do.
     pub const fn wakes_at(&self) -> Option<Timestamp> {
         match self.phase {
             Phase::Pausing(_, at) => Some(at),
             _ => None,
+        }
+    }
+
+    /// The clock was wrong and has been put back to `now`: what was to be tried again in a while is due.
+    pub fn put_back(&mut self, now: Timestamp) {
+        if let Phase::Pausing(_, at) = &mut self.phase
+            && *at > now + PAUSE_MOST
+        {
+            *at = now;
         }
     }
 
@@ -221,6 +247,7 @@ impl Payment {
     /// An attempt has come to its end. Ends of attempts that were given up count for what they say of the charge.
     pub fn outcome(&mut self, outcome: Outcome, now: Timestamp) -> Action {
         let phase = std::mem::replace(&mut self.phase, Phase::Settled);
+        let outcome = if outcome == Outcome::Senseless { self.senseless() } else { outcome };
         match phase {
             Phase::Trying(Attempt::Refund(refund)) => self.refunded(refund, &outcome, now),
             Phase::Settled | Phase::Telling | Phase::Pausing(Attempt::Refund(_), _) => {
@@ -232,10 +259,27 @@ impl Payment {
         }
     }
 
+    /// A few answers without sense may be an accident, and are asked about again. More of them are as good as the one answer
+    /// that cannot be used: waiting for a better one would keep the order pending for ever.
+    fn senseless(&mut self) -> Outcome {
+        self.senseless = self.senseless.saturating_add(1);
+        if self.senseless >= SENSELESS_MOST && self.failed.is_none() {
+            Outcome::Senseless
+        } else {
+            Outcome::Unknown
+        }
+    }
+
     /// While the order may still be paid.
     fn charged(&mut self, phase: Phase, outcome: Outcome, now: Timestamp) -> Action {
         match (phase, outcome) {
             (_, Outcome::Charged(transaction)) => self.tell(Told::Processed(transaction)),
+            // Nobody could tell this charge from another, so the order is not paid by it: it fails, and then the charge goes
+            // back under the order's name.
+            (_, Outcome::ChargedUnnamed | Outcome::Senseless) => {
+                self.tried = true;
+                self.fail()
+            }
             (_, Outcome::Declined) => self.tell(Told::Failed(Reason::PaymentDeclined)),
             (Phase::Trying(Attempt::Close | Attempt::Query), Outcome::Closed) => {
                 self.tell(Told::Failed(self.reason()))
@@ -262,10 +306,8 @@ impl Payment {
     /// After the log said that nothing was charged.
     fn sealed(&mut self, phase: Phase, outcome: Outcome, now: Timestamp) -> Action {
         match (phase, outcome) {
-            (_, Outcome::Charged(transaction)) => {
-                let reason = self.failed.unwrap_or(Reason::ReservationExpired);
-                self.attempt(Attempt::Refund(Refund { transaction, reason }))
-            }
+            (_, Outcome::Charged(transaction)) => self.give_back(Some(transaction)),
+            (_, Outcome::ChargedUnnamed) => self.give_back(None),
             (Phase::Trying(Attempt::Close), Outcome::Closed) | (_, Outcome::Declined) => self.settle(),
             (Phase::Trying(Attempt::Close), _) => self.pause(Attempt::Close, now),
             (Phase::Trying(_), _) => self.attempt(Attempt::Close),
@@ -274,6 +316,11 @@ impl Payment {
                 Action::Wait
             }
         }
+    }
+
+    fn give_back(&mut self, transaction: Option<TransactionId>) -> Action {
+        let reason = self.failed.unwrap_or(Reason::ReservationExpired);
+        self.attempt(Attempt::Refund(Refund { transaction, reason }))
     }
 
     fn refunded(&mut self, refund: Refund, outcome: &Outcome, now: Timestamp) -> Action {
@@ -305,7 +352,7 @@ impl Payment {
         if self.ending.is_some() { self.attempt(Attempt::Close) } else { self.pause(Attempt::Query, now) }
     }
 
-    /// Certainly nothing was charged by us, and nothing will be: told at once, and sealed after it is in the log.
+    /// Nothing was charged by us that counts, and nothing will be: told at once, and sealed after it is in the log.
     fn fail(&mut self) -> Action {
         let reason = self.reason();
         self.phase = Phase::Telling;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use kbnt_application::Service;
 use kbnt_application::inventory::InventoryMachine;
 use kbnt_domain::stock::Declaration;
-use kbnt_infrastructure::clock::SystemClock;
+use kbnt_infrastructure::clock::WatchedClock;
 use kbnt_infrastructure::embedded::EmbeddedLog;
 use kbnt_infrastructure::intact::TopicIds;
 use kbnt_infrastructure::metrics::Metrics;
@@ -30,15 +30,22 @@ pub(crate) async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
     logging.ship_to(log.clone());
     let mut process = Process::new(ProcessParts {
         log,
-        clock: Arc::new(SystemClock),
-        effects: Arc::new(Effects::of(&options.payment, &options.notification)?),
+        clock: Arc::new(WatchedClock::new(options.clock.jump_limit)),
+        effects: Arc::new(Effects::of(&options.payment, true, &options.notification)?),
         metrics: Arc::new(Metrics::new()?),
         spans: wiring::spans(&options.tracing, &Service::ALL)?,
         streams: STREAMS,
         topic_ids: TopicIds::default(),
     });
+    if options.payment.url.is_none() {
+        tracing::info!(
+            operation = "payment-simulated", test_tokens = options.payment.test_tokens.unwrap_or(true),
+            "no money is taken: payments go to a simulated gateway (--payment-url names a real one)"
+        );
+    }
     process.stop_when_told();
     process.show_logging(logging.clone(), None);
+    process.need_clock();
     let mut users = user_config(&options.users)?;
     users.declared.extend(seed.users);
     process.order();

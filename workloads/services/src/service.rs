@@ -7,7 +7,7 @@ use std::sync::Arc;
 use kbnt_application::Service;
 use kbnt_application::inventory::InventoryConfig;
 use kbnt_application::user::UserConfig;
-use kbnt_infrastructure::clock::SystemClock;
+use kbnt_infrastructure::clock::WatchedClock;
 use kbnt_infrastructure::kafka::KafkaLog;
 use kbnt_infrastructure::lease::{KubernetesLease, LeaseConfig};
 use kbnt_infrastructure::metrics::Metrics;
@@ -24,13 +24,18 @@ const STREAMS: usize = 64;
 
 pub(crate) async fn run(options: ServiceOptions) -> Result<ExitCode, Failure> {
     let service = Service::from(options.role);
+    if service == Service::Payment && options.payment.url.is_none() && !options.payment.simulated {
+        let unnamed = "payment-service needs a gateway: --payment-url URL (KBNT_PAYMENT_URL), or --payment-simulated \
+                       (KBNT_PAYMENT_SIMULATED=true) for one that takes no money";
+        return Err(Failure::Options(unnamed.to_owned()));
+    }
     let logging = Arc::new(options.logging.init(Some(service))?);
     let log = Arc::new(KafkaLog::new(wiring::kafka_config(&options.kafka)?)?);
     logging.ship_to(log.clone());
     let mut process = Process::new(ProcessParts {
         log: log.clone(),
-        clock: Arc::new(SystemClock),
-        effects: Arc::new(Effects::of(&options.payment, &options.notification)?),
+        clock: Arc::new(WatchedClock::new(options.clock.jump_limit)),
+        effects: Arc::new(Effects::of(&options.payment, false, &options.notification)?),
         metrics: Arc::new(Metrics::new()?),
         spans: wiring::spans(&options.tracing, &[service])?,
         streams: STREAMS,
@@ -39,6 +44,9 @@ pub(crate) async fn run(options: ServiceOptions) -> Result<ExitCode, Failure> {
     process.stop_when_told();
     process.show_logging(logging.clone(), Some(log.clone()));
     process.need_cluster(log);
+    if matches!(options.role, Role::Inventory | Role::Payment) {
+        process.need_clock();
+    }
     match options.role {
         Role::User => {
             process.user(user_config(&options.users)?);

@@ -8,6 +8,7 @@ use kbnt_domain::dead_letter::{Location, Resolution};
 use kbnt_domain::event::{
     Basket, CancelKind, Event, Level, Line, PaymentMethod, PricedLine, UserStatus, Writer,
 };
+use kbnt_domain::order::OrderStatus;
 use kbnt_domain::{
     EventId, Money, OrderId, ProductId, Quantity, Reason, ReservationId, SourceId, Timestamp, TransactionId,
     UserId,
@@ -57,6 +58,7 @@ fn put_event(event: &Event, out: &mut Vec<u8>) {
         Event::ReservationReleased(e) => put!(out, e: order reservation reason),
         Event::ReservationExpired(e) => put!(out, e: order reservation deadline),
         Event::ReservationLost(e) => put!(out, e: order reservation amount transaction reason),
+        Event::OrderRepeated(e) => put!(out, e: order user status reason reservation fingerprint),
         Event::PaymentProcessed(e) => put!(out, e: order reservation amount transaction),
         Event::PaymentFailed(e) => put!(out, e: order reservation amount reason),
         Event::PaymentRefunded(e) => put!(out, e: order amount transaction reason),
@@ -105,6 +107,7 @@ fields! {
     Quantity => |quantity| &quantity.units().to_be_bytes();
     Timestamp => |at| &at.as_millis().to_be_bytes();
     Reason => |reason| reason.code().as_bytes();
+    OrderStatus => |status| status.code().as_bytes();
     UserStatus => |status| match status { UserStatus::Active => b"ACTIVE", UserStatus::Blocked => b"BLOCKED" };
     Resolution => |how| match how { Resolution::Replayed => b"REPLAYED", Resolution::Discarded => b"DISCARDED" };
     CancelKind => |kind| match kind { CancelKind::Rejected => b"REJECTED", CancelKind::Cancelled => b"CANCELLED" };

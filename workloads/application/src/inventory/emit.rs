@@ -32,6 +32,7 @@ impl InventoryMachine {
         let Some(writer) = self.writer.clone() else { return };
         outbox.sign(Arc::clone(&writer));
         outbox.unprompted();
+        let at = record.map(|record| record.at);
         let mut record = record;
         let mut told = std::mem::take(&mut self.told);
         for Told { event, frees } in told.drain(..) {
@@ -42,6 +43,10 @@ impl InventoryMachine {
             }
             let id = match naming(&event) {
                 Naming::Answer(ordinal) => outbox.emit_as(ordinal, event),
+                Naming::Place(kind) => {
+                    let place = at.map_or_else(String::new, |at| at.to_string());
+                    outbox.emit_named(&format!("{kind}/{place}"), event)
+                }
                 Naming::Once(name) => outbox.emit_named(&name, event),
                 Naming::Number(kind) => {
                     self.named += 1;
@@ -63,6 +68,8 @@ enum Naming {
     /// From the input and the kind of answer, so that an answer of which a crash kept one half is made good under the
     /// right id.
     Answer(u32),
+    /// From where the input lies: each is answered anew, though they may all be the same record.
+    Place(&'static str),
     /// It happens once.
     Once(String),
     /// It may happen again: numbered within the writer's term.
@@ -73,6 +80,7 @@ fn naming(event: &Event) -> Naming {
     match event {
         Event::ReservationExpired(expired) => Naming::Once(format!("expired/{}", expired.reservation)),
         Event::StockDeclared(_) => Naming::Number("stock-declared"),
+        Event::OrderRepeated(_) => Naming::Place("order-repeated"),
         Event::LowStock(_) => Naming::Number("low-stock"),
         // A payment may be answered by one reservation, of which a crash keeps only that and not the confirmation, and
         // after its expiry by the next one.

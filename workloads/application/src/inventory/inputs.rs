@@ -39,6 +39,7 @@ impl InventoryMachine {
         if self.was_answered(record.at) && !self.ledger.knows(order) {
             return Some(Outcome::Stale);
         }
+        let asked_before = self.was_answered(record.at);
         let (ledger, told) = (&mut self.ledger, &mut self.told);
         match &message.event {
             Event::UserValidated(event) => {
@@ -47,6 +48,8 @@ impl InventoryMachine {
             }
             Event::PaymentProcessed(event) => Some(ledger.pay(event, now, told)),
             Event::PaymentFailed(event) => Some(ledger.fail(event, message.at, now, told)),
+            Event::PlaceOrder(_) if asked_before => Some(Outcome::Repeated),
+            Event::PlaceOrder(command) => Some(ledger.repeat(command, message.at, now, told)),
             Event::OrderCancelRequested(_) => Some(ledger.cancel(order, message.at, now, told)),
             _ => None,
         }
@@ -80,6 +83,7 @@ pub(super) const fn order_of(event: &Event) -> Option<OrderId> {
         Event::UserValidated(event) => Some(event.order),
         Event::PaymentProcessed(event) => Some(event.order),
         Event::PaymentFailed(event) => Some(event.order),
+        Event::PlaceOrder(event) => Some(event.order),
         Event::OrderCancelRequested(event) => Some(event.order),
         _ => None,
     }

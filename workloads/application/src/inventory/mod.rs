@@ -97,6 +97,14 @@ impl Machine for InventoryMachine {
         Service::Inventory
     }
 
+    fn set_clock(&mut self, now: Timestamp) {
+        self.ledger.set_clock(now);
+    }
+
+    fn decides_by_time(&self) -> bool {
+        true
+    }
+
     fn assigned(&mut self, _partition: u32) {}
 
     /// One partition is not enough to decide over: all is forgotten.

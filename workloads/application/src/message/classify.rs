@@ -161,6 +161,7 @@ impl Classification {
             EventKind::ReservationLost => {
                 ("ReservationLostEvent", Domain, Error, "reservation-lost", Inventory)
             }
+            EventKind::OrderRepeated => ("OrderRepeatedEvent", Domain, Info, "order-repeated", Inventory),
             EventKind::PaymentProcessed => {
                 ("PaymentProcessedEvent", Domain, Info, "payment-processed", Payment)
             }
@@ -227,6 +228,7 @@ impl Subject {
             Event::ReservationReleased(e) => Self::Order(e.order),
             Event::ReservationExpired(e) => Self::Order(e.order),
             Event::ReservationLost(e) => Self::Order(e.order),
+            Event::OrderRepeated(e) => Self::Order(e.order),
             Event::PaymentProcessed(e) => Self::Order(e.order),
             Event::PaymentFailed(e) => Self::Order(e.order),
             Event::PaymentRefunded(e) => Self::Order(e.order),

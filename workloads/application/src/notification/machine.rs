@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use kbnt_domain::event::{CancelKind, NotificationFailed, NotificationSent};
-use kbnt_domain::payment::pause_after;
+use kbnt_domain::payment::{PAUSE_MOST, pause_after};
 use kbnt_domain::{Event, OrderId, Timestamp, UserId};
 
 use crate::machine::{Delivered, Effect, EffectOutcome, Machine, Outbox};
 use crate::message::{Message, Service, Topic};
-use crate::share::{Holds, Inputs, Limits, Memory, order_of};
+use crate::share::{Holds, Inputs, Limits, Memory, Present, order_of};
 
 /// Attempts before it gives up: about two minutes with the pauses between them.
 const ATTEMPTS: u32 = 9;
@@ -21,6 +21,7 @@ pub struct NotificationMachine {
     shares: BTreeMap<u32, Share>,
     open: HashMap<OrderId, Notice>,
     pauses: BTreeSet<(Timestamp, OrderId)>,
+    present: Present,
 }
 
 /// What is known of one partition.
@@ -91,6 +92,18 @@ impl Machine for NotificationMachine {
         Service::Notification
     }
 
+    /// A clock that was wrong may have had attempts put off for hours: after it is put back, they are due.
+    fn set_clock(&mut self, now: Timestamp) {
+        if self.present.set(now) {
+            self.shares.values_mut().for_each(|share| share.told.put_back(now));
+            self.pauses.clear();
+            for (order, notice) in &mut self.open {
+                notice.again_at = notice.again_at.map(|at| if at > now + PAUSE_MOST { now } else { at });
+                self.pauses.extend(notice.again_at.map(|at| (at, *order)));
+            }
+        }
+    }
+
     fn assigned(&mut self, partition: u32) {
         let told = Memory::new(self.limits);
         self.shares.insert(partition, Share { told, inputs: Inputs::default(), holds: Holds::default() });
@@ -107,7 +120,7 @@ impl Machine for NotificationMachine {
         if let (Some(order), Some(share)) =
             (order_of(&record.message), self.shares.get_mut(&record.at.partition))
         {
-            share.told.insert(order, record.message.at, ());
+            share.told.insert(order, self.present.cap(record.message.at), ());
         }
     }
 

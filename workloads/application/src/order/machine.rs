@@ -7,7 +7,7 @@ use kbnt_domain::{Event, OrderId, Span, Timestamp};
 
 use crate::machine::{Delivered, EffectOutcome, Machine, Outbox};
 use crate::message::{Service, Topic};
-use crate::share::{Holds, Inputs, Limits, Memory, order_of};
+use crate::share::{Holds, Inputs, Limits, Memory, Present, order_of};
 
 /// How much the clocks of two services may differ before a fact is taken for one of a forgotten order.
 const SKEW: Span = Span::from_minutes(60);
@@ -17,6 +17,7 @@ const SKEW: Span = Span::from_minutes(60);
 pub struct OrderMachine {
     limits: Limits,
     shares: BTreeMap<u32, Share>,
+    present: Present,
 }
 
 impl OrderMachine {
@@ -37,6 +38,8 @@ impl OrderMachine {
 struct Share {
     open: HashMap<OrderId, Facts>,
     ended: Memory<()>,
+    /// Orders that had ended before and are forgotten, and that somebody has asked for again.
+    repeated: Memory<()>,
     inputs: Inputs,
     holds: Holds,
     /// Orders whose user is not known, by the time of the fact that opened them.
@@ -48,6 +51,7 @@ impl Share {
         Self {
             open: HashMap::new(),
             ended: Memory::new(limits),
+            repeated: Memory::new(limits),
             inputs: Inputs::default(),
             holds: Holds::default(),
             strangers: VecDeque::new(),
@@ -59,6 +63,14 @@ impl Share {
         let Some(order) = order_of(&record.message).filter(|order| !self.ended.contains(order)) else {
             return;
         };
+        match event {
+            Event::OrderRepeated(_) => return self.asked_again(order, outbox.now()),
+            // The customer may order, and it is known how it ended: inventory-service decides nothing again.
+            Event::UserValidated(_) if self.repeated.contains(&order) && !self.open.contains_key(&order) => {
+                return;
+            }
+            _ => {}
+        }
         // A promise to refuse a late reservation decides nothing by itself: the refusal follows, and names the user.
         let promise = matches!(event, Event::ReservationReleased(e) if e.reservation.is_none());
         if !Facts::matters(event) || (promise && !self.open.contains_key(&order)) {
@@ -76,6 +88,15 @@ impl Share {
             self.strangers.push_back((record.message.at, order));
         }
         self.holds.add(record.at, order);
+    }
+
+    /// The order had ended before, which was concluded then. All else that is heard of it was heard before, except that its
+    /// user may order, where user-service has forgotten it, too.
+    fn asked_again(&mut self, order: OrderId, at: Timestamp) {
+        self.repeated.insert(order, at, ());
+        if self.open.get(&order).is_some_and(Facts::only_validated) {
+            self.close(&order);
+        }
     }
 
     fn end(&mut self, order: OrderId, at: Timestamp) {
@@ -108,6 +129,15 @@ impl Machine for OrderMachine {
         Service::Order
     }
 
+    fn set_clock(&mut self, now: Timestamp) {
+        if self.present.set(now) {
+            for share in self.shares.values_mut() {
+                share.ended.put_back(now);
+                share.repeated.put_back(now);
+            }
+        }
+    }
+
     fn assigned(&mut self, partition: u32) {
         self.shares.insert(partition, Share::new(self.limits));
     }
@@ -121,7 +151,7 @@ impl Machine for OrderMachine {
         if let (true, Some(order), Some(share)) =
             (ends, order_of(&record.message), self.shares.get_mut(&record.at.partition))
         {
-            share.end(order, record.message.at);
+            share.end(order, self.present.cap(record.message.at));
         }
     }
 

@@ -205,6 +205,30 @@ fn a_late_fact_of_a_forgotten_order_is_forgotten_too() {
 }
 
 #[test]
+fn an_order_that_comes_again_after_it_is_forgotten_is_not_concluded_again_and_holds_nothing_back() {
+    for user_first in [true, false] {
+        let mut driven = machine();
+        let mut facts = [validated(1), repeated(1)];
+        if !user_first {
+            facts.reverse();
+        }
+        for fact in facts {
+            assert_eq!(driven.input(fact), nothing());
+        }
+        for topic in Service::Order.inputs() {
+            assert_eq!(driven.hold(*topic), None, "{user_first}");
+        }
+    }
+    // Whoever repeats a command while the order is being concluded changes nothing.
+    let mut driven = machine();
+    for fact in [validated(1), reserved(1, 9), expired(1, 9), repeated(1)] {
+        assert_eq!(driven.input(fact), nothing());
+    }
+    let end = cancelled(1, Cancelled, ReservationExpired);
+    assert_eq!(driven.input(failed(1, ReservationExpired)), wrote([end]));
+}
+
+#[test]
 fn commands_are_named_after_what_they_ask_for() {
     let write = |basket| {
         let mut outbox = Outbox::new(Service::Order, at(5));

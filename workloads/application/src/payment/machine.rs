@@ -9,7 +9,7 @@ use kbnt_domain::{Event, OrderId, Reason, Timestamp};
 use super::share::{Open, Settled, Share};
 use crate::machine::{Delivered, EffectOutcome, Machine, Outbox};
 use crate::message::{Service, Topic};
-use crate::share::{Limits, order_of};
+use crate::share::{Limits, Present, order_of};
 
 /// Charges and refunds.
 #[derive(Debug, Default)]
@@ -20,6 +20,7 @@ pub struct PaymentMachine {
     pauses: BTreeSet<(Timestamp, OrderId)>,
     /// What reading the log back has set off, to be done at the next step.
     set_off: Vec<(OrderId, Action)>,
+    present: Present,
 }
 
 impl PaymentMachine {
@@ -57,7 +58,7 @@ impl PaymentMachine {
         if share.settled.get(&order) == Some(&Settled::Refunded) {
             return;
         }
-        let refund = Refund { transaction: event.transaction.clone(), reason: event.reason };
+        let refund = Refund { transaction: Some(event.transaction.clone()), reason: event.reason };
         if let Some(open) = self.open.get_mut(&order) {
             open.because_of(record);
             let action = open.payment.lost(refund);
@@ -116,7 +117,8 @@ impl PaymentMachine {
     fn learn(&mut self, record: &Delivered) {
         let Some(share) = self.shares.get_mut(&record.at.partition) else { return };
         let Some(order) = order_of(&record.message) else { return };
-        let Some(first) = share.learn(order, &record.message) else { return };
+        let at = self.present.cap(record.message.at);
+        let Some(first) = share.learn(order, &record.message, at) else { return };
         if let Some(open) = self.open.get_mut(&order) {
             let action = open.payment.read_back(first);
             self.set_off.push((order, action));
@@ -133,6 +135,25 @@ impl PaymentMachine {
 impl Machine for PaymentMachine {
     fn service(&self) -> Service {
         Service::Payment
+    }
+
+    /// A clock that was wrong may have had attempts put off for hours: after it is put back, they are due.
+    fn set_clock(&mut self, now: Timestamp) {
+        if self.present.set(now) {
+            for share in self.shares.values_mut() {
+                share.settled.put_back(now);
+                share.since = share.since.min(now);
+            }
+            self.pauses.clear();
+            for (order, open) in &mut self.open {
+                open.payment.put_back(now);
+                self.pauses.extend(open.payment.wakes_at().map(|at| (at, *order)));
+            }
+        }
+    }
+
+    fn decides_by_time(&self) -> bool {
+        true
     }
 
     fn assigned(&mut self, partition: u32) {
@@ -180,9 +201,11 @@ impl Machine for PaymentMachine {
         self.catch_up(outbox);
         let outcome = match outcome {
             EffectOutcome::Charged { transaction } => Outcome::Charged(transaction),
+            EffectOutcome::ChargedUnnamed { .. } => Outcome::ChargedUnnamed,
             EffectOutcome::Declined => Outcome::Declined,
             EffectOutcome::NotCharged { .. } => Outcome::NotCharged,
             EffectOutcome::Unknown { .. } => Outcome::Unknown,
+            EffectOutcome::Senseless { .. } => Outcome::Senseless,
             EffectOutcome::Closed => Outcome::Closed,
             EffectOutcome::Refunded => Outcome::Refunded,
             EffectOutcome::NotRefunded { .. } => Outcome::NotRefunded,
@@ -207,6 +230,10 @@ impl Machine for PaymentMachine {
 
     fn in_hand(&self) -> usize {
         self.open.len()
+    }
+
+    fn stuck(&self) -> usize {
+        self.open.values().filter(|open| open.payment.is_stuck()).count()
     }
 
     fn durable(&mut self) {}

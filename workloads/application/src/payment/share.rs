@@ -6,7 +6,7 @@ use kbnt_domain::event::{
     PaymentFailed, PaymentMethod, PaymentProcessed, PaymentRefunded, ReservationLost, VirtualStockReserved,
 };
 use kbnt_domain::payment::{Attempt, First, Payment, Told};
-use kbnt_domain::{Event, Money, OrderId, Reason, ReservationId, Timestamp, UserId};
+use kbnt_domain::{Event, Money, OrderId, Reason, ReservationId, Timestamp, TransactionId, UserId};
 
 use crate::machine::{Delivered, Effect, Outbox};
 use crate::message::Message;
@@ -40,19 +40,19 @@ impl Share {
         }
     }
 
-    /// Takes in a record of payment-events; gives the outcome that stands first in the log, if it is one.
-    pub(super) fn learn(&mut self, order: OrderId, message: &Message) -> Option<First> {
+    /// Takes in a record of payment-events, written at `at`; gives the outcome that stands first in the log, if it is one.
+    pub(super) fn learn(&mut self, order: OrderId, message: &Message, at: Timestamp) -> Option<First> {
         let told = match &message.event {
             Event::PaymentProcessed(_) => Settled::Processed,
             Event::PaymentFailed(e) => Settled::Failed(e.reason),
             Event::PaymentRefunded(_) => {
-                self.settled.insert(order, message.at, Settled::Refunded);
+                self.settled.insert(order, at, Settled::Refunded);
                 return None;
             }
             _ => return None,
         };
         if !self.settled.contains(&order) {
-            self.settled.insert(order, message.at, told);
+            self.settled.insert(order, at, told);
         }
         match self.settled.get(&order)? {
             Settled::Processed => Some(First::Processed),
@@ -155,7 +155,8 @@ impl Open {
                 outbox.emit_named(&outcome, PaymentFailed { order, reservation, amount, reason });
             }
             (Told::Refunded(refund), _) => {
-                let (transaction, reason) = (refund.transaction, refund.reason);
+                let transaction = refund.transaction.unwrap_or_else(|| TransactionId::of_order(&order));
+                let reason = refund.reason;
                 let event = PaymentRefunded { order, amount, transaction, reason };
                 outbox.emit_named(&format!("refund/{order}"), event);
             }

@@ -1,8 +1,9 @@
 //! "Payment" in `docs/saga.md`, and the payment rows of the failure table.
 
 use kbnt_domain::Reason::{self, CancelledByClient, PaymentDeclined, PaymentUnavailable, ReservationExpired};
-use kbnt_domain::event::{Event, VirtualStockReserved};
-use kbnt_domain::payment::pause_after;
+use kbnt_domain::TransactionId;
+use kbnt_domain::event::{Event, PaymentRefunded, VirtualStockReserved};
+use kbnt_domain::payment::{SENSELESS_MOST, pause_after};
 
 use super::PaymentMachine;
 use crate::machine::{Effect, EffectOutcome, Machine};
@@ -36,7 +37,7 @@ fn close(n: u128) -> Effect {
 }
 
 fn refund(n: u128) -> Effect {
-    Effect::Refund { order: order(n), transaction: transaction(), amount: amount() }
+    Effect::Refund { order: order(n), transaction: Some(transaction()), amount: amount() }
 }
 
 fn does(effect: Effect) -> Did {
@@ -53,6 +54,24 @@ fn not_charged() -> EffectOutcome {
 
 fn unknown() -> EffectOutcome {
     EffectOutcome::Unknown { detail: "timed out".into() }
+}
+
+fn unnamed() -> EffectOutcome {
+    EffectOutcome::ChargedUnnamed { detail: "a number".into() }
+}
+
+fn senseless() -> EffectOutcome {
+    EffectOutcome::Senseless { detail: "<html>".into() }
+}
+
+/// By the order, as the charge has no name.
+fn refund_unnamed(n: u128) -> Effect {
+    Effect::Refund { order: order(n), transaction: None, amount: amount() }
+}
+
+fn refunded_unnamed(n: u128, reason: Reason) -> Event {
+    let transaction = TransactionId::of_order(&order(n));
+    PaymentRefunded { order: order(n), amount: amount(), transaction, reason }.into()
 }
 
 fn not_refunded() -> EffectOutcome {
@@ -211,6 +230,80 @@ fn a_lost_reservation_is_refunded_until_it_is_done_and_then_never_again() {
     driven.read_back();
     assert_eq!(driven.input(lost(1, CancelledByClient)), nothing());
     assert_eq!(driven.hold(Topic::InventoryEvents), None);
+}
+
+#[test]
+fn a_charge_without_a_usable_name_fails_the_order_and_goes_back_by_the_orders_name() {
+    for (ending, reason) in
+        [(None, PaymentUnavailable), (Some(released(1, CancelledByClient)), CancelledByClient)]
+    {
+        let mut driven = charging();
+        if let Some(ending) = ending {
+            driven.input(ending);
+        }
+        assert_eq!(driven.completed(1, unnamed()), wrote([failed(1, reason)]));
+        assert_eq!(driven.hold(Topic::InventoryEvents), Some(0), "not done yet");
+        assert_eq!(driven.read_back(), does(close(1)));
+        assert_eq!(driven.completed(1, unnamed()), does(refund_unnamed(1)));
+        assert_eq!(driven.completed(1, not_refunded()), nothing());
+        assert_eq!(driven.tick_at(500), does(refund_unnamed(1)));
+        assert_eq!(driven.completed(1, EffectOutcome::Refunded), wrote([refunded_unnamed(1, reason)]));
+        assert_eq!(driven.hold(Topic::InventoryEvents), None);
+    }
+    // A crash between the failure and the refund.
+    let (mut driven, _) = Driven::recovered(PaymentMachine::new(), &[failed(1, PaymentUnavailable)]);
+    assert_eq!(driven.input(reserved(1, TTL)), does(close(1)));
+    assert_eq!(driven.completed(1, unnamed()), does(refund_unnamed(1)));
+}
+
+#[test]
+fn answers_without_sense_end_the_order_after_a_few_and_the_gateway_is_asked_on() {
+    // Whatever was asked when they came: the charge, the query, or the closing.
+    for closing in [false, true] {
+        let mut driven = charging();
+        if closing {
+            driven.completed(1, unknown());
+            assert_eq!(driven.input(expired(1, TTL)), does(close(1)));
+        }
+        let mut now = 0;
+        for _ in 1..SENSELESS_MOST {
+            assert_eq!(driven.completed(1, senseless()), nothing());
+            now += 30_000;
+            assert_eq!(driven.tick_at(now), does(if closing { close(1) } else { query(1) }));
+        }
+        assert_eq!(driven.completed(1, senseless()), wrote([failed(1, PaymentUnavailable)]));
+        assert_eq!(driven.read_back(), does(close(1)));
+        for _ in 0..10 {
+            assert_eq!(driven.completed(1, senseless()), nothing());
+            now += 30_000;
+            assert_eq!(driven.tick_at(now), does(close(1)));
+        }
+        assert_eq!(driven.machine.stuck(), 1, "somebody should look");
+        assert_eq!(driven.completed(1, charged()), does(refund(1)));
+        assert_eq!(driven.machine.stuck(), 0);
+        assert_eq!(driven.completed(1, EffectOutcome::Refunded), wrote([refunded(1, PaymentUnavailable)]));
+    }
+}
+
+#[test]
+fn a_refund_or_an_answer_that_does_not_come_for_a_minute_is_somebodys_business() {
+    let waits = |driven: &mut Driven<PaymentMachine>, outcome: &dyn Fn() -> EffectOutcome| {
+        let mut now = 0;
+        for failures in 1..=10 {
+            driven.completed(1, outcome());
+            assert_eq!(driven.machine.stuck(), usize::from(now >= 60_000), "after {failures}");
+            now += i64::try_from(pause_after(failures).as_millis()).unwrap();
+            driven.tick_at(now);
+        }
+    };
+    let mut driven = charging();
+    waits(&mut driven, &unknown);
+    assert_eq!(driven.completed(1, charged()), wrote([processed(1)]));
+    assert_eq!(driven.machine.stuck(), 0);
+    driven.read_back();
+    driven.now = at(0);
+    driven.input(lost(1, CancelledByClient));
+    waits(&mut driven, &not_refunded);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use kbnt_domain::event::{Event, EventKind, OrderCreated, PlaceOrder, VirtualStockReserved};
+use kbnt_domain::event::{Event, EventKind, OrderCreated, OrderRepeated, PlaceOrder, VirtualStockReserved};
 use kbnt_domain::order::OrderStatus;
 use kbnt_domain::{EventId, Money, OrderId, Reason, ReservationId, Timestamp, UserId};
 
@@ -26,6 +26,8 @@ pub struct OrderView {
     pub reservation: Option<ReservationId>,
     /// What it costs, known since the reservation.
     pub amount: Option<Money>,
+    /// Whether it was placed and had ended before, and was forgotten until it was placed again.
+    pub repeated: bool,
     /// Everything that happened to it, each cause before its effects.
     pub timeline: Vec<TimelineEntry>,
 }
@@ -49,6 +51,8 @@ pub(super) struct Entry {
     reason: Option<Reason>,
     reservation: Option<ReservationId>,
     amount: Option<Money>,
+    /// It had ended and was forgotten, and somebody has asked for it again.
+    pub(super) repeated: bool,
     events: Vec<Happened>,
 }
 
@@ -86,6 +90,7 @@ impl Default for Entry {
             reason: None,
             reservation: None,
             amount: None,
+            repeated: false,
             events: Vec::new(),
         }
     }
@@ -99,6 +104,9 @@ impl Entry {
         let id = short(&message.id);
         if self.events.iter().any(|seen| seen.id == id) {
             return;
+        }
+        if matches!(message.event, Event::OrderCreated(_) | Event::OrderCancelled(_)) {
+            self.repeated = false;
         }
         match &message.event {
             Event::PlaceOrder(PlaceOrder { basket, .. }) => {
@@ -118,6 +126,7 @@ impl Entry {
                 self.reservation = Some(*reservation);
                 self.amount = Some(*amount);
             }
+            Event::OrderRepeated(e) => self.repeat(e),
             Event::OrderCancelled(e) => {
                 self.status = e.kind.into();
                 self.reason = Some(e.reason);
@@ -128,6 +137,18 @@ impl Entry {
         let (timestamp, cause) = (message.at, message.cause.as_ref().map(short));
         let Position { topic, partition, offset } = record.at;
         self.events.push(Happened { kind, topic, partition, offset, timestamp, id, cause });
+    }
+
+    /// It was asked for again, and this is how it ended. What is known of that stands.
+    fn repeat(&mut self, event: &OrderRepeated) {
+        if self.status != OrderStatus::Pending {
+            return;
+        }
+        (self.status, self.reason, self.repeated) = (event.status, event.reason, true);
+        self.reservation = event.reservation.or(self.reservation);
+        if let Some(placed) = &mut self.placed {
+            placed.fingerprint = event.fingerprint;
+        }
     }
 
     /// The order as it is shown, if it was placed.
@@ -141,6 +162,7 @@ impl Entry {
             reason: self.reason,
             reservation: self.reservation,
             amount: self.amount,
+            repeated: self.repeated,
             timeline: self.timeline(),
         })
     }

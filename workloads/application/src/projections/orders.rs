@@ -1,15 +1,15 @@
 //! All orders: what became of each, how many there are of each kind, the newest first.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
 
-use kbnt_domain::event::Basket;
+use kbnt_domain::event::{Basket, Event};
 use kbnt_domain::order::OrderStatus;
 use kbnt_domain::{OrderId, Span, Timestamp};
 
 use super::cursor::Cursor;
 use super::order::{Entry, OrderView};
-use crate::machine::Delivered;
+use crate::machine::{Delivered, Position};
 use crate::message::Topic;
 use crate::projection::Projection;
 use crate::share::{Inputs, order_of};
@@ -93,6 +93,8 @@ pub struct OrderBook {
     /// Ended orders, oldest end first.
     ended: VecDeque<(Timestamp, OrderId)>,
     newest_end: Timestamp,
+    /// Answers to repeated commands that were read before the commands, by the command's place.
+    ahead: BTreeMap<Position, Delivered>,
     /// Orders that something else was heard of first.
     unplaced: VecDeque<OrderId>,
 }
@@ -195,17 +197,38 @@ impl Projection for OrderBook {
 
     fn apply(&mut self, record: &Delivered) {
         let Some(order) = order_of(&record.message).filter(|_| self.seen.advance(record.at)) else { return };
+        match (&record.message.event, record.source) {
+            // The topics are read side by side: the answer may come before the command that it answers.
+            (Event::OrderRepeated(_), Some(command)) if !self.seen.has(command) => {
+                self.ahead.insert(command, record.clone());
+                while self.ahead.len() > self.limits.most {
+                    self.ahead.pop_first();
+                }
+            }
+            (Event::PlaceOrder(_), _) => {
+                self.take(order, record);
+                if let Some(answer) = self.ahead.remove(&record.at) {
+                    self.take(order, &answer);
+                }
+            }
+            _ => self.take(order, record),
+        }
+        self.drop_oldest();
+    }
+}
+
+impl OrderBook {
+    /// Takes in a record about an order.
+    fn take(&mut self, order: OrderId, record: &Delivered) {
         let entry = self.orders.entry(order).or_insert_with(|| {
             self.unplaced.push_back(order);
             Box::default()
         });
         let before = entry.placed.as_ref().map(|_| entry.status);
+        let was_repeated = entry.repeated;
         entry.apply(record);
-        let (placed_at, after) = (entry.placed.as_ref().map(|placed| placed.at), entry.status);
-        let Some(placed_at) = placed_at else {
-            self.drop_oldest();
-            return;
-        };
+        let (after, repeated) = (entry.status, entry.repeated);
+        let Some(placed_at) = entry.placed.as_ref().map(|placed| placed.at) else { return };
         if before != Some(after) {
             self.moved(order, placed_at, before, after);
             if after != OrderStatus::Pending {
@@ -213,6 +236,11 @@ impl Projection for OrderBook {
                 self.ended.push_back((record.message.at, order));
             }
         }
-        self.drop_oldest();
+        // A repeated order was counted when it ended.
+        match (was_repeated, repeated) {
+            (false, true) => *self.counts.of(after) -= 1,
+            (true, false) => *self.counts.of(after) += 1,
+            _ => {}
+        }
     }
 }

@@ -214,6 +214,36 @@ fn counts_follow_each_order_and_outlive_it() {
 }
 
 #[test]
+fn an_order_that_comes_again_after_it_is_forgotten_is_what_it_was_and_counts_once() {
+    // The answer is read after its command, or before it, as topics are read side by side.
+    for ahead in [false, true] {
+        let mut writer = Writer::default();
+        let mut book = OrderBook::new(BookLimits { window: Span::from_secs(10), most: 1 });
+        for event in [placed(1), created(1), placed(2), created(2)] {
+            book.apply(&writer.write(0, None, event));
+        }
+        assert_eq!((book.get(&order(1)), counts(&book)), (None, "0-2-0-0".into()));
+        let command = writer.write(1, None, placed(1));
+        let mut answer = writer.write(2, Some(&command), repeated(1));
+        answer.source = Some(command.at);
+        let mut records = [command, answer];
+        if ahead {
+            records.reverse();
+        }
+        for record in &records {
+            book.apply(record);
+        }
+        let view = book.get(&order(1)).unwrap();
+        assert_eq!((view.status, view.reservation, view.repeated), (Confirmed, Some(reservation(1)), true));
+        assert_eq!(view.timeline.len(), 2);
+        assert_eq!(counts(&book), "0-2-0-0", "{ahead}");
+        let mut other = basket();
+        other.payment.token = Some("tok_decline".into());
+        assert_eq!(book.placement(&order(1), &other), Placement::Conflict);
+    }
+}
+
+#[test]
 fn the_directory_knows_the_last_word_on_each_user() {
     let mut writer = Writer::default();
     let mut directory = UserDirectory::new();

@@ -61,6 +61,14 @@ impl<V> Memory<V> {
         }
     }
 
+    /// The clock was wrong and has been put back to `now`: nothing was decided after that.
+    pub fn put_back(&mut self, now: Timestamp) {
+        self.newest = self.newest.min(now);
+        for (at, _) in &mut self.ages {
+            *at = (*at).min(now);
+        }
+    }
+
     /// The decision, if it is remembered.
     pub fn get(&self, order: &OrderId) -> Option<&V> {
         self.decided.get(order)
@@ -109,5 +117,16 @@ mod tests {
         memory.insert(order(5), at(11), 'e');
         assert!(!memory.contains(&order(2)), "one too many");
         assert!(memory.contains(&order(3)) && memory.contains(&order(5)));
+    }
+
+    #[test]
+    fn a_clock_that_was_put_back_makes_nothing_old() {
+        let mut memory = Memory::new(Limits { window: Span::from_secs(10), most: 9 });
+        memory.insert(order(1), at(90_000), ());
+        memory.put_back(at(5));
+        memory.insert(order(2), at(5), ());
+        assert!(memory.contains(&order(1)) && memory.contains(&order(2)));
+        memory.insert(order(3), at(16), ());
+        assert!(!memory.contains(&order(1)) && !memory.contains(&order(2)), "older than the window");
     }
 }

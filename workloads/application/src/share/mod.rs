@@ -3,10 +3,12 @@
 mod holds;
 mod inputs;
 mod memory;
+mod present;
 
 pub use holds::Holds;
 pub use inputs::Inputs;
 pub use memory::{Limits, Memory};
+pub use present::Present;
 
 use kbnt_domain::OrderId;
 

@@ -136,6 +136,13 @@ impl Memory {
         due
     }
 
+    /// Nothing has ended after `now`.
+    pub(super) fn put_back(&mut self, now: Timestamp) {
+        for ended in &mut self.ended {
+            ended.at = ended.at.min(now);
+        }
+    }
+
     /// All of them; one that was revived since stands here, too.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Number, &Ended)> {
         (0..NUMBERS)

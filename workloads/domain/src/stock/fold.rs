@@ -6,6 +6,7 @@
 use crate::event::{Event, StockDeclared, VirtualStockReserved};
 use crate::{OrderId, Reason, ReservationId, Timestamp};
 
+use super::clock::SETTING;
 use super::decision::Told;
 use super::ended::{End, Ended};
 use super::held::{Claim, Line, Lines, Slot};
@@ -17,6 +18,7 @@ use super::verify::Violation;
 impl Ledger {
     /// Takes in an event that was decided at `at`, before the ledger is opened.
     pub fn recover(&mut self, event: &Event, at: Timestamp) {
+        let (written, at) = (at, self.cap(at));
         // The window moves with the log, so that what is remembered stays bounded however long the log is.
         self.clock = self.clock.max(at);
         match event {
@@ -26,7 +28,7 @@ impl Ledger {
                 let told_at = &mut self.catalogue.particulars_mut(product).told_at;
                 *told_at = (*told_at).max(Some(at));
             }
-            Event::VirtualStockReserved(reserved) => self.recover_reserved(reserved),
+            Event::VirtualStockReserved(reserved) => self.recover_reserved(reserved, written),
             Event::ReservationConfirmed(confirmed) => {
                 if let Some((known, slot)) = self.active(confirmed.order, confirmed.reservation)
                     && let Some(active) = self.take(slot)
@@ -91,7 +93,12 @@ impl Ledger {
         }
     }
 
-    fn recover_reserved(&mut self, reserved: &VirtualStockReserved) {
+    /// A reservation that a clock ahead of the present has made lasts from now on as long as it was to last from then on.
+    fn recover_reserved(&mut self, reserved: &VirtualStockReserved, written: Timestamp) {
+        let deadline = match self.present {
+            Some(now) if written.since(now) > SETTING => now + reserved.expires_at.since(written),
+            _ => reserved.expires_at,
+        };
         let from = self.find(reserved.order);
         let attempts = match from.map(|known| known.place) {
             None => 0,
@@ -116,7 +123,7 @@ impl Ledger {
             lines,
             amount: reserved.amount.minor(),
             currency: reserved.amount.currency(),
-            deadline: reserved.expires_at,
+            deadline,
             attempt: reserved.attempt,
         };
         self.hold(reserved.order, claim, from, &mut Vec::new());

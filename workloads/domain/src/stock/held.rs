@@ -162,10 +162,16 @@ impl Reservations {
     pub(super) fn remove(&mut self, slot: Slot) -> Option<Active> {
         let active = self.slots.get_mut(slot as usize)?.take()?;
         self.free.push(slot);
+        self.unlink(slot);
+        Some(active)
+    }
+
+    /// Takes one out of the order of deadlines.
+    fn unlink(&mut self, slot: Slot) {
         let link = self.links[slot as usize];
         if link.before == OUTSIDE {
             self.others.remove(&(link.deadline, slot));
-            return Some(active);
+            return;
         }
         match self.links.get_mut(link.before as usize) {
             Some(before) => before.after = link.after,
@@ -175,7 +181,24 @@ impl Reservations {
             Some(after) => after.before = link.before,
             None => self.last = link.before,
         }
-        Some(active)
+    }
+
+    /// None is due later than `latest`.
+    pub(super) fn bring_forward(&mut self, latest: Timestamp) {
+        let late = |(_, active): &(usize, &Option<Active>)| {
+            active.as_ref().is_some_and(|active| active.claim.deadline > latest)
+        };
+        let late: Vec<usize> = self.slots.iter().enumerate().filter(late).map(|(slot, _)| slot).collect();
+        for slot in late {
+            let Ok(slot) = Slot::try_from(slot) else { return };
+            self.unlink(slot);
+            let link = Link { deadline: latest, before: OUTSIDE, after: NONE };
+            self.links[slot as usize] = link;
+            if let Some(active) = &mut self.slots[slot as usize] {
+                active.claim.deadline = latest;
+            }
+            self.others.insert((latest, slot));
+        }
     }
 
     /// The one with the earliest deadline.

@@ -18,8 +18,10 @@ const FORGET_MOST: usize = 16;
 #[derive(Debug)]
 pub struct Ledger {
     pub(super) terms: StockTerms,
-    /// The latest time that was told; never goes back.
+    /// The latest time that was told; it goes back only where the clock was wrong and has been put right.
     pub(super) clock: Timestamp,
+    /// The present, as it was told last.
+    pub(super) present: Option<Timestamp>,
     pub(super) catalogue: Catalogue,
     pub(super) reservations: Reservations,
     pub(super) memory: Memory,
@@ -36,6 +38,7 @@ impl Ledger {
         Self {
             terms: StockTerms { ttl: terms.ttl.max(Span::from_millis(1)), ..terms },
             clock: Timestamp::MIN,
+            present: None,
             catalogue: Catalogue::default(),
             reservations: Reservations::default(),
             memory: Memory::default(),

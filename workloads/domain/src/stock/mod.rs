@@ -6,6 +6,7 @@
 //! frees it is safe ([`Ledger::settle`]). So whatever part of the unsafe records a crash takes away, partition by
 //! partition, what is left is never more than was there.
 
+mod clock;
 mod credit;
 mod decision;
 mod declaration;
@@ -18,6 +19,7 @@ mod index;
 mod ledger;
 mod payment;
 mod product;
+mod repeat;
 mod reserve;
 mod show;
 mod verify;

@@ -182,6 +182,7 @@ pub(crate) fn name(event: &Event) -> &'static str {
         Event::ReservationReleased(_) => "released",
         Event::ReservationExpired(_) => "expired",
         Event::ReservationLost(_) => "lost",
+        Event::OrderRepeated(_) => "repeated",
         other => panic!("not the ledger's: {other:?}"),
     }
 }

@@ -9,6 +9,7 @@ use super::registry::{Made, Registrar};
 #[derive(Debug)]
 pub(super) struct Edges {
     pub(super) payment_duration: HistogramVec,
+    pub(super) payments_stuck: IntGauge,
     pub(super) notification_duration: HistogramVec,
     pub(super) http_duration: HistogramVec,
     pub(super) log_lines_dropped: IntCounter,
@@ -26,6 +27,10 @@ impl Edges {
                 &["operation", "outcome"],
                 "Seconds that one attempt at the payment gateway took.",
                 LATENCY,
+            )?,
+            payments_stuck: r.gauge(
+                "kbnt_payments_stuck",
+                "Orders whose charge or refund has failed again and again for a minute or more: somebody should look.",
             )?,
             notification_duration: r.histograms(
                 "kbnt_notification_duration_seconds",

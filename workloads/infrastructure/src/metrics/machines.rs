@@ -20,6 +20,7 @@ pub(super) struct Machines {
     pub(super) fenced: IntCounterVec,
     pub(super) log_retries: IntCounterVec,
     pub(super) halted: IntCounterVec,
+    pub(super) clock_off: IntGaugeVec,
     pub(super) replay_seconds: GaugeVec,
     pub(super) replayed: IntGaugeVec,
 }
@@ -90,6 +91,11 @@ impl Machines {
                 "kbnt_halted_total",
                 &["service", "reason"],
                 "Times that a service stopped itself: fenced by a newer writer, or broken by a bug.",
+            )?,
+            clock_off: r.gauges(
+                "kbnt_clock_off",
+                &["service"],
+                "1 while the system's clock is off by more than it may be, and the service decides nothing.",
             )?,
             replay_seconds: r.seconds(
                 "kbnt_replay_seconds",

@@ -64,7 +64,8 @@ impl Observer for Metrics {
         self.machines.fenced.with_label_values(&[service.name()]).inc();
     }
 
-    fn effect(&self, _service: Service, effect: &Effect, outcome: &EffectOutcome, took: Duration) {
+    fn effect(&self, service: Service, effect: &Effect, outcome: &EffectOutcome, took: Duration) {
+        say_trouble(service, effect, outcome);
         let outcome = outcome_name(outcome);
         let operation = match effect {
             Effect::Charge { .. } => "charge",
@@ -82,6 +83,30 @@ impl Observer for Metrics {
     fn lag(&self, service: Service, topic: Topic, partition: u32, records: u64) {
         let labels = &[service.name(), topic.name(), &partition.to_string()];
         self.machines.consumer_lag.with_label_values(labels).set(gauge(records));
+    }
+
+    fn clock(&self, service: Service, off_by: Option<i64>) {
+        let name = service.name();
+        self.machines.clock_off.with_label_values(&[name]).set(i64::from(off_by.is_some()));
+        match off_by {
+            Some(millis) => tracing::error!(
+                operation = "clock-off",
+                service = name,
+                off_by_ms = millis,
+                "the system's clock was set by more than it may be: nothing is decided until it is put right"
+            ),
+            None => tracing::warn!(
+                operation = "clock-right",
+                service = name,
+                "the system's clock is right again: decisions go on"
+            ),
+        }
+    }
+
+    fn stuck(&self, service: Service, orders: usize) {
+        if service == Service::Payment {
+            self.edges.payments_stuck.set(gauge(orders as u64));
+        }
     }
 
     fn recovered(&self, service: Service, partition: u32, records: u64, took: Duration) {
@@ -174,13 +199,33 @@ impl Metrics {
     }
 }
 
+/// Says of which order a payment did not go as it should, and how: the metrics only count.
+fn say_trouble(service: Service, effect: &Effect, outcome: &EffectOutcome) {
+    let order = effect.order();
+    let (EffectOutcome::NotCharged { detail }
+    | EffectOutcome::Unknown { detail }
+    | EffectOutcome::ChargedUnnamed { detail }
+    | EffectOutcome::Senseless { detail }
+    | EffectOutcome::NotRefunded { detail }) = outcome
+    else {
+        return;
+    };
+    let outcome = outcome_name(outcome);
+    tracing::warn!(
+        operation = "payment-uncertain", service = service.name(), order = %order, outcome, %detail,
+        "an attempt at the payment gateway did not go as it should"
+    );
+}
+
 /// The outcome's name in labels.
 const fn outcome_name(outcome: &EffectOutcome) -> &'static str {
     match outcome {
         EffectOutcome::Charged { .. } => "charged",
+        EffectOutcome::ChargedUnnamed { .. } => "charged_unnamed",
         EffectOutcome::Declined => "declined",
         EffectOutcome::NotCharged { .. } => "not_charged",
         EffectOutcome::Unknown { .. } => "unknown",
+        EffectOutcome::Senseless { .. } => "senseless",
         EffectOutcome::Closed => "closed",
         EffectOutcome::Refunded => "refunded",
         EffectOutcome::NotRefunded { .. } => "not_refunded",

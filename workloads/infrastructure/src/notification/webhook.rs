@@ -125,7 +125,7 @@ impl WebhookNotifier {
             Sent::Answer { status, .. } => {
                 not_told(&format!("the webhook answered {status}"), is_transient(status))
             }
-            Sent::Nothing(detail) | Sent::Unknown(detail) => not_told(&detail, true),
+            Sent::Nothing(detail) | Sent::Unknown(detail) | Sent::TooLong(detail) => not_told(&detail, true),
         }
     }
 }

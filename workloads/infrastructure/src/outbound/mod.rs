@@ -60,6 +60,8 @@ pub(crate) enum Sent {
     Nothing(String),
     /// Nobody knows what it did.
     Unknown(String),
+    /// It answered with more than anybody reads, so nobody knows what it did, either.
+    TooLong(String),
 }
 
 /// When a try may be followed by another one within the same call.
@@ -87,7 +89,7 @@ impl Outbound {
 
     /// Sends what `request` makes, as often as needed and allowed.
     pub(crate) async fn send(&self, retry: Retry, request: impl Fn() -> RequestBuilder) -> Sent {
-        let mut unknown = None;
+        let mut uncertain = None;
         let mut last = Sent::Nothing("the circuit is open: it failed too often a moment ago".to_owned());
         for attempt in 0..self.config.tries.max(1) {
             if attempt > 0 {
@@ -101,16 +103,15 @@ impl Outbound {
             match (&last, retry) {
                 (Sent::Answer { status, .. }, _) if !is_transient(*status) => return last,
                 // Once something may have been done, a later refusal does not undo it.
-                (Sent::Unknown(detail), Retry::IfNotDone) => return Sent::Unknown(detail.clone()),
+                (Sent::Unknown(_) | Sent::TooLong(_), Retry::IfNotDone) => return last,
                 (Sent::Answer { status, .. }, Retry::IfNotDone) if status.is_server_error() => return last,
-                (Sent::Unknown(detail), Retry::Always) => unknown = Some(detail.clone()),
+                (Sent::Unknown(_) | Sent::TooLong(_), Retry::Always) => uncertain = Some(last.clone()),
                 (Sent::Answer { .. } | Sent::Nothing(_), _) => {}
             }
         }
-        match (last, unknown) {
-            (answer @ Sent::Answer { .. }, _) => answer,
-            (_, Some(detail)) => Sent::Unknown(detail),
-            (last, None) => last,
+        match (last, uncertain) {
+            (Sent::Nothing(_), Some(uncertain)) => uncertain,
+            (last, _) => last,
         }
     }
 
@@ -165,7 +166,7 @@ async fn try_once(request: RequestBuilder) -> Sent {
     loop {
         match response.chunk().await {
             Ok(Some(chunk)) if body.len() + chunk.len() <= ANSWER_MOST => body.extend_from_slice(&chunk),
-            Ok(Some(_)) => return Sent::Unknown(format!("{status}, and more than {ANSWER_MOST} bytes")),
+            Ok(Some(_)) => return Sent::TooLong(format!("{status}, and more than {ANSWER_MOST} bytes")),
             Ok(None) => return Sent::Answer { status, body },
             Err(error) => return Sent::Unknown(format!("{status}, and then {}", chain(&error))),
         }

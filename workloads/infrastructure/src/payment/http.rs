@@ -4,9 +4,11 @@ use async_trait::async_trait;
 use kbnt_application::ports::PaymentGateway;
 use kbnt_application::{Effect, EffectOutcome};
 use kbnt_domain::event::PaymentMethod;
+use kbnt_domain::ids::InvalidTransactionId;
 use kbnt_domain::{Money, OrderId, ReservationId, TransactionId, UserId};
 use reqwest::{RequestBuilder, StatusCode, Url};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::outbound::{Outbound, OutboundConfig, OutboundError, Retry, Sent, is_transient};
 
@@ -61,7 +63,8 @@ struct Amount {
 #[serde(rename_all = "camelCase")]
 struct RefundRequest<'a> {
     order_id: OrderText,
-    transaction_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transaction_id: Option<&'a str>,
     amount: Amount,
 }
 
@@ -79,8 +82,9 @@ type OrderText = String;
 struct ChargeAnswer {
     order_id: String,
     status: ChargeStatus,
+    /// A text, if the gateway keeps to the contract.
     #[serde(default)]
-    transaction_id: Option<String>,
+    transaction_id: Value,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -123,13 +127,13 @@ impl HttpGateway {
         match self.outbound.send(Retry::IfNotDone, request).await {
             Sent::Nothing(detail) => EffectOutcome::NotCharged { detail },
             Sent::Unknown(detail) => EffectOutcome::Unknown { detail },
+            Sent::TooLong(detail) => EffectOutcome::Senseless { detail },
             Sent::Answer { status, body } => match read(order, status, &body) {
-                Some(outcome) => outcome,
                 // It says itself that it did nothing.
                 None if status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT => {
-                    EffectOutcome::NotCharged { detail: format!("the gateway answered {status}") }
+                    EffectOutcome::NotCharged { detail: answered(status) }
                 }
-                None => EffectOutcome::Unknown { detail: format!("the gateway answered {status}") },
+                outcome => outcome.unwrap_or_else(|| uncertain(status)),
             },
         }
     }
@@ -138,12 +142,11 @@ impl HttpGateway {
         let request = || self.request(reqwest::Method::GET, &format!("charges/{order}"));
         match self.outbound.send(Retry::Always, request).await {
             Sent::Nothing(detail) | Sent::Unknown(detail) => EffectOutcome::Unknown { detail },
+            Sent::TooLong(detail) => EffectOutcome::Senseless { detail },
             Sent::Answer { status: StatusCode::NOT_FOUND, .. } => {
                 EffectOutcome::NotCharged { detail: "the gateway knows of no charge".to_owned() }
             }
-            Sent::Answer { status, body } => read(order, status, &body).unwrap_or_else(|| {
-                EffectOutcome::Unknown { detail: format!("the gateway answered {status}") }
-            }),
+            Sent::Answer { status, body } => read(order, status, &body).unwrap_or_else(|| uncertain(status)),
         }
     }
 
@@ -152,29 +155,34 @@ impl HttpGateway {
         let request = || self.post(&format!("charges/{order}/close"), &format!("{order}-close"), &body);
         match self.outbound.send(Retry::Always, request).await {
             Sent::Nothing(detail) | Sent::Unknown(detail) => EffectOutcome::Unknown { detail },
+            Sent::TooLong(detail) => EffectOutcome::Senseless { detail },
             Sent::Answer { status, body } => match read(order, status, &body) {
                 // Declined for good is as closed as can be.
                 Some(EffectOutcome::Declined) => EffectOutcome::Closed,
-                Some(outcome) => outcome,
-                None => EffectOutcome::Unknown { detail: format!("the gateway answered {status}") },
+                outcome => outcome.unwrap_or_else(|| uncertain(status)),
             },
         }
     }
 
-    async fn refund(&self, order: OrderId, transaction: &TransactionId, amount: Money) -> EffectOutcome {
+    async fn refund(
+        &self,
+        order: OrderId,
+        transaction: Option<&TransactionId>,
+        amount: Money,
+    ) -> EffectOutcome {
         let body = RefundRequest {
             order_id: order.to_string(),
-            transaction_id: transaction.as_str(),
+            transaction_id: transaction.map(TransactionId::as_str),
             amount: amount.into(),
         };
         let request = || self.post(&format!("charges/{order}/refund"), &format!("{order}-refund"), &body);
         let detail = match self.outbound.send(Retry::Always, request).await {
-            Sent::Nothing(detail) | Sent::Unknown(detail) => detail,
+            Sent::Nothing(detail) | Sent::Unknown(detail) | Sent::TooLong(detail) => detail,
             Sent::Answer { status, body } => match answer(order, &body) {
                 Some(answer) if status.is_success() && answer.status == ChargeStatus::Refunded => {
                     return EffectOutcome::Refunded;
                 }
-                _ => format!("the gateway answered {status}"),
+                _ => answered(status),
             },
         };
         EffectOutcome::NotRefunded { detail }
@@ -200,15 +208,32 @@ fn read(order: OrderId, status: StatusCode, body: &[u8]) -> Option<EffectOutcome
         return None;
     }
     let answer = answer(order, body)?;
-    match answer.status {
+    Some(match answer.status {
         ChargeStatus::Charged | ChargeStatus::Refunded if status.is_success() => {
-            let transaction = answer.transaction_id?.parse().ok()?;
-            Some(EffectOutcome::Charged { transaction })
+            match answer.transaction_id.as_str().map(str::parse) {
+                Some(Ok(transaction)) => EffectOutcome::Charged { transaction },
+                Some(Err(error)) => {
+                    EffectOutcome::ChargedUnnamed { detail: InvalidTransactionId::to_string(&error) }
+                }
+                None => EffectOutcome::ChargedUnnamed { detail: "transactionId is no text".to_owned() },
+            }
         }
-        ChargeStatus::Declined => Some(EffectOutcome::Declined),
-        ChargeStatus::Closed => Some(EffectOutcome::Closed),
-        ChargeStatus::Charged | ChargeStatus::Refunded => None,
-    }
+        ChargeStatus::Declined => EffectOutcome::Declined,
+        ChargeStatus::Closed => EffectOutcome::Closed,
+        // Charged, it says, and that it failed.
+        ChargeStatus::Charged | ChargeStatus::Refunded => uncertain(status),
+    })
+}
+
+/// After an answer that does not say whether there is a charge. One that may be another in a moment is as good as none; any
+/// other makes no sense.
+fn uncertain(status: StatusCode) -> EffectOutcome {
+    let detail = answered(status);
+    if is_transient(status) { EffectOutcome::Unknown { detail } } else { EffectOutcome::Senseless { detail } }
+}
+
+fn answered(status: StatusCode) -> String {
+    format!("the gateway answered {status}, and nothing that can be relied on")
 }
 
 fn answer(order: OrderId, body: &[u8]) -> Option<ChargeAnswer> {
@@ -225,7 +250,9 @@ impl PaymentGateway for HttpGateway {
             }
             Effect::QueryCharge { order } => self.query(*order).await,
             Effect::CloseCharge { order } => self.close(*order).await,
-            Effect::Refund { order, transaction, amount } => self.refund(*order, transaction, *amount).await,
+            Effect::Refund { order, transaction, amount } => {
+                self.refund(*order, transaction.as_ref(), *amount).await
+            }
             Effect::Notify { .. } => EffectOutcome::NotNotified {
                 channel: "none",
                 detail: "not a payment".to_owned(),

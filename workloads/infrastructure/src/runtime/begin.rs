@@ -28,17 +28,24 @@ fn beginning(topic: Topic) -> Vec<Position> {
 /// Joins the service's group, after having followed the whole output topic if the machine wants that.
 pub(super) async fn as_member<M: Machine>(mut core: Core<M>) -> Result<(), End> {
     let mut tail = None;
+    let clock = core.link.clock();
+    core.machine.set_clock(clock.now());
     if core.machine.follows() {
         let first = beginning(core.link.service.output());
         let ends = core.link.ends(first.clone()).await?;
         let mut reader = core.link.open(&first).await?;
         let (service, observer) = (core.link.service, Arc::clone(&core.link.parts.observer));
         let mut fence = TermFence::default();
+        let mut newest = None;
         let follow = |machine: &mut M, fetched| {
             let records = std::slice::from_ref(&fetched);
-            admitted(records, service, observer.as_ref(), &mut fence).for_each(|r| machine.follow(r));
+            admitted(records, service, observer.as_ref(), &mut fence).for_each(|r| {
+                newest = Some(r.message.at);
+                machine.follow(r);
+            });
         };
         core.read_to(reader.as_mut(), &ends, follow).await?;
+        newest.into_iter().for_each(|newest| clock.log_says(newest));
         tail = Some(Tail::new(core.link.service, Arc::clone(&core.link.parts.observer), reader));
     }
     let member = core
@@ -69,6 +76,8 @@ async fn write<M: Machine>(
 ) -> Result<(), End> {
     let started = std::time::Instant::now();
     let first = beginning(core.link.service.output());
+    let clock = core.link.clock();
+    core.machine.set_clock(clock.now());
     for at in &first {
         core.machine.assigned(at.partition);
     }
@@ -81,16 +90,23 @@ async fn write<M: Machine>(
         Some(restored) => restored,
         None => Restored::nothing(core.link.open(&first).await?),
     };
+    // A snapshot knows the time at which it was taken.
+    core.machine.set_clock(clock.now());
     let (service, observer) = (core.link.service, Arc::clone(&core.link.parts.observer));
+    let mut newest = None;
     let mut fold = |machine: &mut M, fetched| {
         let records = std::slice::from_ref(&fetched);
-        admitted(records, service, observer.as_ref(), &mut fence).for_each(|r| machine.fold(r));
+        admitted(records, service, observer.as_ref(), &mut fence).for_each(|r| {
+            newest = Some(r.message.at);
+            machine.fold(r);
+        });
     };
     let read = ahead.len() as u64;
     for fetched in ahead {
         fold(&mut core.machine, fetched);
     }
     let count = read + core.read_to(reader.as_mut(), &ends, fold).await?;
+    newest.into_iter().for_each(|newest| clock.log_says(newest));
     core.link.parts.observer.recovered(core.link.service, 0, count, started.elapsed());
     if let Some(leadership) = leadership {
         stand_by(&mut core, reader.as_mut(), &mut fence, leadership).await?;
@@ -100,7 +116,7 @@ async fn write<M: Machine>(
             break elections;
         }
     };
-    let clock = core.link.clock();
+    core.machine.set_clock(clock.now());
     let mut batch = Batch::new(core.link.service, clock.as_ref());
     for at in &first {
         batch.recovered(&mut core.machine, at.partition);
@@ -133,7 +149,12 @@ async fn stand_by<M: Machine>(
             }
             records = core.link.fetch(reader) => records?,
         };
-        admitted(&records, service, observer.as_ref(), fence).for_each(|record| core.machine.fold(record));
+        let clock = core.link.clock();
+        core.machine.set_clock(clock.now());
+        for record in admitted(&records, service, observer.as_ref(), fence) {
+            clock.log_says(record.message.at);
+            core.machine.fold(record);
+        }
     }
     Ok(())
 }
@@ -145,6 +166,7 @@ async fn elected<M: Machine>(
     fence: &mut TermFence,
 ) -> Result<Option<BTreeMap<u32, Mark>>, End> {
     let clock = core.link.clock();
+    core.machine.set_clock(clock.now());
     let mut batch = Batch::new(core.link.service, clock.as_ref());
     batch.elect(&mut core.machine);
     let term = batch.appends.iter().find_map(|append| match &append.message.event {

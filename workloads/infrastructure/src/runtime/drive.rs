@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use kbnt_application::ports::{Assignment, ErrorClass, Fetched, GroupBatch, LogError};
+use kbnt_application::ports::{Assignment, Clock, ErrorClass, Fetched, GroupBatch, LogError};
 use kbnt_application::{EffectOutcome, Machine, Position};
 use kbnt_domain::{OrderId, Span};
 use tokio::time::Instant;
@@ -46,6 +46,10 @@ pub(super) struct Drive<M> {
     snapshots: Option<Snapshots>,
     /// It has learned what is its own.
     settled_in: bool,
+    /// By how much the clock is off, while the machine must not decide.
+    clock_off: Option<i64>,
+    /// What came in just when it went off.
+    held: Vec<Fetched>,
 }
 
 /// When to read again after an error.
@@ -69,7 +73,7 @@ impl<M: Machine> Drive<M> {
         let trouble = Trouble { pause: Backoff::new(), until: None };
         let settled_in = matches!(source, Source::All(_));
         let (lag, rest, snapshots) = (Lag::new(), None, None);
-        Self { core, source, inputs, tail, lag, trouble, rest, snapshots, settled_in }
+        Self { core, source, inputs, tail, lag, trouble, rest, snapshots, settled_in, clock_off: None, held: Vec::new() }
     }
 
     /// Takes snapshots by this plan.
@@ -101,7 +105,9 @@ impl<M: Machine> Drive<M> {
     async fn round(&mut self) -> Result<(), End> {
         self.rest().await?;
         let clock = self.core.link.clock();
+        self.look_at_the_clock(clock.as_ref());
         let wake = self.wake().await;
+        self.look_at_the_clock(clock.as_ref());
         let mut batch = Batch::new(self.core.link.service, clock.as_ref());
         let mut change = None;
         let mut input = None;
@@ -115,10 +121,15 @@ impl<M: Machine> Drive<M> {
         }
         self.follow_ready()?;
         self.take_ready(&mut batch);
+        if self.clock_off.is_none() && !self.held.is_empty() {
+            let held = std::mem::take(&mut self.held);
+            self.handle(&mut batch, &held);
+        }
         if input.is_none() && self.trouble.until.is_none() {
             input = self.source.next(self.appetite(), Span::default()).now_or_never();
         }
         match input.map(|read| self.checked(read)).transpose()?.flatten() {
+            Some(GroupBatch::Records(records)) if self.clock_off.is_some() => self.held.extend(records),
             Some(GroupBatch::Records(records)) => self.handle(&mut batch, &records),
             other => change = other,
         }
@@ -131,13 +142,34 @@ impl<M: Machine> Drive<M> {
         if let (Some(snapshots), Some(tail)) = (&mut self.snapshots, &self.tail) {
             snapshots.go_on(&self.core, &self.inputs, tail);
         }
-        self.lag.measure(self.core.link.service, &self.core.link.parts, || self.inputs.positions());
+        let Core { machine, link, .. } = &self.core;
+        self.lag.measure(link.service, &link.parts, || machine.stuck(), || self.inputs.positions());
         Ok(())
+    }
+
+    /// Tells the machine the time. While the clock is off, one that decides by time decides nothing: it goes on by itself once
+    /// the clock is put right.
+    fn look_at_the_clock(&mut self, clock: &dyn Clock) {
+        let Core { machine, link, .. } = &mut self.core;
+        machine.set_clock(clock.now());
+        let off = clock.off_by().filter(|_| machine.decides_by_time());
+        if off.is_some() != self.clock_off.is_some() {
+            link.parts.observer.clock(link.service, off);
+        }
+        if off.is_some() {
+            link.set_ready(false);
+        }
+        // What is read next makes it ready again, but a sole writer that has read everything may wait long for that.
+        if off.is_none() && self.clock_off.take().is_some() && self.settled_in {
+            link.set_ready(true);
+        }
+        self.clock_off = off;
     }
 
     /// How many records it can take in.
     fn appetite(&self) -> usize {
-        if self.core.machine.in_hand() < IN_HAND { MOST } else { 0 }
+        let full = self.core.machine.in_hand() >= IN_HAND;
+        if full || self.clock_off.is_some() { 0 } else { MOST }
     }
 
     /// Leaves time for more to come in, if a batch was written just now. Whoever comes after a pause waits for nothing.
@@ -150,6 +182,7 @@ impl<M: Machine> Drive<M> {
     }
 
     async fn wake(&mut self) -> Wake<M> {
+        let decides = self.clock_off.is_none();
         let until_tick = self.until_tick();
         let most = self.appetite();
         let resume = self.trouble.until.take();
@@ -167,8 +200,8 @@ impl<M: Machine> Drive<M> {
         };
         let wake = tokio::select! {
             () = self.core.link.shutdown.cancelled() => Wake::Told,
-            Some(job) = self.core.jobs.recv() => Wake::Call(job),
-            (order, outcome) = self.core.effects.ended() => Wake::Ended(order, outcome),
+            Some(job) = self.core.jobs.recv(), if decides => Wake::Call(job),
+            (order, outcome) = self.core.effects.ended(), if decides => Wake::Ended(order, outcome),
             followed = follow => Wake::Followed(followed),
             input = read => return Wake::Input(input),
             () = tokio::time::sleep(until_tick) => Wake::Time,
@@ -188,6 +221,9 @@ impl<M: Machine> Drive<M> {
 
     /// All effects that ended, a tick if it is time, and the calls in line.
     fn take_ready(&mut self, batch: &mut Batch<'_>) {
+        if self.clock_off.is_some() {
+            return;
+        }
         let machine = &mut self.core.machine;
         while let Some((order, outcome)) = self.core.effects.try_ended() {
             batch.completed(machine, order, outcome);
@@ -204,7 +240,7 @@ impl<M: Machine> Drive<M> {
         match read {
             Ok(batch) => {
                 self.trouble.pause.reset();
-                if self.settled_in {
+                if self.settled_in && self.clock_off.is_none() {
                     self.core.link.set_ready(true);
                 }
                 Ok(Some(batch))
@@ -339,11 +375,12 @@ impl<M: Machine> Drive<M> {
         }
         self.settle(batch).await?;
         self.settled_in = true;
-        self.core.link.set_ready(true);
+        self.core.link.set_ready(self.clock_off.is_none());
         Ok(())
     }
 
     fn revoked(&mut self, revoked: &[u32]) {
+        self.held.retain(|fetched| !revoked.contains(&fetched.at().partition));
         for partition in revoked {
             self.core.machine.revoked(*partition);
             self.inputs.revoked(*partition);

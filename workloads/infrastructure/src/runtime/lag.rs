@@ -22,11 +22,12 @@ impl Lag {
         Self { last: Instant::now(), running: None }
     }
 
-    /// Measures if it is time to; one measurement at a time.
+    /// Measures if it is time to; one measurement at a time. `stuck` counts orders that a person should look at.
     pub(super) fn measure(
         &mut self,
         service: Service,
         parts: &RunnerParts,
+        stuck: impl FnOnce() -> usize,
         at: impl FnOnce() -> Vec<Position>,
     ) {
         let busy = self.running.as_ref().is_some_and(|task| !task.is_finished());
@@ -34,6 +35,7 @@ impl Lag {
             return;
         }
         self.last = Instant::now();
+        parts.observer.stuck(service, stuck());
         let (log, observer, positions) = (Arc::clone(&parts.log), Arc::clone(&parts.observer), at());
         self.running = Some(tokio::spawn(async move {
             for Position { topic, partition, offset } in positions {

@@ -73,6 +73,12 @@ pub trait Observer: Send + Sync + 'static {
     /// How many records of an input partition are still to be handled.
     fn lag(&self, _service: Service, _topic: Topic, _partition: u32, _records: u64) {}
 
+    /// The clock is off by so many milliseconds, and the service decides nothing; `None`: it is right again, and it goes on.
+    fn clock(&self, _service: Service, _off_by: Option<i64>) {}
+
+    /// So many orders have waited for the world outside so long that a person should look.
+    fn stuck(&self, _service: Service, _orders: usize) {}
+
     /// The partition is recovered from this many records of the service's own output.
     fn recovered(&self, _service: Service, _partition: u32, _records: u64, _took: Duration) {}
 

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use kbnt_domain::dead_letter::Bytes;
 use kbnt_domain::event::{CancelKind, Level, UserStatus};
+use kbnt_domain::order::OrderStatus;
 use kbnt_domain::{Currency, Money, Quantity, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -276,6 +277,18 @@ pub(super) mod base64 {
 pub(super) enum UserStatusDef {
     Active,
     Blocked,
+}
+
+/// `CONFIRMED`, `REJECTED` or `CANCELLED`: of what has ended.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "OrderStatus", rename_all = "UPPERCASE")]
+pub(super) enum EndStatusDef {
+    /// Nobody writes it.
+    #[serde(skip_deserializing)]
+    Pending,
+    Confirmed,
+    Rejected,
+    Cancelled,
 }
 
 /// `REJECTED` or `CANCELLED`.

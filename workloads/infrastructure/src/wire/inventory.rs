@@ -1,10 +1,11 @@
 //! Payloads of inventory-events.
 
 use kbnt_domain::event::{
-    InsufficientStock, Level, LowStock, PaymentMethod, PricedLine, ProductNotFound, ReservationConfirmed,
-    ReservationExpired, ReservationLost, ReservationRefused, ReservationReleased, StockDeclared,
-    VirtualStockReserved, Writer, WriterElected,
+    InsufficientStock, Level, LowStock, OrderRepeated, PaymentMethod, PricedLine, ProductNotFound,
+    ReservationConfirmed, ReservationExpired, ReservationLost, ReservationRefused, ReservationReleased,
+    StockDeclared, VirtualStockReserved, Writer, WriterElected,
 };
+use kbnt_domain::order::OrderStatus;
 use kbnt_domain::stock::UNITS_MOST;
 use kbnt_domain::{
     Money, OrderId, ProductId, Reason, ReservationId, SourceId, Timestamp, TransactionId, UserId,
@@ -177,6 +178,23 @@ pub(super) struct ReservationLostDef {
     transaction: TransactionId,
     #[serde(with = "field::text")]
     reason: Reason,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "OrderRepeated", rename_all = "camelCase")]
+pub(super) struct OrderRepeatedDef {
+    #[serde(rename = "orderId", with = "field::text")]
+    order: OrderId,
+    #[serde(rename = "userId", with = "field::text")]
+    user: UserId,
+    #[serde(with = "field::EndStatusDef")]
+    status: OrderStatus,
+    #[serde(default, with = "field::optional_text")]
+    reason: Option<Reason>,
+    #[serde(default, rename = "reservationId", with = "field::optional_text")]
+    reservation: Option<ReservationId>,
+    #[serde(with = "field::hex64")]
+    fingerprint: u64,
 }
 
 #[derive(Serialize, Deserialize)]

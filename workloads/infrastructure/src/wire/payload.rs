@@ -60,6 +60,7 @@ payloads! {
     ReservationReleased, "ReservationReleasedEvent", Inventory => inventory::ReservationReleasedDef;
     ReservationExpired, "ReservationExpiredEvent", Inventory => inventory::ReservationExpiredDef;
     ReservationLost, "ReservationLostEvent", Inventory => inventory::ReservationLostDef;
+    OrderRepeated, "OrderRepeatedEvent", Inventory => inventory::OrderRepeatedDef;
     PaymentProcessed, "PaymentProcessedEvent", Payment => payment::PaymentProcessedDef;
     PaymentFailed, "PaymentFailedEvent", Payment => payment::PaymentFailedDef;
     PaymentRefunded, "PaymentRefundedEvent", Payment => payment::PaymentRefundedDef;

@@ -9,6 +9,7 @@ mod log;
 mod openapi;
 mod orders;
 mod problems;
+mod repeats;
 mod server;
 mod standby;
 mod stock;

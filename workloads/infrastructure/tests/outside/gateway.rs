@@ -29,19 +29,21 @@ fn charge(order: OrderId) -> Effect {
 }
 
 fn refund(order: OrderId) -> Effect {
-    Effect::Refund { order, transaction: "tx-1".parse().unwrap(), amount: amount() }
+    Effect::Refund { order, transaction: Some("tx-1".parse().unwrap()), amount: amount() }
 }
 
 fn says(order: OrderId, status: &str) -> String {
     json!({"orderId": order.to_string(), "status": status, "transactionId": "tx-1"}).to_string()
 }
 
-fn name(outcome: &EffectOutcome) -> &'static str {
+fn name_of(outcome: &EffectOutcome) -> &'static str {
     match outcome {
         EffectOutcome::Charged { .. } => "charged",
+        EffectOutcome::ChargedUnnamed { .. } => "charged, unnamed",
         EffectOutcome::Declined => "declined",
         EffectOutcome::NotCharged { .. } => "not charged",
         EffectOutcome::Unknown { .. } => "unknown",
+        EffectOutcome::Senseless { .. } => "senseless",
         EffectOutcome::Closed => "closed",
         EffectOutcome::Refunded => "refunded",
         EffectOutcome::NotRefunded { .. } => "not refunded",
@@ -81,24 +83,81 @@ async fn a_charge_is_repeated_only_where_nothing_was_done() {
         (vec![Does::Answer(429, String::new()), Does::Answer(200, says(id, "charged"))], "charged", 2),
         (vec![Does::Answer(429, String::new()); 3], "not charged", 3),
         (vec![Does::Answer(400, String::new())], "not charged", 1),
+        (vec![Does::Answer(409, says(id, "charged"))], "senseless", 1),
+        (vec![Does::Answer(200, says(id, "pending"))], "senseless", 1),
         (vec![Does::Answer(401, "{}".into())], "not charged", 1),
         (vec![Does::Answer(500, String::new())], "unknown", 1),
         (vec![Does::Answer(503, says(id, "charged"))], "unknown", 1),
-        (vec![Does::Answer(200, says(other, "charged"))], "unknown", 1),
-        (vec![Does::Answer(200, "{".into())], "unknown", 1),
-        (vec![Does::Answer(204, String::new())], "unknown", 1),
-        (vec![Does::Answer(302, String::new())], "unknown", 1),
+        (vec![Does::Answer(200, says(other, "charged"))], "senseless", 1),
+        (vec![Does::Answer(200, "{".into())], "senseless", 1),
+        (vec![Does::Answer(204, String::new())], "senseless", 1),
+        (vec![Does::Answer(302, String::new())], "senseless", 1),
         (vec![Does::Hang], "unknown", 1),
         (vec![Does::Reset], "unknown", 1),
         (vec![Does::HalfAnswer(200, says(id, "charged"))], "unknown", 1),
-        (vec![Does::Flood], "unknown", 1),
+        (vec![Does::Flood], "senseless", 1),
         (vec![Does::Nonsense], "unknown", 1),
         (vec![Does::Drip(says(id, "charged"))], "unknown", 1),
     ] {
         let server = Server::start(does.clone()).await;
         let found = gateway(&server, hasty()).perform(&charge(id)).await;
-        assert_eq!((name(&found), server.requests().len()), (outcome, asked), "{does:?}: {found:?}");
+        assert_eq!((name_of(&found), server.requests().len()), (outcome, asked), "{does:?}: {found:?}");
     }
+}
+
+/// What a gateway may say the name of a charge is, and what is made of it.
+#[tokio::test]
+async fn any_text_that_can_be_shown_names_a_charge_and_anything_else_is_a_charge_without_a_name() {
+    let id = order("a");
+    let says = |transaction: &Value| {
+        json!({"orderId": id.to_string(), "status": "charged", "transactionId": transaction}).to_string()
+    };
+    for name in ["pi_3/x+y=:z".to_owned(), "x".repeat(66), "é".repeat(255), "ch 取引 1".to_owned()] {
+        for effect in [charge(id), Effect::QueryCharge { order: id }, Effect::CloseCharge { order: id }] {
+            let server = Server::start([Does::Answer(200, says(&json!(name)))]).await;
+            let found = gateway(&server, hasty()).perform(&effect).await;
+            assert_eq!(found, EffectOutcome::Charged { transaction: name.parse().unwrap() }, "{effect:?}");
+        }
+        let server = Server::start([Does::Answer(200, "{}".into())]).await;
+        let refund = Effect::Refund { order: id, transaction: Some(name.parse().unwrap()), amount: amount() };
+        gateway(&server, hasty()).perform(&refund).await;
+        let body: Value = serde_json::from_str(&server.requests()[0].body).unwrap();
+        assert_eq!(body.pointer("/transactionId").unwrap(), &name, "as the gateway has it");
+    }
+    for no_name in [
+        json!(4711),
+        json!(""),
+        json!("x".repeat(256)),
+        json!("a\nb"),
+        json!("\u{1b}[2J"),
+        json!(null),
+        json!({"id": "x"}),
+        json!(["x"]),
+        json!(true),
+    ] {
+        for effect in [charge(id), Effect::QueryCharge { order: id }, Effect::CloseCharge { order: id }] {
+            let server = Server::start([Does::Answer(200, says(&no_name))]).await;
+            let found = gateway(&server, hasty()).perform(&effect).await;
+            assert_eq!(name_of(&found), "charged, unnamed", "{effect:?} {no_name}");
+        }
+    }
+    let missing = json!({"orderId": id.to_string(), "status": "charged"}).to_string();
+    let server = Server::start([Does::Answer(200, missing)]).await;
+    assert_eq!(name_of(&gateway(&server, hasty()).perform(&charge(id)).await), "charged, unnamed");
+}
+
+#[tokio::test]
+async fn a_charge_without_a_name_is_refunded_by_its_order() {
+    let id = order("a");
+    let server = Server::start([Does::Answer(200, says(id, "refunded"))]).await;
+    let refund = Effect::Refund { order: id, transaction: None, amount: amount() };
+    assert_eq!(gateway(&server, hasty()).perform(&refund).await, EffectOutcome::Refunded);
+    let request = server.requests().remove(0);
+    assert_eq!(request.line(), format!("POST /charges/{id}/refund HTTP/1.1"));
+    assert_eq!(request.header("idempotency-key"), Some(format!("{id}-refund").as_str()));
+    let body: Value = serde_json::from_str(&request.body).unwrap();
+    let amount = json!({"value": "599.99", "currency": "BRL"});
+    assert_eq!(body, json!({"orderId": id.to_string(), "amount": amount}));
 }
 
 #[tokio::test]
@@ -106,10 +165,10 @@ async fn nobody_there_means_that_nothing_was_charged() {
     let server = Server::start([]).await;
     let url = "http://127.0.0.1:1".parse().unwrap();
     let away = HttpGateway::new(HttpGatewayConfig { url, secret: None, outbound: hasty() }).unwrap();
-    assert_eq!(name(&away.perform(&charge(order("a"))).await), "not charged");
-    assert_eq!(name(&away.perform(&Effect::QueryCharge { order: order("a") }).await), "unknown");
-    assert_eq!(name(&away.perform(&Effect::CloseCharge { order: order("a") }).await), "unknown");
-    assert_eq!(name(&away.perform(&refund(order("a"))).await), "not refunded");
+    assert_eq!(name_of(&away.perform(&charge(order("a"))).await), "not charged");
+    assert_eq!(name_of(&away.perform(&Effect::QueryCharge { order: order("a") }).await), "unknown");
+    assert_eq!(name_of(&away.perform(&Effect::CloseCharge { order: order("a") }).await), "unknown");
+    assert_eq!(name_of(&away.perform(&refund(order("a"))).await), "not refunded");
     assert!(server.requests().is_empty());
 }
 
@@ -123,14 +182,23 @@ fn questions(id: OrderId) -> Vec<(Effect, Does, &'static str)> {
         (query(), says("charged"), "charged"),
         (query(), says("declined"), "declined"),
         (query(), only(404), "not charged"),
-        (query(), only(403), "unknown"),
+        (query(), only(403), "senseless"),
+        (query(), only(302), "senseless"),
+        (query(), Does::Answer(200, "<html>".into()), "senseless"),
+        (query(), Does::Flood, "senseless"),
+        (query(), only(429), "unknown"),
+        (query(), only(503), "unknown"),
         (query(), Does::Hang, "unknown"),
         (close(), says("closed"), "closed"),
         (close(), says("charged"), "charged"),
         (close(), says("declined"), "closed"),
-        (close(), only(404), "unknown"),
+        (close(), only(404), "senseless"),
+        (close(), Does::Flood, "senseless"),
+        (close(), Does::HalfAnswer(200, String::new()), "unknown"),
         (refund(id), says("refunded"), "refunded"),
         (refund(id), says("charged"), "not refunded"),
+        (refund(id), only(404), "not refunded"),
+        (refund(id), Does::Flood, "not refunded"),
     ]
 }
 
@@ -151,7 +219,7 @@ async fn questions_are_repeated_until_they_are_answered() {
     for (effect, does, outcome) in questions(id) {
         let server = Server::start(trouble().into_iter().chain([does.clone()])).await;
         let found = gateway(&server, hasty()).perform(&effect).await;
-        assert_eq!(name(&found), outcome, "{effect:?} {does:?}");
+        assert_eq!(name_of(&found), outcome, "{effect:?} {does:?}");
         let requests = server.requests();
         assert_eq!(requests.len(), 3, "{effect:?}");
         assert!(requests.iter().all(|request| request.line() == line(&effect)), "{effect:?}");
@@ -169,8 +237,8 @@ async fn a_second_answer_that_nobody_asked_for_is_never_taken_for_the_next_one()
         ])
         .await;
         let gateway = gateway(&server, hasty());
-        assert_eq!(name(&gateway.perform(&charge(first)).await), "charged");
-        let outcome = name(&gateway.perform(&charge(second)).await);
+        assert_eq!(name_of(&gateway.perform(&charge(first)).await), "charged");
+        let outcome = name_of(&gateway.perform(&charge(second)).await);
         assert!(["declined", "unknown"].contains(&outcome), "{outcome}");
     }
 }
@@ -181,19 +249,19 @@ async fn a_gateway_that_fails_again_and_again_is_left_alone_for_a_while() {
     let server = Server::start([]).await;
     let gateway = gateway(&server, OutboundConfig { breaker, ..hasty() });
     for _ in 0..4 {
-        assert_eq!(name(&gateway.perform(&charge(order("a"))).await), "unknown");
+        assert_eq!(name_of(&gateway.perform(&charge(order("a"))).await), "unknown");
     }
     for _ in 0..50 {
-        assert_eq!(name(&gateway.perform(&charge(order("b"))).await), "not charged", "nothing is sent");
+        assert_eq!(name_of(&gateway.perform(&charge(order("b"))).await), "not charged", "nothing is sent");
     }
     assert_eq!(server.requests().len(), 4);
     server.then(Does::Answer(200, says(order("c"), "charged")));
     let give_up = std::time::Instant::now() + Duration::from_secs(10);
-    while name(&gateway.perform(&charge(order("c"))).await) != "charged" {
+    while name_of(&gateway.perform(&charge(order("c"))).await) != "charged" {
         assert!(std::time::Instant::now() < give_up, "the circuit never closes");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(server.requests().len(), 5, "one probe was enough");
     server.then(Does::Answer(200, says(order("d"), "charged")));
-    assert_eq!(name(&gateway.perform(&charge(order("d"))).await), "charged");
+    assert_eq!(name_of(&gateway.perform(&charge(order("d"))).await), "charged");
 }

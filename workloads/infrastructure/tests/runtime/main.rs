@@ -5,6 +5,7 @@
 mod support;
 
 mod callers;
+mod clock;
 mod dead_letters;
 mod effects;
 mod groups;

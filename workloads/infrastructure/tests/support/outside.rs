@@ -146,6 +146,15 @@ impl<M: Machine> Running<M> {
         Self::run(runner, handle, notes)
     }
 
+    /// Lets the machine work by this clock.
+    pub fn by_clock(machine: M, log: Arc<dyn EventLog>, clock: Arc<dyn Clock>) -> Self {
+        let notes = Arc::<Notes>::default();
+        let observer = Arc::clone(&notes) as Arc<dyn Observer>;
+        let (runner, handle) =
+            Runner::new(machine, RunnerParts { log, clock, effects: Gate::new(0), observer });
+        Self::run(runner, handle, notes)
+    }
+
     /// Lets the machine work in turn.
     pub fn in_turn(machine: M, log: Arc<dyn EventLog>, turn: Arc<dyn Leadership>) -> Self {
         let notes = Arc::<Notes>::default();

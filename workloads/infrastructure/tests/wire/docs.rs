@@ -9,11 +9,12 @@ use kbnt_domain::dead_letter::Resolution;
 use kbnt_domain::event::{
     AuditLogCreated, Basket, CancelKind, DeadLetterResolved, DeadLetterStored, InsufficientStock, Level,
     Line, LowStock, NotificationFailed, NotificationSent, OrderCancelRequested, OrderCancelled, OrderCreated,
-    PaymentFailed, PaymentMethod, PaymentProcessed, PaymentRefunded, PlaceOrder, PricedLine, ProductNotFound,
-    ReservationConfirmed, ReservationExpired, ReservationLost, ReservationRefused, ReservationReleased,
-    StockDeclared, UserRegistered, UserRejected, UserStatus, UserStatusChanged, UserValidated,
-    VirtualStockReserved, Writer, WriterElected,
+    OrderRepeated, PaymentFailed, PaymentMethod, PaymentProcessed, PaymentRefunded, PlaceOrder, PricedLine,
+    ProductNotFound, ReservationConfirmed, ReservationExpired, ReservationLost, ReservationRefused,
+    ReservationReleased, StockDeclared, UserRegistered, UserRejected, UserStatus, UserStatusChanged,
+    UserValidated, VirtualStockReserved, Writer, WriterElected,
 };
+use kbnt_domain::order::OrderStatus;
 use kbnt_domain::{Currency, Event, EventId, Money, OrderId, Quantity, Reason, ReservationId, Timestamp};
 use kbnt_infrastructure::wire;
 
@@ -90,6 +91,15 @@ fn examples() -> Vec<Event> {
         ReservationExpired { order, reservation, deadline: expires_at }.into(),
         ReservationLost { order, reservation: Some(reservation), amount, transaction: transaction(), reason }
             .into(),
+        OrderRepeated {
+            order,
+            user: user(),
+            status: OrderStatus::Cancelled,
+            reason: Some(Reason::PaymentDeclined),
+            reservation: Some(reservation),
+            fingerprint,
+        }
+        .into(),
         PaymentProcessed { order, reservation, amount, transaction: transaction() }.into(),
         PaymentFailed { order, reservation, amount, reason: Reason::PaymentDeclined }.into(),
         PaymentRefunded { order, amount, transaction: transaction(), reason }.into(),

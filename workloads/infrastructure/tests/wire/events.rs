@@ -5,11 +5,12 @@ use kbnt_domain::dead_letter::{Bytes, Location, Resolution};
 use kbnt_domain::event::{
     AuditLogCreated, Basket, CancelKind, DeadLetterResolved, DeadLetterStored, InsufficientStock, Level,
     Line, LowStock, NotificationFailed, NotificationSent, OrderCancelRequested, OrderCancelled, OrderCreated,
-    PaymentFailed, PaymentMethod, PaymentProcessed, PaymentRefunded, PlaceOrder, PricedLine, ProductNotFound,
-    ReservationConfirmed, ReservationExpired, ReservationLost, ReservationRefused, ReservationReleased,
-    StockDeclared, UserRegistered, UserRejected, UserStatus, UserStatusChanged, UserValidated,
-    VirtualStockReserved, Writer, WriterElected,
+    OrderRepeated, PaymentFailed, PaymentMethod, PaymentProcessed, PaymentRefunded, PlaceOrder, PricedLine,
+    ProductNotFound, ReservationConfirmed, ReservationExpired, ReservationLost, ReservationRefused,
+    ReservationReleased, StockDeclared, UserRegistered, UserRejected, UserStatus, UserStatusChanged,
+    UserValidated, VirtualStockReserved, Writer, WriterElected,
 };
+use kbnt_domain::order::OrderStatus;
 use kbnt_domain::stock::UNITS_MOST;
 use kbnt_domain::{
     Currency, Event, EventId, Money, OrderId, ProductId, Quantity, Reason, ReservationId, SourceId,
@@ -34,7 +35,11 @@ text_ids! {
     user: UserId;
     product: ProductId;
     source: SourceId;
-    transaction: TransactionId;
+}
+
+/// Of any script, short and as long as they come.
+fn transaction() -> impl Strategy<Value = TransactionId> {
+    prop_oneof!["[^\\p{Cc}]{1,255}", id()].prop_map(|text| text.parse().unwrap())
 }
 
 fn order() -> impl Strategy<Value = OrderId> {
@@ -63,6 +68,17 @@ fn reason() -> impl Strategy<Value = Reason> {
 /// From year 0 to 9999, for which there is a form.
 fn instant() -> impl Strategy<Value = Timestamp> {
     (-62_167_219_200_000_i64..=253_402_300_799_999).prop_map(Timestamp::from_millis)
+}
+
+fn repeated() -> impl Strategy<Value = Event> {
+    let ends =
+        prop::sample::select(&[OrderStatus::Confirmed, OrderStatus::Rejected, OrderStatus::Cancelled][..]);
+    let reason = prop::option::of(reason());
+    (order(), user(), ends, reason, prop::option::of(reservation()), any::<u64>()).prop_map(
+        |(order, user, status, reason, reservation, fingerprint)| {
+            OrderRepeated { order, user, status, reason, reservation, fingerprint }.into()
+        },
+    )
 }
 
 fn level() -> impl Strategy<Value = Level> {
@@ -205,6 +221,7 @@ fn of_reservations() -> impl Strategy<Value = Event> {
         (order(), user(), reason(), any::<u64>()).prop_map(|(order, user, reason, fingerprint)| {
             ReservationRefused { order, user, reason, fingerprint }.into()
         }),
+        repeated(),
         (order(), reservation(), user(), money(), transaction()).prop_map(
             |(order, reservation, user, amount, transaction)| {
                 ReservationConfirmed { order, reservation, user, amount, transaction }.into()

@@ -1,5 +1,6 @@
 //! The command line. Every option can also be given as a variable.
 
+mod clock;
 mod dlq;
 mod kafka;
 mod origin;
@@ -20,6 +21,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use kbnt_application::Service;
 use kbnt_infrastructure::logging::{Format, Logging, LoggingError};
 
+pub(crate) use clock::ClockOptions;
 pub(crate) use dlq::{DiscardOptions, DlqCommand, LetterOptions, ListOptions, ReplayOptions, ShowOptions};
 pub(crate) use kafka::{AccessOptions, KafkaOptions};
 pub(crate) use origin::{OriginOptions, TrailOptions};
@@ -201,6 +203,8 @@ pub(crate) struct ServeOptions {
     #[command(flatten)]
     pub(crate) notification: NotificationOptions,
     #[command(flatten)]
+    pub(crate) clock: ClockOptions,
+    #[command(flatten)]
     pub(crate) tracing: TracingOptions,
 }
 
@@ -246,6 +250,8 @@ pub(crate) struct ServiceOptions {
     pub(crate) payment: PaymentOptions,
     #[command(flatten)]
     pub(crate) notification: NotificationOptions,
+    #[command(flatten)]
+    pub(crate) clock: ClockOptions,
     #[command(flatten)]
     pub(crate) tracing: TracingOptions,
 }

@@ -20,6 +20,16 @@ pub(super) fn reservation_ttl(text: &str) -> Result<Span, String> {
     }
 }
 
+/// How far a clock may be set: 1 s to 1 h, as commands from further ahead are refused.
+pub(super) fn clock_jump_limit(text: &str) -> Result<Duration, String> {
+    let limit = duration(text)?;
+    if (Duration::from_secs(1)..=Duration::from_hours(1)).contains(&limit) {
+        Ok(limit)
+    } else {
+        Err("from 1s to 1h".to_owned())
+    }
+}
+
 /// An amount such as `10000.00`, in BRL.
 pub(super) fn money(text: &str) -> Result<Money, String> {
     Money::parse(text, Currency::BRL).map_err(|error| error.to_string())
@@ -28,6 +38,16 @@ pub(super) fn money(text: &str) -> Result<Money, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_may_be_set_by_a_second_to_an_hour() {
+        for (text, secs) in [("1s", 1), ("5m", 300), ("1h", 3_600)] {
+            assert_eq!(clock_jump_limit(text), Ok(Duration::from_secs(secs)));
+        }
+        for text in ["0s", "999ms", "1h1s", "25h", "5", "-5m", ""] {
+            assert!(clock_jump_limit(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn a_reservation_holds_from_a_second_to_a_day() {

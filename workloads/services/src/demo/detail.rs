@@ -42,6 +42,7 @@ pub(crate) fn detail(event: &Event) -> String {
             format!("since {} the units are available again", rfc3339(e.deadline))
         }
         Event::ReservationLost(e) => format!("{}: {} must be refunded", e.reason, e.amount),
+        Event::OrderRepeated(e) => format!("it was asked for before, and is {}", e.status.code()),
         Event::PaymentProcessed(e) => format!("{} charged", e.amount),
         Event::PaymentFailed(e) => format!("{}: nothing was charged", e.reason),
         Event::PaymentRefunded(e) => format!("{} refunded", e.amount),

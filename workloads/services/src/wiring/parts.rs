@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use kbnt_application::inventory::InventoryMachine;
+use kbnt_application::ports::Clock;
 use kbnt_infrastructure::http::{OrderViews, Part};
 use kbnt_infrastructure::kafka::KafkaLog;
 use kbnt_infrastructure::logging::Logging;
@@ -66,6 +67,22 @@ impl Part for Orders {
     async fn refresh(&self, metrics: &Metrics) {
         metrics.show_pending(self.0.read(|views| views.book().counts().pending));
     }
+}
+
+/// The clock by which the process decides.
+pub(super) struct SystemClock(pub(super) Arc<dyn Clock>);
+
+#[async_trait]
+impl Part for SystemClock {
+    fn name(&self) -> &'static str {
+        "clock"
+    }
+
+    fn is_ready(&self) -> bool {
+        self.0.off_by().is_none()
+    }
+
+    async fn refresh(&self, _metrics: &Metrics) {}
 }
 
 /// The cluster.

@@ -159,6 +159,11 @@ impl Process {
         handle
     }
 
+    /// Makes readiness depend on the system's clock.
+    pub(crate) fn need_clock(&mut self) {
+        self.watched.push(Box::new(parts::SystemClock(Arc::clone(&self.parts.clock))));
+    }
+
     /// Starts payment-service.
     pub(crate) fn payment(&mut self) {
         let parts = self.guarded(Service::Payment);

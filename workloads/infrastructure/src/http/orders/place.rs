@@ -60,15 +60,20 @@ pub(super) async fn place_order(
     let key = key.map_or_else(|| Uuid::new_v4().to_string(), |IdempotencyKey(key)| key);
     let order = OrderId::derive(&basket.user, &key);
     api.check_ready()?;
-    let placed = api.place(order, basket, TraceParent::of(&headers)).await?;
+    let placed = api.place(order, basket.clone(), TraceParent::of(&headers)).await?;
     if let Some(wait) = wait
         && let Some(ended) = api.views.read(|views| views.once_ended(order))
     {
         // Whether it ended, time was up, or the process stops: the answer is where it stands now.
         let _ = api.shutdown.run_until_cancelled(tokio::time::timeout(wait, ended)).await;
     }
-    let view = api.views.read(|views| views.book.get(&order)).unwrap_or(placed.order);
-    Ok(answer(&view, placed.replayed, wait.is_some()))
+    // The order may turn out to have ended long ago, and perhaps with another basket.
+    let view = match api.views.read(|views| views.book.placement(&order, &basket)) {
+        Placement::Same(view) => *view,
+        Placement::Conflict => return Err(conflict()),
+        Placement::New => placed.order,
+    };
+    Ok(answer(&view, placed.replayed || view.repeated, wait.is_some()))
 }
 
 /// An order in the log.

@@ -62,5 +62,6 @@ impl Projection for OrderViews {
         if record.at.topic == Topic::OrderEvents {
             waiting.folded(record);
         }
+        waiting.ended(record);
     }
 }

@@ -43,9 +43,14 @@ impl Waiting {
                 let _ = waiting.send(());
             }
         }
+    }
+
+    /// A record is folded: wakes those who wait for the end that it tells.
+    pub(super) fn ended(&mut self, record: &Delivered) {
         let ended = match &record.message.event {
             Event::OrderCreated(event) => event.order,
             Event::OrderCancelled(event) => event.order,
+            Event::OrderRepeated(event) => event.order,
             _ => return,
         };
         for waiting in self.ends.remove(&ended).unwrap_or_default() {

@@ -116,8 +116,10 @@ fn users_json(users: &[User]) -> Result<String, Error> {
 /// What payment-service reads: variables and files.
 fn payment(payment: &Payment) -> (Vec<EnvVar>, Vec<File>) {
     match payment {
-        Payment::Simulated(None) => (Vec::new(), Vec::new()),
-        Payment::Simulated(Some(amount)) => (vec![plain("KBNT_PAYMENT_DECLINE_ABOVE", amount)], Vec::new()),
+        Payment::Simulated(decline_above) => {
+            let above = decline_above.iter().map(|amount| plain("KBNT_PAYMENT_DECLINE_ABOVE", amount));
+            (std::iter::once(plain("KBNT_PAYMENT_SIMULATED", "true")).chain(above).collect(), Vec::new())
+        }
         Payment::Http(gateway) => {
             let secret = gateway
                 .secret_ref

@@ -21,7 +21,7 @@ use thiserror::Error;
 const REMEMBERED: usize = 100_000;
 
 /// The longest delay that a token may ask for.
-const DELAY_MOST: Duration = Duration::from_mins(10);
+const DELAY_MOST: Duration = Duration::from_mins(1);
 
 /// A share of something: 0 to 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -54,6 +54,8 @@ pub struct SimulatedRules {
     pub seed: u64,
     /// How long every request takes.
     pub delay: Duration,
+    /// Whether test tokens are understood. Where they are not, a token says nothing about how its charge goes.
+    pub test_tokens: bool,
 }
 
 /// The gateway.
@@ -125,7 +127,7 @@ impl SimulatedGateway {
     }
 
     async fn charge(&self, order: OrderId, amount: Money, token: Option<&str>) -> EffectOutcome {
-        let token = Token::of(token);
+        let token = if self.rules.test_tokens { Token::of(token) } else { Token::Good };
         match token {
             Token::Unreachable => {
                 return EffectOutcome::NotCharged { detail: "the gateway cannot be reached".to_owned() };
@@ -250,9 +252,34 @@ mod tests {
         }
     }
 
+    /// A gateway that understands test tokens.
+    fn testing() -> SimulatedGateway {
+        SimulatedGateway::new(SimulatedRules { test_tokens: true, ..Default::default() })
+    }
+
+    #[tokio::test]
+    async fn without_the_setting_no_token_decides_and_none_delays() {
+        let gateway = SimulatedGateway::default();
+        for token in ["tok_decline", "tok_unreachable", "tok_unknown_outcome", "tok_delay_60000ms", "x"] {
+            let asked = charge(order(token), 1, Some(token));
+            let outcome = tokio::time::timeout(DELAY_MOST / 2, gateway.perform(&asked)).await.unwrap();
+            assert!(matches!(outcome, EffectOutcome::Charged { .. }), "{token}: {outcome:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_token_delays_by_a_minute_at_most() {
+        assert_eq!(delay("tok_delay_60000ms"), Some(Duration::from_mins(1)));
+        let gateway = testing();
+        for token in ["tok_delay_60001ms", "tok_delay_600000ms", "tok_delay_99999999999999999999ms"] {
+            let outcome = gateway.perform(&charge(order(token), 1, Some(token))).await;
+            assert_eq!(outcome, EffectOutcome::Declined, "{token}");
+        }
+    }
+
     #[tokio::test]
     async fn tokens_decide() {
-        let gateway = SimulatedGateway::default();
+        let gateway = testing();
         for (token, good) in [(None, true), (Some("tok_ok"), true), (Some("tok_delay_5ms"), true)] {
             let outcome = gateway.perform(&charge(order(&format!("{token:?}")), 1, token)).await;
             assert_eq!(matches!(outcome, EffectOutcome::Charged { .. }), good, "{token:?}: {outcome:?}");
@@ -269,7 +296,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_lost_answer_is_found_by_a_query_and_charged_once() {
-        let gateway = SimulatedGateway::default();
+        let gateway = testing();
         let lost = charge(order("lost"), 1, Some("tok_unknown_outcome"));
         assert!(matches!(gateway.perform(&lost).await, EffectOutcome::Unknown { .. }));
         let first = gateway.perform(&Effect::QueryCharge { order: order("lost") }).await;

@@ -1,16 +1,17 @@
-//! Effects in the world outside: as many at once as the outside can take, in the order in which they were asked for.
+//! Effects in the world outside: as many at once as the outside can take, users in turn.
 
-use std::collections::VecDeque;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use kbnt_application::message::partition_of;
 use kbnt_application::{Effect, EffectOutcome, Service};
 use kbnt_domain::OrderId;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 
 use super::observe::Observer;
 use super::runner::{EffectPerformer, RunnerParts};
+use super::turns::{Turns, Who, who};
 
 /// How many attempts may be under way at once.
 const AT_ONCE: usize = 256;
@@ -20,8 +21,10 @@ pub(super) struct Effects {
     service: Service,
     performer: Arc<dyn EffectPerformer>,
     observer: Arc<dyn Observer>,
-    waiting: VecDeque<Effect>,
+    waiting: Turns,
     running: JoinSet<(OrderId, EffectOutcome)>,
+    /// For whom those are that are under way.
+    places: HashMap<Id, Who>,
 }
 
 impl Effects {
@@ -30,41 +33,44 @@ impl Effects {
             service,
             performer: Arc::clone(&parts.effects),
             observer: Arc::clone(&parts.observer),
-            waiting: VecDeque::new(),
+            waiting: Turns::default(),
             running: JoinSet::new(),
+            places: HashMap::new(),
         }
     }
 
     /// Does these, each as soon as there is room.
     pub(super) fn start(&mut self, effects: Vec<Effect>) {
-        self.waiting.extend(effects);
+        effects.into_iter().for_each(|effect| self.waiting.push(effect));
         self.fill();
     }
 
     fn fill(&mut self) {
-        while self.running.len() < AT_ONCE {
-            let Some(effect) = self.waiting.pop_front() else { return };
+        while let Some(free) = AT_ONCE.checked_sub(self.running.len()).filter(|free| *free > 0) {
+            let Some(effect) = self.waiting.next(free) else { return };
+            let who = who(&effect);
             let (performer, observer, service) =
                 (Arc::clone(&self.performer), Arc::clone(&self.observer), self.service);
-            self.running.spawn(async move {
+            let task = self.running.spawn(async move {
                 let started = Instant::now();
                 let outcome = performer.perform(&effect).await;
                 observer.effect(service, &effect, &outcome, started.elapsed());
-                (order_of(&effect), outcome)
+                (effect.order(), outcome)
             });
+            self.places.insert(task.id(), who);
         }
     }
 
     /// The next one that came to an end; pending for ever while there is none.
     pub(super) async fn ended(&mut self) -> (OrderId, EffectOutcome) {
         loop {
-            match self.running.join_next().await {
-                Some(Ok(ended)) => {
-                    self.fill();
+            match self.running.join_next_with_id().await {
+                Some(Ok((id, ended))) => {
+                    self.leave(id);
                     return ended;
                 }
                 // A performer that panicked has said so; its order is taken up again at the next start.
-                Some(Err(_)) => self.fill(),
+                Some(Err(error)) => self.leave(error.id()),
                 None => std::future::pending().await,
             }
         }
@@ -72,34 +78,39 @@ impl Effects {
 
     /// The next one that has come to an end already.
     pub(super) fn try_ended(&mut self) -> Option<(OrderId, EffectOutcome)> {
-        let ended = self.running.try_join_next()?.ok();
+        match self.running.try_join_next_with_id()? {
+            Ok((id, ended)) => {
+                self.leave(id);
+                Some(ended)
+            }
+            Err(error) => {
+                self.leave(error.id());
+                None
+            }
+        }
+    }
+
+    /// A place is free again.
+    fn leave(&mut self, id: Id) {
+        if let Some(who) = self.places.remove(&id) {
+            self.waiting.done(&who);
+        }
         self.fill();
-        ended
     }
 
     /// Begins no more of those whose order is of this partition: another process sees to them.
     pub(super) fn drop_waiting_of(&mut self, partition: u32) {
         let count = self.service.output().partitions();
-        self.waiting.retain(|effect| partition_of(order_of(effect).to_string(), count) != partition);
+        self.waiting.retain(|effect| partition_of(effect.order().to_string(), count) != partition);
     }
 
     /// Begins no more.
     pub(super) fn drop_waiting(&mut self) {
-        self.waiting.clear();
+        self.waiting.retain(|_| false);
     }
 
     /// Whether none is under way.
     pub(super) fn is_idle(&self) -> bool {
         self.running.is_empty()
-    }
-}
-
-const fn order_of(effect: &Effect) -> OrderId {
-    match effect {
-        Effect::Charge { order, .. }
-        | Effect::QueryCharge { order }
-        | Effect::CloseCharge { order, .. }
-        | Effect::Refund { order, .. }
-        | Effect::Notify { order, .. } => *order,
     }
 }

@@ -18,6 +18,7 @@ mod runner;
 mod snapshots;
 mod source;
 mod tail;
+mod turns;
 
 pub use handle::{CallError, Handle, Progress};
 pub use leadership::Leadership;

@@ -15,6 +15,7 @@ use kbnt_application::order::OrderMachine;
 use kbnt_application::payment::PaymentMachine;
 use kbnt_application::ports::{EventLog, Notifier, PaymentGateway};
 use kbnt_application::projections::BookLimits;
+use kbnt_application::share::Limits;
 use kbnt_application::user::{UserConfig, UserMachine};
 use kbnt_application::{Effect, EffectOutcome, Machine, Topic};
 use kbnt_domain::Span;
@@ -23,7 +24,7 @@ use kbnt_infrastructure::embedded::EmbeddedLog;
 use kbnt_infrastructure::http::{Apis, Health, OrderApi, OrderViews, Part, router};
 use kbnt_infrastructure::metrics::Metrics;
 use kbnt_infrastructure::notification::LogNotifier;
-use kbnt_infrastructure::payment::SimulatedGateway;
+use kbnt_infrastructure::payment::{SimulatedGateway, SimulatedRules};
 use kbnt_infrastructure::runtime::{EffectPerformer, Handle, ProjectionRunner, Runner, RunnerParts};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -33,10 +34,16 @@ use tower::ServiceExt;
 /// How long anything may take.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
-#[derive(Default)]
 pub struct Outside {
     gateway: SimulatedGateway,
     notifier: LogNotifier,
+}
+
+impl Default for Outside {
+    fn default() -> Self {
+        let rules = SimulatedRules { test_tokens: true, ..SimulatedRules::default() };
+        Self { gateway: SimulatedGateway::new(rules), notifier: LogNotifier }
+    }
 }
 
 #[async_trait]
@@ -62,6 +69,13 @@ impl<M: Send + 'static> Part for Ready<M> {
     }
 
     async fn refresh(&self, _metrics: &Metrics) {}
+}
+
+/// Who has forgotten an order that comes again.
+#[derive(Clone, Copy, Debug)]
+pub enum Forgets {
+    ReadModel,
+    AllButInventory,
 }
 
 pub struct App {
@@ -99,14 +113,35 @@ impl App {
     /// A shop with 100 PROD-001 and the user USER-1.
     pub async fn open() -> Self {
         let app = Self::empty().await;
-        app.declare("PROD-001", 100).await;
+        app.stock_up().await;
+        app
+    }
+
+    async fn stock_up(&self) {
+        self.declare("PROD-001", 100).await;
         let user = json!({"userId": "USER-1", "name": "Ana", "email": "ana@example.com"});
-        assert_eq!(app.post("/v1/users", &user).await.status, 201);
+        assert_eq!(self.post("/v1/users", &user).await.status, 201);
+    }
+
+    /// As [`App::open`], but it forgets all but the last two orders.
+    pub async fn forgetful(forgets: Forgets) -> Self {
+        let window = Span::from_secs(86_400);
+        let limits = match forgets {
+            Forgets::ReadModel => Limits::default(),
+            Forgets::AllButInventory => Limits { window, most: 2 },
+        };
+        let app = Self::remembering(BookLimits { window, most: 2 }, limits).await;
+        app.stock_up().await;
         app
     }
 
     /// A shop with nothing in it.
     pub async fn empty() -> Self {
+        Self::remembering(BookLimits::default(), Limits::default()).await
+    }
+
+    /// A shop with nothing in it, whose order-service shows and whose services remember so much.
+    pub async fn remembering(shown: BookLimits, limits: Limits) -> Self {
         let log = EmbeddedLog::in_memory();
         let (clock, shutdown) = (Arc::new(ForwardClock::default()), CancellationToken::new());
         let metrics = Arc::new(Metrics::new().unwrap());
@@ -116,17 +151,17 @@ impl App {
             effects: Arc::new(Outside::default()),
             observer: metrics.clone(),
         };
-        let (runner, views) =
-            ProjectionRunner::new(OrderViews::new(BookLimits::default()), Arc::new(log.clone()));
+        let (runner, views) = ProjectionRunner::new(OrderViews::new(shown), Arc::new(log.clone()));
         tokio::spawn(runner.run(shutdown.clone()));
         let config = InventoryConfig { ttl: Span::from_secs(900), ..InventoryConfig::new("test") };
         let inventory = start(InventoryMachine::new(config), &parts, &shutdown);
-        let users = start(UserMachine::new(UserConfig::default()), &parts, &shutdown);
+        let users =
+            start(UserMachine::new(UserConfig { limits, ..UserConfig::default() }), &parts, &shutdown);
         let watched: Vec<Box<dyn Part>> = vec![
             Box::new(Ready("inventory", inventory.clone())),
             Box::new(Ready("user", users.clone())),
-            Box::new(Ready("order", start(OrderMachine::new(), &parts, &shutdown))),
-            Box::new(Ready("payment", start(PaymentMachine::new(), &parts, &shutdown))),
+            Box::new(Ready("order", start(OrderMachine::new().remembering(limits), &parts, &shutdown))),
+            Box::new(Ready("payment", start(PaymentMachine::new().remembering(limits), &parts, &shutdown))),
             Box::new(Ready("notification", start(NotificationMachine::new(), &parts, &shutdown))),
             Box::new(Ready("audit", start(AuditMachine::new(), &parts, &shutdown))),
         ];

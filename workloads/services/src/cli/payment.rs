@@ -3,17 +3,26 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use kbnt_domain::Money;
 use kbnt_infrastructure::payment::Rate;
 use reqwest::Url;
 
 use super::values;
 
-/// How customers pay. Without an address a simulated gateway decides by rules and test tokens.
+/// How customers pay: at a gateway over HTTP, or at a simulated one that takes no money.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Payment")]
 pub(crate) struct PaymentOptions {
+    /// Payments go to a simulated gateway, which takes no money
+    #[arg(long = "payment-simulated", env = "KBNT_PAYMENT_SIMULATED", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
+    pub(crate) simulated: bool,
+    /// The simulated gateway understands test tokens, by which a customer decides how a charge goes (docs/payment-gateway.md);
+    /// `kbnt serve` does without saying so, `kbnt service` does not
+    #[arg(long = "payment-test-tokens", env = "KBNT_PAYMENT_TEST_TOKENS", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    pub(crate) test_tokens: Option<bool>,
     /// The simulated gateway declines amounts above this
     #[arg(long = "payment-decline-above", env = "KBNT_PAYMENT_DECLINE_ABOVE", value_name = "AMOUNT", value_parser = values::money)]
     pub(crate) decline_above: Option<Money>,

@@ -39,7 +39,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(2);
 
 /// A holder of units pays after this; by then the scenario is over.
-const HOLDER_TOKEN: &str = "tok_delay_600000ms";
+const HOLDER_TOKEN: &str = "tok_delay_60000ms";
 
 /// A shop at work.
 pub(super) struct Shop {
@@ -87,7 +87,7 @@ impl Shop {
         let mut process = Process::new(ProcessParts {
             log: log.clone(),
             clock: clock.clone(),
-            effects: Arc::new(Effects::simulated(SimulatedRules::default())),
+            effects: Arc::new(Effects::simulated(SimulatedRules { test_tokens: true, ..SimulatedRules::default() })),
             metrics: Arc::new(Metrics::new()?),
             spans: None,
             streams: 1,

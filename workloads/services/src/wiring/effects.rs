@@ -24,22 +24,31 @@ impl Effects {
         Self { gateway: Box::new(SimulatedGateway::new(rules)), notifier: Box::new(LogNotifier) }
     }
 
-    /// As the options say.
-    pub(crate) fn of(payment: &PaymentOptions, notification: &NotificationOptions) -> Result<Self, Failure> {
-        Ok(Self { gateway: gateway(payment)?, notifier: notifier(notification)? })
+    /// As the options say; unless they say it, the simulated gateway understands `test_tokens` or does not.
+    pub(crate) fn of(
+        payment: &PaymentOptions,
+        test_tokens: bool,
+        notification: &NotificationOptions,
+    ) -> Result<Self, Failure> {
+        Ok(Self { gateway: gateway(payment, test_tokens)?, notifier: notifier(notification)? })
     }
 }
 
-fn gateway(options: &PaymentOptions) -> Result<Box<dyn PaymentGateway>, Failure> {
+fn gateway(options: &PaymentOptions, test_tokens: bool) -> Result<Box<dyn PaymentGateway>, Failure> {
     let Some(url) = options.url.clone() else {
         let rules = SimulatedRules {
             decline_above: options.decline_above,
             decline_rate: options.decline_rate,
             seed: options.seed,
             delay: options.delay,
+            test_tokens: options.test_tokens.unwrap_or(test_tokens),
         };
         return Ok(Box::new(SimulatedGateway::new(rules)));
     };
+    if options.simulated {
+        let both = "--payment-simulated and --payment-url: payments go to one gateway";
+        return Err(Failure::Options(both.to_owned()));
+    }
     let secret = options.secret_file.as_deref().map(files::secret).transpose()?;
     let config = HttpGatewayConfig { url, secret, outbound: OutboundConfig::default() };
     Ok(Box::new(HttpGateway::new(config)?))

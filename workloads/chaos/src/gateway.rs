@@ -91,8 +91,39 @@ fn answer(order: Id, account: &Account) -> Response {
     } else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let body: Value = json!({"orderId": order, "status": status, "transactionId": account.transaction});
+    let mut body: Value = json!({"orderId": order, "status": status, "transactionId": account.transaction});
+    if is_unnamed(order) && account.transaction.is_some() {
+        body["transactionId"] = json!(4711);
+    }
     (code, Json(body)).into_response()
+}
+
+/// Whether a charge of this order is given a name that is none: one of fifty, whoever asks how often.
+fn is_unnamed(order: Id) -> bool {
+    order.0.as_u128() / 5 % 50 == 0
+}
+
+/// The name of an order's charge, in one of the many forms that gateways give.
+fn name(order: Id) -> String {
+    match order.0.as_u128() / 5 % 4 {
+        0 => format!("tx-{order}"),
+        1 => format!("pay/{order}+x=:1"),
+        2 => format!("取引 {order}"),
+        _ => format!("{order}{}", "x".repeat(200)),
+    }
+}
+
+/// An answer that makes no sense.
+fn nonsense(order: Id) -> Response {
+    let other = json!({"orderId": "another", "status": "charged", "transactionId": "x"});
+    let odd = json!({"orderId": order, "status": "perhaps"});
+    match fastrand::u32(..5) {
+        0 => "<html>hello</html>".into_response(),
+        1 => Json(other).into_response(),
+        2 => Json(odd).into_response(),
+        3 => StatusCode::FOUND.into_response(),
+        _ => "x".repeat(100_000).into_response(),
+    }
 }
 
 async fn charge(State(accounts): State<Accounts>, Json(request): Json<Request>) -> Response {
@@ -112,20 +143,29 @@ async fn charge(State(accounts): State<Accounts>, Json(request): Json<Request>) 
         if account.declined {
             return StatusCode::PAYMENT_REQUIRED.into_response();
         }
-        account.transaction.get_or_insert_with(|| format!("tx-{order}"));
+        account.transaction.get_or_insert_with(|| name(order));
         answer(order, account)
     });
     // It is done, and nobody is told.
-    if chance(1) { StatusCode::INTERNAL_SERVER_ERROR.into_response() } else { response }
+    if chance(1) {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    }
+    if chance(2) { nonsense(order) } else { response }
 }
 
 async fn query(State(accounts): State<Accounts>, Path(order): Path<Id>) -> Response {
+    if chance(2) {
+        return nonsense(order);
+    }
     with(&accounts, order, |account| answer(order, account))
 }
 
 async fn close(State(accounts): State<Accounts>, Path(order): Path<Id>) -> Response {
     if chance(1) {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    }
+    if chance(2) {
+        return nonsense(order);
     }
     with(&accounts, order, |account| {
         account.closed = true;

@@ -17,6 +17,7 @@ impl World {
         self.say(|| "all faults are over".to_owned());
         self.plan.faults = Faults::default();
         self.outside.away = false;
+        self.put_clocks_right();
         self.resting = true;
         while !self.late.is_empty() {
             self.land_late()?;

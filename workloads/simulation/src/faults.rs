@@ -8,7 +8,7 @@ use kbnt_domain::event::{DeadLetterResolved, Event};
 
 use crate::process::{Batch, Input, Process, Stage, admitted};
 use crate::startup::has_all;
-use crate::world::World;
+use crate::world::{WRONG, World};
 
 /// How many processes of a service the platform keeps up.
 const fn wanted(service: Service) -> usize {
@@ -53,6 +53,9 @@ impl World {
                 Ok(())
             })?;
         }
+        if self.rng.chance(faults.wrong_start) {
+            self.put_clocks_right();
+        }
         if self.rng.chance(faults.gateway) {
             self.outside.away = !self.outside.away && self.rng.chance(600);
         }
@@ -72,6 +75,16 @@ impl World {
             self.fault(Self::stray)?;
         }
         Ok(())
+    }
+
+    /// Clocks that were wrong from the start are put right.
+    pub(crate) fn put_clocks_right(&mut self) {
+        for id in 0..self.processes.len() {
+            if self.processes[id].skew == WRONG {
+                self.say(|| format!("the clock of {} is put right", self.processes[id].name()));
+                self.processes[id].skew = self.skew();
+            }
+        }
     }
 
     /// Something gets into the log that nobody understands, or a person sees to what is there.

@@ -26,16 +26,6 @@ pub(crate) struct Answer {
     pub(crate) charge: bool,
 }
 
-pub(crate) const fn order_of(effect: &Effect) -> OrderId {
-    match effect {
-        Effect::Charge { order, .. }
-        | Effect::QueryCharge { order }
-        | Effect::CloseCharge { order }
-        | Effect::Refund { order, .. }
-        | Effect::Notify { order, .. } => *order,
-    }
-}
-
 #[derive(Debug, Default)]
 pub(crate) struct Flights {
     flying: Vec<Flight>,
@@ -74,7 +64,13 @@ impl Flights {
         if let Some(outcome) = flight.outcome.clone() {
             // On its way back.
             let lost = rng.chance(faults.lossy);
-            let outcome = if lost { Outside::unknown(&flight.effect) } else { outcome };
+            let outcome = if lost {
+                Outside::unknown(&flight.effect)
+            } else if rng.chance(faults.senseless) {
+                Outside::senseless(&flight.effect)
+            } else {
+                outcome
+            };
             return Ok(self.land(at, outcome));
         }
         if outside.away {
@@ -107,5 +103,5 @@ impl Flights {
 
 fn answer(process: usize, effect: &Effect, outcome: EffectOutcome) -> Answer {
     let charge = matches!(effect, Effect::Charge { .. });
-    Answer { process, order: order_of(effect), outcome, charge }
+    Answer { process, order: effect.order(), outcome, charge }
 }

@@ -20,6 +20,8 @@ pub(crate) struct Outside {
     pub(crate) mail: BTreeMap<OrderId, Vec<&'static str>>,
     /// Amounts above it are declined.
     pub(crate) decline_above: i64,
+    /// Of a thousand charges, those that are given a name that cannot be used.
+    pub(crate) unnamed: u64,
     /// Attempts do not get through for now.
     pub(crate) away: bool,
 }
@@ -37,13 +39,29 @@ impl Outside {
                 EffectOutcome::Closed
             }),
             Effect::Refund { order, transaction, amount } => {
-                return self.refund(*order, transaction, *amount);
+                return self.refund(*order, transaction.as_ref(), *amount);
             }
             Effect::Notify { order, template, .. } => {
                 self.mail.entry(*order).or_default().push(template);
                 EffectOutcome::Notified { channel: "log" }
             }
         })
+    }
+
+    /// How an attempt ends whose answer makes no sense.
+    pub(crate) fn senseless(effect: &Effect) -> EffectOutcome {
+        let detail = "<html>".to_owned();
+        match effect {
+            Effect::Charge { .. } | Effect::QueryCharge { .. } | Effect::CloseCharge { .. } => {
+                EffectOutcome::Senseless { detail }
+            }
+            Effect::Refund { .. } | Effect::Notify { .. } => Self::unknown(effect),
+        }
+    }
+
+    /// Whether the charge of this order has a name that cannot be used.
+    fn is_unnamed(&self, order: &OrderId) -> bool {
+        order.as_uuid().as_u64_pair().0 % 1_000 < self.unnamed
     }
 
     /// How an attempt ends that does not get through.
@@ -68,6 +86,9 @@ impl Outside {
 
     fn known(&self, order: &OrderId) -> Option<EffectOutcome> {
         Some(match self.accounts.get(order)? {
+            Account::Charged { .. } if self.is_unnamed(order) => {
+                EffectOutcome::ChargedUnnamed { detail: "4711".to_owned() }
+            }
             Account::Charged { transaction, .. } => {
                 EffectOutcome::Charged { transaction: transaction.clone() }
             }
@@ -90,7 +111,7 @@ impl Outside {
                 };
                 let account = Account::Charged { transaction: transaction.clone(), amount, refunds: 0 };
                 self.accounts.insert(order, account);
-                EffectOutcome::Charged { transaction }
+                self.known(&order).unwrap_or(EffectOutcome::Charged { transaction })
             }
         }
     }
@@ -98,18 +119,20 @@ impl Outside {
     fn refund(
         &mut self,
         order: OrderId,
-        asked: &TransactionId,
+        asked: Option<&TransactionId>,
         value: Money,
     ) -> Result<EffectOutcome, String> {
+        // A charge without a usable name is refunded by its order, and any other by its name.
+        let by_name = !self.is_unnamed(&order);
         match self.accounts.get_mut(&order) {
             Some(Account::Charged { transaction, amount, refunds })
-                if transaction == asked && *amount == value =>
+                if asked == by_name.then_some(&*transaction) && *amount == value =>
             {
                 *refunds = 1;
                 Ok(EffectOutcome::Refunded)
             }
             account => {
-                Err(format!("refund of {value} of {asked} for order {order}, where there is {account:?}"))
+                Err(format!("refund of {value} of {asked:?} for order {order}, where there is {account:?}"))
             }
         }
     }

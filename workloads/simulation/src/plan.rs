@@ -23,6 +23,12 @@ pub(crate) struct Faults {
     pub(crate) gateway: u64,
     /// Of the effects, those whose request or answer is lost or late.
     pub(crate) lossy: u64,
+    /// Of the gateway's answers, those that make no sense.
+    pub(crate) senseless: u64,
+    /// Of the charges, those whose name cannot be used.
+    pub(crate) unnamed: u64,
+    /// A process is started while its clock is three hours ahead, or such a clock is put right.
+    pub(crate) wrong_start: u64,
     /// Of the appends, those that are tried again though they got in.
     pub(crate) retried_append: u64,
     /// An input is delivered again within a session.
@@ -83,7 +89,7 @@ impl Faults {
         let focus = rng.pick(&[Service::User, Service::Payment, Service::Order]).copied();
         let focus = focus.filter(|_| rng.chance(500));
         let mut rate = |most| if rng.chance(333) { 0 } else { rng.between(1, most) };
-        Self {
+        let faults = Self {
             crash: rate(12),
             rebalance: rate(if focus.is_some() { 30 } else { 12 }),
             focus,
@@ -92,6 +98,9 @@ impl Faults {
             jump: rate(8),
             gateway: rate(15),
             lossy: rate(500),
+            senseless: rate(700),
+            unnamed: rate(300),
+            wrong_start: rate(10),
             retried_append: rate(150),
             rewind: rate(20),
             commit_lag: rate(700),
@@ -99,7 +108,10 @@ impl Faults {
             poison: rate(20),
             stray: rate(20),
             snapshot: rate(80),
-        }
+        };
+        // What a reservation of a wrong clock comes to depends on when it was put right, which a snapshot knows and the log
+        // does not.
+        if faults.wrong_start > 0 { Self { snapshot: 0, ..faults } } else { faults }
     }
 }
 
@@ -108,7 +120,7 @@ impl Plan {
         let products = named((0..rng.between(1, 3)).map(|n| format!("PROD-{n}")));
         let users: Vec<UserId> = named((0..4).map(|n| format!("USER-{n}")));
         let faults = Faults::draw(rng);
-        let skew = if faults.jump == 0 { 0 } else { i64::try_from(rng.between(1, 20_000)).unwrap_or(0) };
+        let skew = if faults.jump + faults.wrong_start == 0 { 0 } else { i64::try_from(rng.between(1, 20_000)).unwrap_or(0) };
         let mut plan = Self {
             ttl: Span::from_millis(*rng.pick(&[2_000, 20_000, 60_000, 900_000]).unwrap_or(&60_000)),
             skew,

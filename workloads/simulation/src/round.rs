@@ -75,6 +75,7 @@ impl Process {
         asked: Option<Call>,
     ) -> bool {
         let mut batch = Batch::new(self.clock(now));
+        self.node.machine().set_clock(batch.now);
         let before = self.tail.as_ref().map(|tail| tail.next.clone());
         follow(self, log, most.follow);
         let mut active = before != self.tail.as_ref().map(|tail| tail.next.clone());

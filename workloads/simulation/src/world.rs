@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use kbnt_application::machine::Halt;
 use kbnt_application::ports::{Mark, Snapshot};
-use kbnt_application::{Append, Effect, Service};
+use kbnt_application::{Append, Effect, EffectOutcome, Service};
 
 use crate::Report;
 use crate::clients::{Call, Clients};
@@ -20,6 +20,9 @@ use crate::round::{Most, follow};
 use crate::snapshots::agree;
 use crate::startup::{elected, start};
 use crate::strays::Strays;
+
+/// What a clock that is wrong at a start is ahead, in milliseconds: less than the window, so that no command is too old for it.
+pub(crate) const WRONG: i64 = 3 * 3_600_000;
 
 /// The world of one seed.
 pub struct World {
@@ -54,7 +57,8 @@ impl World {
         let mut rng = Rng::new(seed);
         let plan = Plan::draw(&mut rng);
         let clients = Clients::draw(&plan, &mut rng);
-        let outside = Outside { decline_above: plan.decline_above, ..Outside::default() };
+        let (decline_above, unnamed) = (plan.decline_above, plan.faults.unnamed);
+        let outside = Outside { decline_above, unnamed, ..Outside::default() };
         Self {
             rng,
             plan,
@@ -129,7 +133,8 @@ impl World {
 
     pub(crate) fn spawn(&mut self, service: Service) -> usize {
         let id = self.processes.len();
-        let skew = self.skew();
+        let wrong = self.rng.chance(self.plan.faults.wrong_start * 20);
+        let skew = if wrong { WRONG } else { self.skew() };
         let snapshot = if service == Service::Inventory { self.find_snapshot() } else { None };
         let begins_with = snapshot.as_ref().map(|snapshot| snapshot.folded.clone());
         let begin = |snapshot| start(id, service, skew, &self.plan, &self.log, self.now, snapshot);
@@ -321,7 +326,8 @@ impl World {
         if process.is_dead() {
             return Ok(());
         }
-        let unknown = matches!(answer.outcome, kbnt_application::EffectOutcome::Unknown { .. });
+        let unknown =
+            matches!(answer.outcome, EffectOutcome::Unknown { .. } | EffectOutcome::Senseless { .. });
         process.heard(answer.order, answer.charge, unknown);
         process.completions.push_back((answer.order, answer.outcome.clone()));
         self.say(|| {

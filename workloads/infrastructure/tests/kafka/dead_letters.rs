@@ -110,7 +110,7 @@ async fn a_header_that_the_client_cannot_show_ends_nobody() {
 /// An order by another program, whose id puts it into partition `home`.
 fn placed_by_a_stranger(home: u32, timestamp: &str) -> (OrderId, RawRecord) {
     let belongs = |n: &u32| partition_of(order(*n).to_string(), 3) == home;
-    let order = order((0..).find(belongs).unwrap());
+    let order = order((0..1_000).find(belongs).unwrap());
     let value = format!(
         r#"{{"eventName":"PlaceOrderCommand","timestamp":"{timestamp}","payload":{{"orderId":"{order}","userId":"USER-1",
             "items":[{{"productId":"PROD-001","quantity":3}}],"payment":{{"method":"pix"}}}}}}"#

@@ -188,7 +188,9 @@ fn a_record_in_another_partition_than_its_own_says_where_it_belongs() {
 fn the_times_of_the_log_stand_in_for_a_timestamp_if_they_can_be_written() {
     let read_at = |millis, timestamp: Option<&str>| {
         let mut value = place_order();
-        timestamp.map(|timestamp| value["timestamp"] = json!(timestamp));
+        if let Some(timestamp) = timestamp {
+            value["timestamp"] = json!(timestamp);
+        }
         let value = Some(value.to_string().into_bytes());
         let record = RawRecord { value, at: Timestamp::from_millis(millis), ..RawRecord::default() };
         match wire::fetched(at(Topic::OrderEvents), record) {

@@ -233,7 +233,10 @@ struct Work {
 
 impl Work {
     /// Steps the machine, and lets what it sets off end.
-    fn step(&mut self, step: impl FnOnce(&mut dyn Machine, &mut Outbox)) -> Result<(), TestCaseError> {
+    fn step(
+        &mut self,
+        step: impl FnOnce(&mut (dyn Machine + 'static), &mut Outbox),
+    ) -> Result<(), TestCaseError> {
         let mut under_way = self.write(step)?;
         // Attempts without end are ended by the clock, which stands still here.
         for _ in 0..20 {
@@ -250,7 +253,7 @@ impl Work {
     /// One step, and what it sets off.
     fn write(
         &mut self,
-        step: impl FnOnce(&mut dyn Machine, &mut Outbox),
+        step: impl FnOnce(&mut (dyn Machine + 'static), &mut Outbox),
     ) -> Result<Vec<Effect>, TestCaseError> {
         let mut outbox = Outbox::new(self.machine.service(), self.now);
         step(self.machine.as_mut(), &mut outbox);
@@ -289,23 +292,22 @@ impl Work {
             }
         }
         if self.machine.sole_writer() {
-            self.step(|machine, outbox| machine.elect(outbox))?;
+            self.step(Machine::elect)?;
         }
         (0..3).try_for_each(|partition| self.step(|machine, outbox| machine.recovered(partition, outbox)))?;
         for fetched in records {
             let is_input = service.inputs().contains(&fetched.at().topic);
             match fetched {
                 Fetched::Record(record) if is_input => {
-                    self.step(|machine, outbox| machine.handle(record, outbox))?
+                    self.step(|machine, outbox| machine.handle(record, outbox))?;
                 }
                 Fetched::Record(record) if record.at.topic == service.output() => self.machine.follow(record),
-                Fetched::Record(_) => {}
                 Fetched::Unreadable(record) if is_input => {
                     self.step(|machine, outbox| machine.unreadable(record, outbox))?;
                 }
-                Fetched::Unreadable(_) => {}
+                Fetched::Record(_) | Fetched::Unreadable(_) => {}
             }
-            self.step(|machine, outbox| machine.tick(outbox))?;
+            self.step(Machine::tick)?;
         }
         let _ = (self.machine.next_tick(), self.machine.image(), self.machine.resume());
         Ok(())

@@ -38,7 +38,8 @@ make_topics() {
 
 # open ROLE: starts a service; sets its process.
 open() {
-    "$kbnt" service "$1" --port 0 --bootstrap-servers "$bootstrap" --allow-unknown-users --log-format json >"$scratch/$1.log" &
+    "$kbnt" service "$1" --port 0 --bootstrap-servers "$bootstrap" --allow-unknown-users --log-format json \
+        --payment-simulated --payment-test-tokens >"$scratch/$1.log" &
     process[$1]=$!
 }
 

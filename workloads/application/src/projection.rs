@@ -1,5 +1,7 @@
 //! Read models: what queries need, folded from topics of any service.
 
+use kbnt_domain::Timestamp;
+
 use crate::machine::Delivered;
 use crate::message::Topic;
 
@@ -8,6 +10,9 @@ use crate::message::Topic;
 pub trait Projection: Send + Sync + 'static {
     /// The topics that it is folded from.
     fn topics(&self) -> &'static [Topic];
+
+    /// The present time, before records are taken in: none of them was written after it, whatever it says.
+    fn set_clock(&mut self, _now: Timestamp) {}
 
     /// Takes in one record. A record that was seen before changes nothing.
     fn apply(&mut self, record: &Delivered);

@@ -39,7 +39,8 @@ pub(crate) async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
     });
     if options.payment.url.is_none() {
         tracing::info!(
-            operation = "payment-simulated", test_tokens = options.payment.test_tokens.unwrap_or(true),
+            operation = "payment-simulated",
+            test_tokens = options.payment.test_tokens.unwrap_or(true),
             "no money is taken: payments go to a simulated gateway (--payment-url names a real one)"
         );
     }

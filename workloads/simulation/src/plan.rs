@@ -120,7 +120,11 @@ impl Plan {
         let products = named((0..rng.between(1, 3)).map(|n| format!("PROD-{n}")));
         let users: Vec<UserId> = named((0..4).map(|n| format!("USER-{n}")));
         let faults = Faults::draw(rng);
-        let skew = if faults.jump + faults.wrong_start == 0 { 0 } else { i64::try_from(rng.between(1, 20_000)).unwrap_or(0) };
+        let skew = if faults.jump + faults.wrong_start == 0 {
+            0
+        } else {
+            i64::try_from(rng.between(1, 20_000)).unwrap_or(0)
+        };
         let mut plan = Self {
             ttl: Span::from_millis(*rng.pick(&[2_000, 20_000, 60_000, 900_000]).unwrap_or(&60_000)),
             skew,

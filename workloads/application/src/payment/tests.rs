@@ -307,6 +307,20 @@ fn a_refund_or_an_answer_that_does_not_come_for_a_minute_is_somebodys_business()
 }
 
 #[test]
+fn a_clock_that_was_put_right_puts_nothing_off() {
+    const WRONG: i64 = 90_000_000;
+    let mut driven = machine();
+    driven.now = at(WRONG);
+    driven.machine.set_clock(driven.now);
+    assert_eq!(driven.input(reserved(1, WRONG + TTL)), does(charge(1)));
+    driven.completed(1, not_charged());
+    assert_eq!(driven.machine.next_tick(), Some(at(WRONG + 500)));
+    driven.machine.set_clock(at(1_000));
+    assert_eq!(driven.machine.next_tick(), Some(at(1_000)));
+    assert_eq!(driven.tick_at(1_000), does(charge(1)));
+}
+
+#[test]
 fn a_reservation_that_is_paid_already_is_not_charged() {
     let Event::VirtualStockReserved(again) = reserved(1, 2 * TTL) else { unreachable!() };
     let again = VirtualStockReserved { attempt: 1, payment: None, ..again };

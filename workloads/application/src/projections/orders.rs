@@ -12,7 +12,7 @@ use super::order::{Entry, OrderView};
 use crate::machine::{Delivered, Position};
 use crate::message::Topic;
 use crate::projection::Projection;
-use crate::share::{Inputs, order_of};
+use crate::share::{Inputs, Present, order_of};
 
 /// How many ended orders are shown; pending ones always are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +93,7 @@ pub struct OrderBook {
     /// Ended orders, oldest end first.
     ended: VecDeque<(Timestamp, OrderId)>,
     newest_end: Timestamp,
+    present: Present,
     /// Answers to repeated commands that were read before the commands, by the command's place.
     ahead: BTreeMap<Position, Delivered>,
     /// Orders that something else was heard of first.
@@ -195,6 +196,16 @@ impl Projection for OrderBook {
         ]
     }
 
+    /// A clock that was wrong makes no order old after it is put back.
+    fn set_clock(&mut self, now: Timestamp) {
+        if self.present.set(now) {
+            self.newest_end = self.newest_end.min(now);
+            for (at, _) in &mut self.ended {
+                *at = (*at).min(now);
+            }
+        }
+    }
+
     fn apply(&mut self, record: &Delivered) {
         let Some(order) = order_of(&record.message).filter(|_| self.seen.advance(record.at)) else { return };
         match (&record.message.event, record.source) {
@@ -232,8 +243,9 @@ impl OrderBook {
         if before != Some(after) {
             self.moved(order, placed_at, before, after);
             if after != OrderStatus::Pending {
-                self.newest_end = self.newest_end.max(record.message.at);
-                self.ended.push_back((record.message.at, order));
+                let at = self.present.cap(record.message.at);
+                self.newest_end = self.newest_end.max(at);
+                self.ended.push_back((at, order));
             }
         }
         // A repeated order was counted when it ended.

@@ -244,6 +244,21 @@ fn an_order_that_comes_again_after_it_is_forgotten_is_what_it_was_and_counts_onc
 }
 
 #[test]
+fn a_clock_that_was_wrong_makes_no_order_old() {
+    let mut writer = Writer::default();
+    let mut book = OrderBook::new(BookLimits { window: Span::from_secs(10), most: 9 });
+    book.set_clock(at(90_000_000));
+    for event in [placed(1), created(1)] {
+        book.apply(&writer.write(90_000_000, None, event));
+    }
+    book.set_clock(at(5));
+    for (millis, event) in [(5, placed(2)), (5, created(2)), (5, placed(3)), (90_000_000, created(3))] {
+        book.apply(&writer.write(millis, None, event));
+    }
+    assert_eq!(ids(&book.page(None, 9, None)).len(), 3);
+}
+
+#[test]
 fn the_directory_knows_the_last_word_on_each_user() {
     let mut writer = Writer::default();
     let mut directory = UserDirectory::new();

@@ -84,7 +84,9 @@ fn repeat(shop: &mut Shop, number: u128, asked_at: i64) -> Outcome {
 }
 
 fn end(shop: &mut Shop) -> (OrderStatus, Option<Reason>, bool) {
-    let Event::OrderRepeated(OrderRepeated { status, reason, reservation, .. }) = shop.only() else { panic!() };
+    let Event::OrderRepeated(OrderRepeated { status, reason, reservation, .. }) = shop.only() else {
+        panic!()
+    };
     (status, reason, reservation.is_some())
 }
 

@@ -73,7 +73,19 @@ impl<M: Machine> Drive<M> {
         let trouble = Trouble { pause: Backoff::new(), until: None };
         let settled_in = matches!(source, Source::All(_));
         let (lag, rest, snapshots) = (Lag::new(), None, None);
-        Self { core, source, inputs, tail, lag, trouble, rest, snapshots, settled_in, clock_off: None, held: Vec::new() }
+        Self {
+            core,
+            source,
+            inputs,
+            tail,
+            lag,
+            trouble,
+            rest,
+            snapshots,
+            settled_in,
+            clock_off: None,
+            held: Vec::new(),
+        }
     }
 
     /// Takes snapshots by this plan.

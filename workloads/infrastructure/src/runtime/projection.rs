@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use kbnt_application::fence::TermFence;
 use kbnt_application::intact::Damage;
-use kbnt_application::ports::{ErrorClass, EventLog, Fetched, LogError, LogReader};
+use kbnt_application::ports::{Clock, ErrorClass, EventLog, Fetched, LogError, LogReader};
 use kbnt_application::{Position, Projection, Topic};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,7 @@ pub struct ProjectionRunner<P> {
     folded: watch::Sender<Folded>,
     changed: watch::Sender<u64>,
     fence: TermFence,
+    clock: Option<Arc<dyn Clock>>,
 }
 
 /// How far the log is folded.
@@ -85,7 +86,13 @@ impl<P: Projection> ProjectionRunner<P> {
         let (folded, folded_seen) = watch::channel(Folded::default());
         let (changed, changed_seen) = watch::channel(0);
         let view = View { state: Arc::clone(&state), folded: folded_seen, changed: changed_seen };
-        (Self { state, log, folded, changed, fence: TermFence::default() }, view)
+        (Self { state, log, folded, changed, fence: TermFence::default(), clock: None }, view)
+    }
+
+    /// Tells the read model the time.
+    #[must_use]
+    pub fn by_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock: Some(clock), ..self }
     }
 
     /// Runs until `shutdown` or an error that stays; while the log is away it tries again. Where the log is damaged it folds no
@@ -140,6 +147,9 @@ impl<P: Projection> ProjectionRunner<P> {
     fn apply(&mut self, records: &[Fetched], reader: &dyn LogReader, ends: &[Position]) {
         if !records.is_empty() {
             let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            if let Some(clock) = &self.clock {
+                state.set_clock(clock.now());
+            }
             for fetched in records {
                 // What is unreadable is counted by the machines that read the same topics.
                 let Fetched::Record(record) = fetched else { continue };

@@ -129,7 +129,11 @@ mod tests {
         turns.done(&Some("slow".parse().unwrap()));
         taken -= 1;
         fill(&mut turns, &mut taken);
-        assert_eq!((has(&turns, "slow"), taken), (A_USER_MOST, A_USER_MOST + 2), "and goes on as places get free");
+        assert_eq!(
+            (has(&turns, "slow"), taken),
+            (A_USER_MOST, A_USER_MOST + 2),
+            "and goes on as places get free"
+        );
     }
 
     #[test]

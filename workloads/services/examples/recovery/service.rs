@@ -67,7 +67,7 @@ impl Running {
         let mut command = Command::new(kbnt);
         command
             .args(["service", role, "--address", "127.0.0.1", "--port", &port.to_string()])
-            .args(["--log-format", "json", "--log", "warn", "--allow-unknown-users"])
+            .args(["--log-format", "json", "--log", "warn", "--allow-unknown-users", "--payment-simulated"])
             .env("KBNT_BOOTSTRAP_SERVERS", bootstrap)
             .env("KBNT_INSTANCE", format!("bench-{role}"))
             .stdin(Stdio::null())

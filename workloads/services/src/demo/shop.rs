@@ -87,7 +87,10 @@ impl Shop {
         let mut process = Process::new(ProcessParts {
             log: log.clone(),
             clock: clock.clone(),
-            effects: Arc::new(Effects::simulated(SimulatedRules { test_tokens: true, ..SimulatedRules::default() })),
+            effects: Arc::new(Effects::simulated(SimulatedRules {
+                test_tokens: true,
+                ..SimulatedRules::default()
+            })),
             metrics: Arc::new(Metrics::new()?),
             spans: None,
             streams: 1,

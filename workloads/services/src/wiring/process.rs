@@ -96,6 +96,7 @@ impl Process {
         let views = OrderViews::new(BookLimits::default());
         let (runner, view) = ProjectionRunner::new(views, Arc::clone(&parts.log));
         let shutdown = self.shutdown.clone();
+        let runner = runner.by_clock(Arc::clone(&self.parts.clock));
         let run = async move { runner.run(shutdown).await };
         self.spawn(Service::Order, run);
         self.watched.push(Box::new(parts::Orders(view.clone())));

@@ -4,6 +4,7 @@
 mod audit;
 mod demo;
 mod dlq;
+mod gateway;
 mod killed;
 mod serve;
 mod simulator;

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use kbnt_application::message::Classification;
 use kbnt_application::projections::{BookLimits, Counts, OrderBook, UserDirectory};
-use kbnt_application::{Delivered, Projection, Topic};
+use kbnt_application::share::order_of;
+use kbnt_application::{Delivered, Projection, Service, Topic};
 use kbnt_domain::OrderId;
+use kbnt_domain::event::Event;
 use kbnt_domain::order::OrderStatus;
 
 use super::Story;
@@ -46,7 +49,45 @@ impl World {
         if straight.counts() != counts || mixed.counts() != counts {
             return Err(format!("the counts are {counts}, {} and {}", straight.counts(), mixed.counts()));
         }
+        self.check_forgetful(&records, stories)?;
         self.check_users(&records)
+    }
+
+    /// A read model that remembers one ended order shows no order as pending that was asked for again after its end. That is told
+    /// from time, so it is looked at only where clocks agree.
+    fn check_forgetful(
+        &self,
+        records: &[&Delivered],
+        stories: &BTreeMap<OrderId, Story>,
+    ) -> Result<(), String> {
+        if self.plan.skew != 0 {
+            return Ok(());
+        }
+        let mut book = OrderBook::new(BookLimits { most: 1, ..BookLimits::default() });
+        for record in records {
+            book.apply(record);
+        }
+        for (order, story) in stories.iter().filter(|(_, story)| story.basket.is_some()) {
+            let latest = |matching: &dyn Fn(&Event) -> bool| {
+                let of = records.iter().filter(|record| order_of(&record.message) == Some(*order));
+                of.filter(|record| matching(&record.message.event)).map(|record| record.message.at).max()
+            };
+            let asked = latest(&|event| matches!(event, Event::PlaceOrder(_)));
+            let ended = latest(&|event| {
+                Classification::of(event).owner == Service::Inventory
+                    && !matches!(event, Event::OrderRepeated(_))
+            });
+            match book.status(order) {
+                Some(OrderStatus::Pending) if ended.is_some() && asked > ended => {
+                    return Err(format!("order {order} came again, and is shown as pending for ever"));
+                }
+                Some(status) if status != OrderStatus::Pending && Some(status) != story.status() => {
+                    return Err(format!("order {order} came again, and is shown as {status:?}"));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// The same records, each partition in its order, the partitions in any.

@@ -106,7 +106,8 @@ fn justified(story: &Story, kind: CancelKind, reason: Reason, timeless: bool) ->
             has(&|e| matches!(e, Event::ReservationExpired(_)))
         }
         (CancelKind::Cancelled, Reason::PaymentUnavailable) => {
-            let failed = |e: &Event| matches!(e, Event::PaymentFailed(e) if e.reason == Reason::PaymentUnavailable);
+            let failed =
+                |e: &Event| matches!(e, Event::PaymentFailed(e) if e.reason == Reason::PaymentUnavailable);
             (has(&|e| matches!(e, Event::ReservationExpired(_))) || has(&failed)) && !paid
         }
         (CancelKind::Cancelled, Reason::CancelledByClient) => {

@@ -5,8 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use kbnt_application::projections::{BookLimits, OrderBook};
 use kbnt_application::{Delivered, Position, Projection, Topic};
-use kbnt_domain::OrderId;
 use kbnt_domain::order::OrderStatus;
+use kbnt_domain::{OrderId, Timestamp};
 use tokio::sync::oneshot;
 
 use super::waiting::Waiting;
@@ -53,6 +53,10 @@ impl OrderViews {
 impl Projection for OrderViews {
     fn topics(&self) -> &'static [Topic] {
         self.book.topics()
+    }
+
+    fn set_clock(&mut self, now: Timestamp) {
+        self.book.set_clock(now);
     }
 
     fn apply(&mut self, record: &Delivered) {

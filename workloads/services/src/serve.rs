@@ -17,7 +17,7 @@ use kbnt_infrastructure::runtime::{CallError, Handle};
 use crate::cli::ServeOptions;
 use crate::failure::Failure;
 use crate::service::{inventory_config, user_config};
-use crate::wiring::{self, Effects, Process, ProcessParts};
+use crate::wiring::{self, Effects, Grants, Process, ProcessParts};
 
 /// Event streams at a time.
 const STREAMS: usize = 1024;
@@ -33,7 +33,7 @@ pub(crate) async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
         effects: Arc::new(Effects::of(&options.payment, &options.notification)?),
         metrics: Arc::new(Metrics::new()?),
         spans: wiring::spans(&options.tracing, &Service::ALL)?,
-        streams: STREAMS,
+        grants: Grants::of(&options.http, STREAMS),
     });
     process.stop_when_told();
     process.show_logging(logging.clone(), None);

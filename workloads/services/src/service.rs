@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::cli::{InventoryOptions, Role, ServiceOptions, SnapshotOptions, UserOptions};
 use crate::failure::Failure;
-use crate::wiring::{self, Effects, Process, ProcessParts};
+use crate::wiring::{self, Effects, Grants, Process, ProcessParts};
 
 /// Event streams at a time: one of all events, or one that is behind, has a Kafka consumer of its own.
 const STREAMS: usize = 64;
@@ -33,7 +33,7 @@ pub(crate) async fn run(options: ServiceOptions) -> Result<ExitCode, Failure> {
         effects: Arc::new(Effects::of(&options.payment, &options.notification)?),
         metrics: Arc::new(Metrics::new()?),
         spans: wiring::spans(&options.tracing, &[service])?,
-        streams: STREAMS,
+        grants: Grants::of(&options.http, STREAMS),
     });
     process.stop_when_told();
     process.show_logging(logging.clone(), Some(log.clone()));

@@ -127,6 +127,11 @@ impl Reservations {
         self.slots.iter().flatten()
     }
 
+    /// What is in `slot`, if anything; `None` beyond the last one.
+    pub(super) fn slot(&self, slot: Slot) -> Option<Option<&Active>> {
+        self.slots.get(slot as usize).map(Option::as_ref)
+    }
+
     /// Takes one in.
     pub(super) fn insert(&mut self, order: OrderId, claim: Claim) -> Slot {
         let deadline = claim.deadline;

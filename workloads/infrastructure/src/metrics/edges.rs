@@ -1,6 +1,6 @@
 //! What goes out and comes in.
 
-use prometheus::{HistogramVec, IntCounter, IntGauge};
+use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge};
 
 use super::buckets::LATENCY;
 use super::registry::{Made, Registrar};
@@ -11,6 +11,7 @@ pub(super) struct Edges {
     pub(super) payment_duration: HistogramVec,
     pub(super) notification_duration: HistogramVec,
     pub(super) http_duration: HistogramVec,
+    pub(super) http_problems: IntCounterVec,
     pub(super) log_lines_dropped: IntCounter,
     pub(super) kafka_up: IntGauge,
     pub(super) kafka_clients_renewed: IntCounter,
@@ -36,6 +37,11 @@ impl Edges {
                 &["method", "route", "status"],
                 "How long requests took, by route and status.",
                 LATENCY,
+            )?,
+            http_problems: r.counters(
+                "kbnt_http_problems_total",
+                &["code"],
+                "Requests that were answered with a problem document, by its code: overloaded is more than is taken.",
             )?,
             log_lines_dropped: r.counter(
                 "kbnt_log_lines_dropped_total",

@@ -20,13 +20,14 @@ use kbnt_application::{Effect, EffectOutcome, Machine, Topic};
 use kbnt_domain::Span;
 use kbnt_infrastructure::clock::ForwardClock;
 use kbnt_infrastructure::embedded::EmbeddedLog;
-use kbnt_infrastructure::http::{Apis, Health, OrderApi, OrderViews, Part, router};
+use kbnt_infrastructure::http::{
+    Apis, Health, InHand, ORDERS_IN_HAND, OrderApi, OrderViews, Part, Share, Shares, router,
+};
 use kbnt_infrastructure::metrics::Metrics;
 use kbnt_infrastructure::notification::LogNotifier;
 use kbnt_infrastructure::payment::SimulatedGateway;
 use kbnt_infrastructure::runtime::{EffectPerformer, Handle, ProjectionRunner, Runner, RunnerParts};
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -107,7 +108,11 @@ impl App {
 
     /// A shop with nothing in it.
     pub async fn empty() -> Self {
-        let log = EmbeddedLog::in_memory();
+        Self::of(EmbeddedLog::in_memory(), ORDERS_IN_HAND).await
+    }
+
+    /// A shop on this log that has at most so many orders in hand.
+    pub async fn of(log: EmbeddedLog, orders: u64) -> Self {
         let (clock, shutdown) = (Arc::new(ForwardClock::default()), CancellationToken::new());
         let metrics = Arc::new(Metrics::new().unwrap());
         let parts = RunnerParts {
@@ -135,7 +140,8 @@ impl App {
             views,
             clock: clock.clone(),
             shutdown: shutdown.clone(),
-            streams: Arc::new(Semaphore::new(4)),
+            streams: Shares::new(Share { all: 4, each: 4 }),
+            in_hand: InHand::new(orders),
         };
         let apis =
             Apis { orders: Some(orders), inventory: Some(inventory), users: Some(users), ..Apis::default() };

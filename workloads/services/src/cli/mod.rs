@@ -1,6 +1,7 @@
 //! The command line. Every option can also be given as a variable.
 
 mod dlq;
+mod http;
 mod kafka;
 mod origin;
 mod payment;
@@ -21,6 +22,7 @@ use kbnt_application::Service;
 use kbnt_infrastructure::logging::{Format, Logging, LoggingError};
 
 pub(crate) use dlq::{DiscardOptions, DlqCommand, LetterOptions, ListOptions, ReplayOptions, ShowOptions};
+pub(crate) use http::HttpOptions;
 pub(crate) use kafka::{AccessOptions, KafkaOptions};
 pub(crate) use origin::{OriginOptions, TrailOptions};
 pub(crate) use payment::{NotificationOptions, PaymentOptions};
@@ -191,6 +193,8 @@ pub(crate) struct ServeOptions {
     #[arg(long, env = "KBNT_SEED_FILE", value_name = "FILE")]
     pub(crate) seed_file: Option<PathBuf>,
     #[command(flatten)]
+    pub(crate) http: HttpOptions,
+    #[command(flatten)]
     pub(crate) logging: LoggingOptions,
     #[command(flatten)]
     pub(crate) inventory: InventoryOptions,
@@ -220,6 +224,8 @@ pub(crate) struct ServiceOptions {
     /// The address that it listens on
     #[arg(long, env = "KBNT_HTTP_ADDRESS", default_value = "0.0.0.0", value_name = "IP")]
     pub(crate) address: IpAddr,
+    #[command(flatten)]
+    pub(crate) http: HttpOptions,
     #[command(flatten)]
     pub(crate) kafka: KafkaOptions,
     #[command(flatten)]

@@ -29,7 +29,7 @@ use tower::ServiceExt;
 use super::report::{Levels, Report};
 use super::scenario::{Buyer, Plot, Scenario};
 use crate::failure::Failure;
-use crate::wiring::{Effects, Process, ProcessParts};
+use crate::wiring::{Effects, Grants, Process, ProcessParts};
 
 /// How long anything here may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -89,7 +89,7 @@ impl Shop {
             effects: Arc::new(Effects::simulated(SimulatedRules::default())),
             metrics: Arc::new(Metrics::new()?),
             spans: None,
-            streams: 1,
+            grants: Grants::to_itself(),
         });
         let orders = process.order();
         process.user(UserConfig { declared: users(scenario)?, ..UserConfig::default() });

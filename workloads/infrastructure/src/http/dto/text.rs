@@ -13,11 +13,11 @@ use utoipa::ToSchema;
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Money)]
 pub(in crate::http) struct MoneyBody {
-    /// With two decimal places.
-    #[schema(examples("599.99"))]
+    /// With the decimal places of its currency.
+    #[schema(pattern = r"^[0-9]{1,19}(\.[0-9]{1,4})?$", examples("599.99"))]
     value: String,
     /// ISO 4217.
-    #[schema(examples("BRL"))]
+    #[schema(pattern = "^[A-Z]{3}$", examples("BRL"))]
     currency: String,
 }
 

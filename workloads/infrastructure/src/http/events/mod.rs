@@ -6,7 +6,7 @@ mod stream;
 mod trail;
 
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{Extensions, HeaderMap};
 use axum::response::Sse;
 use axum::response::sse::KeepAlive;
 use kbnt_application::ports::LogError;
@@ -14,7 +14,7 @@ use kbnt_domain::OrderId;
 
 use super::orders::OrderApi;
 use super::params::{Id, Params, header};
-use super::problem::{Code, Problem};
+use super::problem::{Code, Problem, log_failed};
 use super::responses::{Malformed, NotFound, NotReady};
 use cursor::Cursor;
 use stream::{EventStream, Only};
@@ -58,6 +58,7 @@ pub(super) async fn order_events(
     Id(order): Id<OrderId>,
     params: Params,
     headers: HeaderMap,
+    extensions: Extensions,
 ) -> Result<Events, Problem> {
     params.only(&[])?;
     let last = header::<Cursor>(&headers, "last-event-id")?;
@@ -75,7 +76,7 @@ pub(super) async fn order_events(
         }))
     });
     let start = start.ok_or_else(|| super::orders::unknown(order))?;
-    open(api, last.unwrap_or(start), Only::Order(order), None)
+    open(api, &extensions, last.unwrap_or(start), Only::Order(order), None)
 }
 
 /// All events of all topics but application-logs, as server-sent events
@@ -90,6 +91,7 @@ pub(super) async fn all_events(
     State(api): State<OrderApi>,
     params: Params,
     headers: HeaderMap,
+    extensions: Extensions,
 ) -> Result<Events, Problem> {
     let from = params.only(&["from"])?.get("from")?.unwrap_or(From::Now);
     let last = header::<Cursor>(&headers, "last-event-id")?;
@@ -108,19 +110,24 @@ pub(super) async fn all_events(
     let cursor = last.unwrap_or(start);
     let trail = Trail::open(api.log.as_ref(), cursor.positions(Trail::is_of), ends).await;
     let trail = trail.map_err(|error| unreadable(&error))?;
-    open(api, cursor, Only::Everything, Some(trail))
+    open(api, &extensions, cursor, Only::Everything, Some(trail))
 }
 
 fn unreadable(error: &LogError) -> Problem {
-    Problem::new(Code::NotReady, error.to_string())
+    log_failed(Code::NotReady, error)
 }
 
-fn open(api: OrderApi, start: Cursor, only: Only, trail: Option<Trail>) -> Result<Events, Problem> {
+fn open(
+    api: OrderApi,
+    extensions: &Extensions,
+    start: Cursor,
+    only: Only,
+    trail: Option<Trail>,
+) -> Result<Events, Problem> {
     let place = api
         .streams
-        .clone()
-        .try_acquire_owned()
-        .map_err(|_| Problem::new(Code::TooManyStreams, "close one, or try again later"))?;
+        .take(extensions)
+        .ok_or_else(|| Problem::new(Code::TooManyStreams, "close one, or try again later"))?;
     let stream = EventStream::new(api, start, only, trail, place).into_stream();
     Ok(Sse::new(stream).keep_alive(KeepAlive::default()))
 }

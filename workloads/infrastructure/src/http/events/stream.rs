@@ -9,11 +9,11 @@ use kbnt_application::message::{Classification, Subject};
 use kbnt_application::ports::{Fetched, LogReader};
 use kbnt_application::{Append, Delivered, Route};
 use kbnt_domain::{OrderId, Span};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::cursor::Cursor;
 use super::trail::Trail;
 use crate::http::orders::OrderApi;
+use crate::http::shares::Taking;
 use crate::wire;
 
 /// Events that are taken at a time.
@@ -63,7 +63,7 @@ pub(super) struct EventStream {
     ready: VecDeque<Event>,
     /// Whether the client was told that it has seen all that there was.
     told_live: bool,
-    _place: OwnedSemaphorePermit,
+    _place: Taking,
 }
 
 impl EventStream {
@@ -72,7 +72,7 @@ impl EventStream {
         cursor: Cursor,
         only: Only,
         trail: Option<Trail>,
-        place: OwnedSemaphorePermit,
+        place: Taking,
     ) -> Self {
         Self {
             api,

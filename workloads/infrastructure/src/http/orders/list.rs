@@ -53,7 +53,7 @@ pub(super) async fn list_orders(
         ),
     };
     let limit = params.number("limit", LISTED.0, LISTED.1)?;
-    let cursor = params.get("cursor")?;
+    let cursor = params.cursor()?;
     api.check_ready()?;
     let page = api.views.read(|views| views.book.page(status, limit, cursor));
     Ok(Json(OrderPage {

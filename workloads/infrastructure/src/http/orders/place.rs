@@ -31,8 +31,10 @@ impl std::str::FromStr for IdempotencyKey {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
+        // RFC 9651 writes a text in quotes; what is meant is the text.
+        let quoted = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
         // Keys keep to the alphabet of ids.
-        text.parse::<kbnt_domain::UserId>().map(|id| Self(id.to_string()))
+        quoted.unwrap_or(text).parse::<kbnt_domain::UserId>().map(|id| Self(id.to_string()))
     }
 }
 
@@ -91,6 +93,7 @@ impl OrderApi {
             Placement::Conflict => return Err(conflict()),
             Placement::New => {}
         }
+        let _placing = self.begin_order()?;
         let mut command = self.command(|outbox| {
             write_place_order(order, basket.clone(), outbox);
         });

@@ -2,7 +2,8 @@
 
 use kbnt_domain::event::Writer;
 use kbnt_domain::stock::{
-    LevelPage, Portion, ProductLevel, ReservationFilter, ReservationPage, ReservationPlace, ReservationView, StockFilter,
+    LevelPage, Portion, ProductLevel, ReservationFilter, ReservationPage, ReservationPlace, ReservationView,
+    StockFilter,
 };
 use kbnt_domain::{ProductId, ReservationId};
 

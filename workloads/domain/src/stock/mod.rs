@@ -29,6 +29,6 @@ pub use declaration::{Declaration, DeclareError, SOURCES_MOST, UNITS_MOST};
 pub use ledger::Ledger;
 pub use verify::Violation;
 pub use view::{
-    Held, LevelPage, Portion, ProductLevel, ReservationFilter, ReservationPage, ReservationPlace, ReservationState,
-    ReservationView, StockFilter, Totals,
+    Held, LevelPage, Portion, ProductLevel, ReservationFilter, ReservationPage, ReservationPlace,
+    ReservationState, ReservationView, StockFilter, Totals,
 };

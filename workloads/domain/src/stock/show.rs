@@ -7,8 +7,8 @@ use super::held::{Active, Claim};
 use super::index::Place;
 use super::ledger::Ledger;
 use super::view::{
-    Held, LevelPage, Portion, ProductLevel, ReservationFilter, ReservationPage, ReservationPlace, ReservationState,
-    ReservationView, StockFilter, Totals,
+    Held, LevelPage, Portion, ProductLevel, ReservationFilter, ReservationPage, ReservationPlace,
+    ReservationState, ReservationView, StockFilter, Totals,
 };
 
 /// How many reservations an order may have had when it is looked for by one of them.
@@ -51,7 +51,10 @@ impl Ledger {
         let mut page = LevelPage::default();
         let mut last = None;
         for (looked, product) in self.catalogue.declared_after(after).enumerate() {
-            let passes = filter.source.as_ref().is_none_or(|source| self.catalogue.received(product, source).is_some());
+            let passes = filter
+                .source
+                .as_ref()
+                .is_none_or(|source| self.catalogue.received(product, source).is_some());
             if looked >= portion.looks || passes && page.levels.len() >= portion.most {
                 page.next = last.map(|last| self.catalogue.at(last).id.clone());
                 break;
@@ -88,7 +91,8 @@ impl Ledger {
                         continue;
                     }
                     Some(active) => {
-                        let active = active.filter(|active| passes(ReservationState::Reserved, Some(&active.claim)));
+                        let active =
+                            active.filter(|active| passes(ReservationState::Reserved, Some(&active.claim)));
                         (at, active.map(|active| self.view(active)))
                     }
                 },

@@ -48,7 +48,8 @@ fn the_sources_of_a_product_are_bounded_and_more_of_an_old_log_count_on() {
     for number in 0..SOURCES_MOST + 10 {
         let Declaration { product, name, unit_price, received, source, .. } = from(number, 2);
         let level = Level { real: 2, reserved: 0 };
-        let event = StockDeclared { product, name, unit_price, low_stock_threshold: 0, source, received, level };
+        let event =
+            StockDeclared { product, name, unit_price, low_stock_threshold: 0, source, received, level };
         ledger.recover(&event.into(), at(0));
     }
     ledger.open(at(0), &mut Vec::new());

@@ -75,7 +75,6 @@ fn placed_at(now: Timestamp, age: usize) -> Timestamp {
     }
 }
 
-/// What must come of a request, by the naive books before it.
 /// Whether two baskets ask for the same, in whatever lines.
 fn same(one: &Basket, other: &Basket) -> bool {
     let units = |basket: &Basket| {
@@ -88,6 +87,7 @@ fn same(one: &Basket, other: &Basket) -> bool {
     (&one.user, &one.payment, units(one)) == (&other.user, &other.payment, units(other))
 }
 
+/// What must come of a request, by the naive books before it.
 fn expected(world: &World, asked: &Asked, basket: &Basket) -> (Outcome, Option<&'static str>) {
     let now = world.now;
     let known = world.inputs.iter().filter(|other| other.order == asked.order).find_map(|other| {

@@ -418,7 +418,9 @@ fn portions_of_the_reservations_show_each_once() {
         shop.cancel(number);
     }
     let filter = ReservationFilter::default();
-    for portion in [Portion { most: 2, looks: 1000 }, Portion { most: 100, looks: 1 }, Portion { most: 3, looks: 2 }] {
+    for portion in
+        [Portion { most: 2, looks: 1000 }, Portion { most: 100, looks: 1 }, Portion { most: 3, looks: 2 }]
+    {
         let (mut seen, mut from) = (Vec::new(), Some(ReservationPlace::default()));
         while let Some(at) = from {
             let page = shop.ledger.reservations(&filter, at, portion);
@@ -429,7 +431,8 @@ fn portions_of_the_reservations_show_each_once() {
         assert_eq!(seen.len(), 9, "{portion:?}");
         assert_eq!(seen.into_iter().collect::<std::collections::BTreeSet<_>>().len(), 9, "{portion:?}");
     }
-    let whole = shop.ledger.reservations(&filter, ReservationPlace::default(), Portion { most: 9, looks: 1000 });
+    let whole =
+        shop.ledger.reservations(&filter, ReservationPlace::default(), Portion { most: 9, looks: 1000 });
     assert_eq!((whole.found.len(), whole.next), (9, None), "the last portion says so");
 }
 
@@ -437,7 +440,8 @@ fn portions_of_the_reservations_show_each_once() {
 fn the_same_basket_in_other_lines_is_repeated_and_no_conflict() {
     let mut shop = Shop::with(&[("A", 50), ("B", 50)]);
     shop.reserve(1, &[("B", 2), ("A", 3)]);
-    for lines in [&[("A", 3), ("B", 2)][..], &[("A", 1), ("B", 1), ("A", 2), ("B", 1)], &[("B", 2), ("A", 3)]] {
+    for lines in [&[("A", 3), ("B", 2)][..], &[("A", 1), ("B", 1), ("A", 2), ("B", 1)], &[("B", 2), ("A", 3)]]
+    {
         assert_eq!(shop.reserve(1, lines), Outcome::Repeated, "{lines:?}");
     }
     assert_eq!(shop.reserve(1, &[("A", 3), ("B", 3)]), Outcome::Conflict);

@@ -13,6 +13,7 @@ use kbnt_application::user::UserMachine;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
+use super::dto::PriceObject;
 use super::forward::{Forward, forward};
 use super::health::{self, Health};
 use super::orders::{self, OrderApi};
@@ -35,7 +36,7 @@ pub use utoipa::openapi::OpenApi as Description;
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     // Answers in common do not bring their schemas along.
-    components(schemas(ProblemBody, FieldError)),
+    components(schemas(ProblemBody, FieldError, PriceObject)),
     tags(
         (name = "orders", description = "Placing, asking, cancelling"),
         (name = "events", description = "Server-sent events"),

@@ -52,7 +52,8 @@ fn too_large() -> Problem {
 /// Refuses a body that says by itself that it is too large, before any of it is read: a client that waits for a `100 Continue`
 /// need not send it.
 pub(super) fn check_length(headers: &HeaderMap) -> Result<(), Problem> {
-    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let length =
+        headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| length > BODY_MOST as u64) { Err(too_large()) } else { Ok(()) }
 }
 

@@ -142,7 +142,9 @@ impl Code {
             Self::TooManySources => {
                 ("too_many_sources", StatusCode::CONFLICT, "The product has as many sources as it may have")
             }
-            Self::CursorGone => ("cursor_gone", StatusCode::GONE, "The place in the list or stream is not there"),
+            Self::CursorGone => {
+                ("cursor_gone", StatusCode::GONE, "The place in the list or stream is not there")
+            }
             Self::HeadTooLarge => (
                 "head_too_large",
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,

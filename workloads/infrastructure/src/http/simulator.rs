@@ -156,7 +156,7 @@ impl Broker {
     async fn describe(&self, topic: Topic) -> Result<TopicBody, Problem> {
         let mut partitions = Vec::new();
         for partition in 0..topic.partitions() {
-            let end_offset = self.log.end(topic, partition).await.map_err(|error| failed(&error))?;
+            let end_offset = self.log.bounds(topic, partition).await.map_err(|error| failed(&error))?.end;
             partitions.push(PartitionBody { partition, leader: 0, start_offset: 0, end_offset });
         }
         let messages = partitions.iter().map(|partition| partition.end_offset).sum();
@@ -255,7 +255,7 @@ async fn messages(
     }
     let offset = params.get::<u64>("offset")?.unwrap_or(0);
     let limit = params.number("limit", READ.0, READ.1)?;
-    let end_offset = broker.log.end(topic, partition).await.map_err(|error| failed(&error))?;
+    let end_offset = broker.log.bounds(topic, partition).await.map_err(|error| failed(&error))?.end;
     let mut records = Vec::new();
     let (mut from, mut bytes) = (offset, 0);
     while from < end_offset && records.len() < limit && bytes < PAGE_BYTES {

@@ -9,8 +9,8 @@ use kbnt_application::Outbox;
 use kbnt_application::inventory::InventoryMachine;
 use kbnt_domain::ids::InvalidId;
 use kbnt_domain::stock::{
-    Declaration, DeclareError, LevelPage, Portion, ProductLevel, ReservationFilter,
-    ReservationPlace, ReservationState, StockFilter,
+    Declaration, DeclareError, LevelPage, Portion, ProductLevel, ReservationFilter, ReservationPlace,
+    ReservationState, StockFilter,
 };
 use kbnt_domain::{ProductId, ReservationId, SourceId};
 use tokio::time::Instant;
@@ -20,7 +20,8 @@ use utoipa_axum::routes;
 use super::body::JsonBody;
 use super::calls::{self, asked, told};
 use super::dto::{
-    ReservationBody, ReservationCursor, ReservationPage, StockBody, StockPage, StockPut, StockSummary, parse_state,
+    ReservationBody, ReservationCursor, ReservationPage, StockBody, StockPage, StockPut, StockSummary,
+    parse_state,
 };
 use super::params::{Id, Params, header};
 use super::problem::{Code, Problem};
@@ -188,7 +189,7 @@ fn refused(error: &DeclareError) -> Problem {
 /// With `since` and `wait` it answers as soon as its version differs, at the latest after `wait`.
 #[utoipa::path(get, path = "/v1/stock/summary", tag = "stock", params(
     ("since" = Option<String>, Query, description = "The version that is known"),
-    ("wait" = Option<String>, Query, pattern = "^[0-9]+(ms|s|m)$", description = "Such as 20s, at most 60s"),
+    ("wait" = Option<String>, Query, pattern = "^([1-5]?[0-9]{1,4}ms|[1-5]?[0-9]s|60s|1m)$", description = "Such as 20s, at most 60s"),
     ("source" = Option<String>, Query, pattern = "^[A-Za-z0-9._-]{1,64}$", description = "Of the products only those of which this source has declared something"),
     ("limit" = Option<usize>, Query, minimum = 1, maximum = 1000, description = "Of the products; 1,000 by default"),
     ("cursor" = Option<String>, Query, pattern = "^[A-Za-z0-9._-]{0,64}$", description = "`nextCursor` of the page before")), responses(
@@ -240,7 +241,9 @@ async fn list_reservations(
         && found.len() < most
     {
         let (filter, portion) = (filter.clone(), Portion { most: most - found.len(), looks: LOOKS });
-        let look = move |machine: &mut InventoryMachine, _: &mut Outbox| machine.reservations(&filter, from, portion);
+        let look = move |machine: &mut InventoryMachine, _: &mut Outbox| {
+            machine.reservations(&filter, from, portion)
+        };
         let page = inventory.call(look).await.map_err(asked)?;
         found.extend(page.found);
         next = page.next;

@@ -108,7 +108,11 @@ async fn the_same_units_in_other_lines_are_the_same_order() {
         &[("PROD-001", 1), ("PROD-001", 1), ("PROD-001", 1), ("PROD-002", 1)],
     ] {
         let again = place("\"k\"", lines).await;
-        assert_eq!((again.status.as_u16(), again.header("idempotent-replayed")), (200, Some("true")), "{again:?}");
+        assert_eq!(
+            (again.status.as_u16(), again.header("idempotent-replayed")),
+            (200, Some("true")),
+            "{again:?}"
+        );
         assert_eq!(again.text("orderId"), first.text("orderId"));
     }
     let other = place("k", &[("PROD-001", 3), ("PROD-002", 2)]).await;
@@ -137,7 +141,11 @@ async fn more_orders_than_may_be_in_hand_are_refused_at_once() {
     }
     let (key, again) = headers.iter().zip(&answers).find(|(_, answer)| answer.status == 202).unwrap();
     let repeated = app.call(Method::POST, "/v1/orders", &[("idempotency-key", key)], &slow).await;
-    assert_eq!((repeated.status.as_u16(), repeated.text("orderId")), (202, again.text("orderId")), "it is in hand");
+    assert_eq!(
+        (repeated.status.as_u16(), repeated.text("orderId")),
+        (202, again.text("orderId")),
+        "it is in hand"
+    );
     app.clock.forward(Span::from_secs(900));
     app.until("room again", async || app.order("later", 1, "tok_ok").await.status == 200).await;
 }

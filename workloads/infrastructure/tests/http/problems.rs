@@ -205,7 +205,7 @@ async fn whatever_is_wrong_with_the_request_itself_is_a_problem_too() {
 #[tokio::test]
 async fn errors_repeat_little_of_what_was_sent() {
     let app = App::open().await;
-    let long = "é\u{1}".repeat(250_000);
+    let long = "é\u{1}".repeat(100_000);
     let unknown: String = (0..3000).map(|number| format!("&x{number}=1")).collect();
     let user = json!({"userId": "USER-2", "name": "Bo", "email": "bo@example.com"});
     let mut answers = vec![
@@ -241,10 +241,15 @@ async fn bodies_come_as_they_are() {
     let body = stock().to_string();
     for encoding in ["gzip", "br", "identity, gzip", "x"] {
         let answer = send(encoding, "application/json", body.clone().into_bytes()).await;
-        assert_eq!((answer.status.as_u16(), answer.text("code")), (415, "unsupported_media_type"), "{encoding}");
+        assert_eq!(
+            (answer.status.as_u16(), answer.text("code")),
+            (415, "unsupported_media_type"),
+            "{encoding}"
+        );
         assert_eq!(answer.header("accept-encoding"), Some("identity"));
     }
-    for kind in ["application/json", "application/json; charset=utf8", "application/json; charset=\"UTF-8\""] {
+    for kind in ["application/json", "application/json; charset=utf8", "application/json; charset=\"UTF-8\""]
+    {
         let marked = [b"\xef\xbb\xbf", body.as_bytes()].concat();
         assert_eq!(send("identity", kind, marked).await.status, 200, "{kind}");
     }
@@ -256,7 +261,12 @@ async fn a_body_that_says_that_it_is_too_large_is_not_asked_for() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let limits = kbnt_infrastructure::http::Limits::default();
-    tokio::spawn(kbnt_infrastructure::http::serve(listener, app.router.clone(), limits, app.shutdown.clone()));
+    tokio::spawn(kbnt_infrastructure::http::serve(
+        listener,
+        app.router.clone(),
+        limits,
+        app.shutdown.clone(),
+    ));
     for (method, path) in [("POST", ORDERS), ("PUT", STOCK), ("POST", "/v1/users")] {
         let mut socket = TcpStream::connect(address).await.unwrap();
         let head = format!(
@@ -267,7 +277,10 @@ async fn a_body_that_says_that_it_is_too_large_is_not_asked_for() {
         let read = tokio::time::timeout(crate::app::DEADLINE, socket.read_to_end(&mut answer)).await;
         read.expect("never closed").unwrap();
         let answer = String::from_utf8(answer).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("connection: close"), "{path}: {answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 413 ") && answer.contains("connection: close"),
+            "{path}: {answer}"
+        );
     }
     let mut socket = TcpStream::connect(address).await.unwrap();
     let body = stock().to_string();

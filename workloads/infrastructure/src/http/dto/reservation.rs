@@ -141,7 +141,8 @@ impl FromStr for ReservationCursor {
 
     fn from_str(text: &str) -> Result<Self, InvalidCursor> {
         let mut parts = text.split('-');
-        let (Some(term), Some(kind), Some(at), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+        let (Some(term), Some(kind), Some(at), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
         else {
             return Err(InvalidCursor);
         };

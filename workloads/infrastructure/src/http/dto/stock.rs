@@ -21,7 +21,11 @@ use super::text::{MoneyBody, money, words};
 pub(in crate::http) struct StockPut {
     /// For people, 1 to 200 characters.
     #[serde(deserialize_with = "words::<_, 200>")]
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+    )]
     pub(in crate::http) name: String,
     /// For one unit: decimal text in BRL, or an object with value and currency.
     #[serde(deserialize_with = "money")]
@@ -42,7 +46,7 @@ object!(StockPut);
 fn price_schema() -> Schema {
     OneOfBuilder::new()
         .item(ObjectBuilder::new().schema_type(Type::String).pattern(Some(r"^[0-9]{1,16}(\.[0-9]{1,2})?$")))
-        .item(Ref::from_schema_name("Money"))
+        .item(Ref::from_schema_name("Price"))
         .build()
         .into()
 }

@@ -124,7 +124,7 @@ impl EventStream {
             if !self.cursor.awaits(record.at) {
                 continue;
             }
-            self.cursor.pass(record.at);
+            self.cursor.pass(record.at, &record.message.id);
             if self.only.takes(record)
                 && let Some(event) = event(record, &self.cursor)
             {

@@ -43,7 +43,8 @@ impl OrderApi {
         if pending.saturating_add(others) < *most {
             return Ok(mine);
         }
-        let detail = format!("{most} orders have not ended yet, and more are not taken; this one had no effect");
+        let detail =
+            format!("{most} orders have not ended yet, and more are not taken; this one had no effect");
         Err(Problem::new(Code::Overloaded, detail))
     }
 }

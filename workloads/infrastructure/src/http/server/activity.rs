@@ -12,13 +12,13 @@ use super::limits::Limits;
 /// A client that takes less than these bytes of an answer within the time for writing counts as one that takes nothing.
 const TAKEN_LEAST: u64 = 4096;
 
-/// Why a connection is to end.
+/// How a connection is to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Overdue {
-    /// It has no request, and has not had one for too long, or somebody else needs its place.
-    Idle,
-    /// The client does not take its answer.
-    Stalled,
+    /// In good order: it has not had a request for too long.
+    Close,
+    /// At once: the client does not finish a head or does not take its answer, or somebody else needs the place.
+    Cut,
 }
 
 /// What goes on in one connection.
@@ -59,7 +59,13 @@ impl Activity {
             requests: 0,
             evicted: false,
         };
-        Self { limits, state: Mutex::new(state), changed: Notify::new(), tell_idle: OnceLock::new(), lingers: AtomicBool::new(false) }
+        Self {
+            limits,
+            state: Mutex::new(state),
+            changed: Notify::new(),
+            tell_idle: OnceLock::new(),
+            lingers: AtomicBool::new(false),
+        }
     }
 
     /// The client may still be sending what nobody reads.
@@ -163,20 +169,17 @@ impl Activity {
 impl State {
     /// What is due next, and when.
     fn due(&self, limits: &Limits) -> (Overdue, Instant) {
-        let write = |since: Instant| (Overdue::Stalled, since + limits.write);
-        let idle = (self.in_flight == 0 && self.blocked.is_none()).then(|| {
-            let when = match self.head_since {
-                _ if self.evicted => self.idle_since,
-                Some(since) => since + limits.headers,
-                None => self.idle_since + limits.idle,
-            };
-            (Overdue::Idle, when)
+        let write = |since: Instant| (Overdue::Cut, since + limits.write);
+        let idle = (self.in_flight == 0 && self.blocked.is_none()).then(|| match self.head_since {
+            _ if self.evicted => (Overdue::Cut, self.idle_since),
+            Some(since) => (Overdue::Cut, since + limits.headers),
+            None => (Overdue::Close, self.idle_since + limits.idle),
         });
         let handed = self.handed.values().min().copied().map(write);
         let blocked = self.blocked.map(|(since, _)| write(since));
         let due = [idle, handed, blocked].into_iter().flatten().min_by_key(|(_, when)| *when);
         // A handler at work: it has its own limits, and the end of its request is told.
-        due.unwrap_or_else(|| (Overdue::Stalled, Instant::now() + limits.write))
+        due.unwrap_or_else(|| (Overdue::Cut, Instant::now() + limits.write))
     }
 }
 

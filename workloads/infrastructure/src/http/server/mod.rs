@@ -69,8 +69,14 @@ pub async fn serve(
         // Answers are small and somebody waits for each; a socket that refuses is about to fail anyway.
         let _ = socket.set_nodelay(true);
         let service = Watched::new(app.clone(), Peer::of(peer), Arc::clone(&activity));
-        let connection =
-            Connection { builder: Arc::clone(&builder), socket, service, activity, place, shutdown: shutdown.clone() };
+        let connection = Connection {
+            builder: Arc::clone(&builder),
+            socket,
+            service,
+            activity,
+            place,
+            shutdown: shutdown.clone(),
+        };
         let alive = alive.clone();
         tokio::spawn(async move {
             connection.run().await;
@@ -106,7 +112,7 @@ impl Connection {
         tokio::select! {
             // A client that breaks off or talks nonsense is its own affair.
             _ = &mut served => return,
-            overdue = activity.overdue() => if overdue == Overdue::Stalled { return },
+            overdue = activity.overdue() => if overdue == Overdue::Cut { return },
             () = shutdown.cancelled() => {
                 served.as_mut().graceful_shutdown();
                 tokio::select! {

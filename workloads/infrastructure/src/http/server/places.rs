@@ -2,11 +2,16 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::activity::Activity;
+
+/// How long a connection may be idle before it makes place: a client that has just come has a request on its way.
+const GRACE: Duration = Duration::from_millis(100);
 
 /// The places of a server.
 #[derive(Debug)]
@@ -22,6 +27,16 @@ pub(super) struct Places {
 struct Taken {
     next: u64,
     by: HashMap<u64, Arc<Activity>>,
+}
+
+/// Whether somebody makes place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Evicted {
+    One,
+    /// Nobody is idle long enough before this instant.
+    NobodyBefore(Instant),
+    /// Nobody is idle.
+    Nobody,
 }
 
 /// A place of one connection; dropped, it is free again.
@@ -55,11 +70,19 @@ impl Places {
             if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
                 break permit;
             }
-            let asked = self.evict();
+            let evicted = self.evict();
+            let later = async {
+                match evicted {
+                    // His place is free in a moment, unless a request has just come.
+                    Evicted::One => tokio::time::sleep(GRACE).await,
+                    Evicted::NobodyBefore(when) => sleep_until(when).await,
+                    Evicted::Nobody => became_idle.await,
+                }
+            };
             tokio::select! {
                 biased;
                 Ok(permit) = Arc::clone(&self.free).acquire_owned() => break permit,
-                () = became_idle, if !asked => {}
+                () = later => {}
             }
         };
         activity.tell_idle_to(&self.idle);
@@ -70,12 +93,19 @@ impl Places {
         Place { places: Arc::clone(self), number, _permit: permit }
     }
 
-    /// Asks the connection to go that has been idle longest; whether there is one.
-    pub(super) fn evict(&self) -> bool {
+    /// Asks the connection to go that has been idle longest.
+    pub(super) fn evict(&self) -> Evicted {
         let taken = self.taken();
         let idle = taken.by.values().filter_map(|activity| Some((activity.idle_since()?, activity)));
         let longest = idle.min_by_key(|(since, _)| *since);
-        longest.inspect(|(_, activity)| activity.evict()).is_some()
+        match longest {
+            None => Evicted::Nobody,
+            Some((since, _)) if since + GRACE > Instant::now() => Evicted::NobodyBefore(since + GRACE),
+            Some((_, activity)) => {
+                activity.evict();
+                Evicted::One
+            }
+        }
     }
 
     /// Ends all that are left.

@@ -129,8 +129,7 @@ impl AsyncWrite for Socket {
             }
         }
         let Self { socket, leaving, .. } = &mut *self;
-        let (until, thrown_away) =
-            leaving.get_or_insert_with(|| (Box::pin(tokio::time::sleep(LINGER)), 0));
+        let (until, thrown_away) = leaving.get_or_insert_with(|| (Box::pin(tokio::time::sleep(LINGER)), 0));
         let mut scrap = [0; 8192];
         while *thrown_away < THROWN_AWAY_MOST && until.as_mut().poll(cx).is_pending() {
             let mut buffer = ReadBuf::new(&mut scrap);

@@ -33,13 +33,20 @@ impl Grants {
     /// What a process grants itself: nobody else asks it.
     pub(crate) fn to_itself() -> Self {
         let limits = Limits::default();
-        Self { limits, streams: Share { all: 1, each: 1 }, requests: REQUESTS, orders: ORDERS_IN_HAND, probe_port: None }
+        Self {
+            limits,
+            streams: Share { all: 1, each: 1 },
+            requests: REQUESTS,
+            orders: ORDERS_IN_HAND,
+            probe_port: None,
+        }
     }
 
     /// What the options say; so many event streams unless they say otherwise. Connections take no more descriptors than there
     /// are, and event streams no more than half of the connections.
     pub(crate) fn of(options: &HttpOptions, streams: usize) -> Self {
-        let limits = Limits { connections: options.connections, write: options.write_timeout, ..Limits::default() };
+        let limits =
+            Limits { connections: options.connections, write: options.write_timeout, ..Limits::default() };
         let limits = limits.within_descriptors();
         if limits.connections < options.connections {
             tracing::warn!(
@@ -52,6 +59,12 @@ impl Grants {
         let all = options.streams.unwrap_or(streams).min(limits.connections.div_ceil(2));
         let each = options.streams_each.unwrap_or(Share::of(all).each).min(all);
         let requests = Share { all: options.requests, each: options.requests.div_ceil(2) };
-        Self { limits, streams: Share { all, each }, requests, orders: options.orders, probe_port: options.probe_port }
+        Self {
+            limits,
+            streams: Share { all, each },
+            requests,
+            orders: options.orders,
+            probe_port: options.probe_port,
+        }
     }
 }

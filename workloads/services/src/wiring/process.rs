@@ -210,7 +210,8 @@ impl Process {
         let address = listener.local_addr()?;
         let health = self.health();
         if let Some(port) = self.grants.probe_port {
-            let (listener, shutdown) = (bind(SocketAddr::new(address.ip(), port)).await?, self.shutdown.clone());
+            let (listener, shutdown) =
+                (bind(SocketAddr::new(address.ip(), port)).await?, self.shutdown.clone());
             let (address, probes) = (listener.local_addr()?, probes(health.clone()));
             tracing::info!(operation = "probes", %address, "probes are answered here, too");
             self.tasks.spawn(async move { Ok(serve(listener, probes, PROBES, shutdown).await?) });

@@ -30,7 +30,22 @@ pub struct Running {
 impl Running {
     /// Starts it on a port of its own, and waits until it says which.
     pub fn start(arguments: &[&str]) -> Self {
-        let mut command = kbnt(arguments);
+        Self::of(kbnt(arguments))
+    }
+
+    /// The same with few descriptors.
+    pub fn start_with_descriptors(most: u32, arguments: &[&str]) -> Self {
+        let mut shell = Command::new("sh");
+        let limited = format!("ulimit -n {most} && exec \"$0\" \"$@\"");
+        shell
+            .args(["-c", &limited, env!("CARGO_BIN_EXE_kbnt")])
+            .args(arguments)
+            .env_clear()
+            .env("NO_COLOR", "1");
+        Self::of(shell)
+    }
+
+    fn of(mut command: Command) -> Self {
         command.args(["--port", "0", "--log-format", "json"]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

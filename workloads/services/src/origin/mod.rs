@@ -1,5 +1,6 @@
 //! Where events are read from: Kafka, a running `kbnt serve` or `kbnt simulator`, or a directory.
 
+mod frames;
 mod log;
 mod polled;
 mod sse;

@@ -127,9 +127,9 @@ impl Reservations {
         self.slots.iter().flatten()
     }
 
-    /// What is in `slot`, if anything; `None` beyond the last one.
-    pub(super) fn slot(&self, slot: Slot) -> Option<Option<&Active>> {
-        self.slots.get(slot as usize).map(Option::as_ref)
+    /// How many slots there are, with those that are free.
+    pub(super) const fn slots(&self) -> usize {
+        self.slots.len()
     }
 
     /// Takes one in.

@@ -85,17 +85,16 @@ impl Ledger {
         let (mut page, mut at) = (ReservationPage::default(), from);
         for _ in 0..portion.looks {
             let (here, view) = match at {
-                ReservationPlace::Active(slot) => match self.reservations.slot(slot) {
-                    None => {
-                        at = ReservationPlace::Ended(self.memory.first());
-                        continue;
-                    }
-                    Some(active) => {
-                        let active =
-                            active.filter(|active| passes(ReservationState::Reserved, Some(&active.claim)));
-                        (at, active.map(|active| self.view(active)))
-                    }
-                },
+                ReservationPlace::Active(slot) if slot as usize >= self.reservations.slots() => {
+                    at = ReservationPlace::Ended(self.memory.first());
+                    continue;
+                }
+                ReservationPlace::Active(slot) => {
+                    let active = self.reservations.get(slot);
+                    let active =
+                        active.filter(|active| passes(ReservationState::Reserved, Some(&active.claim)));
+                    (at, active.map(|active| self.view(active)))
+                }
                 ReservationPlace::Ended(number) => match self.memory.at_or_after(number) {
                     None => return page,
                     Some((number, ended)) => {

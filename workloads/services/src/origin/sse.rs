@@ -51,14 +51,27 @@ impl Events {
             status => return Err(Failure::Options(format!("{events} answers {status}"))),
         }
         let topics = topics.to_vec();
-        Ok(Some(Self { client, url: events, topics, response, frames: Frames::new(), last: None, told: false }))
+        Ok(Some(Self {
+            client,
+            url: events,
+            topics,
+            response,
+            frames: Frames::new(),
+            last: None,
+            told: false,
+        }))
     }
 
     pub(super) async fn next(&mut self) -> Result<Next, Failure> {
         loop {
-            let Frame { id, data, comment } = self.frame().await?;
-            if let (Some(id), Some(data)) = (id, data) {
-                self.last = Some(id);
+            let Some(Frame { id, data, comment }) = self.frame().await? else {
+                self.told = false;
+                return Ok(Next::Anew);
+            };
+            let has_id = id.is_some();
+            // The comment that all is read has an id, too: where the stream stands, if no event comes before it breaks.
+            self.last = id.or(self.last.take());
+            if let Some(data) = data.filter(|_| has_id) {
                 if let Some(seen) = seen(data).filter(|seen| self.topics.contains(&seen.topic)) {
                     return Ok(Next::Record(seen));
                 }
@@ -69,12 +82,13 @@ impl Events {
         }
     }
 
-    async fn frame(&mut self) -> Result<Frame, Failure> {
+    /// The next frame; `None` where the log is another one than before, of which the first comes next.
+    async fn frame(&mut self) -> Result<Option<Frame>, Failure> {
         let mut tries = 0;
         loop {
             let frame = self.frames.next();
             if let Some(frame) = frame.map_err(|error| Failure::Options(format!("{}: {error}", self.url)))? {
-                return Ok(frame);
+                return Ok(Some(frame));
             }
             match self.response.chunk().await {
                 Ok(Some(piece)) => self.frames.push(&piece),
@@ -85,24 +99,34 @@ impl Events {
                         return Err(Failure::Options(format!("{}: {reason}", self.url)));
                     }
                     tokio::time::sleep(PAUSE).await;
-                    self.reconnect().await;
+                    if self.reconnect().await {
+                        return Ok(None);
+                    }
                 }
             }
         }
     }
 
-    /// Goes on after the last event; if that fails now, it is tried again.
-    async fn reconnect(&mut self) {
+    /// Goes on after the last event; if that fails now, it is tried again. Whether that event means nothing there: then it
+    /// begins anew, with the first event that there is.
+    async fn reconnect(&mut self) -> bool {
         // What is left is the beginning of a frame that comes again as a whole.
         self.frames = Frames::new();
         let mut request = self.client.get(self.url.clone());
         if let Some(last) = &self.last {
             request = request.header("last-event-id", last);
         }
-        let Ok(response) = request.send().await else { return };
-        if response.status() == StatusCode::OK {
-            self.response = response;
+        let Ok(response) = request.send().await else { return false };
+        match response.status() {
+            StatusCode::OK => self.response = response,
+            StatusCode::GONE => {
+                self.last = None;
+                self.url.set_query(Some("from=start"));
+                return true;
+            }
+            _ => {}
         }
+        false
     }
 }
 

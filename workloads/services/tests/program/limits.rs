@@ -1,20 +1,14 @@
 //! What strangers can use up, and what they cannot.
 
-use std::net::TcpListener;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::support::Running;
+use crate::support::{Running, basket, free_port};
 
 /// What a client may send that is no request.
 const NO_REQUESTS: [&[u8]; 4] = [b"", b"P", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET / HTTP/1.1\r\nx: "];
-
-/// A port that nobody listens on.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
 
 #[tokio::test]
 async fn more_strangers_than_descriptors_do_not_stop_probes_and_orders() {
@@ -38,7 +32,7 @@ async fn more_strangers_than_descriptors_do_not_stop_probes_and_orders() {
             assert_eq!(answer.status(), 200, "{url}{path}");
         }
     }
-    let order = shop.post("/v1/orders?wait=20s", &crate::support::basket("USER-1", "tok_ok")).await;
+    let order = shop.post("/v1/orders?wait=20s", &basket("USER-1", "tok_ok")).await;
     assert_eq!((order.0, &order.1["status"]), (200, &serde_json::json!("CONFIRMED")));
     assert_eq!(
         shop.client.get(format!("http://127.0.0.1:{probes}/v1/stock")).send().await.unwrap().status(),

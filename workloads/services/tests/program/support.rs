@@ -20,6 +20,11 @@ pub fn run(arguments: &[&str]) -> Output {
     kbnt(arguments).output().unwrap()
 }
 
+/// A port that nobody listens on.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
 /// A program that serves HTTP.
 pub struct Running {
     child: Child,
@@ -30,7 +35,12 @@ pub struct Running {
 impl Running {
     /// Starts it on a port of its own, and waits until it says which.
     pub fn start(arguments: &[&str]) -> Self {
-        Self::of(kbnt(arguments))
+        Self::start_at(0, arguments)
+    }
+
+    /// The same on this port.
+    pub fn start_at(port: u16, arguments: &[&str]) -> Self {
+        Self::of(kbnt(arguments), port)
     }
 
     /// The same with few descriptors.
@@ -42,11 +52,11 @@ impl Running {
             .args(arguments)
             .env_clear()
             .env("NO_COLOR", "1");
-        Self::of(shell)
+        Self::of(shell, 0)
     }
 
-    fn of(mut command: Command) -> Self {
-        command.args(["--port", "0", "--log-format", "json"]);
+    fn of(mut command: Command, port: u16) -> Self {
+        command.args(["--port", &port.to_string(), "--log-format", "json"]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let address = loop {

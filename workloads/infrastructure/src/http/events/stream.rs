@@ -96,7 +96,8 @@ impl EventStream {
                 this.take(&batch);
                 if !this.told_live && this.is_live && this.trail.as_ref().is_none_or(Trail::is_live) {
                     this.told_live = true;
-                    this.ready.push_back(Event::default().comment("live"));
+                    // With an id, so that a client knows where it stands before the first event.
+                    this.ready.push_back(Event::default().comment("live").id(this.cursor.to_string()));
                 }
             }
             this.ready.pop_front().map(|event| (Ok(event), this))

@@ -33,6 +33,7 @@ step "compile the tests" cargo_test --no-run
 say "==> formats, lints, generated files ($(elapsed))"
 "$here/check/check.sh" static
 step "a generator accepts the API" "$here/openapi/accepted.sh"
+step "the API keeps to its description" "$here/openapi/schemathesis.sh"
 say "==> what needs no cluster ($(elapsed))"
 cargo_test --no-fail-fast
 say "==> the Kafka adapter on a broker ($(elapsed))"

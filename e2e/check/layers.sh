@@ -26,7 +26,8 @@ check() {
 }
 
 pure="foldhash hashbrown rustc-hash sha2 smallvec smol_str thiserror uuid"
-check kbnt-domain . $pure
+# iso_currency is a table: which currencies there are, and how many decimal places each has.
+check kbnt-domain . $pure iso_currency
 check kbnt-application . $pure kbnt-domain async-trait base64 murmur2
 check kbnt-infrastructure '^kbnt-' kbnt-domain kbnt-application
 check kbnt-simulation '^kbnt-' kbnt-domain kbnt-application

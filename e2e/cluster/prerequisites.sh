@@ -5,7 +5,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib/common.sh"
 . "$(dirname "$0")/lib/step.sh"
 
-packages=(bash curl gcc g++ cmake make pkg-config libssl-dev zlib1g-dev jq openssl procps util-linux)
+packages=(bash curl gcc g++ cmake make pkg-config libssl-dev zlib1g-dev jq openssl procps python3-venv util-linux)
 # What only a cluster built from packages needs: an engine, file systems to make images of, Maven for Kafka's jars.
 [ "$1" != built ] || packages+=(docker.io runc containernetworking-plugins nftables iptables iproute2 mmdebstrap
     debian-archive-keyring libc6-dev maven openjdk-17-jre-headless)

@@ -20,11 +20,20 @@ const PATIENCE: u32 = 3;
 pub trait Summary: DeserializeOwned + PartialEq + Send + Sync + 'static {
     /// Differs when anything else does.
     fn version(&self) -> &str;
+
+    /// Where not all of it is shown, the query that shows what is ours of it.
+    fn cut(&self) -> Option<String> {
+        None
+    }
 }
 
 impl Summary for super::StockSummary {
     fn version(&self) -> &str {
         &self.version
+    }
+
+    fn cut(&self) -> Option<String> {
+        self.next_cursor.as_ref().map(|_| format!("source={}", super::SOURCE))
     }
 }
 
@@ -102,13 +111,18 @@ impl<T: Summary> Observers<T> {
 
 async fn poll<T: Summary>(url: String, seen: Arc<Mutex<Observed<T>>>, wake: impl Fn() + Send + Sync) {
     let (mut client, mut version, mut failures) = (ServiceClient::default(), String::new(), 0u32);
+    // What to ask for where not all of it is shown.
+    let mut ours: Option<String> = None;
     loop {
-        let target = if version.is_empty() {
-            url.clone()
-        } else {
-            format!("{url}?since={version}&wait={}s", WAIT.as_secs())
+        let wait = WAIT.as_secs();
+        let target = match (version.as_str(), &ours) {
+            ("", None) => url.clone(),
+            ("", Some(ours)) => format!("{url}?{ours}"),
+            (version, None) => format!("{url}?since={version}&wait={wait}s"),
+            (version, Some(ours)) => format!("{url}?since={version}&wait={wait}s&{ours}"),
         };
         match client.get::<T>(&target, WAIT + Duration::from_secs(10)).await {
+            Ok(summary) if ours.is_none() && summary.cut().is_some() => ours = summary.cut(),
             Ok(summary) => {
                 failures = 0;
                 version = summary.version().to_owned();

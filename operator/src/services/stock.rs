@@ -27,8 +27,11 @@ pub struct StockSummary {
     pub totals: StockTotals,
     /// Whether the books balance.
     pub invariants: Invariants,
-    /// By product.
+    /// By product; not all where `next_cursor` is given.
     pub products: Vec<ProductSummary>,
+    /// Where the other products begin.
+    #[serde(default)]
+    pub next_cursor: Option<String>,
 }
 
 /// Sums over all products.

@@ -1,5 +1,7 @@
 //! Everything that happens, as values. Commands ask, domain events tell, integration events face outward.
 
+use std::collections::BTreeMap;
+
 use crate::dead_letter::{Bytes, Location, Resolution};
 use crate::digest::Digest;
 use crate::order::OrderStatus;
@@ -48,18 +50,41 @@ pub struct Basket {
 }
 
 impl Basket {
-    /// A digest that tells baskets apart, the same on every machine and in every version: it stands in the log.
+    /// A digest that tells baskets apart, the same on every machine and in every version: it stands in the log. Baskets that ask
+    /// for the same units of the same products are the same, in whatever order and in however many lines.
     pub fn fingerprint(&self) -> u64 {
+        if self.lines.is_sorted_by(|one, next| one.product < next.product) {
+            return self.written_fingerprint();
+        }
+        let mut units: BTreeMap<&str, u64> = BTreeMap::new();
+        for line in &self.lines {
+            *units.entry(line.product.as_str()).or_default() += line.quantity.units();
+        }
+        self.digest(units.into_iter())
+    }
+
+    /// Whether `known` is the fingerprint of this basket, or the one that earlier versions gave it: they told the same units in
+    /// another order of lines apart.
+    pub fn has_fingerprint(&self, known: u64) -> bool {
+        known == self.fingerprint() || known == self.written_fingerprint()
+    }
+
+    /// The digest of the lines as they are written.
+    fn written_fingerprint(&self) -> u64 {
+        self.digest(self.lines.iter().map(|line| (line.product.as_str(), line.quantity.units())))
+    }
+
+    fn digest<'a>(&self, lines: impl ExactSizeIterator<Item = (&'a str, u64)>) -> u64 {
         let mut digest = Digest::default();
         digest.text(self.user.as_str());
         digest.text(&self.payment.method);
         if let Some(token) = &self.payment.token {
             digest.text(token);
         }
-        digest.number(self.lines.len() as u64);
-        for line in &self.lines {
-            digest.number(line.quantity.units());
-            digest.text(line.product.as_str());
+        digest.number(lines.len() as u64);
+        for (product, units) in lines {
+            digest.number(units);
+            digest.text(product);
         }
         digest.finish()
     }

@@ -13,7 +13,7 @@ use kbnt_infrastructure::wire::{self, RecordView};
 
 use crate::cli::{TrailOptions, VerifyOptions};
 use crate::failure::Failure;
-use crate::origin::{From, Next, Origin, Seen};
+use crate::origin::{From, Origin, Seen};
 
 /// Topic, partition and offset of a record.
 type Place = (&'static str, u32, u64);
@@ -56,7 +56,7 @@ pub(crate) async fn run(options: VerifyOptions) -> Result<ExitCode, Failure> {
     let TrailOptions { data_dir, origin } = &options.trail;
     let mut origin = Origin::open(origin, data_dir.as_ref(), &Topic::EVENTS, From::Start).await?;
     let mut trail = Trail::default();
-    while let Next::Record(seen) = origin.next().await? {
+    while let Some(seen) = origin.next_of_those().await? {
         trail.take(&seen);
     }
     let problems = trail.problems();

@@ -12,7 +12,7 @@ use kbnt_infrastructure::metrics::Metrics;
 use kbnt_infrastructure::payment::SimulatedRules;
 
 use crate::failure::Failure;
-use crate::wiring::{Effects, Process, ProcessParts};
+use crate::wiring::{Effects, Grants, Process, ProcessParts};
 
 /// Routes belong to services at work, so those that have any are started, on a log that nobody writes to.
 pub(crate) async fn run() -> Result<ExitCode, Failure> {
@@ -22,8 +22,8 @@ pub(crate) async fn run() -> Result<ExitCode, Failure> {
         effects: Arc::new(Effects::simulated(SimulatedRules::default())),
         metrics: Arc::new(Metrics::new()?),
         spans: None,
-        streams: 1,
         topic_ids: TopicIds::default(),
+        grants: Grants::to_itself(),
     });
     process.order();
     process.user(UserConfig::default());

@@ -18,7 +18,7 @@ use kbnt_infrastructure::runtime::{CallError, Handle};
 use crate::cli::ServeOptions;
 use crate::failure::Failure;
 use crate::service::{inventory_config, user_config};
-use crate::wiring::{self, Effects, Process, ProcessParts};
+use crate::wiring::{self, Effects, Grants, Process, ProcessParts};
 
 /// Event streams at a time.
 const STREAMS: usize = 1024;
@@ -34,8 +34,8 @@ pub(crate) async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
         effects: Arc::new(Effects::of(&options.payment, true, &options.notification)?),
         metrics: Arc::new(Metrics::new()?),
         spans: wiring::spans(&options.tracing, &Service::ALL)?,
-        streams: STREAMS,
         topic_ids: TopicIds::default(),
+        grants: Grants::of(&options.http, STREAMS),
     });
     if options.payment.url.is_none() {
         tracing::info!(

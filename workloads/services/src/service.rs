@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::cli::{InventoryOptions, Role, ServiceOptions, SnapshotOptions, UserOptions};
 use crate::failure::Failure;
-use crate::wiring::{self, Effects, Process, ProcessParts};
+use crate::wiring::{self, Effects, Grants, Process, ProcessParts};
 
 /// Event streams at a time: one of all events, or one that is behind, has a Kafka consumer of its own.
 const STREAMS: usize = 64;
@@ -38,8 +38,8 @@ pub(crate) async fn run(options: ServiceOptions) -> Result<ExitCode, Failure> {
         effects: Arc::new(Effects::of(&options.payment, false, &options.notification)?),
         metrics: Arc::new(Metrics::new()?),
         spans: wiring::spans(&options.tracing, &[service])?,
-        streams: STREAMS,
         topic_ids: options.topic_ids.clone(),
+        grants: Grants::of(&options.http, STREAMS),
     });
     process.stop_when_told();
     process.show_logging(logging.clone(), Some(log.clone()));

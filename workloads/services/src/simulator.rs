@@ -23,7 +23,7 @@ pub(crate) async fn run(options: SimulatorOptions) -> Result<ExitCode, Failure> 
     let shutdown = CancellationToken::new();
     let _stops_serving = shutdown.clone().drop_guard();
     tokio::select! {
-        served = serve(listener, router, Limits::default(), shutdown.clone()) => served?,
+        served = serve(listener, router, Limits::default().within_descriptors(), shutdown.clone()) => served?,
         told = wiring::until_told() => told?,
     }
     drop(logging);

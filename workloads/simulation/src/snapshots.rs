@@ -7,7 +7,7 @@ use kbnt_application::Position;
 use kbnt_application::fence::TermFence;
 use kbnt_application::inventory::InventoryMachine;
 use kbnt_application::ports::{Mark, Snapshot};
-use kbnt_domain::stock::{ReservationFilter, ReservationState};
+use kbnt_domain::stock::{Portion, ReservationFilter, ReservationPlace, ReservationState};
 
 use crate::log::{Log, understood};
 use crate::process::{Node, Process, Tail, admitted};
@@ -95,7 +95,7 @@ pub(crate) fn agree(one: &Node, other: &Node) -> bool {
     let (Node::Inventory(one), Node::Inventory(other)) = (one, other) else { return true };
     let active = |machine: &InventoryMachine| {
         let filter = ReservationFilter { product: None, state: Some(ReservationState::Reserved) };
-        let mut active = machine.reservations(&filter, usize::MAX);
+        let mut active = machine.reservations(&filter, ReservationPlace::default(), Portion::ALL).found;
         active.sort_by_key(|view| view.order);
         active
     };

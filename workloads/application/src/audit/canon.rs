@@ -136,6 +136,10 @@ impl Field for Money {
     fn put(&self, out: &mut Vec<u8>) {
         put_bytes(&self.minor().to_be_bytes(), out);
         self.currency().code().put(out);
+        // Earlier versions knew no other number of places, and their links must still be right.
+        if self.currency().places() != 2 {
+            put_bytes(&[self.currency().places()], out);
+        }
     }
 }
 

@@ -1,7 +1,10 @@
 //! What the inventory shows. It may be ahead of the log by what is not safe yet.
 
 use kbnt_domain::event::Writer;
-use kbnt_domain::stock::{ProductLevel, ReservationFilter, ReservationView};
+use kbnt_domain::stock::{
+    LevelPage, Portion, ProductLevel, ReservationFilter, ReservationPage, ReservationPlace, ReservationView,
+    StockFilter,
+};
 use kbnt_domain::{ProductId, ReservationId};
 
 use super::{Counts, InventoryMachine, Summary, Version};
@@ -17,6 +20,11 @@ impl InventoryMachine {
         self.ledger.levels()
     }
 
+    /// The products after `after` that pass `filter`, a portion of them.
+    pub fn level_page(&self, filter: &StockFilter, after: Option<&ProductId>, portion: Portion) -> LevelPage {
+        self.ledger.level_page(filter, after, portion)
+    }
+
     /// One product.
     pub fn level(&self, product: &ProductId) -> Option<ProductLevel> {
         self.ledger.level(product)
@@ -27,24 +35,28 @@ impl InventoryMachine {
         self.ledger.reservation(id)
     }
 
-    /// At most `most` reservations that pass `filter`.
-    pub fn reservations(&self, filter: &ReservationFilter, most: usize) -> Vec<ReservationView> {
-        self.ledger.reservations(filter, most)
+    /// The reservations from `from` on that pass `filter`, a portion of them.
+    pub fn reservations(
+        &self,
+        filter: &ReservationFilter,
+        from: ReservationPlace,
+        portion: Portion,
+    ) -> ReservationPage {
+        self.ledger.reservations(filter, from, portion)
     }
 
-    /// Changes whenever anything does that [`InventoryMachine::summary`] shows.
+    /// Changes whenever anything does that [`InventoryMachine::summary`] or a product's level shows.
     pub fn version(&self) -> Version {
         let term = self.writer.as_ref().map_or(0, |writer| writer.term);
         Version { term, changes: self.ledger.changes() }
     }
 
-    /// Everything at a glance.
+    /// Everything but the products at a glance.
     pub fn summary(&self) -> Summary {
         Summary {
             version: self.version(),
             totals: self.ledger.totals(),
             violations: self.ledger.violations().iter().map(ToString::to_string).collect(),
-            products: self.ledger.levels(),
         }
     }
 

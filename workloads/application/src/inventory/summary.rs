@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use kbnt_domain::stock::{ProductLevel, Totals};
+use kbnt_domain::stock::Totals;
 
 /// Differs whenever anything shown does; across restarts too, as each has a term of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -32,7 +32,7 @@ pub struct Counts {
     pub waits: u64,
 }
 
-/// Everything at a glance.
+/// Everything but the products at a glance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
     /// Of what is shown; its term is the writer's, 0 before the election.
@@ -41,6 +41,4 @@ pub struct Summary {
     pub totals: Totals,
     /// What is wrong with the books; empty unless there is a bug.
     pub violations: Vec<String>,
-    /// All products, by id.
-    pub products: Vec<ProductLevel>,
 }

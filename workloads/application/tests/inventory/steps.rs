@@ -256,7 +256,7 @@ fn the_summary_shows_all_and_its_version_tells_changes() {
     let machine = &lab.processes[0].machine;
     let (version, summary) = (machine.version(), machine.summary());
     assert_eq!((version, version.term), (summary.version, 1));
-    assert_eq!((summary.totals.real, summary.totals.products, summary.products.len()), (5, 1, 1));
+    assert_eq!((summary.totals.real, summary.totals.products, machine.levels().len()), (5, 1, 1));
     assert!(summary.violations.is_empty());
     lab.settle(0);
     assert_eq!(lab.processes[0].machine.version(), version);

@@ -14,6 +14,9 @@ use super::view::ProductLevel;
 /// The most units that all sources together may have received of one product: what JSON readers keep exact.
 pub const UNITS_MOST: u64 = 1 << 53;
 
+/// The most sources of one product. A log may tell of more, from a time when there was no bound; they count on.
+pub const SOURCES_MOST: usize = 64;
+
 /// What a source says about a product.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Declaration {
@@ -63,6 +66,12 @@ pub enum DeclareError {
         /// The product.
         product: ProductId,
     },
+    /// [`SOURCES_MOST`] others have declared something of it.
+    #[error("{product}: {max} sources have declared it, and there are no more", max = SOURCES_MOST)]
+    TooManySources {
+        /// The product.
+        product: ProductId,
+    },
     /// The ledger decides nothing: it is not open (any more).
     #[error("the stock ledger is not open")]
     NotOpen,
@@ -88,6 +97,11 @@ impl Ledger {
             && self.catalogue.is_on_terms(product, terms)
         {
             return Ok(self.catalogue.show(product));
+        }
+        if before.is_none()
+            && known.is_some_and(|product| self.catalogue.particulars(product).sources.len() >= SOURCES_MOST)
+        {
+            return Err(DeclareError::TooManySources { product: declaration.product.clone() });
         }
         let before = before.unwrap_or(0);
         self.check_count(declaration, known, before)?;

@@ -121,6 +121,19 @@ impl Memory {
         self.ended.get_mut(place)
     }
 
+    /// The number of the oldest.
+    pub(super) const fn first(&self) -> Number {
+        self.first
+    }
+
+    /// The one of this number, or the oldest where it is forgotten; `None` beyond the newest.
+    pub(super) fn at_or_after(&self, number: Number) -> Option<(Number, &Ended)> {
+        // What lies far ahead of the oldest has been passed by it.
+        let forgotten = self.place(number) > (NUMBERS / 2) as usize;
+        let number = if forgotten { self.first } else { number };
+        Some((number, self.get(number)?))
+    }
+
     /// Whether a number is anybody's.
     pub(super) fn holds(&self, number: Number) -> bool {
         self.place(number) < self.ended.len()

@@ -127,6 +127,11 @@ impl Reservations {
         self.slots.iter().flatten()
     }
 
+    /// How many slots there are, with those that are free.
+    pub(super) const fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
     /// Takes one in.
     pub(super) fn insert(&mut self, order: OrderId, claim: Claim) -> Slot {
         let deadline = claim.deadline;

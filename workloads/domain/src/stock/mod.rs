@@ -27,7 +27,10 @@ mod view;
 
 pub use credit::CreditId;
 pub use decision::{Outcome, Request, StockTerms, Told};
-pub use declaration::{Declaration, DeclareError, UNITS_MOST};
+pub use declaration::{Declaration, DeclareError, SOURCES_MOST, UNITS_MOST};
 pub use ledger::Ledger;
 pub use verify::Violation;
-pub use view::{Held, ProductLevel, ReservationFilter, ReservationState, ReservationView, Totals};
+pub use view::{
+    Held, LevelPage, Portion, ProductLevel, ReservationFilter, ReservationPage, ReservationPlace,
+    ReservationState, ReservationView, StockFilter, Totals,
+};

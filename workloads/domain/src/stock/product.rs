@@ -259,6 +259,12 @@ impl Catalogue {
         }
     }
 
+    /// The declared products after `after`, by id.
+    pub(super) fn declared_after(&self, after: Option<&ProductId>) -> impl Iterator<Item = ProductIx> {
+        let first = after.map_or(0, |after| self.sorted.partition_point(|&ix| self.at(ix).id <= *after));
+        self.sorted[first..].iter().copied()
+    }
+
     /// All declared products, by id.
     pub(super) fn show_all(&self) -> impl Iterator<Item = ProductLevel> {
         self.sorted.iter().map(|&ix| self.show(ix))

@@ -121,7 +121,9 @@ impl Ledger {
             Place::Ended(number) => self.memory.get(number).and_then(|ended| ended.fingerprint),
         };
         match (known, place) {
-            (Some(known), _) if known == fingerprint => Outcome::Repeated,
+            (Some(known), _) if known == fingerprint || request.basket.has_fingerprint(known) => {
+                Outcome::Repeated
+            }
             (Some(_), _) => Outcome::Conflict,
             (None, Place::Active(_)) => Outcome::Repeated,
             // A release came before: this is the late request that it promised to refuse.

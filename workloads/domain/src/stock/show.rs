@@ -2,11 +2,14 @@
 
 use crate::{OrderId, ProductId, ReservationId};
 
-use super::ended::{End, Ended};
+use super::ended::{End, Ended, NUMBERS, Number};
 use super::held::{Active, Claim};
 use super::index::Place;
 use super::ledger::Ledger;
-use super::view::{Held, ProductLevel, ReservationFilter, ReservationState, ReservationView, Totals};
+use super::view::{
+    Held, LevelPage, Portion, ProductLevel, ReservationFilter, ReservationPage, ReservationPlace,
+    ReservationState, ReservationView, StockFilter, Totals,
+};
 
 /// How many reservations an order may have had when it is looked for by one of them.
 const ATTEMPTS_MOST: u32 = 16;
@@ -43,8 +46,35 @@ impl Ledger {
             .find(|view| view.reservation == id)
     }
 
-    /// At most `most` reservations that pass `filter`: the active ones, then the remembered ones from the oldest on.
-    pub fn reservations(&self, filter: &ReservationFilter, most: usize) -> Vec<ReservationView> {
+    /// The products after `after` that pass `filter`, a portion of them.
+    pub fn level_page(&self, filter: &StockFilter, after: Option<&ProductId>, portion: Portion) -> LevelPage {
+        let mut page = LevelPage::default();
+        let mut last = None;
+        for (looked, product) in self.catalogue.declared_after(after).enumerate() {
+            let passes = filter
+                .source
+                .as_ref()
+                .is_none_or(|source| self.catalogue.received(product, source).is_some());
+            if looked >= portion.looks || passes && page.levels.len() >= portion.most {
+                page.next = last.map(|last| self.catalogue.at(last).id.clone());
+                break;
+            }
+            if passes {
+                page.levels.push(self.catalogue.show(product));
+            }
+            last = Some(product);
+        }
+        page
+    }
+
+    /// The reservations from `from` on that pass `filter`, a portion of them. One that is active all the time is shown once; one
+    /// that ends meanwhile is shown again as ended.
+    pub fn reservations(
+        &self,
+        filter: &ReservationFilter,
+        from: ReservationPlace,
+        portion: Portion,
+    ) -> ReservationPage {
         let product = filter.product.as_ref().map(|product| self.catalogue.find(product));
         let passes = |state, claim: Option<&Claim>| {
             filter.state.is_none_or(|wanted| wanted == state)
@@ -52,22 +82,52 @@ impl Ledger {
                     claim.is_some_and(|claim| claim.lines.iter().any(|line| Some(line.product) == product))
                 })
         };
-        let active = self
-            .reservations
-            .iter()
-            .filter(|active| passes(ReservationState::Reserved, Some(&active.claim)))
-            .map(|active| self.view(active));
-        let ended = self
-            .memory
-            .iter()
-            .filter(|(number, ended)| {
-                self.find(ended.order).is_some_and(|known| known.place == Place::Ended(*number))
-            })
-            .filter(|(_, ended)| {
-                state_of(ended.end).is_some_and(|state| passes(state, ended.claim.as_deref()))
-            })
-            .filter_map(|(_, ended)| self.view_ended(ended));
-        active.chain(ended).take(most).collect()
+        let (mut page, mut at) = (ReservationPage::default(), from);
+        for _ in 0..portion.looks {
+            let (here, view) = match at {
+                ReservationPlace::Active(slot) if slot as usize >= self.reservations.slots() => {
+                    at = ReservationPlace::Ended(self.memory.first());
+                    continue;
+                }
+                ReservationPlace::Active(slot) => {
+                    let active = self.reservations.get(slot);
+                    let active =
+                        active.filter(|active| passes(ReservationState::Reserved, Some(&active.claim)));
+                    (at, active.map(|active| self.view(active)))
+                }
+                ReservationPlace::Ended(number) => match self.memory.at_or_after(number) {
+                    None => return page,
+                    Some((number, ended)) => {
+                        (ReservationPlace::Ended(number), self.view_remembered(number, ended, &passes))
+                    }
+                },
+            };
+            if let Some(view) = view {
+                if page.found.len() >= portion.most {
+                    page.next = Some(here);
+                    return page;
+                }
+                page.found.push(view);
+            }
+            at = match here {
+                ReservationPlace::Active(slot) => ReservationPlace::Active(slot.saturating_add(1)),
+                ReservationPlace::Ended(number) => ReservationPlace::Ended(number.wrapping_add(1) % NUMBERS),
+            };
+        }
+        page.next = Some(at);
+        page
+    }
+
+    /// A remembered order's last reservation, if that is what stands and it passes.
+    fn view_remembered(
+        &self,
+        number: Number,
+        ended: &Ended,
+        passes: &impl Fn(ReservationState, Option<&Claim>) -> bool,
+    ) -> Option<ReservationView> {
+        let passed = state_of(ended.end).is_some_and(|state| passes(state, ended.claim.as_deref()));
+        let stands = || self.find(ended.order).is_some_and(|known| known.place == Place::Ended(number));
+        if passed && stands() { self.view_ended(ended) } else { None }
     }
 
     fn view(&self, active: &Active) -> ReservationView {

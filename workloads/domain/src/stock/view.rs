@@ -85,6 +85,60 @@ pub struct Held {
     pub expires_at: Timestamp,
 }
 
+/// Which products to list.
+#[derive(Clone, Debug, Default)]
+pub struct StockFilter {
+    /// Only those of which this source has declared something.
+    pub source: Option<SourceId>,
+}
+
+/// How much of a list is wanted at a time. The ledger decides nothing meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Portion {
+    /// At most so many of those that pass the filter.
+    pub most: usize,
+    /// After so many were looked at, however many of them passed.
+    pub looks: usize,
+}
+
+impl Portion {
+    /// All that there is.
+    pub const ALL: Self = Self { most: usize::MAX, looks: usize::MAX };
+}
+
+/// Part of the list of products.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LevelPage {
+    /// By id.
+    pub levels: Vec<ProductLevel>,
+    /// After which one the next part begins; `None` where there is nothing more.
+    pub next: Option<ProductId>,
+}
+
+/// Where a list of reservations goes on: of one ledger, as long as it lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReservationPlace {
+    /// With the active one at this place.
+    Active(u32),
+    /// With the remembered one of this number.
+    Ended(u32),
+}
+
+impl Default for ReservationPlace {
+    fn default() -> Self {
+        Self::Active(0)
+    }
+}
+
+/// Part of the list of reservations.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReservationPage {
+    /// The active ones, then the remembered ones from the oldest on.
+    pub found: Vec<ReservationView>,
+    /// Where the next part begins; `None` where there is nothing more.
+    pub next: Option<ReservationPlace>,
+}
+
 /// Which reservations to list.
 #[derive(Clone, Debug, Default)]
 pub struct ReservationFilter {

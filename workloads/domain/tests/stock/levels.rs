@@ -1,9 +1,11 @@
 //! Declaring stock, what is freed and when it counts, and low-stock alerts.
 
-use crate::shop::{Shop, TTL, WINDOW, declaration, money};
+use crate::shop::{Shop, TTL, WINDOW, at, declaration, money};
 use kbnt_domain::Reason;
-use kbnt_domain::event::Event;
-use kbnt_domain::stock::{Declaration, DeclareError, Outcome, StockTerms, UNITS_MOST};
+use kbnt_domain::event::{Event, Level, StockDeclared};
+use kbnt_domain::stock::{
+    Declaration, DeclareError, Ledger, Outcome, Portion, SOURCES_MOST, StockFilter, StockTerms, UNITS_MOST,
+};
 
 #[test]
 fn receipts_are_cumulative_by_source() {
@@ -23,6 +25,55 @@ fn receipts_are_cumulative_by_source() {
     assert_eq!(shop.level("A"), (107, 0, 107));
     shop.declare(&declaration("A", 150)).unwrap();
     assert_eq!(shop.level("A"), (107, 0, 107));
+}
+
+#[test]
+fn the_sources_of_a_product_are_bounded_and_more_of_an_old_log_count_on() {
+    let mut shop = Shop::with(&[("A", 1)]);
+    let from = |number: usize, received| Declaration {
+        source: format!("source-{number}").parse().unwrap(),
+        ..declaration("A", received)
+    };
+    for number in 1..SOURCES_MOST {
+        shop.declare(&from(number, 1)).unwrap();
+    }
+    shop.told();
+    let refused = shop.declare(&from(SOURCES_MOST, 1));
+    assert!(matches!(refused, Err(DeclareError::TooManySources { .. })), "{refused:?}");
+    assert!(shop.told().is_empty());
+    assert_eq!(shop.declare(&from(1, 3)).unwrap().level.real, SOURCES_MOST as u64 + 2, "known ones go on");
+    shop.declare(&Declaration { source: "new".parse().unwrap(), ..declaration("B", 1) }).unwrap();
+
+    let mut ledger = Ledger::new(StockTerms { ttl: TTL, window: WINDOW, low_stock_threshold: 0 });
+    for number in 0..SOURCES_MOST + 10 {
+        let Declaration { product, name, unit_price, received, source, .. } = from(number, 2);
+        let level = Level { real: 2, reserved: 0 };
+        let event =
+            StockDeclared { product, name, unit_price, low_stock_threshold: 0, source, received, level };
+        ledger.recover(&event.into(), at(0));
+    }
+    ledger.open(at(0), &mut Vec::new());
+    assert_eq!(ledger.level(&"A".parse().unwrap()).unwrap().level.real, 2 * (SOURCES_MOST as u64 + 10));
+    assert!(ledger.declare(&from(SOURCES_MOST + 9, 5), at(0), &mut Vec::new()).is_ok());
+}
+
+#[test]
+fn portions_of_the_products_show_each_once_in_order() {
+    let shop = Shop::with(&[("B", 1), ("D", 1), ("A", 1), ("C", 1)]);
+    for portion in [Portion { most: 1, looks: 9 }, Portion { most: 3, looks: 2 }, Portion::ALL] {
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let page = shop.ledger.level_page(&StockFilter::default(), after.as_ref(), portion);
+            assert!(page.levels.len() <= portion.most.min(portion.looks));
+            seen.extend(page.levels.iter().map(|level| level.product.to_string()));
+            let Some(next) = page.next else { break };
+            after = Some(next);
+        }
+        assert_eq!(seen, ["A", "B", "C", "D"], "{portion:?}");
+    }
+    let of = |source: &str| StockFilter { source: Some(source.parse().unwrap()) };
+    assert_eq!(shop.ledger.level_page(&of("test"), None, Portion::ALL).levels.len(), 4);
+    assert!(shop.ledger.level_page(&of("other"), None, Portion::ALL).levels.is_empty());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::shop::{
     SKEW, Shop, TTL, WINDOW, at, basket, declaration, failed, money, order, processed, reservation,
 };
 use kbnt_domain::event::Event;
-use kbnt_domain::stock::{Outcome, ReservationFilter, ReservationState};
+use kbnt_domain::stock::{Outcome, Portion, ReservationFilter, ReservationPlace, ReservationState};
 use kbnt_domain::{Quantity, Reason};
 
 const TTL_MS: i64 = TTL.as_millis().cast_signed();
@@ -395,14 +395,65 @@ fn reservations_are_found_and_listed() {
     let held = shop.ledger.reservation(reservation(3, 0)).unwrap().held.unwrap();
     assert_eq!((held.lines.len(), held.amount, held.expires_at), (2, money("30.00"), at(TTL_MS)));
     let all = ReservationFilter::default();
-    assert_eq!(shop.ledger.reservations(&all, 100).len(), 5);
-    assert_eq!(shop.ledger.reservations(&all, 2).len(), 2);
+    let listed = |filter: &ReservationFilter, most| {
+        shop.ledger.reservations(filter, ReservationPlace::default(), Portion { most, looks: 1000 }).found
+    };
+    assert_eq!(listed(&all, 100).len(), 5);
+    assert_eq!(listed(&all, 2).len(), 2);
     let of_a = ReservationFilter { product: Some("A".parse().unwrap()), state: None };
-    assert_eq!(shop.ledger.reservations(&of_a, 100).len(), 2);
+    assert_eq!(listed(&of_a, 100).len(), 2);
     let released = ReservationFilter { product: None, state: Some(ReservationState::Released) };
-    assert_eq!(shop.ledger.reservations(&released, 100).len(), 1);
+    assert_eq!(listed(&released, 100).len(), 1);
     let of_none = ReservationFilter { product: Some("X".parse().unwrap()), state: None };
-    assert!(shop.ledger.reservations(&of_none, 100).is_empty());
+    assert!(listed(&of_none, 100).is_empty());
+}
+
+#[test]
+fn portions_of_the_reservations_show_each_once() {
+    let mut shop = Shop::with(&[("A", 50)]);
+    for number in 1..=9 {
+        shop.reserve(number, &[("A", 1)]);
+    }
+    for number in 1..=4 {
+        shop.cancel(number);
+    }
+    let filter = ReservationFilter::default();
+    for portion in
+        [Portion { most: 2, looks: 1000 }, Portion { most: 100, looks: 1 }, Portion { most: 3, looks: 2 }]
+    {
+        let (mut seen, mut from) = (Vec::new(), Some(ReservationPlace::default()));
+        while let Some(at) = from {
+            let page = shop.ledger.reservations(&filter, at, portion);
+            assert!(page.found.len() <= portion.most.min(portion.looks));
+            seen.extend(page.found.iter().map(|view| view.order));
+            from = page.next;
+        }
+        assert_eq!(seen.len(), 9, "{portion:?}");
+        assert_eq!(seen.into_iter().collect::<std::collections::BTreeSet<_>>().len(), 9, "{portion:?}");
+    }
+    let whole =
+        shop.ledger.reservations(&filter, ReservationPlace::default(), Portion { most: 9, looks: 1000 });
+    assert_eq!((whole.found.len(), whole.next), (9, None), "the last portion says so");
+}
+
+#[test]
+fn the_same_basket_in_other_lines_is_repeated_and_no_conflict() {
+    let mut shop = Shop::with(&[("A", 50), ("B", 50)]);
+    shop.reserve(1, &[("B", 2), ("A", 3)]);
+    for lines in [&[("A", 3), ("B", 2)][..], &[("A", 1), ("B", 1), ("A", 2), ("B", 1)], &[("B", 2), ("A", 3)]]
+    {
+        assert_eq!(shop.reserve(1, lines), Outcome::Repeated, "{lines:?}");
+    }
+    assert_eq!(shop.reserve(1, &[("A", 3), ("B", 3)]), Outcome::Conflict);
+}
+
+#[test]
+fn what_earlier_versions_noted_of_a_basket_is_still_its_own() {
+    // In another order than by product, as they took it: B, then A.
+    const NOTED: u64 = 14_917_179_103_867_284_127;
+    assert!(basket(&[("B", 2), ("A", 1)]).has_fingerprint(NOTED));
+    assert_ne!(basket(&[("B", 2), ("A", 1)]).fingerprint(), NOTED);
+    assert!(!basket(&[("B", 2), ("A", 2)]).has_fingerprint(NOTED));
 }
 
 #[test]
@@ -413,16 +464,18 @@ fn baskets_are_told_apart() {
     assert_eq!(basket(&[("A", 1)]).fingerprint(), FINGERPRINT_OF_ONE_A);
     let mut others = vec![
         basket(&[("A", 1)]),
-        basket(&[("B", 2), ("A", 1)]),
         basket(&[("A", 2), ("B", 1)]),
         basket(&[("A", 1), ("B", 2), ("B", 1)]),
         basket(&[("AB", 1), ("B", 2)]),
     ];
+    for same in [basket(&[("B", 2), ("A", 1)]), basket(&[("B", 1), ("A", 1), ("B", 1)])] {
+        assert_eq!(base.fingerprint(), same.fingerprint(), "{same:?}");
+    }
     others.extend([base.clone(), base.clone(), base.clone(), base.clone()]);
-    others[5].user = "USER-2".parse().unwrap();
-    others[6].payment.method = "pix".into();
-    others[7].payment.token = Some(String::new());
-    others[8].payment.token = Some("tok_ok".into());
+    others[4].user = "USER-2".parse().unwrap();
+    others[5].payment.method = "pix".into();
+    others[6].payment.token = Some(String::new());
+    others[7].payment.token = Some("tok_ok".into());
     for other in others {
         assert_ne!(base.fingerprint(), other.fingerprint(), "{other:?}");
     }

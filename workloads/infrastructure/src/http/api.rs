@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use kbnt_application::inventory::InventoryMachine;
@@ -13,11 +13,13 @@ use kbnt_application::user::UserMachine;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
+use super::dto::PriceObject;
 use super::forward::{Forward, forward};
 use super::health::{self, Health};
 use super::orders::{self, OrderApi};
 use super::params::Params;
 use super::problem::{Code, FieldError, Problem, ProblemBody};
+use super::shares::{Share, Shares};
 use super::{stock, users};
 use crate::metrics::Metrics;
 use crate::runtime::Handle;
@@ -34,7 +36,7 @@ pub use utoipa::openapi::OpenApi as Description;
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     // Answers in common do not bring their schemas along.
-    components(schemas(ProblemBody, FieldError)),
+    components(schemas(ProblemBody, FieldError, PriceObject)),
     tags(
         (name = "orders", description = "Placing, asking, cancelling"),
         (name = "events", description = "Server-sent events"),
@@ -46,9 +48,14 @@ pub use utoipa::openapi::OpenApi as Description;
 )]
 struct Head;
 
+/// Requests at a time unless it is said otherwise: in all, and of one client.
+pub const REQUESTS: Share = Share { all: 4096, each: 2048 };
+
 /// The APIs that this process serves besides what every process has.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Apis {
+    /// Requests at a time; what is asked beyond is refused at once. An event stream counts until it is open.
+    pub requests: Shares,
     /// Orders and events.
     pub orders: Option<OrderApi>,
     /// Stock and reservations.
@@ -57,6 +64,18 @@ pub struct Apis {
     pub standby: Option<Forward>,
     /// Users.
     pub users: Option<Handle<UserMachine>>,
+}
+
+impl Default for Apis {
+    fn default() -> Self {
+        Self { requests: Shares::new(REQUESTS), orders: None, inventory: None, standby: None, users: None }
+    }
+}
+
+/// What every service has, without anything else: for a port that only those reach who look after it.
+pub fn probes(health: Health) -> Router {
+    let (router, _) = OpenApiRouter::<()>::new().merge(health::routes(health)).split_for_parts();
+    with_fallbacks(router)
 }
 
 /// All routes, and their description.
@@ -83,7 +102,9 @@ pub fn router(apis: Apis, health: Health) -> (Router, Description) {
         Ok::<_, Problem>(Json(shown.as_ref().clone()))
     };
     let router = router.route("/openapi.json", get(show));
-    let router = with_fallbacks(router).layer(middleware::from_fn_with_state(metrics, measure));
+    let router = with_fallbacks(router)
+        .layer(middleware::from_fn_with_state(apis.requests, admit))
+        .layer(middleware::from_fn_with_state(metrics, measure));
     (router, description)
 }
 
@@ -100,6 +121,20 @@ async fn method_not_allowed() -> Problem {
     Problem::new(Code::MethodNotAllowed, "the header `allow` names the methods of this path")
 }
 
+/// Routes by which others find out how the process is: they are answered however busy it is.
+const ALWAYS: [&str; 3] = ["/healthz", "/readyz", "/v1/log"];
+
+/// Answers as many requests at a time as there are places for.
+async fn admit(State(requests): State<Shares>, request: Request, next: Next) -> Response {
+    if ALWAYS.contains(&request.uri().path()) {
+        return next.run(request).await;
+    }
+    match requests.take(request.extensions()) {
+        Some(_place) => next.run(request).await,
+        None => Problem::new(Code::Overloaded, "as many requests are in hand as are taken").into_response(),
+    }
+}
+
 /// Counts and measures every answer.
 async fn measure(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {
     let start = Instant::now();
@@ -111,6 +146,9 @@ async fn measure(State(metrics): State<Arc<Metrics>>, request: Request, next: Ne
     let method =
         if route == "none" || !method.is_safe() && !is_known(&method) { "other" } else { method.as_str() };
     metrics.http_answered(method, route, response.status().as_u16(), start.elapsed());
+    if let Some(code) = response.extensions().get::<Code>() {
+        metrics.http_refused(code.row().0);
+    }
     response
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
@@ -23,17 +23,19 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
+        check_plain(request.headers())?;
         if !is_json(request.headers()) {
             let detail = "send the body with content-type: application/json";
             return Err(Problem::new(Code::UnsupportedMediaType, detail));
         }
+        check_length(request.headers())?;
         let limited = Limited::new(request.into_body(), BODY_MOST);
         let bytes = tokio::time::timeout(BODY_WAIT, limited.collect())
             .await
             .map_err(|_| Problem::new(Code::RequestTimeout, "the body did not arrive within 20 s"))?
             .map_err(|error| {
                 if error.is::<LengthLimitError>() {
-                    Problem::new(Code::BodyTooLarge, format!("a body has at most {BODY_MOST} bytes"))
+                    too_large()
                 } else {
                     Problem::field("body", "the body broke off")
                 }
@@ -41,6 +43,27 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
             .to_bytes();
         parse(&bytes).map(Self)
     }
+}
+
+fn too_large() -> Problem {
+    Problem::new(Code::BodyTooLarge, format!("a body has at most {BODY_MOST} bytes"))
+}
+
+/// Refuses a body that says by itself that it is too large, before any of it is read: a client that waits for a `100 Continue`
+/// need not send it.
+pub(super) fn check_length(headers: &HeaderMap) -> Result<(), Problem> {
+    let length =
+        headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > BODY_MOST as u64) { Err(too_large()) } else { Ok(()) }
+}
+
+/// Refuses a body that is packed: whoever unpacked it would have to bound it again.
+fn check_plain(headers: &HeaderMap) -> Result<(), Problem> {
+    let identity = |coding: &HeaderValue| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
+    if headers.get_all(header::CONTENT_ENCODING).iter().all(identity) {
+        return Ok(());
+    }
+    Err(Problem::new(Code::UnsupportedMediaType, "send the body as it is, without a content-encoding"))
 }
 
 /// Whether the body is declared as JSON, `application/json` or `application/*+json`, in UTF-8.
@@ -54,14 +77,19 @@ fn is_json(headers: &HeaderMap) -> bool {
         essence == "application/json" || essence.starts_with("application/") && essence.ends_with("+json");
     json && parts.all(|parameter| match parameter.split_once('=') {
         Some((name, value)) if name.eq_ignore_ascii_case("charset") => {
-            value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+            let charset = value.trim_matches('"');
+            charset.eq_ignore_ascii_case("utf-8") || charset.eq_ignore_ascii_case("utf8")
         }
         _ => true,
     })
 }
 
+/// What some programs write before a text in UTF-8; RFC 8259 lets a reader pass it over.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Reads `bytes`, which must be one JSON document and nothing else.
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let (path, message) = (error.path().to_string(), error.inner().to_string());
@@ -139,11 +167,19 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_order_mark_is_passed_over_once() {
+        assert!(parse::<Outer>(b"\xef\xbb\xbf{\"name\":\"a\"}").is_ok());
+        assert_eq!(field_of("\u{feff}\u{feff}{\"name\":\"a\"}"), "body");
+    }
+
+    #[test]
     fn only_json_in_utf_8_is_json() {
         for (value, json) in [
             ("application/json", true),
             ("Application/JSON; charset=UTF-8", true),
             ("application/vnd.kbnt+json", true),
+            ("application/json; charset=utf8", true),
+            ("application/json;charset=\"UTF8\"", true),
             ("application/json; charset=latin1", false),
             ("text/json", false),
             ("application/x-www-form-urlencoded", false),

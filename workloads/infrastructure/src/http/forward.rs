@@ -15,7 +15,7 @@ use kbnt_application::inventory::InventoryMachine;
 use reqwest::Client;
 use tokio::time::Instant;
 
-use super::body::BODY_MOST;
+use super::body::{BODY_MOST, check_length};
 use super::problem::{Code, Problem};
 use crate::outbound::{OutboundError, streaming_client};
 use crate::runtime::Handle;
@@ -69,6 +69,7 @@ impl Forward {
     /// process follows. What was handed on already is not handed on again, so that it does not go round.
     async fn hand_on(&self, request: Request, next: Next) -> Result<Response, Problem> {
         let handed_on = request.headers().contains_key(FORWARDED);
+        check_length(request.headers())?;
         let (head, body) = request.into_parts();
         let body = to_bytes(body, BODY_MOST)
             .await

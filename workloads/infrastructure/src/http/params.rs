@@ -40,13 +40,14 @@ impl Params {
         if errors.is_empty() { Ok(self) } else { Err(Problem::fields(errors)) }
     }
 
-    /// The parameter as it was given; an empty one counts as not given.
+    /// The parameter as it was given.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(given, _)| given == name)
-            .map(|(_, value)| value.as_str())
-            .filter(|v| !v.is_empty())
+        self.0.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The cursor of a list; an empty one begins with the first page, so that a client need not leave it out.
+    pub(super) fn cursor<T: FromStr<Err: ToString>>(&self) -> Result<Option<T>, Problem> {
+        if self.text("cursor") == Some("") { Ok(None) } else { self.get("cursor") }
     }
 
     /// The parameter as a `T`.

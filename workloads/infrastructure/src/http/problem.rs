@@ -3,8 +3,28 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use kbnt_application::ports::LogError;
 use serde::Serialize;
 use utoipa::ToSchema;
+
+/// The most characters of a field's name in an error: names come from clients.
+const NAME_MOST: usize = 100;
+
+/// The most characters of a text in an error; the texts of our own are shorter, and what they repeat of a request is cut.
+const TEXT_MOST: usize = 300;
+
+/// The most fields of which an error tells.
+const FIELDS_MOST: usize = 16;
+
+/// `text`, or its beginning.
+fn cut(text: impl Into<String>, most: usize) -> String {
+    let mut text = text.into();
+    if let Some((end, _)) = text.char_indices().nth(most) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
 
 /// One thing that is wrong with a request, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -19,7 +39,7 @@ pub struct FieldError {
 impl FieldError {
     /// `field` is wrong because of `message`.
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { field: field.into(), message: message.into() }
+        Self { field: cut(field, NAME_MOST), message: cut(message, TEXT_MOST) }
     }
 }
 
@@ -48,12 +68,20 @@ pub enum Code {
     OrderAlreadyConfirmed,
     /// Lowering `received` would take away promised units.
     WriteOffWouldOversell,
+    /// What the cursor or the event id refers to is not here (any more): begin anew.
+    CursorGone,
     /// The body is larger than 1 MiB.
     BodyTooLarge,
     /// The body is not declared as JSON.
     UnsupportedMediaType,
-    /// As many event streams are open as this process serves.
+    /// The product has as many sources as it may have.
+    TooManySources,
+    /// The head of the request is larger than 32 KiB.
+    HeadTooLarge,
+    /// As many event streams are open as this process serves, or as it serves to one client.
     TooManyStreams,
+    /// As much is in hand as this process takes: the request had no effect.
+    Overloaded,
     /// The service folds its state, has lost the log, or is stopping: the request had no effect.
     NotReady,
     /// The log is not the one that the service knows: it does not decide until somebody has put that right.
@@ -76,9 +104,13 @@ impl Code {
         Self::IdempotencyConflict,
         Self::OrderAlreadyConfirmed,
         Self::WriteOffWouldOversell,
+        Self::TooManySources,
+        Self::CursorGone,
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
+        Self::HeadTooLarge,
         Self::TooManyStreams,
+        Self::Overloaded,
         Self::NotReady,
         Self::LogDamaged,
         Self::OutcomeUnknown,
@@ -110,11 +142,23 @@ impl Code {
             Self::WriteOffWouldOversell => {
                 ("write_off_would_oversell", StatusCode::CONFLICT, "The units are promised")
             }
+            Self::TooManySources => {
+                ("too_many_sources", StatusCode::CONFLICT, "The product has as many sources as it may have")
+            }
+            Self::CursorGone => {
+                ("cursor_gone", StatusCode::GONE, "The place in the list or stream is not there")
+            }
+            Self::HeadTooLarge => (
+                "head_too_large",
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "The head of the request is larger than 32 KiB",
+            ),
+            Self::Overloaded => ("overloaded", StatusCode::SERVICE_UNAVAILABLE, "Too much is in hand"),
             Self::BodyTooLarge => {
                 ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than 1 MiB")
             }
             Self::UnsupportedMediaType => {
-                ("unsupported_media_type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body must be JSON")
+                ("unsupported_media_type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body must be plain JSON")
             }
             Self::TooManyStreams => {
                 ("too_many_streams", StatusCode::SERVICE_UNAVAILABLE, "Too many event streams are open")
@@ -131,6 +175,9 @@ impl Code {
         }
     }
 }
+
+/// What a problem document is called.
+const MEDIA_TYPE: &str = "application/problem+json";
 
 /// An error as a client sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -165,11 +212,12 @@ pub(super) struct ProblemBody<'a> {
 impl Problem {
     /// A problem that is about no field.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new() }
+        Self { code, detail: cut(detail, TEXT_MOST), errors: Vec::new() }
     }
 
     /// A malformed request: these fields are wrong.
-    pub fn fields(errors: Vec<FieldError>) -> Self {
+    pub fn fields(mut errors: Vec<FieldError>) -> Self {
+        errors.truncate(FIELDS_MOST);
         let told: Vec<_> = errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect();
         Self { code: Code::InvalidRequest, detail: told.join("; "), errors }
     }
@@ -184,6 +232,19 @@ impl Problem {
         &self.errors
     }
 
+    /// The document.
+    fn body(&self) -> ProblemBody<'_> {
+        let (code, status, title) = self.code.row();
+        ProblemBody {
+            kind: format!("urn:kbnt:problem:{code}"),
+            title,
+            status: status.as_u16(),
+            detail: &self.detail,
+            code,
+            errors: &self.errors,
+        }
+    }
+
     /// The stable code.
     pub const fn code(&self) -> Code {
         self.code
@@ -192,23 +253,56 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let (code, status, title) = self.code.row();
-        let body = ProblemBody {
-            kind: format!("urn:kbnt:problem:{code}"),
-            title,
-            status: status.as_u16(),
-            detail: &self.detail,
-            code,
-            errors: &self.errors,
-        };
-        let mut response = (status, Json(body)).into_response();
+        let (_, status, _) = self.code.row();
+        let mut response = (status, Json(self.body())).into_response();
+        response.extensions_mut().insert(self.code);
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        match status {
+            StatusCode::SERVICE_UNAVAILABLE => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+                headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+            }
+            _ => {}
         }
         response
     }
+}
+
+/// The log failed. What exactly, with paths and addresses, is for the process's own log lines and for nobody else.
+pub(super) fn log_failed(code: Code, error: &LogError) -> Problem {
+    tracing::warn!(operation = "request-failed", %error, "a request was answered {}: the log failed", code.row().0);
+    let detail = match error {
+        LogError::Unavailable(_) => "the log is not available",
+        LogError::NoSuchPartition { .. } => "a topic of the log is not there yet",
+        LogError::Refused(_) => "the log refuses",
+        LogError::TooLarge(_) => "the log takes no record of that size",
+    };
+    Problem::new(code, detail)
+}
+
+/// The whole answer to a request that could not be parsed, as it goes over the wire; the connection ends with it. `None` where
+/// the parser says something that there is no code for.
+pub(super) fn refusal(status: StatusCode) -> Option<Vec<u8>> {
+    let problem = match status {
+        StatusCode::BAD_REQUEST => Problem::new(Code::InvalidRequest, "the head of the request is not HTTP"),
+        StatusCode::URI_TOO_LONG | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+            Problem::new(Code::HeadTooLarge, "a head has at most 32 KiB and 100 fields")
+        }
+        _ => return None,
+    };
+    let body = serde_json::to_string(&problem.body()).ok()?;
+    let (_, status, _) = problem.code.row();
+    let reason = status.canonical_reason().unwrap_or_default();
+    let head = format!(
+        "HTTP/1.1 {} {reason}\r\ncontent-type: {MEDIA_TYPE}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        status.as_u16(),
+        body.len()
+    );
+    Some((head + &body).into_bytes())
 }
 
 #[cfg(test)]

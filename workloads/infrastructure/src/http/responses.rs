@@ -34,11 +34,21 @@ pub(super) struct NotFound(ProblemBody<'static>);
 #[allow(dead_code, reason = "it only describes")]
 pub(super) struct Conflict(ProblemBody<'static>);
 
+/// What a cursor or an event id refers to is not here.
+#[derive(IntoResponses)]
+#[response(
+    status = 410,
+    description = "The place that it refers to is not here (any more): begin anew",
+    content_type = "application/problem+json"
+)]
+#[allow(dead_code, reason = "it only describes")]
+pub(super) struct Gone(ProblemBody<'static>);
+
 /// The service cannot answer now.
 #[derive(IntoResponses)]
 #[response(
     status = 503,
-    description = "Not ready, or the outcome is unknown: try again",
+    description = "Not ready, too busy, or the outcome is unknown: try again",
     content_type = "application/problem+json"
 )]
 #[allow(dead_code, reason = "it only describes")]

@@ -17,13 +17,19 @@ use super::api;
 use super::body::JsonBody;
 use super::dto::object;
 use super::params::{Id, Params};
-use super::problem::{Code, Problem};
+use super::problem::{Code, Problem, log_failed};
 use crate::embedded::EmbeddedLog;
 use crate::raw::{RawAppend, RawLog};
 use crate::text::rfc3339;
 
 /// How many messages are read at a time unless `limit` says otherwise, and at most.
 const READ: (usize, usize) = (100, 1000);
+
+/// A page has no more messages after these bytes of them.
+const PAGE_BYTES: usize = 4 << 20;
+
+/// Messages that are read at a time, to see how large they are.
+const PORTION: usize = 8;
 
 /// The largest key, in bytes.
 const KEY_MOST: usize = 1024;
@@ -143,7 +149,7 @@ struct MessagePage {
 }
 
 fn failed(error: &kbnt_application::ports::LogError) -> Problem {
-    Problem::new(Code::NotReady, error.to_string())
+    log_failed(Code::NotReady, error)
 }
 
 impl Broker {
@@ -250,11 +256,16 @@ async fn messages(
     let offset = params.get::<u64>("offset")?.unwrap_or(0);
     let limit = params.number("limit", READ.0, READ.1)?;
     let end_offset = broker.log.bounds(topic, partition).await.map_err(|error| failed(&error))?.end;
-    let records = if offset < end_offset {
-        broker.log.read_raw(topic, partition, offset, limit).map_err(|error| failed(&error))?
-    } else {
-        Vec::new()
-    };
+    let mut records = Vec::new();
+    let (mut from, mut bytes) = (offset, 0);
+    while from < end_offset && records.len() < limit && bytes < PAGE_BYTES {
+        let portion = PORTION.min(limit - records.len());
+        let more = broker.log.read_raw(topic, partition, from, portion).map_err(|error| failed(&error))?;
+        let Some((last, _)) = more.last() else { break };
+        from = last + 1;
+        bytes += more.iter().map(|(_, record)| record.size()).sum::<usize>();
+        records.extend(more);
+    }
     let next_offset = records.last().map_or(offset, |(last, _)| last + 1);
     let messages = records
         .into_iter()

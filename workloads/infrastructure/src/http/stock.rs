@@ -5,9 +5,13 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use kbnt_application::Outbox;
 use kbnt_application::inventory::InventoryMachine;
 use kbnt_domain::ids::InvalidId;
-use kbnt_domain::stock::{Declaration, DeclareError, ProductLevel, ReservationFilter, ReservationState};
+use kbnt_domain::stock::{
+    Declaration, DeclareError, LevelPage, Portion, ProductLevel, ReservationFilter, ReservationPlace,
+    ReservationState, StockFilter,
+};
 use kbnt_domain::{ProductId, ReservationId, SourceId};
 use tokio::time::Instant;
 use utoipa_axum::router::OpenApiRouter;
@@ -16,11 +20,12 @@ use utoipa_axum::routes;
 use super::body::JsonBody;
 use super::calls::{self, asked, told};
 use super::dto::{
-    ReservationBody, ReservationPage, StockBody, StockPage, StockPut, StockSummary, parse_state,
+    ReservationBody, ReservationCursor, ReservationPage, StockBody, StockPage, StockPut, StockSummary,
+    parse_state,
 };
 use super::params::{Id, Params, header};
 use super::problem::{Code, Problem};
-use super::responses::{BadBody, Conflict, Malformed, NotFound, NotReady};
+use super::responses::{BadBody, Conflict, Gone, Malformed, NotFound, NotReady};
 use crate::runtime::Handle;
 
 /// Who declares where no header says so.
@@ -28,6 +33,15 @@ const DEFAULT_SOURCE: &str = "api";
 
 /// How many reservations are listed unless `limit` says otherwise, and at most.
 const LISTED: (usize, usize) = (50, 200);
+
+/// The same of products.
+const PRODUCTS: (usize, usize) = (1000, 1000);
+
+/// At how many products or reservations the writer looks at a time: a fraction of a millisecond.
+const LOOKS: usize = 2000;
+
+/// How long reservations are looked for that pass a filter; where more are left, the next page goes on.
+const LOOK_WAIT: Duration = Duration::from_secs(2);
 
 /// How long a declaration is tried again that needs units freed a moment ago.
 const SETTLE_WAIT: Duration = Duration::from_secs(2);
@@ -48,17 +62,50 @@ pub(super) fn routes(inventory: Inventory) -> OpenApiRouter {
         .with_state(inventory)
 }
 
-/// All products and their levels
-#[utoipa::path(get, path = "/v1/stock", tag = "stock", responses(
-    (status = 200, description = "All products", body = StockPage), Malformed, NotReady))]
+/// Products and their levels, by id
+#[utoipa::path(get, path = "/v1/stock", tag = "stock", params(
+    ("source" = Option<String>, Query, pattern = "^[A-Za-z0-9._-]{1,64}$", description = "Only products of which this source has declared something"),
+    ("limit" = Option<usize>, Query, minimum = 1, maximum = 1000, description = "1,000 by default"),
+    ("cursor" = Option<String>, Query, pattern = "^[A-Za-z0-9._-]{0,64}$", description = "`nextCursor` of the page before")), responses(
+    (status = 200, description = "One page", body = StockPage), Malformed, NotReady))]
 async fn list_stock(State(inventory): State<Inventory>, params: Params) -> Result<Json<StockPage>, Problem> {
-    params.only(&[])?;
-    let levels = inventory.call(|machine, _| machine.levels()).await.map_err(asked)?;
-    Ok(Json(StockPage::new(&levels)))
+    let wanted = WantedStock::of(&params.only(&["source", "limit", "cursor"])?)?;
+    Ok(Json(wanted.page(&inventory).await?.into()))
+}
+
+/// Which products, from where on, and how many.
+struct WantedStock {
+    filter: StockFilter,
+    after: Option<ProductId>,
+    most: usize,
+}
+
+impl WantedStock {
+    fn of(params: &Params) -> Result<Self, Problem> {
+        let (filter, after) = (StockFilter { source: params.get("source")? }, params.cursor()?);
+        Ok(Self { filter, after, most: params.number("limit", PRODUCTS.0, PRODUCTS.1)? })
+    }
+
+    /// The page, portion by portion: the writer decides about orders in between.
+    async fn page(self, inventory: &Inventory) -> Result<LevelPage, Problem> {
+        let Self { filter, after, most } = self;
+        let mut page = LevelPage { levels: Vec::new(), next: after };
+        loop {
+            let (filter, after) = (filter.clone(), page.next.take());
+            let portion = Portion { most: most - page.levels.len(), looks: LOOKS };
+            let more = inventory.call(move |machine, _| machine.level_page(&filter, after.as_ref(), portion));
+            let more = more.await.map_err(asked)?;
+            page.levels.extend(more.levels);
+            page.next = more.next;
+            if page.levels.len() >= most || page.next.is_none() {
+                return Ok(page);
+            }
+        }
+    }
 }
 
 /// One product and its levels
-#[utoipa::path(get, path = "/v1/stock/{productId}", tag = "stock", params(("productId" = String, Path)), responses(
+#[utoipa::path(get, path = "/v1/stock/{productId}", tag = "stock", params(("productId" = String, Path, pattern = "^[A-Za-z0-9._-]{1,64}$")), responses(
     (status = 200, description = "The product", body = StockBody), NotFound, Malformed, NotReady))]
 async fn get_stock(
     State(inventory): State<Inventory>,
@@ -78,8 +125,8 @@ async fn get_stock(
 ///
 /// Cumulative: declaring the same again changes nothing, declaring more is a receipt, declaring less is a write-off.
 #[utoipa::path(put, path = "/v1/stock/{productId}", tag = "stock", request_body = StockPut, params(
-    ("productId" = String, Path),
-    ("X-Stock-Source" = Option<String>, Header, description = "Who declares; `api` by default")), responses(
+    ("productId" = String, Path, pattern = "^[A-Za-z0-9._-]{1,64}$"),
+    ("X-Stock-Source" = Option<String>, Header, pattern = "^[A-Za-z0-9._-]{1,64}$", description = "Who declares; `api` by default")), responses(
     (status = 200, description = "The product", body = StockBody),
     Conflict,
     Malformed, BadBody, NotReady))]
@@ -129,6 +176,7 @@ async fn declare(inventory: &Inventory, declaration: Declaration) -> Result<Prod
 fn refused(error: &DeclareError) -> Problem {
     match error {
         DeclareError::WriteOffRefused { .. } => Problem::new(Code::WriteOffWouldOversell, error.to_string()),
+        DeclareError::TooManySources { .. } => Problem::new(Code::TooManySources, error.to_string()),
         DeclareError::TooMany { .. } => Problem::field("received", error.to_string()),
         DeclareError::Unsettled { .. } | DeclareError::NotOpen => {
             Problem::new(Code::NotReady, error.to_string())
@@ -136,44 +184,74 @@ fn refused(error: &DeclareError) -> Problem {
     }
 }
 
-/// Totals, invariants, writer term and all products at a glance
+/// Totals, invariants, writer term and products at a glance
 ///
 /// With `since` and `wait` it answers as soon as its version differs, at the latest after `wait`.
 #[utoipa::path(get, path = "/v1/stock/summary", tag = "stock", params(
     ("since" = Option<String>, Query, description = "The version that is known"),
-    ("wait" = Option<String>, Query, description = "Such as 20s, at most 60s")), responses(
+    ("wait" = Option<String>, Query, pattern = "^([1-5]?[0-9]{1,4}ms|[1-5]?[0-9]s|60s|1m)$", description = "Such as 20s, at most 60s"),
+    ("source" = Option<String>, Query, pattern = "^[A-Za-z0-9._-]{1,64}$", description = "Of the products only those of which this source has declared something"),
+    ("limit" = Option<usize>, Query, minimum = 1, maximum = 1000, description = "Of the products; 1,000 by default"),
+    ("cursor" = Option<String>, Query, pattern = "^[A-Za-z0-9._-]{0,64}$", description = "`nextCursor` of the page before")), responses(
     (status = 200, description = "The inventory at a glance", body = StockSummary), Malformed, NotReady))]
 async fn stock_summary(
     State(inventory): State<Inventory>,
     params: Params,
 ) -> Result<Json<StockSummary>, Problem> {
-    let params = params.only(&["since", "wait"])?;
-    if let (Some(since), Some(wait)) = (params.text("since"), params.wait()?) {
+    let params = params.only(&["since", "wait", "source", "limit", "cursor"])?;
+    let (wanted, wait) = (WantedStock::of(&params)?, params.wait()?);
+    if let (Some(since), Some(wait)) = (params.text("since"), wait) {
         let differs = || async {
             let version = inventory.call(|machine, _| machine.version()).await.map_err(asked)?;
             Ok(version.to_string() != since)
         };
         calls::until(inventory.progress(), wait, differs).await?;
     }
+    // First the version: a product that changes after it shows in the next answer, too.
     let summary = inventory.call(|machine, _| machine.summary()).await.map_err(asked)?;
-    Ok(Json((&summary).into()))
+    let page = wanted.page(&inventory).await?;
+    Ok(Json(StockSummary::new(&summary, page)))
 }
 
 /// Active and remembered reservations
+///
+/// A page may have fewer items than asked for, or none, and still not be the last one: that has no `nextCursor`.
 #[utoipa::path(get, path = "/v1/reservations", tag = "reservations", params(
-    ("productId" = Option<String>, Query, description = "Only those that hold units of it"),
+    ("productId" = Option<String>, Query, pattern = "^[A-Za-z0-9._-]{1,64}$", description = "Only those that hold units of it"),
     ("state" = Option<super::dto::ReservationStateText>, Query),
-    ("limit" = Option<usize>, Query, description = "1 to 200; 50 by default")), responses(
-    (status = 200, description = "The reservations", body = ReservationPage), Malformed, NotReady))]
+    ("limit" = Option<usize>, Query, minimum = 1, maximum = 200, description = "50 by default"),
+    ("cursor" = Option<String>, Query, pattern = "^([0-9]+-[ae]-[0-9]+)?$", description = "`nextCursor` of the page before")), responses(
+    (status = 200, description = "One page", body = ReservationPage), Malformed, Gone, NotReady))]
 async fn list_reservations(
     State(inventory): State<Inventory>,
     params: Params,
 ) -> Result<Json<ReservationPage>, Problem> {
-    let params = params.only(&["productId", "state", "limit"])?;
+    let params = params.only(&["productId", "state", "limit", "cursor"])?;
     let filter = ReservationFilter { product: params.get("productId")?, state: state(&params)? };
     let most = params.number("limit", LISTED.0, LISTED.1)?;
-    let found = inventory.call(move |machine, _| machine.reservations(&filter, most)).await.map_err(asked)?;
-    Ok(Json(ReservationPage::new(&found)))
+    let cursor: Option<ReservationCursor> = params.cursor()?;
+    let give_up = Instant::now() + LOOK_WAIT;
+    let term = inventory.call(|machine, _| machine.version().term).await.map_err(asked)?;
+    let mut next = match cursor {
+        Some(cursor) => Some(cursor.place_in(term)?),
+        None => Some(ReservationPlace::default()),
+    };
+    let mut found = Vec::new();
+    while let Some(from) = next
+        && found.len() < most
+    {
+        let (filter, portion) = (filter.clone(), Portion { most: most - found.len(), looks: LOOKS });
+        let look = move |machine: &mut InventoryMachine, _: &mut Outbox| {
+            machine.reservations(&filter, from, portion)
+        };
+        let page = inventory.call(look).await.map_err(asked)?;
+        found.extend(page.found);
+        next = page.next;
+        if Instant::now() >= give_up {
+            break;
+        }
+    }
+    Ok(Json(ReservationPage::new(&found, next.map(|place| ReservationCursor { term, place }))))
 }
 
 fn state(params: &Params) -> Result<Option<ReservationState>, Problem> {

@@ -75,7 +75,7 @@ async fn post_user(
 }
 
 /// One user
-#[utoipa::path(get, path = "/v1/users/{userId}", tag = "users", params(("userId" = String, Path)), responses(
+#[utoipa::path(get, path = "/v1/users/{userId}", tag = "users", params(("userId" = String, Path, pattern = "^[A-Za-z0-9._-]{1,64}$")), responses(
     (status = 200, description = "The user", body = UserBody), NotFound, Malformed, NotReady))]
 async fn get_user(
     State(users): State<Users>,
@@ -91,7 +91,7 @@ async fn get_user(
 
 /// Blocks a user, or lets it order again
 #[utoipa::path(put, path = "/v1/users/{userId}/status", tag = "users", request_body = UserStatusPut,
-    params(("userId" = String, Path)), responses(
+    params(("userId" = String, Path, pattern = "^[A-Za-z0-9._-]{1,64}$")), responses(
     (status = 200, description = "The user", body = UserBody), NotFound, Malformed, BadBody, NotReady))]
 async fn put_status(
     State(users): State<Users>,

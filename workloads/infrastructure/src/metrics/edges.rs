@@ -12,6 +12,7 @@ pub(super) struct Edges {
     pub(super) payments_stuck: IntGauge,
     pub(super) notification_duration: HistogramVec,
     pub(super) http_duration: HistogramVec,
+    pub(super) http_problems: IntCounterVec,
     pub(super) log_lines_dropped: IntCounter,
     pub(super) kafka_up: IntGauge,
     pub(super) kafka_clients_renewed: IntCounter,
@@ -43,6 +44,11 @@ impl Edges {
                 &["method", "route", "status"],
                 "How long requests took, by route and status.",
                 LATENCY,
+            )?,
+            http_problems: r.counters(
+                "kbnt_http_problems_total",
+                &["code"],
+                "Requests that were answered with a problem document, by its code: overloaded is more than is taken.",
             )?,
             log_lines_dropped: r.counter(
                 "kbnt_log_lines_dropped_total",

@@ -16,6 +16,7 @@ use business::Business;
 use edges::Edges;
 use kbnt_application::Service;
 use kbnt_application::inventory::Summary;
+use kbnt_domain::stock::ProductLevel;
 use kbnt_domain::{OrderId, Timestamp};
 use machines::Machines;
 use prometheus::{Registry, TextEncoder};
@@ -27,7 +28,7 @@ use crate::intact::Integrity;
 pub use registry::Described;
 
 /// Products whose levels are shown; more would make too many series.
-const PRODUCTS_MOST: usize = 1000;
+pub const PRODUCTS_MOST: usize = 1000;
 
 /// Orders whose start is remembered until their end; of more than that the duration is not told.
 const OPEN_MOST: usize = 100_000;
@@ -73,10 +74,10 @@ impl Metrics {
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
     }
 
-    /// Shows the inventory as it is now.
-    pub fn show_inventory(&self, summary: &Summary) {
+    /// Shows the inventory as it is now; of the products the first [`PRODUCTS_MOST`].
+    pub fn show_inventory(&self, summary: &Summary, products: &[ProductLevel]) {
         self.business.stock_level.reset();
-        for product in summary.products.iter().take(PRODUCTS_MOST) {
+        for product in products.iter().take(PRODUCTS_MOST) {
             let id = product.product.as_str();
             for (kind, units) in [
                 ("real", product.level.real),
@@ -123,6 +124,11 @@ impl Metrics {
     pub fn http_answered(&self, method: &str, route: &str, status: u16, took: Duration) {
         let status = status.to_string();
         self.edges.http_duration.with_label_values(&[method, route, &status]).observe(took.as_secs_f64());
+    }
+
+    /// Counts a request that was answered with a problem document of this code.
+    pub fn http_refused(&self, code: &str) {
+        self.edges.http_problems.with_label_values(&[code]).inc();
     }
 
     fn placed(&self) -> std::sync::MutexGuard<'_, HashMap<OrderId, Timestamp>> {

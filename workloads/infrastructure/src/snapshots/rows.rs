@@ -1,5 +1,6 @@
 //! Snapshots as rows for serde; they borrow what they can, both ways.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
 use kbnt_application::inventory::Image;
@@ -105,7 +106,8 @@ pub(super) struct ProductRow<'a> {
     declared: bool,
     name: &'a str,
     unit_price: i64,
-    currency: &'a str,
+    #[serde(borrow)]
+    currency: Cow<'a, str>,
     threshold: u64,
     low: bool,
     real: i64,
@@ -120,7 +122,7 @@ impl<'a> ProductRow<'a> {
             declared: product.declared,
             name: &product.name,
             unit_price: product.unit_price,
-            currency: product.currency.code(),
+            currency: currency_text(product.currency),
             threshold: product.threshold,
             low: product.low,
             real: product.real,
@@ -135,7 +137,7 @@ impl<'a> ProductRow<'a> {
             declared: self.declared,
             name: self.name.into(),
             unit_price: self.unit_price,
-            currency: parse(self.currency)?,
+            currency: currency(&self.currency)?,
             threshold: self.threshold,
             low: self.low,
             real: self.real,
@@ -153,7 +155,8 @@ struct ClaimRow<'a> {
     amount: i64,
     deadline: i64,
     attempt: u32,
-    currency: &'a str,
+    #[serde(borrow)]
+    currency: Cow<'a, str>,
 }
 
 impl<'a> ClaimRow<'a> {
@@ -165,7 +168,7 @@ impl<'a> ClaimRow<'a> {
             amount: claim.amount,
             deadline: claim.deadline.as_millis(),
             attempt: claim.attempt,
-            currency: claim.currency.code(),
+            currency: currency_text(claim.currency),
         }
     }
 
@@ -178,9 +181,23 @@ impl<'a> ClaimRow<'a> {
             amount: self.amount,
             deadline: Timestamp::from_millis(self.deadline),
             attempt: self.attempt,
-            currency: parse::<Currency>(self.currency)?,
+            currency: currency(&self.currency)?,
         })
     }
+}
+
+/// A currency as it is kept: its code, and its decimal places where they are not two, which earlier versions gave to all.
+fn currency_text(currency: Currency) -> Cow<'static, str> {
+    match currency.places() {
+        2 => Cow::Owned(currency.code().to_owned()),
+        places => Cow::Owned(format!("{}{places}", currency.code())),
+    }
+}
+
+fn currency(text: &str) -> Result<Currency, Bad> {
+    let (code, places) = text.split_at_checked(3).ok_or(Bad)?;
+    let places = if places.is_empty() { Ok(2) } else { places.parse() };
+    Currency::recorded(code, places.map_err(|_| Bad)?).map_err(|_| Bad)
 }
 
 fn order(order: [u8; 16]) -> OrderId {

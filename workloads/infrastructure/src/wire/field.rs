@@ -7,7 +7,7 @@ use std::str::FromStr;
 use kbnt_domain::dead_letter::Bytes;
 use kbnt_domain::event::{CancelKind, Level, UserStatus};
 use kbnt_domain::order::OrderStatus;
-use kbnt_domain::{Currency, Money, Quantity, Timestamp};
+use kbnt_domain::{Money, Quantity, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Anything that is its text: ids, reason codes.
@@ -131,7 +131,7 @@ where
 
 /// `{"value": "599.99", "currency": "BRL"}`.
 pub(super) mod money {
-    use super::{Currency, Deserialize, Deserializer, Money, Serialize, Serializer};
+    use super::{Deserialize, Deserializer, Money, Serialize, Serializer};
     use serde::de::Error as _;
 
     #[derive(Serialize, Deserialize)]
@@ -149,8 +149,7 @@ pub(super) mod money {
 
     pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Money, D::Error> {
         let wire = Wire::deserialize(from)?;
-        let currency: Currency = wire.currency.parse().map_err(D::Error::custom)?;
-        Money::parse(&wire.value, currency).map_err(D::Error::custom)
+        Money::recorded(&wire.value, &wire.currency).map_err(D::Error::custom)
     }
 }
 

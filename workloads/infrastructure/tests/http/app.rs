@@ -21,13 +21,14 @@ use kbnt_application::{Effect, EffectOutcome, Machine, Topic};
 use kbnt_domain::Span;
 use kbnt_infrastructure::clock::ForwardClock;
 use kbnt_infrastructure::embedded::EmbeddedLog;
-use kbnt_infrastructure::http::{Apis, Health, OrderApi, OrderViews, Part, router};
+use kbnt_infrastructure::http::{
+    Apis, Health, InHand, ORDERS_IN_HAND, OrderApi, OrderViews, Part, Share, Shares, router,
+};
 use kbnt_infrastructure::metrics::Metrics;
 use kbnt_infrastructure::notification::LogNotifier;
 use kbnt_infrastructure::payment::{SimulatedGateway, SimulatedRules};
 use kbnt_infrastructure::runtime::{EffectPerformer, Handle, ProjectionRunner, Runner, RunnerParts};
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -137,12 +138,20 @@ impl App {
 
     /// A shop with nothing in it.
     pub async fn empty() -> Self {
-        Self::remembering(BookLimits::default(), Limits::default()).await
+        Self::of(EmbeddedLog::in_memory(), ORDERS_IN_HAND).await
+    }
+
+    /// A shop on this log that has at most so many orders in hand.
+    pub async fn of(log: EmbeddedLog, orders: u64) -> Self {
+        Self::with(log, orders, BookLimits::default(), Limits::default()).await
     }
 
     /// A shop with nothing in it, whose order-service shows and whose services remember so much.
     pub async fn remembering(shown: BookLimits, limits: Limits) -> Self {
-        let log = EmbeddedLog::in_memory();
+        Self::with(EmbeddedLog::in_memory(), ORDERS_IN_HAND, shown, limits).await
+    }
+
+    async fn with(log: EmbeddedLog, orders: u64, shown: BookLimits, limits: Limits) -> Self {
         let (clock, shutdown) = (Arc::new(ForwardClock::default()), CancellationToken::new());
         let metrics = Arc::new(Metrics::new().unwrap());
         let parts = RunnerParts {
@@ -171,7 +180,8 @@ impl App {
             views,
             clock: clock.clone(),
             shutdown: shutdown.clone(),
-            streams: Arc::new(Semaphore::new(4)),
+            streams: Shares::new(Share { all: 4, each: 4 }),
+            in_hand: InHand::new(orders),
         };
         let apis =
             Apis { orders: Some(orders), inventory: Some(inventory), users: Some(users), ..Apis::default() };

@@ -172,3 +172,105 @@ async fn streams_are_bounded() {
         panic!("nothing happened")
     };
 }
+
+/// What a stream that goes on after `id` is answered.
+async fn resumed(app: &App, path: &str, id: &str) -> (u16, Value) {
+    let request = Request::get(path).header("last-event-id", id).body(Body::empty()).unwrap();
+    let response = app.router.clone().oneshot(request).await.unwrap();
+    let status = response.status().as_u16();
+    if status == 200 {
+        return (status, Value::Null);
+    }
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, serde_json::from_slice(&body).unwrap())
+}
+
+/// The stream of all events and that of this order do not go on after `id`.
+async fn refuses(app: &App, order: &str, id: &str) {
+    for path in ["/v1/events", "/v1/events?from=start", &format!("/v1/orders/{order}/events")] {
+        let (status, body) = resumed(app, path, id).await;
+        assert_eq!((status, &body["code"]), (410, &Value::from("cursor_gone")), "{path} after {id}: {body}");
+    }
+}
+
+#[tokio::test]
+async fn an_id_of_another_log_or_of_another_history_is_refused() {
+    let app = App::open().await;
+    let order = app.order("k", 1, "tok_ok").await;
+    app.settled().await;
+    let order = order.text("orderId").to_owned();
+    let all = Stream::open(&app, "/v1/events?from=start", None).await.until_live().await;
+    let id = &all.last().unwrap().id;
+    assert_eq!(resumed(&app, "/v1/events", id).await.0, 200);
+
+    let other = App::open().await;
+    let same = other.order("k", 1, "tok_ok").await;
+    other.settled().await;
+    assert_eq!(same.text("orderId"), order, "as long, with the same orders, and yet another log");
+    refuses(&other, &order, id).await;
+
+    let (log, places) = id.split_once('_').unwrap();
+    refuses(&app, &order, places).await;
+    refuses(&app, &order, "12.0.3-9.1.4-15.2.8-4.0.1-3.0.1-47").await;
+    let tagged: Vec<usize> = places.match_indices(':').map(|(at, _)| at).collect();
+    assert!(tagged.len() > 5, "{id}");
+    for at in tagged {
+        let (before, tag) = places.split_at(at + 1);
+        let digit = if tag.starts_with('0') { "1" } else { "0" };
+        refuses(&app, &order, &format!("{log}_{before}{digit}{}", &tag[1..])).await;
+        // One more than there are, in this partition.
+        let start = before.rfind(['.', '-']).map_or(0, |at| at + 1);
+        let next: u64 = before[start..at].parse().unwrap();
+        let tag_ends = tag.find(['.', '-']).unwrap_or(tag.len());
+        let beyond = format!("{log}_{}{}{}", &before[..start], next + 1, &tag[tag_ends..]);
+        refuses(&app, &order, &beyond).await;
+    }
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_older_copy_of_the_log_is_noticed_even_when_it_has_grown_as_long() {
+    use kbnt_infrastructure::embedded::EmbeddedLog;
+    use kbnt_infrastructure::http::ORDERS_IN_HAND;
+
+    let directory = tempfile::tempdir().unwrap();
+    let (lived, older) = (directory.path().join("lived"), directory.path().join("older"));
+    let user = serde_json::json!({"userId": "USER-1", "name": "Ana", "email": "ana@example.com"});
+    let app = App::of(EmbeddedLog::open(&lived).unwrap(), ORDERS_IN_HAND).await;
+    app.declare("PROD-001", 100).await;
+    assert_eq!(app.post("/v1/users", &user).await.status, 201);
+    app.order("before", 1, "tok_ok").await;
+    app.settled().await;
+    copy(&lived, &older);
+    let order = app.order("after", 1, "tok_ok").await;
+    app.settled().await;
+    let all = Stream::open(&app, "/v1/events?from=start", None).await.until_live().await;
+    let id = all.last().unwrap().id.clone();
+
+    let restored = App::of(EmbeddedLog::open(&older).unwrap(), ORDERS_IN_HAND).await;
+    for number in 0..12 {
+        let (status, body) = resumed(&restored, "/v1/events", &id).await;
+        assert_eq!((status, &body["code"]), (410, &Value::from("cursor_gone")), "after {number} more orders");
+        restored.order(&format!("other-{number}"), 1, "tok_ok").await;
+    }
+    restored.settled().await;
+    let ends = restored.ends().await.into_iter().zip(app.ends().await);
+    assert!(ends.take(16).all(|(restored, lived)| restored >= lived), "it has grown as long");
+    let (status, _) = resumed(&restored, "/v1/events", &id).await;
+    assert_eq!(
+        (status, resumed(&restored, &format!("/v1/orders/{}/events", order.text("orderId")), &id).await.0),
+        (410, 404)
+    );
+}

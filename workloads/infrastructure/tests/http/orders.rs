@@ -90,6 +90,67 @@ async fn the_same_key_is_the_same_order_and_another_basket_under_it_a_conflict()
 }
 
 #[tokio::test]
+async fn the_same_units_in_other_lines_are_the_same_order() {
+    let app = App::open().await;
+    app.declare("PROD-002", 100).await;
+    let place = async |key: &str, lines: &[(&str, u64)]| {
+        let items: Vec<_> = lines
+            .iter()
+            .map(|(product, quantity)| json!({"productId": product, "quantity": quantity}))
+            .collect();
+        let body = json!({"userId": "USER-1", "items": items, "payment": {"method": "credit_card"}});
+        app.call(Method::POST, "/v1/orders?wait=10s", &[("idempotency-key", key)], &body).await
+    };
+    let first = place("k", &[("PROD-001", 3), ("PROD-002", 1)]).await;
+    for lines in [
+        &[("PROD-002", 1), ("PROD-001", 3)][..],
+        &[("PROD-001", 1), ("PROD-002", 1), ("PROD-001", 2)],
+        &[("PROD-001", 1), ("PROD-001", 1), ("PROD-001", 1), ("PROD-002", 1)],
+    ] {
+        let again = place("\"k\"", lines).await;
+        assert_eq!(
+            (again.status.as_u16(), again.header("idempotent-replayed")),
+            (200, Some("true")),
+            "{again:?}"
+        );
+        assert_eq!(again.text("orderId"), first.text("orderId"));
+    }
+    let other = place("k", &[("PROD-001", 3), ("PROD-002", 2)]).await;
+    assert_eq!((other.status.as_u16(), other.text("code")), (409, "idempotency_conflict"));
+    assert_eq!(level(&app).await, (97, 0, 97));
+}
+
+#[tokio::test]
+async fn more_orders_than_may_be_in_hand_are_refused_at_once() {
+    let app = App::of(kbnt_infrastructure::embedded::EmbeddedLog::in_memory(), 5).await;
+    app.declare("PROD-001", 100).await;
+    let user = json!({"userId": "USER-1", "name": "Ana", "email": "ana@example.com"});
+    assert_eq!(app.post("/v1/users", &user).await.status, 201);
+    let slow = basket(1, "tok_unreachable");
+    let headers: Vec<_> = (0..20).map(|number| format!("k-{number}")).collect();
+    let answers = join_all(headers.iter().map(|key| async {
+        let header = [("idempotency-key", key.as_str())];
+        app.call(Method::POST, "/v1/orders", &header, &slow).await
+    }))
+    .await;
+    let taken: Vec<_> = answers.iter().filter(|answer| answer.status == 202).collect();
+    assert_eq!(taken.len(), 5, "{answers:?}");
+    for refused in answers.iter().filter(|answer| answer.status != 202) {
+        assert_eq!((refused.status.as_u16(), refused.text("code")), (503, "overloaded"));
+        assert!(refused.header("retry-after").is_some());
+    }
+    let (key, again) = headers.iter().zip(&answers).find(|(_, answer)| answer.status == 202).unwrap();
+    let repeated = app.call(Method::POST, "/v1/orders", &[("idempotency-key", key)], &slow).await;
+    assert_eq!(
+        (repeated.status.as_u16(), repeated.text("orderId")),
+        (202, again.text("orderId")),
+        "it is in hand"
+    );
+    app.clock.forward(Span::from_secs(900));
+    app.until("room again", async || app.order("later", 1, "tok_ok").await.status == 200).await;
+}
+
+#[tokio::test]
 async fn the_same_key_at_once_is_one_order_and_only_one_request_made_it() {
     let app = App::open().await;
     let answers: Vec<Answer> = join_all((0..50).map(|_| app.order("race", 1, "tok_ok"))).await;

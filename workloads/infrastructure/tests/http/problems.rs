@@ -3,6 +3,8 @@
 use axum::body::Body;
 use axum::http::{Method, Request};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::app::{App, basket};
 
@@ -130,6 +132,17 @@ async fn the_wrong_parameter_is_named() {
         ("/v1/users/a%2Fb", "userId"),
         ("/healthz?x=1", "x"),
         ("/openapi.json?x=1", "x"),
+        ("/v1/orders?status=", "status"),
+        ("/v1/orders?limit=", "limit"),
+        ("/v1/orders/summary?since=x&wait=", "wait"),
+        ("/v1/stock?limit=0", "limit"),
+        ("/v1/stock?limit=1001", "limit"),
+        ("/v1/stock?source=", "source"),
+        ("/v1/stock?cursor=%20", "cursor"),
+        ("/v1/events?from=", "from"),
+        ("/v1/reservations?state=", "state"),
+        ("/v1/reservations?productId=", "productId"),
+        ("/v1/reservations?cursor=1-x-1", "cursor"),
     ] {
         let answer = app.get(path).await;
         assert_eq!((answer.status.as_u16(), answer.text("code")), (400, "invalid_request"), "{path}");
@@ -141,7 +154,7 @@ async fn the_wrong_parameter_is_named() {
 async fn the_wrong_header_is_named() {
     let app = App::open().await;
     let long = "k".repeat(65);
-    for value in ["", "a b", "ç", long.as_str(), "a/b"] {
+    for value in ["", "a b", "ç", long.as_str(), "a/b", "\"\"", "\"a", "\"", "\"a\"b\""] {
         let headers = [("idempotency-key", value)];
         let answer = app.call(Method::POST, ORDERS, &headers, &order()).await;
         assert_eq!(
@@ -187,4 +200,100 @@ async fn whatever_is_wrong_with_the_request_itself_is_a_problem_too() {
     let utf8 =
         Request::post(ORDERS).header("content-type", json).body(Body::from(&b"{\"userId\":\"\xff\"}"[..]));
     assert_eq!(app.send(utf8.unwrap()).await.status, 400);
+}
+
+#[tokio::test]
+async fn errors_repeat_little_of_what_was_sent() {
+    let app = App::open().await;
+    let long = "é\u{1}".repeat(100_000);
+    let unknown: String = (0..3000).map(|number| format!("&x{number}=1")).collect();
+    let user = json!({"userId": "USER-2", "name": "Bo", "email": "bo@example.com"});
+    let mut answers = vec![
+        app.post(ORDERS, &with(order(), "/userId", json!(long))).await,
+        app.post(ORDERS, &plus(order(), &long, json!(1))).await,
+        app.post(ORDERS, &with(order(), "/payment/method", json!(long))).await,
+        app.put(STOCK, &with(stock(), "/unitPrice", json!({&long: 1}))).await,
+        app.put(STOCK, &with(stock(), "/name", json!([long]))).await,
+        app.put("/v1/users/USER-1/status", &json!({"status": long})).await,
+        app.post("/v1/users", &with(user, "/email", json!(long))).await,
+        app.get(&format!("/v1/orders?{}=1", "y".repeat(30_000))).await,
+        app.get(&format!("/v1/orders?x=1{unknown}")).await,
+        app.get(&format!("/v1/orders?limit={}", "9".repeat(30_000))).await,
+        app.get(&format!("/v1/users/{}", "y".repeat(30_000))).await,
+    ];
+    let headers = [("x-stock-source", "z".repeat(30_000))];
+    let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+    answers.push(app.call(Method::PUT, STOCK, &headers, &stock()).await);
+    for answer in answers {
+        assert_eq!(answer.status, 400, "{:.300?}", answer.body);
+        assert!(answer.body.to_string().len() < 16_384, "{}", answer.body.to_string().len());
+        assert_eq!(answer.text("code"), "invalid_request");
+    }
+}
+
+#[tokio::test]
+async fn bodies_come_as_they_are() {
+    let app = App::open().await;
+    let send = async |encoding: &str, kind: &str, body: Vec<u8>| {
+        let request = Request::put(STOCK).header("content-type", kind).header("content-encoding", encoding);
+        app.send(request.body(Body::from(body)).unwrap()).await
+    };
+    let body = stock().to_string();
+    for encoding in ["gzip", "br", "identity, gzip", "x"] {
+        let answer = send(encoding, "application/json", body.clone().into_bytes()).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.text("code")),
+            (415, "unsupported_media_type"),
+            "{encoding}"
+        );
+        assert_eq!(answer.header("accept-encoding"), Some("identity"));
+    }
+    for kind in ["application/json", "application/json; charset=utf8", "application/json; charset=\"UTF-8\""]
+    {
+        let marked = [b"\xef\xbb\xbf", body.as_bytes()].concat();
+        assert_eq!(send("identity", kind, marked).await.status, 200, "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_says_that_it_is_too_large_is_not_asked_for() {
+    let app = App::open().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let limits = kbnt_infrastructure::http::Limits::default();
+    tokio::spawn(kbnt_infrastructure::http::serve(
+        listener,
+        app.router.clone(),
+        limits,
+        app.shutdown.clone(),
+    ));
+    for (method, path) in [("POST", ORDERS), ("PUT", STOCK), ("POST", "/v1/users")] {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 2000000\r\nexpect: 100-continue\r\n\r\n"
+        );
+        socket.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let read = tokio::time::timeout(crate::app::DEADLINE, socket.read_to_end(&mut answer)).await;
+        read.expect("never closed").unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(
+            answer.starts_with("HTTP/1.1 413 ") && answer.contains("connection: close"),
+            "{path}: {answer}"
+        );
+    }
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let body = stock().to_string();
+    let head = format!(
+        "PUT {STOCK} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\nexpect: 100-continue\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let mut first = [0; 12];
+    socket.read_exact(&mut first).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.1 100", "one that fits is");
+    socket.write_all(body.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.contains("HTTP/1.1 200 "), "{answer}");
 }

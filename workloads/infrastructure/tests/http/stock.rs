@@ -87,3 +87,92 @@ async fn what_is_not_there_is_404_with_its_own_code() {
         assert_eq!((answer.status.as_u16(), answer.text("code")), (404, code), "{path}");
     }
 }
+
+#[tokio::test]
+async fn lists_come_in_pages_that_show_each_once() {
+    let app = App::empty().await;
+    for number in 0..25 {
+        app.declare(&format!("P-{number:02}"), 10).await;
+    }
+    let user = json!({"userId": "USER-1", "name": "Ana", "email": "ana@example.com"});
+    assert_eq!(app.post("/v1/users", &user).await.status, 201);
+    for number in 0..25 {
+        let token = if number % 2 == 0 { "tok_ok" } else { "tok_unreachable" };
+        let mut order = basket(1, token);
+        order["items"][0]["productId"] = json!(format!("P-{number:02}"));
+        assert_eq!(app.post("/v1/orders", &order).await.status, 202);
+    }
+    app.until("all decided", async || {
+        let summary = app.get("/v1/stock/summary").await;
+        let totals = &summary.body["totals"];
+        (&totals["real"], &totals["reserved"]) == (&json!(237), &json!(12))
+    })
+    .await;
+    for (path, items, id, count) in [
+        ("/v1/stock?limit=7", "items", "productId", 25),
+        ("/v1/stock?source=api&limit=25", "items", "productId", 25),
+        ("/v1/stock?source=other&limit=7", "items", "productId", 0),
+        ("/v1/stock/summary?limit=7", "products", "productId", 25),
+        ("/v1/reservations?limit=7", "items", "reservationId", 25),
+        ("/v1/reservations?limit=7&state=CONFIRMED", "items", "reservationId", 13),
+        ("/v1/reservations?limit=3&state=RESERVED", "items", "reservationId", 12),
+    ] {
+        let (mut seen, mut cursor) = (std::collections::BTreeSet::new(), String::new());
+        for _ in 0..30 {
+            let page = app.get(&format!("{path}&cursor={cursor}")).await;
+            assert_eq!(page.status, 200, "{page:?}");
+            for item in page.body[items].as_array().unwrap() {
+                assert!(seen.insert(item[id].as_str().unwrap().to_owned()), "{path}: {item} twice");
+            }
+            match page.body["nextCursor"].as_str() {
+                Some(next) => next.clone_into(&mut cursor),
+                None => break,
+            }
+        }
+        assert_eq!(seen.len(), count, "{path}");
+    }
+    let gone = app.get("/v1/reservations?cursor=999-a-3").await;
+    assert_eq!((gone.status.as_u16(), gone.text("code")), (410, "cursor_gone"));
+}
+
+#[tokio::test]
+async fn a_product_has_a_bounded_number_of_sources() {
+    let app = App::empty().await;
+    let declare = async |number: usize, received: u64| {
+        let source = format!("source-{number}");
+        app.call(Method::PUT, "/v1/stock/P", &[("x-stock-source", &source)], &declaration(received)).await
+    };
+    for number in 0..64 {
+        assert_eq!(declare(number, 1).await.status, 200);
+    }
+    let refused = declare(64, 1).await;
+    assert_eq!((refused.status.as_u16(), refused.text("code")), (409, "too_many_sources"));
+    assert_eq!(declare(63, 2).await.body["real"], 65, "a known one goes on");
+}
+
+#[tokio::test]
+async fn prices_have_the_places_of_their_currency() {
+    let app = App::empty().await;
+    let put = async |value: &str, currency: &str| {
+        let price = json!({"value": value, "currency": currency});
+        let body = json!({"name": "X", "unitPrice": price, "received": 1});
+        app.put("/v1/stock/P", &body).await
+    };
+    for (value, currency, shown) in [("100", "JPY", "100"), ("1.25", "KWD", "1.250"), ("1.5", "USD", "1.50")]
+    {
+        let answer = put(value, currency).await;
+        assert_eq!(answer.body["unitPrice"], json!({"value": shown, "currency": currency}), "{answer:?}");
+        assert_eq!(app.get("/v1/stock/P").await.body, answer.body);
+    }
+    for (value, currency) in [
+        ("100.50", "JPY"),
+        ("100.0", "JPY"),
+        ("1.2345", "KWD"),
+        ("1.00", "XXX"),
+        ("1.00", "XTS"),
+        ("1.00", "ABC"),
+    ] {
+        let answer = put(value, currency).await;
+        assert_eq!((answer.status.as_u16(), &answer.body["errors"][0]["field"]), (400, &json!("unitPrice")));
+    }
+}

@@ -2,6 +2,7 @@
 
 mod clock;
 mod dlq;
+mod http;
 mod kafka;
 mod origin;
 mod payment;
@@ -23,6 +24,7 @@ use kbnt_infrastructure::logging::{Format, Logging, LoggingError};
 
 pub(crate) use clock::ClockOptions;
 pub(crate) use dlq::{DiscardOptions, DlqCommand, LetterOptions, ListOptions, ReplayOptions, ShowOptions};
+pub(crate) use http::HttpOptions;
 pub(crate) use kafka::{AccessOptions, KafkaOptions};
 pub(crate) use origin::{OriginOptions, TrailOptions};
 pub(crate) use payment::{NotificationOptions, PaymentOptions};
@@ -193,6 +195,8 @@ pub(crate) struct ServeOptions {
     #[arg(long, env = "KBNT_SEED_FILE", value_name = "FILE")]
     pub(crate) seed_file: Option<PathBuf>,
     #[command(flatten)]
+    pub(crate) http: HttpOptions,
+    #[command(flatten)]
     pub(crate) logging: LoggingOptions,
     #[command(flatten)]
     pub(crate) inventory: InventoryOptions,
@@ -224,6 +228,8 @@ pub(crate) struct ServiceOptions {
     /// The address that it listens on
     #[arg(long, env = "KBNT_HTTP_ADDRESS", default_value = "0.0.0.0", value_name = "IP")]
     pub(crate) address: IpAddr,
+    #[command(flatten)]
+    pub(crate) http: HttpOptions,
     #[command(flatten)]
     pub(crate) kafka: KafkaOptions,
     /// The ids that topics must have, as Kafka prints them: order-events=ID,inventory-events=ID (names without prefix). A

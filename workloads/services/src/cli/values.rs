@@ -4,6 +4,15 @@ use std::time::Duration;
 
 use kbnt_domain::{Currency, Money, Span};
 
+/// How many of something, at least 1.
+pub(super) fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("at least 1".to_owned()),
+        Ok(count) => Ok(count),
+        Err(error) => Err(format!("{error}")),
+    }
+}
+
 /// A length of time such as `90s`, `15m` or `1h30m`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)

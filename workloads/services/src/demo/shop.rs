@@ -30,7 +30,7 @@ use tower::ServiceExt;
 use super::report::{Levels, Report};
 use super::scenario::{Buyer, Plot, Scenario};
 use crate::failure::Failure;
-use crate::wiring::{Effects, Process, ProcessParts};
+use crate::wiring::{Effects, Grants, Process, ProcessParts};
 
 /// How long anything here may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -93,8 +93,8 @@ impl Shop {
             })),
             metrics: Arc::new(Metrics::new()?),
             spans: None,
-            streams: 1,
             topic_ids: TopicIds::default(),
+            grants: Grants::to_itself(),
         });
         let orders = process.order();
         process.user(UserConfig { declared: users(scenario)?, ..UserConfig::default() });

@@ -11,7 +11,7 @@ use kbnt_application::{Position, Topic};
 
 use crate::cli::{DlqCommand, TrailOptions};
 use crate::failure::Failure;
-use crate::origin::{From, Next, Origin};
+use crate::origin::{From, Origin};
 use letters::{Letter, Letters};
 
 /// The header of a record that was written again: where the one lies that nobody understood.
@@ -46,7 +46,7 @@ async fn one(origin: Origin, at: Position) -> Result<Letter, Failure> {
 }
 
 async fn read(mut origin: Origin, mut letters: Letters) -> Result<Letters, Failure> {
-    while let Next::Record(seen) = origin.next().await? {
+    while let Some(seen) = origin.next_of_those().await? {
         letters.take(&seen);
     }
     Ok(letters)

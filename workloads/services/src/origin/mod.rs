@@ -1,5 +1,6 @@
 //! Where events are read from: Kafka, a running `kbnt serve` or `kbnt simulator`, or a directory.
 
+mod frames;
 mod log;
 mod polled;
 mod sse;
@@ -47,6 +48,9 @@ pub(crate) enum Next {
     Record(Seen),
     /// All is read that was there at the start.
     CaughtUp,
+    /// The log is another one than before, or has another history: what came before means nothing in it, and its first record is
+    /// next.
+    Anew,
 }
 
 /// Reads events, old ones first, and then as they come.
@@ -103,6 +107,17 @@ impl Origin {
         match sse::Events::open(url, topics, from).await? {
             Some(events) => Ok(Self::Events(events)),
             None => Ok(Self::Polled(polled::Polled::open(url, topics, from).await?)),
+        }
+    }
+
+    /// The next record of those that were there at the start; `None` after the last.
+    pub(crate) async fn next_of_those(&mut self) -> Result<Option<Seen>, Failure> {
+        match self.next().await? {
+            Next::Record(seen) => Ok(Some(seen)),
+            Next::CaughtUp => Ok(None),
+            Next::Anew => Err(Failure::Options(
+                "the log was replaced by another one while it was read: begin anew".to_owned(),
+            )),
         }
     }
 

@@ -6,6 +6,7 @@ use kbnt_application::{Position, Topic};
 use reqwest::{Client, Response, StatusCode, Url};
 use serde::Deserialize;
 
+use super::frames::{Frame, Frames};
 use super::{From, Next, Seen};
 use crate::failure::Failure;
 
@@ -21,7 +22,7 @@ pub(crate) struct Events {
     url: Url,
     topics: Vec<Topic>,
     response: Response,
-    text: String,
+    frames: Frames,
     last: Option<String>,
     told: bool,
 }
@@ -32,13 +33,6 @@ struct Place {
     topic: String,
     partition: u32,
     offset: u64,
-}
-
-/// A block of the stream.
-enum Block {
-    Event { id: String, data: String },
-    Live,
-    Other,
 }
 
 impl Events {
@@ -57,37 +51,47 @@ impl Events {
             status => return Err(Failure::Options(format!("{events} answers {status}"))),
         }
         let topics = topics.to_vec();
-        Ok(Some(Self { client, url: events, topics, response, text: String::new(), last: None, told: false }))
+        Ok(Some(Self {
+            client,
+            url: events,
+            topics,
+            response,
+            frames: Frames::new(),
+            last: None,
+            told: false,
+        }))
     }
 
     pub(super) async fn next(&mut self) -> Result<Next, Failure> {
         loop {
-            match self.block().await? {
-                Block::Live if !self.told => {
-                    self.told = true;
-                    return Ok(Next::CaughtUp);
+            let Some(Frame { id, data, comment }) = self.frame().await? else {
+                self.told = false;
+                return Ok(Next::Anew);
+            };
+            let has_id = id.is_some();
+            // The comment that all is read has an id, too: where the stream stands, if no event comes before it breaks.
+            self.last = id.or(self.last.take());
+            if let Some(data) = data.filter(|_| has_id) {
+                if let Some(seen) = seen(data).filter(|seen| self.topics.contains(&seen.topic)) {
+                    return Ok(Next::Record(seen));
                 }
-                Block::Live | Block::Other => {}
-                Block::Event { id, data } => {
-                    self.last = Some(id);
-                    if let Some(seen) = seen(data).filter(|seen| self.topics.contains(&seen.topic)) {
-                        return Ok(Next::Record(seen));
-                    }
-                }
+            } else if comment.as_deref() == Some("live") && !self.told {
+                self.told = true;
+                return Ok(Next::CaughtUp);
             }
         }
     }
 
-    async fn block(&mut self) -> Result<Block, Failure> {
+    /// The next frame; `None` where the log is another one than before, of which the first comes next.
+    async fn frame(&mut self) -> Result<Option<Frame>, Failure> {
         let mut tries = 0;
         loop {
-            if let Some((block, rest)) = self.text.split_once("\n\n") {
-                let (block, rest) = (parse(block), rest.to_owned());
-                self.text = rest;
-                return Ok(block);
+            let frame = self.frames.next();
+            if let Some(frame) = frame.map_err(|error| Failure::Options(format!("{}: {error}", self.url)))? {
+                return Ok(Some(frame));
             }
             match self.response.chunk().await {
-                Ok(Some(chunk)) => self.text.push_str(&String::from_utf8_lossy(&chunk)),
+                Ok(Some(piece)) => self.frames.push(&piece),
                 ended => {
                     tries += 1;
                     if tries > TRIES {
@@ -95,36 +99,34 @@ impl Events {
                         return Err(Failure::Options(format!("{}: {reason}", self.url)));
                     }
                     tokio::time::sleep(PAUSE).await;
-                    self.reconnect().await;
+                    if self.reconnect().await {
+                        return Ok(None);
+                    }
                 }
             }
         }
     }
 
-    /// Goes on after the last event; if that fails now, it is tried again.
-    async fn reconnect(&mut self) {
-        self.text.clear();
+    /// Goes on after the last event; if that fails now, it is tried again. Whether that event means nothing there: then it
+    /// begins anew, with the first event that there is.
+    async fn reconnect(&mut self) -> bool {
+        // What is left is the beginning of a frame that comes again as a whole.
+        self.frames = Frames::new();
         let mut request = self.client.get(self.url.clone());
         if let Some(last) = &self.last {
             request = request.header("last-event-id", last);
         }
-        if let Ok(response) = request.send().await
-            && response.status() == StatusCode::OK
-        {
-            self.response = response;
+        let Ok(response) = request.send().await else { return false };
+        match response.status() {
+            StatusCode::OK => self.response = response,
+            StatusCode::GONE => {
+                self.last = None;
+                self.url.set_query(Some("from=start"));
+                return true;
+            }
+            _ => {}
         }
-    }
-}
-
-fn parse(block: &str) -> Block {
-    let field = |name: &str| {
-        let line = block.lines().find_map(|line| line.strip_prefix(name))?;
-        Some(line.strip_prefix(' ').unwrap_or(line).to_owned())
-    };
-    match (field("id:"), field("data:"), field(":")) {
-        (Some(id), Some(data), _) => Block::Event { id, data },
-        (_, _, Some(comment)) if comment == "live" => Block::Live,
-        _ => Block::Other,
+        false
     }
 }
 

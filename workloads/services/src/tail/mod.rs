@@ -33,6 +33,7 @@ pub(crate) async fn run(options: TailOptions) -> Result<ExitCode, Failure> {
         tokio::select! {
             next = origin.next() => match next? {
                 Next::CaughtUp => note(&options, "from here on live"),
+                Next::Anew => note(&options, "the log is another one than before: from its first event on"),
                 Next::Record(seen) => {
                     left -= 1;
                     show(&options, &seen, &mut totals)?;

@@ -2,9 +2,11 @@
 
 mod effects;
 mod files;
+mod grants;
 mod parts;
 mod process;
 
 pub(crate) use effects::Effects;
 pub(crate) use files::{kafka_config, seed, users, wanted_topics};
+pub(crate) use grants::Grants;
 pub(crate) use process::{Process, ProcessParts, bind, spans, until_told};

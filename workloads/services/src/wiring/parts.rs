@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use kbnt_application::Outbox;
 use kbnt_application::inventory::InventoryMachine;
 use kbnt_application::ports::Clock;
+use kbnt_domain::stock::{Portion, StockFilter};
 use kbnt_infrastructure::http::{OrderViews, Part};
 use kbnt_infrastructure::kafka::KafkaLog;
 use kbnt_infrastructure::logging::Logging;
-use kbnt_infrastructure::metrics::Metrics;
+use kbnt_infrastructure::metrics::{Metrics, PRODUCTS_MOST};
 use kbnt_infrastructure::runtime::{Handle, View};
 
 /// A machine without figures of its own.
@@ -45,8 +47,12 @@ impl Part for Inventory {
 
     async fn refresh(&self, metrics: &Metrics) {
         // Not ready any more: the figures stay as they were.
-        if let Ok(summary) = self.0.call(|machine, _| machine.summary()).await {
-            metrics.show_inventory(&summary);
+        let portion = Portion { most: PRODUCTS_MOST, looks: PRODUCTS_MOST };
+        let look = move |machine: &mut InventoryMachine, _: &mut Outbox| {
+            (machine.summary(), machine.level_page(&StockFilter::default(), None, portion).levels)
+        };
+        if let Ok((summary, products)) = self.0.call(look).await {
+            metrics.show_inventory(&summary, &products);
         }
     }
 }

@@ -15,7 +15,7 @@ use kbnt_application::ports::{Clock, EventLog};
 use kbnt_application::projections::BookLimits;
 use kbnt_application::user::{UserConfig, UserMachine};
 use kbnt_infrastructure::http::{
-    Apis, Description, Forward, Health, Limits, OrderApi, OrderViews, Part, router, serve,
+    Apis, Description, Forward, Health, InHand, OrderApi, OrderViews, Part, Shares, probes, router, serve,
 };
 use kbnt_infrastructure::intact::{Guarded, Integrity, TopicIds};
 use kbnt_infrastructure::kafka::KafkaLog;
@@ -28,11 +28,11 @@ use kbnt_infrastructure::runtime::{
 use kbnt_infrastructure::spans::{Spans, Traced};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use super::grants::{Grants, PROBES};
 use super::parts;
 use crate::cli::TracingOptions;
 use crate::failure::Failure;
@@ -45,10 +45,10 @@ pub(crate) struct ProcessParts {
     pub(crate) metrics: Arc<Metrics>,
     /// Who is told of every record that is written, if anybody.
     pub(crate) spans: Option<Arc<Spans>>,
-    /// Event streams at a time.
-    pub(crate) streams: usize,
     /// The ids that topics must have.
     pub(crate) topic_ids: TopicIds,
+    /// What is granted to those who ask over HTTP.
+    pub(crate) grants: Grants,
 }
 
 /// Services at work.
@@ -57,7 +57,7 @@ pub(crate) struct Process {
     metrics: Arc<Metrics>,
     integrity: Arc<Integrity>,
     spans: Option<Arc<Spans>>,
-    streams: usize,
+    grants: Grants,
     /// Nothing new is taken any more.
     draining: CancellationToken,
     /// The services stop.
@@ -79,12 +79,12 @@ impl Process {
             metrics: parts.metrics,
             integrity: Arc::new(Integrity::new(parts.topic_ids)),
             spans: parts.spans,
-            streams: parts.streams,
+            apis: Apis { requests: Shares::new(parts.grants.requests), ..Apis::default() },
+            grants: parts.grants,
             draining: CancellationToken::new(),
             shutdown: CancellationToken::new(),
             tasks: JoinSet::new(),
             watched: Vec::new(),
-            apis: Apis::default(),
         }
     }
 
@@ -106,7 +106,8 @@ impl Process {
             views: view.clone(),
             clock: Arc::clone(&self.parts.clock),
             shutdown: self.draining.clone(),
-            streams: Arc::new(Semaphore::new(self.streams)),
+            streams: Shares::new(self.grants.streams),
+            in_hand: InHand::new(self.grants.orders),
         });
         view
     }
@@ -209,25 +210,37 @@ impl Process {
 
     /// The routes of the services that were started so far, and their description.
     pub(crate) fn router(&mut self) -> (Router, Description) {
-        let health = Health {
+        let health = self.health();
+        router(self.apis.clone(), health)
+    }
+
+    fn health(&mut self) -> Health {
+        Health {
             parts: std::mem::take(&mut self.watched).into(),
             metrics: Arc::clone(&self.metrics),
             integrity: Arc::clone(&self.integrity),
             shutdown: self.draining.clone(),
-        };
-        router(self.apis.clone(), health)
+        }
     }
 
     /// Serves the routes at `address`, and returns the address that it has.
     pub(crate) async fn listen(&mut self, address: SocketAddr) -> Result<SocketAddr, Failure> {
         let listener = bind(address).await?;
         let address = listener.local_addr()?;
-        let (router, _) = self.router();
-        let (draining, shutdown) = (self.draining.clone(), self.shutdown.clone());
+        let health = self.health();
+        if let Some(port) = self.grants.probe_port {
+            let (listener, shutdown) =
+                (bind(SocketAddr::new(address.ip(), port)).await?, self.shutdown.clone());
+            let (address, probes) = (listener.local_addr()?, probes(health.clone()));
+            tracing::info!(operation = "probes", %address, "probes are answered here, too");
+            self.tasks.spawn(async move { Ok(serve(listener, probes, PROBES, shutdown).await?) });
+        }
+        let (router, _) = router(self.apis.clone(), health);
+        let (draining, shutdown, limits) = (self.draining.clone(), self.shutdown.clone(), self.grants.limits);
         self.tasks.spawn(async move {
             // Requests under way still need the services.
             let _stops_services = shutdown.drop_guard();
-            Ok(serve(listener, router, Limits::default(), draining).await?)
+            Ok(serve(listener, router, limits, draining).await?)
         });
         Ok(address)
     }

@@ -41,3 +41,20 @@ async fn the_first_wrong_entry_is_named() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("audit-logs/0@0"), "{output:?}");
 }
+
+#[tokio::test]
+async fn names_of_any_script_come_whole_over_http() {
+    let directory = tempfile::tempdir().unwrap();
+    let users: Vec<_> = (0..1_500)
+        .map(|n| json!({"userId": format!("USER-{n}"), "name": "東京".repeat(100), "email": "a@example.com"}))
+        .collect();
+    let seed = directory.path().join("seed.json");
+    std::fs::write(&seed, json!({"users": users}).to_string()).unwrap();
+    let shop = Running::start(&["serve", "--seed-file", seed.to_str().unwrap()]);
+    shop.until_ready().await;
+    let url = shop.url.clone();
+    let verify =
+        tokio::task::spawn_blocking(move || kbnt(&["audit", "verify", "--url", &url]).output().unwrap());
+    let output = verify.await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+}

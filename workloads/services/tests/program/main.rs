@@ -6,6 +6,7 @@ mod demo;
 mod dlq;
 mod gateway;
 mod killed;
+mod limits;
 mod serve;
 mod simulator;
 mod support;

@@ -1,10 +1,11 @@
 //! `kbnt serve` and `kbnt tail`.
 
+use std::io::{BufRead, BufReader};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Running, basket, kbnt};
+use crate::support::{Running, basket, free_port, kbnt};
 
 #[tokio::test]
 async fn a_shop_serves_everything_on_one_port_and_closes_when_it_is_told() {
@@ -88,4 +89,34 @@ async fn tail_shows_what_happens_with_totals_and_alerts() {
         (&event["topic"], &event["value"]["eventName"]),
         (&json!("payment-events"), &json!("PaymentProcessedEvent"))
     );
+}
+
+#[tokio::test]
+async fn tail_begins_anew_where_the_log_is_another_one() {
+    let port = free_port();
+    let shop = Running::start_at(port, &["serve", "--allow-unknown-users"]);
+    shop.until_ready().await;
+    shop.declare(1).await;
+    let url = shop.url.clone();
+    let topics = ["tail", "--from-beginning", "--limit", "2", "--topic", "user-events", "--url", &url];
+    assert_eq!(shop.post("/v1/orders?wait=20s", &basket("USER-1", "tok_ok")).await.0, 200);
+    let mut tail = kbnt(&topics);
+    let mut tail =
+        tail.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(tail.stdout.take().unwrap()).lines();
+    let first = tokio::task::spawn_blocking(move || (lines.next().unwrap().unwrap(), lines)).await.unwrap();
+    assert!(first.0.contains("UserValidatedEvent"), "{}", first.0);
+    drop(shop);
+    let other = Running::start_at(port, &["serve", "--allow-unknown-users"]);
+    other.until_ready().await;
+    other.declare(1).await;
+    assert_eq!(other.post("/v1/orders?wait=20s", &basket("USER-2", "tok_ok")).await.0, 200);
+    let ended = tokio::task::spawn_blocking(move || {
+        let rest: Vec<_> = first.1.map(Result::unwrap).collect();
+        (rest.join("\n"), tail.wait_with_output().unwrap())
+    });
+    let (rest, output) = tokio::time::timeout(Duration::from_mins(1), ended).await.expect("never").unwrap();
+    let told = format!("{rest}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(told.contains("another one"), "{told}");
+    assert!(rest.contains("UserValidatedEvent") && output.status.success(), "{told}");
 }

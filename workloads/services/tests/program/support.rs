@@ -20,6 +20,11 @@ pub fn run(arguments: &[&str]) -> Output {
     kbnt(arguments).output().unwrap()
 }
 
+/// A port that nobody listens on.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
 /// A program that serves HTTP.
 pub struct Running {
     child: Child,
@@ -30,8 +35,28 @@ pub struct Running {
 impl Running {
     /// Starts it on a port of its own, and waits until it says which.
     pub fn start(arguments: &[&str]) -> Self {
-        let mut command = kbnt(arguments);
-        command.args(["--port", "0", "--log-format", "json"]);
+        Self::start_at(0, arguments)
+    }
+
+    /// The same on this port.
+    pub fn start_at(port: u16, arguments: &[&str]) -> Self {
+        Self::of(kbnt(arguments), port)
+    }
+
+    /// The same with few descriptors.
+    pub fn start_with_descriptors(most: u32, arguments: &[&str]) -> Self {
+        let mut shell = Command::new("sh");
+        let limited = format!("ulimit -n {most} && exec \"$0\" \"$@\"");
+        shell
+            .args(["-c", &limited, env!("CARGO_BIN_EXE_kbnt")])
+            .args(arguments)
+            .env_clear()
+            .env("NO_COLOR", "1");
+        Self::of(shell, 0)
+    }
+
+    fn of(mut command: Command, port: u16) -> Self {
+        command.args(["--port", &port.to_string(), "--log-format", "json"]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let address = loop {

@@ -11,6 +11,9 @@ pub(super) use object::object;
 pub(super) use order::{
     OrderAccepted, OrderBody, OrderPage, OrderStatusText, OrderSummary, PlaceOrderBody, TimelineEntry,
 };
-pub(super) use reservation::{ReservationBody, ReservationPage, ReservationStateText, parse_state};
+pub(super) use reservation::{
+    ReservationBody, ReservationCursor, ReservationPage, ReservationStateText, parse_state,
+};
 pub(super) use stock::{StockBody, StockPage, StockPut, StockSummary};
+pub(super) use text::PriceObject;
 pub(super) use user::{UserBody, UserPost, UserStatusPut};

@@ -1,10 +1,15 @@
 //! Reservations.
 
-use kbnt_domain::stock::{Held, ReservationState, ReservationView};
+use std::fmt;
+use std::str::FromStr;
+
+use kbnt_application::projections::InvalidCursor;
+use kbnt_domain::stock::{Held, ReservationPlace, ReservationState, ReservationView};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::text::MoneyBody;
+use crate::http::problem::{Code, Problem};
 use crate::text::rfc3339;
 
 /// The state of a reservation as it is written.
@@ -104,15 +109,65 @@ fn items(held: &Held) -> Vec<ReservationItem> {
         .collect()
 }
 
-/// Some reservations.
+/// Where a list of reservations goes on, in the ledger of one writer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::http) struct ReservationCursor {
+    /// The writer's term.
+    pub(in crate::http) term: u64,
+    pub(in crate::http) place: ReservationPlace,
+}
+
+impl ReservationCursor {
+    /// The place, if it is one of the ledger of this term: each writer has a ledger of its own.
+    pub(in crate::http) fn place_in(self, term: u64) -> Result<ReservationPlace, Problem> {
+        if self.term == term {
+            return Ok(self.place);
+        }
+        Err(Problem::new(Code::CursorGone, "another writer has taken over since: begin with the first page"))
+    }
+}
+
+impl fmt::Display for ReservationCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.place {
+            ReservationPlace::Active(at) => write!(f, "{}-a-{at}", self.term),
+            ReservationPlace::Ended(number) => write!(f, "{}-e-{number}", self.term),
+        }
+    }
+}
+
+impl FromStr for ReservationCursor {
+    type Err = InvalidCursor;
+
+    fn from_str(text: &str) -> Result<Self, InvalidCursor> {
+        let mut parts = text.split('-');
+        let (Some(term), Some(kind), Some(at), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(InvalidCursor);
+        };
+        let at = at.parse().map_err(|_| InvalidCursor)?;
+        let place = match kind {
+            "a" => ReservationPlace::Active(at),
+            "e" => ReservationPlace::Ended(at),
+            _ => return Err(InvalidCursor),
+        };
+        Ok(Self { term: term.parse().map_err(|_| InvalidCursor)?, place })
+    }
+}
+
+/// One page of reservations.
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 #[schema(as = ReservationList)]
 pub(in crate::http) struct ReservationPage {
     items: Vec<ReservationBody>,
+    /// For the next page; null on the last.
+    next_cursor: Option<String>,
 }
 
 impl ReservationPage {
-    pub(in crate::http) fn new(views: &[ReservationView]) -> Self {
-        Self { items: views.iter().map(Into::into).collect() }
+    pub(in crate::http) fn new(views: &[ReservationView], next: Option<ReservationCursor>) -> Self {
+        Self { items: views.iter().map(Into::into).collect(), next_cursor: next.map(|next| next.to_string()) }
     }
 }

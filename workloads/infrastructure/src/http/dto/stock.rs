@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use kbnt_application::inventory::Summary;
 use kbnt_domain::Money;
-use kbnt_domain::stock::{ProductLevel, UNITS_MOST};
+use kbnt_domain::stock::{LevelPage, ProductLevel, UNITS_MOST};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
@@ -21,7 +21,11 @@ use super::text::{MoneyBody, money, words};
 pub(in crate::http) struct StockPut {
     /// For people, 1 to 200 characters.
     #[serde(deserialize_with = "words::<_, 200>")]
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+    )]
     pub(in crate::http) name: String,
     /// For one unit: decimal text in BRL, or an object with value and currency.
     #[serde(deserialize_with = "money")]
@@ -41,8 +45,8 @@ object!(StockPut);
 
 fn price_schema() -> Schema {
     OneOfBuilder::new()
-        .item(ObjectBuilder::new().schema_type(Type::String).pattern(Some(r"^\d+(\.\d{1,2})?$")))
-        .item(Ref::from_schema_name("Money"))
+        .item(ObjectBuilder::new().schema_type(Type::String).pattern(Some(r"^[0-9]{1,16}(\.[0-9]{1,2})?$")))
+        .item(Ref::from_schema_name("Price"))
         .build()
         .into()
 }
@@ -97,17 +101,23 @@ impl From<&ProductLevel> for StockBody {
     }
 }
 
-/// All products.
+/// One page of products.
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 #[schema(as = StockList)]
 pub(in crate::http) struct StockPage {
     /// By product id.
     items: Vec<StockBody>,
+    /// For the next page; null on the last.
+    next_cursor: Option<String>,
 }
 
-impl StockPage {
-    pub(in crate::http) fn new(levels: &[ProductLevel]) -> Self {
-        Self { items: levels.iter().map(Into::into).collect() }
+impl From<LevelPage> for StockPage {
+    fn from(page: LevelPage) -> Self {
+        Self {
+            items: page.levels.iter().map(Into::into).collect(),
+            next_cursor: page.next.map(|next| next.to_string()),
+        }
     }
 }
 
@@ -144,10 +154,13 @@ pub(in crate::http) struct StockSummary {
     invariants: Invariants,
     /// By product id.
     products: Vec<StockBody>,
+    /// For the next page of products; null on the last.
+    next_cursor: Option<String>,
 }
 
-impl From<&Summary> for StockSummary {
-    fn from(summary: &Summary) -> Self {
+impl StockSummary {
+    pub(in crate::http) fn new(summary: &Summary, page: LevelPage) -> Self {
+        let StockPage { items, next_cursor } = page.into();
         let totals = summary.totals;
         Self {
             version: summary.version.to_string(),
@@ -163,7 +176,8 @@ impl From<&Summary> for StockSummary {
                 balanced: summary.violations.is_empty(),
                 violations: summary.violations.clone(),
             },
-            products: summary.products.iter().map(Into::into).collect(),
+            products: items,
+            next_cursor,
         }
     }
 }

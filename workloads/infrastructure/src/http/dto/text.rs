@@ -13,11 +13,11 @@ use utoipa::ToSchema;
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Money)]
 pub(in crate::http) struct MoneyBody {
-    /// With two decimal places.
-    #[schema(examples("599.99"))]
+    /// With the decimal places of its currency.
+    #[schema(pattern = r"^[0-9]{1,19}(\.[0-9]{1,4})?$", examples("599.99"))]
     value: String,
     /// ISO 4217.
-    #[schema(examples("BRL"))]
+    #[schema(pattern = "^[A-Z]{3}$", examples("BRL"))]
     currency: String,
 }
 
@@ -28,11 +28,16 @@ impl From<Money> for MoneyBody {
 }
 
 /// The object form of a price.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct MoneyObject {
+#[schema(as = Price)]
+pub(in crate::http) struct PriceObject {
+    /// With at most the decimal places of its currency.
+    #[schema(pattern = r"^[0-9]{1,14}(\.[0-9]{1,4})?$", examples("599.99"))]
     value: String,
+    /// ISO 4217; BRL by default.
     #[serde(default)]
+    #[schema(pattern = "^[A-Z]{3}$", examples("BRL"))]
     currency: Option<String>,
 }
 
@@ -52,7 +57,7 @@ pub(super) fn money<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Money,
         }
 
         fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Money, A::Error> {
-            let object = MoneyObject::deserialize(MapAccessDeserializer::new(map))?;
+            let object = PriceObject::deserialize(MapAccessDeserializer::new(map))?;
             let currency = object.currency.map_or(Ok(Currency::BRL), |code| code.parse());
             let money = currency.and_then(|currency| Money::parse(&object.value, currency));
             money.map_err(A::Error::custom)

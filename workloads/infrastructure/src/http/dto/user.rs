@@ -19,10 +19,15 @@ pub(in crate::http) struct UserPost {
     #[schema(value_type = String, pattern = "^[A-Za-z0-9._-]{1,64}$", examples("USER-12345"))]
     pub(in crate::http) user_id: UserId,
     /// For salutations, 1 to 200 characters.
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(min_length = 1, max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]+$")]
     pub(in crate::http) name: String,
     /// For notifications, 3 to 254 characters with an `@` inside.
-    #[schema(min_length = 3, max_length = 254, examples("ana@example.com"))]
+    #[schema(
+        min_length = 3,
+        max_length = 254,
+        pattern = r"^[^\s@\x00-\x1f\x7f-\x9f]+@[^\s@\x00-\x1f\x7f-\x9f]+$",
+        examples("ana@example.com")
+    )]
     pub(in crate::http) email: String,
 }
 

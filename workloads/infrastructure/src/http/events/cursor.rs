@@ -1,9 +1,10 @@
-//! How far a stream has come: the next offset of every partition of every topic.
+//! How far a stream has come: the next offset of every partition of every topic, in which log, and which record it saw last in each.
 
 use std::fmt;
 use std::str::FromStr;
 
 use kbnt_application::{Position, Topic};
+use kbnt_domain::EventId;
 use thiserror::Error;
 
 /// A text that is no cursor.
@@ -11,38 +12,81 @@ use thiserror::Error;
 #[error("not the id of an event of this stream")]
 pub(super) struct InvalidCursor;
 
-/// The next offset of every partition, in the order of [`Topic::EVENTS`].
+/// Which log it is: 64 bits of a hash of its topics' ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LogName(pub(super) u64);
+
+/// Which record it is, as far as a cursor says: 24 bits of its event id. By them a cursor is told from one of another history
+/// that has as many records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tag(u32);
+
+/// A tag has so many bits.
+const TAG_BITS: u32 = 24;
+
+impl Tag {
+    pub(super) fn of(id: &EventId) -> Self {
+        // The last bytes of a version 5 UUID are hash bits.
+        let [.., a, b, c] = *id.as_uuid().as_bytes();
+        Self(u32::from_be_bytes([0, a, b, c]))
+    }
+}
+
+/// How far a stream has come in one partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The next offset.
+    pub(super) next: u64,
+    /// The record before it, if the stream knows it.
+    pub(super) last: Option<Tag>,
+}
+
+impl Place {
+    /// Before the record at `offset`, of whatever stands before it.
+    pub(super) const fn before(offset: u64) -> Self {
+        Self { next: offset, last: None }
+    }
+}
+
+/// How far a stream has come in every partition, in the order of [`Topic::EVENTS`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Cursor(Vec<Vec<u64>>);
+pub(super) struct Cursor {
+    /// Of which log; `None` where an earlier version gave the id out, which did not say.
+    pub(super) log: Option<LogName>,
+    rows: Vec<Vec<Place>>,
+}
 
 /// Every partition of every topic.
-fn partitions() -> impl Iterator<Item = (Topic, u32)> {
+pub(super) fn partitions() -> impl Iterator<Item = (Topic, u32)> {
     Topic::EVENTS.iter().flat_map(|topic| (0..topic.partitions()).map(|partition| (*topic, partition)))
 }
 
 impl Cursor {
-    /// A cursor with these next offsets.
-    pub(super) fn at(mut next: impl FnMut(Topic, u32) -> u64) -> Self {
+    /// A cursor at these places of `log`.
+    pub(super) fn at(log: LogName, mut place: impl FnMut(Topic, u32) -> Place) -> Self {
         let of_topic =
-            |topic: &Topic| (0..topic.partitions()).map(|partition| next(*topic, partition)).collect();
-        Self(Topic::EVENTS.iter().map(of_topic).collect())
+            |topic: &Topic| (0..topic.partitions()).map(|partition| place(*topic, partition)).collect();
+        Self { log: Some(log), rows: Topic::EVENTS.iter().map(of_topic).collect() }
     }
 
-    fn offset(&self, topic: Topic, partition: u32) -> Option<&u64> {
+    /// How far it has come in a partition.
+    pub(super) fn place(&self, topic: Topic, partition: u32) -> Option<&Place> {
         let row = Topic::EVENTS.iter().position(|candidate| *candidate == topic)?;
-        self.0.get(row)?.get(partition as usize)
+        self.rows.get(row)?.get(partition as usize)
     }
 
     /// Whether the record is still to come.
     pub(super) fn awaits(&self, at: Position) -> bool {
-        self.offset(at.topic, at.partition).is_some_and(|next| at.offset >= *next)
+        self.place(at.topic, at.partition).is_some_and(|place| at.offset >= place.next)
     }
 
     /// The record has been passed.
-    pub(super) fn pass(&mut self, at: Position) {
+    pub(super) fn pass(&mut self, at: Position, id: &EventId) {
         let row = Topic::EVENTS.iter().position(|candidate| *candidate == at.topic);
-        if let Some(next) = row.and_then(|row| self.0.get_mut(row)?.get_mut(at.partition as usize)) {
-            *next = (*next).max(at.offset + 1);
+        if let Some(place) = row.and_then(|row| self.rows.get_mut(row)?.get_mut(at.partition as usize))
+            && at.offset >= place.next
+        {
+            *place = Place { next: at.offset + 1, last: Some(Tag::of(id)) };
         }
     }
 
@@ -51,7 +95,7 @@ impl Cursor {
         partitions()
             .filter(|(topic, _)| of(*topic))
             .filter_map(|(topic, partition)| {
-                Some(Position { topic, partition, offset: *self.offset(topic, partition)? })
+                Some(Position { topic, partition, offset: self.place(topic, partition)?.next })
             })
             .collect()
     }
@@ -59,18 +103,44 @@ impl Cursor {
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, topic) in self.0.iter().enumerate() {
+        if let Some(LogName(name)) = self.log {
+            write!(f, "{name:016x}_")?;
+        }
+        for (index, topic) in self.rows.iter().enumerate() {
             if index > 0 {
                 f.write_str("-")?;
             }
-            for (partition, offset) in topic.iter().enumerate() {
+            for (partition, place) in topic.iter().enumerate() {
                 if partition > 0 {
                     f.write_str(".")?;
                 }
-                write!(f, "{offset}")?;
+                write!(f, "{}", place.next)?;
+                if let Some(Tag(tag)) = place.last {
+                    write!(f, ":{tag:06x}")?;
+                }
             }
         }
         Ok(())
+    }
+}
+
+impl FromStr for Place {
+    type Err = InvalidCursor;
+
+    fn from_str(text: &str) -> Result<Self, InvalidCursor> {
+        let (next, tag) = match text.split_once(':') {
+            Some((next, tag)) => (next, Some(tag)),
+            None => (text, None),
+        };
+        let next: u64 = next.parse().map_err(|_| InvalidCursor)?;
+        let last = match tag.map(|tag| u32::from_str_radix(tag, 16)) {
+            None => None,
+            Some(Ok(tag)) if tag >> TAG_BITS == 0 && next > 0 => Some(Tag(tag)),
+            Some(_) => return Err(InvalidCursor),
+        };
+        // Kafka's offsets have 63 bits.
+        let fits = i64::try_from(next).is_ok_and(|next| next < i64::MAX);
+        if fits { Ok(Self { next, last }) } else { Err(InvalidCursor) }
     }
 }
 
@@ -78,16 +148,18 @@ impl FromStr for Cursor {
     type Err = InvalidCursor;
 
     fn from_str(text: &str) -> Result<Self, InvalidCursor> {
-        let rows: Vec<Vec<u64>> = text
+        let (log, places) = match text.split_once('_') {
+            Some((log, places)) => (Some(log), places),
+            None => (None, text),
+        };
+        let log = log.map(|log| u64::from_str_radix(log, 16)).transpose().map_err(|_| InvalidCursor)?;
+        let rows: Vec<Vec<Place>> = places
             .split('-')
             .map(|row| row.split('.').map(str::parse).collect::<Result<_, _>>())
-            .collect::<Result<_, _>>()
-            .map_err(|_| InvalidCursor)?;
+            .collect::<Result<_, _>>()?;
         let fits = rows.len() == Topic::EVENTS.len()
-            && rows.iter().zip(Topic::EVENTS).all(|(row, topic)| row.len() == topic.partitions() as usize)
-            // Kafka's offsets have 63 bits.
-            && rows.iter().flatten().all(|offset| i64::try_from(*offset).is_ok_and(|offset| offset < i64::MAX));
-        if fits { Ok(Self(rows)) } else { Err(InvalidCursor) }
+            && rows.iter().zip(Topic::EVENTS).all(|(row, topic)| row.len() == topic.partitions() as usize);
+        if fits { Ok(Self { log: log.map(LogName), rows }) } else { Err(InvalidCursor) }
     }
 }
 
@@ -95,24 +167,51 @@ impl FromStr for Cursor {
 mod tests {
     use super::*;
 
+    fn event(number: u32) -> EventId {
+        EventId::named(&number.to_string())
+    }
+
     #[test]
     fn a_cursor_reads_as_it_was_written() {
-        let mut cursor = Cursor::at(|topic, partition| u64::from(topic.partitions() * 10 + partition));
+        let next = |topic: Topic, partition| u64::from(topic.partitions() * 10 + partition);
+        let mut cursor = Cursor::at(LogName(7), |topic, partition| Place::before(next(topic, partition)));
         assert_eq!(cursor.to_string().parse::<Cursor>().unwrap(), cursor);
         let at = Position { topic: Topic::PaymentEvents, partition: 1, offset: 40 };
         assert!(cursor.awaits(at));
-        cursor.pass(at);
+        cursor.pass(at, &event(1));
         assert!(!cursor.awaits(at) && cursor.awaits(Position { offset: 41, ..at }));
+        assert_eq!(cursor.to_string().parse::<Cursor>().unwrap(), cursor);
+        let place = *cursor.place(at.topic, at.partition).unwrap();
+        assert_eq!(place, Place { next: 41, last: Some(Tag::of(&event(1))) });
+        cursor.pass(Position { offset: 3, ..at }, &event(2));
+        assert_eq!(*cursor.place(at.topic, at.partition).unwrap(), place, "it never goes back");
+    }
+
+    #[test]
+    fn an_id_of_an_earlier_version_names_no_log() {
+        let old: Cursor = "12.0.3-9.1.4-15.2.8-4.0.1-3.0.1-47".parse().unwrap();
+        assert_eq!((old.log, old.positions(|_| true).len()), (None, 16));
     }
 
     #[test]
     fn anything_else_is_refused() {
-        for text in
-            ["", "1", "1.2.3", "x", "1.2.3-1.2.3-1.2.3-1.2.3-1.2.3-1.2", "-1.0.0-0.0.0-0.0.0-0.0.0-0.0.0-0"]
-        {
+        let zeros = "0.0-0.0.0-0.0.0-0.0.0-0.0.0-0";
+        for text in [
+            "",
+            "1",
+            "1.2.3",
+            "x",
+            "1.2.3-1.2.3-1.2.3-1.2.3-1.2.3-1.2",
+            "-1.0.0-0.0.0-0.0.0-0.0.0-0.0.0-0",
+            &format!("{}.{zeros}", u64::MAX),
+            &format!("g_0.{zeros}"),
+            &format!("_0.{zeros}"),
+            &format!("7_0:000001.{zeros}"),
+            &format!("7_1:1000000.{zeros}"),
+            &format!("7_1:.{zeros}"),
+            &format!("7_7_1.{zeros}"),
+        ] {
             assert_eq!(text.parse::<Cursor>(), Err(InvalidCursor), "{text}");
         }
-        let huge = format!("{}.0.0-0.0.0-0.0.0-0.0.0-0.0.0-0", u64::MAX);
-        assert_eq!(huge.parse::<Cursor>(), Err(InvalidCursor));
     }
 }

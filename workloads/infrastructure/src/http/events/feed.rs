@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use kbnt_application::{Delivered, Position, Topic};
 
-use super::cursor::Cursor;
+use super::cursor::{Cursor, Place, Tag};
 
 /// Events that are kept; a stream that is further behind reads the log.
 const KEPT: usize = 2048;
@@ -22,15 +22,18 @@ pub(in crate::http) struct Feed {
     dropped: u64,
     /// Of each partition the offset from which on all is kept.
     kept_from: BTreeMap<(Topic, u32), u64>,
-    /// Of each partition the next offset.
-    next: BTreeMap<(Topic, u32), u64>,
+    /// How far each partition has been read.
+    next: BTreeMap<(Topic, u32), Place>,
 }
 
 impl Feed {
     /// Takes in an event.
     pub(in crate::http) fn push(&mut self, record: &Delivered) {
-        let next = self.next.entry((record.at.topic, record.at.partition)).or_default();
-        *next = (*next).max(record.at.offset + 1);
+        let at = record.at;
+        let place = self.next.entry((at.topic, at.partition)).or_insert(Place::before(0));
+        if at.offset >= place.next {
+            *place = Place { next: at.offset + 1, last: Some(Tag::of(&record.message.id)) };
+        }
         self.weight += record.message.weight();
         self.events.push_back(record.clone());
         while (self.events.len() > KEPT || self.weight > WEIGHT_MOST)
@@ -44,7 +47,12 @@ impl Feed {
 
     /// The offset after the last event of a partition.
     pub(in crate::http) fn next(&self, topic: Topic, partition: u32) -> u64 {
-        self.next.get(&(topic, partition)).copied().unwrap_or(0)
+        self.place(topic, partition).next
+    }
+
+    /// The same, and which event that was.
+    pub(super) fn place(&self, topic: Topic, partition: u32) -> Place {
+        self.next.get(&(topic, partition)).copied().unwrap_or(Place::before(0))
     }
 
     /// The number of the oldest event that is kept, if nothing that `cursor` awaits was dropped.

@@ -9,11 +9,11 @@ use kbnt_application::message::{Classification, Subject};
 use kbnt_application::ports::{Fetched, LogReader};
 use kbnt_application::{Append, Delivered, Route};
 use kbnt_domain::{OrderId, Span};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::cursor::Cursor;
 use super::trail::Trail;
 use crate::http::orders::OrderApi;
+use crate::http::shares::Taking;
 use crate::wire;
 
 /// Events that are taken at a time.
@@ -63,7 +63,7 @@ pub(super) struct EventStream {
     ready: VecDeque<Event>,
     /// Whether the client was told that it has seen all that there was.
     told_live: bool,
-    _place: OwnedSemaphorePermit,
+    _place: Taking,
 }
 
 impl EventStream {
@@ -72,7 +72,7 @@ impl EventStream {
         cursor: Cursor,
         only: Only,
         trail: Option<Trail>,
-        place: OwnedSemaphorePermit,
+        place: Taking,
     ) -> Self {
         Self {
             api,
@@ -96,7 +96,8 @@ impl EventStream {
                 this.take(&batch);
                 if !this.told_live && this.is_live && this.trail.as_ref().is_none_or(Trail::is_live) {
                     this.told_live = true;
-                    this.ready.push_back(Event::default().comment("live"));
+                    // With an id, so that a client knows where it stands before the first event.
+                    this.ready.push_back(Event::default().comment("live").id(this.cursor.to_string()));
                 }
             }
             this.ready.pop_front().map(|event| (Ok(event), this))
@@ -124,7 +125,7 @@ impl EventStream {
             if !self.cursor.awaits(record.at) {
                 continue;
             }
-            self.cursor.pass(record.at);
+            self.cursor.pass(record.at, &record.message.id);
             if self.only.takes(record)
                 && let Some(event) = event(record, &self.cursor)
             {

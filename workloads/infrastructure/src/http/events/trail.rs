@@ -19,16 +19,6 @@ impl Trail {
         topic == Topic::AuditLogs
     }
 
-    /// Where it ends now.
-    pub(super) async fn ends(log: &dyn EventLog) -> Result<Vec<Position>, LogError> {
-        let topic = Topic::AuditLogs;
-        let mut ends = Vec::new();
-        for partition in 0..topic.partitions() {
-            ends.push(Position { topic, partition, offset: log.bounds(topic, partition).await?.end });
-        }
-        Ok(ends)
-    }
-
     /// Reads it from `start` on; it ended at `ends` just now.
     pub(super) async fn open(
         log: &dyn EventLog,

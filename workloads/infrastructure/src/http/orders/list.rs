@@ -37,8 +37,8 @@ pub(super) async fn get_order(
 /// Orders, the newest first
 #[utoipa::path(get, path = "/v1/orders", tag = "orders", params(
     ("status" = Option<OrderStatusText>, Query),
-    ("limit" = Option<usize>, Query, description = "1 to 200; 50 by default"),
-    ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before")), responses(
+    ("limit" = Option<usize>, Query, minimum = 1, maximum = 200, description = "50 by default"),
+    ("cursor" = Option<String>, Query, pattern = "^(-?[0-9]{1,15}_[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})?$", description = "`nextCursor` of the page before")), responses(
     (status = 200, description = "One page", body = OrderPage), Malformed, NotReady))]
 pub(super) async fn list_orders(
     State(api): State<OrderApi>,
@@ -53,7 +53,7 @@ pub(super) async fn list_orders(
         ),
     };
     let limit = params.number("limit", LISTED.0, LISTED.1)?;
-    let cursor = params.get("cursor")?;
+    let cursor = params.cursor()?;
     api.check_ready()?;
     let page = api.views.read(|views| views.book.page(status, limit, cursor));
     Ok(Json(OrderPage {
@@ -67,7 +67,7 @@ pub(super) async fn list_orders(
 /// With `since` and `wait` it answers as soon as its version differs, at the latest after `wait`.
 #[utoipa::path(get, path = "/v1/orders/summary", tag = "orders", params(
     ("since" = Option<String>, Query, description = "The version that is known"),
-    ("wait" = Option<String>, Query, description = "Such as 20s, at most 60s")), responses(
+    ("wait" = Option<String>, Query, pattern = "^([1-5]?[0-9]{1,4}ms|[1-5]?[0-9]s|60s|1m)$", description = "Such as 20s, at most 60s")), responses(
     (status = 200, description = "Counts by status", body = OrderSummary), Malformed, NotReady))]
 pub(super) async fn order_summary(
     State(api): State<OrderApi>,

@@ -1,6 +1,7 @@
 //! Orders: placing, asking, cancelling, listing.
 
 mod cancel;
+mod in_hand;
 mod list;
 mod place;
 mod views;
@@ -18,10 +19,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::dto::{OrderBody, OrderStatusText, TimelineEntry};
-use super::problem::{Code, Problem};
+use super::problem::{Code, Problem, log_failed};
+use super::shares::Shares;
 use crate::runtime::View;
 use crate::text::rfc3339;
 
+pub use in_hand::{InHand, ORDERS_IN_HAND};
 pub(super) use list::unknown;
 pub use views::OrderViews;
 
@@ -42,7 +45,9 @@ pub struct OrderApi {
     /// Cancelled when nothing new is to be taken any more: it ends event streams and waiting.
     pub shutdown: CancellationToken,
     /// Event streams at a time.
-    pub streams: Arc<tokio::sync::Semaphore>,
+    pub streams: Shares,
+    /// Orders at a time that have not ended.
+    pub in_hand: InHand,
 }
 
 impl std::fmt::Debug for OrderApi {
@@ -106,10 +111,11 @@ impl OrderApi {
 
 fn not_written(error: &LogError) -> Problem {
     match error {
-        LogError::Unavailable(_) => Problem::new(Code::OutcomeUnknown, error.to_string()),
-        LogError::Damaged(_) => Problem::new(Code::LogDamaged, error.to_string()),
+        LogError::Unavailable(_) => log_failed(Code::OutcomeUnknown, error),
+        LogError::Damaged(_) => log_failed(Code::LogDamaged, error),
+        // Before a record is written, or instead of it.
         LogError::NoSuchPartition { .. } | LogError::Refused(_) | LogError::TooLarge(_) => {
-            Problem::new(Code::NotReady, error.to_string())
+            log_failed(Code::NotReady, error)
         }
     }
 }

@@ -31,8 +31,10 @@ impl std::str::FromStr for IdempotencyKey {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
+        // RFC 9651 writes a text in quotes; what is meant is the text.
+        let quoted = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
         // Keys keep to the alphabet of ids.
-        text.parse::<kbnt_domain::UserId>().map(|id| Self(id.to_string()))
+        quoted.unwrap_or(text).parse::<kbnt_domain::UserId>().map(|id| Self(id.to_string()))
     }
 }
 
@@ -41,8 +43,8 @@ impl std::str::FromStr for IdempotencyKey {
 /// The order id follows from the user and the `Idempotency-Key`: the same key of the same user is the same order. With
 /// `wait` it answers with the whole order as soon as it has ended.
 #[utoipa::path(post, path = "/v1/orders", tag = "orders", request_body = PlaceOrderBody, params(
-    ("Idempotency-Key" = Option<String>, Header, description = "1 to 64 letters, digits, '-', '_' and '.'; without it each request is a new order"),
-    ("wait" = Option<String>, Query, description = "Such as 10s, at most 60s")), responses(
+    ("Idempotency-Key" = Option<String>, Header, pattern = r#"^([A-Za-z0-9._-]{1,64}|"[A-Za-z0-9._-]{1,64}")$"#, description = "1 to 64 letters, digits, '-', '_' and '.', with or without quotes; without it each request is a new order"),
+    ("wait" = Option<String>, Query, pattern = "^([1-5]?[0-9]{1,4}ms|[1-5]?[0-9]s|60s|1m)$", description = "Such as 10s, at most 60s")), responses(
     (status = 202, description = "Taken in", body = OrderAccepted, headers(
         ("Location" = String), ("Idempotent-Replayed" = String, description = "true if it was placed before"))),
     (status = 200, description = "Ended, with `wait`", body = OrderBody),
@@ -96,6 +98,7 @@ impl OrderApi {
             Placement::Conflict => return Err(conflict()),
             Placement::New => {}
         }
+        let _placing = self.begin_order()?;
         let mut command = self.command(|outbox| {
             write_place_order(order, basket.clone(), outbox);
         });

@@ -1,0 +1,223 @@
+//! What goes on in one connection, and when it has taken too long over it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use super::limits::Limits;
+
+/// A client that takes less than these bytes of an answer within the time for writing counts as one that takes nothing.
+const TAKEN_LEAST: u64 = 4096;
+
+/// How a connection is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Overdue {
+    /// In good order: it has not had a request for too long.
+    Close,
+    /// At once: the client does not finish a head or does not take its answer, or somebody else needs the place.
+    Cut,
+}
+
+/// What goes on in one connection.
+#[derive(Debug)]
+pub(super) struct Activity {
+    limits: Limits,
+    state: Mutex<State>,
+    changed: Notify,
+    tell_idle: OnceLock<Arc<Notify>>,
+    lingers: AtomicBool,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Requests that are not answered to the end.
+    in_flight: usize,
+    /// Since when there is none.
+    idle_since: Instant,
+    /// When the first byte came after that; of a new connection, when it began.
+    head_since: Option<Instant>,
+    /// Answers of which a part was handed over and nothing was asked for since, by request.
+    handed: BTreeMap<u64, Instant>,
+    /// Since when the socket takes nothing more, and the bytes that it did take since then.
+    blocked: Option<(Instant, u64)>,
+    requests: u64,
+    evicted: bool,
+}
+
+impl Activity {
+    pub(super) fn new(limits: Limits) -> Self {
+        let now = Instant::now();
+        let state = State {
+            in_flight: 0,
+            idle_since: now,
+            head_since: Some(now),
+            handed: BTreeMap::new(),
+            blocked: None,
+            requests: 0,
+            evicted: false,
+        };
+        Self {
+            limits,
+            state: Mutex::new(state),
+            changed: Notify::new(),
+            tell_idle: OnceLock::new(),
+            lingers: AtomicBool::new(false),
+        }
+    }
+
+    /// The client may still be sending what nobody reads.
+    pub(super) fn linger(&self) {
+        self.lingers.store(true, Ordering::Release);
+    }
+
+    /// Whether it may.
+    pub(super) fn lingers(&self) -> bool {
+        self.lingers.load(Ordering::Acquire)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whom to tell that it has become idle.
+    pub(super) fn tell_idle_to(&self, whom: &Arc<Notify>) {
+        // It is told once, by its place.
+        let _ = self.tell_idle.set(Arc::clone(whom));
+    }
+
+    /// A request has come.
+    pub(super) fn begin(self: &Arc<Self>) -> InFlight {
+        let mut state = self.state();
+        state.in_flight += 1;
+        state.requests += 1;
+        let (number, first) = (state.requests, state.in_flight == 1);
+        drop(state);
+        if first {
+            self.changed.notify_one();
+        }
+        InFlight { activity: Arc::clone(self), number }
+    }
+
+    /// Bytes have come.
+    pub(super) fn received(&self) {
+        let mut state = self.state();
+        if state.in_flight == 0 && state.head_since.is_none() {
+            state.head_since = Some(Instant::now());
+            drop(state);
+            self.changed.notify_one();
+        }
+    }
+
+    /// The socket took so many bytes, and would take more.
+    pub(super) fn wrote(&self, bytes: usize) {
+        let mut state = self.state();
+        if let Some((_, taken)) = &mut state.blocked {
+            *taken += bytes as u64;
+            if *taken >= TAKEN_LEAST {
+                state.blocked = None;
+                // The client goes on: what it needs for this is not counted as idle time.
+                state.idle_since = Instant::now();
+            }
+        }
+    }
+
+    /// The socket takes nothing now.
+    pub(super) fn blocked(&self) {
+        let mut state = self.state();
+        if state.blocked.is_none() {
+            state.blocked = Some((Instant::now(), 0));
+            drop(state);
+            self.changed.notify_one();
+        }
+    }
+
+    /// All that there was to be written is on its way.
+    pub(super) fn flushed(&self) {
+        self.state().blocked = None;
+    }
+
+    /// Since when it has no request and nothing to write; `None` while it has.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let state = self.state();
+        (state.in_flight == 0 && state.blocked.is_none() && !state.evicted).then_some(state.idle_since)
+    }
+
+    /// It is to make place.
+    pub(super) fn evict(&self) {
+        self.state().evicted = true;
+        self.changed.notify_one();
+    }
+
+    /// Returns once the connection is to end.
+    pub(super) async fn overdue(&self) -> Overdue {
+        loop {
+            let (why, when) = self.state().due(&self.limits);
+            if when <= Instant::now() {
+                return why;
+            }
+            tokio::select! {
+                () = self.changed.notified() => {}
+                () = sleep_until(when) => {}
+            }
+        }
+    }
+}
+
+impl State {
+    /// What is due next, and when.
+    fn due(&self, limits: &Limits) -> (Overdue, Instant) {
+        let write = |since: Instant| (Overdue::Cut, since + limits.write);
+        let idle = (self.in_flight == 0 && self.blocked.is_none()).then(|| match self.head_since {
+            _ if self.evicted => (Overdue::Cut, self.idle_since),
+            Some(since) => (Overdue::Cut, since + limits.headers),
+            None => (Overdue::Close, self.idle_since + limits.idle),
+        });
+        let handed = self.handed.values().min().copied().map(write);
+        let blocked = self.blocked.map(|(since, _)| write(since));
+        let due = [idle, handed, blocked].into_iter().flatten().min_by_key(|(_, when)| *when);
+        // A handler at work: it has its own limits, and the end of its request is told.
+        due.unwrap_or_else(|| (Overdue::Cut, Instant::now() + limits.write))
+    }
+}
+
+/// A request that is not answered to the end.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    activity: Arc<Activity>,
+    number: u64,
+}
+
+impl InFlight {
+    /// A part of the answer is handed over.
+    pub(super) fn handed(&self) {
+        self.activity.state().handed.insert(self.number, Instant::now());
+    }
+
+    /// The next part is asked for: what was handed over has found room.
+    pub(super) fn asked(&self) {
+        self.activity.state().handed.remove(&self.number);
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let mut state = self.activity.state();
+        state.handed.remove(&self.number);
+        state.in_flight -= 1;
+        let idle = state.in_flight == 0;
+        if idle {
+            state.idle_since = Instant::now();
+            state.head_since = None;
+        }
+        drop(state);
+        if idle {
+            self.activity.changed.notify_one();
+            if let Some(whom) = self.activity.tell_idle.get() {
+                whom.notify_waiters();
+            }
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Where HTTP/1 heads lie in what a client sends: in a head a line ends with CR LF and nothing else.
+//!
+//! The parser also takes a bare LF for the end of a line. Others along the way do not, and who sees another end of a head than
+//! the next one can be made to see another request. So a bare LF in a head is replaced by a byte that no head may have, and the
+//! parser refuses the request. What is a head and what is a body is followed here from the bytes alone; the parser has the last
+//! word.
+
+/// What stands where a bare LF was.
+const REFUSED: u8 = 0;
+
+/// The longest field of a head that says where the body ends, in bytes.
+const FIELD_MOST: usize = 256;
+
+/// Follows what a client sends.
+#[derive(Debug, Default)]
+pub(super) struct Heads {
+    part: Part,
+    /// The line so far, as much of it as matters.
+    line: Vec<u8>,
+    after_cr: bool,
+    /// Of the head so far: how its body ends.
+    body: Framing,
+    first_line: bool,
+    http2: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Part {
+    /// Not even a first byte.
+    #[default]
+    Start,
+    Head,
+    /// So many bytes of a body.
+    Sized(u64),
+    /// A line with the size of a chunk.
+    ChunkSize,
+    /// A chunk and the line's end after it.
+    Chunk(u64),
+    /// Fields after the last chunk.
+    Trailer,
+    /// Nothing here is a head any more.
+    Other,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Framing {
+    #[default]
+    None,
+    Length(u64),
+    Chunked,
+}
+
+impl Heads {
+    /// Looks at the next bytes, and spoils what the parser should refuse.
+    pub(super) fn look(&mut self, mut bytes: &mut [u8]) {
+        while let Some(byte) = bytes.first_mut() {
+            match self.part {
+                Part::Other => return,
+                Part::Sized(left) | Part::Chunk(left) => {
+                    let here = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+                    bytes = &mut bytes[here..];
+                    self.passed(here as u64);
+                    continue;
+                }
+                Part::Start | Part::Head | Part::ChunkSize | Part::Trailer => self.look_at(byte),
+            }
+            bytes = &mut bytes[1..];
+        }
+    }
+
+    /// Some of a body has passed.
+    fn passed(&mut self, bytes: u64) {
+        self.part = match self.part {
+            Part::Sized(left) if left > bytes => Part::Sized(left - bytes),
+            Part::Sized(_) => Part::Start,
+            Part::Chunk(left) if left > bytes => Part::Chunk(left - bytes),
+            Part::Chunk(_) => Part::ChunkSize,
+            other => other,
+        };
+    }
+
+    fn look_at(&mut self, byte: &mut u8) {
+        if self.part == Part::Start {
+            // Empty lines before a request are passed over, as the parser does.
+            if *byte == b'\r' || *byte == b'\n' && self.after_cr {
+                self.after_cr = *byte == b'\r';
+                return;
+            }
+            *self = Self { part: Part::Head, first_line: true, ..Self::default() };
+        }
+        let after_cr = std::mem::replace(&mut self.after_cr, *byte == b'\r');
+        match *byte {
+            b'\n' if after_cr => self.line_ends(),
+            b'\n' => *byte = REFUSED,
+            b'\r' => {}
+            byte if self.line.len() < FIELD_MOST => self.line.push(byte),
+            _ => {}
+        }
+    }
+
+    fn line_ends(&mut self) {
+        let line = std::mem::take(&mut self.line);
+        let first = std::mem::take(&mut self.first_line);
+        match self.part {
+            Part::Head if line.is_empty() => self.head_ends(),
+            Part::Head if first => self.http2 = line == b"PRI * HTTP/2.0",
+            Part::Head => self.field(&line),
+            Part::ChunkSize => {
+                self.part = match chunk_size(&line) {
+                    Some(0) => Part::Trailer,
+                    Some(size) => Part::Chunk(size.saturating_add(2)),
+                    None => Part::Other,
+                };
+            }
+            Part::Trailer if line.is_empty() => self.part = Part::Start,
+            _ => {}
+        }
+    }
+
+    fn field(&mut self, line: &[u8]) {
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else { return };
+        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+        if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            self.body = Framing::Chunked;
+        } else if name.eq_ignore_ascii_case(b"content-length") && self.body != Framing::Chunked {
+            let length = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+            self.body = length.map_or(Framing::None, Framing::Length);
+        }
+    }
+
+    fn head_ends(&mut self) {
+        self.part = match self.body {
+            _ if self.http2 => Part::Other,
+            Framing::None | Framing::Length(0) => Part::Start,
+            Framing::Length(length) => Part::Sized(length),
+            Framing::Chunked => Part::ChunkSize,
+        };
+    }
+}
+
+fn chunk_size(line: &[u8]) -> Option<u64> {
+    let digits = line.split(|byte| *byte == b';').next()?.trim_ascii();
+    u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the parser gets to see of `text`, in pieces of this size.
+    fn seen(text: &str, piece: usize) -> String {
+        let mut bytes = text.as_bytes().to_vec();
+        let mut heads = Heads::default();
+        bytes.chunks_mut(piece).for_each(|piece| heads.look(piece));
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn whatever_is_sound_stays_as_it_is() {
+        for text in [
+            "GET / HTTP/1.1\r\nhost: x\r\n\r\n",
+            "\r\nGET / HTTP/1.1\r\nhost: x\r\n\r\nGET / HTTP/1.1\r\nhost: x\r\n\r\n",
+            "POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\n\n\n\n\nGET / HTTP/1.1\r\nhost: x\r\n\r\n",
+            "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\n\n\n\n\r\n0\r\nx: y\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\n\n\n",
+        ] {
+            for piece in [1, 2, 3, 7, 1000] {
+                assert_eq!(seen(text, piece), text, "in pieces of {piece}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_bare_line_feed_in_any_head_is_spoiled() {
+        let good = "POST / HTTP/1.1\r\ncontent-length: 2\r\n\r\n\n\n";
+        let chunked = "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1\r\n\n\r\n0\r\n\r\n";
+        for (before, bad) in [
+            ("", "GET / HTTP/1.1\nhost: x\r\n\r\n"),
+            ("", "GET / HTTP/1.1\r\nhost: x\n\r\n"),
+            ("", "GET / HTTP/1.1\r\nhost: x\r\n\n"),
+            ("", "\nGET / HTTP/1.1\r\nhost: x\r\n\r\n"),
+            (good, "GET / HTTP/1.1\nhost: x\r\n\r\n"),
+            (chunked, "GET / HTTP/1.1\r\nhost: x\n\r\n"),
+        ] {
+            for piece in [1, 2, 5, 1000] {
+                let text = seen(&format!("{before}{bad}"), piece);
+                assert!(text.starts_with(before) && text[before.len()..].contains('\0'), "{bad:?}, {piece}");
+            }
+        }
+    }
+}

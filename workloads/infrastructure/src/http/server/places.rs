@@ -1,0 +1,128 @@
+//! Who is connected: a bounded number, of whom the one that has been idle longest makes place for somebody new.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::activity::Activity;
+
+/// How long a connection may be idle before it makes place: a client that has just come has a request on its way.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// The places of a server.
+#[derive(Debug)]
+pub(super) struct Places {
+    free: Arc<Semaphore>,
+    taken: Mutex<Taken>,
+    /// Told when a connection has become idle.
+    idle: Arc<Notify>,
+    closed: CancellationToken,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    next: u64,
+    by: HashMap<u64, Arc<Activity>>,
+}
+
+/// Whether somebody makes place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Evicted {
+    One,
+    /// Nobody is idle long enough before this instant.
+    NobodyBefore(Instant),
+    /// Nobody is idle.
+    Nobody,
+}
+
+/// A place of one connection; dropped, it is free again.
+#[derive(Debug)]
+pub(super) struct Place {
+    places: Arc<Places>,
+    number: u64,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Places {
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            free: Arc::new(Semaphore::new(most)),
+            taken: Mutex::default(),
+            idle: Arc::default(),
+            closed: CancellationToken::new(),
+        }
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place, as soon as there is one or somebody idle can be asked for his.
+    pub(super) async fn take(self: &Arc<Self>, activity: &Arc<Activity>) -> Place {
+        let permit = loop {
+            let became_idle = self.idle.notified();
+            let mut became_idle = std::pin::pin!(became_idle);
+            became_idle.as_mut().enable();
+            if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
+                break permit;
+            }
+            let evicted = self.evict();
+            let later = async {
+                match evicted {
+                    // His place is free in a moment, unless a request has just come.
+                    Evicted::One => tokio::time::sleep(GRACE).await,
+                    Evicted::NobodyBefore(when) => sleep_until(when).await,
+                    Evicted::Nobody => became_idle.await,
+                }
+            };
+            tokio::select! {
+                biased;
+                Ok(permit) = Arc::clone(&self.free).acquire_owned() => break permit,
+                () = later => {}
+            }
+        };
+        activity.tell_idle_to(&self.idle);
+        let mut taken = self.taken();
+        taken.next += 1;
+        let number = taken.next;
+        taken.by.insert(number, Arc::clone(activity));
+        Place { places: Arc::clone(self), number, _permit: permit }
+    }
+
+    /// Asks the connection to go that has been idle longest.
+    pub(super) fn evict(&self) -> Evicted {
+        let taken = self.taken();
+        let idle = taken.by.values().filter_map(|activity| Some((activity.idle_since()?, activity)));
+        let longest = idle.min_by_key(|(since, _)| *since);
+        match longest {
+            None => Evicted::Nobody,
+            Some((since, _)) if since + GRACE > Instant::now() => Evicted::NobodyBefore(since + GRACE),
+            Some((_, activity)) => {
+                activity.evict();
+                Evicted::One
+            }
+        }
+    }
+
+    /// Ends all that are left.
+    pub(super) fn close(&self) {
+        self.closed.cancel();
+    }
+}
+
+impl Place {
+    /// Returns when the server has no more patience.
+    pub(super) async fn lost(&self) {
+        self.places.closed.cancelled().await;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.places.taken().by.remove(&self.number);
+    }
+}

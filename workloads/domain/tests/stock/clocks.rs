@@ -2,7 +2,7 @@
 
 use kbnt_domain::event::{Event, OrderRepeated, PlaceOrder};
 use kbnt_domain::order::OrderStatus;
-use kbnt_domain::stock::{Ledger, Outcome, ReservationFilter, StockTerms};
+use kbnt_domain::stock::{Ledger, Outcome, Portion, ReservationFilter, ReservationPlace, StockTerms};
 use kbnt_domain::{Reason, Timestamp};
 
 use crate::shop::{Shop, TTL, WINDOW, at, basket, declaration, order};
@@ -16,7 +16,8 @@ fn put_right(shop: &mut Shop, now: i64) {
 }
 
 fn due(shop: &Shop) -> Vec<Timestamp> {
-    let held = shop.ledger.reservations(&ReservationFilter::default(), 100);
+    let from = ReservationPlace::default();
+    let held = shop.ledger.reservations(&ReservationFilter::default(), from, Portion::ALL).found;
     let mut due: Vec<Timestamp> = held.into_iter().filter_map(|view| Some(view.held?.expires_at)).collect();
     due.sort_unstable();
     due

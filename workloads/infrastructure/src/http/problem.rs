@@ -280,6 +280,7 @@ pub(super) fn log_failed(code: Code, error: &LogError) -> Problem {
         LogError::NoSuchPartition { .. } => "a topic of the log is not there yet",
         LogError::Refused(_) => "the log refuses",
         LogError::TooLarge(_) => "the log takes no record of that size",
+        LogError::Damaged(_) => "the log is not the one that the service knows; /v1/log says in what",
     };
     Problem::new(code, detail)
 }

@@ -26,7 +26,7 @@ pub(super) type AllBounds = BTreeMap<(Topic, u32), Bounds>;
 /// What every partition of the streams' topics holds now.
 pub(super) async fn bounds(log: &dyn EventLog) -> Result<AllBounds, LogError> {
     let all = partitions().map(|(topic, partition)| async move {
-        Ok(((topic, partition), log.bounds(topic, partition).await?))
+        log.bounds(topic, partition).await.map(|bounds| ((topic, partition), bounds))
     });
     Ok(try_join_all(all).await?.into_iter().collect())
 }

@@ -133,7 +133,9 @@ impl World {
 
     pub(crate) fn spawn(&mut self, service: Service) -> usize {
         let id = self.processes.len();
-        let wrong = self.rng.chance(self.plan.faults.wrong_start * 20);
+        // Whoever decides by time. What order-service stamps hours ahead is refused as stale, and rightly so.
+        let decides = matches!(service, Service::Inventory | Service::Payment);
+        let wrong = decides && self.rng.chance(self.plan.faults.wrong_start * 20);
         let skew = if wrong { WRONG } else { self.skew() };
         let snapshot = if service == Service::Inventory { self.find_snapshot() } else { None };
         let begins_with = snapshot.as_ref().map(|snapshot| snapshot.folded.clone());

@@ -211,7 +211,8 @@ impl Projection for OrderBook {
         match (&record.message.event, record.source) {
             // The topics are read side by side: the answer may come before the command that it answers.
             (Event::OrderRepeated(_), Some(command)) if !self.seen.has(command) => {
-                self.ahead.insert(command, record.clone());
+                // An append that was tried again may have written it twice: the first one counts.
+                self.ahead.entry(command).or_insert_with(|| record.clone());
                 while self.ahead.len() > self.limits.most {
                     self.ahead.pop_first();
                 }

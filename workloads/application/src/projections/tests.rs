@@ -226,14 +226,19 @@ fn an_order_that_comes_again_after_it_is_forgotten_is_what_it_was_and_counts_onc
         let command = writer.write(1, None, placed(1));
         let mut answer = writer.write(2, Some(&command), repeated(1));
         answer.source = Some(command.at);
-        let mut records = [command, answer];
+        let mut twice = answer.clone();
+        twice.at.offset += 1;
+        let first = answer.at;
+        let mut records = vec![command, answer];
         if ahead {
             records.reverse();
         }
+        records.insert(1 + usize::from(!ahead), twice.clone());
         for record in &records {
             book.apply(record);
         }
         let view = book.get(&order(1)).unwrap();
+        assert!(view.timeline.iter().any(|entry| entry.at == first), "an append that was tried again");
         assert_eq!((view.status, view.reservation, view.repeated), (Confirmed, Some(reservation(1)), true));
         assert_eq!(view.timeline.len(), 2);
         assert_eq!(counts(&book), "0-2-0-0", "{ahead}");

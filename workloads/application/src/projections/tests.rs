@@ -233,7 +233,7 @@ fn an_order_that_comes_again_after_it_is_forgotten_is_what_it_was_and_counts_onc
         if ahead {
             records.reverse();
         }
-        records.insert(1 + usize::from(!ahead), twice.clone());
+        records.insert(1 + usize::from(!ahead), twice);
         for record in &records {
             book.apply(record);
         }

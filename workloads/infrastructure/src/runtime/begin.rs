@@ -111,6 +111,9 @@ async fn write<M: Machine>(
     if let Some(leadership) = leadership {
         stand_by(&mut core, reader.as_mut(), &mut fence, leadership).await?;
     }
+    // Before it is elected, so that a writer whose inputs are not all there leaves the one before it at work.
+    let (inputs, from) = resume(&core, &inputs);
+    let source = Source::All(core.link.open(&from).await?);
     let elections = loop {
         if let Some(elections) = elected(&mut core, reader.as_mut(), &mut fence).await? {
             break elections;
@@ -125,8 +128,6 @@ async fn write<M: Machine>(
     let mut tail = Tail::new(core.link.service, Arc::clone(&core.link.parts.observer), reader)
         .of_writer(fence, elections);
     tail.answer(&settled.written, settled.replies);
-    let (inputs, from) = resume(&core, &inputs);
-    let source = Source::All(core.link.open(&from).await?);
     core.link.at_work();
     Drive::new(core, source, inputs, Some(tail)).with_snapshots(snapshots).run().await
 }

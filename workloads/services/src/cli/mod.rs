@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use kbnt_application::Service;
+use kbnt_infrastructure::intact::TopicIds;
 use kbnt_infrastructure::logging::{Format, Logging, LoggingError};
 
 pub(crate) use clock::ClockOptions;

@@ -9,8 +9,10 @@ use kbnt_infrastructure::clock::SystemClock;
 use kbnt_infrastructure::embedded::EmbeddedLog;
 use kbnt_infrastructure::metrics::Metrics;
 use kbnt_infrastructure::payment::SimulatedRules;
+use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
+use crate::output;
 use crate::wiring::{Effects, Process, ProcessParts};
 
 /// Routes belong to services at work, so those that have any are started, on a log that nobody writes to.
@@ -22,6 +24,7 @@ pub(crate) async fn run() -> Result<ExitCode, Failure> {
         metrics: Arc::new(Metrics::new()?),
         spans: None,
         streams: 1,
+        stop: CancellationToken::new(),
     });
     process.order();
     process.user(UserConfig::default());
@@ -29,6 +32,6 @@ pub(crate) async fn run() -> Result<ExitCode, Failure> {
     let (_, description) = process.router();
     process.abandon().await;
     let text = description.to_pretty_json().map_err(std::io::Error::from)?;
-    anstream::println!("{text}");
+    output::bytes(format!("{text}\n").as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }

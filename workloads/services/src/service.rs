@@ -17,39 +17,43 @@ use uuid::Uuid;
 
 use crate::cli::{InventoryOptions, Role, ServiceOptions, SnapshotOptions, UserOptions};
 use crate::failure::Failure;
+use crate::life::Life;
 use crate::wiring::{self, Effects, Process, ProcessParts};
 
 /// Event streams at a time: one of all events, or one that is behind, has a Kafka consumer of its own.
 const STREAMS: usize = 64;
 
-pub(crate) async fn run(options: ServiceOptions) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(options: ServiceOptions, life: Life) -> Result<ExitCode, Failure> {
     let service = Service::from(options.role);
     let logging = Arc::new(options.logging.init(Some(service))?);
     let log = Arc::new(KafkaLog::new(wiring::kafka_config(&options.kafka)?)?);
     logging.ship_to(log.clone());
+    let effects = Arc::new(Effects::of(&options.payment, &options.notification)?);
+    let spans = wiring::spans(&options.tracing, &[service])?;
+    let users = user_config(&options.users)?;
+    let (snapshots, lease) = match options.role {
+        Role::Inventory => (snapshot_plan(&options.snapshots)?, lease(&options).await?),
+        _ => (None, None),
+    };
     let mut process = Process::new(ProcessParts {
         log: log.clone(),
         clock: Arc::new(SystemClock),
-        effects: Arc::new(Effects::of(&options.payment, &options.notification)?),
+        effects,
         metrics: Arc::new(Metrics::new()?),
-        spans: wiring::spans(&options.tracing, &[service])?,
+        spans,
         streams: STREAMS,
+        stop: life.at_work(),
     });
-    process.stop_when_told();
     process.show_logging(logging.clone(), Some(log.clone()));
     process.need_cluster(log);
     match options.role {
         Role::User => {
-            process.user(user_config(&options.users)?);
+            process.user(users);
         }
         Role::Inventory => {
             let config = inventory_config(&options.inventory, &options.kafka.instance);
-            let snapshots = snapshot_plan(&options.snapshots)?;
-            match lease_config(&options) {
-                Some(lease) => {
-                    let lease = Arc::new(KubernetesLease::find(lease).await?);
-                    process.inventory_by_turns(config, snapshots, lease)?;
-                }
+            match lease {
+                Some(lease) => process.inventory_by_turns(config, snapshots, lease)?,
                 None => {
                     process.inventory(config, snapshots);
                 }
@@ -79,12 +83,13 @@ fn snapshot_plan(options: &SnapshotOptions) -> Result<Option<SnapshotPlan>, Fail
 }
 
 /// The lease by which inventory-service works in turn, if it does.
-fn lease_config(options: &ServiceOptions) -> Option<LeaseConfig> {
-    let ((namespace, name), address) =
-        options.standby.lease.clone().zip(options.standby.advertised_address)?;
+async fn lease(options: &ServiceOptions) -> Result<Option<Arc<KubernetesLease>>, Failure> {
+    let named = options.standby.lease.clone().zip(options.standby.advertised_address);
+    let Some(((namespace, name), address)) = named else { return Ok(None) };
     let address = SocketAddr::new(address, options.port);
     let owner = options.standby.lease_owner.clone();
-    Some(LeaseConfig { namespace, name, owner, instance: options.kafka.instance.clone(), address })
+    let config = LeaseConfig { namespace, name, owner, instance: options.kafka.instance.clone(), address };
+    Ok(Some(Arc::new(KubernetesLease::find(config).await?)))
 }
 
 /// How user-service behaves.

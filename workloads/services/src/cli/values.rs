@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kbnt_application::Topic;
 use kbnt_domain::{Currency, Money, Span};
 
 /// A length of time such as `90s`, `15m` or `1h30m`.
@@ -23,6 +24,12 @@ pub(super) fn reservation_ttl(text: &str) -> Result<Span, String> {
 /// An amount such as `10000.00`, in BRL.
 pub(super) fn money(text: &str) -> Result<Money, String> {
     Money::parse(text, Currency::BRL).map_err(|error| error.to_string())
+}
+
+/// A topic by its name.
+pub(super) fn topic(name: &str) -> Result<Topic, String> {
+    let known = || Topic::ALL.map(Topic::name).join(", ");
+    Topic::from_name(name).ok_or_else(|| format!("no such topic; there are {}", known()))
 }
 
 #[cfg(test)]

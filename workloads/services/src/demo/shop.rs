@@ -24,6 +24,7 @@ use kbnt_infrastructure::metrics::Metrics;
 use kbnt_infrastructure::payment::SimulatedRules;
 use kbnt_infrastructure::runtime::View;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::report::{Levels, Report};
@@ -90,6 +91,7 @@ impl Shop {
             metrics: Arc::new(Metrics::new()?),
             spans: None,
             streams: 1,
+            stop: CancellationToken::new(),
         });
         let orders = process.order();
         process.user(UserConfig { declared: users(scenario)?, ..UserConfig::default() });

@@ -75,7 +75,11 @@ mod tests {
     use super::*;
 
     fn frame(id: Option<&str>, data: Option<&str>, comment: Option<&str>) -> Frame {
-        Frame { id: id.map(str::to_owned), data: data.map(str::to_owned), comment: comment.map(str::to_owned) }
+        Frame {
+            id: id.map(str::to_owned),
+            data: data.map(str::to_owned),
+            comment: comment.map(str::to_owned),
+        }
     }
 
     /// All frames of `bytes` that come so many at a time.

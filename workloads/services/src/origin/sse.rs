@@ -38,7 +38,7 @@ struct Place {
 impl Events {
     /// `None` if there is no such stream at `url`.
     pub(super) async fn open(url: &Url, topics: &[Topic], from: From) -> Result<Option<Self>, Failure> {
-        let client = client()?;
+        let client = client(url)?;
         let mut events = at(url, "v1/events")?;
         events.set_query(Some(match from {
             From::Start => "from=start",
@@ -51,7 +51,15 @@ impl Events {
             status => return Err(Failure::Options(format!("{events} answers {status}"))),
         }
         let topics = topics.to_vec();
-        Ok(Some(Self { client, url: events, topics, response, frames: Frames::new(), last: None, told: false }))
+        Ok(Some(Self {
+            client,
+            url: events,
+            topics,
+            response,
+            frames: Frames::new(),
+            last: None,
+            told: false,
+        }))
     }
 
     pub(super) async fn next(&mut self) -> Result<Next, Failure> {
@@ -114,8 +122,8 @@ fn seen(data: String) -> Option<Seen> {
 }
 
 /// A client for streams that stay open.
-pub(super) fn client() -> Result<Client, Failure> {
-    kbnt_infrastructure::outbound::streaming_client().map_err(Failure::from)
+pub(super) fn client(url: &Url) -> Result<Client, Failure> {
+    kbnt_infrastructure::outbound::streaming_client_to(url).map_err(Failure::from)
 }
 
 /// `path` below `url`.

@@ -26,7 +26,6 @@ use kbnt_infrastructure::runtime::{
 };
 use kbnt_infrastructure::spans::{Spans, Traced};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -46,6 +45,8 @@ pub(crate) struct ProcessParts {
     pub(crate) spans: Option<Arc<Spans>>,
     /// Event streams at a time.
     pub(crate) streams: usize,
+    /// When the process is told to stop.
+    pub(crate) stop: CancellationToken,
 }
 
 /// Services at work.
@@ -54,6 +55,8 @@ pub(crate) struct Process {
     metrics: Arc<Metrics>,
     spans: Option<Arc<Spans>>,
     streams: usize,
+    /// The process is told to stop.
+    stop: CancellationToken,
     /// Nothing new is taken any more.
     draining: CancellationToken,
     /// The services stop.
@@ -61,6 +64,8 @@ pub(crate) struct Process {
     tasks: JoinSet<Result<(), Failure>>,
     watched: Vec<Box<dyn Part>>,
     apis: Apis,
+    /// Whether there is an HTTP server, whose end the services wait for.
+    listens: bool,
 }
 
 impl Process {
@@ -75,11 +80,13 @@ impl Process {
             metrics: parts.metrics,
             spans: parts.spans,
             streams: parts.streams,
-            draining: CancellationToken::new(),
+            draining: parts.stop.child_token(),
+            stop: parts.stop,
             shutdown: CancellationToken::new(),
             tasks: JoinSet::new(),
             watched: Vec::new(),
             apis: Apis::default(),
+            listens: false,
         }
     }
 
@@ -175,20 +182,6 @@ impl Process {
         self.watched.push(Box::new(parts::Cluster(log)));
     }
 
-    /// From the moment that the process is told to stop, nothing new is taken; once the requests under way are answered,
-    /// the services stop.
-    pub(crate) fn stop_when_told(&self) {
-        let draining = self.draining.clone();
-        tokio::spawn(async move {
-            if let Err(error) = until_told().await {
-                tracing::error!(%error, "signals are not heard");
-                return;
-            }
-            tracing::info!(operation = "stopping", "told to stop");
-            draining.cancel();
-        });
-    }
-
     /// The routes of the services that were started so far, and their description.
     pub(crate) fn router(&mut self) -> (Router, Description) {
         let health = Health {
@@ -204,6 +197,7 @@ impl Process {
         let listener = bind(address).await?;
         let address = listener.local_addr()?;
         let (router, _) = self.router();
+        self.listens = true;
         let (draining, shutdown) = (self.draining.clone(), self.shutdown.clone());
         self.tasks.spawn(async move {
             // Requests under way still need the services.
@@ -213,8 +207,20 @@ impl Process {
         Ok(address)
     }
 
-    /// Works until it is told to stop, or a service stops by itself; then all stop.
+    /// Works until it is told to stop, or a service stops by itself; then all stop. From the moment that it is told to,
+    /// nothing new is taken; once the requests under way are answered, the services stop.
     pub(crate) async fn finish(mut self) -> Result<(), Failure> {
+        let (stop, draining) = (self.stop.clone(), self.draining.clone());
+        tokio::spawn(async move {
+            stop.cancelled().await;
+            tracing::info!(operation = "stopping", "told to stop");
+        });
+        if !self.listens {
+            self.tasks.spawn(async move {
+                draining.cancelled().await;
+                Ok(())
+            });
+        }
         let mut outcome = Ok(());
         while let Some(ended) = self.tasks.join_next().await {
             // Normally it is the HTTP server that ends first; whatever else ends before was not to.
@@ -266,7 +272,7 @@ impl Process {
 
 /// What hands the spans of `services` to the collector that the options name, if they do.
 pub(crate) fn spans(options: &TracingOptions, services: &[Service]) -> Result<Option<Arc<Spans>>, Failure> {
-    let spans = options.otlp_endpoint.as_deref().map(|endpoint| Spans::to(endpoint, services));
+    let spans = options.otlp_endpoint.as_ref().map(|endpoint| Spans::to(endpoint, services));
     Ok(spans.transpose().map_err(|error| Failure::Tracing(error.to_string()))?.map(Arc::new))
 }
 
@@ -274,14 +280,4 @@ pub(crate) fn spans(options: &TracingOptions, services: &[Service]) -> Result<Op
 pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
     let refused = |error| Failure::Options(format!("cannot listen on {address}: {error}"));
     TcpListener::bind(address).await.map_err(refused)
-}
-
-/// Returns when the process is told to stop, by SIGTERM or Ctrl-C.
-pub(crate) async fn until_told() -> Result<(), Failure> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
 }

@@ -30,7 +30,13 @@ pub struct Running {
 impl Running {
     /// Starts it on a port of its own, and waits until it says which.
     pub fn start(arguments: &[&str]) -> Self {
+        Self::start_with(arguments, &[])
+    }
+
+    /// The same with these variables.
+    pub fn start_with(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = kbnt(arguments);
+        command.envs(variables.iter().copied());
         command.args(["--port", "0", "--log-format", "json"]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

@@ -91,7 +91,7 @@ fn ended(failure: &Failure) -> ExitCode {
         failure => {
             // Where stderr cannot be written to, nobody can be told.
             let _ = writeln!(io::stderr().lock(), "kbnt-chaos: {failure}");
-            ExitCode::from(2)
+            if matches!(failure, Failure::Output(_)) { ExitCode::FAILURE } else { ExitCode::from(2) }
         }
     }
 }

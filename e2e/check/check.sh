@@ -5,6 +5,10 @@ set -euo pipefail
 . "$(dirname "$0")/../cluster/lib/common.sh"
 cd "$REPO_DIR"
 
+# It is built once, with what the rest leaves of the processor.
+e2e/check/deny.sh install &
+installing=$!
+trap 'kill "$installing" 2>/dev/null || true' EXIT
 say "==> format ($(elapsed))"
 cargo fmt --all --check
 unformatted=$(gofmt -l e2e)
@@ -18,12 +22,10 @@ lint --all-targets
 lint --test cluster --test upgrade
 say "==> generated files ($(elapsed))"
 e2e/check/generate.sh --check
-if cargo deny --version >/dev/null 2>&1; then
-    say "==> licences, sources, bans ($(elapsed))"
-    cargo deny --offline check bans licenses sources
-else
-    say "==> licences, sources, bans: not checked, as cargo-deny is not installed"
-fi
+say "==> licences, sources, bans, advisories ($(elapsed))"
+wait "$installing" || die "cargo-deny cannot be installed"
+trap - EXIT
+e2e/check/deny.sh
 [ "${1:-}" != static ] || exit 0
 say "==> unit tests ($(elapsed))"
 # Those beside the crates that need nothing but the processor, too.

@@ -1,8 +1,9 @@
 //! The operator's process.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::Parser;
 use kbnt_operator::cluster::connect;
 use kbnt_operator::health::Health;
 use kbnt_operator::metrics::Metrics;
@@ -12,8 +13,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
 
+/// The exit code where whoever reads has gone away, as a shell shows it: 128 and the number of SIGPIPE.
+const READER_GONE: u8 = 128 + 13;
+
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let options = match Options::read() {
+        Ok(options) => options,
+        Err(error) => return explain(&error),
+    };
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
@@ -43,10 +50,26 @@ fn main() -> ExitCode {
     }
 }
 
+/// Shows help or the version, or says what is wrong with the command line.
+fn explain(error: &clap::Error) -> ExitCode {
+    match error.print().and_then(|()| io::stdout().flush()) {
+        Err(failed) if !error.use_stderr() && failed.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::from(READER_GONE)
+        }
+        Err(failed) if !error.use_stderr() => {
+            // Where stderr cannot be written to, nobody can be told.
+            let _ = writeln!(io::stderr().lock(), "kbnt-operator: stdout cannot be written to: {failed}");
+            ExitCode::FAILURE
+        }
+        _ => u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from),
+    }
+}
+
 async fn serve(options: Options) -> Result<(), Box<dyn std::error::Error>> {
+    // First of all: as the first process of a container it would not be ended by a signal that nobody listens to.
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let (metrics, health) = (Metrics::new()?, Health::default());
     let client = connect(kube::Config::infer().await?, &metrics, &health)?;
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let shutdown = async move {
         tokio::select! {
             _ = terminate.recv() => {}

@@ -1,6 +1,9 @@
 //! Writes the custom resource definitions to `crds/generated` and `charts/kbnt-crds/templates`, or with `--check`
 //! tells whether what lies there is what the types say.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
+use std::fmt::Display;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -12,14 +15,27 @@ fn main() -> ExitCode {
         Ok(stale) if stale.is_empty() => ExitCode::SUCCESS,
         Ok(stale) => {
             for path in stale {
-                eprintln!("{} is stale: run `make generate`", path.display());
+                complain(format_args!("{} is stale: run `make generate`", path.display()));
             }
             ExitCode::FAILURE
         }
         Err(error) => {
-            eprintln!("{error}");
+            complain(error);
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Says what is wrong; where stderr cannot be written to, nobody can be told.
+fn complain(what: impl Display) {
+    let _ = writeln!(io::stderr().lock(), "{what}");
+}
+
+/// Shows a line. A reader that has gone away is no reason to leave files unwritten.
+fn show(line: impl Display) -> io::Result<()> {
+    match writeln!(io::stdout().lock(), "{line}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        shown => shown,
     }
 }
 
@@ -43,7 +59,7 @@ fn run(check: bool) -> Result<Vec<PathBuf>, Box<dyn std::error::Error>> {
             std::fs::create_dir_all(folder)?;
         }
         std::fs::write(&path, text)?;
-        println!("wrote {}", path.display());
+        show(format_args!("wrote {}", path.display()))?;
     }
     Ok(stale)
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::faults::Victims;
+use crate::system::show;
 
 /// How long a service may take to say that its log was cut.
 const SAID: Duration = Duration::from_mins(2);
@@ -27,7 +28,7 @@ type Ends = BTreeMap<(&'static str, i32), i64>;
 /// Cuts an event store while all services are stopped, starts them again, and tells what those did that must do nothing.
 pub(crate) async fn inflict(on: &mut Victims) -> Result<Vec<String>, Failure> {
     let Some((topic, roles)) = fastrand::choice(STORES) else { return Ok(Vec::new()) };
-    println!("the last fault: {topic} is cut");
+    show(format_args!("the last fault: {topic} is cut"))?;
     on.fleet.stop().await?;
     let before = on.topics.ends().await?;
     on.topics.cut(topic, &before).await?;

@@ -10,6 +10,9 @@ pub(crate) enum Failure {
     /// The system refused.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// stdout is closed or full.
+    #[error("stdout cannot be written to: {0}")]
+    Output(io::Error),
     /// Kafka refused.
     #[error("Kafka: {0}")]
     Kafka(#[from] rskafka::client::error::Error),

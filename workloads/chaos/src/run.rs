@@ -19,7 +19,7 @@ use crate::gateway::Gateway;
 use crate::load::{PRODUCTS, Sales, Shop};
 use crate::network::Network;
 use crate::services::{Fleet, Settings};
-use crate::system::run_aside;
+use crate::system::{run_aside, show};
 use crate::topics::Topics;
 
 /// How long it may take until all orders have ended and all of it is audited.
@@ -40,7 +40,7 @@ pub(crate) async fn run(options: Options) -> Result<bool, Failure> {
     std::fs::create_dir_all(&logs)?;
     let broker = Broker::new(&options.broker.canonicalize()?, &temporary.path().join("broker")).await?;
     let mut network = Network::new()?;
-    println!("seed {seed}; {} faults, {} orders", options.faults, options.orders);
+    show(format_args!("seed {seed}; {} faults, {} orders", options.faults, options.orders))?;
     let bootstrap = broker.start().await?;
     let outcome = tokio::select! {
         outcome = on_broker(&options, &broker, &mut network, &bootstrap, &logs) => outcome,
@@ -92,7 +92,7 @@ async fn on_broker(
     let mut victims = Victims { fleet, broker: broker.clone(), topics, client: client.clone(), usurpers: 0 };
     let bought = async {
         sales.buy(&shop).await;
-        println!("{:>4} s: all orders are acknowledged", started.elapsed().as_secs());
+        show(format_args!("{:>4} s: all orders are acknowledged", started.elapsed().as_secs()))?;
         Ok(())
     };
     let harmed = async {
@@ -109,19 +109,19 @@ async fn on_broker(
     peace(&client, &shop, &victims.topics).await?;
     let acknowledged = sales.acknowledged.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let truth = Truth { acknowledged, charges: gateway.charges(), levels: levels(&client, &shop).await? };
-    println!("{:>4} s: all is quiet; checking", started.elapsed().as_secs());
+    show(format_args!("{:>4} s: all is quiet; checking", started.elapsed().as_secs()))?;
     let mut checker = Checker::default();
     victims.topics.read(&victims.topics.ends().await?, &mut checker).await?;
     let (violations, figures) = checker.finish(&truth);
     let verified = audit_verified(options, bootstrap).await?;
     let wrong = cut::inflict(&mut victims).await?;
-    report(&plan, ended, &truth, &violations, &figures);
-    println!("{} fenced writers went on", victims.usurpers);
+    report(&plan, ended, &truth, &violations, &figures)?;
+    show(format_args!("{} fenced writers went on", victims.usurpers))?;
     for what in &wrong {
-        println!("VIOLATION {what}");
+        show(format_args!("VIOLATION {what}"))?;
     }
-    println!("{} services went on with a log that was cut", wrong.len());
-    println!("in {} s", started.elapsed().as_secs());
+    show(format_args!("{} services went on with a log that was cut", wrong.len()))?;
+    show(format_args!("in {} s", started.elapsed().as_secs()))?;
     Ok(violations.is_empty() && victims.usurpers == 0 && wrong.is_empty() && verified)
 }
 
@@ -130,7 +130,7 @@ async fn harm(plan: &[Fault], victims: &mut Victims, pause: u64, started: Instan
     let mut ended = 0;
     for (number, fault) in plan.iter().enumerate() {
         tokio::time::sleep(Duration::from_millis(fastrand::u64(..=pause))).await;
-        println!("{:>4} s: fault {}: {fault:?}", started.elapsed().as_secs(), number + 1);
+        show(format_args!("{:>4} s: fault {}: {fault:?}", started.elapsed().as_secs(), number + 1))?;
         fault.inflict(victims).await?;
         // Some come upon services that have not recovered from the one before.
         if fastrand::bool() {
@@ -152,7 +152,7 @@ async fn peace(client: &reqwest::Client, shop: &Shop, topics: &Topics) -> Result
             return Ok(());
         }
         if Instant::now() > give_up {
-            println!("it does not become quiet: {pending:?} orders are pending");
+            show(format_args!("it does not become quiet: {pending:?} orders are pending"))?;
             return Ok(());
         }
         before = Some(ends);
@@ -183,22 +183,28 @@ async fn audit_verified(options: &Options, bootstrap: &str) -> Result<bool, Fail
         Err(Failure::Script(said)) => (said, false),
         said => (said?, true),
     };
-    println!("{said}");
+    show(format_args!("{said}"))?;
     Ok(whole)
 }
 
-fn report(plan: &[Fault], ended: u32, truth: &Truth, violations: &[Violation], figures: &Figures) {
-    println!("{} faults: {:?}", plan.len(), faults::count(plan));
-    println!("services that ended by themselves and were started again: {ended}");
-    println!(
+fn report(
+    plan: &[Fault],
+    ended: u32,
+    truth: &Truth,
+    violations: &[Violation],
+    figures: &Figures,
+) -> Result<(), Failure> {
+    show(format_args!("{} faults: {:?}", plan.len(), faults::count(plan)))?;
+    show(format_args!("services that ended by themselves and were started again: {ended}"))?;
+    show(format_args!(
         "{} orders acknowledged, {} in the log: {:?}; {} charges, {} of them refunded",
         truth.acknowledged.len(),
         figures.orders,
         figures.ends,
         truth.charges.len(),
         truth.charges.values().filter(|charge| charge.refunds > 0).count(),
-    );
-    println!(
+    ))?;
+    show(format_args!(
         "{} events, {} of them repeated, {} of fenced writers; {} records that nobody can handle; {} links in the audit chain, \
          {} passed over",
         figures.events,
@@ -207,9 +213,9 @@ fn report(plan: &[Fault], ended: u32, truth: &Truth, violations: &[Violation], f
         figures.poisoned,
         figures.links,
         figures.passed_over
-    );
+    ))?;
     for violation in violations.iter().take(SHOWN) {
-        println!("VIOLATION {violation}");
+        show(format_args!("VIOLATION {violation}"))?;
     }
-    println!("{} violations", violations.len());
+    show(format_args!("{} violations", violations.len()))
 }

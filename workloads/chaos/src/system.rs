@@ -1,5 +1,7 @@
-//! Programs of the system.
+//! Programs of the system, and what is shown on its screen.
 
+use std::fmt::Arguments;
+use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use crate::failure::Failure;
@@ -18,4 +20,10 @@ pub(crate) fn run(command: &mut Command) -> Result<String, Failure> {
 pub(crate) async fn run_aside(mut command: Command) -> Result<String, Failure> {
     let ended = tokio::task::spawn_blocking(move || run(&mut command)).await;
     ended.map_err(|error| Failure::Script(error.to_string()))?
+}
+
+/// Shows a line; one that cannot be shown ends the run.
+pub(crate) fn show(line: Arguments<'_>) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{line}").and_then(|()| stdout.flush()).map_err(Failure::Output)
 }

@@ -27,6 +27,8 @@ const DURATION: u64 = 5;
 const GRACE: u64 = 3;
 /// How long the API server may take to say who leads, and after how long it is asked again when it did not.
 const ASK: Duration = Duration::from_secs(2);
+/// How long it may take to give the lease up. After `DURATION` it is anybody's in any case.
+const RELEASE: Duration = Duration::from_secs(3);
 
 /// Which lease, and who asks for it.
 #[derive(Clone, Debug)]
@@ -233,9 +235,16 @@ impl Leadership for KubernetesLease {
     async fn release(&self) {
         let claim = std::mem::replace(&mut *self.claim.lock().await, Claim::Over);
         let Claim::Asked { held, task } = claim else { return };
-        // The task gives the lease up once nobody wants to know of it.
+        // The task gives the lease up once nobody wants to know of it; an API server that is away is not waited for.
         drop(held);
-        let ended = task.await.map_err(|error| error.to_string());
+        let abort = task.abort_handle();
+        let ended = match tokio::time::timeout(RELEASE, task).await {
+            Ok(ended) => ended.map_err(|error| error.to_string()),
+            Err(_) => {
+                abort.abort();
+                Err("no answer in time".to_owned())
+            }
+        };
         if let Err(error) = ended.and_then(|ended| ended.map_err(|error| error.to_string())) {
             tracing::warn!(lease = self.asker.name, error, "the lease could not be released, and expires");
         }

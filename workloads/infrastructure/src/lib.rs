@@ -1,5 +1,6 @@
 //! Adapters: Kafka, embedded log, HTTP, payment, notification, metrics, logging.
 
+pub mod address;
 pub mod clock;
 pub mod embedded;
 pub mod http;

@@ -16,17 +16,38 @@ use kbnt_application::ports::{EventLog, GroupReader, LogError, LogReader};
 use kbnt_application::{Append, Position, Service, Topic};
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
 use opentelemetry::{InstrumentationScope, KeyValue};
-use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _};
+use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanData, SpanEvents, SpanLinks, SpanProcessor as _};
 
+use reqwest::Url;
+use thiserror::Error;
+
+use crate::address::is_loopback;
 use crate::outbound;
 
 /// Where a collector takes spans by HTTP, after its base URL.
 const PATH: &str = "/v1/traces";
 
+/// How long a batch may take.
+const SEND: Duration = Duration::from_secs(10);
+
 /// How long the last spans may take on their way out.
 const LAST: Duration = Duration::from_secs(2);
+
+/// Why spans cannot be sent.
+#[derive(Debug, Error)]
+pub enum SpansError {
+    /// The exporter refuses its settings.
+    #[error(transparent)]
+    Exporter(#[from] ExporterBuildError),
+    /// No HTTP client.
+    #[error(transparent)]
+    Client(#[from] reqwest::Error),
+    /// No thread.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
 
 /// What hands spans to a collector, by service.
 #[derive(Debug)]
@@ -34,11 +55,16 @@ pub struct Spans(HashMap<Service, BatchSpanProcessor>);
 
 impl Spans {
     /// Hands the spans of `services` to the collector at base URL `endpoint`, in batches and in the background.
-    pub fn to(endpoint: &str, services: &[Service]) -> Result<Self, ExporterBuildError> {
+    pub fn to(endpoint: &Url, services: &[Service]) -> Result<Self, SpansError> {
         outbound::install_crypto();
-        let url = format!("{}{PATH}", endpoint.trim_end_matches('/'));
+        let url = format!("{}{PATH}", endpoint.as_str().trim_end_matches('/'));
+        let client = client(endpoint)?;
         let processor = |service: Service| {
-            let exporter = SpanExporter::builder().with_http().with_endpoint(&url).build()?;
+            let exporter = SpanExporter::builder()
+                .with_http()
+                .with_http_client(client.clone())
+                .with_endpoint(&url)
+                .build()?;
             let mut processor = BatchSpanProcessor::builder(exporter).build();
             processor.set_resource(&Resource::builder().with_service_name(service.name()).build());
             Ok((service, processor))
@@ -62,6 +88,17 @@ impl Spans {
             processor.on_end(span(message, at, SystemTime::now()));
         }
     }
+}
+
+/// What spans are sent with: through a proxy as every call to others is. It must be made where no runtime is.
+fn client(endpoint: &Url) -> Result<reqwest::blocking::Client, SpansError> {
+    let direct = is_loopback(endpoint);
+    let build = move || {
+        let builder = reqwest::blocking::Client::builder().timeout(SEND);
+        if direct { builder.no_proxy().build() } else { builder.build() }
+    };
+    let built = std::thread::Builder::new().spawn(build)?.join();
+    Ok(built.map_err(|_| std::io::Error::other("the thread that makes the HTTP client panicked"))??)
 }
 
 /// The span of a record that lies at `at` since `end`.

@@ -14,6 +14,7 @@ use kbnt_infrastructure::wire::{self, RecordView};
 use crate::cli::{TrailOptions, VerifyOptions};
 use crate::failure::Failure;
 use crate::origin::{From, Origin, Seen};
+use crate::output;
 
 /// Topic, partition and offset of a record.
 type Place = (&'static str, u32, u64);
@@ -61,11 +62,11 @@ pub(crate) async fn run(options: VerifyOptions) -> Result<ExitCode, Failure> {
     }
     let problems = trail.problems();
     if problems.is_empty() {
-        println!("{}", trail.summary());
+        output::line(&trail.summary())?;
         return Ok(ExitCode::SUCCESS);
     }
     for problem in &problems {
-        eprintln!("kbnt: {problem}");
+        output::complain(problem);
     }
     Ok(ExitCode::FAILURE)
 }

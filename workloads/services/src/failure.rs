@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use kbnt_application::ports::LogError;
 use kbnt_infrastructure::embedded::OpenError;
@@ -11,12 +12,18 @@ use kbnt_infrastructure::outbound::OutboundError;
 use kbnt_infrastructure::runtime::RunError;
 use thiserror::Error;
 
-/// For people; the exit code is 1 for all of them.
+/// For people.
 #[derive(Debug, Error)]
 pub(crate) enum Failure {
     /// The system refused.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// What was to be shown cannot be written.
+    #[error("stdout cannot be written to: {0}")]
+    Output(io::Error),
+    /// A signal came before it was done.
+    #[error("ended by {0} before it was done")]
+    Stopped(&'static str, ExitCode),
     /// A file cannot be read.
     #[error("{}: {error}", path.display())]
     File {
@@ -71,4 +78,23 @@ pub(crate) enum Failure {
     /// A task ended by a panic: a bug.
     #[error("a task broke: {0}")]
     Task(#[from] tokio::task::JoinError),
+}
+
+/// The exit code of programs whose reader has gone away, as a shell shows it: 128 and the number of SIGPIPE.
+const READER_GONE: u8 = 128 + 13;
+
+impl Failure {
+    /// The exit code: 1, unless a signal or a reader that has gone away ended the command.
+    pub(crate) fn code(&self) -> ExitCode {
+        match self {
+            Self::Stopped(_, code) => *code,
+            failure if failure.is_silent() => ExitCode::from(READER_GONE),
+            _ => ExitCode::FAILURE,
+        }
+    }
+
+    /// Whether nothing is to be said about it: whoever read what was shown has seen enough.
+    pub(crate) fn is_silent(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
 }

@@ -10,8 +10,10 @@ use kbnt_infrastructure::embedded::EmbeddedLog;
 use kbnt_infrastructure::intact::TopicIds;
 use kbnt_infrastructure::metrics::Metrics;
 use kbnt_infrastructure::payment::SimulatedRules;
+use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
+use crate::output;
 use crate::wiring::{Effects, Grants, Process, ProcessParts};
 
 /// Routes belong to services at work, so those that have any are started, on a log that nobody writes to.
@@ -24,6 +26,7 @@ pub(crate) async fn run() -> Result<ExitCode, Failure> {
         spans: None,
         topic_ids: TopicIds::default(),
         grants: Grants::to_itself(),
+        stop: CancellationToken::new(),
     });
     process.order();
     process.user(UserConfig::default());
@@ -31,6 +34,6 @@ pub(crate) async fn run() -> Result<ExitCode, Failure> {
     let (_, description) = process.router();
     process.abandon().await;
     let text = description.to_pretty_json().map_err(std::io::Error::from)?;
-    anstream::println!("{text}");
+    output::bytes(format!("{text}\n").as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -17,25 +17,32 @@ use kbnt_infrastructure::runtime::{CallError, Handle};
 
 use crate::cli::ServeOptions;
 use crate::failure::Failure;
+use crate::life::Life;
 use crate::service::{inventory_config, user_config};
 use crate::wiring::{self, Effects, Grants, Process, ProcessParts};
 
 /// Event streams at a time.
 const STREAMS: usize = 1024;
 
-pub(crate) async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(options: ServeOptions, life: Life) -> Result<ExitCode, Failure> {
     let logging = Arc::new(options.logging.init(None)?);
     let seed = options.seed_file.as_deref().map(wiring::seed).transpose()?.unwrap_or_default();
     let log = Arc::new(open(options.data_dir.as_deref())?);
     logging.ship_to(log.clone());
+    let effects = Arc::new(Effects::of(&options.payment, true, &options.notification)?);
+    let spans = wiring::spans(&options.tracing, &Service::ALL)?;
+    let mut users = user_config(&options.users)?;
+    users.declared.extend(seed.users);
+    let stop = life.at_work();
     let mut process = Process::new(ProcessParts {
         log,
         clock: Arc::new(WatchedClock::new(options.clock.jump_limit)),
-        effects: Arc::new(Effects::of(&options.payment, true, &options.notification)?),
+        effects,
         metrics: Arc::new(Metrics::new()?),
-        spans: wiring::spans(&options.tracing, &Service::ALL)?,
+        spans,
         topic_ids: TopicIds::default(),
         grants: Grants::of(&options.http, STREAMS),
+        stop: stop.clone(),
     });
     if options.payment.url.is_none() {
         tracing::info!(
@@ -44,20 +51,20 @@ pub(crate) async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
             "no money is taken: payments go to a simulated gateway (--payment-url names a real one)"
         );
     }
-    process.stop_when_told();
     process.show_logging(logging.clone(), None);
     process.need_clock();
-    let mut users = user_config(&options.users)?;
-    users.declared.extend(seed.users);
     process.order();
     process.user(users);
     let inventory = process.inventory(inventory_config(&options.inventory, "serve"), None);
     process.payment();
     process.notification();
     process.audit();
-    declare(&inventory, seed.stock).await?;
-    let address = process.listen(SocketAddr::new(options.address, options.port)).await?;
-    tracing::info!(operation = "started", %address, "the shop is open: http://{address}/v1/orders");
+    // It waits for as long as the log takes no records, such as on a disk that is full.
+    if let Some(declared) = stop.run_until_cancelled(declare(&inventory, seed.stock)).await {
+        declared?;
+        let address = process.listen(SocketAddr::new(options.address, options.port)).await?;
+        tracing::info!(operation = "started", %address, "the shop is open: http://{address}/v1/orders");
+    }
     process.finish().await?;
     tracing::info!(operation = "stopped", "the shop is closed");
     drop(logging);

@@ -17,12 +17,13 @@ use uuid::Uuid;
 
 use crate::cli::{InventoryOptions, Role, ServiceOptions, SnapshotOptions, UserOptions};
 use crate::failure::Failure;
+use crate::life::Life;
 use crate::wiring::{self, Effects, Grants, Process, ProcessParts};
 
 /// Event streams at a time: one of all events, or one that is behind, has a Kafka consumer of its own.
 const STREAMS: usize = 64;
 
-pub(crate) async fn run(options: ServiceOptions) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(options: ServiceOptions, life: Life) -> Result<ExitCode, Failure> {
     let service = Service::from(options.role);
     if service == Service::Payment && options.payment.url.is_none() && !options.payment.simulated {
         let unnamed = "payment-service needs a gateway: --payment-url URL (KBNT_PAYMENT_URL), or --payment-simulated \
@@ -32,16 +33,23 @@ pub(crate) async fn run(options: ServiceOptions) -> Result<ExitCode, Failure> {
     let logging = Arc::new(options.logging.init(Some(service))?);
     let log = Arc::new(KafkaLog::new(wiring::kafka_config(&options.kafka)?)?);
     logging.ship_to(log.clone());
+    let effects = Arc::new(Effects::of(&options.payment, false, &options.notification)?);
+    let spans = wiring::spans(&options.tracing, &[service])?;
+    let users = user_config(&options.users)?;
+    let (snapshots, lease) = match options.role {
+        Role::Inventory => (snapshot_plan(&options.snapshots)?, lease(&options).await?),
+        _ => (None, None),
+    };
     let mut process = Process::new(ProcessParts {
         log: log.clone(),
         clock: Arc::new(WatchedClock::new(options.clock.jump_limit)),
-        effects: Arc::new(Effects::of(&options.payment, false, &options.notification)?),
+        effects,
         metrics: Arc::new(Metrics::new()?),
-        spans: wiring::spans(&options.tracing, &[service])?,
+        spans,
         topic_ids: options.topic_ids.clone(),
         grants: Grants::of(&options.http, STREAMS),
+        stop: life.at_work(),
     });
-    process.stop_when_told();
     process.show_logging(logging.clone(), Some(log.clone()));
     process.need_cluster(log);
     if matches!(options.role, Role::Inventory | Role::Payment) {
@@ -49,16 +57,12 @@ pub(crate) async fn run(options: ServiceOptions) -> Result<ExitCode, Failure> {
     }
     match options.role {
         Role::User => {
-            process.user(user_config(&options.users)?);
+            process.user(users);
         }
         Role::Inventory => {
             let config = inventory_config(&options.inventory, &options.kafka.instance);
-            let snapshots = snapshot_plan(&options.snapshots)?;
-            match lease_config(&options) {
-                Some(lease) => {
-                    let lease = Arc::new(KubernetesLease::find(lease).await?);
-                    process.inventory_by_turns(config, snapshots, lease)?;
-                }
+            match lease {
+                Some(lease) => process.inventory_by_turns(config, snapshots, lease)?,
                 None => {
                     process.inventory(config, snapshots);
                 }
@@ -88,12 +92,13 @@ fn snapshot_plan(options: &SnapshotOptions) -> Result<Option<SnapshotPlan>, Fail
 }
 
 /// The lease by which inventory-service works in turn, if it does.
-fn lease_config(options: &ServiceOptions) -> Option<LeaseConfig> {
-    let ((namespace, name), address) =
-        options.standby.lease.clone().zip(options.standby.advertised_address)?;
+async fn lease(options: &ServiceOptions) -> Result<Option<Arc<KubernetesLease>>, Failure> {
+    let named = options.standby.lease.clone().zip(options.standby.advertised_address);
+    let Some(((namespace, name), address)) = named else { return Ok(None) };
     let address = SocketAddr::new(address, options.port);
     let owner = options.standby.lease_owner.clone();
-    Some(LeaseConfig { namespace, name, owner, instance: options.kafka.instance.clone(), address })
+    let config = LeaseConfig { namespace, name, owner, instance: options.kafka.instance.clone(), address };
+    Ok(Some(Arc::new(KubernetesLease::find(config).await?)))
 }
 
 /// How user-service behaves.

@@ -7,25 +7,20 @@ use std::sync::Arc;
 use kbnt_infrastructure::clock::SystemClock;
 use kbnt_infrastructure::embedded::EmbeddedLog;
 use kbnt_infrastructure::http::{Limits, serve, simulator};
-use tokio_util::sync::CancellationToken;
 
 use crate::cli::SimulatorOptions;
 use crate::failure::Failure;
+use crate::life::Life;
 use crate::wiring;
 
-pub(crate) async fn run(options: SimulatorOptions) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(options: SimulatorOptions, life: Life) -> Result<ExitCode, Failure> {
     let logging = options.logging.init(None)?;
     let log = EmbeddedLog::in_memory();
     let router = simulator(log, Arc::new(SystemClock));
     let listener = wiring::bind(SocketAddr::new(options.address, options.port)).await?;
     let address = listener.local_addr()?;
     tracing::info!(operation = "started", %address, "seven topics are at http://{address}/topics");
-    let shutdown = CancellationToken::new();
-    let _stops_serving = shutdown.clone().drop_guard();
-    tokio::select! {
-        served = serve(listener, router, Limits::default().within_descriptors(), shutdown.clone()) => served?,
-        told = wiring::until_told() => told?,
-    }
+    serve(listener, router, Limits::default().within_descriptors(), life.at_work()).await?;
     drop(logging);
     Ok(ExitCode::SUCCESS)
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::cli::EnsureOptions;
 use crate::failure::Failure;
+use crate::output;
 use crate::wiring;
 
 /// The longest report that Kubernetes takes, in bytes.
@@ -34,10 +35,10 @@ pub(crate) async fn run(options: EnsureOptions) -> Result<ExitCode, Failure> {
         write(path, &failure.to_string())?;
     }
     let topics = outcome?;
-    println!("{}", json(&topics, 0));
     if let Some(path) = &options.report_file {
         write(path, &shortened(&topics, LONGEST))?;
     }
+    output::bytes(format!("{}\n", output::plain_json(&json(&topics, 0))).as_bytes())?;
     Ok(code(&topics))
 }
 

@@ -34,6 +34,7 @@ mod plan;
 mod process;
 mod rng;
 mod round;
+pub mod screen;
 mod snapshots;
 mod startup;
 mod strays;

@@ -1,12 +1,14 @@
 //! `kbnt-simulate`: runs the saga under many seeds.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
+use std::io;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use clap::Parser;
-use kbnt_simulation::{Failure, Report, run};
+use kbnt_simulation::{Failure, Report, run, screen};
 
 /// Simulates the whole saga under a seeded scheduler. A failing seed is printed, and reproduces exactly.
 #[derive(Debug, Parser)]
@@ -38,12 +40,17 @@ fn guarded(seed: u64, trace: bool) -> Result<Report, Failure> {
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let options = match Options::try_parse() {
+        Ok(options) => options,
+        Err(error) => return screen::explain(&error),
+    };
     let (from, seeds) = options.seed.map_or((options.from, options.seeds), |seed| (seed, 1));
     let started = Instant::now();
     let next = AtomicU64::new(from);
     let failed = AtomicBool::new(false);
     let total = Mutex::new((Report::default(), 0_u64));
+    // Why a failure could not be shown; nothing more is tried then.
+    let unshown: Mutex<Option<io::Error>> = Mutex::new(None);
     let work = || loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
         if seed >= from + seeds || (failed.load(Ordering::Relaxed) && !options.keep_going) {
@@ -57,8 +64,14 @@ fn main() -> ExitCode {
             }
             Err(failure) => {
                 failed.store(true, Ordering::Relaxed);
-                println!("{failure}");
-                println!("reproduce it with: kbnt-simulate --seed {seed} --trace");
+                let shown = screen::show(format_args!(
+                    "{failure}\nreproduce it with: kbnt-simulate --seed {seed} --trace"
+                ));
+                if let Err(error) = shown {
+                    next.store(from + seeds, Ordering::Relaxed);
+                    unshown.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                    return;
+                }
             }
         }
     };
@@ -70,7 +83,8 @@ fn main() -> ExitCode {
     let (report, passed) = total.into_inner().unwrap_or_else(PoisonError::into_inner);
     let elapsed = started.elapsed();
     let per_minute = 60_000 * u128::from(passed) / elapsed.as_millis().max(1);
-    println!(
+    let unshown = unshown.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let shown = unshown.map_or(Ok(()), Err).and_then(|()| screen::show(format_args!(
         "{passed} of {seeds} seeds passed in {:.1} s ({per_minute} a minute): {} steps, {} faults, {} records, {} \
          orders, {} of them confirmed",
         elapsed.as_secs_f64(),
@@ -79,6 +93,9 @@ fn main() -> ExitCode {
         report.records,
         report.orders,
         report.confirmed,
-    );
+    )));
+    if let Err(error) = shown {
+        return screen::unshown(&error);
+    }
     if failed.into_inner() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

@@ -92,7 +92,7 @@ impl World {
     /// What promise was broken.
     pub fn run(&mut self) -> Result<Report, String> {
         if self.trace {
-            println!("{:#?}", self.plan);
+            self.print(format_args!("{:#?}", self.plan));
         }
         for service in Service::ALL {
             self.spawn(service);
@@ -111,8 +111,14 @@ impl World {
 
     pub(crate) fn say(&self, what: impl FnOnce() -> String) {
         if self.trace {
-            println!("{:>6} {:>9} {}", self.step, self.now - 1_700_000_000_000, what());
+            self.print(format_args!("{:>6} {:>9} {}", self.step, self.now - 1_700_000_000_000, what()));
         }
+    }
+
+    /// Shows a line of the trace; where nobody can read it, the seed's outcome is the same.
+    fn print(&self, line: std::fmt::Arguments<'_>) {
+        debug_assert!(self.trace);
+        let _ = crate::screen::show(line);
     }
 
     /// One thing happens, and perhaps something goes wrong.

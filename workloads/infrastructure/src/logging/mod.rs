@@ -3,6 +3,7 @@
 //! Nothing here ever blocks its caller: a line that finds no place, on the way to stdout or to the log, is dropped and
 //! counted.
 
+mod filter;
 mod layer;
 mod line;
 
@@ -13,12 +14,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 use kbnt_application::Service;
 use thiserror::Error;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::raw::RawLog;
 use layer::JsonLayer;
+
+pub use filter::{Filter, InvalidFilter};
 
 /// Lines that may wait for stdout.
 const LINES_WAITING: usize = 8192;
@@ -37,9 +39,6 @@ pub enum Format {
 /// Why logging could not be set up.
 #[derive(Debug, Error)]
 pub enum LoggingError {
-    /// The filter is malformed.
-    #[error("the log filter is malformed: {0}")]
-    Filter(#[from] tracing_subscriber::filter::ParseError),
     /// It was set up before.
     #[error(transparent)]
     Twice(#[from] TryInitError),
@@ -67,8 +66,8 @@ impl std::fmt::Debug for Logging {
 
 impl Logging {
     /// Sets up logging for the whole process. Lines outside the work of a service are `service`'s.
-    pub fn init(filter: &str, format: Format, service: Option<Service>) -> Result<Self, LoggingError> {
-        let registry = tracing_subscriber::registry().with(EnvFilter::try_new(filter)?);
+    pub fn init(filter: &Filter, format: Format, service: Option<Service>) -> Result<Self, LoggingError> {
+        let registry = tracing_subscriber::registry().with(filter.build());
         let shipping = Arc::new(Shipping::default());
         match format {
             Format::Json => {

@@ -98,7 +98,7 @@ struct Data<'a> {
 impl WebhookNotifier {
     /// A notifier that posts to this address.
     pub fn new(config: WebhookConfig) -> Result<Self, OutboundError> {
-        Ok(Self { outbound: Outbound::new(config.outbound)?, config })
+        Ok(Self { outbound: Outbound::new(config.outbound, &config.url)?, config })
     }
 
     async fn post(&self, about: &Arc<Message>, body: Vec<u8>) -> EffectOutcome {

@@ -6,8 +6,10 @@ mod breaker;
 use std::time::{Duration, Instant};
 
 use breaker::Breaker;
-use reqwest::{Client, ClientBuilder, RequestBuilder, StatusCode, redirect};
+use reqwest::{Client, ClientBuilder, RequestBuilder, StatusCode, Url, redirect};
 use thiserror::Error;
+
+use crate::address::is_loopback;
 
 pub use breaker::BreakerConfig;
 
@@ -82,8 +84,10 @@ pub(crate) struct Outbound {
 }
 
 impl Outbound {
-    pub(crate) fn new(config: OutboundConfig) -> Result<Self, OutboundError> {
-        let client = builder().timeout(config.timeout).connect_timeout(config.connect_timeout).build()?;
+    /// Calls the service at `url`.
+    pub(crate) fn new(config: OutboundConfig, url: &Url) -> Result<Self, OutboundError> {
+        let client =
+            builder_to(url).timeout(config.timeout).connect_timeout(config.connect_timeout).build()?;
         Ok(Self { client, config, breaker: Breaker::new(config.breaker) })
     }
 
@@ -135,10 +139,26 @@ fn builder() -> ClientBuilder {
         .user_agent(concat!("kbnt/", env!("CARGO_PKG_VERSION")))
 }
 
-/// A client for answers that never end, as long as something comes now and then.
-pub fn streaming_client() -> Result<Client, OutboundError> {
+/// For one service: through the proxy that `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` name, unless it is on this machine.
+fn builder_to(url: &Url) -> ClientBuilder {
+    if is_loopback(url) { builder().no_proxy() } else { builder() }
+}
+
+/// Limits for answers that never end, as long as something comes now and then.
+fn streaming(builder: ClientBuilder) -> Result<Client, OutboundError> {
     let limits = OutboundConfig::default();
-    Ok(builder().connect_timeout(limits.connect_timeout).read_timeout(Duration::from_mins(1)).build()?)
+    let builder = builder.connect_timeout(limits.connect_timeout).read_timeout(Duration::from_mins(1));
+    Ok(builder.build()?)
+}
+
+/// A client for answers that never end, of processes that are reached directly: through no proxy.
+pub fn streaming_client() -> Result<Client, OutboundError> {
+    streaming(builder().no_proxy())
+}
+
+/// The same for whatever a person named, perhaps behind the proxy that the environment names.
+pub fn streaming_client_to(url: &Url) -> Result<Client, OutboundError> {
+    streaming(builder_to(url))
 }
 
 /// Whether the service works, whatever it thinks of the request.

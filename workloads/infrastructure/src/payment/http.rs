@@ -105,7 +105,7 @@ impl From<Money> for Amount {
 impl HttpGateway {
     /// A gateway at this address.
     pub fn new(config: HttpGatewayConfig) -> Result<Self, OutboundError> {
-        Ok(Self { outbound: Outbound::new(config.outbound)?, config })
+        Ok(Self { outbound: Outbound::new(config.outbound, &config.url)?, config })
     }
 
     async fn charge(

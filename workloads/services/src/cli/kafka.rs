@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
-use kbnt_infrastructure::kafka;
+use kbnt_infrastructure::{address, kafka};
 
 use super::values;
 
@@ -14,7 +14,7 @@ use super::values;
 #[command(next_help_heading = "Kafka")]
 pub(crate) struct KafkaOptions {
     /// The cluster: host:port[,host:port]
-    #[arg(long, env = "KBNT_BOOTSTRAP_SERVERS", value_name = "SERVERS")]
+    #[arg(long, env = "KBNT_BOOTSTRAP_SERVERS", value_name = "SERVERS", value_parser = address::servers)]
     pub(crate) bootstrap_servers: String,
     /// Put before the names of topics and consumer groups
     #[arg(long, env = "KBNT_TOPIC_PREFIX", default_value = "", value_name = "PREFIX")]

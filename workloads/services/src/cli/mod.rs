@@ -2,6 +2,7 @@
 
 mod clock;
 mod dlq;
+mod environment;
 mod http;
 mod kafka;
 mod origin;
@@ -13,15 +14,18 @@ mod topics;
 mod tracing;
 mod values;
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write as _};
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use kbnt_application::Service;
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use kbnt_application::{Service, Topic};
 use kbnt_infrastructure::intact::TopicIds;
-use kbnt_infrastructure::logging::{Format, Logging, LoggingError};
+use kbnt_infrastructure::logging::{Filter, Format, Logging, LoggingError};
+
+use crate::failure::Failure;
 
 pub(crate) use clock::ClockOptions;
 pub(crate) use dlq::{DiscardOptions, DlqCommand, LetterOptions, ListOptions, ReplayOptions, ShowOptions};
@@ -54,6 +58,24 @@ const STYLES: Styles = Styles::styled()
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Cli {
+    /// Reads the command line and the variables.
+    pub(crate) fn read() -> Result<Self, clap::Error> {
+        let mut command = environment::lenient(Self::command());
+        let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    }
+}
+
+/// Shows help or the version, or says what is wrong with the command line.
+pub(crate) fn explain(error: &clap::Error) -> Result<ExitCode, Failure> {
+    let shown = error.print().and_then(|()| std::io::stdout().flush());
+    if !error.use_stderr() {
+        shown.map_err(Failure::Output)?;
+    }
+    Ok(u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
 /// What to do.
@@ -105,8 +127,8 @@ pub(crate) struct VerifyOptions {
 )]
 pub(crate) struct TailOptions {
     /// Only this topic; may be given several times
-    #[arg(long = "topic", env = "KBNT_TOPICS", value_delimiter = ',', value_name = "TOPIC")]
-    pub(crate) topics: Vec<String>,
+    #[arg(long = "topic", env = "KBNT_TOPICS", value_delimiter = ',', value_name = "TOPIC", value_parser = values::topic)]
+    pub(crate) topics: Vec<Topic>,
     /// Begin with the first event instead of the next one
     #[arg(long, env = "KBNT_FROM_BEGINNING")]
     pub(crate) from_beginning: bool,
@@ -308,9 +330,10 @@ pub(crate) enum LogFormat {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Logging")]
 pub(crate) struct LoggingOptions {
-    /// Which lines are written, such as `info`, `debug` or `warn,kbnt_infrastructure=debug`
+    /// Which lines are written: a level (off, error, warn, info, debug, trace), or levels by part of the program such as
+    /// `warn,kbnt_infrastructure=debug`
     #[arg(long = "log", env = "KBNT_LOG", default_value = "info", value_name = "FILTER")]
-    pub(crate) filter: String,
+    pub(crate) filter: Filter,
     /// How lines are written
     #[arg(long, env = "KBNT_LOG_FORMAT", value_enum, default_value_t = LogFormat::Auto)]
     pub(crate) log_format: LogFormat,
@@ -331,7 +354,6 @@ impl LoggingOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_sound() {

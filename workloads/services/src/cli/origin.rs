@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use kbnt_infrastructure::address;
 use reqwest::Url;
 
 use super::{AccessOptions, KafkaOptions};
@@ -12,10 +13,10 @@ use super::{AccessOptions, KafkaOptions};
 #[command(next_help_heading = "Where from")]
 pub(crate) struct OriginOptions {
     /// A running `kbnt serve` or `kbnt simulator`
-    #[arg(long, env = "KBNT_URL", default_value = "http://127.0.0.1:8080", value_name = "URL")]
+    #[arg(long, env = "KBNT_URL", default_value = "http://127.0.0.1:8080", value_name = "URL", value_parser = address::base)]
     pub(crate) url: Url,
     /// Kafka instead: host:port[,host:port]
-    #[arg(long, env = "KBNT_BOOTSTRAP_SERVERS", value_name = "SERVERS")]
+    #[arg(long, env = "KBNT_BOOTSTRAP_SERVERS", value_name = "SERVERS", value_parser = address::servers)]
     pub(crate) bootstrap_servers: Option<String>,
     /// Put before the names of topics
     #[arg(long, env = "KBNT_TOPIC_PREFIX", default_value = "", value_name = "PREFIX")]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args};
 use kbnt_domain::Money;
+use kbnt_infrastructure::address;
 use kbnt_infrastructure::payment::Rate;
 use reqwest::Url;
 
@@ -41,7 +42,7 @@ pub(crate) struct PaymentOptions {
     #[arg(long = "payment-delay", env = "KBNT_PAYMENT_DELAY", default_value = "0s", value_name = "TIME", value_parser = values::duration)]
     pub(crate) delay: Duration,
     /// The address of a real gateway (docs/payment-gateway.md is its contract)
-    #[arg(long = "payment-url", env = "KBNT_PAYMENT_URL", value_name = "URL")]
+    #[arg(long = "payment-url", env = "KBNT_PAYMENT_URL", value_name = "URL", value_parser = address::base)]
     pub(crate) url: Option<Url>,
     /// A file with the secret that the gateway wants as a bearer token
     #[arg(
@@ -58,7 +59,7 @@ pub(crate) struct PaymentOptions {
 #[command(next_help_heading = "Notification")]
 pub(crate) struct NotificationOptions {
     /// A webhook that each notification is posted to
-    #[arg(long, env = "KBNT_WEBHOOK_URL", value_name = "URL", requires = "webhook_secret_file")]
+    #[arg(long, env = "KBNT_WEBHOOK_URL", value_name = "URL", value_parser = address::endpoint, requires = "webhook_secret_file")]
     pub(crate) webhook_url: Option<Url>,
     /// A file with the secret that signs what is posted: `whsec_` and base64, as standardwebhooks.com says
     #[arg(long, env = "KBNT_WEBHOOK_SECRET_FILE", value_name = "FILE", requires = "webhook_url")]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use kbnt_infrastructure::address;
 
 use super::{AccessOptions, KafkaOptions, values};
 
@@ -27,7 +28,7 @@ pub(crate) enum TopicsCommand {
 )]
 pub(crate) struct EnsureOptions {
     /// The cluster: host:port[,host:port]
-    #[arg(long, env = "KBNT_BOOTSTRAP_SERVERS", value_name = "SERVERS")]
+    #[arg(long, env = "KBNT_BOOTSTRAP_SERVERS", value_name = "SERVERS", value_parser = address::servers)]
     pub(crate) bootstrap_servers: String,
     /// The topics as JSON: [{"name", "partitions", "replicas", "configs": {"retention.ms": "-1"}}], with their whole names
     #[arg(long, env = "KBNT_WANTED_TOPICS", value_name = "JSON", required_unless_present = "wanted_file")]

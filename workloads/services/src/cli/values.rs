@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kbnt_application::Topic;
 use kbnt_domain::{Currency, Money, Span};
 
 /// How many of something, at least 1.
@@ -42,6 +43,12 @@ pub(super) fn clock_jump_limit(text: &str) -> Result<Duration, String> {
 /// An amount such as `10000.00`, in BRL.
 pub(super) fn money(text: &str) -> Result<Money, String> {
     Money::parse(text, Currency::BRL).map_err(|error| error.to_string())
+}
+
+/// A topic by its name.
+pub(super) fn topic(name: &str) -> Result<Topic, String> {
+    let known = || Topic::ALL.map(Topic::name).join(", ");
+    Topic::from_name(name).ok_or_else(|| format!("no such topic; there are {}", known()))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use kbnt_infrastructure::logging::{Format, Logging};
+use kbnt_infrastructure::logging::{Filter, Format, Logging};
 
 use crate::cli::{DemoOptions, ScenarioChoice};
 use crate::failure::Failure;
@@ -20,15 +20,15 @@ use screen::Screen;
 
 pub(crate) async fn run(options: DemoOptions) -> Result<ExitCode, Failure> {
     // The services' log lines go where a shop's log lines go: to its application-logs.
-    let logging = Arc::new(Logging::init("info", Format::Shipped, None)?);
+    let logging = Arc::new(Logging::init(&Filter::default(), Format::Shipped, None)?);
     let chosen = SCENARIOS.iter().filter(|scenario| matches(scenario, options.scenario));
     let screen = Screen::new(options.json);
     let start = Instant::now();
     let mut reports: Vec<Report> = Vec::new();
     for scenario in chosen {
-        screen.title(scenario);
+        screen.title(scenario)?;
         let report = scenario.play(&logging, &screen).await?;
-        screen.ended(&report);
+        screen.ended(&report)?;
         reports.push(report);
     }
     screen.finish(&reports, start.elapsed())?;

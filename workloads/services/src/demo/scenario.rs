@@ -150,7 +150,7 @@ impl Scenario {
     pub(super) async fn play(&self, logging: &Arc<Logging>, screen: &Screen) -> Result<Report, Failure> {
         let mut shop = Shop::open(self, logging, TTL).await?;
         let mut report = Report::new(self);
-        screen.stock("before", &shop.levels().await?);
+        screen.stock("before", &shop.levels().await?)?;
         match self.plot {
             Plot::OneByOne(buyers) => {
                 for buyer in buyers {
@@ -166,7 +166,7 @@ impl Scenario {
             Plot::Expiry { first, second } => expiry(&mut shop, &first, &second, &mut report, screen).await?,
         }
         let levels = shop.levels().await?;
-        screen.stock("after", &levels);
+        screen.stock("after", &levels)?;
         report.check_levels(self.levels, &levels);
         shop.check_books(&mut report).await?;
         report.stock = levels;
@@ -185,7 +185,7 @@ async fn show(
     screen: &Screen,
 ) -> Result<(), Failure> {
     let order = OrderReport::new(&shop.look(&order.id).await?, buyer);
-    screen.order(&order);
+    screen.order(&order)?;
     report.take_order(order);
     Ok(())
 }
@@ -217,15 +217,15 @@ async fn expiry(
     report: &mut Report,
     screen: &Screen,
 ) -> Result<(), Failure> {
-    screen.note("payment-service is away");
+    screen.note("payment-service is away")?;
     let late = shop.order(first, false).await?;
     shop.until_happened(&late.id, "VirtualStockReservedEvent", report).await?;
-    screen.stock("reserved", &shop.levels().await?);
-    screen.note("fifteen minutes pass");
+    screen.stock("reserved", &shop.levels().await?)?;
+    screen.note("fifteen minutes pass")?;
     shop.clock.forward(TTL);
     shop.until_happened(&late.id, "ReservationExpiredEvent", report).await?;
-    screen.stock("expired", &shop.levels().await?);
-    screen.note("payment-service is back: it charges nothing for a reservation that has expired");
+    screen.stock("expired", &shop.levels().await?)?;
+    screen.note("payment-service is back: it charges nothing for a reservation that has expired")?;
     shop.start_payment();
     shop.until_happened(&late.id, "NotificationSentEvent", report).await?;
     shop.settle(report).await?;

@@ -1,6 +1,5 @@
 //! Shows the scenarios: text in the colours of the layers, or one JSON object.
 
-use std::io::Write;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
@@ -12,6 +11,7 @@ use serde_json::json;
 use super::report::{Levels, OrderReport, Report};
 use super::scenario::Scenario;
 use crate::failure::Failure;
+use crate::output::{self, plain};
 
 const BOLD: Style = Style::new().bold();
 const FAINT: Style = Style::new().dimmed();
@@ -37,31 +37,29 @@ impl Screen {
         Self { json }
     }
 
-    /// Writes a line of text. A reader that has gone away is no reason to fail.
-    fn line(&self, line: std::fmt::Arguments<'_>) {
-        if !self.json {
-            let _ = writeln!(anstream::stdout(), "{line}");
-        }
+    /// Shows a line of text.
+    fn line(&self, line: std::fmt::Arguments<'_>) -> Result<(), Failure> {
+        if self.json { Ok(()) } else { output::page(line) }
     }
 
-    pub(super) fn title(&self, scenario: &Scenario) {
-        self.line(format_args!("\n{BOLD}{}{BOLD:#}  {}", scenario.name, scenario.title));
+    pub(super) fn title(&self, scenario: &Scenario) -> Result<(), Failure> {
+        self.line(format_args!("\n{BOLD}{}{BOLD:#}  {}", scenario.name, scenario.title))
     }
 
-    pub(super) fn note(&self, note: &str) {
-        self.line(format_args!("  {FAINT}-- {note}{FAINT:#}"));
+    pub(super) fn note(&self, note: &str) -> Result<(), Failure> {
+        self.line(format_args!("  {FAINT}-- {note}{FAINT:#}"))
     }
 
-    pub(super) fn stock(&self, when: &str, levels: &Levels) {
+    pub(super) fn stock(&self, when: &str, levels: &Levels) -> Result<(), Failure> {
         let product = |(product, (real, reserved, available)): (&String, &(u64, u64, u64))| {
             format!("{product} {real} real - {reserved} reserved = {available} available")
         };
         let levels: Vec<_> = levels.iter().map(product).collect();
-        self.line(format_args!("  {FAINT}stock {when}: {}{FAINT:#}", levels.join("; ")));
+        self.line(format_args!("  {FAINT}stock {when}: {}{FAINT:#}", levels.join("; ")))
     }
 
-    pub(super) fn order(&self, order: &OrderReport) {
-        self.line(format_args!("  {BOLD}{} orders {}{BOLD:#}", order.user, order.wish));
+    pub(super) fn order(&self, order: &OrderReport) -> Result<(), Failure> {
+        self.line(format_args!("  {BOLD}{} orders {}{BOLD:#}", order.user, order.wish))?;
         for step in &order.steps {
             let style = of_layer(step.layer);
             let (topic, partition, offset) = step.place;
@@ -71,8 +69,8 @@ impl Screen {
                 step.service,
                 step.event,
                 format!("{topic}/{partition}@{offset}"),
-                step.detail,
-            ));
+                plain(&step.detail),
+            ))?;
         }
         let style = of_layer("infrastructure");
         self.line(format_args!(
@@ -81,21 +79,22 @@ impl Screen {
             "audit-service",
             format!("AuditLogCreated x {}", order.audited),
             "audit-logs/0",
-        ));
+        ))?;
         let style = if order.end == order.expected { GOOD } else { BAD };
-        self.line(format_args!("    {style}{}{style:#}", order.end));
+        self.line(format_args!("    {style}{}{style:#}", order.end))
     }
 
-    pub(super) fn ended(&self, report: &Report) {
+    pub(super) fn ended(&self, report: &Report) -> Result<(), Failure> {
         for (end, count) in &report.ends {
-            self.line(format_args!("  {count:>5} {end}"));
+            self.line(format_args!("  {count:>5} {end}"))?;
         }
         for check in report.checks.iter().filter(|check| !check.holds()) {
             self.line(format_args!(
                 "  {BAD}wrong{BAD:#} {}: {} instead of {}",
                 check.what, check.found, check.expected
-            ));
+            ))?;
         }
+        Ok(())
     }
 
     /// The table of all scenarios, and the messages by topic.
@@ -116,19 +115,17 @@ impl Screen {
                 "totalMessages": total,
                 "seconds": took.as_secs_f64(),
             });
-            writeln!(std::io::stdout(), "{all}")?;
-            return Ok(());
+            return output::json(&all);
         }
-        self.line(format_args!("\n{}\n", scenarios(reports)));
-        self.line(format_args!("{}\n", topics(&by_topic, total)));
+        self.line(format_args!("\n{}\n", scenarios(reports)))?;
+        self.line(format_args!("{}\n", topics(&by_topic, total)))?;
         let good = reports.iter().all(Report::is_good);
         let (style, word) = if good { (GOOD, "all as it must be") } else { (BAD, "not as it must be") };
         self.line(format_args!(
             "{style}{word}{style:#}: {} scenarios, {total} messages, {:.1} s",
             reports.len(),
             took.as_secs_f64()
-        ));
-        Ok(())
+        ))
     }
 }
 

@@ -25,6 +25,7 @@ use kbnt_infrastructure::metrics::Metrics;
 use kbnt_infrastructure::payment::SimulatedRules;
 use kbnt_infrastructure::runtime::View;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::report::{Levels, Report};
@@ -95,6 +96,7 @@ impl Shop {
             spans: None,
             topic_ids: TopicIds::default(),
             grants: Grants::to_itself(),
+            stop: CancellationToken::new(),
         });
         let orders = process.order();
         process.user(UserConfig { declared: users(scenario)?, ..UserConfig::default() });

@@ -17,6 +17,7 @@ use super::letters::Letter;
 use crate::cli::{DiscardOptions, LetterOptions, ReplayOptions};
 use crate::failure::Failure;
 use crate::origin::{self, From, Log, Origin};
+use crate::output;
 
 /// How long the log may take to acknowledge a record.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -44,14 +45,14 @@ pub(super) async fn replay(options: &ReplayOptions) -> Result<(), Failure> {
     let (partition, objection) = target(letter.at, &mut record, options.key.as_deref());
     if let Some(objection) = objection {
         refuse(!options.force, || format!("{objection}; --force writes it all the same"))?;
-        eprintln!("kbnt: {objection}");
+        output::complain(&objection);
     }
     let append = RawAppend { topic: letter.at.topic, to: Some(partition), record };
     let written = patiently(log.append_raw(vec![append])).await?;
     let written = written.first().copied();
     resolve(&*log, &letter, Resolution::Replayed, written, options.who.name(), &options.reason).await?;
-    println!("{} is written again, as {}", letter.at, written.map(|at| at.to_string()).unwrap_or_default());
-    Ok(())
+    let written = written.map(|at| at.to_string()).unwrap_or_default();
+    output::line(&format!("{} is written again, as {written}", letter.at))
 }
 
 pub(super) async fn discard(options: &DiscardOptions) -> Result<(), Failure> {
@@ -59,8 +60,7 @@ pub(super) async fn discard(options: &DiscardOptions) -> Result<(), Failure> {
     refuse(!letter.is_open(), || format!("{} is {} already", letter.at, letter.state()))?;
     refuse(options.reason.trim().is_empty(), || "say why, with --reason TEXT".to_owned())?;
     resolve(&*log, &letter, Resolution::Discarded, None, options.who.name(), &options.reason).await?;
-    println!("{} is discarded; the record itself lies where it was", letter.at);
-    Ok(())
+    output::line(&format!("{} is discarded; the record itself lies where it was", letter.at))
 }
 
 fn refuse(refused: bool, why: impl FnOnce() -> String) -> Result<(), Failure> {

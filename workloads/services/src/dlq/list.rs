@@ -1,16 +1,14 @@
 //! `kbnt dlq list`.
 
-use std::io::Write;
-
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{ContentArrangement, Table};
 use kbnt_infrastructure::text::rfc3339;
 use serde_json::json;
 
 use super::letters::Letter;
-use super::show::plain;
 use crate::cli::ListOptions;
 use crate::failure::Failure;
+use crate::output::{self, plain};
 
 pub(super) async fn run(options: &ListOptions) -> Result<(), Failure> {
     let letters = super::all(&options.trail).await?;
@@ -18,17 +16,14 @@ pub(super) async fn run(options: &ListOptions) -> Result<(), Failure> {
     let open = letters.iter().filter(|letter| letter.is_open()).count();
     let resolved = letters.len() - open;
     let shown: Vec<&Letter> = letters.into_iter().filter(|letter| options.all || letter.is_open()).collect();
-    let mut out = std::io::stdout().lock();
     if options.json {
         let list: Vec<_> = shown.iter().map(|letter| letter.to_json()).collect();
-        writeln!(out, "{}", json!({"deadLetters": list, "open": open, "resolved": resolved}))?;
-        return Ok(());
+        return output::json(&json!({"deadLetters": list, "open": open, "resolved": resolved}));
     }
     if !shown.is_empty() {
-        writeln!(out, "{}", table(&shown))?;
+        output::page(table(&shown))?;
     }
-    writeln!(out, "{open} open, {resolved} resolved")?;
-    Ok(())
+    output::line(&format!("{open} open, {resolved} resolved"))
 }
 
 fn table(letters: &[&Letter]) -> Table {

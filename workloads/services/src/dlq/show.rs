@@ -1,7 +1,7 @@
 //! `kbnt dlq show`.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::IsTerminal as _;
 
 use kbnt_domain::dead_letter::Bytes;
 use kbnt_infrastructure::text::{base64, hex, rfc3339};
@@ -10,21 +10,25 @@ use serde_json::{Value, json};
 use super::letters::{Letter, done};
 use crate::cli::ShowOptions;
 use crate::failure::Failure;
+use crate::output::{self, is_plain, plain};
 
 /// What is shown of bytes that are no text.
 const DUMPED: usize = 4_096;
 
 pub(super) async fn run(options: &ShowOptions) -> Result<(), Failure> {
     let letter = super::one(super::open(&options.letter.trail).await?, options.letter.id).await?;
-    let mut out = std::io::stdout().lock();
     if options.raw {
-        out.write_all(letter.stored.value.as_deref().unwrap_or_default())?;
+        let value = letter.stored.value.as_deref().unwrap_or_default();
+        if std::io::stdout().is_terminal() && readable(value).is_none() {
+            let what = "its value could play with the terminal: write it to a file, as in --raw > FILE";
+            return Err(Failure::Refused(what.to_owned()));
+        }
+        output::bytes(value)
     } else if options.json {
-        writeln!(out, "{}", whole(&letter))?;
+        output::json(&whole(&letter))
     } else {
-        write!(out, "{}", text(&letter))?;
+        output::bytes(text(&letter).as_bytes())
     }
-    Ok(out.flush()?)
 }
 
 /// All that is kept.
@@ -82,15 +86,10 @@ fn text(letter: &Letter) -> String {
     shown
 }
 
-/// Without what could play with the terminal.
-pub(super) fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}
-
 /// Text that a terminal shows as it is.
 fn readable(bytes: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(bytes).ok()?;
-    text.chars().all(|c| !c.is_control() || matches!(c, '\n' | '\t')).then_some(text)
+    text.chars().all(|c| is_plain(c) || matches!(c, '\n' | '\t')).then_some(text)
 }
 
 /// Bytes in one line: as text, if they are.
@@ -141,7 +140,7 @@ mod tests {
         let page = shown(Some(b"key-1"), Some(b"{\n\t\"a\": 1}"));
         for part in [
             "order-events/0@7",
-            "\u{fffd}[31mbad",
+            "\\u{1b}[31mbad",
             "key         key-1",
             "hex 0001",
             "b: none",

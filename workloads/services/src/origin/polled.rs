@@ -46,7 +46,7 @@ impl Polled {
         };
         let next = topics.iter().flat_map(start).collect();
         let mut polled =
-            Self { client: client()?, url: url.clone(), next, ready: VecDeque::new(), told: false };
+            Self { client: client(url)?, url: url.clone(), next, ready: VecDeque::new(), told: false };
         if from == From::Now {
             for index in 0..polled.next.len() {
                 polled.next[index].offset = polled.page(polled.next[index]).await?.end_offset;

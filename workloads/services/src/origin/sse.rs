@@ -38,7 +38,7 @@ struct Place {
 impl Events {
     /// `None` if there is no such stream at `url`.
     pub(super) async fn open(url: &Url, topics: &[Topic], from: From) -> Result<Option<Self>, Failure> {
-        let client = client()?;
+        let client = client(url)?;
         let mut events = at(url, "v1/events")?;
         events.set_query(Some(match from {
             From::Start => "from=start",
@@ -138,8 +138,8 @@ fn seen(data: String) -> Option<Seen> {
 }
 
 /// A client for streams that stay open.
-pub(super) fn client() -> Result<Client, Failure> {
-    kbnt_infrastructure::outbound::streaming_client().map_err(Failure::from)
+pub(super) fn client(url: &Url) -> Result<Client, Failure> {
+    kbnt_infrastructure::outbound::streaming_client_to(url).map_err(Failure::from)
 }
 
 /// `path` below `url`.

@@ -6,15 +6,19 @@ use anstyle::{AnsiColor, Style};
 use serde_json::{Map, Value};
 
 use crate::origin::Seen;
+use crate::output::plain;
 
 /// The most that is shown of a payload, in characters.
 const PAYLOAD_MOST: usize = 140;
+
+/// The same of any other field.
+const FIELD_MOST: usize = 64;
 
 /// Events that somebody should look at whatever their level.
 const ALARMING: &[&str] =
     &["LowStockEvent", "ReservationLostEvent", "NotificationFailedEvent", "DeadLetterStored"];
 
-/// What is shown of an event.
+/// What is shown of an event: plain text on one line, whatever is in the record.
 #[derive(Clone, Debug)]
 pub(super) struct Line {
     pub(super) topic: &'static str,
@@ -36,7 +40,7 @@ impl Line {
         let Some(value) = value.filter(|value| value.contains_key("eventName")) else {
             return Self::foreign(seen);
         };
-        let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or("-").to_owned();
+        let text = |name: &str| shortened(value.get(name).and_then(Value::as_str).unwrap_or("-"), FIELD_MOST);
         let (level, event) = (text("level"), text("eventName"));
         Self {
             topic: seen.topic.name(),
@@ -66,7 +70,7 @@ impl Line {
             layer: unknown(),
             event: "(no event)".to_owned(),
             about: unknown(),
-            payload: shortened(&String::from_utf8_lossy(&seen.value)),
+            payload: shortened(&String::from_utf8_lossy(&seen.value), PAYLOAD_MOST),
             alert: false,
         }
     }
@@ -74,22 +78,21 @@ impl Line {
 
 /// The fields of a payload, as far as they fit.
 fn payload(payload: &Value) -> String {
-    let Value::Object(fields) = payload else { return shortened(&payload.to_string()) };
+    let Value::Object(fields) = payload else { return shortened(&payload.to_string(), PAYLOAD_MOST) };
     let field = |(name, value): (&String, &Value)| match value {
         Value::String(text) => format!("{name}={text}"),
         value => format!("{name}={value}"),
     };
     let said = fields.iter().filter(|(name, _)| name.as_str() != "orderId" && name.as_str() != "target");
-    shortened(&said.map(field).collect::<Vec<_>>().join(" "))
+    shortened(&said.map(field).collect::<Vec<_>>().join(" "), PAYLOAD_MOST)
 }
 
-/// Without control characters, which could play with the terminal, and not too long.
-fn shortened(text: &str) -> String {
-    let mut shown: String = text.chars().filter(|c| !c.is_control()).take(PAYLOAD_MOST).collect();
-    if shown.len() < text.len() {
-        shown.push_str("...");
+/// So many characters of `text`, as plain text.
+fn shortened(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}...", plain(&text[..end])),
+        None => plain(text),
     }
-    shown
 }
 
 fn of_layer(layer: &str) -> Style {
@@ -153,8 +156,24 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_event_is_shown_without_control_characters() {
+    fn no_field_of_an_event_plays_with_the_terminal() {
+        let evil = "\u{1b}[2J\n\u{9b}A\u{202e}";
+        let text = serde_json::json!({
+            "eventName": evil, "timestamp": evil.repeat(9), "service": evil, "level": evil, "hexagonal_layer": evil,
+            "correlationId": evil, "payload": {evil: evil, "b": [evil]},
+        });
+        for value in [text.to_string(), format!("{evil}{text}")] {
+            let shown = anstream::adapter::strip_str(&line(&value).to_string()).to_string();
+            assert!(shown.chars().all(crate::output::is_plain), "{shown:?}");
+            assert!(shown.contains("\\u{1b}[2J\\n\\u{9b}A\\u{202e}"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_event_is_shown_in_plain_characters() {
         let shown = line("\u{1b}[31mred\u{7}");
-        assert_eq!((shown.payload.as_str(), shown.alert), ("[31mred...", false));
+        assert_eq!((shown.payload.as_str(), shown.alert), ("\\u{1b}[31mred\\u{7}", false));
+        let long = line(&"é".repeat(PAYLOAD_MOST + 1));
+        assert_eq!(long.payload, format!("{}...", "é".repeat(PAYLOAD_MOST)));
     }
 }

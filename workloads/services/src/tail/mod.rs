@@ -3,7 +3,6 @@
 mod line;
 mod totals;
 
-use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -12,28 +11,28 @@ use serde_json::Value;
 
 use crate::cli::TailOptions;
 use crate::failure::Failure;
+use crate::life::Life;
 use crate::origin::{From, Next, Origin, Seen};
-use crate::wiring;
+use crate::output;
 use line::Line;
 use totals::Totals;
 
 /// How often totals are shown while events come.
 const TOTALS_EVERY: Duration = Duration::from_secs(10);
 
-pub(crate) async fn run(options: TailOptions) -> Result<ExitCode, Failure> {
-    let topics = topics(&options)?;
+pub(crate) async fn run(options: TailOptions, life: Life) -> Result<ExitCode, Failure> {
+    let topics = if options.topics.is_empty() { Topic::ALL.to_vec() } else { options.topics.clone() };
     let from = if options.from_beginning { From::Start } else { From::Now };
     let mut origin = Origin::open(&options.origin, None, &topics, from).await?;
     let mut totals = Totals::default();
     let mut left = options.limit.unwrap_or(u64::MAX);
     let mut every = tokio::time::interval(TOTALS_EVERY);
-    let told = wiring::until_told();
-    tokio::pin!(told);
+    let stop = life.at_work();
     while left > 0 {
         tokio::select! {
             next = origin.next() => match next? {
-                Next::CaughtUp => note(&options, "from here on live"),
-                Next::Anew => note(&options, "the log is another one than before: from its first event on"),
+                Next::CaughtUp => note(&options, "from here on live")?,
+                Next::Anew => note(&options, "the log is another one than before: from its first event on")?,
                 Next::Record(seen) => {
                     left -= 1;
                     show(&options, &seen, &mut totals)?;
@@ -41,31 +40,16 @@ pub(crate) async fn run(options: TailOptions) -> Result<ExitCode, Failure> {
             },
             _ = every.tick() => {
                 if let Some(text) = totals.news() {
-                    note(&options, &text);
+                    note(&options, &text)?;
                 }
             }
-            told = &mut told => {
-                told?;
-                break;
-            }
+            () = stop.cancelled() => break,
         }
     }
     if !options.json {
-        let _ = writeln!(anstream::stdout(), "{}", totals.table());
+        output::page(totals.table())?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn topics(options: &TailOptions) -> Result<Vec<Topic>, Failure> {
-    if options.topics.is_empty() {
-        return Ok(Topic::ALL.to_vec());
-    }
-    let known = || Topic::ALL.map(Topic::name).join(", ");
-    let topic = |name: &String| {
-        Topic::from_name(name)
-            .ok_or_else(|| Failure::Options(format!("{name}: no such topic; there are {}", known())))
-    };
-    options.topics.iter().map(topic).collect()
 }
 
 fn show(options: &TailOptions, seen: &Seen, totals: &mut Totals) -> Result<(), Failure> {
@@ -74,19 +58,18 @@ fn show(options: &TailOptions, seen: &Seen, totals: &mut Totals) -> Result<(), F
     if options.json {
         let value: Value = serde_json::from_slice(&seen.value)
             .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&seen.value).into_owned()));
-        let place = serde_json::json!({
+        output::json(&serde_json::json!({
             "topic": seen.topic.name(), "partition": seen.partition, "offset": seen.offset, "value": value,
-        });
-        writeln!(std::io::stdout(), "{place}")?;
+        }))
     } else {
-        writeln!(anstream::stdout(), "{line}")?;
+        output::page(line)
     }
-    Ok(())
 }
 
-fn note(options: &TailOptions, text: &str) {
-    if !options.json {
-        let faint = anstyle::Style::new().dimmed();
-        let _ = writeln!(anstream::stdout(), "{faint}-- {text}{faint:#}");
+fn note(options: &TailOptions, text: &str) -> Result<(), Failure> {
+    if options.json {
+        return Ok(());
     }
+    let faint = anstyle::Style::new().dimmed();
+    output::page(format_args!("{faint}-- {text}{faint:#}"))
 }

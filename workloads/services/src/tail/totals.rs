@@ -8,6 +8,12 @@ use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 
 use super::line::Line;
 
+/// Names that are counted each on their own: more than there are services. They stand in records that anybody may have written.
+const NAMES: usize = 32;
+
+/// The name of all that came after those.
+const OTHERS: &str = "others";
+
 /// What was seen so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Totals {
@@ -25,10 +31,15 @@ impl Totals {
     pub(super) fn count(&mut self, line: &Line) {
         self.events += 1;
         self.alerts += u64::from(line.alert);
-        *self.by_topic.entry(line.topic.to_owned()).or_default() += 1;
-        *self.by_service.entry(line.service.clone()).or_default() += 1;
-        *self.by_level.entry(line.level.clone()).or_default() += 1;
-        *self.by_layer.entry(line.layer.clone()).or_default() += 1;
+        for (counts, name) in [
+            (&mut self.by_topic, line.topic),
+            (&mut self.by_service, &line.service),
+            (&mut self.by_level, &line.level),
+            (&mut self.by_layer, &line.layer),
+        ] {
+            let known = counts.len() < NAMES || counts.contains_key(name);
+            *counts.entry(if known { name } else { OTHERS }.to_owned()).or_default() += 1;
+        }
     }
 
     /// The totals in a line, if there is anything new.

@@ -9,4 +9,4 @@ mod process;
 pub(crate) use effects::Effects;
 pub(crate) use files::{kafka_config, seed, users, wanted_topics};
 pub(crate) use grants::Grants;
-pub(crate) use process::{Process, ProcessParts, bind, spans, until_told};
+pub(crate) use process::{Process, ProcessParts, bind, spans};

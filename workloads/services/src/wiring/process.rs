@@ -27,7 +27,6 @@ use kbnt_infrastructure::runtime::{
 };
 use kbnt_infrastructure::spans::{Spans, Traced};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -49,6 +48,8 @@ pub(crate) struct ProcessParts {
     pub(crate) topic_ids: TopicIds,
     /// What is granted to those who ask over HTTP.
     pub(crate) grants: Grants,
+    /// When the process is told to stop.
+    pub(crate) stop: CancellationToken,
 }
 
 /// Services at work.
@@ -58,6 +59,8 @@ pub(crate) struct Process {
     integrity: Arc<Integrity>,
     spans: Option<Arc<Spans>>,
     grants: Grants,
+    /// The process is told to stop.
+    stop: CancellationToken,
     /// Nothing new is taken any more.
     draining: CancellationToken,
     /// The services stop.
@@ -65,6 +68,8 @@ pub(crate) struct Process {
     tasks: JoinSet<Result<(), Failure>>,
     watched: Vec<Box<dyn Part>>,
     apis: Apis,
+    /// Whether there is an HTTP server, whose end the services wait for.
+    listens: bool,
 }
 
 impl Process {
@@ -81,10 +86,12 @@ impl Process {
             spans: parts.spans,
             apis: Apis { requests: Shares::new(parts.grants.requests), ..Apis::default() },
             grants: parts.grants,
-            draining: CancellationToken::new(),
+            draining: parts.stop.child_token(),
+            stop: parts.stop,
             shutdown: CancellationToken::new(),
             tasks: JoinSet::new(),
             watched: Vec::new(),
+            listens: false,
         }
     }
 
@@ -194,20 +201,6 @@ impl Process {
         self.watched.push(Box::new(parts::Cluster(log)));
     }
 
-    /// From the moment that the process is told to stop, nothing new is taken; once the requests under way are answered,
-    /// the services stop.
-    pub(crate) fn stop_when_told(&self) {
-        let draining = self.draining.clone();
-        tokio::spawn(async move {
-            if let Err(error) = until_told().await {
-                tracing::error!(%error, "signals are not heard");
-                return;
-            }
-            tracing::info!(operation = "stopping", "told to stop");
-            draining.cancel();
-        });
-    }
-
     /// The routes of the services that were started so far, and their description.
     pub(crate) fn router(&mut self) -> (Router, Description) {
         let health = self.health();
@@ -236,6 +229,7 @@ impl Process {
             self.tasks.spawn(async move { Ok(serve(listener, probes, PROBES, shutdown).await?) });
         }
         let (router, _) = router(self.apis.clone(), health);
+        self.listens = true;
         let (draining, shutdown, limits) = (self.draining.clone(), self.shutdown.clone(), self.grants.limits);
         self.tasks.spawn(async move {
             // Requests under way still need the services.
@@ -245,8 +239,20 @@ impl Process {
         Ok(address)
     }
 
-    /// Works until it is told to stop, or a service stops by itself; then all stop.
+    /// Works until it is told to stop, or a service stops by itself; then all stop. From the moment that it is told to,
+    /// nothing new is taken; once the requests under way are answered, the services stop.
     pub(crate) async fn finish(mut self) -> Result<(), Failure> {
+        let (stop, draining) = (self.stop.clone(), self.draining.clone());
+        tokio::spawn(async move {
+            stop.cancelled().await;
+            tracing::info!(operation = "stopping", "told to stop");
+        });
+        if !self.listens {
+            self.tasks.spawn(async move {
+                draining.cancelled().await;
+                Ok(())
+            });
+        }
         let mut outcome = Ok(());
         while let Some(ended) = self.tasks.join_next().await {
             // Normally it is the HTTP server that ends first; whatever else ends before was not to.
@@ -309,7 +315,7 @@ impl Process {
 
 /// What hands the spans of `services` to the collector that the options name, if they do.
 pub(crate) fn spans(options: &TracingOptions, services: &[Service]) -> Result<Option<Arc<Spans>>, Failure> {
-    let spans = options.otlp_endpoint.as_deref().map(|endpoint| Spans::to(endpoint, services));
+    let spans = options.otlp_endpoint.as_ref().map(|endpoint| Spans::to(endpoint, services));
     Ok(spans.transpose().map_err(|error| Failure::Tracing(error.to_string()))?.map(Arc::new))
 }
 
@@ -317,14 +323,4 @@ pub(crate) fn spans(options: &TracingOptions, services: &[Service]) -> Result<Op
 pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
     let refused = |error| Failure::Options(format!("cannot listen on {address}: {error}"));
     TcpListener::bind(address).await.map_err(refused)
-}
-
-/// Returns when the process is told to stop, by SIGTERM or Ctrl-C.
-pub(crate) async fn until_told() -> Result<(), Failure> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
 }

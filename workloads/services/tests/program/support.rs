@@ -43,6 +43,13 @@ impl Running {
         Self::of(kbnt(arguments), port)
     }
 
+    /// The same with these variables.
+    pub fn start_with(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut command = kbnt(arguments);
+        command.envs(variables.iter().copied());
+        Self::of(command, 0)
+    }
+
     /// The same with few descriptors.
     pub fn start_with_descriptors(most: u32, arguments: &[&str]) -> Self {
         let mut shell = Command::new("sh");

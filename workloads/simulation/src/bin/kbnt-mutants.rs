@@ -1,5 +1,6 @@
 //! `kbnt-mutants`: plants each bug of `mutants/list.yaml` in a scratch copy of the core, and shows that the simulator or a
 //! test catches it.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 use std::fs;
 use std::io;
@@ -9,6 +10,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use kbnt_simulation::screen;
 use serde::Deserialize;
 
 /// Plants bugs and shows that each is caught.
@@ -57,13 +59,20 @@ const PATIENCE_WITHOUT_BUG: Duration = Duration::from_hours(1);
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
-    match run(&Options::parse()) {
+    let options = match Options::try_parse() {
+        Ok(options) => options,
+        Err(error) => return screen::explain(&error),
+    };
+    match run(&options) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("kbnt-mutants: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => match error.downcast_ref::<io::Error>() {
+            Some(gone) if gone.kind() == io::ErrorKind::BrokenPipe => screen::unshown(gone),
+            _ => {
+                screen::complain(format_args!("kbnt-mutants: {error}"));
+                ExitCode::FAILURE
+            }
+        },
     }
 }
 
@@ -75,7 +84,7 @@ fn run(options: &Options) -> Result<bool, Failure> {
     mutants.retain(wanted);
     if options.list {
         for mutant in &mutants {
-            println!("{:<44} {}", mutant.name, mutant.file);
+            screen::show(format_args!("{:<44} {}", mutant.name, mutant.file))?;
         }
         return Ok(true);
     }
@@ -83,7 +92,7 @@ fn run(options: &Options) -> Result<bool, Failure> {
         return plant(&mutants, copy);
     }
     copy_core(&root, &options.scratch)?;
-    println!("building the core as it is, and trying that it passes");
+    screen::show(format_args!("building the core as it is, and trying that it passes"))?;
     let started = Instant::now();
     if let Some(caught) = caught_by(options, PATIENCE_WITHOUT_BUG)? {
         return Err(format!("without any bug: {caught}").into());
@@ -98,17 +107,17 @@ fn run(options: &Options) -> Result<bool, Failure> {
         let caught = caught_by(options, patience);
         fs::write(&file, sound)?;
         let verdict = caught?;
-        println!(
+        screen::show(format_args!(
             "{:<44} {:>4} s  {}",
             mutant.name,
             started.elapsed().as_secs(),
             verdict.as_deref().unwrap_or("ESCAPED")
-        );
+        ))?;
         if verdict.is_none() {
             escaped.push(mutant.name.as_str());
         }
     }
-    println!("{} of {} planted bugs caught", mutants.len() - escaped.len(), mutants.len());
+    screen::show(format_args!("{} of {} planted bugs caught", mutants.len() - escaped.len(), mutants.len()))?;
     Ok(escaped.is_empty())
 }
 

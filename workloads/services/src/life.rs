@@ -1,0 +1,133 @@
+//! The life of the process: from the first moment on it hears when it is told to stop, and then it ends in time, whatever
+//! waits for something that does not come.
+
+use std::pin::pin;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::runtime::Builder;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::failure::Failure;
+
+/// How long a command at work may take to end in order. Whoever sent the signal waits 20 s or more.
+const ORDERLY: Duration = Duration::from_secs(18);
+
+/// How long a thread that is blocked is waited for at the very end.
+const LAST: Duration = Duration::from_secs(1);
+
+/// What a command knows of the process's life.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Life {
+    stop: CancellationToken,
+    at_work: Arc<AtomicBool>,
+}
+
+impl Life {
+    /// From now on there is something in hand, and the command ends by itself when it is told to stop. Before, it is cut off
+    /// wherever it is: it may be waiting for a disk, a pipe or the network.
+    pub(crate) fn at_work(&self) -> CancellationToken {
+        self.at_work.store(true, Ordering::Release);
+        self.stop.clone()
+    }
+}
+
+/// A signal that ends the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// Ctrl-C.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
+}
+
+impl Told {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Interrupt => "SIGINT",
+            Self::Terminate => "SIGTERM",
+        }
+    }
+
+    /// The code that a shell shows for a process that this signal ended.
+    fn code(self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Interrupt => 128 + 2,
+            Self::Terminate => 128 + 15,
+        })
+    }
+}
+
+/// Hears signals.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    /// Must be called within a runtime.
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) -> Told {
+        tokio::select! {
+            _ = self.interrupt.recv() => Told::Interrupt,
+            _ = self.terminate.recv() => Told::Terminate,
+        }
+    }
+}
+
+/// What a command is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// It goes on until it is told to stop; that is its proper end.
+    Serves,
+    /// It does something and ends; cut off before, it has failed.
+    Does,
+}
+
+/// Runs a command on so many threads of its own until it ends, or is cut off. The thread that calls this only listens and
+/// counts the time, so that nothing that blocks can keep it from doing so.
+pub(crate) fn run<F>(kind: Kind, threads: usize, command: impl FnOnce(Life) -> F) -> Result<ExitCode, Failure>
+where
+    F: Future<Output = Result<ExitCode, Failure>> + Send + 'static,
+{
+    let listener = Builder::new_current_thread().enable_all().build()?;
+    let signals = listener.block_on(async { Signals::listen() })?;
+    let runtime = Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
+    let life = Life::default();
+    let task = runtime.spawn(command(life.clone()));
+    let outcome = listener.block_on(watch(kind, task, &life, signals));
+    // What still blocks a thread by then is not waited for.
+    runtime.shutdown_timeout(LAST);
+    outcome
+}
+
+async fn watch(
+    kind: Kind,
+    task: JoinHandle<Result<ExitCode, Failure>>,
+    life: &Life,
+    mut signals: Signals,
+) -> Result<ExitCode, Failure> {
+    let mut task = pin!(task);
+    let told = tokio::select! {
+        ended = &mut task => return ended?,
+        told = signals.next() => told,
+    };
+    life.stop.cancel();
+    match (life.at_work.load(Ordering::Acquire), kind) {
+        (true, _) => {}
+        (false, Kind::Serves) => return Ok(ExitCode::SUCCESS),
+        (false, Kind::Does) => return Err(Failure::Stopped(told.name(), told.code())),
+    }
+    tokio::select! {
+        ended = &mut task => ended?,
+        again = signals.next() => Err(Failure::Stopped(again.name(), again.code())),
+        () = tokio::time::sleep(ORDERLY) => Err(Failure::Stopped(told.name(), told.code())),
+    }
+}

@@ -26,12 +26,14 @@ check() {
 }
 
 pure="foldhash hashbrown rustc-hash sha2 smallvec smol_str thiserror uuid"
-check kbnt-domain . $pure
+check kbnt-rules . none
+check kbnt-domain . $pure kbnt-rules
 check kbnt-application . $pure kbnt-domain async-trait murmur2
 check kbnt-infrastructure '^kbnt-' kbnt-domain kbnt-application
 check kbnt-simulation '^kbnt-' kbnt-domain kbnt-application
 # What checks the services shares nothing with them.
 check kbnt-chaos '^kbnt-|rdkafka' none
 check kbnt-services '^kbnt-' kbnt-domain kbnt-application kbnt-infrastructure
-check kbnt-crds '^kbnt-|rdkafka' none
-check kbnt-operator '^kbnt-|rdkafka' kbnt-crds
+# The rules of names and ids are those of the services, and depend on nothing.
+check kbnt-crds '^kbnt-|rdkafka' kbnt-rules
+check kbnt-operator '^kbnt-|rdkafka' kbnt-crds kbnt-rules

@@ -25,15 +25,15 @@ check() {
     done
 }
 
-pure="foldhash hashbrown rustc-hash sha2 smallvec smol_str thiserror uuid"
+# Rules of names and ids, for the domain and for the API types alike.
 check kbnt-rules . none
-check kbnt-domain . $pure kbnt-rules
-check kbnt-application . $pure kbnt-domain async-trait murmur2
+pure="foldhash hashbrown kbnt-rules rustc-hash sha2 smallvec smol_str thiserror uuid"
+check kbnt-domain . $pure
+check kbnt-application . $pure kbnt-domain async-trait base64 murmur2
 check kbnt-infrastructure '^kbnt-' kbnt-domain kbnt-application
 check kbnt-simulation '^kbnt-' kbnt-domain kbnt-application
 # What checks the services shares nothing with them.
 check kbnt-chaos '^kbnt-|rdkafka' none
 check kbnt-services '^kbnt-' kbnt-domain kbnt-application kbnt-infrastructure
-# The rules of names and ids are those of the services, and depend on nothing.
 check kbnt-crds '^kbnt-|rdkafka' kbnt-rules
 check kbnt-operator '^kbnt-|rdkafka' kbnt-crds kbnt-rules

@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod fence;
+pub mod intact;
 pub mod inventory;
 pub mod machine;
 pub mod message;

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use kbnt_domain::{EventId, Span, Timestamp};
 use thiserror::Error;
 
+use crate::intact::{Bounds, TopicId};
 use crate::inventory::Image;
 use crate::machine::{Append, Delivered, Effect, EffectOutcome, Position};
 use crate::message::{Service, Topic};
@@ -117,8 +118,11 @@ pub trait EventLog: Send + Sync + 'static {
     /// ones are more.
     fn pace(&self) -> Span;
 
-    /// The offset after the last record of a partition.
-    async fn end(&self, topic: Topic, partition: u32) -> Result<u64, LogError>;
+    /// Where the records of a partition begin and end now.
+    async fn bounds(&self, topic: Topic, partition: u32) -> Result<Bounds, LogError>;
+
+    /// Which topic of this name it is now.
+    async fn topic_id(&self, topic: Topic) -> Result<TopicId, LogError>;
 
     /// Reads from these positions on, without a group.
     async fn read(&self, from: Vec<Position>) -> Result<Box<dyn LogReader>, LogError>;

@@ -91,7 +91,7 @@ async fn ends(log: &dyn EventLog) -> u64 {
     let mut sum = 0;
     for topic in Topic::ALL {
         for partition in 0..topic.partitions() {
-            sum += log.end(topic, partition).await.unwrap();
+            sum += log.bounds(topic, partition).await.unwrap().end;
         }
     }
     sum
@@ -158,7 +158,7 @@ async fn run(log: Arc<dyn EventLog>, orders: usize, rate: usize) {
     declare(&inventory).await;
     let mut from = Vec::new();
     for partition in 0..3 {
-        let offset = log.end(Topic::OrderEvents, partition).await.unwrap();
+        let offset = log.bounds(Topic::OrderEvents, partition).await.unwrap().end;
         from.push(Position { topic: Topic::OrderEvents, partition, offset });
     }
     let before = ends(log.as_ref()).await;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
+use kbnt_application::intact::{Bounds, TopicId};
 use kbnt_application::message::{Classification, Message};
 use kbnt_application::ports::{EventLog, GroupReader, LogError, LogReader};
 use kbnt_application::{Append, Position, Service, Topic};
@@ -133,8 +134,12 @@ impl EventLog for Traced {
         self.log.pace()
     }
 
-    async fn end(&self, topic: Topic, partition: u32) -> Result<u64, LogError> {
-        self.log.end(topic, partition).await
+    async fn bounds(&self, topic: Topic, partition: u32) -> Result<Bounds, LogError> {
+        self.log.bounds(topic, partition).await
+    }
+
+    async fn topic_id(&self, topic: Topic) -> Result<TopicId, LogError> {
+        self.log.topic_id(topic).await
     }
 
     async fn read(&self, from: Vec<Position>) -> Result<Box<dyn LogReader>, LogError> {

@@ -14,6 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use kbnt_application::intact::{Bounds, TopicId};
 use kbnt_application::message::{Classification, partition_of};
 use kbnt_application::ports::{EventLog, GroupReader, LogError, LogReader, RawRecord};
 use kbnt_application::{Append, Position, Route, Service, Topic};
@@ -78,8 +79,12 @@ impl EventLog for EmbeddedLog {
         Span::default()
     }
 
-    async fn end(&self, topic: Topic, partition: u32) -> Result<u64, LogError> {
-        Ok(self.store.partitions.get(topic, partition)?.end())
+    async fn bounds(&self, topic: Topic, partition: u32) -> Result<Bounds, LogError> {
+        Ok(self.store.partitions.get(topic, partition)?.bounds())
+    }
+
+    async fn topic_id(&self, topic: Topic) -> Result<TopicId, LogError> {
+        Ok(self.store.topic_id(topic))
     }
 
     async fn read(&self, from: Vec<Position>) -> Result<Box<dyn LogReader>, LogError> {

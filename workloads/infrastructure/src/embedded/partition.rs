@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use kbnt_application::intact::Bounds;
 use kbnt_application::message::Message;
 use kbnt_application::ports::{Fetched, LogError, RawRecord};
 use kbnt_application::{Append, Delivered, Position, Route, Topic};
@@ -97,6 +98,14 @@ impl Partition {
     pub(super) fn end(&self) -> u64 {
         let records = self.read_lock();
         records.first + records.kept.len() as u64
+    }
+
+    /// What is kept, in memory or in the journal.
+    pub(super) fn bounds(&self) -> Bounds {
+        let records = self.read_lock();
+        // Whatever is in a journal is there from the first record on.
+        let first = if records.places.is_empty() { records.first } else { 0 };
+        Bounds { first, end: records.first + records.kept.len() as u64 }
     }
 
     /// Adds a record, which lies at `place` if the log is durable.

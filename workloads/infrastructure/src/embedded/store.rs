@@ -5,9 +5,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use kbnt_application::intact::TopicId;
 use kbnt_application::ports::{Commit, LogError, RawRecord};
 use kbnt_application::{Position, Service, Topic};
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use super::group::Groups;
 use super::journal::{
@@ -29,6 +31,8 @@ pub(super) struct Store {
     pub(super) groups: Groups,
     durable: Option<Durable>,
     pub(super) recovery: Recovery,
+    /// Which log it is.
+    id: Uuid,
 }
 
 /// All partitions, and who waits for records in them.
@@ -106,6 +110,7 @@ impl Store {
             groups: Groups::default(),
             durable: None,
             recovery: Recovery::default(),
+            id: Uuid::new_v4(),
         }
     }
 
@@ -135,7 +140,13 @@ impl Store {
             groups: Groups::default(),
             durable: Some(Durable { committer, offsets, _lock: lock }),
             recovery,
+            id: Uuid::new_v4(),
         })
+    }
+
+    /// Which topic of this name it is: the one of this log.
+    pub(super) fn topic_id(&self, topic: Topic) -> TopicId {
+        TopicId::from_bytes(Uuid::new_v5(&self.id, topic.name().as_bytes()).into_bytes())
     }
 
     /// Writes `entries` in order.

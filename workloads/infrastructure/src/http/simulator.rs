@@ -150,7 +150,7 @@ impl Broker {
     async fn describe(&self, topic: Topic) -> Result<TopicBody, Problem> {
         let mut partitions = Vec::new();
         for partition in 0..topic.partitions() {
-            let end_offset = self.log.end(topic, partition).await.map_err(|error| failed(&error))?;
+            let end_offset = self.log.bounds(topic, partition).await.map_err(|error| failed(&error))?.end;
             partitions.push(PartitionBody { partition, leader: 0, start_offset: 0, end_offset });
         }
         let messages = partitions.iter().map(|partition| partition.end_offset).sum();
@@ -249,7 +249,7 @@ async fn messages(
     }
     let offset = params.get::<u64>("offset")?.unwrap_or(0);
     let limit = params.number("limit", READ.0, READ.1)?;
-    let end_offset = broker.log.end(topic, partition).await.map_err(|error| failed(&error))?;
+    let end_offset = broker.log.bounds(topic, partition).await.map_err(|error| failed(&error))?.end;
     let records = if offset < end_offset {
         broker.log.read_raw(topic, partition, offset, limit).map_err(|error| failed(&error))?
     } else {

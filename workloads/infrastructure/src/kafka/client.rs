@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use kbnt_application::intact::Bounds;
 use kbnt_application::ports::LogError;
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
@@ -72,14 +73,14 @@ pub(super) trait Ask {
     }
 }
 
-/// The first offset that is kept of a partition, and the one after its last record.
+/// What is kept of a partition.
 pub(super) fn kept<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topic: &str,
     partition: u32,
-) -> KafkaResult<(u64, u64)> {
+) -> KafkaResult<Bounds> {
     let (first, end) = consumer.fetch_watermarks(topic, number(partition), ASK)?;
-    Ok((u64::try_from(first).unwrap_or(0), u64::try_from(end).unwrap_or(0)))
+    Ok(Bounds { first: u64::try_from(first).unwrap_or(0), end: u64::try_from(end).unwrap_or(0) })
 }
 
 /// What is [`kept`]; a client that misses a partition which the cluster has is condemned.
@@ -92,7 +93,7 @@ pub(super) fn kept_or_condemned<C: ConsumerContext>(
     life: &Life,
     topic: &str,
     partition: u32,
-) -> Result<(u64, u64), LogError> {
+) -> Result<Bounds, LogError> {
     kept(consumer, topic, partition).map_err(|error| {
         let unknown = error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownPartition);
         if unknown && consumer.has(topic, partition) {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use kbnt_application::intact::Bounds;
 use kbnt_application::ports::{Assignment, Commit, Fetched, LogError};
 use kbnt_application::{Position, Service, Topic};
 use rdkafka::client::ClientContext;
@@ -289,7 +290,9 @@ impl Worker {
         for place in inputs {
             let (topic, partition) = *place;
             let name = self.pump.config.topic_name(topic);
-            let Ok((first, end)) = client::kept(&self.pump.consumer, &name, partition) else { return };
+            let Ok(Bounds { first, end }) = client::kept(&self.pump.consumer, &name, partition) else {
+                return;
+            };
             let offset = committed.get(place).map_or(first, |commit| commit.next.offset.max(first));
             self.pump.begun(Position { topic, partition, offset }, end);
         }

@@ -22,6 +22,7 @@ mod record;
 mod replaceable;
 mod security;
 mod stop;
+mod topic_id;
 mod watch;
 mod writer;
 
@@ -29,11 +30,12 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use kbnt_application::intact::{Bounds, TopicId};
 use kbnt_application::message::{Classification, partition_of};
 use kbnt_application::ports::{EventLog, GroupReader, LogError, LogReader};
 use kbnt_application::{Append, Position, Route, Service, Topic};
 use kbnt_domain::Span;
-use rdkafka::consumer::BaseConsumer;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use crate::raw::{RawAppend, RawLog};
 use client::Context;
@@ -159,15 +161,22 @@ impl EventLog for KafkaLog {
         PACE
     }
 
-    async fn end(&self, topic: Topic, partition: u32) -> Result<u64, LogError> {
+    async fn bounds(&self, topic: Topic, partition: u32) -> Result<Bounds, LogError> {
         let (clients, topic) = (Arc::clone(&self.clients), self.config.topic_name(topic));
         let ask = move || {
             let asker = &clients.asker;
             client::kept_or_condemned(&asker.current(), asker.life(), &topic, partition)
         };
-        let question = tokio::task::spawn_blocking(ask);
-        let (_, end) = question.await.map_err(|error| LogError::Unavailable(error.to_string()))??;
-        Ok(end)
+        tokio::task::spawn_blocking(ask).await.map_err(|error| LogError::Unavailable(error.to_string()))?
+    }
+
+    async fn topic_id(&self, topic: Topic) -> Result<TopicId, LogError> {
+        let (clients, topic) = (Arc::clone(&self.clients), self.config.topic_name(topic));
+        let ask = move || {
+            let asker = clients.asker.current();
+            topic_id::of(asker.client(), &topic, ASK).map_err(|error| error::on_partition(&error, &topic, 0))
+        };
+        tokio::task::spawn_blocking(ask).await.map_err(|error| LogError::Unavailable(error.to_string()))?
     }
 
     async fn read(&self, from: Vec<Position>) -> Result<Box<dyn LogReader>, LogError> {

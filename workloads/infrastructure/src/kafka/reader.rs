@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use kbnt_application::Position;
+use kbnt_application::intact::Bounds;
 use kbnt_application::ports::{Fetched, LogError, LogReader};
 use kbnt_domain::Span;
 use rdkafka::consumer::Consumer as _;
@@ -141,7 +142,7 @@ fn begin(pump: &mut Pump<Context, Portion>, missing: &mut Vec<Position>) -> Resu
     let mut begun = Vec::new();
     for at in missing.iter().filter(|at| exists(pump, at)) {
         let (name, consumer) = (pump.config.topic_name(at.topic), &pump.consumer);
-        let (first, end) = client::kept_or_condemned(consumer, &pump.life, &name, at.partition)?;
+        let Bounds { first, end } = client::kept_or_condemned(consumer, &pump.life, &name, at.partition)?;
         begun.push((Position { offset: at.offset.max(first), ..*at }, end));
     }
     let mut found = TopicPartitionList::with_capacity(begun.len());

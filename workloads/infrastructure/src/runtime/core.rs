@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::try_join_all;
+use kbnt_application::intact::Bounds;
 use kbnt_application::machine::Halt;
 use kbnt_application::ports::{Clock, ErrorClass, LogError, LogReader, Mark};
 use kbnt_application::{Append, Machine, Position, Service};
@@ -236,9 +237,9 @@ impl Link {
     /// Where these partitions end now.
     pub(super) async fn ends(&self, of: Vec<Position>) -> Result<Vec<Position>, End> {
         let end = |position: Position| async move {
-            let end = || self.parts.log.end(position.topic, position.partition);
-            let offset = self.until_told(Stage::Read, end).await?;
-            Ok(Position { offset, ..position })
+            let bounds = || self.parts.log.bounds(position.topic, position.partition);
+            let Bounds { end, .. } = self.until_told(Stage::Read, bounds).await?;
+            Ok(Position { offset: end, ..position })
         };
         try_join_all(of.into_iter().map(end)).await
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use kbnt_application::intact::Bounds;
 use kbnt_application::{Position, Service};
 use tokio::task::JoinHandle;
 
@@ -36,7 +37,7 @@ impl Lag {
         let (log, observer, positions) = (Arc::clone(&parts.log), Arc::clone(&parts.observer), at());
         self.running = Some(tokio::spawn(async move {
             for Position { topic, partition, offset } in positions {
-                if let Ok(end) = log.end(topic, partition).await {
+                if let Ok(Bounds { end, .. }) = log.bounds(topic, partition).await {
                     observer.lag(service, topic, partition, end.saturating_sub(offset));
                 }
             }

@@ -120,7 +120,7 @@ impl<P: Projection> ProjectionRunner<P> {
     async fn open(&self, first: &[Position]) -> Result<(Box<dyn LogReader>, Vec<Position>), LogError> {
         let mut ends = Vec::with_capacity(first.len());
         for at in first {
-            ends.push(Position { offset: self.log.end(at.topic, at.partition).await?, ..*at });
+            ends.push(Position { offset: self.log.bounds(at.topic, at.partition).await?.end, ..*at });
         }
         Ok((self.log.read(first.to_vec()).await?, ends))
     }

@@ -206,7 +206,7 @@ impl App {
         let mut ends = Vec::new();
         for topic in Topic::ALL {
             for partition in 0..topic.partitions() {
-                ends.push(self.log.end(topic, partition).await.unwrap());
+                ends.push(self.log.bounds(topic, partition).await.unwrap().end);
             }
         }
         ends

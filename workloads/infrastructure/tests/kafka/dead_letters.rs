@@ -35,7 +35,8 @@ async fn spoil(
 async fn audited(log: &KafkaLog, cluster: &Cluster, count: usize) -> Trail {
     let running = Running::start(AuditMachine::new(), Arc::new(cluster.log()));
     eventually("all are linked", || async {
-        log.end(Topic::AuditLogs, 0).await.unwrap() >= count as u64 && trail(log).await.linked.len() == count
+        log.bounds(Topic::AuditLogs, 0).await.unwrap().end >= count as u64
+            && trail(log).await.linked.len() == count
     })
     .await;
     running.stop().await.unwrap();

@@ -160,8 +160,10 @@ async fn records_of_other_programs_are_understood_or_kept_whole() {
 async fn a_topic_that_is_missing_is_waited_for() {
     let cluster = Cluster::empty("missing");
     let log = cluster.log();
-    let end = log.end(Topic::InventoryEvents, 0).await;
-    assert!(matches!(end, Err(LogError::NoSuchPartition { .. })), "{end:?}");
+    let bounds = log.bounds(Topic::InventoryEvents, 0).await;
+    assert!(matches!(bounds, Err(LogError::NoSuchPartition { .. })), "{bounds:?}");
+    let id = log.topic_id(Topic::InventoryEvents).await;
+    assert!(matches!(id, Err(LogError::NoSuchPartition { .. })), "{id:?}");
     cluster.create(&[Topic::InventoryEvents]).await;
     let running = Running::start(Solo::new("a"), Arc::new(log.clone()));
     running.ready().await;
@@ -232,8 +234,8 @@ async fn log_lines_arrive_and_cost_nobody_anything() {
     let taken = (0..20_000).filter(|_| log.offer(line.clone())).count();
     assert!(started.elapsed() < std::time::Duration::from_secs(2), "{:?}", started.elapsed());
     eventually("what was taken has arrived", || async {
-        let ends = [log.end(Topic::ApplicationLogs, 0).await, log.end(Topic::ApplicationLogs, 1).await];
-        let arrived: u64 = ends.into_iter().map(Result::unwrap_or_default).sum();
+        let ends = [log.bounds(Topic::ApplicationLogs, 0).await, log.bounds(Topic::ApplicationLogs, 1).await];
+        let arrived: u64 = ends.into_iter().map(|bounds| bounds.unwrap_or_default().end).sum();
         arrived + log.lost_lines() == taken as u64
     })
     .await;

@@ -126,7 +126,7 @@ async fn whoever_wants_no_records_hears_of_changes_and_reads_on_later() {
     {
         let mut ends = 0;
         for partition in partitions {
-            ends += log.end(Topic::OrderEvents, *partition).await.unwrap();
+            ends += log.bounds(Topic::OrderEvents, *partition).await.unwrap().end;
         }
         let all = |seen: &BTreeSet<Position>| {
             seen.iter().filter(|at| partitions.contains(&at.partition)).count() as u64 == ends

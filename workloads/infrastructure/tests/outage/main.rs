@@ -158,8 +158,10 @@ async fn where_partitions_end_can_be_asked_after_every_outage() {
     let log = cluster.log();
     let all = || async {
         let partitions = |topic: Topic| (0..topic.partitions()).map(move |partition| (topic, partition));
-        let ends =
-            Topic::ALL.into_iter().flat_map(partitions).map(|(topic, partition)| log.end(topic, partition));
+        let ends = Topic::ALL
+            .into_iter()
+            .flat_map(partitions)
+            .map(|(topic, partition)| log.bounds(topic, partition));
         futures::future::join_all(ends).await
     };
     for _ in 0..3 {

@@ -60,9 +60,9 @@ async fn a_password_changes_while_the_services_work() {
     let cluster = behind(&broker, open, "scram", security).await;
 
     let log = cluster.log();
-    assert!(log.end(Topic::OrderEvents, 0).await.is_err(), "with a wrong password nobody is let in");
+    assert!(log.bounds(Topic::OrderEvents, 0).await.is_err(), "with a wrong password nobody is let in");
     put(&password, b"first\n");
-    eventually("the right one is found", || async { log.end(Topic::OrderEvents, 0).await.is_ok() }).await;
+    eventually("the right one is found", || async { log.bounds(Topic::OrderEvents, 0).await.is_ok() }).await;
     let member = Running::start(Echo::default(), Arc::new(cluster.log()));
     orders(&log, 0, 100).await;
 
@@ -102,7 +102,7 @@ async fn a_certificate_changes_while_the_services_work() {
 
     cluster.config.security = stranger;
     assert!(
-        cluster.log().end(Topic::OrderEvents, 0).await.is_err(),
+        cluster.log().bounds(Topic::OrderEvents, 0).await.is_err(),
         "without a certificate nobody is let in"
     );
 

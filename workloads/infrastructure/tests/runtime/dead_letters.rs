@@ -33,7 +33,7 @@ async fn spoil(
 async fn linked(log: &impl EventLog, count: usize) {
     eventually("all are linked", || async {
         // The trail has that many records at least; only then is it worth reading.
-        let end = log.end(Topic::AuditLogs, 0).await.unwrap();
+        let end = log.bounds(Topic::AuditLogs, 0).await.unwrap().end;
         end >= count as u64 && trail(log).await.linked.len() == count
     })
     .await;
@@ -54,10 +54,10 @@ async fn poison_of_every_kind_is_kept_whole_and_once_over_restarts() {
         log.append((good..good + 30).map(created).collect()).await.unwrap();
         good += 30;
         let running = Running::start(AuditMachine::new(), faulty.clone());
-        let before = log.end(Topic::AuditLogs, 0).await.unwrap();
+        let before = log.bounds(Topic::AuditLogs, 0).await.unwrap().end;
         faulty.torn_appends.store(1, Ordering::SeqCst);
         eventually("it is at work", || async {
-            log.end(Topic::AuditLogs, 0).await.unwrap() > before + 10 * u64::from(round)
+            log.bounds(Topic::AuditLogs, 0).await.unwrap().end > before + 10 * u64::from(round)
         })
         .await;
         running.kill().await;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use kbnt_application::intact::{Bounds, TopicId};
 use kbnt_application::ports::{Commit, EventLog, GroupBatch, GroupReader, LogError, LogReader};
 use kbnt_application::{Append, Position, Service, Topic};
 use kbnt_domain::Span;
@@ -89,8 +90,12 @@ impl EventLog for Faulty {
         Span::from_millis(self.pace.load(Ordering::SeqCst))
     }
 
-    async fn end(&self, topic: Topic, partition: u32) -> Result<u64, LogError> {
-        if self.away.load(Ordering::SeqCst) { Err(away()) } else { self.inner.end(topic, partition).await }
+    async fn bounds(&self, topic: Topic, partition: u32) -> Result<Bounds, LogError> {
+        if self.away.load(Ordering::SeqCst) { Err(away()) } else { self.inner.bounds(topic, partition).await }
+    }
+
+    async fn topic_id(&self, topic: Topic) -> Result<TopicId, LogError> {
+        if self.away.load(Ordering::SeqCst) { Err(away()) } else { self.inner.topic_id(topic).await }
     }
 
     async fn read(&self, from: Vec<Position>) -> Result<Box<dyn LogReader>, LogError> {

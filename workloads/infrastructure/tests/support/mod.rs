@@ -79,8 +79,8 @@ pub fn election(partition: u32, term: u64, name: &str) -> Append {
 pub async fn end(log: &dyn EventLog, topic: Topic, partition: u32) -> u64 {
     let deadline = std::time::Instant::now() + DEADLINE;
     loop {
-        match log.end(topic, partition).await {
-            Ok(end) => return end,
+        match log.bounds(topic, partition).await {
+            Ok(bounds) => return bounds.end,
             Err(error) => assert!(std::time::Instant::now() < deadline, "{error}"),
         }
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -160,7 +160,7 @@ impl History {
         for topic in [Topic::OrderEvents, Topic::UserEvents, Topic::InventoryEvents, Topic::PaymentEvents] {
             let mut records = 0;
             for partition in 0..topic.partitions() {
-                records += self.log.end(topic, partition).await?;
+                records += self.log.bounds(topic, partition).await?.end;
             }
             shown.push(format!("{} {records}", topic.name()));
         }
@@ -178,7 +178,7 @@ impl History {
     pub(super) async fn read_from_end(&self, topic: Topic) -> Result<Box<dyn LogReader>, Failure> {
         let mut from = Vec::new();
         for partition in 0..topic.partitions() {
-            from.push(Position { topic, partition, offset: self.log.end(topic, partition).await? });
+            from.push(Position { topic, partition, offset: self.log.bounds(topic, partition).await?.end });
         }
         Ok(self.log.read(from).await?)
     }

@@ -195,7 +195,7 @@ impl Shop {
     async fn until_shown(&self) -> Result<(), Failure> {
         for topic in self.orders.read(Projection::topics).iter().copied() {
             for partition in 0..topic.partitions() {
-                if let Some(offset) = self.log.end(topic, partition).await?.checked_sub(1) {
+                if let Some(offset) = self.log.bounds(topic, partition).await?.end.checked_sub(1) {
                     self.orders.wait_for(Position { topic, partition, offset }).await;
                 }
             }
@@ -275,7 +275,7 @@ impl Shop {
         let mut messages = BTreeMap::new();
         for topic in Topic::ALL {
             for partition in 0..topic.partitions() {
-                *messages.entry(topic.name()).or_insert(0) += self.log.end(topic, partition).await?;
+                *messages.entry(topic.name()).or_insert(0) += self.log.bounds(topic, partition).await?.end;
             }
         }
         Ok(messages)
@@ -293,7 +293,7 @@ impl Shop {
         for topic in Topic::EVENTS {
             for partition in 0..topic.partitions() {
                 start.push(Position { topic, partition, offset: 0 });
-                left += self.log.end(topic, partition).await?;
+                left += self.log.bounds(topic, partition).await?.end;
             }
         }
         let mut reader = self.log.read(start).await?;

@@ -29,7 +29,7 @@ impl LogOrigin {
         let mut ends = Vec::new();
         for topic in topics {
             for partition in 0..topic.partitions() {
-                let offset = log.end(*topic, partition).await?;
+                let offset = log.bounds(*topic, partition).await?.end;
                 ends.push(Position { topic: *topic, partition, offset });
             }
         }

@@ -24,7 +24,7 @@ impl Trail {
         let topic = Topic::AuditLogs;
         let mut ends = Vec::new();
         for partition in 0..topic.partitions() {
-            ends.push(Position { topic, partition, offset: log.end(topic, partition).await? });
+            ends.push(Position { topic, partition, offset: log.bounds(topic, partition).await?.end });
         }
         Ok(ends)
     }

@@ -153,7 +153,7 @@ impl From<SingleServiceSpec> for ServiceSpec {
 
 /// CEL: every value is a quantity, and none is negative.
 const QUANTITIES: &str = "self.all(name, type(self[name]) == int ? self[name] >= 0 : \
-                          (isQuantity(self[name]) && quantity(self[name]).sign() >= 0))";
+                          (isQuantity(self[name]) && !quantity(self[name]).isLessThan(quantity('0'))))";
 
 /// Compute resources, as in a container: `requests` and `limits` by resource name.
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]

@@ -85,8 +85,7 @@ pub struct VirtualStockSpec {
 }
 
 /// CEL: `host:port[,host:port]`.
-const SERVERS: &str = "self.split(',').all(server, server.matches('^[A-Za-z0-9._-]+:[1-9][0-9]{0,4}$') \
-                       && int(server.substring(server.lastIndexOf(':') + 1)) <= 65535)";
+const SERVERS: &str = "self.matches('^[A-Za-z0-9._-]+:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])(,[A-Za-z0-9._-]+:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))*$')";
 
 /// Which Kafka cluster, and how topics lie there.
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]

@@ -160,10 +160,10 @@ async fn run(asker: Asker, services: Vec<Service>, answers: Arc<Mutex<Answers>>,
         for service in &services {
             let Some(note) = asker.deployment(&service.name) else { continue };
             let known = answers.lock().unwrap_or_else(PoisonError::into_inner).get(&service.name).cloned();
-            let calm = note.rolled_out
-                && known.as_ref().and_then(|answer| answer.report.as_ref()).is_some_and(|last| last.intact);
+            let last = known.as_ref().and_then(|answer| answer.report.as_ref());
+            let urgent = !note.rolled_out || last.is_some_and(|last| !last.intact);
             let due = asked.get(&service.name).is_none_or(|last| last.elapsed() >= REST);
-            if calm && !due {
+            if !urgent && !due {
                 continue;
             }
             let Some(now) = asker.ask(service, &note).await else { continue };

@@ -177,7 +177,7 @@ pub(crate) async fn another_wish_is_another_job(suite: &Suite) -> Verdict {
     complete(&shop, &first).await?;
     shop.stock_is("Ready", "True", "Ready").await?;
 
-    let copies = json!({"spec": {"topics": [{"name": "inventory-events", "minInSyncReplicas": 1}]}});
+    let copies = json!({"spec": {"topics": [{"name": "inventory-events", "replicas": 2}]}});
     shop.patch::<VirtualStock>(&copies).await?;
     is_gone(&shop, &first).await?;
     let second = job(&shop, "stock-topics", &[&first]).await?;

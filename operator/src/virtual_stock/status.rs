@@ -26,6 +26,8 @@ pub(super) struct See<'a> {
     pub(super) services: Vec<workloads::View>,
     /// Whether the log is the one that is known.
     pub(super) log: Finding,
+    /// Whether a topic became known only after what was decided.
+    pub(super) unlearned: bool,
     /// What was decided, if the resource can be carried out.
     pub(super) desired: Option<&'a Desired>,
     pub(super) progress: &'a Progress,
@@ -55,6 +57,9 @@ impl<'a> See<'a> {
                 .map(|desired| workloads::look(context, owner, &desired.workloads))
                 .unwrap_or_default(),
             log,
+            unlearned: desired.is_some_and(|desired| {
+                desired.known.misses(&topics::ids(context, owner, &desired.kafka, &topics::OF_STOCK))
+            }),
             desired,
             progress,
         }
@@ -151,6 +156,10 @@ fn topics_ready(stock: &VirtualStock, seen: &See<'_>) -> Finding {
     }
     if let Some(Failure::Topics(error)) = seen.failure {
         return Finding::no(TYPE, error.reason(), error.to_string());
+    }
+    // Services of the workflow start with the ids that are recorded here: without them they would start twice.
+    if seen.unlearned {
+        return Finding::no(TYPE, "WaitingForTopics", "the ids of the topics are being recorded");
     }
     topics::finding(&seen.topics).with(&topics::ignored(&topics::OF_STOCK, &stock.spec.topics))
 }

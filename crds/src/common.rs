@@ -27,7 +27,8 @@ pub enum TopicDeletionPolicy {
 pub struct TopicSettings {
     /// Name of the topic without the prefix.
     pub name: String,
-    /// How long records are kept: a duration such as `168h` or `30m`, or `unlimited`.
+    /// How long records are kept: a duration such as `168h` or `30m`, or `unlimited`. The event stores (user-events,
+    /// order-events, payment-events, inventory-events) keep them for ever, and take nothing else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new(
         "self == 'unlimited' || (self != '' && self.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$') \
@@ -150,15 +151,23 @@ impl From<SingleServiceSpec> for ServiceSpec {
     }
 }
 
+/// CEL: every value is a quantity, and none is negative.
+const QUANTITIES: &str = "self.all(name, type(self[name]) == int ? self[name] >= 0 : \
+                          (isQuantity(self[name]) && !quantity(self[name]).isLessThan(quantity('0'))))";
+
 /// Compute resources, as in a container: `requests` and `limits` by resource name.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 pub struct Resources {
     /// What is set aside, such as `cpu: 25m` or `memory: 48Mi`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[x_kube(validation = Rule::new(QUANTITIES)
+        .message("resources must be quantities such as 25m, 0.5, 48Mi or 1e9, and not negative"))]
     #[schemars(schema_with = "quantities")]
     pub requests: BTreeMap<String, Quantity>,
     /// What may not be exceeded, such as `memory: 256Mi`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[x_kube(validation = Rule::new(QUANTITIES)
+        .message("resources must be quantities such as 25m, 0.5, 48Mi or 1e9, and not negative"))]
     #[schemars(schema_with = "quantities")]
     pub limits: BTreeMap<String, Quantity>,
 }
@@ -180,12 +189,20 @@ pub struct SecretRef {
 pub struct Empty {}
 
 /// One topic as last seen.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct TopicState {
     /// Name of the topic, prefix and all.
     pub name: String,
     /// Whether it can be used.
     pub ready: bool,
+    /// Id in Kafka of the topic that holds the records which this resource knows. A topic of the same name with another id
+    /// is another topic, and is used only once the annotation `kbnt.dev/adopt-topics` names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic_id: Option<String>,
+    /// Id of the topic that it was before the last adoption, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
 }
 
 /// One service as last seen.
@@ -213,7 +230,7 @@ pub(crate) fn one() -> i32 {
 
 /// As the derived schema, but without two pages on quantities in each place.
 fn quantities(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "object", "additionalProperties": {"x-kubernetes-int-or-string": true}})
+    json_schema!({"type": "object", "maxProperties": 16, "additionalProperties": {"x-kubernetes-int-or-string": true, "maxLength": 64}})
 }
 
 fn secret() -> String {

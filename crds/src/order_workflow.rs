@@ -10,6 +10,12 @@ use crate::common::{
     TopicState,
 };
 
+/// CEL: an address to which paths are added. What it admits, the program takes. The host is a name, or an address of IPv4 or IPv6;
+/// the library of Kubernetes for addresses would cost more than a rule may.
+const BASE_URL: &str = "self.matches('^https?://([A-Za-z0-9._~!$&()*+,;=:%-]+@)?(([A-Za-z0-9_-]+[.])*[A-Za-z][A-Za-z0-9_-]*[.]?|((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])[.]){3}(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])|[[](([0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}:){1,7}:|([0-9A-Fa-f]{1,4}:){1,6}:[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}:){1,5}(:[0-9A-Fa-f]{1,4}){1,2}|([0-9A-Fa-f]{1,4}:){1,4}(:[0-9A-Fa-f]{1,4}){1,3}|([0-9A-Fa-f]{1,4}:){1,3}(:[0-9A-Fa-f]{1,4}){1,4}|([0-9A-Fa-f]{1,4}:){1,2}(:[0-9A-Fa-f]{1,4}){1,5}|[0-9A-Fa-f]{1,4}:(:[0-9A-Fa-f]{1,4}){1,6}|:(:[0-9A-Fa-f]{1,4}){1,7}|::)[]])(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?(/[^\\\\s\\\\p{Z}\\\\p{Cc}?#]*)?$')";
+/// CEL: the whole address of what is called.
+const URL: &str = "self.matches('^https?://([A-Za-z0-9._~!$&()*+,;=:%-]+@)?(([A-Za-z0-9_-]+[.])*[A-Za-z][A-Za-z0-9_-]*[.]?|((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])[.]){3}(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])|[[](([0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}:){1,7}:|([0-9A-Fa-f]{1,4}:){1,6}:[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}:){1,5}(:[0-9A-Fa-f]{1,4}){1,2}|([0-9A-Fa-f]{1,4}:){1,4}(:[0-9A-Fa-f]{1,4}){1,3}|([0-9A-Fa-f]{1,4}:){1,3}(:[0-9A-Fa-f]{1,4}){1,4}|([0-9A-Fa-f]{1,4}:){1,2}(:[0-9A-Fa-f]{1,4}){1,5}|[0-9A-Fa-f]{1,4}:(:[0-9A-Fa-f]{1,4}){1,6}|:(:[0-9A-Fa-f]{1,4}){1,7}|::)[]])(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?([/?][^\\\\s\\\\p{Z}\\\\p{Cc}#]*)?$')";
+
 /// Takes orders against a VirtualStock: runs user-, payment-, order-, notification- and audit-service, and keeps
 /// their six Kafka topics, in the cluster and with the topic prefix of the VirtualStock.
 #[derive(Clone, CustomResource, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
@@ -46,8 +52,7 @@ pub struct OrderWorkflowSpec {
     /// How each service runs.
     #[serde(default)]
     pub services: Services,
-    /// Who takes the money.
-    #[serde(default)]
+    /// Who takes the money. There is no default: an order is paid where this says, or not at all.
     pub payment: PaymentSpec,
     /// How customers are told.
     #[serde(default)]
@@ -55,13 +60,16 @@ pub struct OrderWorkflowSpec {
     /// Who may order.
     #[serde(default)]
     pub users: UsersSpec,
-    /// Settings of topics that differ from the defaults: unlimited retention for user-events, order-events and
-    /// payment-events, 168h for notification-events and application-logs, 8760h for audit-logs.
+    /// Settings of topics that differ from the defaults: retention of 168h for notification-events and application-logs,
+    /// 8760h for audit-logs. That of user-events, order-events and payment-events is unlimited and cannot be anything else.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     #[x_kube(validation = Rule::new(
         "self.all(t, t.name in ['user-events', 'order-events', 'payment-events', 'notification-events', 'audit-logs', 'application-logs'])"
     ).message("the topics of an OrderWorkflow are user-events, order-events, payment-events, notification-events, audit-logs and application-logs; inventory-events belongs to the VirtualStock"))]
+    #[x_kube(validation = Rule::new(
+        "self.all(t, !(t.name in ['user-events', 'order-events', 'payment-events']) || !has(t.retention) || t.retention == 'unlimited')"
+    ).message("user-events, order-events and payment-events are event stores: were their records deleted, services would forget what they did. Leave retention out, or 'unlimited'"))]
     #[schemars(length(max = 6))]
     pub topics: Vec<TopicSettings>,
     /// What happens to the topics, and so to the events in them, when this resource is deleted. Delete needs
@@ -102,7 +110,7 @@ pub struct Services {
 }
 
 /// Who takes the money: exactly one of the fields.
-#[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[x_kube(validation = Rule::new("has(self.simulated) != has(self.http)")
     .message("give exactly one of payment.simulated and payment.http"))]
 pub struct PaymentSpec {
@@ -112,12 +120,6 @@ pub struct PaymentSpec {
     /// A payment gateway over HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpPayment>,
-}
-
-impl Default for PaymentSpec {
-    fn default() -> Self {
-        Self { simulated: Some(SimulatedPayment::default()), http: None }
-    }
 }
 
 /// A simulated gateway, which decides by rules.
@@ -130,6 +132,10 @@ pub struct SimulatedPayment {
         .message("declineAbove must be a decimal in quotes with at most two places, such as \"10000.00\""))]
     #[schemars(length(max = 15))]
     pub decline_above: Option<String>,
+    /// Whether tokens such as `tok_decline` and `tok_delay_500ms` decide over the outcome. They are for demonstrations and
+    /// tests: with them, whoever places an order can hold payments up.
+    #[serde(default)]
+    pub test_tokens: bool,
 }
 
 /// A payment gateway over HTTP.
@@ -137,8 +143,8 @@ pub struct SimulatedPayment {
 #[serde(rename_all = "camelCase")]
 pub struct HttpPayment {
     /// Where it is, an absolute `http://` or `https://` URL.
-    #[x_kube(validation = Rule::new("self.matches('^https?://[^/\\\\s]+(/\\\\S*)?$')")
-        .message("url must be an absolute URL that starts with http:// or https://"))]
+    #[x_kube(validation = Rule::new(BASE_URL)
+        .message("url must be an absolute URL that starts with http:// or https://, with a host and a port that can be, and without query and fragment, as paths are added to it"))]
     #[schemars(length(max = 2048))]
     pub url: String,
     /// Secret in the namespace of this resource with the bearer token that the gateway wants, if it wants one.
@@ -170,8 +176,8 @@ impl Default for NotificationSpec {
 #[serde(rename_all = "camelCase")]
 pub struct Webhook {
     /// Where to post, an absolute `http://` or `https://` URL.
-    #[x_kube(validation = Rule::new("self.matches('^https?://[^/\\\\s]+(/\\\\S*)?$')")
-        .message("url must be an absolute URL that starts with http:// or https://"))]
+    #[x_kube(validation = Rule::new(URL)
+        .message("url must be an absolute URL that starts with http:// or https://, with a host and a port that can be, and without fragment"))]
     #[schemars(length(max = 2048))]
     pub url: String,
     /// Secret in the namespace of this resource with what signs each post: `whsec_` and base64, as
@@ -197,16 +203,15 @@ pub struct UsersSpec {
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 pub struct User {
     /// Who it is in orders: 1 to 64 letters, digits, '-', '_' and '.'. Unique in the list.
-    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9._-]{1,64}$')")
-        .message("id must be 1 to 64 letters, digits, '-', '_' and '.'"))]
+    #[x_kube(validation = Rule::new(kbnt_rules::USER_ID).message(kbnt_rules::USER_ID_ADVICE))]
     #[schemars(length(max = 64))]
     pub id: String,
-    /// Full name.
+    /// Full name: 1 to 200 characters, not only blanks, none of them a control character.
+    #[x_kube(validation = Rule::new(kbnt_rules::NAME).message(kbnt_rules::NAME_ADVICE))]
     #[schemars(length(min = 1, max = 200))]
     pub name: String,
-    /// Address for notifications.
-    #[x_kube(validation = Rule::new("self.matches('^[^@\\\\s]+@[^@\\\\s]+$')")
-        .message("email must be an address such as ana@example.com"))]
+    /// Address for notifications, of at most 254 bytes in UTF-8.
+    #[x_kube(validation = Rule::new(kbnt_rules::EMAIL).message(kbnt_rules::EMAIL_ADVICE))]
     #[schemars(length(max = 254))]
     pub email: String,
 }
@@ -218,7 +223,8 @@ pub struct OrderWorkflowStatus {
     /// Generation of the resource that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// StockReady, TopicsReady, UsersReady (with kafka.users of the VirtualStock), WorkloadsAvailable and Ready.
+    /// StockReady, TopicsReady, UsersReady (with kafka.users of the VirtualStock), LogIntact, WorkloadsAvailable,
+    /// UsersDeclared and Ready.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

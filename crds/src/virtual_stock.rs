@@ -65,12 +65,14 @@ pub struct VirtualStockSpec {
     #[x_kube(validation = Rule::new("!self.staticMembership")
         .message("inventory-service is in no consumer group, as its pods take turns by a Lease: leave staticMembership out"))]
     pub inventory: ServiceSpec,
-    /// Settings of the topic inventory-events that differ from the defaults: unlimited retention, `topicReplicas`
-    /// copies.
+    /// Settings of the topic inventory-events that differ from the defaults: `topicReplicas` copies. Its retention is
+    /// unlimited and cannot be anything else.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     #[x_kube(validation = Rule::new("self.all(t, t.name == 'inventory-events')")
         .message("the one topic of a VirtualStock is inventory-events; the others belong to the OrderWorkflow"))]
+    #[x_kube(validation = Rule::new("self.all(t, !has(t.retention) || t.retention == 'unlimited')")
+        .message("inventory-events is the ledger itself: were its records deleted, units that are sold would be sold again. Leave retention out, or 'unlimited'"))]
     #[schemars(length(max = 1))]
     pub topics: Vec<TopicSettings>,
     /// What happens to the topic, and so to the ledger in it, when this resource is deleted. Delete needs
@@ -81,6 +83,9 @@ pub struct VirtualStockSpec {
     #[serde(default)]
     pub paused: bool,
 }
+
+/// CEL: `host:port[,host:port]`.
+const SERVERS: &str = "self.matches('^[A-Za-z0-9._-]+:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])(,[A-Za-z0-9._-]+:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))*$')";
 
 /// Which Kafka cluster, and how topics lie there.
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
@@ -112,8 +117,8 @@ pub struct KafkaSpec {
     /// Addresses `host:port[,host:port]` of a Kafka cluster that Strimzi does not run. A Job makes the topics that are
     /// missing and corrects the settings of those that are there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9._-]+:[0-9]{1,5}(,[A-Za-z0-9._-]+:[0-9]{1,5})*$')")
-        .message("bootstrapServers must be host:port, or several of them with commas between and no blanks"))]
+    #[x_kube(validation = Rule::new(SERVERS)
+        .message("bootstrapServers must be host:port with a port from 1 to 65535, or several of them with commas between and no blanks"))]
     #[schemars(length(max = 1024))]
     pub bootstrap_servers: Option<String>,
     /// Copies of each partition of each topic. A cluster with fewer brokers than this cannot make the topics.
@@ -245,11 +250,11 @@ impl Default for ReservationSpec {
 #[serde(rename_all = "camelCase")]
 pub struct Product {
     /// What orders call it: 1 to 64 letters, digits, '-', '_' and '.'. Unique in the list.
-    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9._-]{1,64}$')")
-        .message("id must be 1 to 64 letters, digits, '-', '_' and '.'"))]
+    #[x_kube(validation = Rule::new(kbnt_rules::PRODUCT_ID).message(kbnt_rules::PRODUCT_ID_ADVICE))]
     #[schemars(length(max = 64))]
     pub id: String,
-    /// What people call it.
+    /// What people call it: 1 to 200 characters, not only blanks, none of them a control character.
+    #[x_kube(validation = Rule::new(kbnt_rules::NAME).message(kbnt_rules::NAME_ADVICE))]
     #[schemars(length(min = 1, max = 200))]
     pub name: String,
     /// Price of one unit as decimal text in quotes, such as "599.99".
@@ -275,8 +280,8 @@ pub struct VirtualStockStatus {
     /// Generation of the resource that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// TopicsReady, UsersReady (with kafka.users), WorkloadsAvailable, StockDeclared, LedgerBalanced, LowStock and
-    /// Ready.
+    /// TopicsReady, UsersReady (with kafka.users), LogIntact, WorkloadsAvailable, StockDeclared, LedgerBalanced, LowStock
+    /// and Ready.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

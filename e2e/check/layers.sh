@@ -25,7 +25,9 @@ check() {
     done
 }
 
-pure="foldhash hashbrown rustc-hash sha2 smallvec smol_str thiserror uuid"
+# Rules of names and ids, for the domain and for the API types alike.
+check kbnt-rules . none
+pure="foldhash hashbrown kbnt-rules rustc-hash sha2 smallvec smol_str thiserror uuid"
 # iso_currency is a table: which currencies there are, and how many decimal places each has.
 check kbnt-domain . $pure iso_currency
 check kbnt-application . $pure kbnt-domain async-trait base64 murmur2
@@ -34,5 +36,5 @@ check kbnt-simulation '^kbnt-' kbnt-domain kbnt-application
 # What checks the services shares nothing with them.
 check kbnt-chaos '^kbnt-|rdkafka' none
 check kbnt-services '^kbnt-' kbnt-domain kbnt-application kbnt-infrastructure
-check kbnt-crds '^kbnt-|rdkafka' none
-check kbnt-operator '^kbnt-|rdkafka' kbnt-crds
+check kbnt-crds '^kbnt-|rdkafka' kbnt-rules
+check kbnt-operator '^kbnt-|rdkafka' kbnt-crds kbnt-rules

@@ -3,15 +3,19 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 
-# print NAME PREFIX NAMESPACE SERVICE
+# print NAME PREFIX NAMESPACE SERVICE PORT: the port by its name, as a Service may have several in any order.
 print() {
     local address
     address=$("$here/inside.sh" kubectl get service --namespace "$3" "$4" --ignore-not-found \
-        --output jsonpath='{.spec.clusterIP}:{.spec.ports[0].port}')
-    [ -z "$address" ] || echo "$1=$2$address"
+        --output jsonpath="{.spec.clusterIP}:{.spec.ports[?(@.name==\"$5\")].port}")
+    case $address in
+    '') ;;
+    *:) echo "endpoints: Service $3/$4 has no port $5" >&2 ;;
+    *) echo "$1=$2$address" ;;
+    esac
 }
 
-print KAFKA '' kafka kbnt-kafka-bootstrap
-print ORDERS http:// shop main-order-service
-print INVENTORY http:// shop main-inventory-service
-print USERS http:// shop main-user-service
+print KAFKA '' kafka kbnt-kafka-bootstrap tcp-clients
+print ORDERS http:// shop main-order-service http
+print INVENTORY http:// shop main-inventory-service http
+print USERS http:// shop main-user-service http

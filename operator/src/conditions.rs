@@ -62,6 +62,16 @@ impl Finding {
         Self { type_, status, reason: before.reason.clone().into(), message: before.message.clone() }
     }
 
+    /// The same, with more to say.
+    #[must_use]
+    pub fn with(mut self, more: &[String]) -> Self {
+        for text in more {
+            self.message.push_str("; ");
+            self.message.push_str(text);
+        }
+        self
+    }
+
     /// It cannot be told.
     pub fn unknown(type_: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
         Self { type_, status: Status::Unknown, reason: reason.into(), message: message.into() }
@@ -108,9 +118,14 @@ pub fn conditions(
         .collect()
 }
 
+/// This condition, if it is there.
+pub fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {
+    conditions.iter().find(|condition| condition.type_ == type_)
+}
+
 /// Whether this condition is true.
 pub fn holds(conditions: &[Condition], type_: &str) -> bool {
-    conditions.iter().any(|condition| condition.type_ == type_ && condition.status == "True")
+    find(conditions, type_).is_some_and(|condition| condition.status == "True")
 }
 
 /// Names, the first ten of them.

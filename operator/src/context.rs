@@ -13,11 +13,12 @@ use tokio::sync::watch;
 use crate::cluster::{Events, Notes, Objects, Scope};
 use crate::gate::Gate;
 use crate::health::Health;
+use crate::log::LogWatches;
 use crate::metrics::Metrics;
 use crate::services::{Address, Observers, OrderSummary, StockSummary};
 use crate::topics::{JobNote, Reports, TopicNote};
 use crate::users::{Rights, SecretNote, UserNote};
-use crate::workloads::{DeploymentNote, StandbyRole};
+use crate::workloads::DeploymentNote;
 
 /// What every reconcile has at hand.
 pub struct Context {
@@ -25,8 +26,6 @@ pub struct Context {
     pub client: Client,
     /// Image of the services.
     pub services_image: String,
-    /// What lets a service hold its lease.
-    pub standby_role: StandbyRole,
     /// Where services answer.
     pub address: Address,
     /// Where Kafka clusters may be.
@@ -57,6 +56,8 @@ pub struct Context {
     pub ledgers: Observers<StockSummary>,
     /// Watches order counts.
     pub orders: Observers<OrderSummary>,
+    /// Asks services what they find in the log.
+    pub logs: LogWatches,
     /// Wakes the reconciler of VirtualStocks.
     pub stock_queue: Arc<Queue>,
     /// Wakes the reconciler of OrderWorkflows.
@@ -77,6 +78,8 @@ pub struct Stores {
     pub accounts: Arc<Notes<u64>>,
     /// Fingerprints of the operator's ConfigMaps.
     pub configs: Arc<Notes<u64>>,
+    /// Fingerprints of the operator's Roles.
+    pub roles: Arc<Notes<u64>>,
     /// Fingerprints of the operator's RoleBindings.
     pub bindings: Arc<Notes<u64>>,
     /// Fingerprints of the operator's PodDisruptionBudgets.
@@ -155,6 +158,8 @@ impl Context {
         self.reports.retain(|uid| present.contains(uid));
         self.ledgers.retain(|uid| present.contains(uid));
         self.orders.retain(|uid| present.contains(uid));
+        self.logs.retain(|uid| present.contains(uid));
+        self.metrics.retain_logs(|uid| present.contains(uid));
     }
 }
 

@@ -95,7 +95,7 @@ impl Error {
         match self {
             // A namespace that is going away takes nothing new, and that passes by itself.
             Self::Api { source, .. } => match &**source {
-                kube::Error::Api(status) if has_cause(status, "NamespaceTerminating") => Class::Waiting,
+                kube::Error::Api(status) if has_cause(status, TERMINATING) => Class::Waiting,
                 kube::Error::Api(status) if matches!(status.code, 400 | 401 | 403 | 405 | 422) => {
                     Class::Permanent
                 }
@@ -111,6 +111,7 @@ impl Error {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Api { source, .. } => match &**source {
+                kube::Error::Api(status) if has_cause(status, TERMINATING) => TERMINATING,
                 kube::Error::Api(status) if status.code == 403 => "Forbidden",
                 kube::Error::Api(status) if status.code == 422 || status.code == 400 => "Refused",
                 _ => "ApiError",
@@ -123,16 +124,30 @@ impl Error {
     }
 }
 
+/// The cause that the API server gives where the namespace is being deleted.
+const TERMINATING: &str = "NamespaceTerminating";
+
 fn has_cause(status: &Status, reason: &str) -> bool {
     status.details.iter().flat_map(|details| &details.causes).any(|cause| cause.reason == reason)
+}
+
+/// Whether a rule is missing: then the API server says who cannot do what, and gives no cause. Admission (a quota, pod security,
+/// a namespace that is going away) answers 403, too, with other words or a cause.
+fn lacks_rule(status: &Status) -> bool {
+    let has_cause = status.details.iter().any(|details| !details.causes.is_empty());
+    let who = status.message.split_once("forbidden: User \"");
+    status.code == 403 && !has_cause && who.is_some_and(|(_, rest)| rest.contains("\" cannot "))
 }
 
 /// The message of the API server where it sent one, else the whole chain of causes.
 fn explain(error: &kube::Error) -> String {
     if let kube::Error::Api(status) = error {
-        return match status.code {
-            403 => format!("forbidden, so the operator's role lacks a rule: {}", status.message),
-            _ => status.message.clone(),
+        return if lacks_rule(status) {
+            format!("the operator's role lacks a rule: {}", status.message)
+        } else if status.message.is_empty() {
+            format!("{} ({})", status.reason, status.code)
+        } else {
+            status.message.clone()
         };
     }
     let mut text = error.to_string();
@@ -142,4 +157,51 @@ fn explain(error: &kube::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn refused(message: &str, causes: &serde_json::Value) -> Error {
+        let status: Status =
+            serde_json::from_value(json!({"status": "Failure", "message": message, "reason": "Forbidden",
+            "details": {"name": "main", "kind": "deployments", "causes": causes}, "code": 403}))
+            .unwrap();
+        Error::api("apply Deployment shop/main")(kube::Error::Api(Box::new(status)))
+    }
+
+    #[test]
+    fn only_a_missing_rule_is_called_one() {
+        let account = "system:serviceaccount:kbnt-system:kbnt";
+        let rule = format!(
+            "deployments.apps \"main\" is forbidden: User \"{account}\" cannot patch resource \"deployments\" in API group \
+             \"apps\" in the namespace \"shop\""
+        );
+        let error = refused(&rule, &json!([]));
+        assert_eq!((error.reason(), error.class()), ("Forbidden", Class::Permanent));
+        assert!(error.to_string().contains("the operator's role lacks a rule: deployments.apps"), "{error}");
+        let ending = "deployments.apps \"main\" is forbidden: unable to create new content in namespace shop because it is being \
+                      terminated";
+        let cause = json!([{"reason": "NamespaceTerminating", "message": "namespace shop is being terminated", "field": "metadata.namespace"}]);
+        let error = refused(ending, &cause);
+        assert_eq!((error.reason(), error.class()), ("NamespaceTerminating", Class::Waiting));
+        for (message, causes) in [
+            (ending, cause),
+            (
+                "pods \"x\" is forbidden: exceeded quota: small, requested: pods=1, used: pods=1, limited: pods=1",
+                json!([]),
+            ),
+            (
+                "pods \"x\" is forbidden: violates PodSecurity \"restricted:latest\": host namespaces",
+                json!([]),
+            ),
+            ("admission webhook \"a.b\" denied the request: User \"x\" cannot be named so", json!([])),
+        ] {
+            let text = refused(message, &causes).to_string();
+            assert_eq!(text, format!("cannot apply Deployment shop/main: {message}"));
+        }
+    }
 }

@@ -16,6 +16,7 @@ pub mod finalizer;
 pub mod gate;
 pub mod health;
 pub mod leader;
+pub mod log;
 pub mod metrics;
 pub mod options;
 pub mod order_workflow;

@@ -1,9 +1,14 @@
 //! What the operator counts.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use http::Method;
 use prometheus::{
     Encoder, Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
 };
+
+use crate::topics::Owner;
 
 /// What the operator counts. A clone counts into the same.
 #[derive(Clone)]
@@ -16,6 +21,9 @@ pub struct Metrics {
     queue: IntGaugeVec,
     unreadable: IntCounterVec,
     leader: Gauge,
+    damaged: IntGaugeVec,
+    /// Labels of the resources with a damaged log, by their UID.
+    damaged_logs: Arc<Mutex<HashMap<String, [String; 3]>>>,
 }
 
 impl Metrics {
@@ -51,10 +59,27 @@ impl Metrics {
             &["kind"],
         )?;
         let leader = Gauge::new("kbnt_operator_leader", "1 while this process is the leader")?;
+        let damaged = IntGaugeVec::new(
+            Opts::new("kbnt_operator_log_damaged", "1 for each resource whose LogIntact is False"),
+            &["kind", "namespace", "name"],
+        )?;
+        registry.register(Box::new(damaged.clone()))?;
         registry.register(Box::new(duration.clone()))?;
         registry.register(Box::new(queue.clone()))?;
         registry.register(Box::new(leader.clone()))?;
-        Ok(Self { registry, reconciles, duration, reads, writes, queue, unreadable, leader })
+        let damaged_logs = Arc::default();
+        Ok(Self {
+            registry,
+            reconciles,
+            duration,
+            reads,
+            writes,
+            queue,
+            unreadable,
+            leader,
+            damaged,
+            damaged_logs,
+        })
     }
 
     /// A reconcile ended after this many seconds.
@@ -86,6 +111,32 @@ impl Metrics {
     /// Whether this process is the leader.
     pub fn leader(&self, leads: bool) {
         self.leader.set(if leads { 1.0 } else { 0.0 });
+    }
+
+    /// Whether the log of this resource is damaged. Only those with a damaged log are in the metrics.
+    pub fn log_damaged(&self, owner: &Owner, damaged: bool) {
+        let labels = [owner.kind.clone(), owner.namespace.clone(), owner.name.clone()];
+        let mut logs = self.damaged_logs.lock().unwrap_or_else(PoisonError::into_inner);
+        if damaged {
+            self.damaged.with_label_values(&labels).set(1);
+            logs.insert(owner.uid.clone(), labels);
+        } else if let Some(labels) = logs.remove(&owner.uid) {
+            // It is there, or the label values would not be.
+            let _ = self.damaged.remove_label_values(&labels);
+        }
+    }
+
+    /// Lets go of the logs of all resources but these.
+    pub fn retain_logs(&self, exists: impl Fn(&str) -> bool) {
+        let mut logs = self.damaged_logs.lock().unwrap_or_else(PoisonError::into_inner);
+        logs.retain(|uid, labels| {
+            let keep = exists(uid);
+            if !keep {
+                // As above.
+                let _ = self.damaged.remove_label_values(labels);
+            }
+            keep
+        });
     }
 
     /// In the text format of Prometheus.

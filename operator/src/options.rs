@@ -8,8 +8,6 @@ use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::workloads::StandbyRole;
-
 /// Reconciles VirtualStocks and OrderWorkflows.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "kbnt-operator", version)]
@@ -45,16 +43,16 @@ pub struct Options {
     /// Namespace of the lease.
     #[arg(long, env = "KBNT_NAMESPACE", default_value = "default")]
     pub namespace: String,
-    /// The role that lets inventory-service hold the lease by which its pods take turns: ClusterRole/NAME, or Role/NAME in
-    /// the namespace of each resource. The operator must be allowed to bind it.
-    #[arg(long, env = "KBNT_STANDBY_ROLE", default_value = "ClusterRole/kbnt-standby")]
-    pub standby_role: StandbyRole,
     /// Who this process is: the pod's name.
     #[arg(long, env = "KBNT_INSTANCE", default_value = "kbnt-operator")]
     pub instance: String,
     /// Where the services answer, with {service} and {namespace} in it. For an operator outside of the cluster.
     #[arg(long, env = "KBNT_SERVICE_URL", default_value = "http://{service}.{namespace}.svc:8080")]
     pub service_url: String,
+    /// Where a pod answers that is not ready, with {ip} in it, and perhaps {namespace} and {pod}. For an operator outside of
+    /// the cluster.
+    #[arg(long, env = "KBNT_POD_URL", default_value = "http://{ip}:8080")]
+    pub pod_url: String,
 }
 
 impl Options {

@@ -15,6 +15,7 @@ use crate::discovery::{self, Served};
 use crate::gate::Gate;
 use crate::health::{self, Health};
 use crate::leader::Leadership;
+use crate::log::{LogWatches, PodAddress};
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::services::{Address, Observers};
@@ -107,10 +108,16 @@ async fn control(
     let (stores, writers) = watches::stores();
     let (stock_queue, stock_receiver) = Queue::new("VirtualStock", metrics.clone());
     let (workflow_queue, workflow_receiver) = Queue::new("OrderWorkflow", metrics.clone());
+    let address = Address::new(&options.service_url);
+    let logs = LogWatches::new(
+        client.clone(),
+        address.clone(),
+        PodAddress::new(&options.pod_url),
+        Arc::clone(&stores.deployments),
+    );
     let context = Arc::new(Context {
         services_image: options.services_image.clone(),
-        standby_role: options.standby_role.clone(),
-        address: Address::new(&options.service_url),
+        address,
         kafka_scope: kafka_scope(&scope, options),
         stores,
         topics: watch::Sender::default(),
@@ -129,6 +136,7 @@ async fn control(
         reports: Reports::default(),
         ledgers: Observers::default(),
         orders: Observers::default(),
+        logs,
         stock_queue,
         workflow_queue,
         client,

@@ -12,6 +12,7 @@ use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use tracing::warn;
 
 use crate::cluster::MANAGER;
 use crate::context::Context;
@@ -49,12 +50,24 @@ pub trait Reported:
 impl Reported for VirtualStock {}
 impl Reported for OrderWorkflow {}
 
-/// Writes `status` where it differs from what the cluster has in more than times. If it was written a moment ago, the
-/// answer is when to come back.
+/// What is said in an event besides the conditions.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Announcement {
+    /// Whether it is a warning.
+    pub bad: bool,
+    /// One word.
+    pub reason: &'static str,
+    /// For people.
+    pub text: String,
+}
+
+/// Writes `status` where it differs from what the cluster has in more than times, and then makes its announcements. If it was
+/// written a moment ago, the answer is when to come back.
 pub async fn write<K: Reported>(
     context: &Context,
     object: &K,
     mut status: K::Status,
+    announcements: &[Announcement],
 ) -> Result<Option<Duration>, Error> {
     let mut live = object.status().cloned().unwrap_or_default();
     let (uid, text, live_text) = (object.uid().unwrap_or_default(), timeless(&status)?, timeless(&live)?);
@@ -84,6 +97,10 @@ pub async fn write<K: Reported>(
     }
     context.gate.wrote(&uid, &text, Instant::now());
     context.events.changed(object, live.conditions(), status.conditions()).await;
+    for Announcement { bad, reason, text } in announcements {
+        warn!(kind = %K::kind(&()), namespace, name, operation = reason, text);
+        context.events.publish(object, *bad, reason, text).await;
+    }
     Ok(None)
 }
 

@@ -10,7 +10,7 @@ use futures::{FutureExt, Stream, StreamExt};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use k8s_openapi::api::rbac::v1::RoleBinding;
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kbnt_crds::{KafkaTopic, KafkaUser, OrderWorkflow, VirtualStock};
 use kube::api::{ApiResource, DynamicObject};
@@ -52,6 +52,7 @@ pub fn stores() -> (Stores, Writers) {
         services: Arc::default(),
         accounts: Arc::default(),
         configs: Arc::default(),
+        roles: Arc::default(),
         bindings: Arc::default(),
         budgets: Arc::default(),
         scalers: Arc::default(),
@@ -75,6 +76,7 @@ pub async fn run(context: Arc<Context>, scope: Scope, writers: Writers, served: 
             follow_owned::<Service, _>(&context, &scope, &stores.services, fingerprint_of).boxed(),
             follow_owned::<ServiceAccount, _>(&context, &scope, &stores.accounts, fingerprint_of).boxed(),
             follow_owned::<ConfigMap, _>(&context, &scope, &stores.configs, fingerprint_of).boxed(),
+            follow_owned::<Role, _>(&context, &scope, &stores.roles, fingerprint_of).boxed(),
             follow_owned::<RoleBinding, _>(&context, &scope, &stores.bindings, fingerprint_of).boxed(),
             follow_owned::<PodDisruptionBudget, _>(&context, &scope, &stores.budgets, fingerprint_of).boxed(),
             follow_owned::<HorizontalPodAutoscaler, _>(&context, &scope, &stores.scalers, fingerprint_of)
@@ -109,6 +111,7 @@ pub async fn filled(context: &Context, served: &Served) {
     stores.services.wait_until_complete().await;
     stores.accounts.wait_until_complete().await;
     stores.configs.wait_until_complete().await;
+    stores.roles.wait_until_complete().await;
     stores.bindings.wait_until_complete().await;
     stores.budgets.wait_until_complete().await;
     stores.scalers.wait_until_complete().await;
@@ -182,6 +185,11 @@ async fn follow_workflows(context: &Context, events: impl Stream<Item = Watch<Or
                 let (namespace, name) = key(&workflow.metadata);
                 forget_if_gone(context, &context.stores.workflows, &workflow);
                 context.workflow_queue.push(namespace, name);
+                // inventory-service has to know the topics that the workflow has adopted.
+                let mut topics = workflow.status.iter().flat_map(|status| &status.topics);
+                if topics.any(|topic| topic.replaces.is_some()) {
+                    context.stock_queue.push(namespace, &workflow.spec.virtual_stock_ref.name);
+                }
             }
             Watch::Unreadable(what) => unreadable::<OrderWorkflow>(context, *what).await,
         }

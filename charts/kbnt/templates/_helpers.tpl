@@ -43,14 +43,17 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 - apiGroups: [""]
   resources: [services, serviceaccounts, configmaps]
   verbs: [get, list, watch, create, patch]
-# To let inventory-service hold the lease by which its pods take turns: this one role may be bound, and no other.
+# To let inventory-service hold the lease by which its pods take turns: each has a role for its own lease. Nobody can give away a
+# right that they do not have, so the operator may do with leases what these roles let services do.
 - apiGroups: [rbac.authorization.k8s.io]
-  resources: [rolebindings]
+  resources: [roles]
   verbs: [get, list, watch, create, patch]
 - apiGroups: [rbac.authorization.k8s.io]
-  resources: [{{ if .Values.watchNamespaces }}roles{{ else }}clusterroles{{ end }}]
-  resourceNames: [{{ include "kbnt.name" . }}-standby]
-  verbs: [bind]
+  resources: [rolebindings]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [get, watch, create, patch]
 # To have one pod of a service taken away at a time, where it has several.
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
@@ -66,14 +69,6 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
-{{- end }}
-
-{{/* What inventory-service may do, as its pods take turns. */}}
-{{- define "kbnt.standbyRules" -}}
-# To hold its lease, to see who does, and to be told when that one gives it up.
-- apiGroups: [coordination.k8s.io]
-  resources: [leases]
-  verbs: [get, watch, create, patch]
 {{- end }}
 
 {{/* What the operator may do where Kafka clusters are. */}}

@@ -62,7 +62,7 @@ func run(given settings) error {
 			DefaultTransform: cache.TransformStripManagedFields(),
 			ByObject: map[client.Object]cache.ByObject{
 				&appsv1.Deployment{}: ours, &corev1.Service{}: ours, &corev1.ServiceAccount{}: ours,
-				&corev1.ConfigMap{}: ours, &policyv1.PodDisruptionBudget{}: ours, &rbacv1.RoleBinding{}: ours, &api.KafkaTopic{}: ours,
+				&corev1.ConfigMap{}: ours, &policyv1.PodDisruptionBudget{}: ours, &rbacv1.Role{}: ours, &rbacv1.RoleBinding{}: ours, &api.KafkaTopic{}: ours,
 			},
 		},
 	})

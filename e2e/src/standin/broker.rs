@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use kbnt_infrastructure::kafka::topic_id;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{
     AdminClient, AdminOptions, AlterConfig, ConfigSource, NewPartitions, NewTopic, ResourceSpecifier,
@@ -37,6 +38,8 @@ pub enum BrokerError {
 /// A topic as the broker has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicState {
+    /// Its id, which another topic of the same name has not. Nothing says which one a new topic gets.
+    pub id: String,
     /// Number of partitions.
     pub partitions: i32,
     /// Copies of the first partition.
@@ -86,7 +89,9 @@ impl Broker {
             };
         }
         let replicas = found.partitions().first().map_or(0, |partition| partition.replicas().len());
+        let id = tokio::task::block_in_place(|| topic_id(self.admin.inner(), topic, TIMEOUT))?;
         Ok(Some(TopicState {
+            id: id.to_string(),
             partitions: i32::try_from(found.partitions().len()).unwrap_or(i32::MAX),
             replicas: i32::try_from(replicas).unwrap_or(i32::MAX),
             config: self.config(topic).await?,

@@ -20,8 +20,14 @@ pub enum Decision {
     },
     /// Nothing to do.
     Same,
-    /// Kafka cannot do that: reason `NotSupported`, with this message.
-    NotSupported(String),
+    /// Kafka cannot do that: reason `NotSupported`, with this message. The configuration is brought to what is declared all the
+    /// same.
+    NotSupported {
+        /// What cannot be done.
+        message: String,
+        /// Set exactly this configuration.
+        config: Option<BTreeMap<String, String>>,
+    },
 }
 
 /// The topic's name in Kafka.
@@ -44,25 +50,30 @@ pub fn decide(topic: &KafkaTopic, found: Option<&TopicState>) -> Decision {
     if let Some(before) = topic.status.as_ref().and_then(|status| status.topic_name.as_ref())
         && *before != name
     {
-        return Decision::NotSupported("Changing spec.topicName is not supported".to_owned());
+        return Decision::not_supported("Changing spec.topicName is not supported", None);
     }
     let Some(found) = found else { return Decision::Create };
+    let declared = declared_config(topic);
+    let config = (declared != found.config).then_some(declared);
     let partitions = topic.spec.partitions.filter(|wanted| *wanted != found.partitions);
     if partitions.is_some_and(|wanted| wanted < found.partitions) {
-        return Decision::NotSupported("Decreasing partitions not supported".to_owned());
+        return Decision::not_supported("Decreasing partitions not supported", config);
     }
     if topic.spec.replicas.is_some_and(|wanted| wanted != found.replicas) {
         let all: Vec<_> = (0..found.partitions).collect();
-        return Decision::NotSupported(format!(
-            "Replication factor change not supported, but required for partitions {all:?}"
-        ));
+        let message = format!("Replication factor change not supported, but required for partitions {all:?}");
+        return Decision::not_supported(&message, config);
     }
-    let declared = declared_config(topic);
-    let config = (declared != found.config).then_some(declared);
     if partitions.is_none() && config.is_none() {
         Decision::Same
     } else {
         Decision::Update { partitions, config }
+    }
+}
+
+impl Decision {
+    fn not_supported(message: &str, config: Option<BTreeMap<String, String>>) -> Self {
+        Self::NotSupported { message: message.to_owned(), config }
     }
 }
 
@@ -85,7 +96,7 @@ mod tests {
 
     fn found(partitions: i32) -> TopicState {
         let config = [("retention.ms".to_owned(), "-1".to_owned())].into();
-        TopicState { partitions, replicas: 1, config }
+        TopicState { id: "WOl_vM4-QU2HyDFeU4Yg0w".to_owned(), partitions, replicas: 1, config }
     }
 
     #[test]
@@ -95,12 +106,15 @@ mod tests {
             partitions: None,
             config: Some([("retention.ms".to_owned(), "60000".to_owned())].into()),
         };
-        let smaller = Decision::NotSupported("Decreasing partitions not supported".to_owned());
+        let smaller = Decision::not_supported("Decreasing partitions not supported", None);
+        let other = Some([("retention.ms".to_owned(), "60000".to_owned())].into());
+        let smaller_and_configured = Decision::not_supported("Decreasing partitions not supported", other);
         for (topic, found, decision) in [
             (declared(3, "-1"), None, Decision::Create),
             (declared(3, "-1"), Some(found(3)), Decision::Same),
             (declared(5, "-1"), Some(found(3)), grown),
             (declared(2, "-1"), Some(found(3)), smaller),
+            (declared(2, "60000"), Some(found(3)), smaller_and_configured),
             (declared(3, "60000"), Some(found(3)), configured),
         ] {
             assert_eq!(decide(&topic, found.as_ref()), decision);
@@ -112,11 +126,11 @@ mod tests {
         let mut renamed = declared(3, "-1");
         renamed.status =
             Some(KafkaTopicStatus { topic_name: Some("other".to_owned()), ..KafkaTopicStatus::default() });
-        let message = "Changing spec.topicName is not supported".to_owned();
-        assert_eq!(decide(&renamed, Some(&found(3))), Decision::NotSupported(message));
+        let refused = Decision::not_supported("Changing spec.topicName is not supported", None);
+        assert_eq!(decide(&renamed, Some(&found(3))), refused);
 
         let mut copied = declared(3, "-1");
         copied.spec.replicas = Some(3);
-        assert!(matches!(decide(&copied, Some(&found(3))), Decision::NotSupported(_)));
+        assert!(matches!(decide(&copied, Some(&found(3))), Decision::NotSupported { .. }));
     }
 }

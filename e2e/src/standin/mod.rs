@@ -2,7 +2,7 @@
 //!
 //! It keeps the Topic Operator's contract as far as a client of `KafkaTopic` can see it: topics are made, grown and
 //! configured on the broker as declared, and the status says Ready, or why not, in Strimzi's own words. It leaves out
-//! what this project has no use for: changes of the replication factor by Cruise Control, access lists, `topicId`.
+//! what this project has no use for: changes of the replication factor by Cruise Control, and access lists.
 
 mod broker;
 mod decide;

@@ -1,15 +1,16 @@
 //! The control loop over `KafkaTopic` objects of one Kafka cluster.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use futures::StreamExt;
-use kbnt_crds::kafka_topic::{CLUSTER_LABEL, KafkaTopic, MANAGED_ANNOTATION};
+use kbnt_crds::kafka_topic::{CLUSTER_LABEL, KafkaTopic, KafkaTopicStatus, MANAGED_ANNOTATION};
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::runtime::controller::Action;
 use kube::runtime::{Controller, watcher};
 use kube::{Api, Client, ResourceExt};
+use rdkafka::error::RDKafkaErrorCode;
 use serde_json::json;
 use thiserror::Error;
 use tracing::{info, warn};
@@ -20,6 +21,10 @@ use super::{Broker, BrokerError, FINALIZER, PAUSE_ANNOTATION, TopicState};
 
 /// Strimzi looks at each topic again in this time, whatever happens.
 const RESYNC: Duration = Duration::from_mins(2);
+
+/// How long a topic that was made may take until the broker shows it, and how often it is looked for.
+const APPEARS: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(100);
 
 /// What a reconciliation needs.
 pub struct Context {
@@ -36,6 +41,8 @@ pub struct Context {
 pub(super) enum ReconcileError {
     #[error(transparent)]
     Api(#[from] kube::Error),
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
 }
 
 /// Reconciles the topics of `cluster` in `namespace` until the process is told to stop.
@@ -69,11 +76,24 @@ async fn reconcile(topic: Arc<KafkaTopic>, context: Arc<Context>) -> Result<Acti
     let wanted = status(&topic, &name, &verdict, Utc::now());
     if topic.status.as_ref() != Some(&wanted) {
         info!(topic = name, ?verdict, "status");
-        let patch = Patch::Merge(json!({ "status": wanted }));
+        let patch = Patch::Merge(json!({ "status": with_absent(&wanted)? }));
         context.topics.patch_status(&topic.name_any(), &PatchParams::default(), &patch).await?;
     }
     let again = if matches!(verdict, Verdict::Failed { .. }) { Duration::from_secs(5) } else { RESYNC };
     Ok(Action::requeue(again))
+}
+
+/// The status with null for what it has not, so that a merge takes it away.
+fn with_absent(status: &KafkaTopicStatus) -> Result<serde_json::Value, serde_json::Error> {
+    let mut value = serde_json::to_value(status)?;
+    for (field, absent) in
+        [("topicName", status.topic_name.is_none()), ("topicId", status.topic_id.is_none())]
+    {
+        if absent {
+            value[field] = serde_json::Value::Null;
+        }
+    }
+    Ok(value)
 }
 
 /// Brings the broker to what is declared, if that is ours to do.
@@ -81,8 +101,8 @@ async fn judge(topic: &KafkaTopic, name: &str, context: &Context) -> Result<Verd
     if topic.annotations().get(PAUSE_ANNOTATION).is_some_and(|value| value == "true") {
         return Ok(Verdict::Paused);
     }
+    // The finalizer stays: who deletes the object is waited for, and nothing happens to the topic.
     if unmanaged(topic) {
-        set_finalizer(topic, context, false).await?;
         return Ok(Verdict::Unmanaged);
     }
     if let Some(other) = older_owner(topic, name, context).await? {
@@ -92,8 +112,8 @@ async fn judge(topic: &KafkaTopic, name: &str, context: &Context) -> Result<Verd
     }
     set_finalizer(topic, context, true).await?;
     Ok(match bring(topic, name, &context.broker).await {
-        Ok(Some(message)) => Verdict::Failed { reason: "NotSupported", message },
-        Ok(None) => Verdict::Ready,
+        Ok(Done::NotSupported(message)) => Verdict::Failed { reason: "NotSupported", message },
+        Ok(Done::Ready(id)) => Verdict::Ready { id },
         Err(error) => {
             context.broker.give_up_if_lost();
             Verdict::Failed { reason: "KafkaError", message: error.to_string() }
@@ -101,13 +121,28 @@ async fn judge(topic: &KafkaTopic, name: &str, context: &Context) -> Result<Verd
     })
 }
 
-/// Does what is to be done; the message of what Kafka cannot do.
-async fn bring(topic: &KafkaTopic, name: &str, broker: &Broker) -> Result<Option<String>, BrokerError> {
-    match decide(topic, broker.find(name).await?.as_ref()) {
+/// What came of a topic.
+enum Done {
+    /// It is as declared, and has this id.
+    Ready(String),
+    /// Kafka cannot do a part of it.
+    NotSupported(String),
+}
+
+/// Does what is to be done.
+async fn bring(topic: &KafkaTopic, name: &str, broker: &Broker) -> Result<Done, BrokerError> {
+    let found = broker.find(name).await?;
+    match decide(topic, found.as_ref()) {
         Decision::Same => {}
-        Decision::NotSupported(message) => return Ok(Some(message)),
+        Decision::NotSupported { message, config } => {
+            if let Some(config) = config {
+                broker.configure(name, &config).await?;
+            }
+            return Ok(Done::NotSupported(message));
+        }
         Decision::Create => {
             let wanted = TopicState {
+                id: String::new(),
                 partitions: topic.spec.partitions.unwrap_or(-1),
                 replicas: topic.spec.replicas.unwrap_or(-1),
                 config: declared_config(topic),
@@ -123,7 +158,26 @@ async fn bring(topic: &KafkaTopic, name: &str, broker: &Broker) -> Result<Option
             }
         }
     }
-    Ok(None)
+    if let Some(found) = found {
+        return Ok(Done::Ready(found.id));
+    }
+    appeared(name, broker).await.map(|made| Done::Ready(made.id))
+}
+
+/// A topic that was made a moment ago, once the broker shows it.
+async fn appeared(name: &str, broker: &Broker) -> Result<TopicState, BrokerError> {
+    let deadline = Instant::now() + APPEARS;
+    loop {
+        match broker.find(name).await {
+            Ok(Some(made)) => return Ok(made),
+            Ok(None) | Err(_) if Instant::now() < deadline => tokio::time::sleep(LOOK).await,
+            Ok(None) => {
+                let code = RDKafkaErrorCode::UnknownTopicOrPartition;
+                return Err(BrokerError::Topic { topic: name.to_owned(), code });
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 async fn remove(topic: &KafkaTopic, name: &str, context: &Context) -> Result<Action, ReconcileError> {

@@ -56,9 +56,20 @@ fn every_condition_speaks_of_the_present_generation() -> Result<(), Failure> {
     for (object, types) in [
         (
             "virtualstock/main",
-            &["TopicsReady", "WorkloadsAvailable", "StockDeclared", "LedgerBalanced", "LowStock", "Ready"][..],
+            &[
+                "TopicsReady",
+                "LogIntact",
+                "WorkloadsAvailable",
+                "StockDeclared",
+                "LedgerBalanced",
+                "LowStock",
+                "Ready",
+            ][..],
         ),
-        ("orderworkflow/main", &["StockReady", "TopicsReady", "WorkloadsAvailable", "Ready"][..]),
+        (
+            "orderworkflow/main",
+            &["StockReady", "TopicsReady", "LogIntact", "WorkloadsAvailable", "UsersDeclared", "Ready"][..],
+        ),
     ] {
         until(&format!("all conditions of {object}"), SHOWN, || {
             let value = shop.kubectl.get(&[object])?;

@@ -43,6 +43,9 @@ fn state_topics_are_kept_for_ever_and_never_compacted() -> Result<(), Failure> {
         let retention =
             config["retention.ms"].as_i64().or_else(|| config["retention.ms"].as_str()?.parse().ok());
         assert_eq!(retention, Some(-1), "{name}");
+        let bytes =
+            config["retention.bytes"].as_i64().or_else(|| config["retention.bytes"].as_str()?.parse().ok());
+        assert_eq!(bytes, Some(-1), "{name}");
     }
     Ok(())
 }

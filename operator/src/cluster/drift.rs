@@ -31,41 +31,89 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// The API server writes quantities in its own way: `0.5` comes back as `500m`.
+/// The API server writes quantities in its own way: `0.5` comes back as `500m`, `0.5Ti` as `512Gi`, and what is finer than a
+/// billionth is rounded up.
 fn same_quantity(wanted: &Value, live: &Value) -> bool {
     match (quantity(wanted), quantity(live)) {
-        (Some(wanted), Some(live)) => (wanted - live).abs() <= f64::EPSILON * wanted.abs().max(live.abs()),
+        (Some(wanted), Some(live)) => {
+            let rounding = f64::EPSILON * 4.0 * wanted.abs().max(live.abs());
+            (wanted - live).abs() <= rounding.max(FINEST)
+        }
         _ => false,
     }
 }
 
+/// The finest that a quantity can be.
+const FINEST: f64 = 1e-9;
+
+/// A number as Kubernetes has it: with a decimal or binary suffix, or a decimal exponent.
 fn quantity(value: &Value) -> Option<f64> {
     let text = match value {
         Value::String(text) => text.as_str(),
         Value::Number(number) => return number.as_f64(),
         _ => return None,
     };
-    let unit = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(unit);
-    let factor = match unit {
+    let end = text.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | '+' | '-')).unwrap_or(text.len());
+    let (number, suffix) = text.split_at(end);
+    let number: f64 = number.parse().ok()?;
+    let factor = match suffix {
         "" => 1.0,
+        "n" => 1e-9,
+        "u" => 1e-6,
         "m" => 1e-3,
         "k" => 1e3,
         "M" => 1e6,
         "G" => 1e9,
+        "T" => 1e12,
+        "P" => 1e15,
+        "E" => 1e18,
         "Ki" => 1024.0,
-        "Mi" => 1_048_576.0,
-        "Gi" => 1_073_741_824.0,
-        _ => return None,
+        "Mi" => 1024.0_f64.powi(2),
+        "Gi" => 1024.0_f64.powi(3),
+        "Ti" => 1024.0_f64.powi(4),
+        "Pi" => 1024.0_f64.powi(5),
+        "Ei" => 1024.0_f64.powi(6),
+        exponent => {
+            let exponent: i32 = exponent.strip_prefix(['e', 'E'])?.parse().ok()?;
+            10.0_f64.powi(exponent)
+        }
     };
-    Some(number.parse::<f64>().ok()? * factor)
+    Some(number * factor)
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::holds;
+    use super::{holds, same_quantity};
+
+    #[test]
+    fn a_quantity_is_the_same_however_it_is_written() {
+        for (wanted, live) in [
+            (json!("1.5e9"), json!("1500M")),
+            (json!("1.5e9"), json!("1500e6")),
+            (json!("0.5Ti"), json!("512Gi")),
+            (json!("2E"), json!("2000P")),
+            (json!("1E3"), json!("1k")),
+            (json!("+0.5Pi"), json!("512Ti")),
+            (json!("0.1n"), json!("1n")),
+            (json!("100u"), json!("100000n")),
+            (json!("1e-3"), json!("1m")),
+            (json!(2), json!("2")),
+            (json!("1Ei"), json!("1024Pi")),
+        ] {
+            assert!(same_quantity(&wanted, &live) && same_quantity(&live, &wanted), "{wanted} {live}");
+        }
+        for (wanted, live) in [
+            (json!("1.5e9"), json!("1.5e8")),
+            (json!("0.5Ti"), json!("0.5T")),
+            (json!("1m"), json!("2m")),
+            (json!("1e"), json!("1e")),
+            (json!("x"), json!("x")),
+        ] {
+            assert!(!same_quantity(&wanted, &live), "{wanted} {live}");
+        }
+    }
 
     #[test]
     fn what_the_api_server_adds_is_no_drift_and_what_people_change_is() {

@@ -1,7 +1,11 @@
 //! Events on the resources: one for each change of a condition.
 
+use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use kbnt_crds::Condition;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource};
@@ -9,8 +13,9 @@ use tracing::warn;
 
 use super::MANAGER;
 
-/// Events after which a recorder is replaced. It remembers each of the last minutes as a whole, to count repetitions up, and
-/// looks through all of them at each new one: with thousands of new resources, that is much memory and time.
+/// Bytes of a text that the API takes.
+const LONGEST: usize = 1024;
+/// Texts of which recorders are kept, to count repetitions up.
 const REMEMBERED: usize = 64;
 
 /// Writes events on the resources.
@@ -18,25 +23,29 @@ const REMEMBERED: usize = 64;
 pub struct Events {
     client: Client,
     reporter: Reporter,
-    /// The present recorder, and what it has recorded.
-    recorder: Arc<Mutex<(Recorder, usize)>>,
+    /// The recorders by what they record. A recorder takes two events with the same reason for one, and keeps the text of the
+    /// first: so each text has its own.
+    recorders: Arc<Mutex<HashMap<u64, Recorder>>>,
 }
 
 impl Events {
     /// Writes through this client, in the name of this operator process.
     pub fn new(client: Client, instance: &str) -> Self {
         let reporter = Reporter { controller: MANAGER.into(), instance: Some(instance.to_owned()) };
-        let recorder = Arc::new(Mutex::new((Recorder::new(client.clone(), reporter.clone()), 0)));
-        Self { client, reporter, recorder }
+        Self { client, reporter, recorders: Arc::default() }
     }
 
-    fn recorder(&self) -> Recorder {
-        let mut present = self.recorder.lock().unwrap_or_else(PoisonError::into_inner);
-        if present.1 == REMEMBERED {
-            *present = (Recorder::new(self.client.clone(), self.reporter.clone()), 0);
+    /// The recorder of this text about an object.
+    fn recorder(&self, object: &ObjectReference, reason: &str, text: &str) -> Recorder {
+        let mut hasher = DefaultHasher::new();
+        (&object.uid, &object.namespace, &object.name, reason, text).hash(&mut hasher);
+        let mut recorders = self.recorders.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = hasher.finish();
+        if recorders.len() >= REMEMBERED && !recorders.contains_key(&key) {
+            recorders.clear();
         }
-        present.1 += 1;
-        present.0.clone()
+        let fresh = || Recorder::new(self.client.clone(), self.reporter.clone());
+        recorders.entry(key).or_insert_with(fresh).clone()
     }
 
     /// Tells which conditions have another status or reason than before.
@@ -58,18 +67,25 @@ impl Events {
         reason: &str,
         note: &str,
     ) {
+        let text = shortened(note);
+        let reference = object.object_ref(&());
+        let recorder = self.recorder(&reference, reason, &text);
         let event = Event {
             type_: if bad { EventType::Warning } else { EventType::Normal },
             reason: reason.to_owned(),
-            // The API takes 1024 bytes.
-            note: Some(note.chars().take(250).collect()),
+            note: Some(text),
             action: "Reconcile".to_owned(),
             secondary: None,
         };
-        if let Err(error) = self.recorder().publish(&event, &object.object_ref(&())).await {
+        if let Err(error) = recorder.publish(&event, &reference).await {
             warn!(%error, reason, "an event could not be written");
         }
     }
+}
+
+/// As much of a text as the API takes.
+fn shortened(text: &str) -> String {
+    text[..text.floor_char_boundary(LONGEST)].to_owned()
 }
 
 /// The conditions that are worth an event. To be ready tells of all that it takes that it is so.

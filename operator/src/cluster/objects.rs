@@ -99,18 +99,19 @@ impl Objects {
     }
 
     /// Makes the cluster have `wanted`, for the owner with this UID. `known` is the fingerprint of what a watch shows of
-    /// the object, and `holder` says whose a live object is, if not that owner's.
+    /// the object, and `holder` says whose a live object is, if not that owner's. The answer is the object as somebody had
+    /// changed it, if it was put back.
     pub async fn ensure(
         &self,
         owner: &str,
         wanted: &Wanted,
         known: Option<u64>,
         holder: impl Fn(&ObjectMeta) -> Option<String>,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<DynamicObject>, Error> {
         if let Some(fingerprint) = known
             && self.is_seen(owner, wanted, fingerprint)
         {
-            return Ok(());
+            return Ok(None);
         }
         let api = self.api(wanted);
         let _taking = match known {
@@ -124,7 +125,7 @@ impl Objects {
             }
             if is_as_wanted(wanted, live) {
                 self.remember(owner, wanted, &live.metadata);
-                return Ok(());
+                return Ok(None);
             }
         }
         let mut made = api
@@ -143,7 +144,7 @@ impl Objects {
             }
         }
         self.remember(owner, wanted, &made.metadata);
-        Ok(())
+        Ok(live.filter(|live| is_same_wish(wanted, &live.metadata)))
     }
 
     /// Deletes an object that is not wanted any more, if it is still that owner's, as `holder` tells.
@@ -201,10 +202,13 @@ impl Objects {
     }
 }
 
+/// Whether the object was made for the same wish, so that all that differs was changed by somebody else.
+fn is_same_wish(wanted: &Wanted, live: &ObjectMeta) -> bool {
+    live.annotations.as_ref().and_then(|annotations| annotations.get(DIGEST)) == Some(&wanted.digest)
+}
+
 fn is_as_wanted<K: Resource + Serialize>(wanted: &Wanted, live: &K) -> bool {
-    let same_wish = live.meta().annotations.as_ref().and_then(|annotations| annotations.get(DIGEST))
-        == Some(&wanted.digest);
-    same_wish
+    is_same_wish(wanted, live.meta())
         && serde_json::to_value(live).is_ok_and(|mut live| {
             // What a list shows has its kind only on the list.
             live["apiVersion"] = wanted.resource.api_version.clone().into();

@@ -49,15 +49,21 @@ pub(super) async fn apply(
 ) -> Result<(), Failure> {
     if !workflow.spec.paused {
         finalizer::set(context, workflow, desired.finalizer).await.map_err(Failure::Topics)?;
-        progress.topics = topics::apply(context, owner, &desired.topics).await.map_err(Failure::Topics)?;
+        topics::apply(context, owner, &desired.topics, &mut progress.topics)
+            .await
+            .map_err(Failure::Topics)?;
         let has_topics = has_topics(stock, owner, desired, context, progress);
         // Rights are given on topics that are its own, or those of its stock.
         if has_topics {
             progress.held_users =
                 users::apply(context, owner, &desired.users).await.map_err(Failure::Users)?;
         }
-        // Services start once their topics and users are ready. Those that run are kept as they should be whatever happens.
-        let ready = has_topics && users::are_usable(context, owner, &desired.users, &progress.held_users);
+        // Services start once their topics and users are ready, and are told which topics these are. Those that run are kept as
+        // they should be whatever happens.
+        let present = topics::ids(context, owner, &desired.kafka, &topics::OF_WORKFLOW);
+        let ready = has_topics
+            && !desired.known.misses(&present)
+            && users::are_usable(context, owner, &desired.users, &progress.held_users);
         if ready || workloads::exists(context, &desired.workloads) {
             workloads::apply(context, owner, &desired.workloads).await.map_err(Failure::Workloads)?;
         }

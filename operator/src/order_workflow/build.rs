@@ -8,12 +8,13 @@ use serde_json::json;
 
 use super::validate::{Notification, Payment, Valid};
 use crate::error::Error;
-use crate::topics::{self, Asked, OF_WORKFLOW, Owner, Place, Topics};
+use crate::log::{self, Identity, TopicIds};
+use crate::topics::{self, Asked, Kafka, OF_WORKFLOW, Owner, Place, Topics};
 use crate::users::{self, ServiceUser};
 use crate::workloads::{self, File, Plan, Role, Scaling, Source, Workload, from_field, plain};
 
 /// The services of an OrderWorkflow.
-const ROLES: [Role; 5] = [Role::User, Role::Payment, Role::Order, Role::Notification, Role::Audit];
+pub(super) const ROLES: [Role; 5] = [Role::User, Role::Payment, Role::Order, Role::Notification, Role::Audit];
 
 /// Everything that an OrderWorkflow takes.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +22,10 @@ pub(super) struct Desired {
     pub(super) topics: Topics,
     pub(super) users: Vec<ServiceUser>,
     pub(super) workloads: Vec<Workload>,
+    /// The topics that it knows.
+    pub(super) known: Identity,
+    /// Where they lie.
+    pub(super) kafka: Kafka,
     /// Where its topics and users are, if Strimzi makes them.
     pub(super) place: Option<Place>,
     /// Whether the resource has to wait for topics or users elsewhere when it is deleted.
@@ -34,6 +39,8 @@ pub(super) struct Setting<'a> {
     pub(super) image: &'a str,
     /// Whether KEDA is there to scale them.
     pub(super) keda: bool,
+    /// Ids of topics that belong to others and that its services have to know.
+    pub(super) others: &'a TopicIds,
 }
 
 /// Everything that this resource takes.
@@ -41,6 +48,7 @@ pub(super) fn build(
     workflow: &OrderWorkflow,
     owner: &Owner,
     valid: &Valid,
+    known: Identity,
     setting: Setting<'_>,
 ) -> Result<Desired, Error> {
     let spec = &workflow.spec;
@@ -60,10 +68,12 @@ pub(super) fn build(
         place,
         users,
         topics: topics::build(owner, &valid.kafka, asked)?,
-        workloads: plans(workflow, owner, valid, setting)?
+        workloads: plans(workflow, owner, valid, &known, setting)?
             .iter()
             .map(|plan| workloads::build(owner, plan))
             .collect::<Result<_, _>>()?,
+        known,
+        kafka: valid.kafka.clone(),
     })
 }
 
@@ -71,13 +81,18 @@ fn plans(
     workflow: &OrderWorkflow,
     owner: &Owner,
     valid: &Valid,
+    known: &Identity,
     setting: Setting<'_>,
 ) -> Result<Vec<Plan>, Error> {
     let (services, users) = (&workflow.spec.services, &workflow.spec.users);
+    let mut ids = setting.others.clone();
+    ids.extend(known.ids());
+    let ids = log::variable(&ids).map(|(name, value)| plain(name, value));
     let plan = |role, service: &ServiceSpec, (mut env, files): (Vec<EnvVar>, _)| {
         // The name of a pod outlives its container.
         let static_member = || from_field("KBNT_KAFKA_STATIC_MEMBER", "metadata.name");
         env.extend(service.static_membership.then(static_member));
+        env.extend(ids.clone());
         Plan {
             role,
             image: setting.image.to_owned(),
@@ -88,7 +103,7 @@ fn plans(
             template: service.pod_template.clone(),
             env,
             files,
-            standby: None,
+            in_turn: false,
         }
     };
     let source =
@@ -107,18 +122,40 @@ fn plans(
     ])
 }
 
+/// The declared users that can be, as user-service reads them.
 fn users_json(users: &[User]) -> Result<String, Error> {
-    let users: Vec<_> =
-        users.iter().map(|user| json!({"userId": user.id, "name": user.name, "email": user.email})).collect();
+    let users: Vec<_> = users
+        .iter()
+        .filter(|user| objection(user).is_none())
+        .map(|user| json!({"userId": user.id, "name": user.name, "email": user.email}))
+        .collect();
     Ok(serde_json::to_string(&users)?)
+}
+
+/// Why a user cannot be. A resource may be older than the rule.
+pub(super) fn objection(user: &User) -> Option<String> {
+    let advice = if !kbnt_rules::is_user_id(&user.id) {
+        kbnt_rules::USER_ID_ADVICE
+    } else if !kbnt_rules::is_name(&user.name) {
+        kbnt_rules::NAME_ADVICE
+    } else if !kbnt_rules::is_email(&user.email) {
+        kbnt_rules::EMAIL_ADVICE
+    } else {
+        return None;
+    };
+    Some(format!("{:?}: {advice}", user.id))
 }
 
 /// What payment-service reads: variables and files.
 fn payment(payment: &Payment) -> (Vec<EnvVar>, Vec<File>) {
     match payment {
-        Payment::Simulated(decline_above) => {
-            let above = decline_above.iter().map(|amount| plain("KBNT_PAYMENT_DECLINE_ABOVE", amount));
-            (std::iter::once(plain("KBNT_PAYMENT_SIMULATED", "true")).chain(above).collect(), Vec::new())
+        Payment::Simulated(gateway) => {
+            let mut env = vec![
+                plain("KBNT_PAYMENT_SIMULATED", "true"),
+                plain("KBNT_PAYMENT_TEST_TOKENS", gateway.test_tokens.to_string()),
+            ];
+            env.extend(gateway.decline_above.iter().map(|amount| plain("KBNT_PAYMENT_DECLINE_ABOVE", amount)));
+            (env, Vec::new())
         }
         Payment::Http(gateway) => {
             let secret = gateway
@@ -168,7 +205,9 @@ pub(super) mod tests {
 
     fn desired(workflow: &OrderWorkflow, stock: &VirtualStock) -> Desired {
         let valid = validate(workflow, stock, &Scope::Cluster).unwrap();
-        build(workflow, &Owner::of(workflow), &valid, Setting { image: "services:1", keda: false }).unwrap()
+        let others = TopicIds::from([("inventory-events".to_owned(), "i".to_owned())]);
+        let setting = Setting { image: "services:1", keda: false, others: &others };
+        build(workflow, &Owner::of(workflow), &valid, Identity::default(), setting).unwrap()
     }
 
     fn env(desired: &Desired, role: Role) -> Vec<EnvVar> {
@@ -221,6 +260,41 @@ pub(super) mod tests {
         let config = made.workloads[0].config.as_ref().unwrap();
         assert_eq!(config.metadata.name.as_deref(), Some("main-users"));
         assert!(config.data.as_ref().unwrap()["users.json"].contains(r#""userId":"USER-12345""#));
+    }
+
+    #[test]
+    fn a_user_that_cannot_be_is_left_out_and_the_others_are_not() {
+        let mut workflow = workflow();
+        let all = workflow.spec.users.declared.len();
+        workflow.spec.users.declared[0].name = "Ana Maria\n".into();
+        workflow.spec.users.declared[1].email = format!("{}@x", "ü".repeat(200));
+        workflow.spec.users.declared[2].id = "..".into();
+        let objections: Vec<_> = workflow.spec.users.declared.iter().filter_map(objection).collect();
+        assert_eq!(objections.len(), 3, "{objections:?}");
+        let made = desired(&workflow, &stock());
+        let json = made.workloads[0].config.as_ref().unwrap().data.as_ref().unwrap()["users.json"].clone();
+        let users: Vec<serde_json::Value> = serde_json::from_str(&json).unwrap();
+        assert_eq!(users.len(), all - 3);
+    }
+
+    #[test]
+    fn the_services_know_the_topics_of_the_stock_too() {
+        let made = desired(&workflow(), &stock());
+        for role in ROLES {
+            let ids = value(&env(&made, role), "KBNT_KAFKA_TOPIC_IDS");
+            assert_eq!(ids.as_deref(), Some("inventory-events=i"));
+        }
+    }
+
+    #[test]
+    fn test_tokens_are_taken_only_where_the_resource_says_so() {
+        let mut workflow = workflow();
+        let tokens = |workflow: &OrderWorkflow| {
+            value(&env(&desired(workflow, &stock()), Role::Payment), "KBNT_PAYMENT_TEST_TOKENS")
+        };
+        assert_eq!(tokens(&workflow).as_deref(), Some("true"));
+        workflow.spec.payment.simulated = Some(kbnt_crds::order_workflow::SimulatedPayment::default());
+        assert_eq!(tokens(&workflow).as_deref(), Some("false"));
     }
 
     #[test]

@@ -1,19 +1,18 @@
 //! What the status of an OrderWorkflow says.
 
 use jiff::Timestamp;
-use kbnt_crds::common::TopicState;
 use kbnt_crds::order_workflow::OrderCounts;
 use kbnt_crds::{OrderWorkflow, OrderWorkflowStatus, VirtualStock};
 
 use super::apply::{Failure, Progress};
 use super::build::Desired;
-use crate::conditions::{self, Finding, Status};
+use crate::conditions::{self, Finding, Status, list};
 use crate::context::Context;
 use crate::error::Error;
 use crate::services::{Observed, OrderSummary};
 use crate::topics::{self, Owner};
-use crate::users;
 use crate::workloads::{self, PORT, Role};
+use crate::{log, users};
 
 /// All that was seen in one reconcile.
 pub(super) struct See<'a> {
@@ -28,6 +27,10 @@ pub(super) struct See<'a> {
     /// None where the services have no users of their own.
     pub(super) users: Vec<topics::View>,
     pub(super) services: Vec<workloads::View>,
+    /// Whether the log is the one that is known.
+    pub(super) log: Finding,
+    /// What was decided, if the resource can be carried out.
+    pub(super) desired: Option<&'a Desired>,
     pub(super) progress: &'a Progress,
 }
 
@@ -36,7 +39,8 @@ impl<'a> See<'a> {
     pub(super) fn of(
         owner: &Owner,
         stock: Option<&'a VirtualStock>,
-        planned: Result<&Option<Desired>, &'a Error>,
+        planned: Result<&'a Option<Desired>, &'a Error>,
+        log: Finding,
         progress: &'a Progress,
         failure: Option<&'a Failure>,
         context: &Context,
@@ -55,6 +59,8 @@ impl<'a> See<'a> {
             services: desired
                 .map(|desired| workloads::look(context, owner, &desired.workloads))
                 .unwrap_or_default(),
+            log,
+            desired,
             progress,
         }
     }
@@ -66,7 +72,7 @@ pub(super) fn compute(workflow: &OrderWorkflow, seen: &See<'_>) -> OrderWorkflow
     let generation = workflow.metadata.generation;
     let service = Role::Order.object_name(workflow.metadata.name.as_deref().unwrap_or_default());
     let namespace = workflow.metadata.namespace.as_deref().unwrap_or_default();
-    let topic = |view: &topics::View| TopicState { name: view.name.clone(), ready: view.state.is_usable() };
+    let prefix = seen.desired.map(|desired| desired.kafka.prefix.clone()).unwrap_or_default();
     OrderWorkflowStatus {
         observed_generation: generation,
         conditions: conditions::conditions(
@@ -76,7 +82,7 @@ pub(super) fn compute(workflow: &OrderWorkflow, seen: &See<'_>) -> OrderWorkflow
             Timestamp::now(),
         ),
         services: workloads::states(&seen.services),
-        topics: seen.topics.iter().map(topic).collect(),
+        topics: log::record(&seen.topics, &prefix, seen.desired.map(|desired| &desired.known), before.topics),
         endpoint: Some(format!("http://{service}.{namespace}.svc:{PORT}")),
         // While the service does not answer, what it last said is still the best that is known.
         orders: match &seen.progress.orders {
@@ -97,12 +103,29 @@ fn counts(summary: &OrderSummary) -> OrderCounts {
 
 fn findings(workflow: &OrderWorkflow, seen: &See<'_>) -> Vec<Finding> {
     let stock = stock_ready(workflow, seen);
-    let topics = topics_ready(seen);
+    let topics = topics_ready(workflow, seen);
     let users = users_ready(&topics, seen);
     let workloads = workloads_available(&topics, users.as_ref(), seen);
-    let needed: Vec<_> = [&stock, &topics].into_iter().chain(&users).chain([&workloads]).collect();
+    // What is wrong with the log is why all else is not so. What is not known of it keeps nobody from being ready.
+    let damaged = Some(&seen.log).filter(|log| log.status == Status::False);
+    let needed: Vec<_> =
+        damaged.into_iter().chain([&stock, &topics]).chain(&users).chain([&workloads]).collect();
     let ready = conditions::ready(&needed, "orders are processed", workflow.spec.paused);
-    [stock, topics].into_iter().chain(users).chain([workloads, ready]).collect()
+    let log = seen.log.clone();
+    let declared = users_declared(workflow);
+    [stock, topics].into_iter().chain(users).chain([log, workloads, declared, ready]).collect()
+}
+
+/// Whether all declared users are known to user-service. One that cannot be keeps no order from being processed.
+fn users_declared(workflow: &OrderWorkflow) -> Finding {
+    const TYPE: &str = "UsersDeclared";
+    let declared = &workflow.spec.users.declared;
+    let refused: Vec<_> = declared.iter().filter_map(super::build::objection).collect();
+    if refused.is_empty() {
+        return Finding::yes(TYPE, "Declared", format!("{} users are given to user-service", declared.len()));
+    }
+    let message = format!("left out, as they cannot be: {}", list(&refused));
+    Finding::no(TYPE, "UserRefused", message)
 }
 
 fn stock_ready(workflow: &OrderWorkflow, seen: &See<'_>) -> Finding {
@@ -132,7 +155,7 @@ fn stock_ready(workflow: &OrderWorkflow, seen: &See<'_>) -> Finding {
     }
 }
 
-fn topics_ready(seen: &See<'_>) -> Finding {
+fn topics_ready(workflow: &OrderWorkflow, seen: &See<'_>) -> Finding {
     const TYPE: &str = "TopicsReady";
     if seen.stock.is_none() {
         return Finding::unknown(TYPE, "WaitingForStock", "the VirtualStock names the Kafka cluster");
@@ -143,7 +166,7 @@ fn topics_ready(seen: &See<'_>) -> Finding {
     if let Some(Failure::Topics(error)) = seen.failure {
         return Finding::no(TYPE, error.reason(), error.to_string());
     }
-    topics::finding(&seen.topics)
+    topics::finding(&seen.topics).with(&topics::ignored(&topics::OF_WORKFLOW, &workflow.spec.topics))
 }
 
 fn users_ready(topics: &Finding, seen: &See<'_>) -> Option<Finding> {

@@ -1,6 +1,6 @@
 //! What the definition's rules cannot check.
 
-use kbnt_crds::order_workflow::{HttpPayment, Webhook as WebhookSpec};
+use kbnt_crds::order_workflow::{HttpPayment, SimulatedPayment, Webhook as WebhookSpec};
 use kbnt_crds::{OrderWorkflow, VirtualStock};
 
 use crate::cluster::Scope;
@@ -10,8 +10,8 @@ use crate::topics::Kafka;
 /// Who takes the money.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Payment {
-    /// A simulated gateway that declines above this amount, if there is one.
-    Simulated(Option<String>),
+    /// A simulated gateway.
+    Simulated(SimulatedPayment),
     /// A gateway over HTTP.
     Http(HttpPayment),
 }
@@ -45,7 +45,7 @@ pub(super) fn validate(
     Ok(Valid {
         kafka: Kafka::of(&stock.spec.kafka, namespace, reach)?,
         payment: match (&payment.simulated, &payment.http) {
-            (Some(simulated), None) => Payment::Simulated(simulated.decline_above.clone()),
+            (Some(simulated), None) => Payment::Simulated(simulated.clone()),
             (None, Some(endpoint)) => Payment::Http(endpoint.clone()),
             _ => return Err(Error::Invalid("give exactly one of payment.simulated and payment.http".into())),
         },

@@ -11,13 +11,16 @@ use kube::api::{ApiResource, DeleteParams, ListParams, Preconditions};
 use kube::core::DynamicResourceScope;
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::job::{End, JobNote, LastWords, Told};
 use super::rival::rival;
-use super::{Direct, OWNER_UID_LABEL, Owner, State, TopicNote, Topics, View};
+use super::{Direct, Kafka, OWNER_UID_LABEL, Owner, State, Topic, TopicNote, Topics, View};
 use crate::cluster::Wanted;
+use crate::conditions::list;
 use crate::context::{Context, TopicStore};
 use crate::error::Error;
+use crate::log::TopicIds;
 
 /// What came of having topics made.
 #[derive(Debug, Default)]
@@ -26,40 +29,85 @@ pub struct Applied {
     pub held: Vec<View>,
     /// When to come back, if nothing else calls for it before.
     pub again_after: Option<Duration>,
+    /// What somebody had changed of a topic and was put back, for people.
+    pub put_back: Vec<String>,
 }
 
-/// Makes the cluster have these topics.
-pub async fn apply(context: &Context, owner: &Owner, topics: &Topics) -> Result<Applied, Error> {
+/// Makes the cluster have these topics. What came of it so far is in `applied` after a failure, too.
+pub async fn apply(
+    context: &Context,
+    owner: &Owner,
+    topics: &Topics,
+    applied: &mut Applied,
+) -> Result<(), Error> {
     match topics {
-        Topics::Strimzi(topics) => {
-            let held = by_strimzi(context, owner, topics).await?;
-            Ok(Applied { held, again_after: None })
-        }
-        Topics::Direct(direct) => by_job(context, owner, direct).await,
+        Topics::Strimzi(topics) => by_strimzi(context, owner, topics, applied).await,
+        Topics::Direct(direct) => by_job(context, owner, direct, applied).await,
     }
 }
 
-async fn by_strimzi(context: &Context, owner: &Owner, topics: &[KafkaTopic]) -> Result<Vec<View>, Error> {
+async fn by_strimzi(
+    context: &Context,
+    owner: &Owner,
+    topics: &[KafkaTopic],
+    applied: &mut Applied,
+) -> Result<(), Error> {
     let store = context.topics().ok_or(Error::NoKafkaTopics)?;
-    let mut held = Vec::new();
     for topic in topics {
         let known = find(&store, topic).map(|note| note.fingerprint);
         let wanted = Wanted::new(topic, store.resource.clone())?;
         match context.objects.ensure(&owner.uid, &wanted, known, |meta| owner.other_holder(meta)).await {
             Err(Error::Held { holder, .. }) => {
-                held.push(View { name: topic.name_any(), state: State::Held(holder) });
+                applied.held.push(View { name: topic.name_any(), state: State::Held(holder) });
             }
-            other => other?,
+            Ok(Some(changed)) => applied.put_back.extend(differences(topic, &changed.data)),
+            other => drop(other?),
         }
     }
-    Ok(held)
+    Ok(())
 }
 
-async fn by_job(context: &Context, owner: &Owner, direct: &Direct) -> Result<Applied, Error> {
+/// What of a KafkaTopic somebody had changed, as far as it says how the topic is.
+fn differences(wanted: &KafkaTopic, live: &Value) -> Option<String> {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+    let differs = |name: &str, wanted: &Value, live: &Value| match live {
+        Value::Null => Some(format!("{name} was taken away, and is {} again", text(wanted))),
+        live if text(live) == text(wanted) => None,
+        live => Some(format!("{name} was set to {}, and is {} again", text(live), text(wanted))),
+    };
+    let spec = &live["spec"];
+    let config =
+        wanted.spec.config.iter().filter_map(|(key, value)| differs(key, value, &spec["config"][key]));
+    let numbers = [("partitions", wanted.spec.partitions), ("replicas", wanted.spec.replicas)];
+    let numbers =
+        numbers.into_iter().filter_map(|(name, number)| differs(name, &number?.into(), &spec[name]));
+    let all: Vec<String> = config.chain(numbers).collect();
+    let (namespace, name) = (wanted.namespace().unwrap_or_default(), wanted.name_any());
+    (!all.is_empty()).then(|| format!("KafkaTopic {namespace}/{name}: {}", list(&all)))
+}
+
+/// Ids in Kafka of these topics, without the prefix, as far as Strimzi says them of topics of this owner.
+pub fn ids(context: &Context, owner: &Owner, kafka: &Kafka, topics: &[Topic]) -> TopicIds {
+    let (Some(store), Some(place)) = (context.topics(), &kafka.place) else { return TopicIds::new() };
+    let id = |topic: &Topic| {
+        let note = store.notes.get(&place.namespace, &format!("{}{}", kafka.prefix, topic.name))?;
+        let ours = owner.other_than(note.owner.as_deref()).is_none();
+        Some((topic.name.to_owned(), note.topic_id.filter(|_| ours)?.to_string()))
+    };
+    topics.iter().filter_map(id).collect()
+}
+
+async fn by_job(
+    context: &Context,
+    owner: &Owner,
+    direct: &Direct,
+    applied: &mut Applied,
+) -> Result<(), Error> {
     if let Some(Owner { kind, namespace, name, .. }) = rival(&context.stores, owner, &direct.kafka) {
         let state = State::Held(format!("{kind} {namespace}/{name}"));
         let held = direct.names.iter().map(|name| View { name: name.clone(), state: state.clone() });
-        return Ok(Applied { held: held.collect(), again_after: None });
+        applied.held = held.collect();
+        return Ok(());
     }
     let known = context.stores.jobs.get(&owner.namespace, &direct.job_name());
     let ended = known.as_ref().is_some_and(|note| note.end.is_some());
@@ -74,33 +122,41 @@ async fn by_job(context: &Context, owner: &Owner, direct: &Direct) -> Result<App
     let fingerprint = known.as_ref().map(|note| note.fingerprint);
     context.objects.ensure(&owner.uid, &wanted, fingerprint, |meta| owner.other_controller(meta)).await?;
     // The watch tells of a new Job, and of whatever becomes of it.
-    let Some(note) = known.filter(JobNote::has_told) else { return Ok(Applied::default()) };
-    let told = listen(context, owner, direct, &note).await?;
-    let Some(End::Failed { at, .. }) = &note.end else { return Ok(Applied::default()) };
+    let Some(note) = known.filter(JobNote::has_told) else { return Ok(()) };
+    let told = listen(context, owner, direct, &note, applied).await?;
+    let Some(End::Failed { at, .. }) = &note.end else { return Ok(()) };
     // Another one is made once this one is gone.
     let passed = Duration::try_from(Timestamp::now().duration_since(*at)).unwrap_or_default();
     let again_after = told.pause().checked_sub(passed).filter(|rest| !rest.is_zero());
     if again_after.is_none() {
         remove(context, owner, &direct.job_name()).await?;
     }
-    Ok(Applied { held: Vec::new(), again_after })
+    applied.again_after = again_after;
+    Ok(())
 }
 
 /// What the Job has told, asking its pods if that is not known yet.
-async fn listen(context: &Context, owner: &Owner, direct: &Direct, note: &JobNote) -> Result<Told, Error> {
-    if let Some(told) = context.reports.get(&owner.uid).filter(|told| told.knows(direct, note)) {
-        return Ok(told);
+async fn listen(
+    context: &Context,
+    owner: &Owner,
+    direct: &Direct,
+    note: &JobNote,
+    applied: &mut Applied,
+) -> Result<Told, Error> {
+    let before = context.reports.get(&owner.uid);
+    if let Some(told) = before.as_ref().filter(|told| told.knows(direct, note)) {
+        return Ok(told.clone());
     }
-    let words = if note.end == Some(End::Complete) {
-        None
-    } else {
-        let pods: Api<Pod> = Api::namespaced(context.client.clone(), &owner.namespace);
-        let ours = format!("batch.kubernetes.io/controller-uid={}", note.stage.uid);
-        let action = format!("read the pods of Job {}/{}", owner.namespace, direct.job_name());
-        let pods = pods.list(&ListParams::default().labels(&ours)).await.map_err(Error::api(action))?;
-        LastWords::of(&pods.items)
-    };
+    let pods: Api<Pod> = Api::namespaced(context.client.clone(), &owner.namespace);
+    let ours = format!("batch.kubernetes.io/controller-uid={}", note.stage.uid);
+    let action = format!("read the pods of Job {}/{}", owner.namespace, direct.job_name());
+    let pods = pods.list(&ListParams::default().labels(&ours)).await.map_err(Error::api(action))?;
+    let words = LastWords::of(&pods.items);
     let told = Told::of(direct, note, words.as_ref());
+    // The first Job corrects what was before this resource; where a later one has to, somebody changed it since.
+    if before.is_some_and(|before| before.is_of(direct)) {
+        applied.put_back.extend(told.altered(direct));
+    }
     context.reports.put(&owner.uid, told.clone());
     Ok(told)
 }

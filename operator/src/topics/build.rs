@@ -94,6 +94,8 @@ fn wanted(kafka: &Kafka, topic: &Topic, settings: Option<&TopicSettings>) -> Res
         )));
     }
     let retention = match settings.and_then(|settings| settings.retention.as_deref()) {
+        // Whatever a resource says that is older than the rule against it: this is the ledger.
+        _ if topic.is_event_store() => -1,
         None => topic.retention.millis(),
         Some("unlimited") => -1,
         Some(text) => millis(text)?,
@@ -103,6 +105,9 @@ fn wanted(kafka: &Kafka, topic: &Topic, settings: Option<&TopicSettings>) -> Res
         ("retention.ms".into(), retention.into()),
         ("min.insync.replicas".into(), in_sync.into()),
     ]);
+    if topic.is_event_store() {
+        config.insert("retention.bytes".into(), (-1).into());
+    }
     if let Some(largest) = topic.largest {
         config.insert("max.message.bytes".into(), largest.into());
     }
@@ -131,6 +136,20 @@ fn object(owner: &Owner, place: &Place, wanted: Wanted, policy: TopicDeletionPol
         metadata.owner_references = Some(vec![owner.reference(false)]);
     }
     KafkaTopic { types: None, metadata, spec: wanted.spec, status: None }
+}
+
+/// What a resource says of the retention of event stores and the operator does not do, for people.
+pub fn ignored(topics: &[Topic], settings: &[TopicSettings]) -> Vec<String> {
+    let stores = |name: &str| topics.iter().any(|topic| topic.name == name && topic.is_event_store());
+    settings
+        .iter()
+        .filter(|settings| stores(&settings.name))
+        .filter_map(|settings| Some((&settings.name, settings.retention.as_ref()?)))
+        .filter(|(_, retention)| *retention != "unlimited")
+        .map(|(name, retention)| {
+            format!("retention {retention} of {name} is not applied, as it is an event store: take it out of spec.topics")
+        })
+        .collect()
 }
 
 fn millis(text: &str) -> Result<i64, Error> {
@@ -214,6 +233,9 @@ mod tests {
                 let name = topic.metadata.name.clone().unwrap();
                 let largest = spec.config.get("max.message.bytes").map(|bytes| bytes.as_i64().unwrap());
                 assert_eq!(largest, (name == "audit-logs").then_some(4 << 20), "{name}");
+                let bytes = spec.config.get("retention.bytes").map(|bytes| bytes.as_i64().unwrap());
+                let stores = ["user-events", "order-events", "payment-events", "inventory-events"];
+                assert_eq!(bytes, stores.contains(&name.as_str()).then_some(-1), "{name}");
                 (name, spec.partitions.unwrap(), spec.config["retention.ms"].as_i64().unwrap())
             })
             .collect();
@@ -255,6 +277,21 @@ mod tests {
         let impossible = [settings("inventory-events", None, None, Some(2))];
         let error = made(&owner("shop"), &kafka(1, ""), &OF_STOCK, &impossible, retain).unwrap_err();
         assert!(error.to_string().contains("minInSyncReplicas 2 is above its 1 replicas"), "{error}");
+    }
+
+    #[test]
+    fn the_retention_of_an_event_store_is_unlimited_whatever_a_resource_says() {
+        let retain = TopicDeletionPolicy::Retain;
+        for (topic, topics) in
+            OF_WORKFLOW.iter().map(|topic| (topic, &OF_WORKFLOW[..])).chain([(&OF_STOCK[0], &OF_STOCK[..])])
+        {
+            let custom = [settings(topic.name, Some("1m"), None, None)];
+            let made = objects(&owner("shop"), &kafka(1, ""), topics, &custom, retain);
+            let made = made.iter().find(|made| made.metadata.name.as_deref() == Some(topic.name)).unwrap();
+            let retention = made.spec.config["retention.ms"].as_i64().unwrap();
+            assert_eq!(retention, if topic.is_event_store() { -1 } else { 60_000 }, "{}", topic.name);
+            assert_eq!(ignored(topics, &custom).len(), usize::from(topic.is_event_store()), "{}", topic.name);
+        }
     }
 
     #[test]

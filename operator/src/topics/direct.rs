@@ -241,7 +241,7 @@ pub(super) mod tests {
         let name = |made: &Direct| made.job.metadata.name.clone().unwrap();
         let setting = TopicSettings {
             name: "inventory-events".into(),
-            retention: Some("1h".into()),
+            min_in_sync_replicas: Some(2),
             ..TopicSettings::default()
         };
         let settings = made(&stock, &OF_STOCK, |_, settings, _| settings.push(setting));

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::direct::{Direct, HOPELESS, TOPICS_DIGEST};
 use super::{Owner, State, View};
 use crate::cluster::fingerprint;
+use crate::conditions::list;
 use crate::error::Class;
 
 /// What a report calls a topic that is as it should be.
@@ -148,6 +149,7 @@ pub(super) struct Told {
     when: Stage,
     pub(super) views: Vec<View>,
     hopeless: bool,
+    altered: Vec<String>,
 }
 
 impl Told {
@@ -172,6 +174,12 @@ impl Told {
             digest: direct.digest.clone(),
             when: note.stage.clone(),
             views: direct.names.iter().map(|name| View { name: name.clone(), state: state(name) }).collect(),
+            altered: report
+                .iter()
+                .flat_map(|report| &report.topics)
+                .filter(|topic| topic.state == "altered")
+                .map(|topic| topic.name.clone())
+                .collect(),
             hopeless: words.is_some_and(|words| words.exit_code == HOPELESS),
         }
     }
@@ -179,6 +187,14 @@ impl Told {
     /// How long after its failure another Job is made.
     pub(super) fn pause(&self) -> Duration {
         if self.hopeless { Class::Permanent.delay(0) } else { Class::Transient.delay(TRIES) }
+    }
+
+    /// The topics whose settings it had to correct, for people.
+    pub(super) fn altered(&self, direct: &Direct) -> Option<String> {
+        let job = direct.job_name();
+        (!self.altered.is_empty()).then(|| {
+            format!("Job {job} put back settings that somebody had changed of {}", list(&self.altered))
+        })
     }
 
     /// Whether it was told of the same topics.

@@ -9,13 +9,16 @@ mod owner;
 mod rival;
 mod state;
 
-pub use apply::{Applied, apply, look, release, release_all};
-pub use build::{Asked, Topics, build};
+pub use apply::{Applied, apply, ids, look, release, release_all};
+pub use build::{Asked, Topics, build, ignored};
 pub use direct::Direct;
 pub use job::{JobNote, Reports};
 pub use kafka::{Kafka, Login, Place, Trust};
 pub use owner::{OWNER_UID_LABEL, Owner};
 pub use state::{State, TopicNote, View, finding, grouped};
+
+/// Reason of the event that says what somebody had changed of a topic and was put back.
+pub const PUT_BACK: &str = "TopicSettingsPutBack";
 
 /// How long records are kept by default.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -47,6 +50,13 @@ pub struct Topic {
     pub retention: Retention,
     /// The largest record that it takes, in bytes, where that is not the broker's default.
     pub largest: Option<i64>,
+}
+
+impl Topic {
+    /// Whether services fold their state from it, so that no record of it may ever go.
+    pub fn is_event_store(&self) -> bool {
+        self.retention == Retention::Unlimited
+    }
 }
 
 const fn topic(name: &'static str, partitions: i32, retention: Retention) -> Topic {

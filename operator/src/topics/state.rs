@@ -82,6 +82,8 @@ pub struct TopicNote {
     pub owner: Option<Box<str>>,
     /// How it fares.
     pub state: State,
+    /// Its id in Kafka, once Strimzi has said it.
+    pub topic_id: Option<Box<str>>,
 }
 
 impl TopicNote {
@@ -91,6 +93,7 @@ impl TopicNote {
             fingerprint: fingerprint(&topic.metadata),
             owner: Owner::signature(&topic.metadata).map(Into::into),
             state: State::of(topic),
+            topic_id: topic.status.as_ref().and_then(|status| status.topic_id.as_deref()).map(Into::into),
         }
     }
 }

@@ -26,7 +26,7 @@ pub async fn apply(context: &Context, owner: &Owner, users: &[ServiceUser]) -> R
             Err(Error::Held { holder, .. }) => {
                 held.push(View { name: user.name.clone(), state: State::Held(holder) });
             }
-            other => other?,
+            other => drop(other?),
         }
         if let Some(source) = source(context, &store, owner, user)
             && let Some(secret) = copy(owner, user, &source)

@@ -3,6 +3,7 @@
 use kbnt_crds::VirtualStock;
 
 use super::build::Desired;
+use crate::conditions::{Finding, Status};
 use crate::context::Context;
 use crate::error::Error;
 use crate::services::{CallError, Declaration, Observed, StockSummary, declare};
@@ -47,13 +48,16 @@ pub(super) async fn apply(
     stock: &VirtualStock,
     owner: &Owner,
     desired: &Desired,
+    log: &Finding,
     context: &Context,
     progress: &mut Progress,
 ) -> Result<(), Failure> {
     let paused = stock.spec.paused;
     if !paused {
         finalizer::set(context, stock, desired.finalizer).await.map_err(Failure::Topics)?;
-        progress.topics = topics::apply(context, owner, &desired.topics).await.map_err(Failure::Topics)?;
+        topics::apply(context, owner, &desired.topics, &mut progress.topics)
+            .await
+            .map_err(Failure::Topics)?;
         let topics = topics::look(context, owner, &desired.topics, &progress.topics.held);
         let has_topics = topics.iter().all(|topic| topic.state.is_usable());
         // Rights are given on topics that are its own.
@@ -61,8 +65,12 @@ pub(super) async fn apply(
             progress.held_users =
                 users::apply(context, owner, &desired.users).await.map_err(Failure::Users)?;
         }
-        // Services start once their topics and users are ready. Those that run are kept as they should be whatever happens.
-        let ready = has_topics && users::are_usable(context, owner, &desired.users, &progress.held_users);
+        // Services start once their topics and users are ready, and are told which topics these are. Those that run are kept as
+        // they should be whatever happens.
+        let present = topics::ids(context, owner, &desired.kafka, &topics::OF_STOCK);
+        let ready = has_topics
+            && !desired.known.misses(&present)
+            && users::are_usable(context, owner, &desired.users, &progress.held_users);
         if ready || workloads::exists(context, &desired.workloads) {
             workloads::apply(context, owner, &desired.workloads).await.map_err(Failure::Workloads)?;
         }
@@ -76,7 +84,9 @@ pub(super) async fn apply(
     }
     let url = context.address.of(&owner.namespace, &Role::Inventory.object_name(&owner.name));
     progress.ledger = observe(owner, &url, context);
-    if let (Observed::Seen(summary), false) = (&progress.ledger, paused) {
+    // What is declared is compared with what was ever received, and a log that is not intact may have forgotten some of it.
+    let declares = !paused && log.status != Status::False;
+    if let (Observed::Seen(summary), true) = (&progress.ledger, declares) {
         let failed = declare(&url, &desired.declarations, summary).await;
         let (refused, failed): (Vec<_>, Vec<_>) =
             failed.into_iter().partition(|(_, error)| error.has_code("write_off_would_oversell"));

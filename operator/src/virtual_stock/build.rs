@@ -2,13 +2,15 @@
 
 use kbnt_crds::VirtualStock;
 use kbnt_crds::common::TopicDeletionPolicy;
+use kbnt_crds::virtual_stock::Product;
 
 use super::validate::Valid;
 use crate::error::Error;
+use crate::log::{self, Identity, TopicIds};
 use crate::services::Declaration;
-use crate::topics::{self, Asked, OF_STOCK, Owner, Place, Topics};
+use crate::topics::{self, Asked, Kafka, OF_STOCK, Owner, Place, Topics};
 use crate::users::{self, ServiceUser};
-use crate::workloads::{self, Plan, Role, StandbyRole, Workload, in_turn, plain};
+use crate::workloads::{self, Plan, Role, Workload, in_turn, plain};
 
 /// Everything that a VirtualStock takes.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +19,10 @@ pub(super) struct Desired {
     pub(super) users: Vec<ServiceUser>,
     pub(super) workloads: Vec<Workload>,
     pub(super) declarations: Vec<Declaration>,
+    /// The topics that it knows.
+    pub(super) known: Identity,
+    /// Where they lie.
+    pub(super) kafka: Kafka,
     /// Where its topics and users are, if Strimzi makes them.
     pub(super) place: Option<Place>,
     /// Whether the resource has to wait for topics or users elsewhere when it is deleted.
@@ -28,8 +34,8 @@ pub(super) struct Desired {
 pub(super) struct Setting<'a> {
     /// Image of the services.
     pub(super) image: &'a str,
-    /// What lets pods hold a lease.
-    pub(super) standby: &'a StandbyRole,
+    /// Ids of topics that belong to others and that its service has to know.
+    pub(super) others: &'a TopicIds,
 }
 
 /// Everything that this resource takes.
@@ -37,6 +43,7 @@ pub(super) fn build(
     stock: &VirtualStock,
     owner: &Owner,
     valid: &Valid,
+    known: Identity,
     setting: Setting<'_>,
 ) -> Result<Desired, Error> {
     let spec = &stock.spec;
@@ -51,6 +58,9 @@ pub(super) fn build(
         plain("KBNT_RESERVATION_TTL", &spec.reservation.ttl),
         plain("KBNT_LOW_STOCK_THRESHOLD", spec.low_stock_threshold.to_string()),
     ];
+    let mut ids = setting.others.clone();
+    ids.extend(known.ids());
+    env.extend(log::variable(&ids).map(|(name, value)| plain(name, value)));
     // A single pod, too: in a rolling update there are two for a while.
     env.extend(in_turn(owner, &Role::Inventory.object_name(&owner.name))?);
     let plan = Plan {
@@ -63,9 +73,9 @@ pub(super) fn build(
         template: spec.inventory.pod_template.clone(),
         env,
         files: Vec::new(),
-        standby: Some(setting.standby.clone()),
+        in_turn: true,
     };
-    let declaration = |product: &kbnt_crds::virtual_stock::Product| Declaration {
+    let declaration = |product: &Product| Declaration {
         id: product.id.clone(),
         name: product.name.clone(),
         unit_price: product.unit_price.clone(),
@@ -78,12 +88,31 @@ pub(super) fn build(
     Ok(Desired {
         finalizer: elsewhere
             && (!users.is_empty() || spec.topic_deletion_policy == TopicDeletionPolicy::Delete),
+        known,
+        kafka: valid.kafka.clone(),
         place,
         users,
         topics: topics::build(owner, &valid.kafka, asked)?,
         workloads: vec![workloads::build(owner, &plan)?],
-        declarations: spec.products.iter().map(declaration).collect(),
+        declarations: spec
+            .products
+            .iter()
+            .filter(|product| objection(product).is_none())
+            .map(declaration)
+            .collect(),
     })
+}
+
+/// Why a product cannot be. A resource may be older than the rule.
+pub(super) fn objection(product: &Product) -> Option<String> {
+    let advice = if !kbnt_rules::is_product_id(&product.id) {
+        kbnt_rules::PRODUCT_ID_ADVICE
+    } else if !kbnt_rules::is_name(&product.name) {
+        kbnt_rules::NAME_ADVICE
+    } else {
+        return None;
+    };
+    Some(format!("{:?}: {advice}", product.id))
 }
 
 #[cfg(test)]
@@ -102,8 +131,9 @@ pub(super) mod tests {
 
     pub(in super::super) fn desired(stock: &VirtualStock) -> Desired {
         let valid = validate(stock, &Scope::Cluster).unwrap();
-        let standby = "ClusterRole/kbnt-standby".parse().unwrap();
-        build(stock, &Owner::of(stock), &valid, Setting { image: "services:1", standby: &standby }).unwrap()
+        let others = TopicIds::new();
+        let setting = Setting { image: "services:1", others: &others };
+        build(stock, &Owner::of(stock), &valid, Identity::default(), setting).unwrap()
     }
 
     #[test]
@@ -121,6 +151,17 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_product_that_cannot_be_is_left_out_and_the_others_are_not() {
+        let mut stock = stock();
+        stock.spec.products[0].id = "summary".into();
+        stock.spec.products[2].name = "a\tb".into();
+        let declared: Vec<_> = desired(&stock).declarations.into_iter().map(|made| made.id).collect();
+        assert_eq!(declared, ["PROD-002"]);
+        let objections: Vec<_> = stock.spec.products.iter().filter_map(objection).collect();
+        assert!(objections[0].contains("addresses of the API") && objections.len() == 2, "{objections:?}");
+    }
+
+    #[test]
     fn pods_take_turns_by_a_lease_however_many_there_are() {
         let pod = |made: &Desired| made.workloads[0].deployment.spec.template.spec.clone().unwrap();
         let lease = |made: &Desired| {
@@ -133,12 +174,17 @@ pub(super) mod tests {
             let made = desired(&stock);
             assert_eq!(lease(&made).as_deref(), Some("shop/main-inventory-service"));
             assert_eq!(pod(&made).automount_service_account_token, Some(true));
-            let binding = made.workloads[0].binding.as_ref().unwrap();
+            let standby = made.workloads[0].standby.as_ref().unwrap();
+            let binding = &standby.binding;
             assert_eq!(
                 (binding.role_ref.kind.as_str(), binding.role_ref.name.as_str()),
-                ("ClusterRole", "kbnt-standby")
+                ("Role", "main-inventory-service")
             );
             assert_eq!(binding.subjects.as_ref().unwrap()[0].name, "main-inventory-service");
+            for rule in standby.role.rules.as_ref().unwrap() {
+                let own = rule.resource_names.as_deref() == Some(&["main-inventory-service".to_owned()]);
+                assert!(own || rule.verbs == ["create"], "{rule:?}");
+            }
         }
     }
 

@@ -1,7 +1,6 @@
 //! What the status of a VirtualStock says.
 
 use jiff::Timestamp;
-use kbnt_crds::common::TopicState;
 use kbnt_crds::virtual_stock::{ProductLevel, Totals};
 use kbnt_crds::{Condition, VirtualStock, VirtualStockStatus};
 
@@ -12,8 +11,8 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::services::{Observed, StockSummary};
 use crate::topics::{self, Owner};
-use crate::users;
 use crate::workloads::{self, PORT, Role};
+use crate::{log, users};
 
 /// All that was seen in one reconcile.
 pub(super) struct See<'a> {
@@ -25,6 +24,12 @@ pub(super) struct See<'a> {
     /// None where the services have no users of their own.
     pub(super) users: Vec<topics::View>,
     pub(super) services: Vec<workloads::View>,
+    /// Whether the log is the one that is known.
+    pub(super) log: Finding,
+    /// Whether a topic became known only after what was decided.
+    pub(super) unlearned: bool,
+    /// What was decided, if the resource can be carried out.
+    pub(super) desired: Option<&'a Desired>,
     pub(super) progress: &'a Progress,
 }
 
@@ -32,7 +37,8 @@ impl<'a> See<'a> {
     /// What the cluster shows after a reconcile.
     pub(super) fn of(
         owner: &Owner,
-        planned: Result<&Desired, &'a Error>,
+        planned: Result<&'a Desired, &'a Error>,
+        log: Finding,
         progress: &'a Progress,
         failure: Option<&'a Failure>,
         context: &Context,
@@ -50,13 +56,19 @@ impl<'a> See<'a> {
             services: desired
                 .map(|desired| workloads::look(context, owner, &desired.workloads))
                 .unwrap_or_default(),
+            log,
+            unlearned: desired.is_some_and(|desired| {
+                desired.known.misses(&topics::ids(context, owner, &desired.kafka, &topics::OF_STOCK))
+            }),
+            desired,
             progress,
         }
     }
 
+    /// The ledger, where it can be believed.
     fn ledger(&self) -> Option<&StockSummary> {
         match &self.progress.ledger {
-            Observed::Seen(summary) => Some(summary),
+            Observed::Seen(summary) if self.log.status != Status::False => Some(summary),
             _ => None,
         }
     }
@@ -69,7 +81,7 @@ pub(super) fn compute(stock: &VirtualStock, seen: &See<'_>) -> VirtualStockStatu
     let (name, namespace) = (&stock.metadata.name, &stock.metadata.namespace);
     let service = format!("{}-inventory-service", name.as_deref().unwrap_or_default());
     let endpoint = format!("http://{service}.{}.svc:{PORT}", namespace.as_deref().unwrap_or_default());
-    let topic = |view: &topics::View| TopicState { name: view.name.clone(), ready: view.state.is_usable() };
+    let prefix = &stock.spec.kafka.topic_prefix;
     VirtualStockStatus {
         observed_generation: generation,
         conditions: conditions::conditions(
@@ -78,10 +90,10 @@ pub(super) fn compute(stock: &VirtualStock, seen: &See<'_>) -> VirtualStockStatu
             generation,
             Timestamp::now(),
         ),
-        // While the service does not answer, what it last said is still the best that is known.
+        // While the service does not answer, or its log is not intact, what it last said is still the best that is known.
         totals: seen.ledger().map(totals).or(before.totals),
         products: seen.ledger().map_or(before.products, levels),
-        topics: seen.topics.iter().map(topic).collect(),
+        topics: log::record(&seen.topics, prefix, seen.desired.map(|desired| &desired.known), before.topics),
         services: workloads::states(&seen.services),
         replicas: Some(seen.services.first().map_or(0, |service| service.ready)),
         selector: Some(selector(name.as_deref().unwrap_or_default())),
@@ -118,19 +130,26 @@ fn levels(summary: &StockSummary) -> Vec<ProductLevel> {
 }
 
 fn findings(stock: &VirtualStock, seen: &See<'_>) -> Vec<Finding> {
-    let topics = topics_ready(seen);
+    let topics = topics_ready(stock, seen);
     let users = users_ready(stock, &topics, seen);
     let workloads = workloads_available(&topics, users.as_ref(), seen);
     let declared = stock_declared(stock, &workloads, seen);
     let (balanced, low) = (ledger_balanced(stock, &workloads, seen), low_stock(stock, &workloads, seen));
     let message = format!("orders can reserve from {} products", stock.spec.products.len());
-    let needed: Vec<_> =
-        [&topics].into_iter().chain(&users).chain([&workloads, &declared, &balanced]).collect();
+    // What is wrong with the log is why all else is not so. What is not known of it keeps nobody from being ready.
+    let damaged = Some(&seen.log).filter(|log| log.status == Status::False);
+    let needed: Vec<_> = damaged
+        .into_iter()
+        .chain([&topics])
+        .chain(&users)
+        .chain([&workloads, &declared, &balanced])
+        .collect();
     let ready = conditions::ready(&needed, &message, stock.spec.paused);
-    [topics].into_iter().chain(users).chain([workloads, declared, balanced, low, ready]).collect()
+    let log = seen.log.clone();
+    [topics].into_iter().chain(users).chain([log, workloads, declared, balanced, low, ready]).collect()
 }
 
-fn topics_ready(seen: &See<'_>) -> Finding {
+fn topics_ready(stock: &VirtualStock, seen: &See<'_>) -> Finding {
     const TYPE: &str = "TopicsReady";
     if let Some(error) = seen.invalid {
         return Finding::no(TYPE, error.reason(), error.to_string());
@@ -138,7 +157,11 @@ fn topics_ready(seen: &See<'_>) -> Finding {
     if let Some(Failure::Topics(error)) = seen.failure {
         return Finding::no(TYPE, error.reason(), error.to_string());
     }
-    topics::finding(&seen.topics)
+    // Services of the workflow start with the ids that are recorded here: without them they would start twice.
+    if seen.unlearned {
+        return Finding::no(TYPE, "WaitingForTopics", "the ids of the topics are being recorded");
+    }
+    topics::finding(&seen.topics).with(&topics::ignored(&topics::OF_STOCK, &stock.spec.topics))
 }
 
 fn users_ready(stock: &VirtualStock, topics: &Finding, seen: &See<'_>) -> Option<Finding> {
@@ -168,6 +191,11 @@ fn workloads_available(topics: &Finding, users: Option<&Finding>, seen: &See<'_>
 
 /// The finding where the ledger cannot be told.
 fn untold(type_: &'static str, stock: &VirtualStock, workloads: &Finding, seen: &See<'_>) -> Option<Finding> {
+    if seen.log.status == Status::False {
+        let text =
+            "the log is not intact, so the ledger cannot be believed; the levels are those from before";
+        return Some(Finding::unknown(type_, "LogNotIntact", text));
+    }
     match &seen.progress.ledger {
         Observed::Seen(_) => None,
         Observed::Lost(error) => Some(Finding::unknown(type_, "ServiceUnreachable", error.to_string())),
@@ -199,6 +227,11 @@ fn stock_declared(stock: &VirtualStock, workloads: &Finding, seen: &See<'_>) -> 
     }
     if let Some(untold) = untold(TYPE, stock, workloads, seen) {
         return untold;
+    }
+    let impossible: Vec<_> = stock.spec.products.iter().filter_map(super::build::objection).collect();
+    if !impossible.is_empty() {
+        let message = format!("left out, as they cannot be: {}", list(&impossible));
+        return Finding::no(TYPE, "ProductRefused", message);
     }
     if seen.progress.refused.is_empty() {
         let count = stock.spec.products.len();

@@ -3,11 +3,12 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::ApiResource;
 use kube::{Resource, ResourceExt};
 use serde::Serialize;
 
-use super::{Scaler, View, Workload, scaled_objects};
+use super::{Scaler, Standby, View, Workload, scaled_objects};
 use crate::cluster::{Notes, Wanted};
 use crate::context::Context;
 use crate::error::Error;
@@ -16,10 +17,15 @@ use crate::topics::Owner;
 /// Makes the cluster have these services: each with its identity, address and settings before its pods.
 pub async fn apply(context: &Context, owner: &Owner, workloads: &[Workload]) -> Result<(), Error> {
     let stores = &context.stores;
-    for Workload { account, binding, service, config, deployment, budget, scaler } in workloads {
+    for Workload { account, standby, service, config, deployment, budget, scaler } in workloads {
         ensure(context, owner, account, note(&stores.accounts, account)).await?;
-        if let Some(binding) = binding {
+        if let Some(Standby { role, binding }) = standby {
+            ensure(context, owner, role, note(&stores.roles, role)).await?;
             ensure(context, owner, binding, note(&stores.bindings, binding)).await?;
+        }
+        // An operator of before bound a role to it that named no lease.
+        if note(&stores.bindings, account).is_some() {
+            remove(context, owner, deployment, &ApiResource::erase::<RoleBinding>(&())).await?;
         }
         ensure(context, owner, service, note(&stores.services, service)).await?;
         if let Some(config) = config {
@@ -72,7 +78,8 @@ async fn apply_scaler(
         Some(Scaler::Processor(scaler)) => ensure(context, owner, &**scaler, known.0).await,
         Some(Scaler::Lag(scaler)) => {
             let wanted = Wanted::new(&**scaler, scaled_objects())?;
-            context.objects.ensure(&owner.uid, &wanted, known.1, |meta| owner.other_controller(meta)).await
+            let holder = |meta: &_| owner.other_controller(meta);
+            context.objects.ensure(&owner.uid, &wanted, known.1, holder).await.map(drop)
         }
     }
 }
@@ -117,7 +124,8 @@ async fn ensure<K>(context: &Context, owner: &Owner, object: &K, known: Option<u
 where
     K: Resource<DynamicType = ()> + Serialize,
 {
-    context.objects.ensure(&owner.uid, &Wanted::of(object)?, known, |meta| owner.other_controller(meta)).await
+    let holder = |meta: &_| owner.other_controller(meta);
+    context.objects.ensure(&owner.uid, &Wanted::of(object)?, known, holder).await.map(drop)
 }
 
 /// What is known of an object.

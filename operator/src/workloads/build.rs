@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::{ConfigMap, EnvVar, Service, ServiceAccount, ServicePort, ServiceSpec};
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
-use k8s_openapi::api::rbac::v1::RoleBinding;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kbnt_crds::common::Resources;
@@ -14,7 +13,7 @@ use kube::Resource;
 use serde::Serialize;
 
 use super::pod::{self, File, Source};
-use super::{PORT, Role, Scaler, Scaling, StandbyRole, labels, scale, selector};
+use super::{PORT, Role, Scaler, Scaling, Standby, labels, scale, selector};
 use crate::cluster::Wanted;
 use crate::error::Error;
 use crate::topics::{Kafka, Owner};
@@ -40,8 +39,8 @@ pub struct Plan {
     pub env: Vec<EnvVar>,
     /// Files that it reads.
     pub files: Vec<File>,
-    /// What lets its pods hold the lease by which they take turns, where they do.
-    pub standby: Option<StandbyRole>,
+    /// Whether its pods take turns by a lease.
+    pub in_turn: bool,
 }
 
 impl Plan {
@@ -59,8 +58,8 @@ impl Plan {
 pub struct Workload {
     /// Its identity.
     pub account: ServiceAccount,
-    /// The one right that it may have: to hold a lease.
-    pub binding: Option<RoleBinding>,
+    /// The one right that it may have: to hold its lease.
+    pub standby: Option<Standby>,
     /// Its address.
     pub service: Service,
     /// Its settings, where it has any.
@@ -84,7 +83,8 @@ impl Workload {
         }
         match kind {
             "ServiceAccount" => of(&self.account, name),
-            "RoleBinding" => of(self.binding.as_ref()?, name),
+            "Role" => of(&self.standby.as_ref()?.role, name),
+            "RoleBinding" => of(&self.standby.as_ref()?.binding, name),
             "Service" => of(&self.service, name),
             "ConfigMap" => of(self.config.as_ref()?, name),
             "Deployment" => of(&self.deployment, name),
@@ -118,7 +118,7 @@ pub fn build(owner: &Owner, plan: &Plan) -> Result<Workload, Error> {
             automount_service_account_token: Some(false),
             ..ServiceAccount::default()
         },
-        binding: plan.standby.as_ref().map(|role| role.bind(metadata(&name), &name)),
+        standby: plan.in_turn.then(|| Standby::of(&metadata(&name))),
         service: Service {
             metadata: metadata(&name),
             spec: Some(ServiceSpec {
@@ -220,7 +220,7 @@ mod tests {
             template: serde_json::from_value(template).unwrap(),
             env: vec![pod::plain("KBNT_ALLOW_UNKNOWN_USERS", "false")],
             files,
-            standby: None,
+            in_turn: false,
         };
         build(&owner, &plan).unwrap()
     }

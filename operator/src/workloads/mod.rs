@@ -17,7 +17,7 @@ pub use apply::{apply, exists, look, rolled_out};
 pub use build::{Plan, Workload, build};
 pub use pod::{File, Source, from_field, plain};
 pub use scale::{KEDA, Scaler, Scaling, scaled_objects};
-pub use standby::{StandbyRole, UnnamedRole, in_turn};
+pub use standby::{Standby, in_turn};
 pub use state::{DeploymentNote, State, View, finding, states};
 pub use task::{Task, task};
 

@@ -97,7 +97,7 @@ pub(super) fn template(plan: &Plan, resource: &str) -> Result<PodTemplateSpec, E
         spec: Some(PodSpec {
             service_account_name: Some(plan.role.object_name(resource)),
             // Only who takes turns by a lease has anything to ask the API server.
-            automount_service_account_token: Some(plan.standby.is_some()),
+            automount_service_account_token: Some(plan.in_turn),
             // The service is done within 20 s, after the pause before it is told.
             termination_grace_period_seconds: Some(30),
             containers: vec![container],

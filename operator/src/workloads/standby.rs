@@ -1,83 +1,74 @@
-//! What the pods of a service need to take turns: a lease, and the right to hold it.
-
-use std::str::FromStr;
+//! What the pods of a service need to take turns: a lease, and the right to hold this one and no other.
 
 use k8s_openapi::api::core::v1::EnvVar;
-use k8s_openapi::api::rbac::v1::{RoleBinding, RoleRef, Subject};
+use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use thiserror::Error;
 
 use super::plain;
 use super::pod::from_field;
-use crate::error::Error as Failure;
+use crate::error::Error;
 use crate::topics::Owner;
 
-/// The role that lets a pod hold a lease in its namespace: it comes with the operator, which may bind this one and no
-/// other.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct StandbyRole {
-    kind: String,
-    name: String,
+/// What lets the pods of a service hold its lease.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standby {
+    /// The right.
+    pub role: Role,
+    /// Who has it.
+    pub binding: RoleBinding,
 }
 
-/// Not the name of a role.
-#[derive(Debug, Error)]
-#[error("a role is named by ClusterRole/NAME or Role/NAME")]
-pub struct UnnamedRole;
-
-impl FromStr for StandbyRole {
-    type Err = UnnamedRole;
-
-    fn from_str(text: &str) -> Result<Self, UnnamedRole> {
-        match text.split_once('/') {
-            Some((kind @ ("ClusterRole" | "Role"), name)) if !name.is_empty() => {
-                Ok(Self { kind: kind.into(), name: name.into() })
-            }
-            _ => Err(UnnamedRole),
-        }
-    }
+/// Name of the binding for the service of this name. It was that of the service while all stocks shared a role, and what a
+/// binding refers to can never change.
+fn binding_name(service: &str) -> String {
+    format!("{service}-lease")
 }
 
-impl StandbyRole {
-    /// Lets the account of this name hold a lease.
-    pub(super) fn bind(&self, metadata: ObjectMeta, account: &str) -> RoleBinding {
-        RoleBinding {
-            subjects: Some(vec![Subject {
-                kind: "ServiceAccount".into(),
-                name: account.to_owned(),
-                namespace: metadata.namespace.clone(),
-                api_group: None,
-            }]),
-            role_ref: RoleRef {
-                api_group: Some("rbac.authorization.k8s.io".into()),
-                kind: self.kind.clone(),
-                name: self.name.clone(),
+impl Standby {
+    /// Lets the account of the service hold the lease of the same name. `metadata` is that of the service.
+    pub(super) fn of(metadata: &ObjectMeta) -> Self {
+        let service = metadata.name.clone().unwrap_or_default();
+        let rule = |verbs: &[&str], names: Option<Vec<String>>| PolicyRule {
+            api_groups: Some(vec!["coordination.k8s.io".into()]),
+            resources: Some(vec!["leases".into()]),
+            resource_names: names,
+            verbs: verbs.iter().map(|verb| (*verb).to_owned()).collect(),
+            ..PolicyRule::default()
+        };
+        Self {
+            role: Role {
+                metadata: metadata.clone(),
+                rules: Some(vec![
+                    // To hold its lease, to see who does, and to be told when that one gives it up.
+                    rule(&["get", "watch", "patch"], Some(vec![service.clone()])),
+                    // To make it. What does not exist yet has no name to the API server.
+                    rule(&["create"], None),
+                ]),
             },
-            metadata,
+            binding: RoleBinding {
+                metadata: ObjectMeta { name: Some(binding_name(&service)), ..metadata.clone() },
+                subjects: Some(vec![Subject {
+                    kind: "ServiceAccount".into(),
+                    name: service.clone(),
+                    namespace: metadata.namespace.clone(),
+                    api_group: None,
+                }]),
+                role_ref: RoleRef {
+                    api_group: Some("rbac.authorization.k8s.io".into()),
+                    kind: "Role".into(),
+                    name: service,
+                },
+            },
         }
     }
 }
 
 /// What tells a pod to take turns by the lease of this name, which goes with `owner`.
-pub fn in_turn(owner: &Owner, lease: &str) -> Result<Vec<EnvVar>, Failure> {
+pub fn in_turn(owner: &Owner, lease: &str) -> Result<Vec<EnvVar>, Error> {
     let reference = serde_json::to_string(&owner.reference(false))?;
     Ok(vec![
         plain("KBNT_LEASE", format!("{}/{lease}", owner.namespace)),
         plain("KBNT_LEASE_OWNER", reference),
         from_field("KBNT_ADVERTISED_ADDRESS", "status.podIP"),
     ])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_role_is_named_with_its_kind() {
-        let role: StandbyRole = "ClusterRole/kbnt-standby".parse().unwrap();
-        assert_eq!((role.kind.as_str(), role.name.as_str()), ("ClusterRole", "kbnt-standby"));
-        for wrong in ["", "kbnt-standby", "Role/", "Group/a"] {
-            assert!(wrong.parse::<StandbyRole>().is_err(), "{wrong}");
-        }
-    }
 }

@@ -53,6 +53,11 @@ pub struct DeploymentNote {
 }
 
 impl DeploymentNote {
+    /// Whether any pod of it can be used.
+    pub fn serves(&self) -> bool {
+        self.available > 0
+    }
+
     /// Of a Deployment.
     pub fn of(deployment: &Deployment) -> Self {
         let status = deployment.status.clone().unwrap_or_default();

@@ -84,13 +84,14 @@ pub(crate) async fn topics_go_with_their_owner_where_that_is_asked_for(suite: &S
 async fn clear(shop: &crate::harness::Shop) -> Verdict {
     use k8s_openapi::api::apps::v1::Deployment;
     use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
-    use k8s_openapi::api::rbac::v1::RoleBinding;
+    use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
     use kube::api::DeleteParams;
     let (how, all) = (DeleteParams::default(), ListParams::default());
     shop.api::<Deployment>().delete_collection(&how, &all).await?;
     shop.api::<ServiceAccount>().delete_collection(&how, &all).await?;
     shop.api::<ConfigMap>().delete_collection(&how, &all).await?;
     shop.api::<RoleBinding>().delete_collection(&how, &all).await?;
+    shop.api::<Role>().delete_collection(&how, &all).await?;
     for name in shop.names::<Service>().await? {
         shop.api::<Service>().delete(&name, &how).await?;
     }

@@ -177,8 +177,8 @@ pub(crate) async fn another_wish_is_another_job(suite: &Suite) -> Verdict {
     complete(&shop, &first).await?;
     shop.stock_is("Ready", "True", "Ready").await?;
 
-    let retention = json!({"spec": {"topics": [{"name": "inventory-events", "retention": "720h"}]}});
-    shop.patch::<VirtualStock>(&retention).await?;
+    let copies = json!({"spec": {"topics": [{"name": "inventory-events", "replicas": 2}]}});
+    shop.patch::<VirtualStock>(&copies).await?;
     is_gone(&shop, &first).await?;
     let second = job(&shop, "stock-topics", &[&first]).await?;
     shop.stock_is("TopicsReady", "False", "WaitingForTopics").await?;

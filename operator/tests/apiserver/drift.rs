@@ -2,9 +2,10 @@
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
+use k8s_openapi::api::events::v1::Event;
 use kbnt_crds::{OrderWorkflow, VirtualStock};
 use kube::ResourceExt;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::json;
 
 use crate::harness::{Failure, KAFKA, Shop, Suite, Verdict, expect, until};
@@ -46,7 +47,7 @@ pub(crate) async fn what_is_changed_or_deleted_is_put_right(suite: &Suite) -> Ve
     })
     .await?;
 
-    let change = json!({"spec": {"config": {"retention.ms": 60_000, "cleanup.policy": "compact"}}});
+    let change = json!({"spec": {"config": {"retention.ms": 60_000, "retention.bytes": 1000, "cleanup.policy": "compact"}}});
     topics.patch("drift-payment-events", &merge, &Patch::Merge(change)).await?;
     let users = json!({"data": {"users.json": "[]"}});
     shop.api::<ConfigMap>().patch("main-users", &merge, &Patch::Merge(users)).await?;
@@ -57,14 +58,34 @@ pub(crate) async fn what_is_changed_or_deleted_is_put_right(suite: &Suite) -> Ve
         let topic = topics.get("drift-payment-events").await?;
         expect(topic.spec.config["cleanup.policy"] == "delete", || format!("{:?}", topic.spec))?;
         expect(topic.spec.config["retention.ms"] == -1, || format!("{:?}", topic.spec))?;
+        expect(topic.spec.config["retention.bytes"] == -1, || format!("{:?}", topic.spec))?;
         let users = shop.api::<ConfigMap>().get("main-users").await?.data.unwrap_or_default();
         expect(users["users.json"].contains("USER-12345"), || format!("{users:?}"))?;
         let deployment = deployments.get("main-payment-service").await?;
         expect(deployment.labels().contains_key("app.kubernetes.io/managed-by"), || "no label".into())
     })
     .await?;
+    // Whoever did that may not know what they did.
+    until("the event that says so", || async {
+        let events = shop.api::<Event>().list(&ListParams::default()).await?;
+        let said = events
+            .iter()
+            .filter(|event| event.reason.as_deref() == Some("TopicSettingsPutBack"))
+            .filter(|event| event.type_.as_deref() == Some("Warning"))
+            .filter_map(|event| event.note.clone());
+        let said: Vec<_> = said.collect();
+        let all = [
+            "drift-payment-events",
+            "retention.ms was set to 60000, and is -1",
+            "retention.bytes was set to 1000",
+            "cleanup.policy was set to compact, and is delete",
+        ];
+        expect(said.iter().any(|text| all.iter().all(|part| text.contains(part))), || format!("{said:?}"))
+    })
+    .await?;
     shop.stock_is("Ready", "True", "Ready").await?;
-    shop.workflow_is("Ready", "True", "Ready").await.map(drop)
+    // The topic that was deleted is another one now.
+    shop.workflow_is("LogIntact", "False", "TopicReplaced").await.map(drop)
 }
 
 pub(crate) async fn a_paused_resource_is_left_alone(suite: &Suite) -> Verdict {

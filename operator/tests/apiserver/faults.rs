@@ -184,10 +184,10 @@ impl Beside {
             listen: "127.0.0.1:0".parse()?,
             log: String::new(),
             leader_election: false,
-            standby_role: "ClusterRole/kbnt-standby".parse()?,
             namespace: shop.namespace.clone(),
             instance: shop.namespace.clone(),
             service_url: suite.ledgers.template(),
+            pod_url: suite.ledgers.pod_template(),
         };
         let (end, stopped) = oneshot::channel();
         let stopped = stopped.map(drop).boxed();
@@ -366,6 +366,31 @@ where
     Ok(all.into())
 }
 
+/// Takes away the ids of topics, which differ in each shop, and leaves the names of those that are known.
+fn forget_ids(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            if map.get("name").is_some_and(|name| name == "KBNT_KAFKA_TOPIC_IDS")
+                && let Some(ids) = map.get("value").and_then(Value::as_str)
+            {
+                let names: Vec<_> =
+                    ids.split(',').map(|pair| pair.split('=').next().unwrap_or(pair)).collect();
+                let names = names.join(",");
+                map.insert("value".into(), names.into());
+            }
+            for (key, value) in map {
+                if key == "topicId" {
+                    *value = "ID".into();
+                } else {
+                    forget_ids(value);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(forget_ids),
+        _ => {}
+    }
+}
+
 fn neutral<K: Serialize>(object: &K, namespace: &str) -> Result<Value, Failure> {
     let object = serde_json::to_value(object)?;
     let mut text = object.to_string().replace(namespace, "SHOP");
@@ -373,6 +398,7 @@ fn neutral<K: Serialize>(object: &K, namespace: &str) -> Result<Value, Failure> 
         text = text.replace(owner, "OWNER");
     }
     let mut object: Value = serde_json::from_str(&text)?;
+    forget_ids(&mut object);
     let metadata = object["metadata"].take();
     let mut kept = json!({"name": metadata["name"], "labels": metadata["labels"], "annotations": metadata["annotations"]});
     for (map, key) in [("labels", "kbnt.dev/owner-uid"), ("annotations", "kbnt.dev/applied-digest")] {

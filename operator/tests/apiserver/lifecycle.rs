@@ -160,11 +160,7 @@ pub(crate) async fn an_operator_of_one_namespace_stays_there(suite: &Suite) -> V
     let (near, far) = (suite.shop("near").await?, suite.shop("far").await?);
     apply_manifest(&suite.client, include_str!("namespaced.yaml")).await?;
     far.create(&stock("far", KAFKA)?).await?;
-    let env = [
-        ("KBNT_WATCH_NAMESPACES", "near"),
-        ("KBNT_KAFKA_NAMESPACES", KAFKA),
-        ("KBNT_STANDBY_ROLE", "Role/kbnt-namespaced-standby"),
-    ];
+    let env = [("KBNT_WATCH_NAMESPACES", "near"), ("KBNT_KAFKA_NAMESPACES", KAFKA)];
     let operator = suite.another_operator(&Start { name: home, account: (home, home), env: &env }).await?;
     near.open().await?;
     let far = far.api::<VirtualStock>().get("main").await?;

@@ -16,6 +16,8 @@ mod drift;
 mod faults;
 mod harness;
 mod lifecycle;
+mod log;
+mod names;
 mod ordering;
 mod pods;
 mod reporting;
@@ -133,6 +135,11 @@ fn trials(running: Option<&Running>) -> Vec<Trial> {
         drift::what_is_changed_or_deleted_is_put_right,
         drift::a_paused_resource_is_left_alone,
         drift::a_changed_spec_reaches_the_objects_that_it_concerns,
+        log::a_topic_that_was_made_again_is_adopted_by_its_exact_id_alone,
+        log::a_stock_learns_of_topics_that_its_workflow_adopts,
+        log::what_a_service_finds_in_its_log_is_said_with_numbers,
+        log::a_pod_that_is_not_ready_is_asked_itself,
+        names::the_api_server_and_the_program_have_the_same_rules,
         ordering::workloads_wait_for_topics_of_the_present_generation,
         ordering::a_workflow_waits_for_its_stock,
         ordering::topics_have_the_documented_shape,

@@ -1,10 +1,12 @@
 //! The pods that come of a resource: what restricted Pod Security says to them, and what users may change about them.
 
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::authorization::v1::SubjectAccessReview;
 use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kbnt_crds::{OrderWorkflow, VirtualStock};
+use kube::Api;
 use kube::api::{ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::json;
 
@@ -105,15 +107,55 @@ pub(crate) async fn pods_that_take_turns_may_hold_a_lease(suite: &Suite) -> Verd
     for replicas in [1, 2] {
         shop.patch::<VirtualStock>(&json!({"spec": {"inventory": {"replicas": replicas}}})).await?;
         until("the right", || async {
-            let role = bindings.get("main-inventory-service").await?.role_ref.name;
-            expect(role.ends_with("-standby"), || role.clone())?;
+            let bound = bindings.get("main-inventory-service-lease").await?.role_ref;
+            expect((bound.kind.as_str(), bound.name.as_str()) == ("Role", "main-inventory-service"), || {
+                format!("{bound:?}")
+            })?;
             let live = shop.api::<Deployment>().get("main-inventory-service").await?.spec;
             let token = live.template.spec.and_then(|pod| pod.automount_service_account_token);
             expect((live.replicas, token) == (Some(replicas), Some(true)), || format!("{token:?}"))
         })
         .await?;
     }
-    shop.stock_is("Ready", "True", "Ready").await.map(drop)
+    shop.stock_is("Ready", "True", "Ready").await?;
+    // Its own lease, and no other one of the namespace.
+    let account = "system:serviceaccount:turns:main-inventory-service";
+    for (verb, lease, allowed) in [
+        ("get", "main-inventory-service", true),
+        ("patch", "main-inventory-service", true),
+        ("watch", "main-inventory-service", true),
+        ("create", "", true),
+        ("get", "other", false),
+        ("patch", "other", false),
+        ("update", "main-inventory-service", false),
+        ("delete", "main-inventory-service", false),
+        ("list", "", false),
+    ] {
+        let may = may(suite, account, &shop.namespace, verb, lease).await?;
+        expect(may == allowed, || format!("{verb} {lease:?}: {may}"))?;
+    }
+    // What an operator of before bound to it goes.
+    let old = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+        "metadata": {"name": "main-inventory-service", "namespace": "turns",
+            "labels": bindings.get("main-inventory-service-lease").await?.metadata.labels,
+            "ownerReferences": bindings.get("main-inventory-service-lease").await?.metadata.owner_references},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "kbnt-standby"}});
+    apply_manifest(&suite.client, &old.to_string()).await?;
+    until("the old binding's end", || async {
+        expect(bindings.get_opt("main-inventory-service").await?.is_none(), || "still there".into())
+    })
+    .await
+}
+
+/// Whether this account may do that with a lease.
+async fn may(suite: &Suite, user: &str, namespace: &str, verb: &str, lease: &str) -> Result<bool, Failure> {
+    let review: SubjectAccessReview = serde_json::from_value(
+        json!({"spec": {"user": user, "resourceAttributes": {
+        "group": "coordination.k8s.io", "resource": "leases", "namespace": namespace, "verb": verb, "name": lease}}}),
+    )?;
+    let reviews: Api<SubjectAccessReview> = Api::all(suite.client.clone());
+    let review = reviews.create(&PostParams::default(), &review).await?;
+    Ok(review.status.is_some_and(|status| status.allowed))
 }
 
 pub(crate) async fn a_stock_is_scaled_as_a_deployment_is(suite: &Suite) -> Verdict {

@@ -31,12 +31,7 @@ macro_rules! text_id {
             type Err = InvalidId;
 
             fn from_str(text: &str) -> Result<Self, InvalidId> {
-                let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-                if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
-                    Ok(Self(text.into()))
-                } else {
-                    Err(InvalidId)
-                }
+                if kbnt_rules::is_id(text) { Ok(Self(text.into())) } else { Err(InvalidId) }
             }
         }
 
@@ -180,6 +175,14 @@ impl OrderId {
     }
 }
 
+impl ProductId {
+    /// Whether a product may be declared under this id. A log may know others, from before there was this rule, and they are
+    /// read all the same.
+    pub fn can_be_declared(&self) -> bool {
+        kbnt_rules::is_product_id(self.as_str())
+    }
+}
+
 /// Where a UUID's version starts, in bits from the right.
 const VERSION_AT: u32 = 76;
 /// Where a UUID's variant starts, in bits from the right.
@@ -245,6 +248,14 @@ mod tests {
         }
         let order = OrderId::derive(&"USER-1".parse().unwrap(), "k");
         assert_eq!(TransactionId::of_order(&order).as_str().parse(), Ok(TransactionId::of_order(&order)));
+    }
+
+    #[test]
+    fn an_id_that_is_an_address_of_the_api_is_read_and_not_declared() {
+        for id in ["summary", ".", ".."] {
+            assert!(!id.parse::<ProductId>().unwrap().can_be_declared(), "{id}");
+        }
+        assert!("summary-1".parse::<ProductId>().unwrap().can_be_declared());
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub mod user;
 
 pub use event::Event;
 pub use ids::{EventId, OrderId, ProductId, ReservationId, SourceId, TransactionId, UserId};
+pub use kbnt_rules as rules;
 pub use money::{Currency, Money, MoneyError};
 pub use quantity::Quantity;
 pub use reason::Reason;

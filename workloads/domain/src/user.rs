@@ -34,24 +34,27 @@ pub struct Registration {
 /// What is wrong with a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum InvalidRegistration {
+    /// An id that an address cannot have.
+    #[error("{}", kbnt_rules::USER_ID_ADVICE)]
+    Id,
     /// Empty, too long, or with control characters.
-    #[error("name must be 1 to 200 characters, none of them a control character")]
+    #[error("{}", kbnt_rules::NAME_ADVICE)]
     Name,
     /// No address.
-    #[error("email must be an address such as ana@example.com, of at most 254 bytes")]
+    #[error("{}", kbnt_rules::EMAIL_ADVICE)]
     Email,
 }
 
 impl Registration {
-    /// Checks name and address.
+    /// Checks id, name and address. Users that the log knows already are not checked again.
     pub fn new(user: UserId, name: String, email: String) -> Result<Self, InvalidRegistration> {
-        if name.is_empty() || name.chars().count() > 200 || name.chars().any(char::is_control) {
+        if !kbnt_rules::is_user_id(user.as_str()) {
+            return Err(InvalidRegistration::Id);
+        }
+        if !kbnt_rules::is_name(&name) {
             return Err(InvalidRegistration::Name);
         }
-        let parts = email.split_once('@');
-        let address = parts
-            .is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty() && !domain.contains('@'));
-        if !address || email.len() > 254 || email.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        if !kbnt_rules::is_email(&email) {
             return Err(InvalidRegistration::Email);
         }
         Ok(Self { user, name, email })
@@ -154,12 +157,14 @@ mod tests {
                 .map_err(|error| error.to_string())
         };
         assert_eq!(check("Ana Maria", "ana@example.com"), Ok(()));
-        for name in ["", "a\nb", &"x".repeat(201)] {
+        for name in ["", " ", "a\nb", &"x".repeat(201)] {
             assert!(check(name, "ana@example.com").unwrap_err().starts_with("name"), "{name:?}");
         }
         for email in ["", "ana", "@x", "ana@", "a@b@c", "a b@c", &format!("{}@x", "a".repeat(254))] {
             assert!(check("Ana", email).unwrap_err().starts_with("email"), "{email:?}");
         }
+        let dots = Registration::new(id(".."), "Ana".into(), "ana@example.com".into());
+        assert_eq!(dots, Err(InvalidRegistration::Id));
     }
 
     #[test]

@@ -118,8 +118,10 @@ type ProductLevel struct {
 
 // TopicState says whether a topic can be used.
 type TopicState struct {
-	Name  string `json:"name"`
-	Ready bool   `json:"ready"`
+	Name     string `json:"name"`
+	Ready    bool   `json:"ready"`
+	TopicID  string `json:"topicId,omitempty"`
+	Replaces string `json:"replaces,omitempty"`
 }
 
 // ServiceState says how many pods can be used.
@@ -170,6 +172,7 @@ type PaymentSpec struct {
 // SimulatedPayment declines by rules.
 type SimulatedPayment struct {
 	DeclineAbove string `json:"declineAbove,omitempty"`
+	TestTokens   bool   `json:"testTokens"`
 }
 
 // UsersSpec says who may order.
@@ -228,5 +231,6 @@ type KafkaTopicSpec struct {
 // KafkaTopicStatus is what Strimzi saw.
 type KafkaTopicStatus struct {
 	ObservedGeneration int64              `json:"observedGeneration,omitempty"`
+	TopicID            string             `json:"topicId,omitempty"`
 	Conditions         []metav1.Condition `json:"conditions,omitempty"`
 }

@@ -125,6 +125,8 @@ func asWanted(wanted, live client.Object) bool {
 		return same(wanted.Spec, live.(*corev1.Service).Spec)
 	case *corev1.ServiceAccount:
 		return same(wanted.AutomountServiceAccountToken, live.(*corev1.ServiceAccount).AutomountServiceAccountToken)
+	case *rbacv1.Role:
+		return same(wanted.Rules, live.(*rbacv1.Role).Rules)
 	case *rbacv1.RoleBinding:
 		live := live.(*rbacv1.RoleBinding)
 		return same(wanted.RoleRef, live.RoleRef) && same(wanted.Subjects, live.Subjects)

@@ -28,7 +28,6 @@ const (
 	ownerAnnotation = "kbnt.dev/owner"
 	usersKey        = "users.json"
 	snapshotFolder  = "/var/lib/kbnt/snapshots"
-	standbyRole     = "kbnt-standby"
 	servicePort     = 8080
 	user            = 65532
 )
@@ -111,6 +110,9 @@ func buildTopics(o owner, at kafka, topics []topic) []*api.KafkaTopic {
 		config := map[string]any{
 			"cleanup.policy": "delete", "retention.ms": topic.retention, "min.insync.replicas": int64(max(at.replicas-1, 1)),
 		}
+		if topic.retention < 0 {
+			config["retention.bytes"] = int64(-1)
+		}
 		if topic.largest > 0 {
 			config["max.message.bytes"] = topic.largest
 		}
@@ -141,6 +143,7 @@ func (p plan) component() string { return p.role + "-service" }
 // workload has the objects of a service.
 type workload struct {
 	account    *corev1.ServiceAccount
+	role       *rbacv1.Role
 	binding    *rbacv1.RoleBinding
 	service    *corev1.Service
 	config     *corev1.ConfigMap
@@ -151,7 +154,7 @@ type workload struct {
 func (w workload) objects() []client.Object {
 	objects := []client.Object{w.account}
 	if w.binding != nil {
-		objects = append(objects, w.binding)
+		objects = append(objects, w.role, w.binding)
 	}
 	objects = append(objects, w.service)
 	if w.config != nil {
@@ -198,11 +201,23 @@ func buildWorkload(o owner, at kafka, image string, p plan) workload {
 		},
 	}
 	if p.writer {
+		leases := func(verbs, names []string) rbacv1.PolicyRule {
+			return rbacv1.PolicyRule{
+				APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: verbs, ResourceNames: names,
+			}
+		}
+		made.role = &rbacv1.Role{
+			TypeMeta:   metav1.TypeMeta{APIVersion: "rbac.authorization.k8s.io/v1", Kind: "Role"},
+			ObjectMeta: o.meta(name, component),
+			Rules: []rbacv1.PolicyRule{
+				leases([]string{"get", "watch", "patch"}, []string{name}), leases([]string{"create"}, nil),
+			},
+		}
 		made.binding = &rbacv1.RoleBinding{
 			TypeMeta:   metav1.TypeMeta{APIVersion: "rbac.authorization.k8s.io/v1", Kind: "RoleBinding"},
-			ObjectMeta: o.meta(name, component),
+			ObjectMeta: o.meta(name+"-lease", component),
 			Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Name: name, Namespace: o.GetNamespace()}},
-			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: standbyRole},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name},
 		}
 	}
 	if p.users != "" {

@@ -39,6 +39,7 @@ type StockReconciler struct {
 	common
 	services *services.Client
 	ledgers  *services.Observers[services.StockSummary]
+	logs     *services.Observers[services.LogReport]
 }
 
 // SetupStocks adds it to the manager.
@@ -47,7 +48,7 @@ func SetupStocks(mgr ctrl.Manager, image string, calls *services.Client) error {
 	version := func(summary *services.StockSummary) string { return summary.Version }
 	r := &StockReconciler{
 		common: commonOf(mgr, image), services: calls,
-		ledgers: services.NewObservers(calls, version, wake(changed)),
+		ledgers: services.NewObservers(calls, version, wake(changed)), logs: newLogs(calls, wake(changed)),
 	}
 	return owning(ctrl.NewControllerManagedBy(mgr).
 		For(&api.VirtualStock{}, builder.WithPredicates(predicate.GenerationChangedPredicate{}))).
@@ -67,7 +68,7 @@ func commonOf(mgr ctrl.Manager, image string) common {
 // owning watches all kinds of objects that are made.
 func owning(b *ctrl.Builder) *ctrl.Builder {
 	return b.Owns(&appsv1.Deployment{}).Owns(&corev1.Service{}).Owns(&corev1.ServiceAccount{}).
-		Owns(&corev1.ConfigMap{}).Owns(&policyv1.PodDisruptionBudget{}).Owns(&rbacv1.RoleBinding{})
+		Owns(&corev1.ConfigMap{}).Owns(&policyv1.PodDisruptionBudget{}).Owns(&rbacv1.Role{}).Owns(&rbacv1.RoleBinding{})
 }
 
 func wake(changed chan<- event.TypedGenericEvent[types.NamespacedName]) func(types.NamespacedName) {
@@ -99,6 +100,7 @@ func (r *StockReconciler) Reconcile(ctx context.Context, request reconcile.Reque
 	if err := r.Get(ctx, request.NamespacedName, stock); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.ledgers.Forget(request.NamespacedName)
+			r.logs.Forget(types.NamespacedName{Namespace: request.Namespace, Name: request.Name + "-inventory-service"})
 		}
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
@@ -114,15 +116,20 @@ func (r *StockReconciler) Reconcile(ctx context.Context, request reconcile.Reque
 		{Name: "KBNT_RESERVATION_TTL", Value: stock.Spec.Reservation.TTL},
 		{Name: "KBNT_LOW_STOCK_THRESHOLD", Value: strconv.FormatInt(stock.Spec.LowStockThreshold, 10)},
 	}}
+	topics := buildTopics(o, at, topicsOfStock)
+	ids := r.idsOf(ctx, topics, at.prefix, stock.Status.Topics)
+	p.env = append(p.env, ids.env(nil)...)
 	turns, err := inTurn(o, p.component())
 	if err != nil {
 		return reconcile.Result{}, reconcile.TerminalError(err)
 	}
 	p.env = append(p.env, turns...)
-	seen := r.carryOut(ctx, o, buildTopics(o, at, topicsOfStock), []workload{buildWorkload(o, at, r.Image, p)},
-		stock.Spec.Paused, func() bool { return true })
+	seen := r.carryOut(ctx, o, topics, []workload{buildWorkload(o, at, r.Image, p)},
+		stock.Spec.Paused, func() bool { return len(ids) == len(topics) })
 	told := r.declare(ctx, o, stock, seen)
-	status := r.status(stock, seen, told)
+	log := logIntact(r.services, r.logs, stock.Namespace, seen.services, ids, stock.Status.Conditions)
+	status := r.status(stock, seen, told, log)
+	status.Topics = ids.record(status.Topics, at.prefix)
 	same := equality.Semantic.DeepEqual(stock.Status, *status)
 	after, err := r.writeStatus(ctx, o, stock.Status.Conditions, status.Conditions, same, status)
 	return reconcile.Result{RequeueAfter: after}, errors.Join(seen.topicFailure, seen.workloadFailure, told.failure, err)
@@ -171,7 +178,7 @@ func (r *StockReconciler) declare(ctx context.Context, o owner, stock *api.Virtu
 	return now
 }
 
-func (r *StockReconciler) status(stock *api.VirtualStock, seen sight, now told) *api.VirtualStockStatus {
+func (r *StockReconciler) status(stock *api.VirtualStock, seen sight, now told, log metav1.Condition) *api.VirtualStockStatus {
 	before := stock.Status
 	topics := topicsReady(seen.topics, seen.topicFailure)
 	awaited := "their Deployments to be made"
@@ -183,7 +190,7 @@ func (r *StockReconciler) status(stock *api.VirtualStock, seen sight, now told) 
 	message := fmt.Sprintf("orders can reserve from %d products", len(stock.Spec.Products))
 	status := &api.VirtualStockStatus{
 		ObservedGeneration: stock.Generation,
-		Conditions: conditionsOf(stock.Generation, before.Conditions, topics, workloads, declared, balanced, low,
+		Conditions: conditionsOf(stock.Generation, before.Conditions, topics, log, workloads, declared, balanced, low,
 			ready(stock.Spec.Paused, message, topics, workloads, declared, balanced)),
 		Totals: before.Totals, Products: before.Products,
 		Topics: topicStates(seen.topics), Services: serviceStates(seen.services),

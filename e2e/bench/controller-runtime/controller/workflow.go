@@ -31,6 +31,7 @@ type WorkflowReconciler struct {
 	common
 	services *services.Client
 	orders   *services.Observers[services.OrderSummary]
+	logs     *services.Observers[services.LogReport]
 }
 
 // stockIndex finds OrderWorkflows by their VirtualStock.
@@ -42,7 +43,7 @@ func SetupWorkflows(ctx context.Context, mgr ctrl.Manager, image string, calls *
 	version := func(summary *services.OrderSummary) string { return summary.Version }
 	r := &WorkflowReconciler{
 		common: commonOf(mgr, image), services: calls,
-		orders: services.NewObservers(calls, version, wake(changed)),
+		orders: services.NewObservers(calls, version, wake(changed)), logs: newLogs(calls, wake(changed)),
 	}
 	byStock := func(object client.Object) []string {
 		return []string{object.(*api.OrderWorkflow).Spec.VirtualStockRef.Name}
@@ -80,6 +81,9 @@ func (r *WorkflowReconciler) Reconcile(ctx context.Context, request reconcile.Re
 	if err := r.Get(ctx, request.NamespacedName, workflow); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.orders.Forget(request.NamespacedName)
+			for _, role := range []string{"user", "payment", "order", "notification", "audit"} {
+				r.logs.Forget(types.NamespacedName{Namespace: request.Namespace, Name: request.Name + "-" + role + "-service"})
+			}
 		}
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
@@ -95,25 +99,34 @@ func (r *WorkflowReconciler) Reconcile(ctx context.Context, request reconcile.Re
 		return reconcile.Result{}, err
 	}
 	var seen sight
+	var ids topicIDs
+	prefix := ""
+	log := unknown("LogIntact", "WaitingForStock", "the VirtualStock names the Kafka cluster")
 	if stock != nil {
 		at, err := kafkaOf(stock)
 		if err != nil {
 			return reconcile.Result{}, reconcile.TerminalError(err)
 		}
-		workloads, err := r.workloads(o, at, workflow)
+		topics := buildTopics(o, at, topicsOfWorkflow)
+		prefix, ids = at.prefix, r.idsOf(ctx, topics, at.prefix, workflow.Status.Topics)
+		workloads, err := r.workloads(o, at, workflow, ids.env(recordedIDs(prefix, stock.Status.Topics)))
 		if err != nil {
 			return reconcile.Result{}, reconcile.TerminalError(err)
 		}
-		stockHasTopics := func() bool { return meta.IsStatusConditionTrue(stock.Status.Conditions, "TopicsReady") }
-		seen = r.carryOut(ctx, o, buildTopics(o, at, topicsOfWorkflow), workloads, workflow.Spec.Paused, stockHasTopics)
+		stockHasTopics := func() bool {
+			return len(ids) == len(topics) && meta.IsStatusConditionTrue(stock.Status.Conditions, "TopicsReady")
+		}
+		seen = r.carryOut(ctx, o, topics, workloads, workflow.Spec.Paused, stockHasTopics)
+		log = logIntact(r.services, r.logs, workflow.Namespace, seen.services, ids, workflow.Status.Conditions)
 	}
-	status := r.status(o, workflow, stock, seen)
+	status := r.status(o, workflow, stock, seen, log)
+	status.Topics = ids.record(status.Topics, prefix)
 	same := equality.Semantic.DeepEqual(workflow.Status, *status)
 	after, err := r.writeStatus(ctx, o, workflow.Status.Conditions, status.Conditions, same, status)
 	return reconcile.Result{RequeueAfter: after}, errors.Join(seen.topicFailure, seen.workloadFailure, err)
 }
 
-func (r *WorkflowReconciler) workloads(o owner, at kafka, workflow *api.OrderWorkflow) ([]workload, error) {
+func (r *WorkflowReconciler) workloads(o owner, at kafka, workflow *api.OrderWorkflow, ids []corev1.EnvVar) ([]workload, error) {
 	spec := workflow.Spec
 	users, err := usersJSON(spec.Users.Declared)
 	if err != nil {
@@ -125,6 +138,8 @@ func (r *WorkflowReconciler) workloads(o owner, at kafka, workflow *api.OrderWor
 	} else if amount := spec.Payment.Simulated.DeclineAbove; amount != "" {
 		payment = []corev1.EnvVar{{Name: "KBNT_PAYMENT_DECLINE_ABOVE", Value: amount}}
 	}
+	tokens := strconv.FormatBool(spec.Payment.Simulated.TestTokens)
+	payment = append(payment, corev1.EnvVar{Name: "KBNT_PAYMENT_TEST_TOKENS", Value: tokens})
 	plans := []plan{
 		{role: "user", spec: spec.Services.User, users: users, env: []corev1.EnvVar{
 			{Name: "KBNT_ALLOW_UNKNOWN_USERS", Value: strconv.FormatBool(spec.Users.AllowUnknown)},
@@ -137,12 +152,19 @@ func (r *WorkflowReconciler) workloads(o owner, at kafka, workflow *api.OrderWor
 	}
 	made := make([]workload, 0, len(plans))
 	for _, plan := range plans {
+		if plan.users == "" {
+			plan.env = append(plan.env, ids...)
+		} else {
+			// The file comes last.
+			last := len(plan.env) - 1
+			plan.env = append(append(plan.env[:last:last], ids...), plan.env[last])
+		}
 		made = append(made, buildWorkload(o, at, r.Image, plan))
 	}
 	return made, nil
 }
 
-func (r *WorkflowReconciler) status(o owner, workflow *api.OrderWorkflow, stock *api.VirtualStock, seen sight) *api.OrderWorkflowStatus {
+func (r *WorkflowReconciler) status(o owner, workflow *api.OrderWorkflow, stock *api.VirtualStock, seen sight, log metav1.Condition) *api.OrderWorkflowStatus {
 	before := workflow.Status
 	orderService := workflow.Name + "-order-service"
 	stockReady := r.stockReady(workflow, stock)
@@ -160,7 +182,8 @@ func (r *WorkflowReconciler) status(o owner, workflow *api.OrderWorkflow, stock 
 	}
 	status := &api.OrderWorkflowStatus{
 		ObservedGeneration: workflow.Generation,
-		Conditions: conditionsOf(workflow.Generation, before.Conditions, stockReady, topics, workloads,
+		Conditions: conditionsOf(workflow.Generation, before.Conditions, stockReady, topics, log, workloads,
+			yes("UsersDeclared", "Declared", fmt.Sprintf("%d users are given to user-service", len(workflow.Spec.Users.Declared))),
 			ready(workflow.Spec.Paused, "orders are processed", stockReady, topics, workloads)),
 		Services: serviceStates(seen.services), Topics: topicStates(seen.topics),
 		Endpoint: fmt.Sprintf("http://%s.%s.svc:%d", orderService, workflow.Namespace, servicePort),

@@ -36,14 +36,16 @@ type Observers[T any] struct {
 	client  *Client
 	version func(*T) string
 	// Wake is called after each change.
-	Wake  func(types.NamespacedName)
+	Wake func(types.NamespacedName)
+	// Pause is that after each answer.
+	Pause time.Duration
 	mutex sync.Mutex
 	all   map[types.NamespacedName]*observer[T]
 }
 
 // NewObservers makes none yet.
 func NewObservers[T any](client *Client, version func(*T) string, wake func(types.NamespacedName)) *Observers[T] {
-	return &Observers[T]{client: client, version: version, Wake: wake, all: map[types.NamespacedName]*observer[T]{}}
+	return &Observers[T]{client: client, version: version, Wake: wake, Pause: pause, all: map[types.NamespacedName]*observer[T]{}}
 }
 
 // Observe tells what was seen at this URL, and begins to look where nobody does.
@@ -84,7 +86,7 @@ func (o *Observers[T]) poll(ctx context.Context, name types.NamespacedName, made
 		limited, cancel := context.WithTimeout(ctx, wait+10*time.Second)
 		err := o.client.Get(limited, url, summary)
 		cancel()
-		delay := pause
+		delay := o.Pause
 		if err == nil {
 			failures, version = 0, o.version(summary)
 			o.set(name, made, Observed[T]{Seen: summary})

@@ -138,3 +138,8 @@ func (c *Client) call(ctx context.Context, method, url string, body []byte, into
 	}
 	return json.NewDecoder(response.Body).Decode(into)
 }
+
+// LogReport is what a service finds in the log.
+type LogReport struct {
+	Intact bool `json:"intact"`
+}

@@ -41,6 +41,7 @@ pub(crate) fn play_strimzi(client: Client) {
             let status = json!({"status": {
                 "observedGeneration": topic.metadata.generation,
                 "topicName": topic.name_any(),
+                "topicId": topic_id(&topic),
                 "conditions": [{"type": "Ready", "status": "True"}],
             }});
             let api = api.clone();
@@ -50,6 +51,11 @@ pub(crate) fn play_strimzi(client: Client) {
             });
         }
     });
+}
+
+/// The id of the topic that an object has made: another one for each object, also of the same name.
+pub(crate) fn topic_id(topic: &KafkaTopic) -> String {
+    topic.uid().unwrap_or_default().replace('-', "").chars().take(22).collect()
 }
 
 /// Makes the pods of every Deployment available, as its controller would.
@@ -101,17 +107,24 @@ struct Ledger {
 pub(crate) struct Ledgers {
     address: String,
     ledgers: Arc<Mutex<HashMap<String, Ledger>>>,
+    /// What services and pods say of the log, where they do not say that it is intact.
+    logs: Arc<Mutex<HashMap<(String, String), Value>>>,
 }
 
 impl Ledgers {
     /// Serves them.
     pub(crate) async fn serve() -> Result<Self, Failure> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-        let ledgers = Self { address: listener.local_addr()?.to_string(), ledgers: Arc::default() };
+        let ledgers = Self {
+            address: listener.local_addr()?.to_string(),
+            ledgers: Arc::default(),
+            logs: Arc::default(),
+        };
         let router = Router::new()
             .route("/{namespace}/{service}/v1/stock/summary", get(summary))
             .route("/{namespace}/{service}/v1/stock/{product}", put(declare))
             .route("/{namespace}/{service}/v1/orders/summary", get(orders))
+            .route("/{namespace}/{service}/v1/log", get(log))
             .with_state(ledgers.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         Ok(ledgers)
@@ -120,6 +133,18 @@ impl Ledgers {
     /// Where the operator finds them.
     pub(crate) fn template(&self) -> String {
         format!("http://{}/{{namespace}}/{{service}}", self.address)
+    }
+
+    /// Where the operator finds pods that are not ready.
+    pub(crate) fn pod_template(&self) -> String {
+        format!("http://{}/{{namespace}}/{{pod}}", self.address)
+    }
+
+    /// Has a service or a pod say this of its log from now on.
+    pub(crate) fn say_of_log(&self, namespace: &str, who: &str, damage: Value) {
+        let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        let intact = damage.as_array().is_none_or(Vec::is_empty);
+        logs.insert((namespace.to_owned(), who.to_owned()), json!({"intact": intact, "damage": damage}));
     }
 
     /// Reserves so many units of a product.
@@ -199,6 +224,11 @@ async fn summary(
     // Whether it changed or the time is over, the answer is what is so then.
     let _ = tokio::time::timeout(HELD_BACK, changes.changed()).await;
     Json(ledgers.summary(&namespace))
+}
+
+async fn log(State(ledgers): State<Ledgers>, Path(who): Path<(String, String)>) -> Json<Value> {
+    let logs = ledgers.logs.lock().unwrap_or_else(PoisonError::into_inner);
+    Json(logs.get(&who).cloned().unwrap_or_else(|| json!({"intact": true, "damage": []})))
 }
 
 async fn declare(

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub(crate) use fakes::{Ledgers, STILL};
+pub(crate) use fakes::{Ledgers, STILL, topic_id};
 pub(crate) use operator::{OPERATOR, Operator, Start};
 pub(crate) use server::ApiServer;
 pub(crate) use shop::{Shop, direct, stock, workflow};

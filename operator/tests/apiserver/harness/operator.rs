@@ -54,6 +54,7 @@ impl Operator {
             .env("KBNT_LISTEN", &address)
             .env("KBNT_LOG", "info,kbnt_operator=debug")
             .env("KBNT_SERVICE_URL", ledgers.template())
+            .env("KBNT_POD_URL", ledgers.pod_template())
             .envs(how.env.iter().copied())
             .stdout(Stdio::from(log))
             .stderr(Stdio::inherit())

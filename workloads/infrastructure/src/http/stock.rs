@@ -12,7 +12,7 @@ use kbnt_domain::stock::{
     Declaration, DeclareError, LevelPage, Portion, ProductLevel, ReservationFilter, ReservationPlace,
     ReservationState, StockFilter,
 };
-use kbnt_domain::{ProductId, ReservationId, SourceId};
+use kbnt_domain::{ProductId, ReservationId, SourceId, rules};
 use tokio::time::Instant;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -138,6 +138,9 @@ async fn put_stock(
     JsonBody(body): JsonBody<StockPut>,
 ) -> Result<Json<StockBody>, Problem> {
     params.only(&[])?;
+    if !product.can_be_declared() {
+        return Err(Problem::field("productId", rules::PRODUCT_ID_ADVICE));
+    }
     let source = match header::<SourceId>(&headers, "x-stock-source")? {
         Some(source) => source,
         None => DEFAULT_SOURCE

@@ -52,6 +52,7 @@ use writer::Writer;
 
 pub use config::KafkaConfig;
 pub use security::{ClientCertificate, Mechanism, Protocol, Sasl, Security};
+pub use topic_id::of as topic_id;
 
 /// How long a question to a broker may take.
 const ASK: Duration = Duration::from_secs(5);

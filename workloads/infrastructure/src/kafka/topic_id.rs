@@ -37,11 +37,7 @@ const fn failed(code: Code) -> KafkaError {
 }
 
 /// Asks the cluster for the id of `topic`, and waits `within` for the answer. To ask does not make the topic.
-pub(super) fn of<C: ClientContext>(
-    client: &Client<C>,
-    topic: &str,
-    within: Duration,
-) -> KafkaResult<TopicId> {
+pub fn of<C: ClientContext>(client: &Client<C>, topic: &str, within: Duration) -> KafkaResult<TopicId> {
     let name = CString::new(topic).map_err(KafkaError::Nul)?;
     let milliseconds = i32::try_from(within.as_millis()).unwrap_or(i32::MAX);
     let rk = client.native_ptr();

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use kbnt_domain::stock::Declaration;
 use kbnt_domain::user::Registration;
-use kbnt_domain::{Currency, Money, ProductId, SourceId, UserId};
+use kbnt_domain::{Currency, Money, ProductId, SourceId, UserId, rules};
 use kbnt_infrastructure::kafka::admin::WantedTopic;
 use kbnt_infrastructure::kafka::{ClientCertificate, KafkaConfig, Sasl, Security};
 use serde::Deserialize;
@@ -71,9 +71,19 @@ pub(super) fn secret(path: &Path) -> Result<String, Failure> {
     Ok(text(path)?.trim().to_owned())
 }
 
-/// Reads a file of users: `[{"userId", "name", "email"}]`.
+/// Reads a file of users: `[{"userId", "name", "email"}]`. One that cannot be is logged and left out: it is no reason for all
+/// the others to wait.
 pub(crate) fn users(path: &Path) -> Result<Vec<Registration>, Failure> {
-    json::<Vec<UserRow>>(path)?.into_iter().map(|row| registration(row, path)).collect()
+    let rows: Vec<serde_json::Value> = json(path)?;
+    let mut users = Vec::with_capacity(rows.len());
+    for row in rows {
+        let row = serde_json::from_value(row).map_err(|error| malformed(path, &error));
+        match row.and_then(|row| registration(row, path)) {
+            Ok(user) => users.push(user),
+            Err(error) => tracing::error!(%error, "a user is left out"),
+        }
+    }
+    Ok(users)
 }
 
 /// Reads a seed file: `{"stock": [...], "users": [...]}`.
@@ -94,6 +104,12 @@ fn registration(row: UserRow, path: &Path) -> Result<Registration, Failure> {
 fn declaration(row: StockRow, path: &Path) -> Result<Declaration, Failure> {
     let told = |error: &dyn Display| malformed(path, &format!("product {:?}: {error}", row.product_id));
     let product: ProductId = row.product_id.parse().map_err(|error| told(&error))?;
+    if !product.can_be_declared() {
+        return Err(told(&rules::PRODUCT_ID_ADVICE));
+    }
+    if !rules::is_name(&row.name) {
+        return Err(told(&rules::NAME_ADVICE));
+    }
     let source: SourceId = SEED_SOURCE.parse().map_err(|error| told(&error))?;
     let unit_price = Money::parse(&row.unit_price, Currency::BRL).map_err(|error| told(&error))?;
     Ok(Declaration {
@@ -163,4 +179,44 @@ fn kafka_properties(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
             None => Err(malformed(path, &"a line that is not key=value")),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str, text: &str) -> std::path::PathBuf {
+        let path = std::env::temp_dir().join(format!("kbnt-files-{}-{name}", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_user_that_cannot_be_is_left_out_and_the_others_are_known() {
+        let path = file(
+            "users.json",
+            r#"[{"userId": "a", "name": "Ana", "email": "ana@example.com"},
+                {"userId": "b", "name": "Ana Maria\n", "email": "ana@example.com"},
+                {"userId": "..", "name": "Ana", "email": "ana@example.com"},
+                {"userId": "c", "name": "Ana", "email": "ana"},
+                {"userId": "d"}, 7,
+                {"userId": "e", "name": "Eva", "email": "eva@example.com"}]"#,
+        );
+        let users = users(&path);
+        std::fs::remove_file(&path).unwrap();
+        let known: Vec<_> = users.unwrap().into_iter().map(|user| user.user.to_string()).collect();
+        assert_eq!(known, ["a", "e"]);
+    }
+
+    #[test]
+    fn a_seed_says_what_is_wrong_with_a_product() {
+        let row = |id: &str, name: &str| {
+            let row = serde_json::json!({"productId": id, "name": name, "unitPrice": "1", "received": 1});
+            declaration(serde_json::from_value(row).unwrap(), Path::new("seed.json"))
+        };
+        assert!(row("P", "Phone").is_ok());
+        for (id, name) in [("summary", "Phone"), ("..", "Phone"), ("P", "a\tb"), ("P", " ")] {
+            assert!(row(id, name).is_err(), "{id} {name:?}");
+        }
+    }
 }

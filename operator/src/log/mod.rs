@@ -1,0 +1,119 @@
+//! Whether the log still is the one that the services know: LogIntact.
+//!
+//! Two sources say so. Strimzi writes the id of each topic into the status of its KafkaTopic, and a topic that was deleted and
+//! made again has another one. And each service says at `GET /v1/log` what is wrong with the topics that it reads and writes.
+
+mod finding;
+mod identity;
+mod report;
+mod watch;
+
+pub use finding::{before, find, unplanned};
+pub use identity::{ADOPT, Adopted, Identity, Question, Replaced, TopicIds, identify, variable};
+pub use report::{Damage, LogReport};
+pub use watch::{Answer, Answers, LogWatches, PodAddress, Service};
+
+use kbnt_crds::Condition;
+use kbnt_crds::common::TopicState;
+use kube::Resource;
+
+use crate::conditions::{Finding, Status};
+use crate::context::Context;
+use crate::error::Error;
+use crate::status::Announcement;
+use crate::topics::{self, Kafka, Owner, Topic, View};
+use crate::workloads::Role;
+
+/// Condition that says it.
+pub const TYPE: &str = "LogIntact";
+
+/// What a resource has of a log.
+#[derive(Clone, Copy)]
+pub struct Part<'a> {
+    /// The topics that it owns.
+    pub topics: &'a [Topic],
+    /// The services that it runs.
+    pub roles: &'a [Role],
+    /// What its status has recorded of the topics.
+    pub recorded: &'a [TopicState],
+    /// Whether it is to be left alone.
+    pub paused: bool,
+}
+
+/// What the services of a resource have said so far. They are asked from now on.
+pub fn ask(context: &Context, owner: &Owner, part: Part<'_>) -> Answers {
+    let service = |role: &Role| Service { name: role.object_name(&owner.name), component: role.component() };
+    let queue = if owner.kind == kbnt_crds::VirtualStock::kind(&()) {
+        context.stock_queue.clone()
+    } else {
+        context.workflow_queue.clone()
+    };
+    let (namespace, name) = (owner.namespace.clone(), owner.name.clone());
+    context
+        .logs
+        .answers(owner, part.roles.iter().map(service).collect(), move || queue.push(&namespace, &name))
+}
+
+/// Which topics a resource knows. `wish` is its annotation.
+pub fn know(context: &Context, owner: &Owner, kafka: &Kafka, part: Part<'_>, wish: Option<&str>) -> Identity {
+    let topics: Vec<&str> = part.topics.iter().map(|topic| topic.name).collect();
+    let reports = context.logs.last(&owner.uid);
+    let reports = reports.into_values().filter_map(|answer| answer.report);
+    identify(&Question {
+        prefix: &kafka.prefix,
+        topics: &topics,
+        recorded: part.recorded,
+        present: topics::ids(context, owner, kafka, part.topics),
+        damage: reports.flat_map(|report| report.damage).collect(),
+        wish,
+        paused: part.paused,
+    })
+}
+
+/// LogIntact of a resource, which is counted too. `known` is none where the resource cannot be carried out, and why.
+pub fn judge(
+    context: &Context,
+    owner: &Owner,
+    part: Part<'_>,
+    known: Result<&Identity, &Error>,
+    conditions: &[Condition],
+) -> Finding {
+    let answers = ask(context, owner, part);
+    let services: Vec<_> = part.roles.iter().map(|role| role.object_name(&owner.name)).collect();
+    let before = before(conditions);
+    let finding = match known {
+        Ok(identity) => find(identity, &services, &answers, before),
+        Err(error) => unplanned(before, error.reason(), error.to_string()),
+    };
+    context.metrics.log_damaged(owner, finding.status == Status::False);
+    finding
+}
+
+/// The topics as the status records them. What was recorded stays where the resource cannot be carried out.
+pub fn record(
+    views: &[View],
+    prefix: &str,
+    known: Option<&Identity>,
+    before: Vec<TopicState>,
+) -> Vec<TopicState> {
+    let Some(known) = known else { return before };
+    let state = |view: &View| {
+        let (topic_id, replaces) = known.record(view.name.strip_prefix(prefix).unwrap_or(&view.name));
+        TopicState { name: view.name.clone(), ready: view.state.is_usable(), topic_id, replaces }
+    };
+    views.iter().map(state).collect()
+}
+
+/// What is said of adopted topics once the status has recorded them.
+pub fn announcements(owner: &Owner, known: Option<&Identity>) -> Vec<Announcement> {
+    let adopted = known.into_iter().flat_map(|known| &known.adopted);
+    let announcement = |Adopted { topic, from, to }: &Adopted| Announcement {
+        bad: true,
+        reason: "TopicAdopted",
+        text: format!(
+            "topic {topic} with id {to} is adopted instead of {from}, as annotation {ADOPT} of {} {}/{} asks",
+            owner.kind, owner.namespace, owner.name
+        ),
+    };
+    adopted.map(announcement).collect()
+}

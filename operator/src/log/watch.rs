@@ -1,0 +1,254 @@
+//! One task for each resource, which asks its services what they find in the log.
+//!
+//! A service with a damaged log is not ready, so its Service does not lead to it: pods that are not ready are asked one by one,
+//! at their own addresses. Pods that are ready have found nothing, so they are asked rarely.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+use kube::{Api, Client};
+use tokio::task::AbortHandle;
+use tracing::debug;
+
+use super::LogReport;
+use crate::cluster::Notes;
+use crate::services::{Address, ServiceClient};
+use crate::topics::Owner;
+use crate::workloads::{self, DeploymentNote};
+
+/// How often the Deployments are looked at, and the pods asked of one that is not as it should be.
+const LOOK: Duration = Duration::from_secs(2);
+/// How often a service is asked all of whose pods are ready.
+const REST: Duration = Duration::from_secs(20);
+/// How long one answer may take.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Pods of one service that are asked at most.
+const PODS: usize = 16;
+
+/// A service that is asked.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Service {
+    /// Name of its Service and Deployment.
+    pub name: String,
+    /// Which one of the six it is.
+    pub component: String,
+}
+
+/// What a service has said.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Answer {
+    /// Its last report.
+    pub report: Option<LogReport>,
+    /// Why there is no newer one.
+    pub error: Option<String>,
+}
+
+/// What services have said, by the name of the service.
+pub type Answers = BTreeMap<String, Answer>;
+
+/// Where pods answer: a URL with `{ip}` in it, and perhaps `{namespace}` and `{pod}`.
+#[derive(Clone, Debug)]
+pub struct PodAddress(String);
+
+impl PodAddress {
+    /// Within the cluster it is `http://{ip}:8080`.
+    pub fn new(template: &str) -> Self {
+        Self(template.trim_end_matches('/').to_owned())
+    }
+
+    fn of(&self, namespace: &str, pod: &str, ip: IpAddr) -> String {
+        let host = match ip {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
+        };
+        self.0.replace("{ip}", &host).replace("{namespace}", namespace).replace("{pod}", pod)
+    }
+}
+
+struct Task {
+    services: Vec<Service>,
+    answers: Arc<Mutex<Answers>>,
+    abort: AbortHandle,
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.abort.abort();
+    }
+}
+
+/// The tasks of all resources, by their UID.
+pub struct LogWatches {
+    client: Client,
+    address: Address,
+    pods: PodAddress,
+    deployments: Arc<Notes<DeploymentNote>>,
+    tasks: Mutex<HashMap<String, Task>>,
+}
+
+impl LogWatches {
+    /// Asks services at `address`, and pods at `pods` where a Deployment is not as it should be.
+    pub fn new(
+        client: Client,
+        address: Address,
+        pods: PodAddress,
+        deployments: Arc<Notes<DeploymentNote>>,
+    ) -> Self {
+        Self { client, address, pods, deployments, tasks: Mutex::default() }
+    }
+
+    /// What the services of this resource have said so far. Starts its task where there is none; `wake` is called after each
+    /// change.
+    pub fn answers(
+        &self,
+        owner: &Owner,
+        services: Vec<Service>,
+        wake: impl Fn() + Send + Sync + 'static,
+    ) -> Answers {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(task) = tasks.get(&owner.uid).filter(|task| task.services == services) {
+            return task.answers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        }
+        let answers = Arc::<Mutex<Answers>>::default();
+        let asker = Asker {
+            client: self.client.clone(),
+            address: self.address.clone(),
+            pods: self.pods.clone(),
+            deployments: Arc::clone(&self.deployments),
+            namespace: owner.namespace.clone(),
+            resource: owner.name.clone(),
+            owner: owner.uid.clone(),
+        };
+        let running = run(asker, services.clone(), Arc::clone(&answers), wake);
+        let task = Task { services, answers, abort: tokio::spawn(running).abort_handle() };
+        tasks.insert(owner.uid.clone(), task);
+        Answers::new()
+    }
+
+    /// What the services of the resource with this UID have said so far, if they are asked.
+    pub fn last(&self, uid: &str) -> Answers {
+        let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let task =
+            tasks.get(uid).map(|task| task.answers.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        task.unwrap_or_default()
+    }
+
+    /// Ends the tasks of all resources but these.
+    pub fn retain(&self, exists: impl Fn(&str) -> bool) {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| exists(uid));
+    }
+}
+
+struct Asker {
+    client: Client,
+    address: Address,
+    pods: PodAddress,
+    deployments: Arc<Notes<DeploymentNote>>,
+    namespace: String,
+    resource: String,
+    owner: String,
+}
+
+async fn run(asker: Asker, services: Vec<Service>, answers: Arc<Mutex<Answers>>, wake: impl Fn()) {
+    let mut asked = HashMap::<String, Instant>::new();
+    loop {
+        for service in &services {
+            let Some(note) = asker.deployment(&service.name) else { continue };
+            let known = answers.lock().unwrap_or_else(PoisonError::into_inner).get(&service.name).cloned();
+            let last = known.as_ref().and_then(|answer| answer.report.as_ref());
+            let urgent = !note.rolled_out || last.is_some_and(|last| !last.intact);
+            let due = asked.get(&service.name).is_none_or(|last| last.elapsed() >= REST);
+            if !urgent && !due {
+                continue;
+            }
+            let Some(now) = asker.ask(service, &note).await else { continue };
+            asked.insert(service.name.clone(), Instant::now());
+            let report = now.report.or_else(|| known.as_ref().and_then(|known| known.report.clone()));
+            let now = Answer { report, error: now.error };
+            if known.as_ref() != Some(&now) {
+                answers.lock().unwrap_or_else(PoisonError::into_inner).insert(service.name.clone(), now);
+                wake();
+            }
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+impl Asker {
+    fn deployment(&self, service: &str) -> Option<DeploymentNote> {
+        let note = self.deployments.get(&self.namespace, service)?;
+        (note.controller.as_deref() == Some(self.owner.as_str())).then_some(note)
+    }
+
+    /// What the pods of a service say together; nothing while there is none to ask.
+    async fn ask(&self, service: &Service, note: &DeploymentNote) -> Option<Answer> {
+        let mut urls = Vec::new();
+        if note.serves() {
+            urls.push(self.address.of(&self.namespace, &service.name));
+        }
+        if !note.rolled_out {
+            urls.extend(self.unready(service).await);
+        }
+        let calls = urls.iter().map(async |url| {
+            ServiceClient::default().get::<LogReport>(&format!("{url}/v1/log"), TIMEOUT).await
+        });
+        let mut answer = Answer::default();
+        let said = join_all(calls).await;
+        if said.is_empty() {
+            return None;
+        }
+        for said in said {
+            match (said, &mut answer.report) {
+                (Ok(report), Some(all)) => all.merge(report),
+                (Ok(report), none) => *none = Some(report),
+                (Err(error), _) => answer.error = Some(error.to_string()),
+            }
+        }
+        // Pods that do not answer are not ready, and WorkloadsAvailable says so.
+        if answer.report.is_some() {
+            answer.error = None;
+        }
+        Some(answer)
+    }
+
+    /// Addresses of the pods that no Service leads to.
+    async fn unready(&self, service: &Service) -> Vec<String> {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
+        let selector = workloads::selector(&self.resource, &service.component);
+        let selector: Vec<_> = selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        match pods.list(&ListParams::default().labels(&selector.join(","))).await {
+            Ok(pods) => pods.iter().filter_map(|pod| self.url_of_unready(pod)).take(PODS).collect(),
+            Err(error) => {
+                debug!(service = service.name, %error, "the pods cannot be listed");
+                Vec::new()
+            }
+        }
+    }
+
+    fn url_of_unready(&self, pod: &Pod) -> Option<String> {
+        let status = pod.status.as_ref()?;
+        let ready = status.conditions.iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True");
+        if ready || pod.metadata.deletion_timestamp.is_some() || status.phase.as_deref() != Some("Running") {
+            return None;
+        }
+        let ip = status.pod_ip.as_ref()?.parse().ok()?;
+        Some(self.pods.of(&self.namespace, pod.metadata.name.as_deref()?, ip))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_is_reached_by_its_address() {
+        let address = PodAddress::new("http://{ip}:8080/");
+        assert_eq!(address.of("a", "b", [10, 1, 2, 3].into()), "http://10.1.2.3:8080");
+        assert_eq!(address.of("a", "b", IpAddr::V6(1.into())), "http://[::1]:8080");
+    }
+}

@@ -1,0 +1,139 @@
+//! The rules of ids, names and addresses are the same for the API server and for the program.
+
+use futures::{StreamExt, TryStreamExt, stream};
+use serde_json::{Value, json};
+
+use crate::harness::{Failure, KAFKA, Suite, Verdict, expect, stock, workflow};
+
+/// Calls at a time.
+const AT_ONCE: usize = 8;
+
+/// A rule, and where it is.
+struct Rule {
+    kind: &'static str,
+    field: &'static str,
+    program: fn(&str) -> bool,
+}
+
+const RULES: [Rule; 5] = [
+    Rule { kind: "products", field: "id", program: kbnt_rules::is_product_id },
+    Rule { kind: "products", field: "name", program: kbnt_rules::is_name },
+    Rule { kind: "users", field: "id", program: kbnt_rules::is_user_id },
+    Rule { kind: "users", field: "name", program: kbnt_rules::is_name },
+    Rule { kind: "users", field: "email", program: kbnt_rules::is_email },
+];
+
+/// What is put together to texts: each kind of character that a rule may treat on its own.
+const PIECES: [&str; 30] = [
+    "",
+    "a",
+    "Z",
+    "9",
+    ".",
+    "-",
+    "_",
+    "@",
+    "summary",
+    "..",
+    " ",
+    "\t",
+    "\n",
+    "\r\n",
+    "\u{1}",
+    "\u{7f}",
+    "\u{85}",
+    "\u{9f}",
+    "\u{a0}",
+    "\u{2028}",
+    "\u{3000}",
+    "\u{200b}",
+    "\u{feff}",
+    "ü",
+    "東",
+    "\u{1f600}",
+    "e\u{301}",
+    "'",
+    "\\",
+    "/",
+];
+
+/// Texts of up to three pieces, and long ones around the limits.
+fn texts() -> Vec<String> {
+    let mut texts: Vec<String> = PIECES.iter().map(|piece| (*piece).to_owned()).collect();
+    for one in PIECES {
+        texts.extend([
+            format!("a{one}"),
+            format!("{one}b"),
+            format!("a{one}b"),
+            format!("a{one}@b"),
+            format!("a@b{one}"),
+        ]);
+    }
+    for piece in ["a", "ü", "東", "\u{1f600}"] {
+        for count in [63, 64, 65, 199, 200, 201] {
+            texts.push(piece.repeat(count));
+        }
+        // An address of this many bytes.
+        for bytes in [253, 254, 255] {
+            let tail = bytes - 2;
+            let head = piece.repeat(tail / piece.len());
+            texts.push(format!("{head}{}@x", "b".repeat(tail - head.len())));
+        }
+    }
+    texts.sort();
+    texts.dedup();
+    texts
+}
+
+/// An object in which this is the only thing that may be wrong.
+fn object(rule: &Rule, text: &str) -> Result<(Value, &'static str), Failure> {
+    if rule.kind == "products" {
+        let mut object = serde_json::to_value(stock("a", KAFKA)?)?;
+        let mut product = json!({"id": "P", "name": "x", "unitPrice": "1", "received": 1});
+        product[rule.field] = text.into();
+        object["spec"]["products"] = json!([product]);
+        return Ok((object, "virtualstocks"));
+    }
+    let mut object = serde_json::to_value(workflow()?)?;
+    let mut user = json!({"id": "U", "name": "x", "email": "a@b"});
+    user[rule.field] = text.into();
+    object["spec"]["users"]["declared"] = json!([user]);
+    Ok((object, "orderworkflows"))
+}
+
+async fn admits(suite: &Suite, rule: &Rule, text: &str) -> Result<bool, Failure> {
+    let (object, plural) = object(rule, text)?;
+    let path =
+        format!("/apis/kbnt.dev/v1alpha1/namespaces/default/{plural}?dryRun=All&fieldValidation=Strict");
+    let request = http::Request::post(path)
+        .header("content-type", "application/json")
+        .body(object.to_string().into_bytes())?;
+    match suite.client.request::<Value>(request).await {
+        Ok(_) => Ok(true),
+        Err(kube::Error::Api(status)) if status.code == 422 => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(crate) async fn the_api_server_and_the_program_have_the_same_rules(suite: &Suite) -> Verdict {
+    let texts = texts();
+    for rule in &RULES {
+        let right = texts.iter().filter(|text| (rule.program)(text)).count();
+        expect(right > 10 && right < texts.len() - 10, || format!("{} are right of {}", right, rule.field))?;
+        let differing: Vec<String> = stream::iter(&texts)
+            .map(|text| async move {
+                let (program, server) = ((rule.program)(text), admits(suite, rule, text).await?);
+                Ok::<_, Failure>(
+                    (program != server).then(|| format!("{text:?}: program {program}, API server {server}")),
+                )
+            })
+            .buffer_unordered(AT_ONCE)
+            .try_filter_map(|differing| async { Ok(differing) })
+            .try_collect()
+            .await?;
+        expect(differing.is_empty(), || {
+            format!("{} of {}: {}", rule.field, rule.kind, differing.join("\n"))
+        })?;
+    }
+    Ok(())
+}

@@ -27,6 +27,7 @@ pub(crate) async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
     let seed = options.seed_file.as_deref().map(wiring::seed).transpose()?.unwrap_or_default();
     let log = Arc::new(open(options.data_dir.as_deref())?);
     logging.ship_to(log.clone());
+    let files = log.clone();
     let mut process = Process::new(ProcessParts {
         log,
         clock: Arc::new(SystemClock),
@@ -37,6 +38,7 @@ pub(crate) async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
     });
     process.stop_when_told();
     process.show_logging(logging.clone(), None);
+    process.need_files(files);
     let mut users = user_config(&options.users)?;
     users.declared.extend(seed.users);
     process.order();
@@ -60,16 +62,9 @@ fn open(directory: Option<&Path>) -> Result<EmbeddedLog, Failure> {
     let log = EmbeddedLog::open(directory)?;
     let found = log.recovery();
     tracing::info!(
-        operation = "log-opened", directory = %directory.display(), records = found.records,
+        operation = "log-opened", directory = %directory.display(), id = %log.id(), records = found.records,
         seconds = found.took.as_secs_f64(), "the log is open"
     );
-    if found.cut > 0 {
-        tracing::warn!(
-            operation = "log-cut",
-            bytes = found.cut,
-            "an unfinished write was cut off the end of the log; nothing in it had been acknowledged"
-        );
-    }
     Ok(log)
 }
 
@@ -81,7 +76,8 @@ async fn declare(inventory: &Handle<InventoryMachine>, stock: Vec<Declaration>) 
             let wish = declaration.clone();
             match inventory.call(move |machine, outbox| machine.declare(&wish, outbox)).await {
                 Ok(Ok(_)) => break,
-                Ok(Err(kbnt_domain::stock::DeclareError::NotOpen)) | Err(CallError::NotReady) => {
+                Ok(Err(kbnt_domain::stock::DeclareError::NotOpen))
+                | Err(CallError::NotReady | CallError::Late) => {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
                 Ok(Err(error)) => return Err(refused(&error)),

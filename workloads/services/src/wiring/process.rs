@@ -14,6 +14,7 @@ use kbnt_application::payment::PaymentMachine;
 use kbnt_application::ports::{Clock, EventLog};
 use kbnt_application::projections::BookLimits;
 use kbnt_application::user::{UserConfig, UserMachine};
+use kbnt_infrastructure::embedded::EmbeddedLog;
 use kbnt_infrastructure::http::{
     Apis, Description, Forward, Health, Limits, OrderApi, OrderViews, Part, router, serve,
 };
@@ -58,6 +59,9 @@ pub(crate) struct Process {
     draining: CancellationToken,
     /// The services stop.
     shutdown: CancellationToken,
+    /// And audit-service, once the others have: it still links what they wrote last.
+    audited: CancellationToken,
+    audits: usize,
     tasks: JoinSet<Result<(), Failure>>,
     watched: Vec<Box<dyn Part>>,
     apis: Apis,
@@ -77,6 +81,8 @@ impl Process {
             streams: parts.streams,
             draining: CancellationToken::new(),
             shutdown: CancellationToken::new(),
+            audited: CancellationToken::new(),
+            audits: 0,
             tasks: JoinSet::new(),
             watched: Vec::new(),
             apis: Apis::default(),
@@ -162,7 +168,11 @@ impl Process {
 
     /// Starts audit-service.
     pub(crate) fn audit(&mut self) {
-        self.plain(AuditMachine::new());
+        let (runner, handle) = Runner::new(AuditMachine::new(), self.parts.clone());
+        let stop = self.audited.clone();
+        self.spawn(Service::Audit, async move { runner.run(stop).await });
+        self.audits += 1;
+        self.watched.push(Box::new(parts::Machine { name: Service::Audit.name(), handle }));
     }
 
     /// Shows what becomes of log lines.
@@ -173,6 +183,11 @@ impl Process {
     /// Makes readiness depend on the cluster.
     pub(crate) fn need_cluster(&mut self, log: Arc<KafkaLog>) {
         self.watched.push(Box::new(parts::Cluster(log)));
+    }
+
+    /// Makes readiness depend on the files of a log.
+    pub(crate) fn need_files(&mut self, log: Arc<EmbeddedLog>) {
+        self.watched.push(Box::new(parts::Files(log)));
     }
 
     /// From the moment that the process is told to stop, nothing new is taken; once the requests under way are answered,
@@ -220,6 +235,9 @@ impl Process {
             // Normally it is the HTTP server that ends first; whatever else ends before was not to.
             self.draining.cancel();
             self.shutdown.cancel();
+            if self.tasks.len() <= self.audits {
+                self.audited.cancel();
+            }
             if let Err(failure) = ended.map_err(Failure::from).and_then(|ended| ended)
                 && outcome.is_ok()
             {

@@ -19,7 +19,9 @@ pub(super) fn asked(error: CallError) -> Problem {
 pub(super) fn told(error: CallError) -> Problem {
     match error {
         CallError::NotReady => Problem::new(Code::NotReady, error.to_string()),
-        CallError::Fenced | CallError::Stopped => Problem::new(Code::OutcomeUnknown, error.to_string()),
+        CallError::Fenced | CallError::Stopped | CallError::Late => {
+            Problem::new(Code::OutcomeUnknown, error.to_string())
+        }
     }
 }
 

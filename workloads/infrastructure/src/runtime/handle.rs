@@ -1,8 +1,11 @@
 //! How the rest of a process talks to a running machine.
 
+use std::time::Duration;
+
 use kbnt_application::{Outbox, Position};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout_at};
 
 /// Why a call was not answered. Unless it says [`CallError::NotReady`], nobody knows whether it had its effect.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -16,7 +19,13 @@ pub enum CallError {
     /// The runtime has ended.
     #[error("the service is stopping")]
     Stopped,
+    /// Nothing was acknowledged in time; it may still be.
+    #[error("the log did not acknowledge it within {} s", PATIENCE.as_secs())]
+    Late,
 }
+
+/// How long a call may take, from the line to the log and back.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// How far a runtime has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,6 +98,7 @@ impl<M: 'static> Handle<M> {
         if !self.is_ready() {
             return Err(CallError::NotReady);
         }
+        let deadline = Instant::now() + PATIENCE;
         let (answer, answered) = oneshot::channel();
         let job: Job<M> = Box::new(move |machine, outbox| {
             let value = work(machine, outbox);
@@ -97,8 +107,11 @@ impl<M: 'static> Handle<M> {
                 let _ = answer.send(outcome.map(|positions| (value, positions)));
             })
         });
-        self.jobs.send(job).await.map_err(|_| CallError::Stopped)?;
-        answered.await.unwrap_or(Err(CallError::Stopped))
+        // One that never got into the line had no effect.
+        let sent = timeout_at(deadline, self.jobs.send(job)).await.map_err(|_| CallError::NotReady)?;
+        sent.map_err(|_| CallError::Stopped)?;
+        let answered = timeout_at(deadline, answered).await.map_err(|_| CallError::Late)?;
+        answered.unwrap_or(Err(CallError::Stopped))
     }
 
     /// Whether the state is folded and the log answers.

@@ -5,6 +5,7 @@ mod audit;
 mod demo;
 mod dlq;
 mod killed;
+mod proof;
 mod serve;
 mod simulator;
 mod support;

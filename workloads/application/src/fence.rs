@@ -1,9 +1,12 @@
 //! Which records of inventory-events count: those of the newest elected writer, per partition.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use kbnt_domain::Event;
+use kbnt_domain::audit::digest;
 use kbnt_domain::event::Writer;
+use thiserror::Error;
 
 use crate::machine::Delivered;
 
@@ -37,10 +40,7 @@ impl TermFence {
 
     /// What must be kept with an offset, so that a reader that starts there can [`TermFence::restore`] it.
     pub fn note(&self, partition: u32) -> String {
-        self.newest
-            .get(&partition)
-            .map(|writer| format!("{} {}", writer.term, writer.name))
-            .unwrap_or_default()
+        self.newest.get(&partition).map(|writer| sealed(partition, writer)).unwrap_or_default()
     }
 
     /// Takes up where a reader stands that has seen the election of `writer`, and no newer one.
@@ -48,14 +48,34 @@ impl TermFence {
         self.newest.insert(partition, writer.clone());
     }
 
-    /// Takes up where the reader stood that left `note`. An empty or unknown note stands for no writer yet.
-    pub fn restore(&mut self, partition: u32, note: &str) {
-        let writer = note
-            .split_once(' ')
-            .and_then(|(term, name)| Some(Writer { term: term.parse().ok()?, name: name.to_owned() }));
-        match writer {
-            Some(writer) => self.newest.insert(partition, writer),
-            None => self.newest.remove(&partition),
-        };
+    /// Takes up where the reader stood that left `note` for a partition. Where that is nothing that [`TermFence::note`] wrote for it,
+    /// the fence knows nothing of the partition, and must be shown its records from the first one on.
+    pub fn restore(&mut self, partition: u32, note: &str) -> Result<(), UnknownNote> {
+        self.newest.remove(&partition);
+        let writer = note.rsplit_once(' ').and_then(|(writer, _)| {
+            let (term, name) = writer.split_once(' ')?;
+            Some(Writer { term: term.parse().ok()?, name: name.to_owned() })
+        });
+        let writer = writer.filter(|writer| sealed(partition, writer) == note).ok_or(UnknownNote)?;
+        self.newest.insert(partition, writer);
+        Ok(())
     }
+}
+
+/// The note does not say which writer counts: nobody left one, somebody else wrote it, or it was damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the note of a commit does not say which writer counts")]
+pub struct UnknownNote;
+
+/// Term, name, and the first bytes of a SHA-256 over partition, term and name: a note with another writer in it would let a stranger's
+/// records count, or nobody's.
+fn sealed(partition: u32, Writer { term, name }: &Writer) -> String {
+    let parts: [&[u8]; 3] = [&partition.to_be_bytes(), &term.to_be_bytes(), name.as_bytes()];
+    let hash = digest("kbnt/fence-note/1", parts);
+    let mut note = format!("{term} {name} ");
+    for byte in &hash[..6] {
+        // Writing to a text cannot fail.
+        let _ = write!(note, "{byte:02x}");
+    }
+    note
 }

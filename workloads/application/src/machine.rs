@@ -3,6 +3,7 @@
 //! # How a runtime drives a machine
 //! 1. [`Machine::assigned`] for a partition, then [`Machine::fold`] for each record of that partition of the
 //!    machine's own output topic, from the first to the end, then [`Machine::recovered`].
+//!    What is [`Machine::unanswered`] below the committed offsets is handled then.
 //! 2. [`Machine::handle`] for each input record of that partition, in order; [`Machine::unreadable`] for one that nobody
 //!    understands.
 //! 3. After a batch of steps: append what the [`Outbox`] collected, wait until all of it is acknowledged, tell the
@@ -27,6 +28,7 @@
 //! acknowledged, each partition's tail on its own.
 
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -312,6 +314,18 @@ pub trait Machine: Send + 'static {
     /// The lowest offset of an input partition that must be read again after a restart, because its answer is not
     /// written yet. `None`: all that was handled is answered.
     fn hold(&self, topic: Topic, partition: u32) -> Option<u64>;
+
+    /// Stretches of an input partition below the committed offset of which its own records do not say that they were handled.
+    /// They are read again before anything new: its own records count, and a commit is never believed against them.
+    fn unanswered(&self, _topic: Topic, _partition: u32, _committed: u64) -> Vec<Range<u64>> {
+        Vec::new()
+    }
+
+    /// Whether it still takes in what is there already when the process is told to stop: for a machine that only writes down what
+    /// others did.
+    fn drains(&self) -> bool {
+        false
+    }
 
     /// Whether one process at a time has all partitions, settled by elections in the log instead of by a group.
     fn sole_writer(&self) -> bool {

@@ -34,6 +34,7 @@ pub(crate) async fn run(options: ServeOptions, life: Life) -> Result<ExitCode, F
     let mut users = user_config(&options.users)?;
     users.declared.extend(seed.users);
     let stop = life.at_work();
+    let files = log.clone();
     let mut process = Process::new(ProcessParts {
         log,
         clock: Arc::new(WatchedClock::new(options.clock.jump_limit)),
@@ -53,6 +54,7 @@ pub(crate) async fn run(options: ServeOptions, life: Life) -> Result<ExitCode, F
     }
     process.show_logging(logging.clone(), None);
     process.need_clock();
+    process.need_files(files);
     process.order();
     process.user(users);
     let inventory = process.inventory(inventory_config(&options.inventory, "serve"), None);
@@ -77,16 +79,9 @@ fn open(directory: Option<&Path>) -> Result<EmbeddedLog, Failure> {
     let log = EmbeddedLog::open(directory)?;
     let found = log.recovery();
     tracing::info!(
-        operation = "log-opened", directory = %directory.display(), records = found.records,
+        operation = "log-opened", directory = %directory.display(), id = %log.id(), records = found.records,
         seconds = found.took.as_secs_f64(), "the log is open"
     );
-    if found.cut > 0 {
-        tracing::warn!(
-            operation = "log-cut",
-            bytes = found.cut,
-            "an unfinished write was cut off the end of the log; nothing in it had been acknowledged"
-        );
-    }
     Ok(log)
 }
 
@@ -98,7 +93,8 @@ async fn declare(inventory: &Handle<InventoryMachine>, stock: Vec<Declaration>) 
             let wish = declaration.clone();
             match inventory.call(move |machine, outbox| machine.declare(&wish, outbox)).await {
                 Ok(Ok(_)) => break,
-                Ok(Err(kbnt_domain::stock::DeclareError::NotOpen)) | Err(CallError::NotReady) => {
+                Ok(Err(kbnt_domain::stock::DeclareError::NotOpen))
+                | Err(CallError::NotReady | CallError::Late) => {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
                 Ok(Err(error)) => return Err(refused(&error)),

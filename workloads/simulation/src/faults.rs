@@ -238,8 +238,15 @@ impl World {
         for partition in partitions {
             for place in process.places(*partition) {
                 let committed = self.groups.committed(service, place);
-                if place.0 == Topic::InventoryEvents {
-                    process.fence.restore(*partition, &committed.note);
+                if place.0 == Topic::InventoryEvents
+                    && process.fence.restore(*partition, &committed.note).is_err()
+                {
+                    for record in
+                        self.log.records(place).take_while(|record| record.at.offset < committed.next)
+                    {
+                        // Whether it counts is of no interest here: that it was shown is.
+                        let _ = process.fence.admits(record);
+                    }
                 }
                 let (next, notes) = (committed.next, vec![(committed.next, committed.note)]);
                 process.inputs.insert(place, Input { next, committed: next, notes });

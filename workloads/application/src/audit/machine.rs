@@ -8,6 +8,7 @@
 //! record. What a person did with it is linked too, as soon as it is read back.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 use kbnt_domain::audit::{Hash, Head, link_hash};
@@ -15,10 +16,10 @@ use kbnt_domain::event::{AuditLogCreated, DeadLetterStored};
 use kbnt_domain::{Event, EventId, OrderId, Timestamp};
 
 use super::canon::content_hash;
+use super::coverage::Coverage;
 use crate::machine::{Append, Delivered, EffectOutcome, Machine, Outbox, Position};
 use crate::message::{Classification, Message, Service, Subject, Topic, Trace};
 use crate::ports::Unreadable;
-use crate::share::Inputs;
 
 /// The name under which a link vouches for a record that nobody understands.
 pub const DEAD_LETTER: &str = "DeadLetterStored";
@@ -41,9 +42,9 @@ pub struct AuditMachine {
     /// Those links, oldest first.
     pending: VecDeque<Pending>,
     /// The records in the chain, as the log has it.
-    linked: Inputs,
+    linked: Coverage,
     /// And with our own links.
-    claimed: Inputs,
+    claimed: Coverage,
     /// Somebody else's link got in where ours were to go.
     overtaken: bool,
     /// Where the log begins.
@@ -129,7 +130,7 @@ impl AuditMachine {
             outbox.emit_named(&format!("dead-letter/{}", pending.at), letter.clone());
         }
         outbox.emit_named(&format!("audit/{}", hex(&link.hash)), link.clone());
-        self.claimed.advance(pending.at);
+        self.claimed.add(pending.at);
         self.pending.push_back(pending);
     }
 
@@ -150,15 +151,17 @@ impl AuditMachine {
     /// A link appears in the log.
     fn follow_link(&mut self, at: Timestamp, link: &AuditLogCreated) {
         // Where the log no longer goes back to the first link, the first one that is there is taken on trust.
-        let anchor = self.head == Head::default() && self.begins > Some(0);
+        let is_cut = self.begins > Some(0);
+        let anchor = self.head == Head::default() && is_cut;
         let sound = link.hash == link_hash(at, link);
         if !sound || !(anchor || self.head.precedes(link)) {
             return;
         }
         self.head = Head::after(link);
         let at = Position::of(&link.location);
+        let add = if is_cut { Coverage::add_to_cut } else { Coverage::add };
         if let Some(at) = at {
-            self.linked.advance(at);
+            add(&mut self.linked, at);
             while self.resolutions.front().is_some_and(|record| self.linked.has(record.at)) {
                 self.resolutions.pop_front();
             }
@@ -170,7 +173,9 @@ impl AuditMachine {
             (Some(_), _) => self.overtaken = true,
             (None, at) => {
                 self.tip = self.head;
-                at.map(|at| self.claimed.advance(at));
+                if let Some(at) = at {
+                    add(&mut self.claimed, at);
+                }
             }
         }
     }
@@ -239,6 +244,15 @@ impl Machine for AuditMachine {
     fn hold(&self, topic: Topic, partition: u32) -> Option<u64> {
         let linked = self.linked.next(topic, partition);
         (self.claimed.next(topic, partition) > linked).then_some(linked)
+    }
+
+    /// Whatever was committed: what has no link gets one.
+    fn unanswered(&self, topic: Topic, partition: u32, committed: u64) -> Vec<Range<u64>> {
+        self.linked.missing(topic, partition, committed)
+    }
+
+    fn drains(&self) -> bool {
+        true
     }
 
     fn follows(&self) -> bool {

@@ -2,6 +2,7 @@
 //! kept in the trail besides, as a dead letter.
 
 mod canon;
+mod coverage;
 mod machine;
 #[cfg(test)]
 mod tests;

@@ -83,11 +83,30 @@ fn a_note_carries_the_fence_over_a_restart() {
     assert_eq!(fence.note(0), "");
     fence.admits(&election(0, &new));
     let mut restored = TermFence::default();
-    restored.restore(0, &fence.note(0));
+    restored.restore(0, &fence.note(0)).unwrap();
     assert!(!restored.admits(&alert(0, Some(&old))));
     assert!(restored.admits(&alert(0, Some(&new))));
-    restored.restore(0, "");
+    assert!(restored.restore(0, "").is_err());
     assert!(restored.admits(&alert(0, Some(&old))));
+}
+
+#[test]
+fn a_note_that_nobody_left_is_refused() {
+    let mut fence = TermFence::default();
+    fence.admits(&election(0, &writer(2, "main-a5b5")));
+    let note = fence.note(0);
+    assert!(fence.clone().restore(1, &note).is_err(), "it is of another partition");
+    for bit in 0..note.len() * 8 {
+        let mut flipped = note.clone().into_bytes();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        let Ok(flipped) = String::from_utf8(flipped) else { continue };
+        let mut restored = fence.clone();
+        assert!(restored.restore(0, &flipped).is_err(), "{flipped}");
+        assert_eq!(restored.note(0), "", "it knows nothing any more");
+    }
+    for foreign in ["2 main-a5b5", "x", "2  ", " "] {
+        assert!(fence.restore(0, foreign).is_err(), "{foreign}");
+    }
 }
 
 #[test]

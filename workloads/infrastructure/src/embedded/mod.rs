@@ -19,9 +19,10 @@ use kbnt_application::message::{Classification, partition_of};
 use kbnt_application::ports::{EventLog, GroupReader, LogError, LogReader, RawRecord};
 use kbnt_application::{Append, Position, Route, Service, Topic};
 use kbnt_domain::Span;
+use uuid::Uuid;
 
 use crate::raw::{RawAppend, RawLog};
-pub use journal::{OpenError, Recovery};
+pub use journal::{OpenError, Recovery, Short, Tear};
 use partition::Entry;
 use store::Store;
 
@@ -38,9 +39,41 @@ impl EmbeddedLog {
     }
 
     /// The log in `directory`, which is made if it is not there; only one process can have it open. What was acknowledged
-    /// is there again; an unfinished write is cut off the end, any other damage is an error.
+    /// is there again; an unfinished write is cut off the end, any other damage is an error. So is an end before what was durable
+    /// once, as far as the files tell, unless the services can make good what is missing.
     pub fn open(directory: &Path) -> Result<Self, OpenError> {
         Ok(Self { store: Arc::new(Store::open(directory)?) })
+    }
+
+    /// The log in `directory` if there is one, to write to it.
+    pub fn open_existing(directory: &Path) -> Result<Self, OpenError> {
+        if store::holds_log(directory)? {
+            Self::open(directory)
+        } else {
+            Err(OpenError::NothingThere(directory.to_owned()))
+        }
+    }
+
+    /// The log in `directory` as it is now, also beside a process that writes to it: nothing is created, changed, cut off or
+    /// locked, and every append is refused. What is wrong at its end stands in [`EmbeddedLog::recovery`].
+    pub fn open_to_read(directory: &Path) -> Result<Self, OpenError> {
+        Ok(Self { store: Arc::new(Store::open_to_read(directory)?) })
+    }
+
+    /// Whether some process has the log in `directory` open to write to it.
+    pub fn is_in_use(directory: &Path) -> bool {
+        journal::Home::is_taken(directory)
+    }
+
+    /// Which log it is. It stays the same for a directory and its copies; a log in memory has another one in each process.
+    pub fn id(&self) -> Uuid {
+        self.store.id
+    }
+
+    /// Why nothing can be acknowledged now, for people: the disk is full or failed, or the directory or a file in it was
+    /// removed, renamed or replaced while it is in use. It touches the disk.
+    pub fn trouble(&self) -> Option<String> {
+        self.store.trouble()
     }
 
     /// What opening found.

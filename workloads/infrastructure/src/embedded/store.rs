@@ -1,9 +1,8 @@
 //! All partitions, what the groups have committed, and the journal if the log is durable.
 
-use std::fs::{File, TryLockError};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use kbnt_application::intact::TopicId;
 use kbnt_application::ports::{Commit, LogError, RawRecord};
@@ -13,7 +12,8 @@ use uuid::Uuid;
 
 use super::group::Groups;
 use super::journal::{
-    Commits, Committer, Offsets, OpenError, Place, Publish, Recovery, Segments, Submission, recover,
+    Access, Commits, Committer, Home, Loaded, Offsets, OpenError, Place, Publish, Recovery, Segments, Short,
+    Submission, cut, keep_id, read_id, recover,
 };
 use super::partition::{Entry, Found, Partition};
 use super::wake::Waiters;
@@ -29,10 +29,20 @@ pub(super) struct Store {
     pub(super) partitions: Arc<Partitions>,
     commits: Mutex<Commits>,
     pub(super) groups: Groups,
-    durable: Option<Durable>,
-    pub(super) recovery: Recovery,
     /// Which log it is.
-    id: Uuid,
+    pub(super) id: Uuid,
+    kind: Kind,
+    pub(super) recovery: Recovery,
+}
+
+/// What becomes of an append.
+enum Kind {
+    /// It is gone with the process.
+    InMemory,
+    /// It is refused.
+    ReadOnly,
+    /// It lies in the journal before it is acknowledged.
+    Durable(Durable),
 }
 
 /// All partitions, and who waits for records in them.
@@ -46,9 +56,12 @@ pub(super) struct Partitions {
 struct Durable {
     committer: Committer,
     offsets: Offsets,
-    /// Held as long as the directory is ours.
-    _lock: File,
+    segments: Arc<Segments>,
+    home: Arc<Home>,
 }
+
+/// Topics whose records the services make good when they are lost: everything in them follows from the others.
+const MADE_GOOD: [Topic; 2] = [Topic::NotificationEvents, Topic::AuditLogs];
 
 impl Partitions {
     fn new(kept: usize, segments: Option<Arc<Segments>>) -> Self {
@@ -64,6 +77,25 @@ impl Partitions {
         partitions
             .and_then(|partitions| partitions.get(number as usize))
             .ok_or_else(|| LogError::NoSuchPartition { topic: topic.name().to_owned(), partition: number })
+    }
+
+    /// Notes a record that was found in the journal; whether it is the one that must come next.
+    fn recovered(&self, at: Position, place: Place) -> bool {
+        self.get(at.topic, at.partition).is_ok_and(|partition| partition.recovered(at.offset, place))
+    }
+
+    /// Partitions that end before where they ended once, or before what was committed.
+    fn short(&self, ends: &[Position], commits: &Commits) -> Vec<Short> {
+        let mut wanted: BTreeMap<(Topic, u32), u64> = BTreeMap::new();
+        for at in ends.iter().chain(commits.values().map(|commit| &commit.next)) {
+            let offset = wanted.entry((at.topic, at.partition)).or_default();
+            *offset = at.offset.max(*offset);
+        }
+        let short = |((topic, partition), wanted): ((Topic, u32), u64)| {
+            let end = Position { topic, partition, offset: self.end(topic, partition) };
+            (end.offset < wanted).then_some(Short { end, wanted })
+        };
+        wanted.into_iter().filter_map(short).collect()
     }
 
     /// Records that lie in the journal.
@@ -108,40 +140,77 @@ impl Store {
             partitions: Arc::new(Partitions::new(usize::MAX, None)),
             commits: Mutex::default(),
             groups: Groups::default(),
-            durable: None,
-            recovery: Recovery::default(),
             id: Uuid::new_v4(),
+            kind: Kind::InMemory,
+            recovery: Recovery::default(),
         }
     }
 
     /// The log in `directory`, which is made if it is not there.
     pub(super) fn open(directory: &Path) -> Result<Self, OpenError> {
         std::fs::create_dir_all(directory).map_err(OpenError::io(directory))?;
-        let lock = lock(directory)?;
-        let segments = Arc::new(Segments::open(directory)?);
+        let home = Arc::new(Home::take(directory)?);
+        let segments = Arc::new(Segments::open(directory, Access::Write)?);
         let partitions = Arc::new(Partitions::new(RECORDS_KEPT, Some(Arc::clone(&segments))));
-        let (end, recovery) = recover(&segments, |at, place| {
-            partitions
-                .get(at.topic, at.partition)
-                .is_ok_and(|partition| partition.recovered(at.offset, place))
-        })?;
-        let mut commits = Offsets::load(directory);
-        commits.retain(|_, commit| {
-            // A copy of an older journal may end before what was committed.
-            let end = partitions.end(commit.next.topic, commit.next.partition);
-            commit.next.offset <= end
-        });
+        let Loaded { log, ends, commits } = Offsets::load(directory);
+        let (end, mut recovery) = recover(&segments, |at, place| partitions.recovered(at, place))?;
+        let id = keep_id(&home, log);
+        let is_of_this = log == Some(id);
+        if is_of_this {
+            recovery.short = partitions.short(&ends, &commits);
+        } else if log.is_some() {
+            tracing::warn!(
+                operation = "offsets-refused", directory = %directory.display(),
+                "offsets.json is of another log; the services read everything again"
+            );
+        }
+        if recovery.short.iter().any(|short| !MADE_GOOD.contains(&short.end.topic)) {
+            return Err(OpenError::Short { directory: directory.to_owned(), short: recovery.short });
+        }
+        for short in &recovery.short {
+            tracing::warn!(
+                operation = "log-short", directory = %directory.display(),
+                "{short}; the services read everything again and make them good"
+            );
+        }
+        if let Some(torn) = &recovery.torn {
+            cut(&segments, torn)?;
+        }
+        // What was committed may rest on answers that are gone.
+        let commits = if is_of_this && recovery.short.is_empty() { commits } else { Commits::new() };
         let publish = Arc::clone(&partitions) as Arc<dyn Publish>;
-        let committer = Committer::start(segments, end, publish).map_err(OpenError::io(directory))?;
-        let offsets = Offsets::start(directory)?;
-        Ok(Self {
-            partitions,
-            commits: Mutex::new(commits),
-            groups: Groups::default(),
-            durable: Some(Durable { committer, offsets, _lock: lock }),
-            recovery,
-            id: Uuid::new_v4(),
-        })
+        let committer = Committer::start(Arc::clone(&home), Arc::clone(&segments), end, Arc::clone(&publish))
+            .map_err(OpenError::io(directory))?;
+        let offsets = Offsets::start(id, Arc::clone(&home), publish, commits.clone())?;
+        let durable = Durable { committer, offsets, segments, home };
+        let (commits, kind) = (Mutex::new(commits), Kind::Durable(durable));
+        Ok(Self { partitions, commits, groups: Groups::default(), id, kind, recovery })
+    }
+
+    /// The log in `directory`, whoever has it open. Nothing is created, changed or locked.
+    pub(super) fn open_to_read(directory: &Path) -> Result<Self, OpenError> {
+        if !holds_log(directory)? {
+            return Err(OpenError::NothingThere(directory.to_owned()));
+        }
+        // What was committed by now cannot be further than what is read after that.
+        let Loaded { log, ends, commits } = Offsets::load(directory);
+        let segments = Arc::new(Segments::open(directory, Access::Read)?);
+        let partitions = Arc::new(Partitions::new(RECORDS_KEPT, Some(Arc::clone(&segments))));
+        let (_, mut recovery) = recover(&segments, |at, place| partitions.recovered(at, place))?;
+        let id = read_id(directory);
+        if log.is_some() && (id.is_none() || id == log) {
+            recovery.short = partitions.short(&ends, &commits);
+        }
+        let id = id.or(log).unwrap_or_else(Uuid::new_v4);
+        let groups = Groups::default();
+        Ok(Self { partitions, commits: Mutex::default(), groups, id, kind: Kind::ReadOnly, recovery })
+    }
+
+    /// Why the log cannot be written now, or what was done to its files.
+    pub(super) fn trouble(&self) -> Option<String> {
+        let Kind::Durable(Durable { committer, segments, home, .. }) = &self.kind else { return None };
+        let check = home.check().and_then(|()| segments.check_all());
+        check.err().map(|error| error.to_string()).or_else(|| committer.trouble())
     }
 
     /// Which topic of this name it is: the one of this log.
@@ -157,13 +226,10 @@ impl Store {
         if entries.is_empty() {
             return Ok(Vec::new());
         }
-        let Some(durable) = &self.durable else {
-            let topics = entries.iter().map(|(topic, ..)| *topic).collect();
-            let push =
-                |(topic, partition, entry)| Ok(self.partitions.get(topic, partition)?.push(entry, None));
-            let positions = entries.into_iter().map(push).collect();
-            self.partitions.waiters.ring(topics);
-            return positions;
+        let durable = match &self.kind {
+            Kind::Durable(durable) => durable,
+            Kind::InMemory => return self.keep(entries),
+            Kind::ReadOnly => return Err(LogError::Refused("it is open for reading only".to_owned())),
         };
         let mut records = Vec::with_capacity(entries.len());
         for (topic, partition, entry) in entries {
@@ -173,6 +239,15 @@ impl Store {
         let (reply, answer) = oneshot::channel();
         durable.committer.submit(Submission { records, reply }).await?;
         answer.await.map_err(|_| LogError::Unavailable("the journal is closed".to_owned()))?
+    }
+
+    /// Keeps `entries` in memory.
+    fn keep(&self, entries: Vec<(Topic, u32, Entry)>) -> Result<Vec<Position>, LogError> {
+        let topics = entries.iter().map(|(topic, ..)| *topic).collect();
+        let push = |(topic, partition, entry)| Ok(self.partitions.get(topic, partition)?.push(entry, None));
+        let positions = entries.into_iter().map(push).collect();
+        self.partitions.waiters.ring(topics);
+        positions
     }
 
     /// Keeps a log line in memory; whether there is such a partition.
@@ -196,28 +271,17 @@ impl Store {
         all.extend(
             commits.into_iter().map(|commit| ((service, commit.next.topic, commit.next.partition), commit)),
         );
-        if let Some(durable) = &self.durable {
+        if let Kind::Durable(durable) = &self.kind {
             durable.offsets.write_soon(&all);
         }
     }
 }
 
-/// How long a directory that is in use may take to become free: a process that was killed a moment ago is still ending.
-const LOCK_PATIENCE: Duration = Duration::from_secs(1);
-
-/// Takes the directory for this process.
-fn lock(directory: &Path) -> Result<File, OpenError> {
-    let path = directory.join("lock");
-    let file = File::create(&path).map_err(OpenError::io(&path))?;
-    let deadline = Instant::now() + LOCK_PATIENCE;
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::Error(error)) => return Err(OpenError::Io { path, error }),
-            Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
-                return Err(OpenError::InUse(directory.to_owned()));
-            }
-            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(20)),
-        }
+/// Whether there is a log in the directory, empty as it may be.
+pub(super) fn holds_log(directory: &Path) -> Result<bool, OpenError> {
+    if !directory.is_dir() {
+        return Ok(false);
     }
+    let segments = Segments::open(directory, Access::Read)?;
+    Ok(segments.count() > 0 || Home::was_taken(directory) || read_id(directory).is_some())
 }

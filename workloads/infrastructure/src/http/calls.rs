@@ -21,7 +21,9 @@ pub(super) fn told(error: CallError) -> Problem {
     match error {
         CallError::Damaged(_) => Problem::new(Code::LogDamaged, error.to_string()),
         CallError::NotReady => Problem::new(Code::NotReady, error.to_string()),
-        CallError::Fenced | CallError::Stopped => Problem::new(Code::OutcomeUnknown, error.to_string()),
+        CallError::Fenced | CallError::Stopped | CallError::Late => {
+            Problem::new(Code::OutcomeUnknown, error.to_string())
+        }
     }
 }
 

@@ -209,7 +209,8 @@ fn resume<M: Machine>(core: &Core<M>, settled: &[Position]) -> (Inputs, Vec<Posi
     for partition in 0..count {
         let of_partition = from.iter().filter(|at| at.partition == partition);
         let committed = of_partition.map(|at| Commit { next: *at, note: String::new() }).collect();
-        inputs.assigned(&Assignment { partition, committed }, core.link.service.inputs());
+        // A sole writer reads no topic of another one.
+        let _ = inputs.assigned(&Assignment { partition, committed }, core.link.service.inputs());
     }
     (inputs, from)
 }

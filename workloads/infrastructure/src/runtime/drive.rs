@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use kbnt_application::ports::{Assignment, Clock, ErrorClass, Fetched, GroupBatch, LogError};
-use kbnt_application::{EffectOutcome, Machine, Position};
+use kbnt_application::{EffectOutcome, Machine, Position, Topic};
 use kbnt_domain::{OrderId, Span};
 use tokio::time::Instant;
 
@@ -29,6 +29,10 @@ const CALLS_A_BATCH: usize = 256;
 
 /// The longest sleep until a tick, so that a clock that was set is noticed.
 const LONGEST_SLEEP: Duration = Duration::from_millis(500);
+
+/// How long a machine that drains may take in what is there once the runner was told to stop, and how long it waits for any.
+const LAST_RECORDS: Duration = Duration::from_secs(3);
+const LAST_WAIT: Span = Span::from_millis(100);
 
 /// How long attempts under way may take to end once the runner was told to stop.
 const LAST_EFFECTS: Duration = Duration::from_secs(3);
@@ -360,7 +364,14 @@ impl<M: Machine> Drive<M> {
         let output = self.core.link.service.output();
         let core = &mut self.core;
         for assignment in &assigned {
-            self.inputs.assigned(assignment, core.link.service.inputs());
+            if let Some(at) = self.inputs.assigned(assignment, core.link.service.inputs()) {
+                tracing::warn!(
+                    operation = "note-refused", %at,
+                    "the note of the commit does not say which records count from there on: it is found out from the log"
+                );
+                let fence = core.link.fence_before(at).await?;
+                self.inputs.learn(at, &fence);
+            }
             core.machine.assigned(assignment.partition);
         }
         for Assignment { partition, .. } in &assigned {
@@ -386,8 +397,51 @@ impl<M: Machine> Drive<M> {
             batch.recovered(&mut core.machine, *partition);
         }
         self.settle(batch).await?;
+        self.read_again(&assigned).await?;
         self.settled_in = true;
         self.core.link.set_ready(self.clock_off.is_none());
+        Ok(())
+    }
+
+    /// Hands the machine what was committed and what its own records do not answer.
+    async fn read_again(&mut self, assigned: &[Assignment]) -> Result<(), End> {
+        for commit in assigned.iter().flat_map(|assignment| &assignment.committed) {
+            let Position { topic, partition, offset } = commit.next;
+            for gap in self.core.machine.unanswered(topic, partition, offset) {
+                let at = |offset| Position { offset, ..commit.next };
+                self.handle_again(at(gap.start), at(gap.end)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands the machine the records of a partition from `from` on and before `until` once more. What it waits for is bounded here,
+    /// too.
+    async fn handle_again(&mut self, from: Position, until: Position) -> Result<(), End> {
+        let mut fence = self.core.link.fence_after_counted(from).await?;
+        let (mut reader, until) = self.core.link.open_until(from, until).await?;
+        let clock = self.core.link.clock();
+        while !reader.has_reached(&[until]) {
+            let records = self.core.link.fetch(reader.as_mut()).await?;
+            let mut batch = Batch::new(self.core.link.service, clock.as_ref());
+            for fetched in records.iter().filter(|fetched| fetched.at() < until) {
+                match fetched {
+                    Fetched::Unreadable(record) => batch.unreadable(&mut self.core.machine, record),
+                    Fetched::Record(record) => {
+                        if record.at.topic != Topic::InventoryEvents || fence.admits(record) {
+                            batch.handle(&mut self.core.machine, record);
+                        }
+                    }
+                }
+            }
+            self.settle(batch).await?;
+            while self.core.machine.in_hand() >= IN_HAND
+                && let Some(tail) = &mut self.tail
+            {
+                let followed = tail.next().await;
+                self.follow(followed)?;
+            }
+        }
         Ok(())
     }
 
@@ -402,8 +456,30 @@ impl<M: Machine> Drive<M> {
         self.core.link.changed();
     }
 
+    /// Takes in what is there already, not for long.
+    async fn drain(&mut self) -> Result<(), End> {
+        let deadline = Instant::now() + LAST_RECORDS;
+        let clock = self.core.link.clock();
+        while Instant::now() < deadline {
+            let read = self.source.next(self.appetite(), LAST_WAIT).await;
+            let records = match self.checked(read)? {
+                Some(GroupBatch::Records(records)) if !records.is_empty() => records,
+                _ => break,
+            };
+            let mut batch = Batch::new(self.core.link.service, clock.as_ref());
+            self.handle(&mut batch, &records);
+            self.settle(batch).await?;
+            self.follow_ready()?;
+        }
+        Ok(())
+    }
+
     /// Waits for the attempts that are under way, notes how they ended, commits and leaves.
     async fn finish(mut self) -> Result<(), End> {
+        if self.settled_in && self.core.machine.drains() {
+            self.drain().await?;
+        }
+        self.core.link.set_ready(false);
         self.core.effects.drop_waiting();
         let deadline = Instant::now() + LAST_EFFECTS;
         let clock = self.core.link.clock();

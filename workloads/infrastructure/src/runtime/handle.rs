@@ -1,9 +1,12 @@
 //! How the rest of a process talks to a running machine.
 
+use std::time::Duration;
+
 use kbnt_application::intact::Damage;
 use kbnt_application::{Outbox, Position};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout_at};
 
 /// Why a call was not answered. Unless it says [`CallError::NotReady`], nobody knows whether it had its effect.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -20,7 +23,13 @@ pub enum CallError {
     /// The runtime has ended.
     #[error("the service is stopping")]
     Stopped,
+    /// Nothing was acknowledged in time; it may still be.
+    #[error("the log did not acknowledge it within {} s", PATIENCE.as_secs())]
+    Late,
 }
+
+/// How long a call may take, from the line to the log and back.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// How far a runtime has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -99,6 +108,7 @@ impl<M: 'static> Handle<M> {
         if !ready {
             return Err(CallError::NotReady);
         }
+        let deadline = Instant::now() + PATIENCE;
         let (answer, answered) = oneshot::channel();
         let job: Job<M> = Box::new(move |machine, outbox| {
             let value = work(machine, outbox);
@@ -107,10 +117,12 @@ impl<M: 'static> Handle<M> {
                 let _ = answer.send(outcome.map(|positions| (value, positions)));
             })
         });
-        if self.jobs.send(job).await.is_err() {
+        // One that never got into the line had no effect.
+        let sent = timeout_at(deadline, self.jobs.send(job)).await.map_err(|_| CallError::NotReady)?;
+        if sent.is_err() {
             return Err(self.ended().await);
         }
-        match answered.await {
+        match timeout_at(deadline, answered).await.map_err(|_| CallError::Late)? {
             Ok(answer) => answer,
             Err(_) => Err(self.ended().await),
         }

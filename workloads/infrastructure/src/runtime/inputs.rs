@@ -33,18 +33,32 @@ impl Input {
 }
 
 impl Inputs {
-    /// A partition number is ours, from what was committed for it.
-    pub(super) fn assigned(&mut self, assignment: &Assignment, inputs: &[Topic]) {
+    /// A partition number is ours, from what was committed for it. Where the note of a commit does not say which records count from
+    /// there on, the answer is that position: then [`Inputs::learn`] must follow.
+    #[must_use]
+    pub(super) fn assigned(&mut self, assignment: &Assignment, inputs: &[Topic]) -> Option<Position> {
         let partition = assignment.partition;
+        let mut unknown = None;
         for topic in inputs.iter().copied().filter(|topic| partition < topic.partitions()) {
             let commit = assignment.committed.iter().find(|commit| commit.next.topic == topic);
             let (next, note) =
                 commit.map_or((0, String::new()), |commit| (commit.next.offset, commit.note.clone()));
-            if topic == FENCED {
-                self.fence.restore(partition, &note);
+            if topic == FENCED && self.fence.restore(partition, &note).is_err() && next > 0 {
+                unknown = Some(Position { topic, partition, offset: next });
             }
             let notes = VecDeque::from([(next, note)]);
             self.partitions.insert((topic, partition), Input { next, committed: next, notes });
+        }
+        unknown
+    }
+
+    /// Takes up what a fence knows that was shown all records before this position.
+    pub(super) fn learn(&mut self, at: Position, fence: &TermFence) {
+        let note = fence.note(at.partition);
+        // A fence that has seen no election knows nothing, and leaves no note.
+        let _ = self.fence.restore(at.partition, &note);
+        if let Some(input) = self.partitions.get_mut(&(at.topic, at.partition)) {
+            input.notes = VecDeque::from([(at.offset, note)]);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Drives state machines and read models on any event log: what to read, when to write, when to acknowledge.
 
+mod again;
 mod backoff;
 mod batch;
 mod begin;

@@ -5,5 +5,8 @@
 mod support;
 
 mod damage;
+mod files;
 mod kill;
+mod offsets;
+mod reading;
 mod reopen;

@@ -18,6 +18,7 @@ use std::io::{IsTerminal, Write as _};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
@@ -113,10 +114,28 @@ pub(crate) enum AuditCommand {
 
 /// Options of `kbnt audit verify`.
 #[derive(Debug, Args)]
-#[command(after_help = "The exit code is 1 if anything is wrong; the first wrong entry is named.")]
+#[command(after_help = "\
+The first wrong place of each kind is named. Exit codes, of which the worst counts:
+  0  the trail is whole and complete, and all that it vouches for is there and unchanged
+  1  the trail or a record was altered, or nothing could be read
+  2  wrong options
+  3  records that the trail vouches for are missing
+  4  the newest records have no link yet: audit-service is behind, or links were cut off the end
+  5  records were left out, though later ones have a link
+  6  there are records and no link at all
+  7  there is nothing: no record and no link")]
 pub(crate) struct VerifyOptions {
     #[command(flatten)]
     pub(crate) trail: TrailOptions,
+    /// How long the audit-service of a running system may take to link what is there
+    #[arg(long, default_value = "10s", value_name = "TIME", value_parser = values::duration)]
+    pub(crate) wait: Duration,
+    /// How long Kafka keeps audit-logs
+    #[arg(long, default_value = "365d", value_name = "TIME", value_parser = values::duration)]
+    pub(crate) audit_retention: Duration,
+    /// How long Kafka keeps notification-events
+    #[arg(long, default_value = "7d", value_name = "TIME", value_parser = values::duration)]
+    pub(crate) notification_retention: Duration,
 }
 
 /// Options of `kbnt tail`.

@@ -16,7 +16,7 @@ use super::REPLAY_OF;
 use super::letters::Letter;
 use crate::cli::{DiscardOptions, LetterOptions, ReplayOptions};
 use crate::failure::Failure;
-use crate::origin::{self, From, Log, Origin};
+use crate::origin::{self, Access, From, Log, Origin};
 use crate::output;
 
 /// How long the log may take to acknowledge a record.
@@ -69,7 +69,7 @@ fn refuse(refused: bool, why: impl FnOnce() -> String) -> Result<(), Failure> {
 
 /// The log, and the dead letter that is meant in it.
 async fn open(LetterOptions { id, trail }: &LetterOptions) -> Result<(Box<dyn Log>, Letter), Failure> {
-    let log = origin::open_log(&trail.origin, trail.data_dir.as_ref())?.ok_or_else(|| {
+    let log = origin::open_log(&trail.origin, trail.data_dir.as_ref(), Access::Write)?.ok_or_else(|| {
         Failure::Refused(
             "a running kbnt serve takes no records from outside: stop it and name its --data-dir, or name Kafka with \
              --bootstrap-servers"

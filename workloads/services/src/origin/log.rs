@@ -22,12 +22,17 @@ pub(crate) struct LogOrigin {
     ready: VecDeque<Seen>,
     /// Where every partition ended at the start; `None` once that was told.
     ends: Option<Vec<Position>>,
+    /// What was read beyond those ends before that.
+    later: VecDeque<Seen>,
 }
 
 impl LogOrigin {
     pub(super) async fn open(log: &dyn EventLog, topics: &[Topic], from: From) -> Result<Self, Failure> {
         let mut ends = Vec::new();
-        for topic in topics {
+        // The trail first: whatever its links vouch for was there before them, and lies before the other ends.
+        let (trail, others): (Vec<&Topic>, Vec<&Topic>) =
+            topics.iter().partition(|topic| **topic == Topic::AuditLogs);
+        for topic in trail.into_iter().chain(others) {
             for partition in 0..topic.partitions() {
                 let offset = log.bounds(*topic, partition).await?.end;
                 ends.push(Position { topic: *topic, partition, offset });
@@ -37,7 +42,12 @@ impl LogOrigin {
             From::Now => ends.clone(),
             From::Start => ends.iter().map(|end| Position { offset: 0, ..*end }).collect(),
         };
-        Ok(Self { reader: log.read(start).await?, ready: VecDeque::new(), ends: Some(ends) })
+        Ok(Self {
+            reader: log.read(start).await?,
+            ready: VecDeque::new(),
+            ends: Some(ends),
+            later: VecDeque::new(),
+        })
     }
 
     pub(super) async fn next(&mut self) -> Result<Next, Failure> {
@@ -49,11 +59,23 @@ impl LogOrigin {
                 && self.reader.has_reached(ends)
             {
                 self.ends = None;
+                self.ready = std::mem::take(&mut self.later);
                 return Ok(Next::CaughtUp);
             }
             let fetched = self.reader.next(BATCH, WAIT).await?;
-            self.ready.extend(fetched.into_iter().filter_map(seen));
+            for seen in fetched.into_iter().filter_map(seen) {
+                if self.is_later(seen.at()) { self.later.push_back(seen) } else { self.ready.push_back(seen) }
+            }
         }
+    }
+}
+
+impl LogOrigin {
+    /// Whether a record was not there at the start, and that still matters.
+    fn is_later(&self, at: Position) -> bool {
+        let here = |end: &&Position| (end.topic, end.partition) == (at.topic, at.partition);
+        let end = self.ends.iter().flatten().find(here);
+        end.is_some_and(|end| at.offset >= end.offset)
     }
 }
 

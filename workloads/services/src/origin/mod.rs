@@ -5,7 +5,7 @@ mod log;
 mod polled;
 mod sse;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kbnt_application::ports::{EventLog, Unreadable};
 use kbnt_application::{Position, Topic};
@@ -72,16 +72,55 @@ pub(crate) trait Log: EventLog + RawLog {}
 
 impl<T: EventLog + RawLog> Log for T {}
 
+/// What a log is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Nothing is created or changed.
+    Read,
+    /// Records are added to a log that is there.
+    Write,
+}
+
 /// The log that the options name; `None` if they name a running program.
 pub(crate) fn open_log(
     options: &OriginOptions,
     data_dir: Option<&PathBuf>,
+    access: Access,
 ) -> Result<Option<Box<dyn Log>>, Failure> {
     if let Some(directory) = data_dir {
-        return Ok(Some(Box::new(EmbeddedLog::open(directory)?)));
+        return Ok(Some(Box::new(open_directory(directory, access)?)));
     }
     let Some(kafka) = options.kafka() else { return Ok(None) };
     Ok(Some(Box::new(KafkaLog::new(wiring::kafka_config(&kafka)?)?)))
+}
+
+/// The log in a directory; what is wrong with its end is told.
+pub(crate) fn open_directory(directory: &Path, access: Access) -> Result<EmbeddedLog, Failure> {
+    if access == Access::Write {
+        return Ok(EmbeddedLog::open_existing(directory)?);
+    }
+    let log = EmbeddedLog::open_to_read(directory)?;
+    let found = log.recovery();
+    if let Some(torn) = &found.torn {
+        let running =
+            if EmbeddedLog::is_in_use(directory) { "; a running process may be writing it" } else { "" };
+        eprintln!(
+            "kbnt: {}: {} bytes from byte {} on are no whole write ({}){running}; they are passed over",
+            torn.file.display(),
+            torn.bytes,
+            torn.at,
+            torn.reason
+        );
+    }
+    for short in &found.short {
+        eprintln!("kbnt: {}: {short}", directory.display());
+    }
+    Ok(log)
+}
+
+/// What was read belongs to a log that is not there any more.
+pub(crate) fn replaced() -> Failure {
+    Failure::Options("the log was replaced by another one while it was read: begin anew".to_owned())
 }
 
 impl Origin {
@@ -92,7 +131,7 @@ impl Origin {
         topics: &[Topic],
         from: From,
     ) -> Result<Self, Failure> {
-        match open_log(options, data_dir)? {
+        match open_log(options, data_dir, Access::Read)? {
             Some(log) => Self::of_log(&*log, topics, from).await,
             None => Self::at(&options.url, topics, from).await,
         }
@@ -115,9 +154,7 @@ impl Origin {
         match self.next().await? {
             Next::Record(seen) => Ok(Some(seen)),
             Next::CaughtUp => Ok(None),
-            Next::Anew => Err(Failure::Options(
-                "the log was replaced by another one while it was read: begin anew".to_owned(),
-            )),
+            Next::Anew => Err(replaced()),
         }
     }
 

@@ -7,6 +7,7 @@ use kbnt_application::Outbox;
 use kbnt_application::inventory::InventoryMachine;
 use kbnt_application::ports::Clock;
 use kbnt_domain::stock::{Portion, StockFilter};
+use kbnt_infrastructure::embedded::EmbeddedLog;
 use kbnt_infrastructure::http::{OrderViews, Part};
 use kbnt_infrastructure::kafka::KafkaLog;
 use kbnt_infrastructure::logging::Logging;
@@ -107,6 +108,22 @@ impl Part for Cluster {
     async fn refresh(&self, metrics: &Metrics) {
         metrics.show_kafka(self.0.is_up(), self.0.renewed_clients());
     }
+}
+
+/// The files of a log: whether they are still where they were opened, and can be written.
+pub(super) struct Files(pub(super) Arc<EmbeddedLog>);
+
+#[async_trait]
+impl Part for Files {
+    fn name(&self) -> &'static str {
+        "log-files"
+    }
+
+    fn is_ready(&self) -> bool {
+        self.0.trouble().is_none()
+    }
+
+    async fn refresh(&self, _metrics: &Metrics) {}
 }
 
 /// The log lines.

@@ -14,6 +14,7 @@ use kbnt_application::payment::PaymentMachine;
 use kbnt_application::ports::{Clock, EventLog};
 use kbnt_application::projections::BookLimits;
 use kbnt_application::user::{UserConfig, UserMachine};
+use kbnt_infrastructure::embedded::EmbeddedLog;
 use kbnt_infrastructure::http::{
     Apis, Description, Forward, Health, InHand, OrderApi, OrderViews, Part, Shares, probes, router, serve,
 };
@@ -65,6 +66,9 @@ pub(crate) struct Process {
     draining: CancellationToken,
     /// The services stop.
     shutdown: CancellationToken,
+    /// And audit-service, once the others have: it still links what they wrote last.
+    audited: CancellationToken,
+    audits: usize,
     tasks: JoinSet<Result<(), Failure>>,
     watched: Vec<Box<dyn Part>>,
     apis: Apis,
@@ -89,6 +93,8 @@ impl Process {
             draining: parts.stop.child_token(),
             stop: parts.stop,
             shutdown: CancellationToken::new(),
+            audited: CancellationToken::new(),
+            audits: 0,
             tasks: JoinSet::new(),
             watched: Vec::new(),
             listens: false,
@@ -187,8 +193,11 @@ impl Process {
 
     /// Starts audit-service.
     pub(crate) fn audit(&mut self) {
-        let parts = self.guarded(Service::Audit);
-        self.plain(AuditMachine::new(), parts);
+        let (runner, handle) = Runner::new(AuditMachine::new(), self.guarded(Service::Audit));
+        let stop = self.audited.clone();
+        self.spawn(Service::Audit, async move { runner.run(stop).await });
+        self.audits += 1;
+        self.watched.push(Box::new(parts::Machine { name: Service::Audit.name(), handle }));
     }
 
     /// Shows what becomes of log lines.
@@ -199,6 +208,11 @@ impl Process {
     /// Makes readiness depend on the cluster.
     pub(crate) fn need_cluster(&mut self, log: Arc<KafkaLog>) {
         self.watched.push(Box::new(parts::Cluster(log)));
+    }
+
+    /// Makes readiness depend on the files of a log.
+    pub(crate) fn need_files(&mut self, log: Arc<EmbeddedLog>) {
+        self.watched.push(Box::new(parts::Files(log)));
     }
 
     /// The routes of the services that were started so far, and their description.
@@ -258,6 +272,9 @@ impl Process {
             // Normally it is the HTTP server that ends first; whatever else ends before was not to.
             self.draining.cancel();
             self.shutdown.cancel();
+            if self.tasks.len() <= self.audits {
+                self.audited.cancel();
+            }
             if let Err(failure) = ended.map_err(Failure::from).and_then(|ended| ended)
                 && outcome.is_ok()
             {

@@ -9,6 +9,7 @@ mod killed;
 mod limits;
 mod options;
 mod output;
+mod proof;
 mod serve;
 mod simulator;
 mod support;

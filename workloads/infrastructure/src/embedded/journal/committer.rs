@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use kbnt_application::ports::{LogError, RawRecord};
 use kbnt_application::{Position, Topic};
@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::super::partition::Entry;
 use super::frame::{self, HEADER, Header};
+use super::home::Home;
 use super::recover::End;
 use super::segments::{Place, Segments};
 
@@ -23,10 +24,16 @@ const GROUP: usize = 4 << 20;
 /// Appends that may wait.
 const WAITING: usize = 1_024;
 
+/// Bytes that are written to see whether there is room.
+const PROBE: usize = 256 << 10;
+
 /// Takes the answer to an append.
 type Reply = oneshot::Sender<Result<Vec<Position>, LogError>>;
 
-/// An append that waits to be durable.
+/// Why the last write failed; `None` since one succeeded.
+type Trouble = Arc<Mutex<Option<String>>>;
+
+/// An append that waits to be durable. One without records asks, after a failure, whether there is room again.
 pub(in super::super) struct Submission {
     pub(in super::super) records: Vec<(Topic, u32, Entry, RawRecord)>,
     pub(in super::super) reply: Reply,
@@ -45,23 +52,41 @@ pub(in super::super) trait Publish: Send + Sync + 'static {
 pub(in super::super) struct Committer {
     submissions: Option<mpsc::Sender<Submission>>,
     thread: Option<std::thread::JoinHandle<()>>,
+    trouble: Trouble,
 }
 
 impl Committer {
     /// Begins to write at `end`.
     pub(in super::super) fn start(
+        home: Arc<Home>,
         segments: Arc<Segments>,
         end: End,
         publish: Arc<dyn Publish>,
     ) -> io::Result<Self> {
         let (send, mut receive) = mpsc::channel(WAITING);
+        let trouble = Trouble::default();
+        let theirs = Arc::clone(&trouble);
         let thread = std::thread::Builder::new().name("kbnt-journal".into()).spawn(move || {
-            let mut writer = Writer { segments, sequence: end.sequence, length: end.length, lost: None };
+            let End { sequence, length } = end;
+            let mut writer = Writer { home, segments, sequence, length, lost: None, trouble: theirs };
             while let Some(first) = receive.blocking_recv() {
                 writer.commit(first, &mut receive, publish.as_ref());
             }
         })?;
-        Ok(Self { submissions: Some(send), thread: Some(thread) })
+        Ok(Self { submissions: Some(send), thread: Some(thread), trouble })
+    }
+
+    /// Why the last write failed. Whoever asks has it tried again, so that the answer is another one soon after there is room.
+    pub(in super::super) fn trouble(&self) -> Option<String> {
+        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if trouble.is_some()
+            && let Some(submissions) = &self.submissions
+        {
+            let (reply, _) = oneshot::channel();
+            // While more waits than fits, there are writes enough to find it out.
+            let _ = submissions.try_send(Submission { records: Vec::new(), reply });
+        }
+        trouble
     }
 
     pub(in super::super) async fn submit(&self, submission: Submission) -> Result<(), LogError> {
@@ -83,11 +108,13 @@ impl Drop for Committer {
 
 /// The end of the journal.
 struct Writer {
+    home: Arc<Home>,
     segments: Arc<Segments>,
     sequence: u64,
     length: u64,
     /// Why nothing can be written any more: what is on the disk is not known until it is read again.
     lost: Option<String>,
+    trouble: Trouble,
 }
 
 /// A group in the making.
@@ -119,8 +146,42 @@ impl Writer {
                 submission = more.try_recv().ok();
             }
         }
-        let outcome = self.write(&mut group);
+        let outcome = if group.records.is_empty() { self.probe() } else { self.write(&mut group) };
+        self.note(outcome.as_ref().err());
         group.answer(&outcome, publish);
+    }
+
+    /// Keeps why nothing can be written, and logs it when that begins and ends.
+    fn note(&self, error: Option<&LogError>) {
+        let why = match error {
+            // That is about the records, not about the disk.
+            None | Some(LogError::TooLarge(_)) => None,
+            Some(error) => Some(error.to_string()),
+        };
+        let before =
+            std::mem::replace(&mut *self.trouble.lock().unwrap_or_else(PoisonError::into_inner), why.clone());
+        match (before, why) {
+            (None, Some(error)) => {
+                tracing::error!(operation = "log-not-writable", error, "nothing is acknowledged")
+            }
+            (Some(_), None) => tracing::info!(operation = "log-writable", "the log can be written again"),
+            _ => {}
+        }
+    }
+
+    /// Whether a group could be written now. Nothing stays of what is written for the answer.
+    fn probe(&mut self) -> Result<Place, LogError> {
+        if let Some(why) = &self.lost {
+            return Err(LogError::Refused(why.clone()));
+        }
+        let away = |error: io::Error| LogError::Unavailable(error.to_string());
+        self.home.check().map_err(away)?;
+        let (segment, file) = self.segment().map_err(away)?;
+        self.segments.check(segment).map_err(away)?;
+        let written = file.write_all_at(&[0; PROBE], self.length);
+        file.set_len(self.length).map_err(|error| self.lose(&error))?;
+        let place = Place { segment, at: u32::try_from(self.length).unwrap_or(u32::MAX) };
+        written.map(|()| place).map_err(away)
     }
 
     /// Writes a group and makes it durable; where it begins.
@@ -131,7 +192,9 @@ impl Writer {
         if group.bytes.len() > frame::LARGEST {
             return Err(LogError::TooLarge(format!("{} bytes at once", group.bytes.len())));
         }
-        let (segment, file) = self.segment().map_err(|error| LogError::Unavailable(error.to_string()))?;
+        let away = |error: io::Error| LogError::Unavailable(error.to_string());
+        self.home.check().map_err(away)?;
+        let (segment, file) = self.segment().map_err(away)?;
         let header = Header {
             sequence: self.sequence,
             count: u32::try_from(group.records.len()).unwrap_or(u32::MAX),
@@ -148,6 +211,13 @@ impl Writer {
         if let Err(error) = file.sync_data() {
             // The system may have dropped what it could not write, and would not say so again.
             return Err(self.lose(&error));
+        }
+        // What lies in a file that nobody will find again is not durable.
+        if let Err(error) = self.home.check().and_then(|()| self.segments.check(segment)) {
+            if let Err(error) = file.set_len(self.length) {
+                return Err(self.lose(&error));
+            }
+            return Err(away(error));
         }
         let place = Place { segment, at: u32::try_from(self.length).unwrap_or(u32::MAX) };
         self.length += group.bytes.len() as u64;

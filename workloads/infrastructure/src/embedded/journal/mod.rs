@@ -8,10 +8,14 @@
 
 mod committer;
 mod frame;
+mod home;
+mod identity;
 mod offsets;
 mod recover;
+mod sealed;
 mod segments;
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,9 +25,11 @@ use kbnt_application::{Position, Topic};
 use thiserror::Error;
 
 pub(super) use committer::{Committer, Publish, Submission};
-pub(super) use offsets::{Commits, Offsets};
-pub(super) use recover::recover;
-pub(super) use segments::{Place, Segments};
+pub(super) use home::Home;
+pub(super) use identity::{keep as keep_id, read as read_id};
+pub(super) use offsets::{Commits, Loaded, Offsets};
+pub(super) use recover::{cut, recover};
+pub(super) use segments::{Access, Place, Segments};
 
 /// Why a directory cannot be opened as a log.
 #[derive(Debug, Error)]
@@ -45,6 +51,20 @@ pub enum OpenError {
         /// What is wrong there.
         reason: String,
     },
+    /// Records are missing at the end that were durable once: cutting or going on would lose what was acknowledged.
+    #[error(
+        "{} ends too early: {}; nothing was changed. Restore the directory from a copy; or, to go on without these records, \
+         remove its offsets.json", .directory.display(), Listed(.short)
+    )]
+    Short {
+        /// The directory.
+        directory: PathBuf,
+        /// Which partitions, and how many records.
+        short: Vec<Short>,
+    },
+    /// There is no log.
+    #[error("there is no log in {}", .0.display())]
+    NothingThere(PathBuf),
     /// A segment is missing.
     #[error("{} is missing, though there are later ones; nothing was changed", .0.display())]
     Missing(PathBuf),
@@ -70,10 +90,54 @@ impl OpenError {
 pub struct Recovery {
     /// Records that are there.
     pub records: u64,
-    /// Bytes of an unfinished write that were cut off at the end; what they held was never acknowledged.
-    pub cut: u64,
+    /// What is wrong at the very end; whoever opens the log to write has cut it off.
+    pub torn: Option<Tear>,
+    /// Partitions that end before what was durable once. Whoever opens the log to write finds here only what the services
+    /// make good.
+    pub short: Vec<Short>,
     /// How long it took to read and check everything.
     pub took: Duration,
+}
+
+/// An end of the journal that is no whole group: a write that a crash left unfinished, or one that was damaged after it was whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tear {
+    /// The segment.
+    pub file: PathBuf,
+    /// Where in it.
+    pub at: u64,
+    /// From there to the end of the file.
+    pub bytes: u64,
+    /// What is wrong there.
+    pub reason: &'static str,
+}
+
+/// A partition that ends before what was durable once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Short {
+    /// Where it ends; this record is the first that is missing.
+    pub end: Position,
+    /// Where it ended once.
+    pub wanted: u64,
+}
+
+impl fmt::Display for Short {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { end, wanted } = self;
+        write!(f, "{end} and on to offset {} were durable once and are missing", wanted.saturating_sub(1))
+    }
+}
+
+/// Each of them, in a sentence.
+struct Listed<'a>(&'a [Short]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, short) in self.0.iter().enumerate() {
+            write!(f, "{}{short}", if index > 0 { "; " } else { "" })?;
+        }
+        Ok(())
+    }
 }
 
 /// A record as the journal holds it.

@@ -1,8 +1,7 @@
-//! What the groups have committed, in a file beside the journal. It may lag: what is lost of it is read again.
+//! What the groups have committed, and how much of the log was durable by then, in a file beside the journal. It may lag: what is
+//! lost of it is read again. It is never believed against the journal: see [`Offsets::load`].
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::Write as _;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,8 +9,11 @@ use std::time::Duration;
 use kbnt_application::ports::Commit;
 use kbnt_application::{Position, Service, Topic};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-use super::OpenError;
+use super::committer::Publish;
+use super::home::Home;
+use super::{OpenError, sealed};
 
 /// How often the file is written, at most.
 const EVERY: Duration = Duration::from_millis(500);
@@ -21,14 +23,41 @@ const NAME: &str = "offsets.json";
 /// Of each service, topic and partition.
 pub(in super::super) type Commits = HashMap<(Service, Topic, u32), Commit>;
 
+/// What the file says.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Line {
+struct Content {
+    /// The id of the log that it is of.
+    log: String,
+    /// Where each partition ended when it was written: all before was durable.
+    ends: Vec<EndLine>,
+    commits: Vec<CommitLine>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct EndLine {
+    topic: String,
+    partition: u32,
+    end: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct CommitLine {
     service: String,
     topic: String,
     partition: u32,
     next: u64,
     note: String,
+}
+
+/// What the file of a directory says.
+#[derive(Debug, Default)]
+pub(in super::super) struct Loaded {
+    /// The log that it is of, if there is such a file and it is whole.
+    pub(in super::super) log: Option<Uuid>,
+    /// The ends of partitions that were durable once.
+    pub(in super::super) ends: Vec<Position>,
+    pub(in super::super) commits: Commits,
 }
 
 /// Writes the file now and then.
@@ -37,41 +66,50 @@ pub(in super::super) struct Offsets {
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
-#[derive(Default)]
+/// What the thread works with.
 struct Shared {
+    log: Uuid,
+    home: Arc<Home>,
+    partitions: Arc<dyn Publish>,
     state: Mutex<State>,
     changed: Condvar,
 }
 
-#[derive(Default)]
 struct State {
-    commits: Option<Commits>,
+    commits: Commits,
+    changed: bool,
     stop: bool,
 }
 
 impl Offsets {
-    /// What the directory holds; nothing if its file is damaged, which is told.
-    pub(in super::super) fn load(directory: &Path) -> Commits {
-        let path = directory.join(NAME);
-        let Ok(bytes) = std::fs::read(&path) else { return Commits::new() };
-        match serde_json::from_slice::<Vec<Line>>(&bytes) {
-            Ok(lines) => lines.into_iter().filter_map(Line::commit).collect(),
+    /// What the directory holds; nothing if its file is missing or not what was written, which is logged.
+    pub(in super::super) fn load(directory: &Path) -> Loaded {
+        match sealed::read::<Content>(directory, NAME) {
+            Ok(content) => content.map(Content::loaded).unwrap_or_default(),
             Err(error) => {
-                tracing::warn!(file = %path.display(), %error, "cannot be read; the services read everything again");
-                Commits::new()
+                let file = directory.join(NAME);
+                tracing::warn!(
+                    operation = "offsets-refused", file = %file.display(), %error,
+                    "it is not what was written; the services read everything again"
+                );
+                Loaded::default()
             }
         }
     }
 
-    pub(in super::super) fn start(directory: &Path) -> Result<Self, OpenError> {
-        let shared = Arc::<Shared>::default();
-        let (theirs, directory) = (Arc::clone(&shared), directory.to_owned());
+    pub(in super::super) fn start(
+        log: Uuid,
+        home: Arc<Home>,
+        partitions: Arc<dyn Publish>,
+        commits: Commits,
+    ) -> Result<Self, OpenError> {
+        let directory = home.directory().to_owned();
+        let state = Mutex::new(State { commits, changed: false, stop: false });
+        let shared = Arc::new(Shared { log, home, partitions, state, changed: Condvar::new() });
+        let theirs = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("kbnt-offsets".into())
-            .spawn({
-                let directory = directory.clone();
-                move || while theirs.write_next(&directory) {}
-            })
+            .spawn(move || while theirs.write_next() {})
             .map_err(OpenError::io(directory))?;
         Ok(Self { shared, thread: Some(thread) })
     }
@@ -79,7 +117,8 @@ impl Offsets {
     /// Has these written some time soon.
     pub(in super::super) fn write_soon(&self, commits: &Commits) {
         let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.commits = Some(commits.clone());
+        state.commits.clone_from(commits);
+        state.changed = true;
         self.shared.changed.notify_one();
     }
 }
@@ -97,14 +136,15 @@ impl Drop for Offsets {
 }
 
 impl Shared {
-    /// Waits for commits and writes them; whether there may be more.
-    fn write_next(&self, directory: &Path) -> bool {
-        let idle = |state: &mut State| state.commits.is_none() && !state.stop;
+    /// Waits for commits and writes them, and a last time before it stops; whether there may be more.
+    fn write_next(&self) -> bool {
+        let idle = |state: &mut State| !state.changed && !state.stop;
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.changed.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner);
-        let (commits, stop) = (state.commits.take(), state.stop);
+        let (commits, stop) = (state.commits.clone(), state.stop);
+        state.changed = false;
         drop(state);
-        if let Some(Err(error)) = commits.map(|commits| write(directory, &commits)) {
+        if let Err(error) = self.write(&commits) {
             tracing::warn!(%error, "offsets could not be written; a restart will read more again");
         }
         if !stop {
@@ -114,21 +154,44 @@ impl Shared {
         }
         !stop
     }
+
+    /// Replaces the file, unless the directory is another one by now: its file is of another log.
+    fn write(&self, commits: &Commits) -> std::io::Result<()> {
+        self.home.check()?;
+        let mut lines: Vec<CommitLine> =
+            commits.iter().map(|((service, ..), commit)| CommitLine::of(*service, commit)).collect();
+        lines.sort_by(|a, b| (&a.service, &a.topic, a.partition).cmp(&(&b.service, &b.topic, b.partition)));
+        let content = Content { log: self.log.to_string(), ends: self.ends(), commits: lines };
+        sealed::write(self.home.directory(), NAME, &content)
+    }
+
+    /// Where the partitions end whose records are in the journal: a record is shown after it is durable.
+    fn ends(&self) -> Vec<EndLine> {
+        let mut ends = Vec::new();
+        for topic in Topic::EVENTS {
+            for partition in 0..topic.partitions() {
+                let end = self.partitions.end(topic, partition);
+                ends.push(EndLine { topic: topic.name().to_owned(), partition, end });
+            }
+        }
+        ends
+    }
 }
 
-/// Replaces the file as a whole.
-fn write(directory: &Path, commits: &Commits) -> std::io::Result<()> {
-    let mut lines: Vec<Line> =
-        commits.iter().map(|((service, ..), commit)| Line::of(*service, commit)).collect();
-    lines.sort_by(|a, b| (&a.service, &a.topic, a.partition).cmp(&(&b.service, &b.topic, b.partition)));
-    let new = directory.join("offsets.json.new");
-    let mut file = File::create(&new)?;
-    file.write_all(&serde_json::to_vec_pretty(&lines)?)?;
-    file.sync_data()?;
-    std::fs::rename(new, directory.join(NAME))
+impl Content {
+    fn loaded(self) -> Loaded {
+        let end = |EndLine { topic, partition, end }: EndLine| {
+            Some(Position { topic: Topic::from_name(&topic)?, partition, offset: end })
+        };
+        Loaded {
+            log: self.log.parse().ok(),
+            ends: self.ends.into_iter().filter_map(end).collect(),
+            commits: self.commits.into_iter().filter_map(CommitLine::commit).collect(),
+        }
+    }
 }
 
-impl Line {
+impl CommitLine {
     fn of(service: Service, commit: &Commit) -> Self {
         let Position { topic, partition, offset } = commit.next;
         Self {

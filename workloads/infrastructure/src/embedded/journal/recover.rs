@@ -1,14 +1,22 @@
-//! Reads a journal from its beginning, checks every byte of it, and cuts an unfinished write off its end.
+//! Reads a journal from its beginning and checks every byte of it. What is wrong at its very end is found, and cut off only when
+//! the caller says so.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom};
 use std::sync::Arc;
+use std::time::Duration;
 
 use kbnt_application::Position;
 
 use super::frame::{self, HEADER, Header};
 use super::segments::{Place, Segments};
-use super::{OpenError, Recovery};
+use super::{OpenError, Recovery, Tear};
+
+/// How often a group is read again that another process seems to be writing.
+const AGAIN: usize = 50;
+
+/// The pause before.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Where a journal ends.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +28,7 @@ pub(in super::super) struct End {
 }
 
 /// Shows `found` every record in order, which says whether it is the one that must come next in its partition; where the
-/// journal ends, and what was found.
+/// journal ends, and what was found. Nothing is changed.
 pub(in super::super) fn recover(
     segments: &Segments,
     mut found: impl FnMut(Position, Place) -> bool,
@@ -33,8 +41,9 @@ pub(in super::super) fn recover(
         let path = segments.path(segment);
         let file = segments.file(segment).map_err(OpenError::io(&path))?;
         let mut scan = Scan::new(&file).map_err(OpenError::io(&path))?;
+        let last = segment + 1 == count;
         let flaw = loop {
-            match scan.group(end.sequence).map_err(OpenError::io(&path))? {
+            match scan.group_in_time(end.sequence, last).map_err(OpenError::io(&path))? {
                 Group::Whole(records) => {
                     for (position, at) in records {
                         if !found(position, Place { segment, at }) {
@@ -51,19 +60,26 @@ pub(in super::super) fn recover(
         };
         end.length = scan.at;
         let Some(reason) = flaw else { continue };
-        let last = segment + 1 == count;
         if !last || scan.more_after(end.sequence).map_err(OpenError::io(&path))? {
             return Err(OpenError::Damaged { file: path, at: scan.at, reason: reason.to_owned() });
         }
-        recovery.cut = scan.length - scan.at;
-        tracing::warn!(
-            file = %path.display(), at = scan.at, bytes = recovery.cut, reason,
-            "cut an unfinished write off the end of the log; what it held was not acknowledged"
-        );
-        file.set_len(scan.at).and_then(|()| file.sync_all()).map_err(OpenError::io(&path))?;
+        recovery.torn = Some(Tear { file: path, at: scan.at, bytes: scan.length - scan.at, reason });
     }
     recovery.took = started.elapsed();
     Ok((end, recovery))
+}
+
+/// Cuts off what is wrong at the end.
+pub(in super::super) fn cut(segments: &Segments, tear: &Tear) -> Result<(), OpenError> {
+    let Tear { file: path, at, bytes, reason } = tear;
+    tracing::warn!(
+        operation = "log-cut", file = %path.display(), at, bytes, reason,
+        "cut an unfinished or damaged write off the end of the log. If it was unfinished, nothing in it had been acknowledged; \
+         if it was damaged afterwards, its records are lost. The files do not say which"
+    );
+    let last = segments.file(segments.count().saturating_sub(1));
+    let cut = last.and_then(|file| file.set_len(*at).and_then(|()| file.sync_all()));
+    cut.map_err(OpenError::io(path))
 }
 
 /// What comes next in a segment.
@@ -88,6 +104,22 @@ impl Scan {
         let mut reader = BufReader::with_capacity(1 << 20, file.try_clone()?);
         reader.seek(SeekFrom::Start(0))?;
         Ok(Self { reader, at: 0, length })
+    }
+
+    /// The group with this sequence number. At the end of the last segment another process may be writing it just now: then it
+    /// is whole a moment later.
+    fn group_in_time(&mut self, sequence: u64, last: bool) -> io::Result<Group> {
+        for _ in 0..AGAIN {
+            let group = self.group(sequence)?;
+            let length = self.reader.get_ref().metadata()?.len();
+            if !(last && matches!(group, Group::Flawed(_)) && length > self.length) {
+                return Ok(group);
+            }
+            std::thread::sleep(PAUSE);
+            self.length = length;
+            self.reader.seek(SeekFrom::Start(self.at))?;
+        }
+        self.group(sequence)
     }
 
     /// The group with this sequence number.
@@ -138,7 +170,7 @@ impl Scan {
     fn more_after(&mut self, sequence: u64) -> io::Result<bool> {
         self.reader.seek(SeekFrom::Start(self.at))?;
         let mut rest = Vec::new();
-        self.reader.read_to_end(&mut rest)?;
+        self.reader.by_ref().take(self.length - self.at).read_to_end(&mut rest)?;
         let later = |window: &[u8]| {
             window.starts_with(&frame::MAGIC)
                 && Header::read(window).is_some_and(|header| header.sequence > sequence)

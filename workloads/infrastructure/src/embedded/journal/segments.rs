@@ -8,7 +8,17 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use kbnt_application::ports::LogError;
 
+use super::home::is_still;
 use super::{OpenError, Stored, frame};
+
+/// What a log is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Access {
+    /// Nothing is created or changed.
+    Read,
+    /// To be written on.
+    Write,
+}
 
 /// Where a record lies in the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +36,7 @@ pub(in super::super) struct Segments {
 
 impl Segments {
     /// Opens those that there are: numbered from 0, none missing.
-    pub(in super::super) fn open(directory: &Path) -> Result<Self, OpenError> {
+    pub(in super::super) fn open(directory: &Path, access: Access) -> Result<Self, OpenError> {
         let mut numbers = Vec::new();
         for entry in std::fs::read_dir(directory).map_err(OpenError::io(directory))? {
             let name = entry.map_err(OpenError::io(directory))?.file_name();
@@ -39,13 +49,14 @@ impl Segments {
             if *number != expected {
                 return Err(OpenError::Missing(path));
             }
-            let file = OpenOptions::new().read(true).write(true).open(&path).map_err(OpenError::io(path))?;
+            let write = access == Access::Write;
+            let file = OpenOptions::new().read(true).write(write).open(&path).map_err(OpenError::io(path))?;
             files.push(Arc::new(file));
         }
         Ok(Self { directory: directory.to_owned(), files: RwLock::new(files) })
     }
 
-    pub(super) fn count(&self) -> u32 {
+    pub(in super::super) fn count(&self) -> u32 {
         let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
         u32::try_from(files.len()).unwrap_or(u32::MAX)
     }
@@ -68,6 +79,16 @@ impl Segments {
         let file = Arc::new(file);
         self.files.write().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&file));
         Ok((number, file))
+    }
+
+    /// An error if a segment was removed, renamed or replaced since it was opened.
+    pub(super) fn check(&self, number: u32) -> io::Result<()> {
+        is_still(&self.path(number), self.file(number)?.as_ref())
+    }
+
+    /// An error if any segment was.
+    pub(in super::super) fn check_all(&self) -> io::Result<()> {
+        (0..self.count()).try_for_each(|number| self.check(number))
     }
 
     /// The record at `place`; refused if it is damaged.

@@ -1,0 +1,43 @@
+//! Which log it is: an id that stays with the directory, also where it is copied.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::home::Home;
+use super::sealed;
+
+const NAME: &str = "log.json";
+
+#[derive(Serialize, Deserialize)]
+struct Content {
+    id: String,
+}
+
+/// The id in this directory's file; `None` if there is none that can be believed, which is logged.
+pub(in super::super) fn read(directory: &Path) -> Option<Uuid> {
+    match sealed::read::<Content>(directory, NAME) {
+        Ok(content) => content.and_then(|Content { id }| id.parse().ok()),
+        Err(error) => {
+            let file = directory.join(NAME);
+            tracing::warn!(operation = "log-id-refused", file = %file.display(), %error, "it is not what was written");
+            None
+        }
+    }
+}
+
+/// The id of the log: the one in its file, else `known` from elsewhere, else a new one. It is kept from now on, unless the disk
+/// has no room for it, which is logged: the offsets file has it, too.
+pub(in super::super) fn keep(home: &Home, known: Option<Uuid>) -> Uuid {
+    if let Some(id) = read(home.directory()) {
+        return id;
+    }
+    let id = known.unwrap_or_else(Uuid::new_v4);
+    if let Err(error) =
+        sealed::write(home.directory(), NAME, &Content { id: id.to_string() }).and_then(|()| home.sync())
+    {
+        tracing::warn!(operation = "log-id-not-kept", %id, %error, "the id of the log could not be written");
+    }
+    id
+}

@@ -1,0 +1,222 @@
+//! The audit trail and the files of a data directory: what is lost or put right there.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Output;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use crate::support::{DEADLINE, Running, basket, kbnt};
+
+const SEGMENT: &str = "journal-00000000.log";
+
+fn start(directory: &Path) -> Running {
+    Running::start(&["serve", "--allow-unknown-users", "--data-dir", directory.to_str().unwrap()])
+}
+
+/// A shop that had so many orders and is closed again.
+async fn closed_shop(directory: &Path, orders: u32) {
+    let mut shop = start(directory);
+    shop.until_ready().await;
+    shop.declare(100).await;
+    for _ in 0..orders {
+        assert_eq!(shop.post("/v1/orders?wait=20s", &basket("USER-1", "tok_ok")).await.0, 200);
+    }
+    until_whole(&["--url".to_owned(), shop.url.clone()]).await;
+    shop.signal("TERM");
+    assert_eq!(shop.ended().code(), Some(0));
+}
+
+async fn verify(origin: &[String]) -> Output {
+    let mut command = kbnt(&["audit", "verify"]);
+    command.args(origin);
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+async fn until_whole(origin: &[String]) {
+    let give_up = Instant::now() + DEADLINE;
+    loop {
+        let output = verify(origin).await;
+        if output.status.success() {
+            return;
+        }
+        assert!(Instant::now() < give_up, "{output:?}");
+    }
+}
+
+fn of(directory: &Path) -> Vec<String> {
+    vec!["--data-dir".to_owned(), directory.to_str().unwrap().to_owned()]
+}
+
+fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read(path).unwrap()))
+        .collect()
+}
+
+/// Where the groups of a journal begin, and its end.
+fn groups(directory: &Path) -> Vec<u64> {
+    let bytes = std::fs::read(directory.join(SEGMENT)).unwrap();
+    let starts = bytes.windows(8).enumerate().filter(|(_, window)| window == b"KBNTlog1");
+    starts.map(|(at, _)| at as u64).chain([bytes.len() as u64]).collect()
+}
+
+/// Where the events of this name lie in a journal.
+fn positions(journal: &[u8], name: &str) -> Vec<usize> {
+    let text = format!("\"eventName\":\"{name}\"").into_bytes();
+    let windows = journal.windows(text.len()).enumerate();
+    windows.filter(|(_, window)| *window == text).map(|(at, _)| at).collect()
+}
+
+#[tokio::test]
+async fn reading_tools_make_nothing_and_fail_where_there_is_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let typo = directory.path().join("typo");
+    for arguments in [&["audit", "verify"][..], &["dlq", "list"], &["dlq", "show", "order-events/0@1"]] {
+        for path in [typo.as_path(), directory.path()] {
+            let output = kbnt(arguments).args(of(path)).output().unwrap();
+            assert_eq!(output.status.code(), Some(1), "{arguments:?}: {output:?}");
+            assert!(String::from_utf8_lossy(&output.stderr).contains("there is no log in"), "{output:?}");
+        }
+    }
+    let discard = ["dlq", "discard", "order-events/0@1", "--reason", "a test"];
+    assert_eq!(kbnt(&discard).args(of(&typo)).output().unwrap().status.code(), Some(1));
+    assert!(!typo.exists());
+    assert_eq!(files(directory.path()), BTreeMap::new());
+}
+
+#[tokio::test]
+async fn what_the_files_prove_and_the_journal_lacks_fails() {
+    let directory = tempfile::tempdir().unwrap();
+    closed_shop(directory.path(), 3).await;
+    let output = verify(&of(directory.path())).await;
+    assert!(output.status.success(), "{output:?}");
+    let groups = groups(directory.path());
+    // Links and all.
+    let length = groups[groups.len() - 4] + 5;
+    std::fs::OpenOptions::new()
+        .write(true)
+        .open(directory.path().join(SEGMENT))
+        .unwrap()
+        .set_len(length)
+        .unwrap();
+    let before = files(directory.path());
+    let output = verify(&of(directory.path())).await;
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("were durable once and are missing") && text.contains("no whole write"), "{text}");
+    assert_eq!(files(directory.path()), before, "nothing is cut");
+}
+
+#[tokio::test]
+async fn links_and_notifications_that_were_lost_are_made_good() {
+    let directory = tempfile::tempdir().unwrap();
+    closed_shop(directory.path(), 2).await;
+    // The journal up to the last order's end: its notification and the links behind are gone.
+    let bytes = std::fs::read(directory.path().join(SEGMENT)).unwrap();
+    let last = |name| positions(&bytes, name).last().copied().unwrap() as u64;
+    let (end, notified) = (last("OrderCreatedEvent"), last("NotificationSentEvent"));
+    let cut = *groups(directory.path()).iter().find(|group| **group > end).unwrap();
+    assert!(cut < notified, "the notification lies in a later group");
+    std::fs::OpenOptions::new()
+        .write(true)
+        .open(directory.path().join(SEGMENT))
+        .unwrap()
+        .set_len(cut)
+        .unwrap();
+    let mut shop = start(directory.path());
+    shop.until_ready().await;
+    for _ in 0..5 {
+        assert_eq!(shop.post("/v1/orders?wait=20s", &basket("USER-1", "tok_ok")).await.0, 200);
+    }
+    until_whole(&["--url".to_owned(), shop.url.clone()]).await;
+    shop.signal("TERM");
+    assert_eq!(shop.ended().code(), Some(0));
+    let output = verify(&of(directory.path())).await;
+    assert!(output.status.success(), "{output:?}");
+    let bytes = std::fs::read(directory.path().join(SEGMENT)).unwrap();
+    assert_eq!(positions(&bytes, "NotificationSentEvent").len(), 7, "one for each order");
+}
+
+#[tokio::test]
+async fn a_log_that_ends_before_what_was_acknowledged_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    closed_shop(directory.path(), 1).await;
+    let groups = groups(directory.path());
+    let file = std::fs::OpenOptions::new().write(true).open(directory.path().join(SEGMENT)).unwrap();
+    file.set_len(groups[2]).unwrap();
+    let before = files(directory.path());
+    let serve = ["serve", "--port", "0", "--data-dir", directory.path().to_str().unwrap()];
+    let output = kbnt(&serve).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("order-events/") && text.contains("Restore the directory from a copy"), "{text}");
+    let after = files(directory.path());
+    assert_eq!(after[SEGMENT], before[SEGMENT]);
+}
+
+#[tokio::test]
+async fn a_directory_that_is_removed_under_a_running_shop_is_noticed() {
+    let parent = tempfile::tempdir().unwrap();
+    let directory = parent.path().join("data");
+    let shop = start(&directory);
+    shop.until_ready().await;
+    shop.declare(10).await;
+    // It may be writing there just now.
+    let give_up = Instant::now() + DEADLINE;
+    while directory.exists() {
+        assert!(Instant::now() < give_up, "it comes back");
+        let _ = std::fs::remove_dir_all(&directory);
+    }
+    let (status, readiness) = shop.get("/readyz").await;
+    assert_eq!(status, 503);
+    assert!(readiness["waitingFor"].as_array().unwrap().contains(&json!("log-files")), "{readiness}");
+    let (status, answer) = shop.post("/v1/orders", &basket("USER-1", "tok_ok")).await;
+    assert_eq!((status, &answer["code"]), (503, &json!("outcome_unknown")), "{answer}");
+    assert!(!directory.exists());
+}
+
+#[tokio::test]
+async fn a_full_disk_answers_every_write_in_time() {
+    let mount = tempfile::tempdir().unwrap();
+    let mounted = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"])
+        .arg(mount.path())
+        .output();
+    if !mounted.is_ok_and(|mounted| mounted.status.success()) {
+        eprintln!("nobody may mount a disk here: not tried");
+        return;
+    }
+    let shop = start(mount.path());
+    shop.until_ready().await;
+    shop.declare(10).await;
+    let mut ballast = std::fs::File::create(mount.path().join("ballast")).unwrap();
+    while std::io::Write::write(&mut ballast, &[0; 4096]).is_ok_and(|written| written > 0) {}
+    let product = json!({"name": "Y", "unitPrice": "1.00", "received": 5});
+    let user = json!({"userId": "USER-9", "name": "Ana", "email": "ana@example.com"});
+    let started = Instant::now();
+    let order = basket("USER-1", "tok_ok");
+    let (stock, users, orders) = tokio::join!(
+        shop.put("/v1/stock/PROD-009", &product),
+        shop.post("/v1/users", &user),
+        shop.post("/v1/orders", &order),
+    );
+    let unknown = |(status, answer): &(u16, Value)| {
+        let code = answer["code"].as_str().unwrap_or_default();
+        *status == 503 && (code == "outcome_unknown" || code == "not_ready")
+    };
+    for answer in [&stock, &users, &orders] {
+        assert!(unknown(answer), "{answer:?}");
+    }
+    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+    let (status, readiness) = shop.get("/readyz").await;
+    assert_eq!(status, 503, "{readiness}");
+    drop(ballast);
+    std::fs::remove_file(mount.path().join("ballast")).unwrap();
+    shop.until_ready().await;
+    assert_eq!(shop.put("/v1/stock/PROD-009", &product).await.0, 200);
+    drop(shop);
+    assert!(std::process::Command::new("umount").arg(mount.path()).status().unwrap().success());
+}

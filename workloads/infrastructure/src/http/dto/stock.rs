@@ -56,8 +56,12 @@ fn units<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     if units <= UNITS_MOST { Ok(units) } else { Err(D::Error::custom(format!("at most {UNITS_MOST}"))) }
 }
 
+/// Units that may also not be given.
+#[derive(Deserialize)]
+struct Units(#[serde(deserialize_with = "whole")] u64);
+
 fn some_units<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    match Option::<u64>::deserialize(deserializer)? {
+    match Option::<Units>::deserialize(deserializer)?.map(|Units(units)| units) {
         Some(units) if units > UNITS_MOST => Err(D::Error::custom(format!("at most {UNITS_MOST}"))),
         units => Ok(units),
     }

@@ -38,7 +38,7 @@ done
 
 # Event streams have no end, so the tests of this program read them. An order that waits takes as long as it takes.
 cd "$scratch"
-"$venv/bin/schemathesis" run "$url/openapi.json" --url "$url" \
+"$venv/bin/schemathesis" --config-file "$here/schemathesis.toml" run "$url/openapi.json" --url "$url" \
     --exclude-path /v1/events --exclude-path '/v1/orders/{orderId}/events' \
     --phases examples,coverage,fuzzing --max-examples 50 --max-time "$seconds" --request-timeout 70 --seed 1 \
     --no-color --warnings off

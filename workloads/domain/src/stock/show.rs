@@ -125,9 +125,9 @@ impl Ledger {
         ended: &Ended,
         passes: &impl Fn(ReservationState, Option<&Claim>) -> bool,
     ) -> Option<ReservationView> {
-        let passed = state_of(ended.end).is_some_and(|state| passes(state, ended.claim.as_deref()));
+        let wanted = state_of(ended.end).is_some_and(|state| passes(state, ended.claim.as_deref()));
         let stands = || self.find(ended.order).is_some_and(|known| known.place == Place::Ended(number));
-        if passed && stands() { self.view_ended(ended) } else { None }
+        if wanted && stands() { self.view_ended(ended) } else { None }
     }
 
     fn view(&self, active: &Active) -> ReservationView {

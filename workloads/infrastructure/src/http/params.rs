@@ -69,8 +69,10 @@ impl Params {
     /// How long to wait: `wait`, such as `10s` or `500ms`, at most a minute.
     pub(super) fn wait(&self) -> Result<Option<Duration>, Problem> {
         let Some(text) = self.text("wait") else { return Ok(None) };
+        // A bare 0 would be taken for a time.
+        let has_unit = text.ends_with(|last: char| last.is_ascii_alphabetic());
         match humantime::parse_duration(text) {
-            Ok(wait) if wait <= WAIT_MOST => Ok(Some(wait)),
+            Ok(wait) if wait <= WAIT_MOST && has_unit => Ok(Some(wait)),
             _ => Err(Problem::field("wait", "a time such as 10s or 500ms, at most 60s")),
         }
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::object::object;
-use super::text::{MoneyBody, parsed};
+use super::text::{MoneyBody, parsed, whole};
 
 /// The most lines of one order.
 const LINES_MOST: usize = 100;
@@ -25,7 +25,7 @@ pub(in crate::http) struct OrderItem {
 }
 
 fn quantity<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Quantity, D::Error> {
-    Quantity::new(u64::deserialize(deserializer)?).map_err(D::Error::custom)
+    Quantity::new(whole(deserializer)?).map_err(D::Error::custom)
 }
 
 fn lines<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<OrderItem>, D::Error> {

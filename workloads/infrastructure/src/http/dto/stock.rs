@@ -12,7 +12,7 @@ use utoipa::openapi::Ref;
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
 
 use super::object::object;
-use super::text::{MoneyBody, money, words};
+use super::text::{MoneyBody, money, whole, words};
 
 /// What a source declares about a product.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -52,12 +52,16 @@ fn price_schema() -> Schema {
 }
 
 fn units<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    let units = u64::deserialize(deserializer)?;
+    let units = whole(deserializer)?;
     if units <= UNITS_MOST { Ok(units) } else { Err(D::Error::custom(format!("at most {UNITS_MOST}"))) }
 }
 
+/// Units that may also not be given.
+#[derive(Deserialize)]
+struct Units(#[serde(deserialize_with = "whole")] u64);
+
 fn some_units<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    match Option::<u64>::deserialize(deserializer)? {
+    match Option::<Units>::deserialize(deserializer)?.map(|Units(units)| units) {
         Some(units) if units > UNITS_MOST => Err(D::Error::custom(format!("at most {UNITS_MOST}"))),
         units => Ok(units),
     }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use kbnt_domain::{Currency, Money};
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Error, MapAccess, Visitor};
+use serde::de::{Error, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
@@ -89,4 +89,30 @@ pub(super) fn words<'de, D: Deserializer<'de>, const MOST: usize>(
             "1 to {MOST} characters, not only spaces and none of them a control character"
         )))
     }
+}
+
+/// Reads a whole number, which JSON may also write as `125.0` or `1e3`.
+pub(super) fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    struct Whole;
+
+    impl Visitor<'_> for Whole {
+        type Value = u64;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a whole number that is not negative")
+        }
+
+        fn visit_u64<E: Error>(self, number: u64) -> Result<u64, E> {
+            Ok(number)
+        }
+
+        fn visit_f64<E: Error>(self, number: f64) -> Result<u64, E> {
+            // Without an exponent or a fraction it reads as what it is; beyond 2^53 a float is not exact.
+            let text = number.to_string();
+            let whole = text.parse().ok().filter(|whole| *whole <= 1 << 53);
+            whole.ok_or_else(|| E::invalid_value(Unexpected::Float(number), &self))
+        }
+    }
+
+    deserializer.deserialize_u64(Whole)
 }

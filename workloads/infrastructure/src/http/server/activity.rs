@@ -82,8 +82,12 @@ impl Activity {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whom to tell that it has become idle.
-    pub(super) fn tell_idle_to(&self, whom: &Arc<Notify>) {
+    /// It has a place, and begins now, however long it waited for that. Whom to tell that it has become idle.
+    pub(super) fn seated(&self, whom: &Arc<Notify>) {
+        let mut state = self.state();
+        state.idle_since = Instant::now();
+        state.head_since = Some(state.idle_since);
+        drop(state);
         // It is told once, by its place.
         let _ = self.tell_idle.set(Arc::clone(whom));
     }

@@ -85,7 +85,7 @@ impl Places {
                 () = later => {}
             }
         };
-        activity.tell_idle_to(&self.idle);
+        activity.seated(&self.idle);
         let mut taken = self.taken();
         taken.next += 1;
         let number = taken.next;

@@ -55,6 +55,7 @@ async fn post_user(
     let id = wish.user_id.clone();
     let registration = Registration::new(wish.user_id, wish.name, wish.email).map_err(|error| {
         let field = match error {
+            InvalidRegistration::Id => "userId",
             InvalidRegistration::Name => "name",
             InvalidRegistration::Email => "email",
         };

@@ -16,6 +16,7 @@ use reqwest::Url;
 
 use crate::cli::OriginOptions;
 use crate::failure::Failure;
+use crate::output;
 use crate::wiring;
 
 /// A record as it was read.
@@ -104,16 +105,16 @@ pub(crate) fn open_directory(directory: &Path, access: Access) -> Result<Embedde
     if let Some(torn) = &found.torn {
         let running =
             if EmbeddedLog::is_in_use(directory) { "; a running process may be writing it" } else { "" };
-        eprintln!(
-            "kbnt: {}: {} bytes from byte {} on are no whole write ({}){running}; they are passed over",
+        output::complain(format_args!(
+            "{}: {} bytes from byte {} on are no whole write ({}){running}; they are passed over",
             torn.file.display(),
             torn.bytes,
             torn.at,
             torn.reason
-        );
+        ));
     }
     for short in &found.short {
-        eprintln!("kbnt: {}: {short}", directory.display());
+        output::complain(format_args!("{}: {short}", directory.display()));
     }
     Ok(log)
 }

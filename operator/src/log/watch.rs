@@ -1,7 +1,7 @@
 //! One task for each resource, which asks its services what they find in the log.
 //!
-//! A service with a damaged log is not ready, so its Service does not lead to it: pods that are not ready are asked one by one,
-//! at their own addresses. Pods that are ready have found nothing, so they are asked rarely.
+//! A service with a damaged log is not ready, so its Service does not lead to it: pods that are not ready are last_asked one by one,
+//! at their own addresses. Pods that are ready have found nothing, so they are last_asked rarely.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -21,16 +21,16 @@ use crate::services::{Address, ServiceClient};
 use crate::topics::Owner;
 use crate::workloads::{self, DeploymentNote};
 
-/// How often the Deployments are looked at, and the pods asked of one that is not as it should be.
+/// How often the Deployments are looked at, and the pods last_asked of one that is not as it should be.
 const LOOK: Duration = Duration::from_secs(2);
-/// How often a service is asked all of whose pods are ready.
+/// How often a service is last_asked all of whose pods are ready.
 const REST: Duration = Duration::from_secs(20);
 /// How long one answer may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Pods of one service that are asked at most.
+/// Pods of one service that are last_asked at most.
 const PODS: usize = 16;
 
-/// A service that is asked.
+/// A service that is last_asked.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Service {
     /// Name of its Service and Deployment.
@@ -130,7 +130,7 @@ impl LogWatches {
         Answers::new()
     }
 
-    /// What the services of the resource with this UID have said so far, if they are asked.
+    /// What the services of the resource with this UID have said so far, if they are last_asked.
     pub fn last(&self, uid: &str) -> Answers {
         let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         let task =
@@ -155,19 +155,19 @@ struct Asker {
 }
 
 async fn run(asker: Asker, services: Vec<Service>, answers: Arc<Mutex<Answers>>, wake: impl Fn()) {
-    let mut asked = HashMap::<String, Instant>::new();
+    let mut last_asked = HashMap::<String, Instant>::new();
     loop {
         for service in &services {
             let Some(note) = asker.deployment(&service.name) else { continue };
             let known = answers.lock().unwrap_or_else(PoisonError::into_inner).get(&service.name).cloned();
             let last = known.as_ref().and_then(|answer| answer.report.as_ref());
             let urgent = !note.rolled_out || last.is_some_and(|last| !last.intact);
-            let due = asked.get(&service.name).is_none_or(|last| last.elapsed() >= REST);
+            let due = last_asked.get(&service.name).is_none_or(|last| last.elapsed() >= REST);
             if !urgent && !due {
                 continue;
             }
             let Some(now) = asker.ask(service, &note).await else { continue };
-            asked.insert(service.name.clone(), Instant::now());
+            last_asked.insert(service.name.clone(), Instant::now());
             let report = now.report.or_else(|| known.as_ref().and_then(|known| known.report.clone()));
             let now = Answer { report, error: now.error };
             if known.as_ref() != Some(&now) {
@@ -205,7 +205,7 @@ impl Asker {
         for said in said {
             match (said, &mut answer.report) {
                 (Ok(report), Some(all)) => all.merge(report),
-                (Ok(report), none) => *none = Some(report),
+                (Ok(report), first) => *first = Some(report),
                 (Err(error), _) => answer.error = Some(error.to_string()),
             }
         }

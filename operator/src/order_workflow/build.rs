@@ -154,7 +154,9 @@ fn payment(payment: &Payment) -> (Vec<EnvVar>, Vec<File>) {
                 plain("KBNT_PAYMENT_SIMULATED", "true"),
                 plain("KBNT_PAYMENT_TEST_TOKENS", gateway.test_tokens.to_string()),
             ];
-            env.extend(gateway.decline_above.iter().map(|amount| plain("KBNT_PAYMENT_DECLINE_ABOVE", amount)));
+            env.extend(
+                gateway.decline_above.iter().map(|amount| plain("KBNT_PAYMENT_DECLINE_ABOVE", amount)),
+            );
             (env, Vec::new())
         }
         Payment::Http(gateway) => {

@@ -137,7 +137,7 @@ pub(crate) async fn what_a_service_finds_in_its_log_is_said_with_numbers(suite: 
     shop.stock_is("LogIntact", "True", "Intact").await?;
     let cut = json!([{"service": "inventory-service", "topic": "log-cut-inventory-events", "partition": 1, "kind": "cut",
         "wanted": 0, "found": 40, "knownTopicId": null, "topicId": null, "message": ""}]);
-    suite.ledgers.say_of_log("log-cut", "main-inventory-service", cut);
+    suite.ledgers.say_of_log("log-cut", "main-inventory-service", &cut);
     let found = shop.stock_is("LogIntact", "False", "LogCut").await?;
     expect(found.message.contains("log-cut-inventory-events/1 begins at 40, and 0 is wanted"), || {
         found.message.clone()
@@ -145,13 +145,13 @@ pub(crate) async fn what_a_service_finds_in_its_log_is_said_with_numbers(suite: 
     shop.stock_is("Ready", "False", "LogCut").await?;
     let short = json!([{"service": "audit-service", "topic": "audit-logs", "partition": 0, "kind": "short", "wanted": 9,
         "found": 7, "knownTopicId": null, "topicId": null, "message": "audit-logs/0 ends at 7, and 9 was acknowledged"}]);
-    suite.ledgers.say_of_log("log-cut", "main-audit-service", short);
+    suite.ledgers.say_of_log("log-cut", "main-audit-service", &short);
     let found = shop.workflow_is("LogIntact", "False", "LogShort").await?;
     expect(found.message.contains("audit-logs/0 ends at 7, and 9 was acknowledged"), || {
         found.message.clone()
     })?;
     for service in ["main-inventory-service", "main-audit-service"] {
-        suite.ledgers.say_of_log("log-cut", service, json!([]));
+        suite.ledgers.say_of_log("log-cut", service, &json!([]));
     }
     shop.stock_is("LogIntact", "True", "Intact").await?;
     shop.workflow_is("Ready", "True", "Ready").await.map(drop)
@@ -167,7 +167,7 @@ pub(crate) async fn a_pod_that_is_not_ready_is_asked_itself(suite: &Suite) -> Ve
     .await?;
     let cut = json!([{"service": "inventory-service", "topic": "still-log-inventory-events", "partition": 2, "kind": "cut",
         "wanted": 3, "found": 5, "knownTopicId": null, "topicId": null, "message": ""}]);
-    suite.ledgers.say_of_log(&shop.namespace, "pod-1", cut);
+    suite.ledgers.say_of_log(&shop.namespace, "pod-1", &cut);
     let template = deployment.spec.template;
     let labels = template.metadata.and_then(|metadata| metadata.labels);
     let pod: Pod = serde_json::from_value(json!({"metadata": {"name": "pod-1", "labels": labels},

@@ -100,7 +100,7 @@ fn answer(order: Id, account: &Account) -> Response {
 
 /// Whether a charge of this order is given a name that is none: one of fifty, whoever asks how often.
 fn is_unnamed(order: Id) -> bool {
-    order.0.as_u128() / 5 % 50 == 0
+    (order.0.as_u128() / 5).is_multiple_of(50)
 }
 
 /// The name of an order's charge, in one of the many forms that gateways give.

@@ -238,12 +238,11 @@ impl Leadership for KubernetesLease {
         // The task gives the lease up once nobody wants to know of it; an API server that is away is not waited for.
         drop(held);
         let abort = task.abort_handle();
-        let ended = match tokio::time::timeout(RELEASE, task).await {
-            Ok(ended) => ended.map_err(|error| error.to_string()),
-            Err(_) => {
-                abort.abort();
-                Err("no answer in time".to_owned())
-            }
+        let ended = if let Ok(ended) = tokio::time::timeout(RELEASE, task).await {
+            ended.map_err(|error| error.to_string())
+        } else {
+            abort.abort();
+            Err("no answer in time".to_owned())
         };
         if let Err(error) = ended.and_then(|ended| ended.map_err(|error| error.to_string())) {
             tracing::warn!(lease = self.asker.name, error, "the lease could not be released, and expires");

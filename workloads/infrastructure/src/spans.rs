@@ -97,8 +97,8 @@ fn client(endpoint: &Url) -> Result<reqwest::blocking::Client, SpansError> {
         let builder = reqwest::blocking::Client::builder().timeout(SEND);
         if direct { builder.no_proxy().build() } else { builder.build() }
     };
-    let built = std::thread::Builder::new().spawn(build)?.join();
-    Ok(built.map_err(|_| std::io::Error::other("the thread that makes the HTTP client panicked"))??)
+    let client = std::thread::Builder::new().spawn(build)?.join();
+    Ok(client.map_err(|_| std::io::Error::other("the thread that makes the HTTP client panicked"))??)
 }
 
 /// The span of a record that lies at `at` since `end`.

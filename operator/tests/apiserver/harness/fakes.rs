@@ -106,7 +106,7 @@ struct Ledger {
 #[derive(Clone)]
 pub(crate) struct Ledgers {
     address: String,
-    ledgers: Arc<Mutex<HashMap<String, Ledger>>>,
+    by_namespace: Arc<Mutex<HashMap<String, Ledger>>>,
     /// What services and pods say of the log, where they do not say that it is intact.
     logs: Arc<Mutex<HashMap<(String, String), Value>>>,
 }
@@ -117,7 +117,7 @@ impl Ledgers {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let ledgers = Self {
             address: listener.local_addr()?.to_string(),
-            ledgers: Arc::default(),
+            by_namespace: Arc::default(),
             logs: Arc::default(),
         };
         let router = Router::new()
@@ -141,7 +141,7 @@ impl Ledgers {
     }
 
     /// Has a service or a pod say this of its log from now on.
-    pub(crate) fn say_of_log(&self, namespace: &str, who: &str, damage: Value) {
+    pub(crate) fn say_of_log(&self, namespace: &str, who: &str, damage: &Value) {
         let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
         let intact = damage.as_array().is_none_or(Vec::is_empty);
         logs.insert((namespace.to_owned(), who.to_owned()), json!({"intact": intact, "damage": damage}));
@@ -163,12 +163,12 @@ impl Ledgers {
 
     /// Units ever received of a product.
     pub(crate) fn received(&self, namespace: &str, product: &str) -> Option<i64> {
-        let ledgers = self.ledgers.lock().unwrap_or_else(PoisonError::into_inner);
+        let ledgers = self.by_namespace.lock().unwrap_or_else(PoisonError::into_inner);
         Some(ledgers.get(namespace)?.products.get(product)?.received)
     }
 
     fn change<T>(&self, namespace: &str, change: impl FnOnce(&mut Ledger) -> T) -> T {
-        let mut ledgers = self.ledgers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ledgers = self.by_namespace.lock().unwrap_or_else(PoisonError::into_inner);
         let ledger = ledgers.entry(namespace.to_owned()).or_default();
         let done = change(ledger);
         ledger.version.send_modify(|version| *version += 1);
@@ -177,12 +177,12 @@ impl Ledgers {
 
     /// Tells of every change of this ledger.
     fn changes(&self, namespace: &str) -> watch::Receiver<u64> {
-        let mut ledgers = self.ledgers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ledgers = self.by_namespace.lock().unwrap_or_else(PoisonError::into_inner);
         ledgers.entry(namespace.to_owned()).or_default().version.subscribe()
     }
 
     fn summary(&self, namespace: &str) -> Value {
-        let ledgers = self.ledgers.lock().unwrap_or_else(PoisonError::into_inner);
+        let ledgers = self.by_namespace.lock().unwrap_or_else(PoisonError::into_inner);
         let ledger = ledgers.get(namespace).cloned().unwrap_or_default();
         let sum = |part: fn(&Product) -> i64| ledger.products.values().map(part).sum::<i64>();
         let products = ledger.products.iter().map(|(id, product)| {

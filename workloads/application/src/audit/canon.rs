@@ -9,10 +9,10 @@ use kbnt_domain::dead_letter::{Location, Resolution};
 use kbnt_domain::event::{
     AuditLogCreated, Basket, CancelKind, DeadLetterResolved, DeadLetterStored, Event, InsufficientStock,
     Level, Line, LowStock, NotificationFailed, NotificationSent, OrderCancelRequested, OrderCancelled,
-    OrderCreated, OrderRepeated, PaymentFailed, PaymentMethod, PaymentProcessed, PaymentRefunded, PlaceOrder, PricedLine,
-    ProductNotFound, ReservationConfirmed, ReservationExpired, ReservationLost, ReservationRefused,
-    ReservationReleased, StockDeclared, UserRegistered, UserRejected, UserStatus, UserStatusChanged,
-    UserValidated, VirtualStockReserved, Writer, WriterElected,
+    OrderCreated, OrderRepeated, PaymentFailed, PaymentMethod, PaymentProcessed, PaymentRefunded, PlaceOrder,
+    PricedLine, ProductNotFound, ReservationConfirmed, ReservationExpired, ReservationLost,
+    ReservationRefused, ReservationReleased, StockDeclared, UserRegistered, UserRejected, UserStatus,
+    UserStatusChanged, UserValidated, VirtualStockReserved, Writer, WriterElected,
 };
 use kbnt_domain::order::OrderStatus;
 use kbnt_domain::{
@@ -93,7 +93,9 @@ fn put_event(event: &Event, out: &mut Vec<u8>) {
         Event::DeadLetterResolved(e) => {
             put!(out, e: DeadLetterResolved { location how replayed_to by reason });
         }
-        Event::OrderRepeated(e) => put!(out, e: OrderRepeated { order user status reason reservation fingerprint }),
+        Event::OrderRepeated(e) => {
+            put!(out, e: OrderRepeated { order user status reason reservation fingerprint });
+        }
     }
 }
 

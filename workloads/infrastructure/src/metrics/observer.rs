@@ -88,18 +88,19 @@ impl Observer for Metrics {
     fn clock(&self, service: Service, off_by: Option<i64>) {
         let name = service.name();
         self.machines.clock_off.with_label_values(&[name]).set(i64::from(off_by.is_some()));
-        match off_by {
-            Some(millis) => tracing::error!(
+        if let Some(millis) = off_by {
+            tracing::error!(
                 operation = "clock-off",
                 service = name,
                 off_by_ms = millis,
                 "the system's clock was set by more than it may be: nothing is decided until it is put right"
-            ),
-            None => tracing::warn!(
+            );
+        } else {
+            tracing::warn!(
                 operation = "clock-right",
                 service = name,
                 "the system's clock is right again: decisions go on"
-            ),
+            );
         }
     }
 

@@ -45,7 +45,9 @@ pub(super) async fn as_member<M: Machine>(mut core: Core<M>) -> Result<(), End> 
             });
         };
         core.read_to(reader.as_mut(), &ends, follow).await?;
-        newest.into_iter().for_each(|newest| clock.log_says(newest));
+        if let Some(newest) = newest {
+            clock.log_says(newest);
+        }
         tail = Some(Tail::new(core.link.service, Arc::clone(&core.link.parts.observer), reader));
     }
     let member = core
@@ -106,7 +108,9 @@ async fn write<M: Machine>(
         fold(&mut core.machine, fetched);
     }
     let count = read + core.read_to(reader.as_mut(), &ends, fold).await?;
-    newest.into_iter().for_each(|newest| clock.log_says(newest));
+    if let Some(newest) = newest {
+        clock.log_says(newest);
+    }
     core.link.parts.observer.recovered(core.link.service, 0, count, started.elapsed());
     if let Some(leadership) = leadership {
         stand_by(&mut core, reader.as_mut(), &mut fence, leadership).await?;

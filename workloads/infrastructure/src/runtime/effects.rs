@@ -41,7 +41,9 @@ impl Effects {
 
     /// Does these, each as soon as there is room.
     pub(super) fn start(&mut self, effects: Vec<Effect>) {
-        effects.into_iter().for_each(|effect| self.waiting.push(effect));
+        for effect in effects {
+            self.waiting.push(effect);
+        }
         self.fill();
     }
 

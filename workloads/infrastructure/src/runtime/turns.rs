@@ -16,7 +16,7 @@ pub(super) type Who = Option<UserId>;
 pub(super) struct Turns {
     waiting: HashMap<Who, VecDeque<Effect>>,
     /// Those with something that waits, in the order of their turns.
-    turns: VecDeque<Who>,
+    order: VecDeque<Who>,
     /// Places that they have.
     places: HashMap<Who, usize>,
 }
@@ -38,7 +38,7 @@ impl Turns {
         let who = who(&effect);
         let waiting = self.waiting.entry(who.clone()).or_default();
         if waiting.is_empty() {
-            self.turns.push_back(who);
+            self.order.push_back(who);
         }
         waiting.push_back(effect);
     }
@@ -46,11 +46,11 @@ impl Turns {
     /// The next one, which has a place from now on; `free` places are left. A user has a quarter of those that were free at
     /// most, so that some are always left for others.
     pub(super) fn next(&mut self, free: usize) -> Option<Effect> {
-        for _ in 0..self.turns.len() {
-            let who = self.turns.pop_front()?;
+        for _ in 0..self.order.len() {
+            let who = self.order.pop_front()?;
             let has = self.places.get(&who).copied().unwrap_or_default();
             if who.is_some() && has >= (free / 4).clamp(1, A_USER_MOST) {
-                self.turns.push_back(who);
+                self.order.push_back(who);
                 continue;
             }
             let Some(waiting) = self.waiting.get_mut(&who) else { continue };
@@ -58,7 +58,7 @@ impl Turns {
             if waiting.is_empty() {
                 self.waiting.remove(&who);
             } else {
-                self.turns.push_back(who.clone());
+                self.order.push_back(who.clone());
             }
             *self.places.entry(who).or_default() += 1;
             return effect;
@@ -83,7 +83,7 @@ impl Turns {
         }
         self.waiting.retain(|_, waiting| !waiting.is_empty());
         let waiting = &self.waiting;
-        self.turns.retain(|who| waiting.contains_key(who));
+        self.order.retain(|who| waiting.contains_key(who));
     }
 }
 
@@ -164,6 +164,6 @@ mod tests {
         assert_eq!(next(&mut turns), charge("a", 1));
         turns.retain(|effect| *effect != charge("a", 2));
         assert_eq!(turns.next(PLACES), None);
-        assert!(turns.waiting.is_empty() && turns.turns.is_empty());
+        assert!(turns.waiting.is_empty() && turns.order.is_empty());
     }
 }

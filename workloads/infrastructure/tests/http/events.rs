@@ -254,7 +254,7 @@ async fn an_older_copy_of_the_log_is_noticed_even_when_it_has_grown_as_long() {
     app.order("before", 1, "tok_ok").await;
     app.settled().await;
     copy(&lived, &older);
-    let order = app.order("after", 1, "tok_ok").await;
+    let after = app.order("after", 1, "tok_ok").await;
     app.settled().await;
     let all = Stream::open(&app, "/v1/events?from=start", None).await.until_live().await;
     let id = all.last().unwrap().id.clone();
@@ -270,7 +270,7 @@ async fn an_older_copy_of_the_log_is_noticed_even_when_it_has_grown_as_long() {
     assert!(ends.take(16).all(|(restored, lived)| restored >= lived), "it has grown as long");
     let (status, _) = resumed(&restored, "/v1/events", &id).await;
     assert_eq!(
-        (status, resumed(&restored, &format!("/v1/orders/{}/events", order.text("orderId")), &id).await.0),
+        (status, resumed(&restored, &format!("/v1/orders/{}/events", after.text("orderId")), &id).await.0),
         (410, 404)
     );
 }

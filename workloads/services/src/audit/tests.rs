@@ -182,7 +182,9 @@ fn what_comes_later_completes_the_trail_and_adds_no_demand() {
     let late = all.split_off(4);
     let waiting = all.remove(3);
     let mut trail = Trail::default();
-    all.iter().for_each(|seen| trail.take(seen));
+    for seen in &all {
+        trail.take(seen);
+    }
     trail.catch_up();
     assert!(trail.awaits_links() && !trail.awaits_records());
     trail.take(&waiting);
@@ -197,7 +199,9 @@ fn what_comes_later_completes_the_trail_and_adds_no_demand() {
 #[test]
 fn what_the_files_prove_is_missing_too() {
     let mut trail = Trail::default();
-    records().iter().for_each(|seen| trail.take(seen));
+    for seen in &records() {
+        trail.take(seen);
+    }
     trail.catch_up();
     let end = Position { topic: Topic::OrderEvents, partition: 1, offset: 3 };
     let verdict = trail.judge(&embedded(), &[Short { end, wanted: 5 }]);

@@ -57,7 +57,7 @@ pub(crate) enum Next {
 /// Reads events, old ones first, and then as they come.
 pub(crate) enum Origin {
     Log(log::LogOrigin),
-    Events(sse::Events),
+    Events(Box<sse::Events>),
     Polled(polled::Polled),
 }
 
@@ -145,7 +145,7 @@ impl Origin {
 
     async fn at(url: &Url, topics: &[Topic], from: From) -> Result<Self, Failure> {
         match sse::Events::open(url, topics, from).await? {
-            Some(events) => Ok(Self::Events(events)),
+            Some(events) => Ok(Self::Events(Box::new(events))),
             None => Ok(Self::Polled(polled::Polled::open(url, topics, from).await?)),
         }
     }

@@ -162,7 +162,7 @@ impl Writer {
             std::mem::replace(&mut *self.trouble.lock().unwrap_or_else(PoisonError::into_inner), why.clone());
         match (before, why) {
             (None, Some(error)) => {
-                tracing::error!(operation = "log-not-writable", error, "nothing is acknowledged")
+                tracing::error!(operation = "log-not-writable", error, "nothing is acknowledged");
             }
             (Some(_), None) => tracing::info!(operation = "log-writable", "the log can be written again"),
             _ => {}
@@ -178,7 +178,7 @@ impl Writer {
         self.home.check().map_err(away)?;
         let (segment, file) = self.segment().map_err(away)?;
         self.segments.check(segment).map_err(away)?;
-        let written = file.write_all_at(&[0; PROBE], self.length);
+        let written = file.write_all_at(&vec![0; PROBE], self.length);
         file.set_len(self.length).map_err(|error| self.lose(&error))?;
         let place = Place { segment, at: u32::try_from(self.length).unwrap_or(u32::MAX) };
         written.map(|()| place).map_err(away)

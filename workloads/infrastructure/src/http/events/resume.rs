@@ -35,7 +35,9 @@ pub(super) async fn bounds(log: &dyn EventLog) -> Result<AllBounds, LogError> {
 pub(super) async fn name(log: &dyn EventLog) -> Result<LogName, LogError> {
     let ids = try_join_all(Topic::EVENTS.iter().map(|topic| log.topic_id(*topic))).await?;
     let mut hash = Sha256::new();
-    ids.iter().for_each(|id| hash.update(id.as_bytes()));
+    for id in &ids {
+        hash.update(id.as_bytes());
+    }
     let name = hash.finalize().first_chunk().copied().map(u64::from_be_bytes);
     Ok(LogName(name.unwrap_or_default()))
 }

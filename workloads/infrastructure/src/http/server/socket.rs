@@ -26,7 +26,7 @@ const LINGER: Duration = Duration::from_secs(2);
 /// A client's socket.
 #[derive(Debug)]
 pub(super) struct Socket {
-    socket: TcpStream,
+    stream: TcpStream,
     activity: Arc<Activity>,
     heads: Heads,
     /// What is to be written in the place of a refusal without a body.
@@ -36,8 +36,8 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    pub(super) fn new(socket: TcpStream, activity: Arc<Activity>) -> Self {
-        Self { socket, activity, heads: Heads::default(), refusal: Vec::new(), leaving: None }
+    pub(super) fn new(stream: TcpStream, activity: Arc<Activity>) -> Self {
+        Self { stream, activity, heads: Heads::default(), refusal: Vec::new(), leaving: None }
     }
 
     fn noted(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -52,7 +52,7 @@ impl Socket {
     /// Writes what stands in the place of a refusal.
     fn poll_refuse(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.refusal.is_empty() {
-            let written = Pin::new(&mut self.socket).poll_write(cx, &self.refusal);
+            let written = Pin::new(&mut self.stream).poll_write(cx, &self.refusal);
             let written = ready!(self.noted(written))?;
             self.refusal.drain(..written);
         }
@@ -75,7 +75,7 @@ impl AsyncRead for Socket {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.socket).poll_read(cx, buffer))?;
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
         let new = &mut buffer.filled_mut()[before..];
         if !new.is_empty() {
             self.activity.received();
@@ -93,7 +93,7 @@ impl AsyncWrite for Socket {
             self.activity.linger();
             return Poll::Ready(Ok(bytes.len()));
         }
-        let written = Pin::new(&mut self.socket).poll_write(cx, bytes);
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.noted(written)
     }
 
@@ -106,35 +106,35 @@ impl AsyncWrite for Socket {
             return self.poll_write(cx, only);
         }
         ready!(self.poll_refuse(cx))?;
-        let written = Pin::new(&mut self.socket).poll_write_vectored(cx, parts);
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
         self.noted(written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.socket.is_write_vectored()
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_refuse(cx))?;
         self.activity.flushed();
-        Pin::new(&mut self.socket).poll_flush(cx)
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_refuse(cx))?;
         if self.leaving.is_none() {
-            ready!(Pin::new(&mut self.socket).poll_shutdown(cx))?;
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
             if !self.activity.lingers() {
                 return Poll::Ready(Ok(()));
             }
         }
-        let Self { socket, leaving, .. } = &mut *self;
+        let Self { stream, leaving, .. } = &mut *self;
         let (until, thrown_away) = leaving.get_or_insert_with(|| (Box::pin(tokio::time::sleep(LINGER)), 0));
         let mut scrap = [0; 8192];
         while *thrown_away < THROWN_AWAY_MOST && until.as_mut().poll(cx).is_pending() {
             let mut buffer = ReadBuf::new(&mut scrap);
             // A client that resets the connection has gone, too.
-            let read = ready!(Pin::new(&mut *socket).poll_read(cx, &mut buffer));
+            let read = ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer));
             if read.is_err() || buffer.filled().is_empty() {
                 break;
             }

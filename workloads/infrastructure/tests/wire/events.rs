@@ -55,10 +55,14 @@ fn event_id() -> impl Strategy<Value = EventId> {
 }
 
 fn money() -> impl Strategy<Value = Money> {
-    (0..=i64::MAX, "[A-Z]{3}").prop_map(|(minor, code)| {
-        let currency: Currency = code.parse().unwrap();
+    let recorded = (0..=i64::MAX, "[A-Z]{3}").prop_map(|(minor, code)| {
+        // As earlier versions wrote it: any three letters, and two places.
+        let currency = Currency::recorded(&code, 2).unwrap();
         Money::from_minor(minor, currency).unwrap()
-    })
+    });
+    let present = (0..=i64::MAX, prop::sample::select(vec!["BRL", "JPY", "KWD"]))
+        .prop_map(|(minor, code)| Money::from_minor(minor, code.parse().unwrap()).unwrap());
+    prop_oneof![recorded, present]
 }
 
 fn reason() -> impl Strategy<Value = Reason> {

@@ -128,13 +128,13 @@ pub(crate) struct VerifyOptions {
     #[command(flatten)]
     pub(crate) trail: TrailOptions,
     /// How long the audit-service of a running system may take to link what is there
-    #[arg(long, default_value = "10s", value_name = "TIME", value_parser = values::duration)]
+    #[arg(long, env = "KBNT_VERIFY_WAIT", default_value = "10s", value_name = "TIME", value_parser = values::duration)]
     pub(crate) wait: Duration,
     /// How long Kafka keeps audit-logs
-    #[arg(long, default_value = "365d", value_name = "TIME", value_parser = values::duration)]
+    #[arg(long, env = "KBNT_AUDIT_RETENTION", default_value = "365d", value_name = "TIME", value_parser = values::duration)]
     pub(crate) audit_retention: Duration,
     /// How long Kafka keeps notification-events
-    #[arg(long, default_value = "7d", value_name = "TIME", value_parser = values::duration)]
+    #[arg(long, env = "KBNT_NOTIFICATION_RETENTION", default_value = "7d", value_name = "TIME", value_parser = values::duration)]
     pub(crate) notification_retention: Duration,
 }
 

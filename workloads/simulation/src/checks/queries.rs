@@ -73,9 +73,11 @@ impl World {
                 of.filter(|record| matching(&record.message.event)).map(|record| record.message.at).max()
             };
             let asked = latest(&|event| matches!(event, Event::PlaceOrder(_)));
-            let ended = latest(&|event| {
-                Classification::of(event).owner == Service::Inventory
-                    && !matches!(event, Event::OrderRepeated(_))
+            // inventory-service knows no end of an order that was cancelled before it came and was refused for its user.
+            let ended = latest(&|event| match event {
+                Event::OrderRepeated(_) => false,
+                Event::ReservationReleased(released) => released.reservation.is_some(),
+                event => Classification::of(event).owner == Service::Inventory,
             });
             // Of one that has expired inventory-service knows the end only once it has read that of the payment.
             let expired = latest(&|event| matches!(event, Event::ReservationExpired(_)));

@@ -146,6 +146,7 @@ async fn more_orders_than_may_be_in_hand_are_refused_at_once() {
         (202, again.text("orderId")),
         "it is in hand"
     );
+    app.until("reserved", async || level(&app).await == (100, 5, 95)).await;
     app.clock.forward(Span::from_secs(900));
     app.until("room again", async || app.order("later", 1, "tok_ok").await.status == 200).await;
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use kbnt_application::intact::{Damage, Fault};
 use kbnt_application::inventory::{InventoryConfig, InventoryMachine};
+use kbnt_application::message::partition_of;
 use kbnt_application::ports::{EventLog, LogError};
 use kbnt_application::user::{UserConfig, UserMachine};
 use kbnt_application::{Append, Machine, Service, Topic};
@@ -231,9 +232,10 @@ async fn a_writer_whose_own_topic_was_made_again_is_told_by_those_who_answered_t
     let log = cluster.log();
     let end = end(&log, Topic::InventoryEvents, 0).await;
     // What payment-service has answered to the last record there.
+    let order = (0..60).map(order).find(|order| partition_of(&order.to_string(), 3) == 0).unwrap();
     let failed = kbnt_domain::event::PaymentFailed {
-        order: order(1),
-        reservation: kbnt_domain::ReservationId::derive(&order(1), 0),
+        order,
+        reservation: kbnt_domain::ReservationId::derive(&order, 0),
         amount: Money::from_minor(59_999, Currency::BRL).unwrap(),
         reason: kbnt_domain::Reason::PaymentDeclined,
     };

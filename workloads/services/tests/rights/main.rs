@@ -101,8 +101,15 @@ fn access(broker: &Broker, user: &User) -> Vec<String> {
 fn start(broker: &Broker, service: Service, user: &User) -> Running {
     let role = service.name().trim_end_matches("-service");
     let access = access(broker, user);
-    let mut arguments =
-        vec!["service", role, "--address", "127.0.0.1", "--allow-unknown-users", "--payment-simulated"];
+    let mut arguments = vec![
+        "service",
+        role,
+        "--address",
+        "127.0.0.1",
+        "--allow-unknown-users",
+        "--payment-simulated",
+        "--payment-test-tokens",
+    ];
     arguments.extend(access.iter().map(String::as_str));
     Running::start(&arguments)
 }

@@ -30,8 +30,8 @@ fn reasons_of_findings(source: &str) -> BTreeSet<String> {
 
 /// The words that errors have for conditions.
 fn reasons_of_errors(source: &str) -> BTreeSet<String> {
-    let body = source.split_once("pub fn reason(&self)").and_then(|(_, rest)| rest.split_once("\n    }"));
-    let arms = body.into_iter().flat_map(|(body, _)| body.split("=> \"").skip(1));
+    let bodies = source.split("pub fn reason(&self)").skip(1).filter_map(|rest| rest.split_once("\n    }"));
+    let arms = bodies.flat_map(|(body, _)| body.split("=> \"").skip(1));
     arms.filter_map(|text| Some(text.split_once('"')?.0.to_owned())).collect()
 }
 

@@ -232,7 +232,7 @@ async fn a_writer_whose_own_topic_was_made_again_is_told_by_those_who_answered_t
     let log = cluster.log();
     let end = end(&log, Topic::InventoryEvents, 0).await;
     // What payment-service has answered to the last record there.
-    let order = (0..60).map(order).find(|order| partition_of(&order.to_string(), 3) == 0).unwrap();
+    let order = (0..60).map(order).find(|order| partition_of(order.to_string(), 3) == 0).unwrap();
     let failed = kbnt_domain::event::PaymentFailed {
         order,
         reservation: kbnt_domain::ReservationId::derive(&order, 0),

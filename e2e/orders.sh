@@ -3,7 +3,7 @@
 # as it must be. Runs where the services can be reached (cluster/inside.sh).
 set -euo pipefail
 
-address() { kubectl get service --namespace shop "main-$1" --output jsonpath='http://{.spec.clusterIP}:{.spec.ports[0].port}'; }
+address() { kubectl get service --namespace shop "main-$1" --output jsonpath='http://{.spec.clusterIP}:{.spec.ports[?(@.name=="http")].port}'; }
 orders=$(address order-service)
 # Each run places orders of its own.
 run=$(date +%s)

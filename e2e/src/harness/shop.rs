@@ -93,8 +93,10 @@ impl Shop {
     /// The HTTP API of a service, such as `order-service`.
     pub fn service(&self, name: &str) -> Result<Http, Failure> {
         let service = self.kubectl.get(&["service", &format!("main-{name}")])?;
-        let (ip, port) = (&service["spec"]["clusterIP"], &service["spec"]["ports"][0]["port"]);
-        let ip = ip.as_str().ok_or_else(|| Failure(format!("{name} has no address")))?;
+        let (ip, ports) = (service["spec"]["clusterIP"].as_str(), service["spec"]["ports"].as_array());
+        let http = ports.and_then(|ports| ports.iter().find(|port| port["name"] == "http"));
+        let address = ip.zip(http.map(|http| &http["port"]));
+        let (ip, port) = address.ok_or_else(|| Failure(format!("{name} has no address")))?;
         Ok(Http::new(&format!("http://{ip}:{port}")))
     }
 

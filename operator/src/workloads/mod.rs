@@ -23,6 +23,8 @@ pub use task::{Task, task};
 
 /// Port of every service.
 pub const PORT: i32 = 8080;
+/// The port on which the kubelet asks the services how they are: no Service leads there, so no client can use it up.
+const PROBE_PORT: i32 = 8081;
 /// Label by which the operator finds its objects.
 pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "kbnt-operator");
 

@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kbnt_crds::common::{Resources, SecretRef};
 use kbnt_crds::pod::{self, ImagePullPolicy, PodTemplate};
 
-use super::{PORT, Plan, Role, kafka, labels, overlay, snapshots};
+use super::{PORT, PROBE_PORT, Plan, Role, kafka, labels, overlay, snapshots};
 use crate::cluster::short_digest;
 use crate::error::Error;
 
@@ -161,6 +161,7 @@ fn container(plan: &Plan, kafka: Vec<EnvVar>, volumes: &[Volume]) -> Result<Cont
         plain("KBNT_BOOTSTRAP_SERVERS", &plan.kafka.bootstrap),
         plain("KBNT_TOPIC_PREFIX", &plan.kafka.prefix),
         plain("KBNT_HTTP_PORT", PORT.to_string()),
+        plain("KBNT_PROBE_PORT", PROBE_PORT.to_string()),
         from_field("KBNT_INSTANCE", "metadata.name"),
     ];
     env.extend(kafka);
@@ -177,12 +178,7 @@ fn container(plan: &Plan, kafka: Vec<EnvVar>, volumes: &[Volume]) -> Result<Cont
         volume_mounts: Some(mounts),
         name: "service".into(),
         args: Some(vec!["service".into(), plan.role.argument().into()]),
-        ports: Some(vec![ContainerPort {
-            name: Some("http".into()),
-            container_port: PORT,
-            protocol: Some("TCP".into()),
-            ..ContainerPort::default()
-        }]),
+        ports: Some(vec![port("http", PORT), port("probes", PROBE_PORT)]),
         resources: Some(resources(&plan.resources)),
         // Ready as soon as the state is folded; restarted only after a minute without an answer.
         readiness_probe: Some(probe("/readyz", 2, 3)),
@@ -260,11 +256,20 @@ fn volume(file: &File) -> Volume {
     volume
 }
 
+fn port(name: &str, number: i32) -> ContainerPort {
+    ContainerPort {
+        name: Some(name.into()),
+        container_port: number,
+        protocol: Some("TCP".into()),
+        ..ContainerPort::default()
+    }
+}
+
 fn probe(path: &str, period: i32, failures: i32) -> Probe {
     Probe {
         http_get: Some(HTTPGetAction {
             path: Some(path.into()),
-            port: IntOrString::String("http".into()),
+            port: IntOrString::String("probes".into()),
             ..HTTPGetAction::default()
         }),
         period_seconds: Some(period),

@@ -39,6 +39,7 @@ use kbnt_domain::{EventId, Money, OrderId, ReservationId, Timestamp, Transaction
 
 use crate::inventory::Image;
 use crate::message::{Classification, Message, Service, Subject, Topic, Trace};
+use crate::ports::RawRecord;
 use crate::ports::Unreadable;
 
 /// Where a record lies in the log.
@@ -93,6 +94,8 @@ pub struct Delivered {
     pub message: Arc<Message>,
     /// The input record that it answers, as its writer noted; see [`Append::source`].
     pub source: Option<Position>,
+    /// The record as it lies in the log, if whoever reads it asked for that: see [`EventLog::with_bytes`](crate::ports::EventLog).
+    pub raw: Option<Arc<RawRecord>>,
 }
 
 impl Delivered {

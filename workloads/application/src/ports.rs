@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use kbnt_domain::audit::{Hash, record_hash, sha256};
 use kbnt_domain::{EventId, Span, Timestamp};
 use thiserror::Error;
 
@@ -83,6 +84,13 @@ pub struct RawRecord {
 }
 
 impl RawRecord {
+    /// The SHA-256 of all of it, as the audit trail vouches for it.
+    pub fn hash(&self) -> Hash {
+        let Self { key, value, headers, at } = self;
+        let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_deref()));
+        record_hash(*at, key.as_deref(), value.as_deref().map(sha256).as_ref(), headers)
+    }
+
     /// Bytes of key, value and headers.
     pub fn size(&self) -> usize {
         let length = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
@@ -106,6 +114,14 @@ impl Fetched {
         match self {
             Self::Record(record) => record.at,
             Self::Unreadable(record) => record.at,
+        }
+    }
+
+    /// The record as it lies in the log, if it is here.
+    pub fn raw(&self) -> Option<&RawRecord> {
+        match self {
+            Self::Record(record) => record.raw.as_deref(),
+            Self::Unreadable(record) => Some(&record.raw),
         }
     }
 }
@@ -135,6 +151,9 @@ pub trait EventLog: Send + Sync + 'static {
 
     /// Reads from these positions on, without a group.
     async fn read(&self, from: Vec<Position>) -> Result<Box<dyn LogReader>, LogError>;
+
+    /// The same log, whose readers hand over each record's bytes with it, in [`Delivered::raw`].
+    fn with_bytes(&self) -> Arc<dyn EventLog>;
 
     /// Joins the group of `service`: the processes of a service share the partitions of its inputs, the same
     /// partition number of every input topic always together.

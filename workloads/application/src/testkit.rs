@@ -51,7 +51,11 @@ pub(crate) fn validated(n: u128) -> Event {
 }
 
 pub(crate) fn rejected(n: u128, reason: Reason) -> Event {
-    UserRejected { order: order(n), user: user(), reason }.into()
+    UserRejected { order: order(n), user: user(), reason, repeated: false }.into()
+}
+
+pub(crate) fn rejected_before(n: u128, reason: Reason) -> Event {
+    UserRejected { order: order(n), user: user(), reason, repeated: true }.into()
 }
 
 /// Reserved until `expires_at`.
@@ -161,7 +165,12 @@ pub(crate) fn record(offset: u64, written: Timestamp, event: Event) -> Delivered
     let service = Classification::of(&event).owner;
     let trace = Trace::root(&id);
     let message = Message { id, at: written, service, cause: None, trace, writer: None, event };
-    Delivered { at: Position { topic, partition: 0, offset }, message: Arc::new(message), source: None }
+    Delivered {
+        at: Position { topic, partition: 0, offset },
+        message: Arc::new(message),
+        source: None,
+        raw: None,
+    }
 }
 
 /// What a step wrote and did.

@@ -29,6 +29,30 @@ pub fn sha256(bytes: &[u8]) -> Hash {
     Sha256::digest(bytes).into()
 }
 
+/// The SHA-256 of a record's bytes: the log's own time of it, its key, the SHA-256 of its value, and its headers in their order.
+pub fn record_hash<'a>(
+    at: Timestamp,
+    key: Option<&[u8]>,
+    value: Option<&Hash>,
+    headers: impl IntoIterator<Item = (&'a str, Option<&'a [u8]>)>,
+) -> Hash {
+    let at = at.with_form().as_millis().to_be_bytes();
+    let mut parts: Vec<&[u8]> = vec![&at];
+    put_optional(&mut parts, key);
+    put_optional(&mut parts, value.map(Hash::as_slice));
+    for (name, value) in headers {
+        parts.push(name.as_bytes());
+        put_optional(&mut parts, value);
+    }
+    // Dead letters were the first whose bytes had a hash.
+    digest("kbnt/dead-letter/1", parts)
+}
+
+fn put_optional<'a>(parts: &mut Vec<&'a [u8]>, part: Option<&'a [u8]>) {
+    parts.push(if part.is_some() { b"1" } else { b"0" });
+    parts.extend(part);
+}
+
 /// The hash that a link written at `at` must carry.
 pub fn link_hash(at: Timestamp, link: &AuditLogCreated) -> Hash {
     let (topic, partition, offset) = &link.location;
@@ -216,6 +240,7 @@ mod tests {
             subject: name.into(),
             location: ("order-events".into(), 0, head.length),
             content_hash: digest("test", [name.as_bytes()]),
+            record_hash: None,
             previous_hash: head.hash,
             hash: [0; 32],
         };

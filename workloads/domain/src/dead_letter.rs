@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::Timestamp;
-use crate::audit::{Hash, digest, sha256};
+use crate::audit::{Hash, record_hash, sha256};
 use crate::event::DeadLetterStored;
 
 /// Bytes that many hold and nobody changes.
@@ -57,15 +57,8 @@ impl DeadLetterStored {
 
     /// The SHA-256 of the record that a whole dead letter holds: what the audit trail vouches for.
     pub fn content_hash(&self) -> Hash {
-        let at = self.recorded_at.as_millis().to_be_bytes();
-        let mut parts: Vec<&[u8]> = vec![&at];
-        put_optional(&mut parts, self.key.as_deref());
-        put_optional(&mut parts, self.value_hash.as_ref().map(Hash::as_slice));
-        for (name, value) in &self.headers {
-            parts.push(name.as_bytes());
-            put_optional(&mut parts, value.as_deref());
-        }
-        digest("kbnt/dead-letter/1", parts)
+        let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref()));
+        record_hash(self.recorded_at, self.key.as_deref(), self.value_hash.as_ref(), headers)
     }
 
     /// The same of what is kept, if all of it is; a hash that nothing has, if it contradicts itself.
@@ -115,11 +108,6 @@ impl DeadLetterStored {
             (&kept.key, &kept.value, kept.headers.len()) == (&self.key, &self.value, self.headers.len());
         kept
     }
-}
-
-fn put_optional<'a>(parts: &mut Vec<&'a [u8]>, part: Option<&'a [u8]>) {
-    parts.push(if part.is_some() { b"1" } else { b"0" });
-    parts.extend(part);
 }
 
 /// The length of these bytes in base64.

@@ -234,6 +234,8 @@ events! {
         user: UserId,
         /// Why.
         reason: Reason,
+        /// The order was rejected before, and is asked for again: whoever has forgotten it learns how it ended.
+        repeated: bool,
     }
     /// From here on only this writer's records count in this partition.
     WriterElected {
@@ -450,8 +452,10 @@ events! {
         subject: String,
         /// Where the audited record lies: topic, partition and offset.
         location: Location,
-        /// The SHA-256 of the audited record's canonical content.
+        /// The SHA-256 of what the audited record says and of `record_hash`.
         content_hash: [u8; 32],
+        /// The SHA-256 of the audited record's bytes. A dead letter's is its `content_hash`; links of earlier versions have none.
+        record_hash: Option<[u8; 32]>,
         /// The hash of the link before; zeros for the first.
         previous_hash: [u8; 32],
         /// The hash over this link's fields and the previous hash.

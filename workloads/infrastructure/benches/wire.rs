@@ -66,6 +66,7 @@ fn events() -> Vec<Event> {
             subject: order.to_string(),
             location: ("order-events".into(), 1, 1_234_567),
             content_hash: [1; 32],
+            record_hash: Some([4; 32]),
             previous_hash: [2; 32],
             hash: [3; 32],
         }

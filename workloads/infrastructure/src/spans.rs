@@ -183,6 +183,10 @@ impl EventLog for Traced {
         self.log.read(from).await
     }
 
+    fn with_bytes(&self) -> Arc<dyn EventLog> {
+        Arc::new(Self::new(self.log.with_bytes(), Arc::clone(&self.spans)))
+    }
+
     async fn join(&self, service: Service) -> Result<Box<dyn GroupReader>, LogError> {
         self.log.join(service).await
     }

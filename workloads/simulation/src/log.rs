@@ -41,7 +41,7 @@ impl Log {
 
     pub(crate) fn append(&mut self, append: &Append) -> Delivered {
         let at = self.next(place_of(append));
-        let record = Delivered { at, message: append.message.clone(), source: append.source };
+        let record = delivered(at, append);
         self.push(at, Fetched::Record(record.clone()));
         record
     }
@@ -51,7 +51,7 @@ impl Log {
         let at = self.next(place_of(append));
         let message = append.message.clone();
         let record = match in_place(&message.event, at) {
-            Ok(()) => Fetched::Record(Delivered { at, message, source: append.source }),
+            Ok(()) => Fetched::Record(delivered(at, append)),
             Err(misplaced) => {
                 let value = Some(format!("{:?}", message.event).into_bytes());
                 let raw = Arc::new(RawRecord { value, ..RawRecord::default() });
@@ -118,6 +118,13 @@ impl Log {
     pub(crate) fn len(&self) -> u64 {
         self.partitions.iter().map(|records| records.len() as u64).sum()
     }
+}
+
+/// `append` at its place. Its bytes stand for those of a real log: no two records have the same.
+fn delivered(at: Position, append: &Append) -> Delivered {
+    let value = Some(append.message.id.as_uuid().as_bytes().to_vec());
+    let raw = RawRecord { value, ..RawRecord::default() };
+    Delivered { at, message: append.message.clone(), source: append.source, raw: Some(Arc::new(raw)) }
 }
 
 /// The record, if it can be understood.

@@ -22,6 +22,12 @@ use kbnt_domain::{
 
 use crate::message::{Classification, Message};
 
+/// What a link vouches for: what the record says, and the bytes that say it, if their hash is known. Whoever sees only what the
+/// record says can still check a link that holds the hash of the bytes.
+pub fn vouched_hash(says: &Hash, bytes: Option<&Hash>) -> Hash {
+    bytes.map_or(*says, |bytes| digest("kbnt/record/2", [says.as_slice(), bytes.as_slice()]))
+}
+
 /// The SHA-256 of what a record says: its envelope and its event.
 pub fn content_hash(message: &Message) -> Hash {
     // The trace is about how a record came to be written, not about what it says.
@@ -55,7 +61,12 @@ fn put_event(event: &Event, out: &mut Vec<u8>) {
         Event::UserRegistered(e) => put!(out, e: UserRegistered { user name email }),
         Event::UserStatusChanged(e) => put!(out, e: UserStatusChanged { user status }),
         Event::UserValidated(e) => put!(out, e: UserValidated { order basket placed_at }),
-        Event::UserRejected(e) => put!(out, e: UserRejected { order user reason }),
+        Event::UserRejected(e) => {
+            put!(out, e: UserRejected { order user reason } but { repeated });
+            if e.repeated {
+                put_bytes(b"repeated", out);
+            }
+        }
         Event::WriterElected(e) => put!(out, e: WriterElected { writer }),
         Event::StockDeclared(e) => {
             put!(out, e: StockDeclared { product name unit_price low_stock_threshold source received level });
@@ -84,7 +95,7 @@ fn put_event(event: &Event, out: &mut Vec<u8>) {
         Event::NotificationFailed(e) => put!(out, e: NotificationFailed { order user channel detail }),
         Event::AuditLogCreated(e) => {
             put!(out, e: AuditLogCreated { sequence hash }
-                but { audited event_name subject location content_hash previous_hash });
+                but { audited event_name subject location content_hash record_hash previous_hash });
         }
         Event::DeadLetterStored(e) => {
             put!(out, e: DeadLetterStored { location value_hash }

@@ -15,7 +15,7 @@ use kbnt_domain::audit::{Hash, Head, link_hash};
 use kbnt_domain::event::{AuditLogCreated, DeadLetterStored};
 use kbnt_domain::{Event, EventId, OrderId, Timestamp};
 
-use super::canon::content_hash;
+use super::canon::{content_hash, vouched_hash};
 use super::coverage::Coverage;
 use crate::machine::{Append, Delivered, EffectOutcome, Machine, Outbox, Position};
 use crate::message::{Classification, Message, Service, Subject, Topic, Trace};
@@ -66,12 +66,23 @@ struct Pending {
 }
 
 impl Pending {
-    fn new(at: Position, message: &Message) -> Self {
+    fn new(record: &Delivered) -> Self {
+        let Delivered { at, message, raw, .. } = record;
+        let (at, record_hash) = (*at, raw.as_ref().map(|raw| raw.hash()));
         let subject =
             Subject::of(&message.event).key().unwrap_or_else(|| format!("partition {}", at.partition));
         let name = Classification::of(&message.event).name;
         Self {
-            link: link(at, message.id, name, subject, content_hash(message)),
+            link: AuditLogCreated {
+                record_hash,
+                ..link(
+                    at,
+                    message.id,
+                    name,
+                    subject,
+                    vouched_hash(&content_hash(message), record_hash.as_ref()),
+                )
+            },
             at,
             trace: message.trace,
             letter: None,
@@ -99,6 +110,7 @@ fn link(at: Position, audited: EventId, name: &str, subject: String, content_has
         subject,
         location: at.location(),
         content_hash,
+        record_hash: None,
         previous_hash: [0; 32],
         hash: [0; 32],
     }
@@ -203,7 +215,7 @@ impl Machine for AuditMachine {
     fn recovered(&mut self, _partition: u32, _outbox: &mut Outbox) {}
 
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
-        self.link_new(record.at, outbox, || Pending::new(record.at, &record.message));
+        self.link_new(record.at, outbox, || Pending::new(record));
     }
 
     fn unreadable(&mut self, record: &Unreadable, outbox: &mut Outbox) {
@@ -227,7 +239,7 @@ impl Machine for AuditMachine {
         self.link_again(outbox);
         let resolutions = if self.owner { std::mem::take(&mut self.resolutions) } else { VecDeque::new() };
         for record in resolutions {
-            self.link_new(record.at, outbox, || Pending::new(record.at, &record.message));
+            self.link_new(record.at, outbox, || Pending::new(&record));
         }
     }
 

@@ -7,5 +7,5 @@ mod machine;
 #[cfg(test)]
 mod tests;
 
-pub use canon::content_hash;
+pub use canon::{content_hash, vouched_hash};
 pub use machine::{AuditMachine, DEAD_LETTER, dead_letter};

@@ -65,6 +65,7 @@ impl Share {
         };
         match event {
             Event::OrderRepeated(_) => return self.asked_again(order, outbox.now()),
+            Event::UserRejected(e) if e.repeated => return self.asked_again(order, outbox.now()),
             // The customer may order, and it is known how it ended: inventory-service decides nothing again.
             Event::UserValidated(_) if self.repeated.contains(&order) && !self.open.contains_key(&order) => {
                 return;

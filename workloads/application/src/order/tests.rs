@@ -229,6 +229,16 @@ fn an_order_that_comes_again_after_it_is_forgotten_is_not_concluded_again_and_ho
 }
 
 #[test]
+fn an_order_that_was_rejected_before_is_not_concluded_again() {
+    let mut driven = machine();
+    assert_eq!(driven.input(rejected_before(1, UserBlocked)), nothing());
+    assert_eq!(driven.input(rejected(2, UserBlocked)).events.len(), 1);
+    for topic in Service::Order.inputs() {
+        assert_eq!(driven.hold(*topic), None);
+    }
+}
+
+#[test]
 fn commands_are_named_after_what_they_ask_for() {
     let write = |basket| {
         let mut outbox = Outbox::new(Service::Order, at(5));

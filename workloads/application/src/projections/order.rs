@@ -127,6 +127,9 @@ impl Entry {
                 self.amount = Some(*amount);
             }
             Event::OrderRepeated(e) => self.repeat(e),
+            Event::UserRejected(e) if e.repeated && self.status == OrderStatus::Pending => {
+                (self.status, self.reason, self.repeated) = (OrderStatus::Rejected, Some(e.reason), true);
+            }
             Event::OrderCancelled(e) => {
                 self.status = e.kind.into();
                 self.reason = Some(e.reason);

@@ -208,9 +208,14 @@ impl Projection for OrderBook {
 
     fn apply(&mut self, record: &Delivered) {
         let Some(order) = order_of(&record.message).filter(|_| self.seen.advance(record.at)) else { return };
+        let repeats = match &record.message.event {
+            Event::OrderRepeated(_) => true,
+            Event::UserRejected(e) => e.repeated,
+            _ => false,
+        };
         match (&record.message.event, record.source) {
             // The topics are read side by side: the answer may come before the command that it answers.
-            (Event::OrderRepeated(_), Some(command)) if !self.seen.has(command) => {
+            (_, Some(command)) if repeats && !self.seen.has(command) => {
                 // An append that was tried again may have written it twice: the first one counts.
                 self.ahead.entry(command).or_insert_with(|| record.clone());
                 while self.ahead.len() > self.limits.most {

@@ -249,6 +249,36 @@ fn an_order_that_comes_again_after_it_is_forgotten_is_what_it_was_and_counts_onc
 }
 
 #[test]
+fn an_order_that_was_rejected_and_comes_again_after_it_is_forgotten_is_shown_rejected_and_counts_once() {
+    for ahead in [false, true] {
+        let mut writer = Writer::default();
+        let mut book = OrderBook::new(BookLimits { window: Span::from_secs(10), most: 1 });
+        for event in
+            [placed(1), rejected(1, UserBlocked), cancelled(1, Rejected, UserBlocked), placed(2), created(2)]
+        {
+            book.apply(&writer.write(0, None, event));
+        }
+        assert_eq!((book.get(&order(1)), counts(&book)), (None, "0-1-1-0".into()));
+        let command = writer.write(1, None, placed(1));
+        let mut answer = writer.write(2, Some(&command), rejected_before(1, UserBlocked));
+        answer.source = Some(command.at);
+        let mut records = [command, answer];
+        if ahead {
+            records.reverse();
+        }
+        for record in &records {
+            book.apply(record);
+        }
+        let view = book.get(&order(1)).unwrap();
+        assert_eq!(
+            (view.status, view.reason, view.repeated),
+            (OrderStatus::Rejected, Some(UserBlocked), true)
+        );
+        assert_eq!(counts(&book), "0-1-1-0", "{ahead}");
+    }
+}
+
+#[test]
 fn a_clock_that_was_wrong_makes_no_order_old() {
     let mut writer = Writer::default();
     let mut book = OrderBook::new(BookLimits { window: Span::from_secs(10), most: 9 });

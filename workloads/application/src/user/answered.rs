@@ -1,6 +1,6 @@
 //! Which commands of one partition of order-events have their answer.
 
-use kbnt_domain::{OrderId, Timestamp};
+use kbnt_domain::{OrderId, Reason, Timestamp};
 
 use crate::machine::Position;
 use crate::share::{Inputs, Limits, Memory};
@@ -8,12 +8,31 @@ use crate::share::{Inputs, Limits, Memory};
 /// How many remembered answers are asked whether a command is older than all that is remembered.
 const WITNESSES: usize = 64;
 
+/// An answer.
+#[derive(Clone, Copy, Debug)]
+struct Answer {
+    /// The offset of the command, as the answer says.
+    command: Option<u64>,
+    /// Why the user may not order; `None` if he may.
+    rejection: Option<Reason>,
+}
+
+/// What a command is to be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It is the first one of its order.
+    First,
+    /// Its order was rejected for this reason before it came.
+    Rejected(Reason),
+    /// It has its answer, or gets none.
+    None,
+}
+
 /// The answers of one partition, in the order of their commands. They are remembered by number alone: the times in records are
 /// their writers', and one of the year 9999 must not make all others old.
 #[derive(Debug)]
 pub(super) struct Answered {
-    /// By order: the offset of the command, as the answer says.
-    orders: Memory<Option<u64>>,
+    orders: Memory<Answer>,
     inputs: Inputs,
 }
 
@@ -24,13 +43,39 @@ impl Answered {
     }
 
     /// There is an answer for `order`, which says that it is to the command at `command`.
-    pub(super) fn insert(&mut self, order: OrderId, at: Timestamp, command: Option<Position>) {
-        self.orders.insert(order, at, command.map(|command| command.offset));
+    pub(super) fn insert(
+        &mut self,
+        order: OrderId,
+        at: Timestamp,
+        command: Option<Position>,
+        rejection: Option<Reason>,
+    ) {
+        let command = command.map(|command| command.offset);
+        // The first answer stands; a later one may only say it again, to a later command.
+        let answer = match self.orders.get(&order) {
+            Some(first) if first.rejection == rejection => {
+                Answer { command: command.max(first.command), rejection }
+            }
+            Some(_) => return,
+            None => Answer { command, rejection },
+        };
+        self.orders.insert(order, at, answer);
     }
 
-    /// Whether the command at `at` is the first one of `order`, and nobody has answered it.
-    pub(super) fn is_new(&mut self, at: Position, order: &OrderId) -> bool {
-        self.inputs.advance(at) && !self.orders.contains(order) && !self.is_forgotten(at)
+    /// What the command at `at` for `order` is to be answered.
+    pub(super) fn turn(&mut self, at: Position, order: &OrderId) -> Turn {
+        if !self.inputs.advance(at) {
+            return Turn::None;
+        }
+        match self.orders.get(order) {
+            None if self.is_forgotten(at) => Turn::None,
+            None => Turn::First,
+            // One that was read before may be the one that was answered.
+            Some(Answer { command: Some(command), rejection: Some(reason) }) if at.offset > *command => {
+                Turn::Rejected(*reason)
+            }
+            Some(_) => Turn::None,
+        }
     }
 
     /// Whether the answer to the command at `at` was there and is forgotten. Answers are written in the order of their commands, so
@@ -41,9 +86,9 @@ impl Answered {
             return false;
         }
         let (mut all, mut later) = (0, 0);
-        for command in self.orders.sample(WITNESSES) {
+        for answer in self.orders.sample(WITNESSES) {
             all += 1;
-            later += usize::from(command.is_some_and(|command| command >= at.offset));
+            later += usize::from(answer.command.is_some_and(|command| command >= at.offset));
         }
         later > 0 && 4 * later >= 3 * all
     }

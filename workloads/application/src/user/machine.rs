@@ -6,7 +6,7 @@ use kbnt_domain::event::{PlaceOrder, UserRejected, UserStatus, UserValidated};
 use kbnt_domain::user::{Registration, UnknownUser, User, UserRegistry};
 use kbnt_domain::{Event, OrderId, Timestamp, UserId};
 
-use super::answered::Answered;
+use super::answered::{Answered, Turn};
 use crate::machine::{Delivered, EffectOutcome, Machine, Outbox};
 use crate::message::{Service, Topic};
 use crate::share::{Inputs, Limits};
@@ -93,26 +93,26 @@ impl UserMachine {
 
     /// A record of user-events, of any partition and any writer.
     fn learn(&mut self, record: &Delivered) {
-        let order = match &record.message.event {
+        let (order, rejection) = match &record.message.event {
             Event::UserRegistered(_) | Event::UserStatusChanged(_) => {
                 if self.followed.advance(record.at) {
                     self.registry.apply(&record.message.event);
                 }
                 return;
             }
-            Event::UserValidated(e) => e.order,
-            Event::UserRejected(e) => e.order,
+            Event::UserValidated(e) => (e.order, None),
+            Event::UserRejected(e) => (e.order, Some(e.reason)),
             _ => return,
         };
         if let Some(answered) = self.shares.get_mut(&record.at.partition) {
-            answered.insert(order, record.message.at, record.answers());
+            answered.insert(order, record.message.at, record.answers(), rejection);
         }
     }
 
     fn answer(&self, command: &PlaceOrder, placed_at: Timestamp) -> Event {
         let PlaceOrder { order, basket } = command.clone();
         match self.registry.objection(&basket.user, self.config.allow_unknown) {
-            Some(reason) => UserRejected { order, user: basket.user, reason }.into(),
+            Some(reason) => UserRejected { order, user: basket.user, reason, repeated: false }.into(),
             None => UserValidated { order, basket, placed_at }.into(),
         }
     }
@@ -146,13 +146,26 @@ impl Machine for UserMachine {
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
         let Event::PlaceOrder(command) = &record.message.event else { return };
         let Some(answered) = self.shares.get_mut(&record.at.partition) else { return };
-        // The first command of an order is the order: whatever comes under its id later gets no answer.
-        if !answered.is_new(record.at, &command.order) {
-            return;
+        // The first command of an order is the order. What comes under its id later gets no answer, but for one that was rejected:
+        // nobody else remembers that as long.
+        let turn = answered.turn(record.at, &command.order);
+        let answer = match turn {
+            Turn::None => return,
+            Turn::First => self.answer(command, record.message.at),
+            Turn::Rejected(reason) => {
+                let (order, user) = (command.order, command.basket.user.clone());
+                UserRejected { order, user, reason, repeated: true }.into()
+            }
+        };
+        let rejection = match &answer {
+            Event::UserRejected(e) => Some(e.reason),
+            _ => None,
+        };
+        if let Some(answered) = self.shares.get_mut(&record.at.partition) {
+            answered.insert(command.order, outbox.now(), Some(record.at), rejection);
         }
-        answered.insert(command.order, outbox.now(), Some(record.at));
         outbox.answer(record);
-        outbox.emit(self.answer(command, record.message.at));
+        outbox.emit(answer);
     }
 
     fn completed(&mut self, _order: OrderId, _outcome: EffectOutcome, _outbox: &mut Outbox) {}

@@ -186,3 +186,33 @@ fn changes_by_other_processes_count_when_they_are_read() {
     assert_eq!(driven.input(placed(2)), wrote([rejected(2, UserBlocked)]));
     assert_eq!(driven.hold(Topic::OrderEvents), None, "every command is answered at once");
 }
+
+#[test]
+fn an_order_that_was_rejected_and_comes_again_is_rejected_again_once_for_each_command() {
+    let (mut driven, _) = Driven::recovered(declaring(), &[status(UserStatus::Blocked)]);
+    let (first, again) = (driven.place(at(0), placed(1)), driven.place(at(0), placed(1)));
+    assert_eq!(driven.deliver(&first), wrote([rejected(1, UserBlocked)]));
+    assert_eq!(driven.deliver(&first), nothing(), "delivered twice");
+    // That the user may order by now changes nothing.
+    driven.appears(status(UserStatus::Active));
+    assert_eq!(driven.deliver(&again), wrote([rejected_before(1, UserBlocked)]));
+    assert_eq!(driven.deliver(&again), nothing(), "delivered twice");
+    assert_eq!(driven.input(placed(1)).events.len(), 1);
+}
+
+#[test]
+fn a_restart_rejects_again_only_what_came_after_the_answer() {
+    let mut before = Driven::new(declaring());
+    before.appears(status(UserStatus::Blocked));
+    let commands: Vec<Delivered> = (0..3).map(|_| before.place(at(0), placed(1))).collect();
+    before.deliver(&commands[0]);
+    before.deliver(&commands[1]);
+    let mut driven = Driven::new(declaring());
+    for answer in &before.unread {
+        let at = Position { topic: Topic::UserEvents, partition: 0, offset: 7 };
+        let (message, source) = (answer.message.clone(), answer.source);
+        driven.machine.fold(&Delivered { at, message, source, raw: None });
+    }
+    let answers: Vec<usize> = commands.iter().map(|command| driven.deliver(command).events.len()).collect();
+    assert_eq!(answers, [0, 0, 1]);
+}

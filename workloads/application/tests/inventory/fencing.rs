@@ -28,7 +28,7 @@ fn record(partition: u32, by: Option<Writer>, event: impl Into<Event>) -> Delive
         event: event.into(),
     };
     let at = Position { topic: Topic::InventoryEvents, partition, offset: 0 };
-    Delivered { at, message: Arc::new(message), source: None }
+    Delivered { at, message: Arc::new(message), source: None, raw: None }
 }
 
 fn election(partition: u32, by: &Writer) -> Delivered {

@@ -64,7 +64,7 @@ fn partition(append: &Append) -> usize {
 
 fn delivered(append: &Append, p: usize, offset: usize) -> Delivered {
     let at = Position { topic: OUTPUT, partition: number(p), offset: offset as u64 };
-    Delivered { at, message: Arc::clone(&append.message), source: append.source }
+    Delivered { at, message: Arc::clone(&append.message), source: append.source, raw: None }
 }
 
 impl Lab {
@@ -86,7 +86,7 @@ impl Lab {
     fn deliver(&mut self, topic: Topic, partition: u32, message: Arc<Message>) -> Position {
         let lane = self.inputs.entry((topic, partition)).or_default();
         let at = Position { topic, partition, offset: lane.len() as u64 };
-        lane.push(Delivered { at, message, source: None });
+        lane.push(Delivered { at, message, source: None, raw: None });
         at
     }
 

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::reader::{Reader, deadline, rang};
 use super::store::Store;
+use crate::wire::Bytes;
 
 /// Who is in which group, in the order of coming.
 #[derive(Debug, Default)]
@@ -49,6 +50,7 @@ impl Groups {
 pub(super) struct Member {
     store: Arc<Store>,
     service: Service,
+    bytes: Bytes,
     /// Rings when somebody before it left.
     turn: Arc<Notify>,
     stage: Stage,
@@ -64,9 +66,9 @@ enum Stage {
 }
 
 impl Member {
-    pub(super) fn join(store: &Arc<Store>, service: Service) -> Self {
+    pub(super) fn join(store: &Arc<Store>, service: Service, bytes: Bytes) -> Self {
         let turn = store.groups.enter(service);
-        Self { store: Arc::clone(store), service, turn, stage: Stage::New }
+        Self { store: Arc::clone(store), service, bytes, turn, stage: Stage::New }
     }
 
     /// Takes all partitions, from what was committed.
@@ -84,7 +86,7 @@ impl Member {
             }
             assigned.push(Assignment { partition, committed });
         }
-        self.stage = Stage::Reading(Reader::new(&self.store, from)?);
+        self.stage = Stage::Reading(Reader::new(&self.store, from, self.bytes)?);
         Ok(GroupBatch::Assigned(assigned))
     }
 }

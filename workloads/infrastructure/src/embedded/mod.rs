@@ -22,6 +22,7 @@ use kbnt_domain::Span;
 use uuid::Uuid;
 
 use crate::raw::{RawAppend, RawLog};
+use crate::wire::Bytes;
 pub use journal::{OpenError, Recovery, Short, Tear};
 use partition::Entry;
 use store::Store;
@@ -30,19 +31,20 @@ use store::Store;
 #[derive(Clone)]
 pub struct EmbeddedLog {
     store: Arc<Store>,
+    bytes: Bytes,
 }
 
 impl EmbeddedLog {
     /// An empty log that is gone with the process.
     pub fn in_memory() -> Self {
-        Self { store: Arc::new(Store::in_memory()) }
+        Self::over(Store::in_memory())
     }
 
     /// The log in `directory`, which is made if it is not there; only one process can have it open. What was acknowledged
     /// is there again; an unfinished write is cut off the end, any other damage is an error. So is an end before what was durable
     /// once, as far as the files tell, unless the services can make good what is missing.
     pub fn open(directory: &Path) -> Result<Self, OpenError> {
-        Ok(Self { store: Arc::new(Store::open(directory)?) })
+        Store::open(directory).map(Self::over)
     }
 
     /// The log in `directory` if there is one, to write to it.
@@ -57,7 +59,11 @@ impl EmbeddedLog {
     /// The log in `directory` as it is now, also beside a process that writes to it: nothing is created, changed, cut off or
     /// locked, and every append is refused. What is wrong at its end stands in [`EmbeddedLog::recovery`].
     pub fn open_to_read(directory: &Path) -> Result<Self, OpenError> {
-        Ok(Self { store: Arc::new(Store::open_to_read(directory)?) })
+        Store::open_to_read(directory).map(Self::over)
+    }
+
+    fn over(store: Store) -> Self {
+        Self { store: Arc::new(store), bytes: Bytes::default() }
     }
 
     /// Whether some process has the log in `directory` open to write to it.
@@ -121,11 +127,15 @@ impl EventLog for EmbeddedLog {
     }
 
     async fn read(&self, from: Vec<Position>) -> Result<Box<dyn LogReader>, LogError> {
-        Ok(Box::new(reader::Reader::new(&self.store, from)?))
+        Ok(Box::new(reader::Reader::new(&self.store, from, self.bytes)?))
+    }
+
+    fn with_bytes(&self) -> Arc<dyn EventLog> {
+        Arc::new(Self { store: Arc::clone(&self.store), bytes: Bytes::Kept })
     }
 
     async fn join(&self, service: Service) -> Result<Box<dyn GroupReader>, LogError> {
-        Ok(Box::new(group::Member::join(&self.store, service)))
+        Ok(Box::new(group::Member::join(&self.store, service, self.bytes)))
     }
 }
 

@@ -9,7 +9,7 @@ use kbnt_application::ports::{Fetched, LogError, RawRecord};
 use kbnt_application::{Append, Delivered, Position, Route, Topic};
 
 use super::journal::Place;
-use crate::wire;
+use crate::wire::{self, Bytes};
 
 /// A stored record.
 #[derive(Clone, Debug)]
@@ -31,13 +31,14 @@ impl Entry {
     }
 
     /// As a reader of events sees it.
-    pub(super) fn fetched(&self, at: Position) -> Fetched {
-        match self {
+    pub(super) fn fetched(&self, at: Position, bytes: Bytes) -> Result<Fetched, LogError> {
+        Ok(match self {
             Self::Message { message, source } => {
-                Fetched::Record(Delivered { at, message: Arc::clone(message), source: *source })
+                let raw = (bytes == Bytes::Kept).then(|| self.raw()).transpose()?.map(Arc::new);
+                Fetched::Record(Delivered { at, message: Arc::clone(message), source: *source, raw })
             }
-            Self::Raw(record) => wire::fetched(at, record.as_ref().clone()),
-        }
+            Self::Raw(record) => wire::fetched(at, record.as_ref().clone(), bytes),
+        })
     }
 
     /// As bytes.

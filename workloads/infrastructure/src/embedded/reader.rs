@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::partition::Found;
 use super::store::{Partitions, Store};
-use crate::wire;
+use crate::wire::{self, Bytes};
 
 /// Records that are read from the journal at once.
 const LOAD: usize = 500;
@@ -25,6 +25,7 @@ type Load = JoinHandle<Result<Vec<Fetched>, LogError>>;
 /// Positions in the log that move forward.
 pub(super) struct Reader {
     partitions: Arc<Partitions>,
+    bytes: Bytes,
     next: Vec<Position>,
     /// Where the next round begins, so that no partition starves.
     turn: usize,
@@ -36,13 +37,13 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn new(store: &Store, from: Vec<Position>) -> Result<Self, LogError> {
+    pub(super) fn new(store: &Store, from: Vec<Position>, bytes: Bytes) -> Result<Self, LogError> {
         let partitions = Arc::clone(&store.partitions);
         for position in &from {
             partitions.get(position.topic, position.partition)?;
         }
         let bell = partitions.waiters.register(from.iter().map(|position| position.topic).collect());
-        Ok(Self { partitions, next: from, turn: 0, bell, loading: None, loaded: VecDeque::new() })
+        Ok(Self { partitions, bytes, next: from, turn: 0, bell, loading: None, loaded: VecDeque::new() })
     }
 
     /// At most `most` records that are there now: a fair share of each partition first.
@@ -73,17 +74,17 @@ impl Reader {
         match partition.find(position.offset, room) {
             Found::Kept(entries) => {
                 for (offset, entry) in entries {
-                    records.push(entry.fetched(partition.at(offset)));
+                    records.push(entry.fetched(partition.at(offset), self.bytes)?);
                     position.offset = offset + 1;
                 }
             }
             Found::Stored(_) if self.loading.is_some() => {}
             Found::Stored(_) => {
                 let Found::Stored(places) = partition.find(position.offset, LOAD) else { return Ok(()) };
-                let partitions = Arc::clone(&self.partitions);
+                let (partitions, bytes) = (Arc::clone(&self.partitions), self.bytes);
                 let load = tokio::task::spawn_blocking(move || {
                     let stored = partitions.stored(&places)?;
-                    Ok(stored.into_iter().map(|(at, record)| wire::fetched(at, record)).collect())
+                    Ok(stored.into_iter().map(|(at, record)| wire::fetched(at, record, bytes)).collect())
                 });
                 self.loading = Some((index, load));
             }

@@ -37,6 +37,8 @@ const DEEP: u32 = 5;
 #[derive(Clone)]
 pub struct Guarded {
     guard: Arc<Guard>,
+    /// The same log, as the service reads it.
+    read: Arc<dyn EventLog>,
 }
 
 /// What one service knows of the log.
@@ -72,7 +74,8 @@ impl Guarded {
         let topics: BTreeSet<Topic> = service.inputs().iter().copied().chain([service.output()]).collect();
         integrity.watch(&topics.iter().copied().collect::<Vec<_>>());
         let (verdict, known) = (watch::channel(None).0, Mutex::default());
-        Self { guard: Arc::new(Guard { service, log, integrity, topics, known, verdict }) }
+        let read = Arc::clone(&log);
+        Self { guard: Arc::new(Guard { service, log, integrity, topics, known, verdict }), read }
     }
 
     /// Looks after the service's topics until `shutdown`.
@@ -371,8 +374,12 @@ impl EventLog for Guarded {
         guard.check_newest().await?;
         let starts = from.iter().filter(|at| guard.minds(at.topic)).map(|at| guard.check_start(*at));
         let starts = try_join_all(starts).await?;
-        let inner = guard.log.read(from).await?;
+        let inner = self.read.read(from).await?;
         Ok(Box::new(GuardedReader::new(Arc::clone(guard), inner, &starts)))
+    }
+
+    fn with_bytes(&self) -> Arc<dyn EventLog> {
+        Arc::new(Self { guard: Arc::clone(&self.guard), read: self.read.with_bytes() })
     }
 
     async fn join(&self, service: Service) -> Result<Box<dyn GroupReader>, LogError> {
@@ -380,6 +387,6 @@ impl EventLog for Guarded {
         guard.check()?;
         guard.identify_all().await?;
         guard.check_newest().await?;
-        Ok(Box::new(GuardedMember::new(Arc::clone(guard), guard.log.join(service).await?)))
+        Ok(Box::new(GuardedMember::new(Arc::clone(guard), self.read.join(service).await?)))
     }
 }

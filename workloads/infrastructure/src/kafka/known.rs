@@ -11,6 +11,7 @@ use kbnt_application::message::Message;
 use kbnt_application::{Append, Delivered, Position, Topic};
 
 use super::abreast::Place;
+use crate::wire::Bytes;
 
 /// Records that are kept of one topic, the newest of each partition. Readers are a few batches apart; one that is further behind
 /// decodes.
@@ -57,6 +58,8 @@ struct Digest(u64);
 pub(super) struct Reading {
     known: Arc<Known>,
     topics: BTreeSet<Topic>,
+    /// Whether the bytes are handed over, too.
+    pub(super) bytes: Bytes,
 }
 
 impl Kept {
@@ -102,12 +105,12 @@ impl Known {
     }
 
     /// Somebody reads these topics.
-    pub(super) fn read(self: &Arc<Self>, topics: BTreeSet<Topic>) -> Reading {
+    pub(super) fn read(self: &Arc<Self>, topics: BTreeSet<Topic>, bytes: Bytes) -> Reading {
         let mut kept = self.kept();
         for topic in &topics {
             *kept.readers.entry(*topic).or_default() += 1;
         }
-        Reading { known: Arc::clone(self), topics }
+        Reading { known: Arc::clone(self), topics, bytes }
     }
 
     /// Keeps what is about to be written to a partition, for whoever reads it.
@@ -124,7 +127,7 @@ impl Reading {
     /// What the record at `at` with this value says, if this process wrote or read it a moment ago.
     pub(super) fn known(&self, at: Position, value: &[u8]) -> Option<Delivered> {
         let (message, source) = self.known.kept().take(at, || self.known.digest(value))?;
-        Some(Delivered { at, message, source })
+        Some(Delivered { at, message, source, raw: None })
     }
 
     /// Keeps what was read for the others that read it.
@@ -197,7 +200,7 @@ mod tests {
     #[test]
     fn what_is_written_is_known_once_wherever_it_lies() {
         let all = Arc::new(Known::default());
-        let reading = all.read([PLACE.0].into());
+        let reading = all.read([PLACE.0].into(), Bytes::Left);
         (0..2).for_each(|number| write(&all, number));
         assert!(known(&reading, 1));
         assert!(!known(&reading, 1), "it was read back");
@@ -209,10 +212,11 @@ mod tests {
     #[test]
     fn what_one_has_read_is_known_to_the_others_once_each() {
         let all = Arc::new(Known::default());
-        let [first, second, third] = [(); 3].map(|()| all.read([PLACE.0].into()));
+        let [first, second, third] = [(); 3].map(|()| all.read([PLACE.0].into(), Bytes::Left));
         let source = Some(at(7));
         let read = |number| {
-            let delivered = Delivered { at: at(1_000 + number), message: append(number).message, source };
+            let delivered =
+                Delivered { at: at(1_000 + number), message: append(number).message, source, raw: None };
             first.read(&delivered, &value(number));
         };
         read(0);
@@ -228,8 +232,11 @@ mod tests {
     #[test]
     fn another_record_with_the_value_of_one_that_was_read_is_not_known() {
         let all = Arc::new(Known::default());
-        let [first, second] = [(); 2].map(|()| all.read([PLACE.0].into()));
-        first.read(&Delivered { at: at(1_000), message: append(0).message, source: None }, &value(0));
+        let [first, second] = [(); 2].map(|()| all.read([PLACE.0].into(), Bytes::Left));
+        first.read(
+            &Delivered { at: at(1_000), message: append(0).message, source: None, raw: None },
+            &value(0),
+        );
         assert!(first.known(at(1_001), &value(0)).is_none(), "its id may come from where it lies");
         assert!(known(&second, 0));
     }
@@ -238,17 +245,20 @@ mod tests {
     fn what_nobody_reads_is_not_kept() {
         let all = Arc::new(Known::default());
         write(&all, 0);
-        let (first, second) = (all.read([PLACE.0].into()), all.read([PLACE.0, Topic::UserEvents].into()));
+        let (first, second) = (
+            all.read([PLACE.0].into(), Bytes::Left),
+            all.read([PLACE.0, Topic::UserEvents].into(), Bytes::Left),
+        );
         assert!(!known(&first, 0), "it was written before");
         write(&all, 1);
         drop((first, second));
-        assert!(!known(&all.read([PLACE.0].into()), 1));
+        assert!(!known(&all.read([PLACE.0].into(), Bytes::Left), 1));
     }
 
     #[test]
     fn the_newest_are_kept() {
         let all = Arc::new(Known::default());
-        let reading = all.read([PLACE.0].into());
+        let reading = all.read([PLACE.0].into(), Bytes::Left);
         (0..=MOST as u64 / 3).for_each(|number| write(&all, number));
         assert!(!known(&reading, 0));
         assert!(known(&reading, 1));

@@ -40,6 +40,7 @@ use kbnt_domain::Span;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use crate::raw::{RawAppend, RawLog};
+use crate::wire::Bytes;
 use client::Context;
 use known::Known;
 use lanes::Lanes;
@@ -68,6 +69,7 @@ pub struct KafkaLog {
     config: Arc<KafkaConfig>,
     watch: Arc<Watch>,
     clients: Arc<Clients>,
+    bytes: Bytes,
 }
 
 /// The clients that everybody in the process shares.
@@ -102,7 +104,7 @@ impl KafkaLog {
         let topic = config.topic_name(Topic::InventoryEvents);
         let (watched, shared) = (Arc::clone(&watch), Arc::downgrade(&clients));
         spawn("kafka-watch", move || look_after(&watched, &shared, &topic))?;
-        Ok(Self { config, watch, clients })
+        Ok(Self { config, watch, clients, bytes: Bytes::default() })
     }
 
     /// Whether the cluster answered every client when it was last asked.
@@ -212,12 +214,17 @@ impl EventLog for KafkaLog {
     }
 
     async fn read(&self, from: Vec<Position>) -> Result<Box<dyn LogReader>, LogError> {
-        let reading = self.clients.known.read(from.iter().map(|position| position.topic).collect());
+        let reading =
+            self.clients.known.read(from.iter().map(|position| position.topic).collect(), self.bytes);
         Ok(Box::new(reader::Reader::open(&self.config, &self.watch, from, reading)?))
     }
 
+    fn with_bytes(&self) -> Arc<dyn EventLog> {
+        Arc::new(Self { bytes: Bytes::Kept, ..self.clone() })
+    }
+
     async fn join(&self, service: Service) -> Result<Box<dyn GroupReader>, LogError> {
-        let reading = self.clients.known.read(service.inputs().iter().copied().collect());
+        let reading = self.clients.known.read(service.inputs().iter().copied().collect(), self.bytes);
         Ok(Box::new(member::Member::join(&self.config, &self.watch, service, reading)?))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kbnt_application::Position;
-use kbnt_application::ports::{Fetched, LogError};
+use kbnt_application::ports::{Fetched, LogError, RawRecord};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
@@ -25,8 +25,8 @@ const POLL: Duration = Duration::from_millis(100);
 /// Records in one portion.
 const PORTION: usize = 500;
 
-/// A portion takes in no more once it has so many bytes of records that nobody understands, which may be large.
-const UNREADABLE_MOST: usize = 2 << 20;
+/// A portion takes in no more once it has so many bytes of records that are kept whole, which may be large.
+const BYTES_MOST: usize = 2 << 20;
 
 /// Portions that may wait to be taken.
 pub(super) const PORTIONS: usize = 4;
@@ -90,14 +90,12 @@ impl<C: ConsumerContext + 'static, T> Pump<C, T> {
     pub(super) fn poll(&mut self) -> Result<Vec<Fetched>, LogError> {
         let mut records = Vec::new();
         let mut wait = POLL;
-        let mut unreadable = 0;
-        while records.len() < PORTION && unreadable < UNREADABLE_MOST {
+        let mut bytes = 0;
+        while records.len() < PORTION && bytes < BYTES_MOST {
             match self.consumer.poll(wait) {
                 Some(Ok(message)) => {
                     records.extend(record::fetched(&self.config, &self.reading, &message));
-                    if let Some(Fetched::Unreadable(record)) = records.last() {
-                        unreadable += record.raw.size();
-                    }
+                    bytes += records.last().and_then(Fetched::raw).map_or(0, RawRecord::size);
                 }
                 Some(Err(error)) => self.note(&error)?,
                 None => break,

@@ -1,16 +1,17 @@
 //! Records as Kafka's client hands them over, and as it takes them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use kbnt_application::ports::{Fetched, RawRecord};
-use kbnt_application::{Append, Position};
+use kbnt_application::{Append, Delivered, Position};
 use kbnt_domain::Timestamp;
 use rdkafka::Message as _;
 use rdkafka::message::{BorrowedMessage, Header, Headers, OwnedHeaders};
 
 use super::config::KafkaConfig;
 use super::known::Reading;
-use crate::wire::{self, EncodeError, RecordView};
+use crate::wire::{self, Bytes, EncodeError, RecordView};
 
 /// What `message` says; `None` if it is of a topic that we did not ask for.
 pub(super) fn fetched(
@@ -23,10 +24,14 @@ pub(super) fn fetched(
         partition: u32::try_from(message.partition()).ok()?,
         offset: u64::try_from(message.offset()).ok()?,
     };
-    if let Some(known) = message.payload().and_then(|value| reading.known(at, value)) {
-        return Some(Fetched::Record(known));
-    }
     let time = Timestamp::from_millis(message.timestamp().to_millis().unwrap_or(0));
+    let record = |delivered: Delivered| {
+        let raw = (reading.bytes == Bytes::Kept).then(|| Arc::new(whole(message, time)));
+        Fetched::Record(Delivered { raw, ..delivered })
+    };
+    if let Some(known) = message.payload().and_then(|value| reading.known(at, value)) {
+        return Some(record(known));
+    }
     let mut view = RecordView::new(message.payload(), time);
     for header in headers(message) {
         view.header(header.key, header.value);
@@ -34,7 +39,7 @@ pub(super) fn fetched(
     Some(match wire::read(at, &view) {
         Ok(delivered) => {
             message.payload().inspect(|value| reading.read(&delivered, value));
-            Fetched::Record(delivered)
+            record(delivered)
         }
         Err(error) => wire::unreadable(at, &error, whole(message, time)),
     })

@@ -20,6 +20,8 @@ pub(super) struct AuditLogCreatedDef {
     location: Location,
     #[serde(with = "field::sha256")]
     content_hash: [u8; 32],
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "field::optional_sha256")]
+    record_hash: Option<[u8; 32]>,
     #[serde(with = "field::sha256")]
     previous_hash: [u8; 32],
     #[serde(with = "field::sha256")]

@@ -72,7 +72,7 @@ pub(crate) fn write(
 pub fn decode(at: Position, record: &RecordView<'_>) -> Result<Delivered, DecodeError> {
     let value = record.value.ok_or_else(|| DecodeError::new("the record has no value"))?;
     let message = envelope::read(at, record, value)?;
-    Ok(Delivered { at, message: Arc::new(message), source: headers::source(record) })
+    Ok(Delivered { at, message: Arc::new(message), source: headers::source(record), raw: None })
 }
 
 /// What the record at `at` says, if it lies where it belongs: see [`in_place`].
@@ -82,10 +82,11 @@ pub fn read(at: Position, record: &RecordView<'_>) -> Result<Delivered, DecodeEr
     Ok(delivered)
 }
 
-/// What the record at `at` says, or the record whole.
-pub fn fetched(at: Position, record: RawRecord) -> Fetched {
+/// What the record at `at` says, or the record whole; with its bytes, both.
+pub fn fetched(at: Position, record: RawRecord, bytes: Bytes) -> Fetched {
     match read(at, &RecordView::of(&record)) {
-        Ok(delivered) => Fetched::Record(delivered),
+        Ok(delivered) if bytes == Bytes::Left => Fetched::Record(delivered),
+        Ok(delivered) => Fetched::Record(Delivered { raw: Some(Arc::new(record)), ..delivered }),
         Err(error) => unreadable(at, &error, record),
     }
 }
@@ -93,4 +94,14 @@ pub fn fetched(at: Position, record: RawRecord) -> Fetched {
 /// A record, whole, and why it is not understood.
 pub(crate) fn unreadable(at: Position, error: &DecodeError, record: RawRecord) -> Fetched {
     Fetched::Unreadable(Unreadable { at, reason: error.to_string(), raw: Arc::new(record) })
+}
+
+/// Whether readers hand over the bytes of a record with what it says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Bytes {
+    /// They leave them behind.
+    #[default]
+    Left,
+    /// They keep them, in [`Delivered::raw`].
+    Kept,
 }

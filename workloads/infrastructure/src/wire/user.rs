@@ -63,4 +63,6 @@ pub(super) struct UserRejectedDef {
     user: UserId,
     #[serde(with = "field::text")]
     reason: Reason,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    repeated: bool,
 }

@@ -102,7 +102,7 @@ fn of_each_topic(order: OrderId) -> Vec<Append> {
     let user = reserved.user.clone();
     let (channel, template) = ("log".to_owned(), "order-confirmed".to_owned());
     let events: [Event; 4] = [
-        UserRejected { order, user: user.clone(), reason: Reason::UserBlocked }.into(),
+        UserRejected { order, user: user.clone(), reason: Reason::UserBlocked, repeated: false }.into(),
         reserved.into(),
         PaymentProcessed { order, reservation, amount, transaction: "tx".parse().unwrap() }.into(),
         NotificationSent { order, user, channel, template }.into(),
@@ -164,7 +164,10 @@ async fn what_a_stranger_says_of_the_command_that_he_answers_keeps_nobody_from_a
         let of = u32::try_from(n % 3).unwrap();
         let stranger = order(1_000 + u32::try_from(n).unwrap());
         let user = "USER-1".parse().unwrap();
-        let answer = append(&claim, UserRejected { order: stranger, user, reason: Reason::UserBlocked });
+        let answer = append(
+            &claim,
+            UserRejected { order: stranger, user, reason: Reason::UserBlocked, repeated: false },
+        );
         let mut record = wire::encode(&answer).unwrap();
         record.headers.retain(|(name, _)| name != "kbnt_source");
         record.headers.push(("kbnt_source".into(), Some(claim.into_bytes())));

@@ -128,6 +128,11 @@ impl EventLog for Faulty {
         self.inner.read(from).await
     }
 
+    /// Its faults stay behind.
+    fn with_bytes(&self) -> Arc<dyn EventLog> {
+        self.inner.with_bytes()
+    }
+
     async fn join(&self, service: Service) -> Result<Box<dyn GroupReader>, LogError> {
         let inner = self.inner.join(service).await?;
         Ok(Box::new(FaultyMember {

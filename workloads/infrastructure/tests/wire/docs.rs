@@ -50,7 +50,7 @@ fn examples() -> Vec<Event> {
         UserRegistered { user: user(), name: "Ana Souza".into(), email: "ana@example.com".into() }.into(),
         UserStatusChanged { user: user(), status: UserStatus::Blocked }.into(),
         UserValidated { order, basket: basket(), placed_at }.into(),
-        UserRejected { order, user: user(), reason: Reason::UserBlocked }.into(),
+        UserRejected { order, user: user(), reason: Reason::UserBlocked, repeated: false }.into(),
         WriterElected { writer }.into(),
         StockDeclared {
             product: product(),
@@ -114,6 +114,7 @@ fn examples() -> Vec<Event> {
             subject: order.to_string(),
             location: ("order-events".into(), 0, 0),
             content_hash: [0x1f; 32],
+            record_hash: Some([0x7a; 32]),
             previous_hash: [0; 32],
             hash: [0xe3; 32],
         }

@@ -152,8 +152,13 @@ fn of_users() -> impl Strategy<Value = Event> {
             placed_at
         }
         .into()),
-        (order(), user(), reason())
-            .prop_map(|(order, user, reason)| UserRejected { order, user, reason }.into()),
+        (order(), user(), reason(), any::<bool>()).prop_map(|(order, user, reason, repeated)| UserRejected {
+            order,
+            user,
+            reason,
+            repeated
+        }
+        .into()),
     ]
 }
 
@@ -290,10 +295,10 @@ fn of_infrastructure() -> impl Strategy<Value = Event> {
     let audit = (
         (any::<u64>(), event_id(), any::<String>(), any::<String>()),
         (any::<String>(), any::<u32>(), any::<u64>()),
-        (any::<[u8; 32]>(), any::<[u8; 32]>(), any::<[u8; 32]>()),
+        (any::<[u8; 32]>(), any::<Option<[u8; 32]>>(), any::<[u8; 32]>(), any::<[u8; 32]>()),
     )
         .prop_map(|((sequence, audited, event_name, subject), location, hashes)| {
-            let (content_hash, previous_hash, hash) = hashes;
+            let (content_hash, record_hash, previous_hash, hash) = hashes;
             AuditLogCreated {
                 sequence,
                 audited,
@@ -301,6 +306,7 @@ fn of_infrastructure() -> impl Strategy<Value = Event> {
                 subject,
                 location,
                 content_hash,
+                record_hash,
                 previous_hash,
                 hash,
             }

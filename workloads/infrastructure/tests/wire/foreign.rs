@@ -25,7 +25,7 @@ fn read_text(topic: Topic, value: &str, headers: &[(&str, &str)]) -> Result<Deli
         at: Timestamp::from_millis(1_000),
         ..RawRecord::default()
     };
-    match wire::fetched(at(topic), record) {
+    match wire::fetched(at(topic), record, wire::Bytes::Left) {
         Fetched::Record(record) => Ok(record),
         Fetched::Unreadable(record) => Err(record.reason),
     }
@@ -149,7 +149,7 @@ fn what_is_wrong_is_said() {
         let reason = read(Topic::OrderEvents, &value, &[]).map(|_| ()).unwrap_err();
         assert!(reason.contains(expected), "{reason:?} should contain {expected:?}");
     }
-    let tombstone = wire::fetched(at(Topic::OrderEvents), RawRecord::default());
+    let tombstone = wire::fetched(at(Topic::OrderEvents), RawRecord::default(), wire::Bytes::Left);
     assert!(matches!(tombstone, Fetched::Unreadable(record) if record.reason == "the record has no value"));
 }
 
@@ -170,7 +170,11 @@ fn a_record_in_another_partition_than_its_own_says_where_it_belongs() {
     };
     for key in [None, Some("67e55044-10b1-426f-9247-bb680e5fe0c8"), Some("a-customer"), Some("")] {
         for partition in 0..3 {
-            let read = wire::fetched(Position { partition, ..at(Topic::OrderEvents) }, record(key));
+            let read = wire::fetched(
+                Position { partition, ..at(Topic::OrderEvents) },
+                record(key),
+                wire::Bytes::Left,
+            );
             match read {
                 // What it is about decides, and not the key that it has.
                 Fetched::Record(read) => assert_eq!((read.at.partition, key), (2, key)),
@@ -193,7 +197,7 @@ fn the_times_of_the_log_stand_in_for_a_timestamp_if_they_can_be_written() {
         }
         let value = Some(value.to_string().into_bytes());
         let record = RawRecord { value, at: Timestamp::from_millis(millis), ..RawRecord::default() };
-        match wire::fetched(at(Topic::OrderEvents), record) {
+        match wire::fetched(at(Topic::OrderEvents), record, wire::Bytes::Left) {
             Fetched::Record(read) => Ok(read.message.at.as_millis()),
             Fetched::Unreadable(kept) => Err(kept.reason),
         }

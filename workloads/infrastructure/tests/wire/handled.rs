@@ -154,7 +154,7 @@ fn at_home(topic: Topic, offset: u64, record: RawRecord) -> Fetched {
     let at = Position { topic, partition: 0, offset };
     let read = wire::decode(at, &RecordView::of(&record));
     let home = read.ok().and_then(|read| home_of(&read.message.event)).unwrap_or(0);
-    wire::fetched(Position { partition: home, ..at }, record)
+    wire::fetched(Position { partition: home, ..at }, record, wire::Bytes::Left)
 }
 
 fn inventory(now: Timestamp, ttl: Span, price: i64, received: u64) -> InventoryMachine {
@@ -175,7 +175,7 @@ fn inventory(now: Timestamp, ttl: Span, price: i64, received: u64) -> InventoryM
     // What it wrote counts only once it is read back.
     for (offset, append) in (0..).zip(outbox.take().0) {
         let at = Position { topic: Topic::InventoryEvents, partition: 0, offset };
-        machine.follow(&Delivered { at, message: append.message, source: None });
+        machine.follow(&Delivered { at, message: append.message, source: None, raw: None });
     }
     machine
 }

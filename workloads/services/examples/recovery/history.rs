@@ -54,8 +54,12 @@ fn record(service: Service, kind: &str, order: OrderId, event: impl Into<Event>)
 
 async fn append(log: &KafkaLog, batch: Vec<Append>) -> Result<Vec<Delivered>, Failure> {
     let positions = log.append(batch.clone()).await?;
-    let delivered =
-        |(append, at): (Append, Position)| Delivered { at, message: append.message, source: append.source };
+    let delivered = |(append, at): (Append, Position)| Delivered {
+        at,
+        message: append.message,
+        source: append.source,
+        raw: None,
+    };
     Ok(batch.into_iter().zip(positions).map(delivered).collect())
 }
 

@@ -1,10 +1,10 @@
-use kbnt_application::audit::{AuditMachine, content_hash};
+use kbnt_application::audit::{AuditMachine, content_hash, vouched_hash};
 use kbnt_application::ports::{RawRecord, Unreadable};
 use kbnt_application::{Machine as _, Outbox, Position, Service, Topic};
-use kbnt_domain::audit::{Head, link_hash};
+use kbnt_domain::audit::{Head, link_hash, sha256};
 use kbnt_domain::dead_letter::Resolution;
 use kbnt_domain::event::{AuditLogCreated, DeadLetterResolved, OrderCancelRequested};
-use kbnt_domain::{EventId, OrderId, Span, Timestamp};
+use kbnt_domain::{Event, EventId, OrderId, Span, Timestamp};
 use kbnt_infrastructure::embedded::Short;
 use kbnt_infrastructure::wire;
 
@@ -22,6 +22,12 @@ fn records() -> Vec<Seen> {
     records_of(Topic::OrderEvents)
 }
 
+/// A record of which all was read.
+fn seen(at: Position, record: RawRecord) -> Seen {
+    let bytes = Some(record.hash());
+    Seen { bytes, ..Seen::new(at, record.value.unwrap()) }
+}
+
 /// The same in another topic.
 fn records_of(topic: Topic) -> Vec<Seen> {
     let mut records = Vec::new();
@@ -31,13 +37,15 @@ fn records_of(topic: Topic) -> Vec<Seen> {
         let mut outbox = Outbox::new(Service::Order, Timestamp::from_millis(WRITTEN));
         outbox.emit_named(&format!("cancel {offset}"), OrderCancelRequested { order });
         let audited = outbox.take().0.remove(0);
+        let bytes = wire::encode(&audited).unwrap().hash();
         let mut link = AuditLogCreated {
             sequence: head.length,
             audited: audited.message.id,
             event_name: "OrderCancelRequestedCommand".into(),
             subject: order.to_string(),
             location: (topic.name().into(), 1, offset),
-            content_hash: content_hash(&audited.message),
+            content_hash: vouched_hash(&content_hash(&audited.message), Some(&bytes)),
+            record_hash: Some(bytes),
             previous_hash: head.hash,
             hash: [0; 32],
         };
@@ -47,8 +55,7 @@ fn records_of(topic: Topic) -> Vec<Seen> {
         outbox.emit_named(&format!("link {offset}"), link);
         let link = outbox.take().0.remove(0);
         for (topic, partition, append) in [(topic, 1, &audited), (Topic::AuditLogs, 0, &link)] {
-            let value = wire::encode(append).unwrap().value.unwrap();
-            records.push(Seen::new(Position { topic, partition, offset }, value));
+            records.push(seen(Position { topic, partition, offset }, wire::encode(append).unwrap()));
         }
     }
     records
@@ -150,8 +157,7 @@ fn a_record_that_was_left_out_is_told_from_one_that_waits() {
     let mut left_out: Vec<Seen> = records().into_iter().step_by(2).collect();
     let mut outbox = Outbox::new(Service::Audit, Timestamp::from_millis(WRITTEN));
     for seen in [&left_out[0], &left_out[2]] {
-        let view = wire::RecordView::new(Some(&seen.value), Timestamp::default());
-        machine.handle(&wire::decode(seen.at(), &view).unwrap(), &mut outbox);
+        machine.handle(&wire::decode(seen.at(), &view(seen)).unwrap(), &mut outbox);
     }
     for (append, offset) in outbox.take().0.iter().zip(0..) {
         let at = Position { topic: Topic::AuditLogs, partition: 0, offset };
@@ -256,7 +262,8 @@ fn dead() -> Vec<Seen> {
         let at = Position { topic: Topic::AuditLogs, partition: 0, offset };
         Seen::new(at, wire::encode(&append).unwrap().value.unwrap())
     });
-    let bad = Seen { unreadable: Some(record), ..Seen::new(at, b"[1".to_vec()) };
+    let bad =
+        Seen { bytes: Some(record.raw.hash()), unreadable: Some(record), ..Seen::new(at, b"[1".to_vec()) };
     std::iter::once(bad).chain(trail).collect()
 }
 
@@ -287,9 +294,67 @@ fn a_dead_letter_that_is_gone_or_another_one_is_named() {
     // A newer release may understand it.
     let mut understood = dead();
     let event = records()[0].value.clone();
-    understood[0] = Seen::new(understood[0].at(), event);
+    understood[0] = Seen { bytes: understood[0].bytes, ..Seen::new(understood[0].at(), event.clone()) };
     assert_eq!(problems(&understood), Vec::<String>::new());
+    understood[0].bytes = Some(sha256(&event));
+    assert!(problems(&understood)[0].contains("it is not what link 0 says"), "an event was put in its place");
     let mut record = dead();
-    record[0].unreadable.as_mut().unwrap().raw = RawRecord::default().into();
+    record[0].bytes = Some(RawRecord::default().hash());
     assert!(problems(&record)[0].contains("it is not what link 0 says"), "{:?}", problems(&record));
+}
+
+#[test]
+fn bytes_that_say_the_same_are_told_from_those_that_were_written() {
+    let written = records();
+    let mut from_stream = written.clone();
+    from_stream.iter_mut().for_each(|seen| seen.bytes = None);
+    assert_eq!(problems(&from_stream), Vec::<String>::new(), "what was not read is not compared");
+    let mut others = written.clone();
+    others[2].bytes = Some(sha256(b"another header"));
+    let found = problems(&others);
+    let text = "order-events/1@1: its key, its headers or its bytes are not what link 1 says that they were";
+    assert_eq!(found, [text]);
+}
+
+#[test]
+fn a_link_that_says_nothing_of_bytes_or_names_others_was_altered() {
+    let hash =
+        |records: &[Seen]| match &wire::decode(records[3].at(), &view(&records[3])).unwrap().message.event {
+            Event::AuditLogCreated(link) => {
+                link.record_hash.unwrap().map(|byte| format!("{byte:02x}")).concat()
+            }
+            other => panic!("{other:?}"),
+        };
+    let other = "00".repeat(32);
+    let mut renamed = records();
+    let before = hash(&renamed);
+    altered(&mut renamed[3], &before, &other);
+    assert_eq!(problems(&renamed), ["order-events/1@1: it is not what link 1 says that it was"]);
+    let mut silent = records();
+    altered(&mut silent[3], &format!("\"recordHash\":\"{before}\","), "");
+    assert_eq!(problems(&silent), ["order-events/1@1: it is not what link 1 says that it was"]);
+}
+
+#[test]
+fn links_of_before_that_name_no_bytes_are_as_good_as_they_were() {
+    let mut machine = AuditMachine::new();
+    let mut trail: Vec<Seen> = records().into_iter().step_by(2).collect();
+    let mut outbox = Outbox::new(Service::Audit, Timestamp::from_millis(WRITTEN));
+    for seen in &trail {
+        machine.handle(&wire::decode(seen.at(), &view(seen)).unwrap(), &mut outbox);
+    }
+    for (append, offset) in outbox.take().0.iter().zip(0..) {
+        let record = wire::encode(append).unwrap();
+        assert!(!String::from_utf8_lossy(record.value.as_deref().unwrap()).contains("recordHash"));
+        trail.push(seen(Position { topic: Topic::AuditLogs, partition: 0, offset }, record));
+    }
+    assert_eq!(judged(&trail, &embedded()).findings, []);
+    let other = EventId::named("another").to_string();
+    let order = OrderId::derive(&"USER-1".parse().unwrap(), "1").to_string();
+    altered(&mut trail[1], &order, &other);
+    assert_eq!(problems(&trail).len(), 1);
+}
+
+fn view(seen: &Seen) -> wire::RecordView<'_> {
+    wire::RecordView::new(Some(&seen.value), Timestamp::default())
 }

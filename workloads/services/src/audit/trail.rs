@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use kbnt_application::audit::{DEAD_LETTER, content_hash, dead_letter};
+use kbnt_application::audit::{DEAD_LETTER, content_hash, vouched_hash};
 use kbnt_application::fence::TermFence;
 use kbnt_application::{Delivered, Position, Topic};
 use kbnt_domain::audit::{Hash, Head};
@@ -13,21 +13,37 @@ use kbnt_infrastructure::wire::{self, RecordView};
 use crate::origin::Seen;
 
 /// What a record is.
-#[derive(Debug)]
-pub(super) enum Content {
-    /// An event, of this content.
-    Event(Hash),
-    /// Nothing that we understand; its bytes have this hash.
-    Bytes(Hash),
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Content {
+    /// The hash of what it says, if it is an event.
+    pub(super) says: Option<Hash>,
+    /// The hash of its bytes, if all of them were read.
+    pub(super) bytes: Option<Hash>,
+}
+
+/// How a record differs from what a link vouches for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Difference {
+    /// It says something else.
+    Content,
+    /// It says the same in other bytes, or has another key or other headers.
+    Bytes,
 }
 
 impl Content {
-    /// Whether it is what `link` vouches for. A record that nobody understood then, and that we understand, may be.
-    pub(super) fn is_of(&self, link: &AuditLogCreated) -> bool {
-        match self {
-            Self::Event(_) if link.event_name == DEAD_LETTER => true,
-            Self::Event(hash) | Self::Bytes(hash) => *hash == link.content_hash,
+    /// How it differs from what `link` vouches for, as far as that was read.
+    pub(super) fn differs(&self, link: &AuditLogCreated) -> Option<Difference> {
+        let Self { says, bytes } = self;
+        if link.event_name == DEAD_LETTER {
+            // Whether or not somebody understands it now.
+            return bytes.is_some_and(|bytes| bytes != link.content_hash).then_some(Difference::Content);
         }
+        let vouched = says.map(|says| vouched_hash(&says, link.record_hash.as_ref()));
+        if vouched != Some(link.content_hash) {
+            return Some(Difference::Content);
+        }
+        let differ = bytes.zip(link.record_hash).is_some_and(|(bytes, vouched)| bytes != vouched);
+        differ.then_some(Difference::Bytes)
     }
 }
 
@@ -88,19 +104,18 @@ impl Trail {
                     if let Event::DeadLetterResolved(resolved) = event {
                         self.resolved.extend(Position::of(&resolved.location));
                     }
-                    let (content, written) = (Content::Event(content_hash(&message)), message.at);
+                    let content = Content { says: Some(content_hash(&message)), bytes: seen.bytes };
                     // A fenced writer's records count for nobody, and get no link.
-                    let delivered = Delivered { at, message: message.clone(), source };
+                    let delivered = Delivered { at, message: message.clone(), source, raw: None };
                     let counts = at.topic != Topic::InventoryEvents || self.fence.admits(&delivered);
-                    self.keep(at, content, written, counts);
+                    self.keep(at, content, message.at, counts);
                 }
             },
             // In the trail itself there is nothing that nobody understands.
             Err(error) if at.topic == Topic::AuditLogs => self.unreadable.push(format!("{at}: {error}")),
             Err(_) => {
                 if let Some(record) = &seen.unreadable {
-                    let content = Content::Bytes(dead_letter(record).content_hash());
-                    self.keep(at, content, record.raw.at, true);
+                    self.keep(at, Content { says: None, bytes: seen.bytes }, record.raw.at, true);
                 }
             }
         }

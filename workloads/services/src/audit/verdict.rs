@@ -9,7 +9,7 @@ use kbnt_domain::event::AuditLogCreated;
 use kbnt_domain::{Span, Timestamp};
 use kbnt_infrastructure::embedded::Short;
 
-use super::trail::Trail;
+use super::trail::{Difference, Trail};
 
 /// What is wrong, by kind: the worst first. Each has an exit code of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,7 +80,7 @@ pub(super) struct Retention {
 pub(super) struct Rules {
     /// `None` where nothing is ever forgotten.
     pub(super) retention: Option<Retention>,
-    /// Whether also records were read that nobody understands.
+    /// Whether all was read of all records: their bytes, and also what nobody understands.
     pub(super) passes_all: bool,
     pub(super) now: Timestamp,
 }
@@ -111,11 +111,13 @@ impl Trail {
         }
         problems.extend(self.links.iter().find_map(|(_, link)| {
             let place = Position::of(&link.location)?;
-            let described = || {
-                let number = link.sequence;
-                format!("{place}: it is not what link {number} says that it was")
-            };
-            (!self.records.get(&place)?.content.is_of(link)).then(described)
+            let number = link.sequence;
+            Some(match self.records.get(&place)?.content.differs(link)? {
+                Difference::Content => format!("{place}: it is not what link {number} says that it was"),
+                Difference::Bytes => {
+                    format!("{place}: its key, its headers or its bytes are not what link {number} says that they were")
+                }
+            })
         }));
         problems.extend(self.links.iter().find_map(|(_, link)| self.problem_of_letter(link, start.length)));
         problems.into_iter().map(|text| Finding { kind: Kind::Altered, text }).collect()
@@ -236,8 +238,13 @@ impl Trail {
             (0, _) => String::new(),
             (all, open) => format!("; {all} dead letters, {open} of them open (kbnt dlq list)"),
         };
+        let unseen = if rules.passes_all {
+            ""
+        } else {
+            "; keys, headers and exact bytes were not compared, as an event stream has none of them"
+        };
         format!(
-            "the audit trail is whole: {links} links{gone}; {unchanged} audited records are unchanged{letters}"
+            "the audit trail is whole: {links} links{gone}; {unchanged} audited records are unchanged{letters}{unseen}"
         )
     }
 }

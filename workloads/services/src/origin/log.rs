@@ -3,9 +3,8 @@
 use std::collections::VecDeque;
 
 use kbnt_application::ports::{EventLog, Fetched, LogReader};
-use kbnt_application::{Append, Position, Route, Topic};
+use kbnt_application::{Position, Topic};
 use kbnt_domain::Span;
-use kbnt_infrastructure::wire;
 
 use super::{From, Next, Seen};
 use crate::failure::Failure;
@@ -43,7 +42,7 @@ impl LogOrigin {
             From::Start => ends.iter().map(|end| Position { offset: 0, ..*end }).collect(),
         };
         Ok(Self {
-            reader: log.read(start).await?,
+            reader: log.with_bytes().read(start).await?,
             ready: VecDeque::new(),
             ends: Some(ends),
             later: VecDeque::new(),
@@ -80,18 +79,11 @@ impl LogOrigin {
 }
 
 fn seen(fetched: Fetched) -> Option<Seen> {
-    match fetched {
-        Fetched::Record(record) => {
-            let append = Append {
-                message: record.message.clone(),
-                route: Route::Partition(record.at.partition),
-                source: record.source,
-            };
-            Some(Seen::new(record.at, wire::encode(&append).ok()?.value?))
-        }
-        Fetched::Unreadable(record) => {
-            let value = record.raw.value.clone().unwrap_or_default();
-            Some(Seen { unreadable: Some(record.clone()), ..Seen::new(record.at, value) })
-        }
-    }
+    let raw = fetched.raw()?;
+    let value = raw.value.clone().unwrap_or_default();
+    let seen = Seen { bytes: Some(raw.hash()), ..Seen::new(fetched.at(), value) };
+    Some(match fetched {
+        Fetched::Record(_) => seen,
+        Fetched::Unreadable(record) => Seen { unreadable: Some(record), ..seen },
+    })
 }

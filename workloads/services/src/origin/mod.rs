@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use kbnt_application::ports::{EventLog, Unreadable};
 use kbnt_application::{Position, Topic};
+use kbnt_domain::audit::Hash;
 use kbnt_infrastructure::embedded::EmbeddedLog;
 use kbnt_infrastructure::kafka::KafkaLog;
 use kbnt_infrastructure::raw::RawLog;
@@ -27,6 +28,8 @@ pub(crate) struct Seen {
     pub(crate) offset: u64,
     /// The record's value, a JSON object if it is an event.
     pub(crate) value: Vec<u8>,
+    /// The hash of all of the record, if the origin has all of it.
+    pub(crate) bytes: Option<Hash>,
     /// All of the record, if nobody understands it and the origin has all of it.
     pub(crate) unreadable: Option<Unreadable>,
 }
@@ -34,7 +37,14 @@ pub(crate) struct Seen {
 impl Seen {
     /// A record of this value, and of whatever else.
     pub(crate) const fn new(at: Position, value: Vec<u8>) -> Self {
-        Self { topic: at.topic, partition: at.partition, offset: at.offset, value, unreadable: None }
+        Self {
+            topic: at.topic,
+            partition: at.partition,
+            offset: at.offset,
+            value,
+            bytes: None,
+            unreadable: None,
+        }
     }
 
     /// Where it lies.

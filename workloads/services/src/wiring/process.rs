@@ -300,7 +300,9 @@ impl Process {
             watch.await;
             Ok(())
         });
-        RunnerParts { log: Arc::new(guarded), ..self.parts.clone() }
+        // The audit trail vouches for the bytes of each record.
+        let log = if service == Service::Audit { guarded.with_bytes() } else { Arc::new(guarded) };
+        RunnerParts { log, ..self.parts.clone() }
     }
 
     fn plain<M: Machine + Sync>(&mut self, machine: M, parts: RunnerParts) -> Handle<M> {

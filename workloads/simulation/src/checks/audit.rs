@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kbnt_application::audit::{DEAD_LETTER, content_hash, dead_letter};
+use kbnt_application::audit::{DEAD_LETTER, content_hash, dead_letter, vouched_hash};
 use kbnt_application::ports::Unreadable;
 use kbnt_application::{Delivered, Service, Topic};
 use kbnt_domain::audit::{Head, verify};
@@ -45,7 +45,10 @@ impl World {
             let Some((_, link)) = audited.remove(&location) else {
                 return Err(format!("{location:?} is not audited"));
             };
-            if link.content_hash != content_hash(&record.message) || link.audited != record.message.id {
+            let bytes = record.raw.as_ref().map(|raw| raw.hash());
+            let content = vouched_hash(&content_hash(&record.message), bytes.as_ref());
+            if (link.content_hash, link.record_hash) != (content, bytes) || link.audited != record.message.id
+            {
                 return Err(format!("{location:?} is audited as something else"));
             }
         }

@@ -73,9 +73,9 @@ impl World {
                 of.filter(|record| matching(&record.message.event)).map(|record| record.message.at).max()
             };
             let asked = latest(&|event| matches!(event, Event::PlaceOrder(_)));
-            // inventory-service knows no end of an order that was cancelled before it came and was refused for its user.
             let ended = latest(&|event| match event {
                 Event::OrderRepeated(_) => false,
+                Event::UserRejected(rejected) => !rejected.repeated,
                 Event::ReservationReleased(released) => released.reservation.is_some(),
                 event => Classification::of(event).owner == Service::Inventory,
             });

@@ -61,7 +61,10 @@ fn one_of_a_kind(story: &Story) -> Result<(), String> {
     for (what, count) in [
         (
             "answer about the user",
-            count(story, |e| matches!(e, Event::UserValidated(_) | Event::UserRejected(_))),
+            count(story, |e| match e {
+                Event::UserRejected(e) => !e.repeated,
+                e => matches!(e, Event::UserValidated(_)),
+            }),
         ),
         (
             "outcome of the payment",

@@ -89,7 +89,7 @@ mod tests {
         let event = DeadLetterStored::new(at.location(), String::new(), now, None, Some(&value), []).into();
         let (service, trace) = (Service::Audit, Trace::root(&id));
         let message = Message { id, at: now, service, cause: None, trace, writer: None, event };
-        Delivered { at, message: Arc::new(message), source: None }
+        Delivered { at, message: Arc::new(message), source: None, raw: None }
     }
 
     #[test]

@@ -136,7 +136,14 @@ pub(crate) fn processed(n: u128) -> Event {
 }
 
 pub(crate) fn failed(n: u128, reason: Reason) -> Event {
-    PaymentFailed { order: order(n), reservation: reservation(n), amount: amount(), reason }.into()
+    PaymentFailed {
+        order: order(n),
+        reservation: reservation(n),
+        amount: amount(),
+        reason,
+        refund_due: false,
+    }
+    .into()
 }
 
 pub(crate) fn refunded(n: u128, reason: Reason) -> Event {

@@ -406,6 +406,8 @@ events! {
         amount: Money,
         /// Why.
         reason: Reason,
+        /// The gateway says that it has charged, by no name that can be used: the charge is undone by its order.
+        refund_due: bool,
     }
     /// The charge is undone.
     PaymentRefunded {

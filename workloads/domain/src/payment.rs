@@ -76,8 +76,13 @@ pub enum Outcome {
 pub enum Told {
     /// The charge is made.
     Processed(TransactionId),
-    /// Nothing was charged and nothing will be.
-    Failed(Reason),
+    /// The order is not paid: nothing was charged and nothing will be, or it goes back.
+    Failed {
+        /// Why.
+        reason: Reason,
+        /// The gateway says that it has charged, by no name that can be used: that is to be undone.
+        refund_due: bool,
+    },
     /// The charge is undone.
     Refunded(Refund),
 }
@@ -107,8 +112,13 @@ pub enum Ending {
 pub enum First {
     /// The charge is made.
     Processed,
-    /// Nothing was charged.
-    Failed(Reason),
+    /// The order is not paid.
+    Failed {
+        /// Why.
+        reason: Reason,
+        /// Whether a charge by no usable name is to be undone.
+        refund_due: bool,
+    },
 }
 
 /// The payment of one order.
@@ -121,6 +131,8 @@ pub struct Payment {
     tried: bool,
     /// In the log it stands that nothing was charged: from here on whatever was is undone.
     failed: Option<Reason>,
+    /// The gateway has said that the order was charged, and not in a way that pays it.
+    refund_due: bool,
     failures: u32,
     /// Answers that made no sense.
     senseless: u32,
@@ -148,11 +160,11 @@ impl Payment {
         (payment, action)
     }
 
-    /// The log says that nothing was charged: makes sure of it.
-    pub fn seal(reason: Reason) -> (Self, Action) {
+    /// The log says that the order is not paid: makes sure that nothing is taken for it, or undoes what was.
+    pub fn seal(reason: Reason, refund_due: bool) -> (Self, Action) {
         let mut payment = Self::new(Timestamp::MIN);
-        payment.failed = Some(reason);
-        let action = payment.attempt(Attempt::Close);
+        (payment.failed, payment.refund_due) = (Some(reason), refund_due);
+        let action = payment.make_sure();
         (payment, action)
     }
 
@@ -164,8 +176,16 @@ impl Payment {
     }
 
     const fn new(expires_at: Timestamp) -> Self {
-        let phase = Phase::Expiring;
-        Self { expires_at, phase, ending: None, tried: false, failed: None, failures: 0, senseless: 0 }
+        Self {
+            expires_at,
+            phase: Phase::Expiring,
+            ending: None,
+            tried: false,
+            failed: None,
+            refund_due: false,
+            failures: 0,
+            senseless: 0,
+        }
     }
 
     /// Whether nothing is left to do.
@@ -223,11 +243,16 @@ impl Payment {
                 _,
                 Phase::Settled | Phase::Trying(Attempt::Refund(_)) | Phase::Pausing(Attempt::Refund(_), _),
             ) => Action::Wait,
-            (First::Processed | First::Failed(Reason::PaymentDeclined), _) => self.settle(),
-            (First::Failed(reason), phase) => {
+            (First::Processed, _) => self.settle(),
+            (First::Failed { reason, refund_due }, phase) => {
                 let under_way = matches!(phase, Phase::Trying(_));
+                self.refund_due |= refund_due;
+                if reason == Reason::PaymentDeclined && !self.refund_due {
+                    return self.settle();
+                }
                 self.failed = Some(reason);
-                if under_way { Action::Wait } else { self.attempt(Attempt::Close) }
+                // The end of an attempt that is under way says more than the closing would.
+                if under_way && !self.refund_due { Action::Wait } else { self.make_sure() }
             }
         }
     }
@@ -276,13 +301,19 @@ impl Payment {
             (_, Outcome::Charged(transaction)) => self.tell(Told::Processed(transaction)),
             // Nobody could tell this charge from another, so the order is not paid by it: it fails, and then the charge goes
             // back under the order's name.
-            (_, Outcome::ChargedUnnamed | Outcome::Senseless) => {
+            // The same goes for one that has gone back already.
+            (_, outcome @ (Outcome::ChargedUnnamed | Outcome::Refunded | Outcome::Senseless)) => {
                 self.tried = true;
+                self.refund_due |= outcome != Outcome::Senseless;
                 self.fail()
             }
-            (_, Outcome::Declined) => self.tell(Told::Failed(Reason::PaymentDeclined)),
+            (_, Outcome::Declined) => self.failed_for_good(Reason::PaymentDeclined),
             (Phase::Trying(Attempt::Close | Attempt::Query), Outcome::Closed) => {
-                self.tell(Told::Failed(self.reason()))
+                self.failed_for_good(self.reason())
+            }
+            (Phase::Trying(Attempt::Charge), Outcome::Closed) => {
+                self.tried = true;
+                self.failed_for_good(self.reason())
             }
             (Phase::Trying(Attempt::Charge), Outcome::NotCharged) => {
                 self.tried = true;
@@ -307,7 +338,7 @@ impl Payment {
     fn sealed(&mut self, phase: Phase, outcome: Outcome, now: Timestamp) -> Action {
         match (phase, outcome) {
             (_, Outcome::Charged(transaction)) => self.give_back(Some(transaction)),
-            (_, Outcome::ChargedUnnamed) => self.give_back(None),
+            (_, Outcome::ChargedUnnamed | Outcome::Refunded) => self.give_back(None),
             (Phase::Trying(Attempt::Close), Outcome::Closed) | (_, Outcome::Declined) => self.settle(),
             (Phase::Trying(Attempt::Close), _) => self.pause(Attempt::Close, now),
             (Phase::Trying(_), _) => self.attempt(Attempt::Close),
@@ -316,6 +347,11 @@ impl Payment {
                 Action::Wait
             }
         }
+    }
+
+    /// Undoes what was charged, or has the gateway refuse any late charge.
+    fn make_sure(&mut self) -> Action {
+        if self.refund_due { self.give_back(None) } else { self.attempt(Attempt::Close) }
     }
 
     fn give_back(&mut self, transaction: Option<TransactionId>) -> Action {
@@ -354,9 +390,14 @@ impl Payment {
 
     /// Nothing was charged by us that counts, and nothing will be: told at once, and sealed after it is in the log.
     fn fail(&mut self) -> Action {
-        let reason = self.reason();
+        let (reason, refund_due) = (self.reason(), self.refund_due);
         self.phase = Phase::Telling;
-        Action::Tell(Told::Failed(reason))
+        Action::Tell(Told::Failed { reason, refund_due })
+    }
+
+    /// Nothing was charged, and nothing can be any more.
+    fn failed_for_good(&mut self, reason: Reason) -> Action {
+        self.tell(Told::Failed { reason, refund_due: false })
     }
 
     fn reason(&self) -> Reason {

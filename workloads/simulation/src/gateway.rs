@@ -86,6 +86,7 @@ impl Outside {
 
     fn known(&self, order: &OrderId) -> Option<EffectOutcome> {
         Some(match self.accounts.get(order)? {
+            Account::Charged { refunds: 1.., .. } => EffectOutcome::Refunded,
             Account::Charged { .. } if self.is_unnamed(order) => {
                 EffectOutcome::ChargedUnnamed { detail: "4711".to_owned() }
             }

@@ -89,7 +89,12 @@ fn put_event(event: &Event, out: &mut Vec<u8>) {
             put!(out, e: ReservationLost { order reservation amount transaction reason });
         }
         Event::PaymentProcessed(e) => put!(out, e: PaymentProcessed { order reservation amount transaction }),
-        Event::PaymentFailed(e) => put!(out, e: PaymentFailed { order reservation amount reason }),
+        Event::PaymentFailed(e) => {
+            put!(out, e: PaymentFailed { order reservation amount reason } but { refund_due });
+            if e.refund_due {
+                put_bytes(b"refund due", out);
+            }
+        }
         Event::PaymentRefunded(e) => put!(out, e: PaymentRefunded { order amount transaction reason }),
         Event::NotificationSent(e) => put!(out, e: NotificationSent { order user channel template }),
         Event::NotificationFailed(e) => put!(out, e: NotificationFailed { order user channel detail }),

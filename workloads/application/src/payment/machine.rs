@@ -43,7 +43,11 @@ impl PaymentMachine {
         }
         let (payment, action) = match share.settled.get(&order) {
             // Written by a process that may not have come to make sure of it.
-            Some(Settled::Failed(reason)) if *reason != Reason::PaymentDeclined => Payment::seal(*reason),
+            Some(Settled::Failed { reason, refund_due })
+                if *reason != Reason::PaymentDeclined || *refund_due =>
+            {
+                Payment::seal(*reason, *refund_due)
+            }
             Some(_) => return,
             None => Payment::start(event.expires_at, record.message.at >= share.since, outbox.now()),
         };

@@ -16,7 +16,7 @@ use crate::share::{Holds, Inputs, Limits, Memory};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Settled {
     Processed,
-    Failed(Reason),
+    Failed { reason: Reason, refund_due: bool },
     Refunded,
 }
 
@@ -44,7 +44,7 @@ impl Share {
     pub(super) fn learn(&mut self, order: OrderId, message: &Message, at: Timestamp) -> Option<First> {
         let told = match &message.event {
             Event::PaymentProcessed(_) => Settled::Processed,
-            Event::PaymentFailed(e) => Settled::Failed(e.reason),
+            Event::PaymentFailed(e) => Settled::Failed { reason: e.reason, refund_due: e.refund_due },
             Event::PaymentRefunded(_) => {
                 self.settled.insert(order, at, Settled::Refunded);
                 return None;
@@ -56,7 +56,9 @@ impl Share {
         }
         match self.settled.get(&order)? {
             Settled::Processed => Some(First::Processed),
-            Settled::Failed(reason) => Some(First::Failed(*reason)),
+            Settled::Failed { reason, refund_due } => {
+                Some(First::Failed { reason: *reason, refund_due: *refund_due })
+            }
             Settled::Refunded => None,
         }
     }
@@ -150,9 +152,10 @@ impl Open {
                 let reservation = *reservation;
                 outbox.emit_named(&outcome, PaymentProcessed { order, reservation, amount, transaction });
             }
-            (Told::Failed(reason), Bill::Reserved { reservation, .. }) => {
+            (Told::Failed { reason, refund_due }, Bill::Reserved { reservation, .. }) => {
                 let reservation = *reservation;
-                outbox.emit_named(&outcome, PaymentFailed { order, reservation, amount, reason });
+                let event = PaymentFailed { order, reservation, amount, reason, refund_due };
+                outbox.emit_named(&outcome, event);
             }
             (Told::Refunded(refund), _) => {
                 let transaction = refund.transaction.unwrap_or_else(|| TransactionId::of_order(&order));
@@ -160,7 +163,7 @@ impl Open {
                 let event = PaymentRefunded { order, amount, transaction, reason };
                 outbox.emit_named(&format!("refund/{order}"), event);
             }
-            (Told::Processed(_) | Told::Failed(_), Bill::Lost { .. }) => {}
+            (Told::Processed(_) | Told::Failed { .. }, Bill::Lost { .. }) => {}
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use kbnt_domain::Reason::{self, CancelledByClient, PaymentDeclined, PaymentUnavailable, ReservationExpired};
 use kbnt_domain::TransactionId;
-use kbnt_domain::event::{Event, PaymentRefunded, VirtualStockReserved};
+use kbnt_domain::event::{Event, PaymentFailed, PaymentRefunded, VirtualStockReserved};
 use kbnt_domain::payment::{SENSELESS_MOST, pause_after};
 
 use super::PaymentMachine;
@@ -72,6 +72,13 @@ fn refund_unnamed(n: u128) -> Effect {
 fn refunded_unnamed(n: u128, reason: Reason) -> Event {
     let transaction = TransactionId::of_order(&order(n));
     PaymentRefunded { order: order(n), amount: amount(), transaction, reason }.into()
+}
+
+fn failed_refund_due(n: u128, reason: Reason) -> Event {
+    match failed(n, reason) {
+        Event::PaymentFailed(event) => PaymentFailed { refund_due: true, ..event }.into(),
+        other => other,
+    }
 }
 
 fn not_refunded() -> EffectOutcome {
@@ -241,19 +248,68 @@ fn a_charge_without_a_usable_name_fails_the_order_and_goes_back_by_the_orders_na
         if let Some(ending) = ending {
             driven.input(ending);
         }
-        assert_eq!(driven.completed(1, unnamed()), wrote([failed(1, reason)]));
+        assert_eq!(driven.completed(1, unnamed()), wrote([failed_refund_due(1, reason)]));
         assert_eq!(driven.hold(Topic::InventoryEvents), Some(0), "not done yet");
-        assert_eq!(driven.read_back(), does(close(1)));
-        assert_eq!(driven.completed(1, unnamed()), does(refund_unnamed(1)));
+        // Whatever the gateway would say of it now: it has said that it charged.
+        assert_eq!(driven.read_back(), does(refund_unnamed(1)));
         assert_eq!(driven.completed(1, not_refunded()), nothing());
         assert_eq!(driven.tick_at(500), does(refund_unnamed(1)));
         assert_eq!(driven.completed(1, EffectOutcome::Refunded), wrote([refunded_unnamed(1, reason)]));
         assert_eq!(driven.hold(Topic::InventoryEvents), None);
     }
     // A crash between the failure and the refund.
+    let before = failed_refund_due(1, PaymentUnavailable);
+    let (mut driven, _) = Driven::recovered(PaymentMachine::new(), &[before]);
+    assert_eq!(driven.input(reserved(1, TTL)), does(refund_unnamed(1)));
+    assert_eq!(
+        driven.completed(1, EffectOutcome::Refunded),
+        wrote([refunded_unnamed(1, PaymentUnavailable)])
+    );
+    // Somebody else has told the failure, and heard nothing of the charge.
     let (mut driven, _) = Driven::recovered(PaymentMachine::new(), &[failed(1, PaymentUnavailable)]);
     assert_eq!(driven.input(reserved(1, TTL)), does(close(1)));
     assert_eq!(driven.completed(1, unnamed()), does(refund_unnamed(1)));
+    let mut driven = charging();
+    driven.completed(1, unnamed());
+    assert_eq!(
+        driven.appears(failed(1, PaymentDeclined)),
+        does(refund_unnamed(1)),
+        "declined, says another process"
+    );
+}
+
+#[test]
+fn money_that_went_back_pays_for_nothing() {
+    for asked in [charge(1), query(1), close(1)] {
+        let mut driven = charging();
+        if asked != charge(1) {
+            driven.completed(1, unknown());
+        }
+        if asked == query(1) {
+            assert_eq!(driven.tick_at(500), does(asked.clone()));
+        } else if asked == close(1) {
+            assert_eq!(driven.input(expired(1, TTL)), does(asked.clone()));
+        }
+        let wrote_failure = wrote([failed_refund_due(1, PaymentUnavailable)]);
+        assert_eq!(driven.completed(1, EffectOutcome::Refunded), wrote_failure, "{asked:?}");
+        assert_eq!(driven.read_back(), does(refund_unnamed(1)));
+        assert_eq!(
+            driven.completed(1, EffectOutcome::Refunded),
+            wrote([refunded_unnamed(1, PaymentUnavailable)])
+        );
+        assert_eq!(driven.hold(Topic::InventoryEvents), None);
+    }
+    // The log says that the order is not paid, and the gateway that somebody has undone the charge.
+    let (mut driven, _) = Driven::recovered(PaymentMachine::new(), &[failed(1, PaymentUnavailable)]);
+    assert_eq!(driven.input(reserved(1, TTL)), does(close(1)));
+    assert_eq!(driven.completed(1, EffectOutcome::Refunded), does(refund_unnamed(1)));
+}
+
+#[test]
+fn an_order_that_is_closed_at_the_gateway_fails_at_once() {
+    let mut driven = charging();
+    assert_eq!(driven.completed(1, EffectOutcome::Closed), wrote([failed(1, PaymentUnavailable)]));
+    assert_eq!(driven.hold(Topic::InventoryEvents), None);
 }
 
 #[test]

@@ -142,9 +142,15 @@ impl Entry {
         self.events.push(Happened { kind, topic, partition, offset, timestamp, id, cause });
     }
 
-    /// It was asked for again, and this is how it ended. What is known of that stands.
+    /// As what it counts. One that was placed again was counted when it ended.
+    pub(super) fn counted(&self) -> Option<OrderStatus> {
+        self.placed.as_ref().filter(|_| !self.repeated).map(|_| self.status)
+    }
+
+    /// It was asked for again, and this is how it ended. What is known of that stands; that nobody remembers it says less.
     fn repeat(&mut self, event: &OrderRepeated) {
-        if self.status != OrderStatus::Pending {
+        let unknown = self.repeated && self.reason == Some(Reason::StaleCommand);
+        if self.status != OrderStatus::Pending && !unknown {
             return;
         }
         (self.status, self.reason, self.repeated) = (event.status, event.reason, true);

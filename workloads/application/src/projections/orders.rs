@@ -155,15 +155,13 @@ impl OrderBook {
         Page { orders: keys.iter().filter_map(|key| self.get(&key.order)).collect(), next }
     }
 
-    /// Keeps the index and the counts in step with an order whose record was taken in.
+    /// Keeps the index in step with an order whose record was taken in.
     fn moved(&mut self, order: OrderId, placed_at: Timestamp, from: Option<OrderStatus>, to: OrderStatus) {
         let key = Cursor { placed_at, order };
         if let Some(from) = from {
             self.by_age[from as usize].remove(&key);
-            *self.counts.of(from) -= 1;
         }
         self.by_age[to as usize].insert(key);
-        *self.counts.of(to) += 1;
     }
 
     fn drop_oldest(&mut self) {
@@ -241,11 +239,14 @@ impl OrderBook {
             self.unplaced.push_back(order);
             Box::default()
         });
-        let before = entry.placed.as_ref().map(|_| entry.status);
-        let was_repeated = entry.repeated;
+        let (before, counted) = (entry.placed.as_ref().map(|_| entry.status), entry.counted());
         entry.apply(record);
-        let (after, repeated) = (entry.status, entry.repeated);
+        let (after, counts) = (entry.status, entry.counted());
         let Some(placed_at) = entry.placed.as_ref().map(|placed| placed.at) else { return };
+        if counted != counts {
+            counted.into_iter().for_each(|status| *self.counts.of(status) -= 1);
+            counts.into_iter().for_each(|status| *self.counts.of(status) += 1);
+        }
         if before != Some(after) {
             self.moved(order, placed_at, before, after);
             if after != OrderStatus::Pending {
@@ -253,12 +254,6 @@ impl OrderBook {
                 self.newest_end = self.newest_end.max(at);
                 self.ended.push_back((at, order));
             }
-        }
-        // A repeated order was counted when it ended.
-        match (was_repeated, repeated) {
-            (false, true) => *self.counts.of(after) -= 1,
-            (true, false) => *self.counts.of(after) += 1,
-            _ => {}
         }
     }
 }

@@ -1,5 +1,5 @@
 use kbnt_domain::Event;
-use kbnt_domain::Reason::{CancelledByClient, PaymentDeclined, UserBlocked};
+use kbnt_domain::Reason::{CancelledByClient, PaymentDeclined, StaleCommand, UserBlocked};
 use kbnt_domain::event::CancelKind::{Cancelled, Rejected};
 use kbnt_domain::event::{NotificationSent, UserRegistered, UserStatus, UserStatusChanged};
 use kbnt_domain::order::OrderStatus::{self, Confirmed, Pending};
@@ -275,6 +275,28 @@ fn an_order_that_was_rejected_and_comes_again_after_it_is_forgotten_is_shown_rej
             (OrderStatus::Rejected, Some(UserBlocked), true)
         );
         assert_eq!(counts(&book), "0-1-1-0", "{ahead}");
+    }
+}
+
+#[test]
+fn whoever_knows_how_an_order_ended_is_believed_before_one_who_knows_that_it_is_old() {
+    for known_first in [false, true] {
+        let mut writer = Writer::default();
+        let command = writer.write(0, None, placed(1));
+        let mut answers = [rejected_before(1, StaleCommand), repeated(1)];
+        if known_first {
+            answers.reverse();
+        }
+        let mut book = OrderBook::new(BookLimits::default());
+        book.apply(&command);
+        for answer in answers {
+            let mut answer = writer.write(1, Some(&command), answer);
+            answer.source = Some(command.at);
+            book.apply(&answer);
+        }
+        let view = book.get(&order(1)).unwrap();
+        assert_eq!((view.status, view.reason, view.repeated), (Confirmed, None, true));
+        assert_eq!(counts(&book), "0-0-0-0", "it was counted when it ended");
     }
 }
 

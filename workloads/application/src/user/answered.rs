@@ -1,6 +1,6 @@
 //! Which commands of one partition of order-events have their answer.
 
-use kbnt_domain::{OrderId, Reason, Timestamp};
+use kbnt_domain::{OrderId, Reason, Span, Timestamp};
 
 use crate::machine::Position;
 use crate::share::{Inputs, Limits, Memory};
@@ -15,14 +15,19 @@ struct Answer {
     command: Option<u64>,
     /// Why the user may not order; `None` if he may.
     rejection: Option<Reason>,
+    /// When it was given.
+    at: Timestamp,
 }
+
+/// For how long after an order was validated inventory-service can tell how it ended, at most.
+const TOLD_BY_INVENTORY: Span = Span::from_minutes(25 * 60);
 
 /// What a command is to be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
     /// It is the first one of its order.
     First,
-    /// Its order was rejected for this reason before it came.
+    /// Its order was answered before it came, and is rejected for this reason.
     Rejected(Reason),
     /// It has its answer, or gets none.
     None,
@@ -51,19 +56,16 @@ impl Answered {
         rejection: Option<Reason>,
     ) {
         let command = command.map(|command| command.offset);
-        // The first answer stands; a later one may only say it again, to a later command.
+        // The first answer stands; later ones only say it again, to later commands.
         let answer = match self.orders.get(&order) {
-            Some(first) if first.rejection == rejection => {
-                Answer { command: command.max(first.command), rejection }
-            }
-            Some(_) => return,
-            None => Answer { command, rejection },
+            Some(first) => Answer { command: command.max(first.command), ..*first },
+            None => Answer { command, rejection, at },
         };
         self.orders.insert(order, at, answer);
     }
 
     /// What the command at `at` for `order` is to be answered.
-    pub(super) fn turn(&mut self, at: Position, order: &OrderId) -> Turn {
+    pub(super) fn turn(&mut self, at: Position, order: &OrderId, now: Timestamp) -> Turn {
         if !self.inputs.advance(at) {
             return Turn::None;
         }
@@ -71,9 +73,9 @@ impl Answered {
             None if self.is_forgotten(at) => Turn::None,
             None => Turn::First,
             // One that was read before may be the one that was answered.
-            Some(Answer { command: Some(command), rejection: Some(reason) }) if at.offset > *command => {
-                Turn::Rejected(*reason)
-            }
+            Some(answer) if answer.command.is_none_or(|command| at.offset <= command) => Turn::None,
+            Some(Answer { rejection: Some(reason), .. }) => Turn::Rejected(*reason),
+            Some(answer) if now.since(answer.at) > TOLD_BY_INVENTORY => Turn::Rejected(Reason::StaleCommand),
             Some(_) => Turn::None,
         }
     }

@@ -146,9 +146,9 @@ impl Machine for UserMachine {
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
         let Event::PlaceOrder(command) = &record.message.event else { return };
         let Some(answered) = self.shares.get_mut(&record.at.partition) else { return };
-        // The first command of an order is the order. What comes under its id later gets no answer, but for one that was rejected:
-        // nobody else remembers that as long.
-        let turn = answered.turn(record.at, &command.order);
+        // The first command of an order is the order. What comes under its id later gets an answer only where nobody else remembers
+        // how the order ended.
+        let turn = answered.turn(record.at, &command.order, outbox.now());
         let answer = match turn {
             Turn::None => return,
             Turn::First => self.answer(command, record.message.at),

@@ -1,4 +1,4 @@
-use kbnt_domain::Reason::{UserBlocked, UserNotFound};
+use kbnt_domain::Reason::{StaleCommand, UserBlocked, UserNotFound};
 use kbnt_domain::event::{UserRegistered, UserStatus, UserStatusChanged};
 use kbnt_domain::user::{Registration, UnknownUser};
 use kbnt_domain::{Event, UserId};
@@ -215,4 +215,18 @@ fn a_restart_rejects_again_only_what_came_after_the_answer() {
     }
     let answers: Vec<usize> = commands.iter().map(|command| driven.deliver(command).events.len()).collect();
     assert_eq!(answers, [0, 0, 1]);
+}
+
+#[test]
+fn an_order_that_comes_again_when_nobody_can_know_how_it_ended_is_refused() {
+    let mut driven = Driven::new(declaring());
+    let commands: Vec<Delivered> = (0..4).map(|_| driven.place(at(0), placed(1))).collect();
+    assert_eq!(driven.deliver(&commands[0]), wrote([validated(1)]));
+    driven.now = at(25 * 3_600_000);
+    assert_eq!(driven.deliver(&commands[1]), nothing(), "inventory-service knows");
+    driven.now = at(25 * 3_600_000 + 1);
+    assert_eq!(driven.deliver(&commands[2]), wrote([rejected_before(1, StaleCommand)]));
+    assert_eq!(driven.deliver(&commands[2]), nothing(), "delivered twice");
+    driven.read_back();
+    assert_eq!(driven.deliver(&commands[3]), wrote([rejected_before(1, StaleCommand)]));
 }

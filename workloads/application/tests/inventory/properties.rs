@@ -107,7 +107,13 @@ impl Others {
             let event = PaymentProcessed { order, reservation, amount, transaction };
             lab.input(Topic::PaymentEvents, &id, event);
         } else {
-            let event = PaymentFailed { order, reservation, amount, reason: Reason::PaymentDeclined };
+            let event = PaymentFailed {
+                order,
+                reservation,
+                amount,
+                reason: Reason::PaymentDeclined,
+                refund_due: false,
+            };
             lab.input(Topic::PaymentEvents, &id, event);
         }
     }

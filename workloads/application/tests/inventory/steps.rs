@@ -49,7 +49,7 @@ fn paid(number: u128, cents: i64) -> Event {
 fn declined(number: u128) -> Event {
     let (order, amount) = (order(number), Money::from_minor(100, Currency::BRL).unwrap());
     let reservation = ReservationId::derive(&order, 0);
-    PaymentFailed { order, reservation, amount, reason: Reason::PaymentDeclined }.into()
+    PaymentFailed { order, reservation, amount, reason: Reason::PaymentDeclined, refund_due: false }.into()
 }
 
 /// A process that decides, over these units of product A.

@@ -65,6 +65,7 @@ pub(crate) fn failed(number: u128, reason: Reason) -> PaymentFailed {
         reservation: reservation(number, 0),
         amount: money("10.00"),
         reason,
+        refund_due: false,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The log as one service may use it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,13 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// How many of the newest records of each partition are looked at to find out how far the topics had come.
 const NEWEST: u64 = 100;
+
+/// As many notes of what records answer are kept.
+const NOTES: usize = 100;
+
+/// Of the newest notes about a partition so many must contradict it, and three in four: who writes a record may say whatever he
+/// likes of what it answers, and no single one is believed.
+const WITNESSES: usize = 2;
 
 /// How long these may take to come.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -60,6 +67,10 @@ struct Known {
     looked: BTreeMap<(Topic, u32), Instant>,
     /// Causes that the next look is to find.
     causes: BTreeMap<(Topic, u32), u64>,
+    /// What the newest records of each partition say that they answer, by the partition and the topic of what they answer.
+    notes: BTreeMap<(Topic, u32, Topic), VecDeque<u64>>,
+    /// Partitions of which somebody has said what is not true.
+    doubted: BTreeSet<(Topic, u32)>,
     /// The newest records agree with each other.
     agrees: bool,
     /// What is at work for a while need not look for every cause at once.
@@ -231,11 +242,14 @@ impl Guard {
         let mut unseen = BTreeMap::<(Topic, u32), u64>::new();
         for fetched in records {
             let Fetched::Record(record) = fetched else { continue };
-            let Some(cause) = record.source.filter(|cause| self.minds(cause.topic)) else { continue };
+            let Some(cause) = record.answers().filter(|cause| self.minds(cause.topic)) else { continue };
+            let notes = known.notes.entry((record.at.topic, cause.partition, cause.topic)).or_default();
+            notes.push_back(cause.offset);
+            if notes.len() > NOTES {
+                notes.pop_front();
+            }
             let place = (cause.topic, cause.partition);
-            let seen = known.ends.get(&place).is_some_and(|end| *end > cause.offset);
-            // Only what the topic's own service wrote says where that service read.
-            if !seen && record.message.service.output() == record.at.topic {
+            if known.ends.get(&place).is_none_or(|end| *end <= cause.offset) {
                 let last = unseen.entry(place).or_default();
                 *last = (*last).max(cause.offset);
             }
@@ -272,12 +286,18 @@ impl Guard {
             }
         }
         let (mut reader, began) = (self.log.read(from).await?, Instant::now());
+        let mut causes = BTreeMap::new();
         // What a log holds that is no record may lie at its end.
         while !reader.has_reached(&ends) && began.elapsed() < PATIENCE {
             let records = reader.next(1_000, WAIT).await?;
             for cause in self.unseen_causes(&records) {
-                self.check_cause(cause).await?;
+                let last = causes.entry((cause.topic, cause.partition)).or_insert(cause);
+                *last = (*last).max(cause);
             }
+        }
+        // All notes are known now.
+        for cause in causes.into_values() {
+            self.check_cause(cause).await?;
         }
         self.known().agrees = true;
         Ok(())
@@ -294,8 +314,36 @@ impl Guard {
             known.looked.insert(place, Instant::now());
             return Ok(());
         }
-        let fault = Fault::Short { partition: cause.partition, wanted: cause.offset + 1, found: bounds.end };
-        Err(self.damaged(cause.topic, fault))
+        if self.is_contradicted(cause, bounds.end) {
+            let wanted = cause.offset.saturating_add(1);
+            let fault = Fault::Short { partition: cause.partition, wanted, found: bounds.end };
+            return self.contradicted(cause.topic, fault).await;
+        }
+        if self.known().doubted.insert(place) {
+            tracing::warn!(
+                operation = "note-not-believed",
+                service = self.service.name(),
+                topic = cause.topic.name(),
+                partition = cause.partition,
+                "a record says that it answers offset {}, and the partition ends at {}: it is not believed",
+                cause.offset,
+                bounds.end
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether the records that answer a partition agree that it went on beyond `end`.
+    fn is_contradicted(&self, cause: Position, end: u64) -> bool {
+        let known = self.known();
+        let about = known
+            .notes
+            .iter()
+            .filter(|((_, partition, topic), _)| (*topic, *partition) == (cause.topic, cause.partition));
+        about.into_iter().any(|(_, notes)| {
+            let beyond = notes.iter().filter(|offset| **offset >= end).count();
+            beyond >= WITNESSES && 4 * beyond >= 3 * notes.len()
+        })
     }
 
     /// Looks at the topics; on a deep look also for what was there. What cannot be asked for now is asked for again.

@@ -129,6 +129,8 @@ impl HttpGateway {
             Sent::Unknown(detail) => EffectOutcome::Unknown { detail },
             Sent::TooLong(detail) => EffectOutcome::Senseless { detail },
             Sent::Answer { status, body } => match read(order, status, &body) {
+                None if status == StatusCode::PAYMENT_REQUIRED => EffectOutcome::Declined,
+                None if status == StatusCode::GONE => EffectOutcome::Closed,
                 // It says itself that it did nothing.
                 None if status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT => {
                     EffectOutcome::NotCharged { detail: answered(status) }
@@ -209,20 +211,23 @@ fn read(order: OrderId, status: StatusCode, body: &[u8]) -> Option<EffectOutcome
     }
     let answer = answer(order, body)?;
     Some(match answer.status {
-        ChargeStatus::Charged | ChargeStatus::Refunded if status.is_success() => {
-            match answer.transaction_id.as_str().map(str::parse) {
-                Some(Ok(transaction)) => EffectOutcome::Charged { transaction },
-                Some(Err(error)) => {
-                    EffectOutcome::ChargedUnnamed { detail: InvalidTransactionId::to_string(&error) }
-                }
-                None => EffectOutcome::ChargedUnnamed { detail: "transactionId is no text".to_owned() },
-            }
-        }
+        ChargeStatus::Charged if status.is_success() => named(&answer),
+        // The money went back: the order is not paid by that.
+        ChargeStatus::Refunded if status.is_success() => EffectOutcome::Refunded,
         ChargeStatus::Declined => EffectOutcome::Declined,
         ChargeStatus::Closed => EffectOutcome::Closed,
         // Charged, it says, and that it failed.
         ChargeStatus::Charged | ChargeStatus::Refunded => uncertain(status),
     })
+}
+
+/// A charge, by the name that the gateway gives it.
+fn named(answer: &ChargeAnswer) -> EffectOutcome {
+    match answer.transaction_id.as_str().map(str::parse) {
+        Some(Ok(transaction)) => EffectOutcome::Charged { transaction },
+        Some(Err(error)) => EffectOutcome::ChargedUnnamed { detail: InvalidTransactionId::to_string(&error) },
+        None => EffectOutcome::ChargedUnnamed { detail: "transactionId is no text".to_owned() },
+    }
 }
 
 /// After an answer that does not say whether there is a charge. One that may be another in a moment is as good as none; any

@@ -138,7 +138,8 @@ impl SimulatedGateway {
         let mut book = self.book();
         match book.entries.get(&order) {
             Some(Entry::Closed) => return EffectOutcome::Closed,
-            Some(Entry::Charged | Entry::Refunded) => {}
+            Some(Entry::Refunded) => return EffectOutcome::Refunded,
+            Some(Entry::Charged) => {}
             None if token == Token::Declined || self.declines(order, amount) => {
                 return EffectOutcome::Declined;
             }
@@ -152,7 +153,8 @@ impl SimulatedGateway {
 
     fn query(&self, order: OrderId) -> EffectOutcome {
         match self.book().entries.get(&order) {
-            Some(Entry::Charged | Entry::Refunded) => charged(order),
+            Some(Entry::Charged) => charged(order),
+            Some(Entry::Refunded) => EffectOutcome::Refunded,
             Some(Entry::Closed) => EffectOutcome::Closed,
             None => EffectOutcome::NotCharged { detail: "the gateway knows of no charge".to_owned() },
         }
@@ -161,7 +163,8 @@ impl SimulatedGateway {
     fn close(&self, order: OrderId) -> EffectOutcome {
         let mut book = self.book();
         match book.entries.get(&order) {
-            Some(Entry::Charged | Entry::Refunded) => charged(order),
+            Some(Entry::Charged) => charged(order),
+            Some(Entry::Refunded) => EffectOutcome::Refunded,
             Some(Entry::Closed) => EffectOutcome::Closed,
             None => {
                 book.note(order, Entry::Closed);

@@ -95,6 +95,11 @@ pub(super) fn source(record: &RecordView<'_>) -> Option<Position> {
     Some(Position {
         topic: Topic::from_name(parts.next()?)?,
         partition: parts.next()?.parse().ok()?,
-        offset: parts.next()?.parse().ok()?,
+        // A log counts no further.
+        offset: parts
+            .next()?
+            .parse()
+            .ok()
+            .filter(|offset| i64::try_from(*offset).is_ok_and(|offset| offset < i64::MAX))?,
     })
 }

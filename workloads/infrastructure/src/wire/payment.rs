@@ -30,6 +30,8 @@ pub(super) struct PaymentFailedDef {
     amount: Money,
     #[serde(with = "field::text")]
     reason: Reason,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    refund_due: bool,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -238,6 +238,7 @@ async fn a_writer_whose_own_topic_was_made_again_is_told_by_those_who_answered_t
         reservation: kbnt_domain::ReservationId::derive(&order, 0),
         amount: Money::from_minor(59_999, Currency::BRL).unwrap(),
         reason: kbnt_domain::Reason::PaymentDeclined,
+        refund_due: false,
     };
     let Append { message, .. } = append("failed", failed);
     let mut message = message.as_ref().clone();
@@ -245,7 +246,8 @@ async fn a_writer_whose_own_topic_was_made_again_is_told_by_those_who_answered_t
     let source =
         Some(kbnt_application::Position { topic: Topic::InventoryEvents, partition: 0, offset: end - 1 });
     let route = kbnt_application::Route::Partition(0);
-    log.append(vec![Append { message: Arc::new(message), route, source }]).await.unwrap();
+    let answer = Append { message: Arc::new(message), route, source };
+    log.append(vec![answer.clone(), answer]).await.unwrap();
     cluster.replace(Topic::InventoryEvents).await;
     let second = Watched::start(inventory(), &cluster, TopicIds::default());
     let damage = second.verdict().await.expect("it decides on another log");

@@ -152,7 +152,7 @@ async fn a_log_that_ends_before_what_was_committed_is_refused_unless_somebody_na
 }
 
 #[tokio::test]
-async fn a_log_that_ends_before_a_cause_of_the_services_own_records_is_refused() {
+async fn a_log_that_ends_before_what_most_of_the_newest_records_answer_is_refused() {
     let log = EmbeddedLog::in_memory();
     log.append((0..30).map(created).collect()).await.unwrap();
     let end = log.bounds(Topic::OrderEvents, 2).await.unwrap().end;
@@ -172,7 +172,13 @@ async fn a_log_that_ends_before_a_cause_of_the_services_own_records_is_refused()
     log.append(vec![cause(end - 1)]).await.unwrap();
     let faulty = Faulty::new(log.clone());
     assert_eq!(started(Echo::default(), &faulty, TopicIds::default()).await, None);
-    log.append(vec![cause(end + 4)]).await.unwrap();
+    log.append(vec![cause(end + 4), cause(u64::MAX)]).await.unwrap();
+    assert_eq!(
+        started(Echo::default(), &faulty, TopicIds::default()).await,
+        None,
+        "anybody can write a record or two"
+    );
+    log.append(vec![cause(end + 4); 4]).await.unwrap();
     let fault = Fault::Short { partition: 2, wanted: end + 5, found: end };
     let damage = Damage { service: Service::Notification, topic: Topic::OrderEvents, fault };
     assert_eq!(started(Echo::default(), &faulty, TopicIds::default()).await, Some(damage));

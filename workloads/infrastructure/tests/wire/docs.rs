@@ -101,7 +101,8 @@ fn examples() -> Vec<Event> {
         }
         .into(),
         PaymentProcessed { order, reservation, amount, transaction: transaction() }.into(),
-        PaymentFailed { order, reservation, amount, reason: Reason::PaymentDeclined }.into(),
+        PaymentFailed { order, reservation, amount, reason: Reason::PaymentDeclined, refund_due: false }
+            .into(),
         PaymentRefunded { order, amount, transaction: transaction(), reason }.into(),
         NotificationSent { order, user: user(), channel: "log".into(), template: "order-confirmed".into() }
             .into(),

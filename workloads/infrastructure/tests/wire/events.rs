@@ -169,9 +169,11 @@ fn of_payments() -> impl Strategy<Value = Event> {
                 PaymentProcessed { order, reservation, amount, transaction }.into()
             }
         ),
-        (order(), reservation(), money(), reason()).prop_map(|(order, reservation, amount, reason)| {
-            PaymentFailed { order, reservation, amount, reason }.into()
-        }),
+        (order(), reservation(), money(), reason(), any::<bool>()).prop_map(
+            |(order, reservation, amount, reason, refund_due)| {
+                PaymentFailed { order, reservation, amount, reason, refund_due }.into()
+            }
+        ),
         (order(), money(), transaction(), reason()).prop_map(|(order, amount, transaction, reason)| {
             PaymentRefunded { order, amount, transaction, reason }.into()
         }),

@@ -28,6 +28,7 @@ cluster_suite() { built cluster test --no-run --test cluster 2>/dev/null; }
 
 inside kubectl version >/dev/null 2>&1 || ours=yes
 trap finish EXIT
+trap "exit 143" TERM INT
 "$CLUSTER_DIR/up.sh"
 step "compile the tests" cargo_test --no-run
 say "==> formats, lints, generated files ($(elapsed))"

@@ -30,6 +30,9 @@ impl Default for BookLimits {
     }
 }
 
+/// Answers that are kept until their commands are read; topics are read at nearly the same pace.
+const AHEAD_MOST: usize = 100_000;
+
 /// How many orders stand where, those included that are no longer shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -94,8 +97,8 @@ pub struct OrderBook {
     ended: VecDeque<(Timestamp, OrderId)>,
     newest_end: Timestamp,
     present: Present,
-    /// Answers to repeated commands that were read before the commands, by the command's place.
-    ahead: BTreeMap<Position, Delivered>,
+    /// Answers to repeated commands that were read before the commands, by the command's place and the topic of the answer.
+    ahead: BTreeMap<(Position, Topic), Delivered>,
     /// Orders that something else was heard of first.
     unplaced: VecDeque<OrderId>,
 }
@@ -215,15 +218,17 @@ impl Projection for OrderBook {
             // The topics are read side by side: the answer may come before the command that it answers.
             (_, Some(command)) if repeats && !self.seen.has(command) => {
                 // An append that was tried again may have written it twice: the first one counts.
-                self.ahead.entry(command).or_insert_with(|| record.clone());
-                while self.ahead.len() > self.limits.most {
+                self.ahead.entry((command, record.at.topic)).or_insert_with(|| record.clone());
+                while self.ahead.len() > AHEAD_MOST {
                     self.ahead.pop_first();
                 }
             }
             (Event::PlaceOrder(_), _) => {
                 self.take(order, record);
-                if let Some(answer) = self.ahead.remove(&record.at) {
-                    self.take(order, &answer);
+                for topic in [Topic::UserEvents, Topic::InventoryEvents] {
+                    if let Some(answer) = self.ahead.remove(&(record.at, topic)) {
+                        self.take(order, &answer);
+                    }
                 }
             }
             _ => self.take(order, record),

@@ -7,7 +7,7 @@ use kbnt_domain::user::{Registration, UnknownUser, User, UserRegistry};
 use kbnt_domain::{Event, OrderId, Timestamp, UserId};
 
 use super::answered::{Answered, Turn};
-use crate::machine::{Delivered, EffectOutcome, Machine, Outbox};
+use crate::machine::{Delivered, EffectOutcome, Machine, Outbox, Position};
 use crate::message::{Service, Topic};
 use crate::share::{Inputs, Limits};
 
@@ -109,6 +109,17 @@ impl UserMachine {
         }
     }
 
+    /// Remembers an answer before it is read back.
+    fn learn_answer(&mut self, answer: &Event, order: OrderId, command: Position, now: Timestamp) {
+        let rejection = match answer {
+            Event::UserRejected(e) => Some(e.reason),
+            _ => None,
+        };
+        if let Some(answered) = self.shares.get_mut(&command.partition) {
+            answered.insert(order, now, Some(command), rejection);
+        }
+    }
+
     fn answer(&self, command: &PlaceOrder, placed_at: Timestamp) -> Event {
         let PlaceOrder { order, basket } = command.clone();
         match self.registry.objection(&basket.user, self.config.allow_unknown) {
@@ -148,24 +159,23 @@ impl Machine for UserMachine {
         let Some(answered) = self.shares.get_mut(&record.at.partition) else { return };
         // The first command of an order is the order. What comes under its id later gets an answer only where nobody else remembers
         // how the order ended.
-        let turn = answered.turn(record.at, &command.order, outbox.now());
-        let answer = match turn {
-            Turn::None => return,
-            Turn::First => self.answer(command, record.message.at),
-            Turn::Rejected(reason) => {
-                let (order, user) = (command.order, command.basket.user.clone());
-                UserRejected { order, user, reason, repeated: true }.into()
-            }
-        };
-        let rejection = match &answer {
-            Event::UserRejected(e) => Some(e.reason),
-            _ => None,
-        };
-        if let Some(answered) = self.shares.get_mut(&record.at.partition) {
-            answered.insert(command.order, outbox.now(), Some(record.at), rejection);
-        }
+        let order = command.order;
         outbox.answer(record);
-        outbox.emit(answer);
+        match answered.turn(record.at, &order, outbox.now()) {
+            Turn::None => {}
+            Turn::First => {
+                let answer = self.answer(command, record.message.at);
+                self.learn_answer(&answer, order, record.at, outbox.now());
+                outbox.emit(answer);
+            }
+            Turn::Rejected(reason) => {
+                let user = command.basket.user.clone();
+                let answer = Event::from(UserRejected { order, user, reason, repeated: true });
+                self.learn_answer(&answer, order, record.at, outbox.now());
+                // The same command again is the same record, and this is not the answer to the first one.
+                outbox.emit_named(&format!("rejected-again/{}", record.at), answer);
+            }
+        }
     }
 
     fn completed(&mut self, _order: OrderId, _outcome: EffectOutcome, _outbox: &mut Outbox) {}

@@ -189,7 +189,7 @@ fn changes_by_other_processes_count_when_they_are_read() {
 
 #[test]
 fn an_order_that_was_rejected_and_comes_again_is_rejected_again_once_for_each_command() {
-    let (mut driven, _) = Driven::recovered(declaring(), &[status(UserStatus::Blocked)]);
+    let (mut driven, _) = Driven::recovered(declaring(), &[registered(), status(UserStatus::Blocked)]);
     let (first, again) = (driven.place(at(0), placed(1)), driven.place(at(0), placed(1)));
     assert_eq!(driven.deliver(&first), wrote([rejected(1, UserBlocked)]));
     assert_eq!(driven.deliver(&first), nothing(), "delivered twice");

@@ -4,6 +4,7 @@
 //! told to new records and effects. The same machines run on Kafka, on the embedded log and in the simulator.
 
 pub mod audit;
+pub mod clock;
 pub mod fence;
 pub mod intact;
 pub mod inventory;

@@ -17,7 +17,10 @@ impl World {
         self.say(|| "all faults are over".to_owned());
         self.plan.faults = Faults::default();
         self.outside.away = false;
-        self.put_clocks_right();
+        for process in &mut self.processes {
+            process.set_by = 0;
+        }
+        self.put_clocks_right()?;
         self.resting = true;
         while !self.late.is_empty() {
             self.land_late()?;

@@ -10,6 +10,9 @@ use crate::process::{Batch, Input, Process, Stage, admitted};
 use crate::startup::has_all;
 use crate::world::{WRONG, World};
 
+/// What clocks are set by, in milliseconds.
+const SET_BY: [i64; 4] = [25 * 3_600_000, 3 * 3_600_000, -3 * 3_600_000, -25 * 3_600_000];
+
 /// How many processes of a service the platform keeps up.
 const fn wanted(service: Service) -> usize {
     match service {
@@ -49,12 +52,20 @@ impl World {
             let id = self.rng.index(self.processes.len());
             let skew = self.skew();
             self.fault(|world| {
-                world.processes[id].skew = skew;
+                if world.processes[id].skew != WRONG {
+                    world.processes[id].skew = skew;
+                }
                 Ok(())
             })?;
         }
         if self.rng.chance(faults.wrong_start) {
-            self.put_clocks_right();
+            self.put_clocks_right()?;
+        }
+        if self.rng.chance(faults.set_clock) {
+            self.fault(|world| {
+                world.set_a_clock();
+                Ok(())
+            })?;
         }
         if self.rng.chance(faults.gateway) {
             self.outside.away = !self.outside.away && self.rng.chance(600);
@@ -78,13 +89,30 @@ impl World {
     }
 
     /// Clocks that were wrong from the start are put right.
-    pub(crate) fn put_clocks_right(&mut self) {
+    pub(crate) fn put_clocks_right(&mut self) -> Result<(), String> {
         for id in 0..self.processes.len() {
             if self.processes[id].skew == WRONG {
                 self.say(|| format!("the clock of {} is put right", self.processes[id].name()));
                 self.processes[id].skew = self.skew();
+                // Where the log says nothing of the time, what it showed at first is believed: a person starts it again.
+                if self.processes[id].set_by == 0 && self.processes[id].look_at_the_clock(self.now) {
+                    self.kill(id)?;
+                }
             }
         }
+        Ok(())
+    }
+
+    /// Somebody sets the clock of a process by hours, or puts it right again.
+    fn set_a_clock(&mut self) {
+        let id = self.rng.index(self.processes.len());
+        let by = *self.rng.pick(&SET_BY).unwrap_or(&0);
+        let (now, process) = (self.now, &mut self.processes[id]);
+        process.set_by = if process.set_by == 0 { by } else { 0 };
+        process.look_at_the_clock(now);
+        self.say(|| {
+            format!("the clock of {} is off by {}", self.processes[id].name(), self.processes[id].set_by)
+        });
     }
 
     /// Something gets into the log that nobody understands, or a person sees to what is there.

@@ -5,7 +5,8 @@
 //! Records arrive late, twice and out of order between partitions. Any process crashes between any two steps; what it
 //! had not seen acknowledged is lost from each partition on its own, or gets in later. Partitions move between
 //! processes; one that has lost a partition may go on for a while as a zombie. A second inventory writer comes up beside
-//! the first, and each begins with the newest snapshot, with an older one or with the log. Clocks differ and jump. The
+//! the first, and each begins with the newest snapshot, with an older one or with the log. Clocks differ and jump, by a
+//! little or by hours, and are put right. The
 //! gateway declines, is away, answers late, twice or not at all. Customers retry, reuse ids and cancel at any time, while
 //! stock is received and written off and users are blocked. Records get into the log that nobody understands, and
 //! persons see to them. A program that is none of the services writes into their topics: in partitions that are not the

@@ -6,6 +6,9 @@ use kbnt_application::intact::Bounds;
 use kbnt_application::message::{Classification, in_place, partition_of};
 use kbnt_application::ports::{Fetched, RawRecord, Unreadable};
 use kbnt_application::{Append, Delivered, Position, Route, Topic};
+use kbnt_domain::Timestamp;
+
+use crate::process::Process;
 
 /// The most partitions of any topic.
 const PARTITIONS: usize = 3;
@@ -105,6 +108,14 @@ impl Log {
     /// All of them of a topic, partition by partition.
     pub(crate) fn topic(&self, topic: Topic) -> impl Iterator<Item = &Delivered> {
         (0..topic.partitions()).flat_map(move |partition| self.records((topic, partition)))
+    }
+
+    /// When the newest record was written that a process folds or handles, by its writer's clock.
+    pub(crate) fn newest(&self, process: &Process) -> Option<Timestamp> {
+        let read = process.service.inputs().iter().copied().chain([process.service.output()]);
+        let last =
+            |topic: Topic| (0..topic.partitions()).filter_map(move |p| self.records((topic, p)).last());
+        read.flat_map(last).map(|record| record.message.at).max()
     }
 
     /// All records that nobody understands.

@@ -29,6 +29,8 @@ pub(crate) struct Faults {
     pub(crate) unnamed: u64,
     /// A process is started while its clock is three hours ahead, or such a clock is put right.
     pub(crate) wrong_start: u64,
+    /// The clock of a process is set by hours, or such a clock is put right.
+    pub(crate) set_clock: u64,
     /// Of the appends, those that are tried again though they got in.
     pub(crate) retried_append: u64,
     /// An input is delivered again within a session.
@@ -101,6 +103,7 @@ impl Faults {
             senseless: rate(700),
             unnamed: rate(300),
             wrong_start: rate(10),
+            set_clock: rate(10),
             retried_append: rate(150),
             rewind: rate(20),
             commit_lag: rate(700),
@@ -111,7 +114,8 @@ impl Faults {
         };
         // What a reservation of a wrong clock comes to depends on when it was put right, which a snapshot knows and the log
         // does not.
-        if faults.wrong_start > 0 { Self { snapshot: 0, ..faults } } else { faults }
+        // And one clock that is wrong is taken for right by whoever is set to the same time.
+        if faults.wrong_start > 0 { Self { snapshot: 0, set_clock: 0, ..faults } } else { faults }
     }
 }
 

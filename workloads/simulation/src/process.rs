@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use kbnt_application::audit::AuditMachine;
+use kbnt_application::clock::Watch;
 use kbnt_application::fence::TermFence;
 use kbnt_application::inventory::InventoryMachine;
 use kbnt_application::notification::NotificationMachine;
@@ -141,12 +142,20 @@ pub(crate) struct Waiting {
     pub(crate) until: BTreeMap<u32, Mark>,
 }
 
+/// By how much a clock may be set, in milliseconds: five minutes, as services have it by default.
+const CLOCK_LIMIT: i64 = 5 * 60_000;
+
 pub(crate) struct Process {
     pub(crate) id: usize,
     pub(crate) service: Service,
     pub(crate) node: Node,
     /// What its clock is ahead of true time, in milliseconds.
     pub(crate) skew: i64,
+    /// What somebody has set it ahead besides, far beyond what a clock may be off.
+    pub(crate) set_by: i64,
+    pub(crate) watch: Watch,
+    /// It decides by time, and its clock is off: it decides nothing.
+    pub(crate) clock_off: bool,
     pub(crate) stage: Stage,
     pub(crate) tail: Option<Tail>,
     pub(crate) inputs: BTreeMap<Place, Input>,
@@ -173,12 +182,15 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    pub(crate) fn new(id: usize, service: Service, node: Node, skew: i64) -> Self {
+    pub(crate) fn new(id: usize, service: Service, node: Node, skew: i64, now: i64) -> Self {
         Self {
             id,
             service,
             node,
             skew,
+            set_by: 0,
+            watch: Watch::new(now + skew, now, CLOCK_LIMIT),
+            clock_off: false,
             stage: Stage::Working,
             tail: None,
             inputs: BTreeMap::new(),
@@ -201,8 +213,15 @@ impl Process {
         format!("{}#{}", self.service.name(), self.id)
     }
 
-    pub(crate) fn clock(&self, now: i64) -> Timestamp {
-        Timestamp::from_millis(now + self.skew)
+    pub(crate) fn clock(&mut self, now: i64) -> Timestamp {
+        Timestamp::from_millis(self.watch.now(now + self.skew + self.set_by, now))
+    }
+
+    /// Finds out whether the clock is off, where that matters.
+    pub(crate) fn look_at_the_clock(&mut self, now: i64) -> bool {
+        let off = self.watch.off_by(now + self.skew + self.set_by, now).is_some();
+        self.clock_off = off && self.node.machine().decides_by_time();
+        self.clock_off
     }
 
     pub(crate) fn is_dead(&self) -> bool {

@@ -74,11 +74,16 @@ impl Process {
         most: Most,
         asked: Option<Call>,
     ) -> bool {
+        let off = self.look_at_the_clock(now);
         let mut batch = Batch::new(self.clock(now));
         self.node.machine().set_clock(batch.now);
         let before = self.tail.as_ref().map(|tail| tail.next.clone());
         follow(self, log, most.follow);
         let mut active = before != self.tail.as_ref().map(|tail| tail.next.clone());
+        if off {
+            self.batch = Some(batch);
+            return active;
+        }
         while let Some((order, outcome)) = self.completions.pop_front() {
             self.step(&mut batch, |node, outbox| node.machine().completed(order, outcome, outbox));
             active = true;

@@ -7,6 +7,7 @@ use kbnt_application::Position;
 use kbnt_application::fence::TermFence;
 use kbnt_application::inventory::InventoryMachine;
 use kbnt_application::ports::{Mark, Snapshot};
+use kbnt_domain::Timestamp;
 use kbnt_domain::stock::{Portion, ReservationFilter, ReservationPlace, ReservationState};
 
 use crate::log::{Log, understood};
@@ -21,7 +22,8 @@ impl World {
             writers.filter(|process| process.node.show().sole_writer()).map(|process| process.id).collect();
         let Some(id) = self.rng.pick(&writers).copied() else { return };
         let process = &mut self.processes[id];
-        process.snapshot = snapshot(process, self.now);
+        let taken = process.clock(self.now);
+        process.snapshot = snapshot(process, taken);
         self.say(|| format!("{} copies its state", self.processes[id].name()));
     }
 
@@ -47,7 +49,7 @@ impl World {
     }
 }
 
-fn snapshot(process: &Process, now: i64) -> Option<Snapshot> {
+fn snapshot(process: &Process, taken: Timestamp) -> Option<Snapshot> {
     let machine = process.node.show();
     let settled = |(place, input): (&crate::log::Place, &crate::process::Input)| {
         let hold = machine.hold(place.0, place.1);
@@ -55,7 +57,7 @@ fn snapshot(process: &Process, now: i64) -> Option<Snapshot> {
         Position { topic: place.0, partition: place.1, offset }
     };
     Some(Snapshot {
-        taken: process.clock(now),
+        taken,
         folded: process.written.values().copied().collect(),
         inputs: process.inputs.iter().map(settled).collect(),
         image: machine.image()?,

@@ -49,7 +49,10 @@ pub(crate) fn start(
     now: i64,
     snapshot: Option<Snapshot>,
 ) -> Result<Process, String> {
-    let mut process = Process::new(id, service, node(service, id, plan), skew);
+    let mut process = Process::new(id, service, node(service, id, plan), skew, now);
+    if let Some(newest) = log.newest(&process) {
+        process.watch.log_says(newest.as_millis(), now);
+    }
     let ends: Vec<u64> = process.output_places().map(|place| log.end(place)).collect();
     let folded_from = |place: Place| {
         let marks = snapshot.iter().flat_map(|snapshot| &snapshot.folded);

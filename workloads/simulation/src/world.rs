@@ -355,7 +355,12 @@ impl World {
         let takers: Vec<usize> = self
             .processes
             .iter()
-            .filter(|process| process.service == service && process.is_idle() && !process.inputs.is_empty())
+            .filter(|process| {
+                process.service == service
+                    && process.is_idle()
+                    && !process.clock_off
+                    && !process.inputs.is_empty()
+            })
             .map(|process| process.id)
             .collect();
         let Some(id) = self.rng.pick(&takers).copied() else { return Ok(()) };

@@ -3,9 +3,12 @@
 /// A clock that is corrected bit by bit is followed, by one part in so many of the time that passes.
 const FOLLOWED: i64 = 1000;
 
+/// A log to which somebody wrote so long ago still says what time it is.
+const LATELY: i64 = 60 * 60_000;
+
 /// What is known of the clock.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub struct Watch {
     limit: i64,
     /// What the clock is ahead of the steady one, as it is believed.
     ahead: i64,
@@ -16,13 +19,14 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) const fn new(wall: i64, steady: i64, limit: i64) -> Self {
+    /// A clock that shows `wall` at first, which is believed, and may be set by `limit` at most.
+    pub const fn new(wall: i64, steady: i64, limit: i64) -> Self {
         let ahead = wall.saturating_sub(steady);
         Self { limit, ahead, followed: steady, log_ahead: None }
     }
 
     /// The time.
-    pub(super) fn now(&mut self, wall: i64, steady: i64) -> i64 {
+    pub fn now(&mut self, wall: i64, steady: i64) -> i64 {
         match self.off_by(wall, steady) {
             None => wall,
             Some(_) => steady.saturating_add(self.ahead),
@@ -30,7 +34,7 @@ impl Watch {
     }
 
     /// By how much the clock is off, if by more than the limit.
-    pub(super) fn off_by(&mut self, wall: i64, steady: i64) -> Option<i64> {
+    pub fn off_by(&mut self, wall: i64, steady: i64) -> Option<i64> {
         let shown = wall.saturating_sub(steady);
         let off = shown.saturating_sub(self.ahead);
         if off.saturating_abs() <= self.limit {
@@ -50,16 +54,18 @@ impl Watch {
     }
 
     /// The newest record of the log was written at `newest`.
-    pub(super) fn log_says(&mut self, newest: i64, steady: i64) {
+    pub fn log_says(&mut self, newest: i64, steady: i64) {
         let ahead = newest.saturating_sub(steady);
         self.log_ahead = Some(self.log_ahead.map_or(ahead, |before| before.max(ahead)));
     }
 
-    /// Whether the clock did not go with the log at first, and does so better with what it shows now.
+    /// Whether the clock did not go with the log at first, and does so with what it shows now. A log that nobody has written to
+    /// for longer says nothing of the time, nor does one to which somebody wrote a time out of this world.
     fn goes_better_with_the_log(&self, shown: i64) -> bool {
         let Some(log) = self.log_ahead else { return false };
-        let believed = self.ahead.saturating_sub(log).saturating_abs();
-        believed > self.limit && shown.saturating_sub(log).saturating_abs() < believed
+        let believed = self.ahead.saturating_sub(log);
+        let lately = (-self.limit)..=LATELY;
+        !lately.contains(&believed) && lately.contains(&shown.saturating_sub(log))
     }
 }
 
@@ -117,6 +123,18 @@ mod tests {
         for day in 0..2_000 {
             steady += 24 * HOUR;
             assert_eq!(watch.off_by(EPOCH + steady + day * 1_000, steady), None, "day {day}");
+        }
+    }
+
+    #[test]
+    fn a_log_that_is_old_or_out_of_this_world_is_no_witness() {
+        for log in [EPOCH - 60 * HOUR, EPOCH + 8_000 * 365 * 24 * HOUR, EPOCH - HOUR] {
+            let mut watch = watch();
+            watch.log_says(log, 10);
+            for jump in [25 * HOUR, -3 * HOUR, 3 * HOUR] {
+                assert_eq!(watch.off_by(EPOCH + 1_000 + jump, 1_000), Some(jump), "{log}");
+                assert_eq!(watch.off_by(EPOCH + 2_000, 2_000), None, "{log}");
+            }
         }
     }
 

@@ -1,15 +1,13 @@
 //! Clocks.
 
-mod watch;
-
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use kbnt_application::clock::Watch;
 use kbnt_application::ports::Clock;
 use kbnt_domain::{Span, Timestamp};
 use rustix::time::{ClockId, clock_gettime};
-use watch::Watch;
 
 /// The system's clock.
 #[derive(Clone, Copy, Debug, Default)]

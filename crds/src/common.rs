@@ -173,13 +173,15 @@ pub struct Resources {
 }
 
 /// A key of a Secret in the namespace of the resource.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 pub struct SecretRef {
     /// Name of the Secret.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
     /// Key in the Secret.
     #[serde(default = "secret")]
+    #[x_kube(validation = Rule::new("self.matches('^[-._a-zA-Z0-9]+$') && self != '.' && !self.startsWith('..')")
+        .message("secretRef.key must be a key that a Secret can have and a file be called: letters, digits, '-', '_' and '.', neither '.' nor beginning with '..'"))]
     #[schemars(length(min = 1, max = 253))]
     pub key: String,
 }

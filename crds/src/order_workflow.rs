@@ -10,12 +10,6 @@ use crate::common::{
     TopicState,
 };
 
-/// CEL: an address to which paths are added. What it admits, the program takes. The host is a name, or an address of IPv4 or IPv6;
-/// the library of Kubernetes for addresses would cost more than a rule may.
-const BASE_URL: &str = "self.matches('^https?://([A-Za-z0-9._~!$&()*+,;=:%-]+@)?(([A-Za-z0-9_-]+[.])*[A-Za-z][A-Za-z0-9_-]*[.]?|((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])[.]){3}(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])|[[](([0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}:){1,7}:|([0-9A-Fa-f]{1,4}:){1,6}:[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}:){1,5}(:[0-9A-Fa-f]{1,4}){1,2}|([0-9A-Fa-f]{1,4}:){1,4}(:[0-9A-Fa-f]{1,4}){1,3}|([0-9A-Fa-f]{1,4}:){1,3}(:[0-9A-Fa-f]{1,4}){1,4}|([0-9A-Fa-f]{1,4}:){1,2}(:[0-9A-Fa-f]{1,4}){1,5}|[0-9A-Fa-f]{1,4}:(:[0-9A-Fa-f]{1,4}){1,6}|:(:[0-9A-Fa-f]{1,4}){1,7}|::)[]])(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?(/[^\\\\s\\\\p{Z}\\\\p{Cc}?#]*)?$')";
-/// CEL: the whole address of what is called.
-const URL: &str = "self.matches('^https?://([A-Za-z0-9._~!$&()*+,;=:%-]+@)?(([A-Za-z0-9_-]+[.])*[A-Za-z][A-Za-z0-9_-]*[.]?|((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])[.]){3}(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])|[[](([0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}:){1,7}:|([0-9A-Fa-f]{1,4}:){1,6}:[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}:){1,5}(:[0-9A-Fa-f]{1,4}){1,2}|([0-9A-Fa-f]{1,4}:){1,4}(:[0-9A-Fa-f]{1,4}){1,3}|([0-9A-Fa-f]{1,4}:){1,3}(:[0-9A-Fa-f]{1,4}){1,4}|([0-9A-Fa-f]{1,4}:){1,2}(:[0-9A-Fa-f]{1,4}){1,5}|[0-9A-Fa-f]{1,4}:(:[0-9A-Fa-f]{1,4}){1,6}|:(:[0-9A-Fa-f]{1,4}){1,7}|::)[]])(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?([/?][^\\\\s\\\\p{Z}\\\\p{Cc}#]*)?$')";
-
 /// Takes orders against a VirtualStock: runs user-, payment-, order-, notification- and audit-service, and keeps
 /// their six Kafka topics, in the cluster and with the topic prefix of the VirtualStock.
 #[derive(Clone, CustomResource, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
@@ -143,8 +137,7 @@ pub struct SimulatedPayment {
 #[serde(rename_all = "camelCase")]
 pub struct HttpPayment {
     /// Where it is, an absolute `http://` or `https://` URL.
-    #[x_kube(validation = Rule::new(BASE_URL)
-        .message("url must be an absolute URL that starts with http:// or https://, with a host and a port that can be, and without query and fragment, as paths are added to it"))]
+    #[x_kube(validation = Rule::new(kbnt_rules::BASE_URL).message(kbnt_rules::BASE_URL_ADVICE))]
     #[schemars(length(max = 2048))]
     pub url: String,
     /// Secret in the namespace of this resource with the bearer token that the gateway wants, if it wants one.
@@ -176,8 +169,7 @@ impl Default for NotificationSpec {
 #[serde(rename_all = "camelCase")]
 pub struct Webhook {
     /// Where to post, an absolute `http://` or `https://` URL.
-    #[x_kube(validation = Rule::new(URL)
-        .message("url must be an absolute URL that starts with http:// or https://, with a host and a port that can be, and without fragment"))]
+    #[x_kube(validation = Rule::new(kbnt_rules::URL).message(kbnt_rules::URL_ADVICE))]
     #[schemars(length(max = 2048))]
     pub url: String,
     /// Secret in the namespace of this resource with what signs each post: `whsec_` and base64, as

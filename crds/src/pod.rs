@@ -7,6 +7,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+/// CEL: what KBNT_LOG says alone is a level; where it says more, it has a comma, `=`, `[` or another variable in it.
+const LOG: &str = "self.all(variable, variable.name != 'KBNT_LOG' || !has(variable.value) || variable.value in ['off', 'OFF', 'Off', 'error', 'ERROR', 'Error', 'warn', 'WARN', 'Warn', 'warning', 'WARNING', 'Warning', 'info', 'INFO', 'Info', 'debug', 'DEBUG', 'Debug', 'trace', 'TRACE', 'Trace', '0', '1', '2', '3', '4', '5', ''] || variable.value.contains('=') || variable.value.contains(',') || variable.value.contains('$('))";
+
 /// What the pods of a service get beyond what the operator gives them. It cannot touch what the service needs: its
 /// command, ports, probes, security context and own variables.
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
@@ -40,6 +43,12 @@ pub struct PodTemplate {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     #[x_kube(validation = Rule::new("self.all(variable, !variable.name.startsWith('KBNT_') || variable.name in ['KBNT_LOG', 'KBNT_LOG_FORMAT'])")
         .message("variables that begin with KBNT_ are the operator's, apart from KBNT_LOG and KBNT_LOG_FORMAT: the fields of the resource set them"))]
+    // What is cheap to tell: the operator looks at the rest.
+    #[x_kube(validation = Rule::new(LOG).message(kbnt_rules::LOG_FILTER_ADVICE))]
+    #[x_kube(validation = Rule::new("self.all(variable, variable.name != 'KBNT_LOG_FORMAT' || !has(variable.value) || variable.value in ['', 'auto', 'json', 'text'])")
+        .message(kbnt_rules::LOG_FORMAT_ADVICE))]
+    #[x_kube(validation = Rule::new("self.all(variable, variable.name != 'OTEL_EXPORTER_OTLP_ENDPOINT' || !has(variable.value) || variable.value == '' || variable.value.startsWith('http://') || variable.value.startsWith('https://') || variable.value.startsWith('$('))")
+        .message("OTEL_EXPORTER_OTLP_ENDPOINT must be an absolute URL that starts with http:// or https://, such as http://collector:4318"))]
     #[schemars(length(max = 64))]
     pub env: Vec<Variable>,
     /// Labels of the nodes where the pods may run.

@@ -30,6 +30,8 @@ use crate::common::{ServiceSpec, ServiceState, TopicDeletionPolicy, TopicSetting
         .message("metadata.name becomes part of Service names: use at most 40 lower case letters, digits and '-', beginning with a letter"),
     validation = Rule::new("self.spec.topicDeletionPolicy != 'Delete' || has(self.spec.kafka.clusterRef)")
         .message("topicDeletionPolicy Delete goes with kafka.clusterRef: where Strimzi does not run Kafka, the operator deletes no topics. Leave it Retain, and delete them yourself"),
+    validation = Rule::new("!has(self.spec.topics) || self.spec.topics.all(t, !has(t.minInSyncReplicas) || has(t.replicas) || t.minInSyncReplicas <= self.spec.kafka.topicReplicas)")
+        .message("minInSyncReplicas cannot be above kafka.topicReplicas where the topic gives no replicas, or nothing could be written"),
     printcolumn(name = "Products", type_ = "integer", json_path = ".status.totals.products", description = "Products in the ledger"),
     printcolumn(name = "Real", type_ = "integer", json_path = ".status.totals.real", description = "Units that exist"),
     printcolumn(name = "Reserved", type_ = "integer", json_path = ".status.totals.reserved", description = "Units held by active reservations"),
@@ -51,7 +53,7 @@ pub struct VirtualStockSpec {
     pub reservation: ReservationSpec,
     /// A product with fewer units available than this is low on stock, unless it says otherwise itself.
     #[serde(default = "ten")]
-    #[x_kube(validation = Rule::new("self >= 0").message("lowStockThreshold is a number of units and cannot be negative"))]
+    #[x_kube(validation = Rule::new(kbnt_rules::THRESHOLD).message(kbnt_rules::THRESHOLD_ADVICE))]
     pub low_stock_threshold: i64,
     /// The stock, product by product: 1 to 1,000 of them. A product that is taken out of this list keeps its
     /// stock and its reservations; to take the units away, first lower `received`.
@@ -84,9 +86,6 @@ pub struct VirtualStockSpec {
     pub paused: bool,
 }
 
-/// CEL: `host:port[,host:port]`.
-const SERVERS: &str = "self.matches('^[A-Za-z0-9._-]+:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])(,[A-Za-z0-9._-]+:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))*$')";
-
 /// Which Kafka cluster, and how topics lie there.
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -117,8 +116,7 @@ pub struct KafkaSpec {
     /// Addresses `host:port[,host:port]` of a Kafka cluster that Strimzi does not run. A Job makes the topics that are
     /// missing and corrects the settings of those that are there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new(SERVERS)
-        .message("bootstrapServers must be host:port with a port from 1 to 65535, or several of them with commas between and no blanks"))]
+    #[x_kube(validation = Rule::new(kbnt_rules::SERVERS).message(kbnt_rules::SERVERS_ADVICE))]
     #[schemars(length(max = 1024))]
     pub bootstrap_servers: Option<String>,
     /// Copies of each partition of each topic. A cluster with fewer brokers than this cannot make the topics.
@@ -214,13 +212,17 @@ pub struct KafkaMtls {
 }
 
 /// A Kafka cluster that Strimzi runs.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 pub struct ClusterRef {
     /// Name of the Kafka resource.
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')")
+        .message("kafka.clusterRef has names of Kubernetes: lower case letters, digits and '-', beginning and ending with a letter or digit"))]
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
     /// Namespace of the Kafka resource. Defaults to that of this resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')")
+        .message("kafka.clusterRef has names of Kubernetes: lower case letters, digits and '-', beginning and ending with a letter or digit"))]
     #[schemars(length(min = 1, max = 63))]
     pub namespace: Option<String>,
 }
@@ -269,7 +271,7 @@ pub struct Product {
     pub received: i64,
     /// This product is low on stock with fewer units available than this. Defaults to that of the VirtualStock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("self >= 0").message("lowStockThreshold is a number of units and cannot be negative"))]
+    #[x_kube(validation = Rule::new(kbnt_rules::THRESHOLD).message(kbnt_rules::THRESHOLD_ADVICE))]
     pub low_stock_threshold: Option<i64>,
 }
 

@@ -9,7 +9,7 @@ use kube::core::Status;
 use crate::services::CallError;
 
 /// What is to be expected of another try.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Class {
     /// It may work in a moment: tried again soon, at growing intervals.
     Transient,
@@ -82,6 +82,31 @@ pub enum Error {
         /// What it said.
         source: CallError,
     },
+    /// Several steps did not come to their end, none of which holds up the others.
+    #[error("{}", joined(.0))]
+    Several(Vec<Error>),
+}
+
+/// Errors of which a text tells.
+const TOLD: usize = 10;
+/// Bytes of each.
+const TOLD_BYTES: usize = 500;
+
+/// What several errors say, as far as anybody would read it.
+fn joined(errors: &[Error]) -> String {
+    let short = |error: &Error| {
+        let mut text = error.to_string();
+        if text.len() > TOLD_BYTES {
+            text.truncate(text.floor_char_boundary(TOLD_BYTES));
+            text.push_str(" ...");
+        }
+        text
+    };
+    let told: Vec<_> = errors.iter().take(TOLD).map(short).collect();
+    match errors.len().saturating_sub(TOLD) {
+        0 => told.join("; "),
+        more => format!("{}; and {more} more", told.join("; ")),
+    }
 }
 
 impl Error {
@@ -90,9 +115,19 @@ impl Error {
         move |source| Self::Api { action: action.into(), source: Box::new(source) }
     }
 
-    /// What is to be expected of another try.
+    /// These as one error, if there are any.
+    pub fn all(mut errors: Vec<Self>) -> Result<(), Self> {
+        match errors.len() {
+            0 => Ok(()),
+            1 => errors.pop().map_or(Ok(()), Err),
+            _ => Err(Self::Several(errors)),
+        }
+    }
+
+    /// What is to be expected of another try: of several, of the one that may come first.
     pub fn class(&self) -> Class {
         match self {
+            Self::Several(errors) => errors.iter().map(Self::class).min().unwrap_or(Class::Transient),
             // A namespace that is going away takes nothing new, and that passes by itself.
             Self::Api { source, .. } => match &**source {
                 kube::Error::Api(status) if has_cause(status, TERMINATING) => Class::Waiting,
@@ -110,6 +145,10 @@ impl Error {
     /// One word for conditions and events.
     pub fn reason(&self) -> &'static str {
         match self {
+            // What has to be mended is told before what passes by itself.
+            Self::Several(errors) => {
+                errors.iter().max_by_key(|error| error.class()).map_or("ApiError", Self::reason)
+            }
             Self::Api { source, .. } => match &**source {
                 kube::Error::Api(status) if has_cause(status, TERMINATING) => TERMINATING,
                 kube::Error::Api(status) if status.code == 403 => "Forbidden",
@@ -171,6 +210,24 @@ mod tests {
             "details": {"name": "main", "kind": "deployments", "causes": causes}, "code": 403}))
             .unwrap();
         Error::api("apply Deployment shop/main")(kube::Error::Api(Box::new(status)))
+    }
+
+    #[test]
+    fn several_errors_are_all_named_and_tried_again_as_soon_as_one_may_pass() {
+        assert!(Error::all(Vec::new()).is_ok());
+        let one = Error::all(vec![Error::Invalid("a".into())]).unwrap_err();
+        assert_eq!((one.reason(), one.to_string().as_str()), ("InvalidSpec", "a"));
+        let held = Error::Held { object: "Service a".into(), holder: "b".into() };
+        let long = Error::Invalid("\u{fc}".repeat(1000));
+        let several = Error::all(vec![held, long, Error::NoKafkaUsers]).unwrap_err();
+        assert_eq!((several.class(), several.reason()), (Class::Waiting, "InvalidSpec"));
+        let text = several.to_string();
+        assert!(
+            text.starts_with("Service a belongs to b") && text.contains("; the cluster serves no KafkaUser")
+        );
+        assert!(text.len() < 1000, "{text}");
+        let many = Error::all((0..12).map(|n| Error::Invalid(n.to_string())).collect()).unwrap_err();
+        assert!(many.to_string().ends_with("; 9; and 2 more"), "{many}");
     }
 
     #[test]

@@ -20,11 +20,12 @@ pub enum Decision {
     },
     /// Nothing to do.
     Same,
-    /// Kafka cannot do that: reason `NotSupported`, with this message. The configuration is brought to what is declared all the
-    /// same.
+    /// Kafka cannot do that: reason `NotSupported`, with this message. All else is brought to what is declared all the same.
     NotSupported {
         /// What cannot be done.
         message: String,
+        /// Grow to this many partitions.
+        partitions: Option<i32>,
         /// Set exactly this configuration.
         config: Option<BTreeMap<String, String>>,
     },
@@ -50,19 +51,19 @@ pub fn decide(topic: &KafkaTopic, found: Option<&TopicState>) -> Decision {
     if let Some(before) = topic.status.as_ref().and_then(|status| status.topic_name.as_ref())
         && *before != name
     {
-        return Decision::not_supported("Changing spec.topicName is not supported", None);
+        return Decision::not_supported("Changing spec.topicName is not supported", None, None);
     }
     let Some(found) = found else { return Decision::Create };
     let declared = declared_config(topic);
     let config = (declared != found.config).then_some(declared);
     let partitions = topic.spec.partitions.filter(|wanted| *wanted != found.partitions);
     if partitions.is_some_and(|wanted| wanted < found.partitions) {
-        return Decision::not_supported("Decreasing partitions not supported", config);
+        return Decision::not_supported("Decreasing partitions not supported", None, config);
     }
     if topic.spec.replicas.is_some_and(|wanted| wanted != found.replicas) {
         let all: Vec<_> = (0..found.partitions).collect();
         let message = format!("Replication factor change not supported, but required for partitions {all:?}");
-        return Decision::not_supported(&message, config);
+        return Decision::not_supported(&message, partitions, config);
     }
     if partitions.is_none() && config.is_none() {
         Decision::Same
@@ -72,8 +73,12 @@ pub fn decide(topic: &KafkaTopic, found: Option<&TopicState>) -> Decision {
 }
 
 impl Decision {
-    fn not_supported(message: &str, config: Option<BTreeMap<String, String>>) -> Self {
-        Self::NotSupported { message: message.to_owned(), config }
+    fn not_supported(
+        message: &str,
+        partitions: Option<i32>,
+        config: Option<BTreeMap<String, String>>,
+    ) -> Self {
+        Self::NotSupported { message: message.to_owned(), partitions, config }
     }
 }
 
@@ -106,9 +111,10 @@ mod tests {
             partitions: None,
             config: Some([("retention.ms".to_owned(), "60000".to_owned())].into()),
         };
-        let smaller = Decision::not_supported("Decreasing partitions not supported", None);
+        let smaller = Decision::not_supported("Decreasing partitions not supported", None, None);
         let other = Some([("retention.ms".to_owned(), "60000".to_owned())].into());
-        let smaller_and_configured = Decision::not_supported("Decreasing partitions not supported", other);
+        let smaller_and_configured =
+            Decision::not_supported("Decreasing partitions not supported", None, other);
         for (topic, found, decision) in [
             (declared(3, "-1"), None, Decision::Create),
             (declared(3, "-1"), Some(found(3)), Decision::Same),
@@ -126,11 +132,20 @@ mod tests {
         let mut renamed = declared(3, "-1");
         renamed.status =
             Some(KafkaTopicStatus { topic_name: Some("other".to_owned()), ..KafkaTopicStatus::default() });
-        let refused = Decision::not_supported("Changing spec.topicName is not supported", None);
+        let refused = Decision::not_supported("Changing spec.topicName is not supported", None, None);
         assert_eq!(decide(&renamed, Some(&found(3))), refused);
 
         let mut copied = declared(3, "-1");
         copied.spec.replicas = Some(3);
-        assert!(matches!(decide(&copied, Some(&found(3))), Decision::NotSupported { .. }));
+        assert!(matches!(
+            decide(&copied, Some(&found(3))),
+            Decision::NotSupported { partitions: None, config: None, .. }
+        ));
+        // It grows all the same, as Strimzi's does.
+        copied.spec.partitions = Some(5);
+        assert!(matches!(
+            decide(&copied, Some(&found(3))),
+            Decision::NotSupported { partitions: Some(5), config: None, .. }
+        ));
     }
 }

@@ -98,12 +98,14 @@ fn with_absent(status: &KafkaTopicStatus) -> Result<serde_json::Value, serde_jso
 
 /// Brings the broker to what is declared, if that is ours to do.
 async fn judge(topic: &KafkaTopic, name: &str, context: &Context) -> Result<Verdict, ReconcileError> {
+    // As Strimzi's does it: before it is looked whether the object is paused, and with the finalizer. Who deletes the object is
+    // waited for, and nothing happens to the topic.
+    if unmanaged(topic) {
+        set_finalizer(topic, context, true).await?;
+        return Ok(Verdict::Unmanaged);
+    }
     if topic.annotations().get(PAUSE_ANNOTATION).is_some_and(|value| value == "true") {
         return Ok(Verdict::Paused);
-    }
-    // The finalizer stays: who deletes the object is waited for, and nothing happens to the topic.
-    if unmanaged(topic) {
-        return Ok(Verdict::Unmanaged);
     }
     if let Some(other) = older_owner(topic, name, context).await? {
         let namespace = topic.namespace().unwrap_or_default();
@@ -134,7 +136,10 @@ async fn bring(topic: &KafkaTopic, name: &str, broker: &Broker) -> Result<Done, 
     let found = broker.find(name).await?;
     match decide(topic, found.as_ref()) {
         Decision::Same => {}
-        Decision::NotSupported { message, config } => {
+        Decision::NotSupported { message, partitions, config } => {
+            if let Some(partitions) = partitions {
+                broker.grow(name, partitions).await?;
+            }
             if let Some(config) = config {
                 broker.configure(name, &config).await?;
             }

@@ -93,7 +93,8 @@ fn news<'a>(before: &[Condition], after: &'a [Condition]) -> Vec<&'a Condition> 
     let old = |new: &Condition| before.iter().find(|old| old.type_ == new.type_);
     let mut news: Vec<_> = after.iter().filter(|new| is_news(old(new), new)).collect();
     if news.iter().any(|new| new.type_ == "Ready" && new.status == "True") {
-        news.retain(|new| matches!(new.type_.as_str(), "Ready" | "LowStock"));
+        // What is not so although the resource is ready is told of itself.
+        news.retain(|new| new.status != "True" || matches!(new.type_.as_str(), "Ready" | "LowStock"));
     }
     news
 }
@@ -118,10 +119,62 @@ fn on_the_way(condition: &Condition) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::task::{Context, Poll};
+
+    use futures::future::BoxFuture;
+    use http::{Request, Response};
     use jiff::Timestamp;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use kube::client::Body;
+    use serde_json::Value;
+    use tower::Service;
 
     use super::*;
+
+    /// An API server that takes every object as it comes, and remembers by which method and with which note.
+    #[derive(Clone, Default)]
+    struct Server(Arc<Mutex<Vec<(String, String)>>>);
+
+    impl Service<Request<Body>> for Server {
+        type Response = Response<Body>;
+        type Error = Infallible;
+        type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, request: Request<Body>) -> Self::Future {
+            let taken = Arc::clone(&self.0);
+            Box::pin(async move {
+                let (method, body) = (request.method().to_string(), request.into_body());
+                let body = body.collect_bytes().await.unwrap();
+                let event: Value = serde_json::from_slice(&body).unwrap();
+                let note = event["note"].as_str().unwrap_or_default().to_owned();
+                taken.lock().unwrap().push((method, note));
+                Ok(Response::new(Body::from(body)))
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn two_events_with_one_reason_both_keep_their_notes() {
+        let server = Server::default();
+        let events = Events::new(Client::new(server.clone(), "shop"), "operator-1");
+        let sample = include_str!("../../../manifests/samples/virtualstock.yaml");
+        let mut stock: kbnt_crds::VirtualStock = serde_yaml::from_str(sample).unwrap();
+        stock.metadata.uid = Some("u1".into());
+        for note in ["first", "second", "first"] {
+            events.publish(&stock, true, "PutBack", note).await;
+        }
+        let taken = server.0.lock().unwrap().clone();
+        let made: Vec<_> =
+            taken.iter().filter(|(method, _)| method == "POST").map(|(_, note)| note.as_str()).collect();
+        assert_eq!(made, ["first", "second"], "{taken:?}");
+        // What comes again is counted up, and is no event of its own.
+        assert_eq!(taken.len(), 3, "{taken:?}");
+    }
 
     fn condition(status: &str, reason: &str) -> Condition {
         of_type("TopicsReady", status, reason)
@@ -178,6 +231,8 @@ mod tests {
             told(&waiting, &[topics.clone(), low.clone(), ready.clone()]),
             ["LowStock True", "Ready True"]
         );
+        let refused = of_type("StockDeclared", "False", "ProductRefused");
+        assert_eq!(told(&waiting, &[refused, ready.clone()]), ["StockDeclared False", "Ready True"]);
         assert_eq!(told(&[low], &[enough]), ["LowStock False"]);
         let failed = [condition("False", "TopicFailed"), of_type("Ready", "False", "TopicFailed")];
         assert_eq!(told(&[topics, ready], &failed), ["TopicsReady False", "Ready False"]);

@@ -107,7 +107,7 @@ fn plans(
         }
     };
     let source =
-        Source::Users { config_map: format!("{}-users", owner.name), json: users_json(&users.declared)? };
+        Source::Users { config_map: format!("{}-users", owner.name), json: users_json(&users.declared) };
     let user = (
         vec![plain("KBNT_ALLOW_UNKNOWN_USERS", users.allow_unknown.to_string())],
         vec![File { env: "KBNT_USERS_FILE", name: "users", source }],
@@ -122,27 +122,38 @@ fn plans(
     ])
 }
 
-/// The declared users that can be, as user-service reads them.
-fn users_json(users: &[User]) -> Result<String, Error> {
-    let users: Vec<_> = users
-        .iter()
-        .filter(|user| objection(user).is_none())
-        .map(|user| json!({"userId": user.id, "name": user.name, "email": user.email}))
-        .collect();
-    Ok(serde_json::to_string(&users)?)
+/// Bytes of declared users that are given to user-service: a ConfigMap holds 1 MiB.
+const USERS_BYTES_MOST: usize = 1_040_000;
+
+/// The declared users that can be and that fit, as user-service reads them.
+fn users_json(users: &[User]) -> String {
+    let (fitting, _) = split(users);
+    format!("[{}]", fitting.join(","))
+}
+
+/// The declared users that can be: as JSON as far as they fit into a ConfigMap, and those from the first that does not.
+fn split(users: &[User]) -> (Vec<String>, Vec<&User>) {
+    let (mut fitting, mut left_out, mut bytes) = (Vec::new(), Vec::new(), 2);
+    for user in users.iter().filter(|user| objection(user).is_none()) {
+        let json = json!({"userId": user.id, "name": user.name, "email": user.email}).to_string();
+        bytes += json.len() + 1;
+        if bytes > USERS_BYTES_MOST {
+            left_out.push(user);
+        } else {
+            fitting.push(json);
+        }
+    }
+    (fitting, left_out)
+}
+
+/// The declared users that can be, but do not fit.
+pub(super) fn too_many(users: &[User]) -> Vec<&User> {
+    split(users).1
 }
 
 /// Why a user cannot be. A resource may be older than the rule.
 pub(super) fn objection(user: &User) -> Option<String> {
-    let advice = if !kbnt_rules::is_user_id(&user.id) {
-        kbnt_rules::USER_ID_ADVICE
-    } else if !kbnt_rules::is_name(&user.name) {
-        kbnt_rules::NAME_ADVICE
-    } else if !kbnt_rules::is_email(&user.email) {
-        kbnt_rules::EMAIL_ADVICE
-    } else {
-        return None;
-    };
+    let advice = kbnt_rules::user_objection(&user.id, &user.name, &user.email)?;
     Some(format!("{:?}: {advice}", user.id))
 }
 
@@ -277,6 +288,24 @@ pub(super) mod tests {
         let json = made.workloads[0].config.as_ref().unwrap().data.as_ref().unwrap()["users.json"].clone();
         let users: Vec<serde_json::Value> = serde_json::from_str(&json).unwrap();
         assert_eq!(users.len(), all - 3);
+    }
+
+    #[test]
+    fn users_that_do_not_fit_into_a_config_map_are_left_out() {
+        let mut workflow = workflow();
+        let user = |number: usize| User {
+            id: format!("{number:064}"),
+            name: "\u{1f600}".repeat(200),
+            email: format!("{}@x", "\u{1f600}".repeat(63)),
+        };
+        workflow.spec.users.declared = (0..1000).map(user).collect();
+        let made = desired(&workflow, &stock());
+        let json = made.workloads[0].config.as_ref().unwrap().data.as_ref().unwrap()["users.json"].clone();
+        let users: Vec<serde_json::Value> = serde_json::from_str(&json).unwrap();
+        let left_out = too_many(&workflow.spec.users.declared);
+        assert!(json.len() <= 1 << 20 && json.len() > 1_000_000, "{}", json.len());
+        assert!(!left_out.is_empty() && users.len() + left_out.len() == 1000);
+        assert_eq!(left_out[0].id, format!("{:064}", users.len()));
     }
 
     #[test]

@@ -121,11 +121,22 @@ fn users_declared(workflow: &OrderWorkflow) -> Finding {
     const TYPE: &str = "UsersDeclared";
     let declared = &workflow.spec.users.declared;
     let refused: Vec<_> = declared.iter().filter_map(super::build::objection).collect();
+    let too_many = super::build::too_many(declared);
+    let too_large = too_many.first().map(|first| {
+        let count = too_many.len();
+        format!(
+            "{count} users, from {} on, are left out, as all together are more than a ConfigMap holds",
+            first.id
+        )
+    });
     if refused.is_empty() {
+        if let Some(too_large) = too_large {
+            return Finding::no(TYPE, "UsersTooLarge", format!("{too_large}: make them over HTTP"));
+        }
         return Finding::yes(TYPE, "Declared", format!("{} users are given to user-service", declared.len()));
     }
     let message = format!("left out, as they cannot be: {}", list(&refused));
-    Finding::no(TYPE, "UserRefused", message)
+    Finding::no(TYPE, "UserRefused", message).with(too_large.as_slice())
 }
 
 fn stock_ready(workflow: &OrderWorkflow, seen: &See<'_>) -> Finding {

@@ -6,6 +6,7 @@ use kbnt_crds::{OrderWorkflow, VirtualStock};
 use crate::cluster::Scope;
 use crate::error::Error;
 use crate::topics::Kafka;
+use crate::workloads;
 
 /// Who takes the money.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +40,16 @@ pub(super) fn validate(
     stock: &VirtualStock,
     reach: &Scope,
 ) -> Result<Valid, Error> {
+    let services = &workflow.spec.services;
+    for (service, template) in [
+        ("services.user", &services.user.pod_template),
+        ("services.payment", &services.payment.pod_template),
+        ("services.order", &services.order.pod_template),
+        ("services.notification", &services.notification.pod_template),
+        ("services.audit", &services.audit.pod_template),
+    ] {
+        workloads::check(service, template)?;
+    }
     let namespace = workflow.metadata.namespace.as_deref().unwrap_or_default();
     let payment = &workflow.spec.payment;
     let notification = &workflow.spec.notification;
@@ -46,11 +57,17 @@ pub(super) fn validate(
         kafka: Kafka::of(&stock.spec.kafka, namespace, reach)?,
         payment: match (&payment.simulated, &payment.http) {
             (Some(simulated), None) => Payment::Simulated(simulated.clone()),
+            (None, Some(endpoint)) if !kbnt_rules::is_base_url(&endpoint.url) => {
+                return Err(unfit("payment.http.url", &endpoint.url, kbnt_rules::BASE_URL_ADVICE));
+            }
             (None, Some(endpoint)) => Payment::Http(endpoint.clone()),
             _ => return Err(Error::Invalid("give exactly one of payment.simulated and payment.http".into())),
         },
         notification: match (&notification.log, &notification.webhook) {
             (Some(_), None) => Notification::Log,
+            (None, Some(endpoint)) if !kbnt_rules::is_url(&endpoint.url) => {
+                return Err(unfit("notification.webhook.url", &endpoint.url, kbnt_rules::URL_ADVICE));
+            }
             (None, Some(endpoint)) => Notification::Webhook(endpoint.clone()),
             _ => {
                 return Err(Error::Invalid(
@@ -59,4 +76,39 @@ pub(super) fn validate(
             }
         },
     })
+}
+
+/// A resource may be older than the rule, and the service would not start with what it has.
+fn unfit(field: &str, value: &str, advice: &str) -> Error {
+    Error::Invalid(format!("{field} {value:?}: {advice}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::build::tests::{stock, workflow};
+    use super::*;
+
+    fn error(workflow: &OrderWorkflow) -> String {
+        validate(workflow, &stock(), &Scope::Cluster).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_address_of_before_the_rule_is_told_and_not_tried() {
+        for url in ["http://h/pay?tenant=7", "http://h:99999/", "http://xn--/", "http://xn--a.example/pay"] {
+            let mut workflow = workflow();
+            workflow.spec.payment.simulated = None;
+            workflow.spec.payment.http = Some(HttpPayment { url: url.into(), secret_ref: None });
+            assert!(error(&workflow).starts_with(&format!("payment.http.url {url:?}: url must be")));
+        }
+        let mut workflow = workflow();
+        workflow.spec.notification.log = None;
+        let url = "http://hook:70000/a?b=c".to_owned();
+        workflow.spec.notification.webhook = Some(WebhookSpec { url, ..WebhookSpec::default() });
+        assert!(error(&workflow).starts_with("notification.webhook.url"));
+        workflow.spec.notification.webhook.as_mut().unwrap().url = "http://hook/a?b=c".into();
+        assert!(validate(&workflow, &stock(), &Scope::Cluster).is_ok());
+        let env = serde_json::json!([{"name": "KBNT_LOG", "value": "debgu"}]);
+        workflow.spec.services.audit.pod_template.env = serde_json::from_value(env).unwrap();
+        assert!(error(&workflow).starts_with("services.audit.podTemplate.env KBNT_LOG"));
+    }
 }

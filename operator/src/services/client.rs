@@ -65,6 +65,17 @@ impl CallError {
         }
     }
 
+    /// Whether the service will never do what was asked, however often: what was asked is wrong, and nothing else is.
+    pub fn is_refusal(&self) -> bool {
+        let passes = [
+            StatusCode::UNAUTHORIZED,
+            StatusCode::FORBIDDEN,
+            StatusCode::REQUEST_TIMEOUT,
+            StatusCode::TOO_MANY_REQUESTS,
+        ];
+        matches!(self, Self::Refused { status, .. } if status.is_client_error() && !passes.contains(status))
+    }
+
     /// Whether the answer has this code.
     pub fn has_code(&self, wanted: &str) -> bool {
         matches!(self, Self::Refused { code, .. } if code == wanted)

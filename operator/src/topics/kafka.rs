@@ -104,6 +104,11 @@ impl Kafka {
                     place: Some(Place { cluster: cluster.name.clone(), namespace: at.to_owned() }),
                 })
             }
+            // A resource may be older than the rule.
+            (None, Some(servers)) if !kbnt_rules::is_servers(servers) => Err(Error::Invalid(format!(
+                "kafka.bootstrapServers {servers:?}: {}",
+                kbnt_rules::SERVERS_ADVICE
+            ))),
             (None, Some(servers)) => Ok(Self {
                 bootstrap: servers.clone(),
                 prefix,

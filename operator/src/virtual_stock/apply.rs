@@ -89,14 +89,13 @@ pub(super) async fn apply(
     if let (Observed::Seen(summary), true) = (&progress.ledger, declares) {
         let failed = declare(&url, &desired.declarations, summary).await;
         let (refused, failed): (Vec<_>, Vec<_>) =
-            failed.into_iter().partition(|(_, error)| error.has_code("write_off_would_oversell"));
+            failed.into_iter().partition(|(_, error)| error.is_refusal());
         progress.refused = refused;
-        if let Some((declaration, source)) = failed.into_iter().next() {
-            return Err(Failure::Declarations(Error::Service {
-                action: format!("declare {}", declaration.id),
-                source,
-            }));
-        }
+        let failed = failed.into_iter().map(|(declaration, source)| Error::Service {
+            action: format!("declare {}", declaration.id),
+            source,
+        });
+        Error::all(failed.collect()).map_err(Failure::Declarations)?;
     }
     Ok(())
 }

@@ -56,7 +56,7 @@ pub(super) fn build(
     };
     let mut env = vec![
         plain("KBNT_RESERVATION_TTL", &spec.reservation.ttl),
-        plain("KBNT_LOW_STOCK_THRESHOLD", spec.low_stock_threshold.to_string()),
+        plain("KBNT_LOW_STOCK_THRESHOLD", threshold(spec.low_stock_threshold).to_string()),
     ];
     let mut ids = setting.others.clone();
     ids.extend(known.ids());
@@ -80,7 +80,7 @@ pub(super) fn build(
         name: product.name.clone(),
         unit_price: product.unit_price.clone(),
         received: product.received,
-        low_stock_threshold: product.low_stock_threshold.unwrap_or(spec.low_stock_threshold),
+        low_stock_threshold: threshold(product.low_stock_threshold.unwrap_or(spec.low_stock_threshold)),
     };
     let users = users::build(owner, &valid.kafka, &[Role::Inventory]);
     let place = valid.kafka.place.clone();
@@ -103,15 +103,15 @@ pub(super) fn build(
     })
 }
 
+/// The nearest threshold that the service takes. A resource may be older than the bounds, and there are never more units than the
+/// upper one.
+fn threshold(asked: i64) -> i64 {
+    asked.clamp(0, i64::try_from(kbnt_rules::UNITS_MOST).unwrap_or(i64::MAX))
+}
+
 /// Why a product cannot be. A resource may be older than the rule.
 pub(super) fn objection(product: &Product) -> Option<String> {
-    let advice = if !kbnt_rules::is_product_id(&product.id) {
-        kbnt_rules::PRODUCT_ID_ADVICE
-    } else if !kbnt_rules::is_name(&product.name) {
-        kbnt_rules::NAME_ADVICE
-    } else {
-        return None;
-    };
+    let advice = kbnt_rules::product_objection(&product.id, &product.name)?;
     Some(format!("{:?}: {advice}", product.id))
 }
 
@@ -159,6 +159,30 @@ pub(super) mod tests {
         assert_eq!(declared, ["PROD-002"]);
         let objections: Vec<_> = stock.spec.products.iter().filter_map(objection).collect();
         assert!(objections[0].contains("addresses of the API") && objections.len() == 2, "{objections:?}");
+    }
+
+    #[test]
+    fn a_threshold_of_before_the_bounds_is_brought_within_them() {
+        let mut stock = stock();
+        stock.spec.low_stock_threshold = i64::MAX;
+        stock.spec.products[1].low_stock_threshold = Some(-1);
+        let made = desired(&stock);
+        let declared: Vec<_> = made.declarations.iter().map(|made| made.low_stock_threshold).collect();
+        assert_eq!(declared, [1 << 53, 0, 1 << 53]);
+        let env = made.workloads[0]
+            .deployment
+            .spec
+            .template
+            .spec
+            .clone()
+            .unwrap()
+            .containers
+            .remove(0)
+            .env
+            .unwrap();
+        let given =
+            env.into_iter().find(|variable| variable.name == "KBNT_LOW_STOCK_THRESHOLD").unwrap().value;
+        assert_eq!(given.as_deref(), Some("9007199254740992"));
     }
 
     #[test]

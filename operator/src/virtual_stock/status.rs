@@ -14,6 +14,11 @@ use crate::topics::{self, Owner};
 use crate::workloads::{self, PORT, Role};
 use crate::{log, users};
 
+/// The code by which inventory-service refuses to take away what is reserved.
+const WRITE_OFF: &str = "write_off_would_oversell";
+/// Reasons of StockDeclared for products that are refused while all others are declared.
+const REFUSALS: [&str; 2] = ["ProductRefused", "WriteOffRefused"];
+
 /// All that was seen in one reconcile.
 pub(super) struct See<'a> {
     /// Why the resource cannot be carried out.
@@ -135,14 +140,18 @@ fn findings(stock: &VirtualStock, seen: &See<'_>) -> Vec<Finding> {
     let workloads = workloads_available(&topics, users.as_ref(), seen);
     let declared = stock_declared(stock, &workloads, seen);
     let (balanced, low) = (ledger_balanced(stock, &workloads, seen), low_stock(stock, &workloads, seen));
-    let message = format!("orders can reserve from {} products", stock.spec.products.len());
+    let message = format!("orders can reserve from {} products", reservable(stock, seen));
     // What is wrong with the log is why all else is not so. What is not known of it keeps nobody from being ready.
     let damaged = Some(&seen.log).filter(|log| log.status == Status::False);
+    // A product that is refused keeps nobody from reserving the others.
+    let undeclared = Some(&declared).filter(|declared| !REFUSALS.contains(&declared.reason.as_ref()));
     let needed: Vec<_> = damaged
         .into_iter()
         .chain([&topics])
         .chain(&users)
-        .chain([&workloads, &declared, &balanced])
+        .chain([&workloads])
+        .chain(undeclared)
+        .chain([&balanced])
         .collect();
     let ready = conditions::ready(&needed, &message, stock.spec.paused);
     let log = seen.log.clone();
@@ -220,35 +229,47 @@ fn told_before<'a>(type_: &str, stock: &'a VirtualStock) -> Option<&'a Condition
     })
 }
 
+/// How many products the ledger has as declared, or as they were before.
+fn reservable(stock: &VirtualStock, seen: &See<'_>) -> usize {
+    let impossible = stock.spec.products.iter().filter(|product| super::build::objection(product).is_some());
+    let refused = seen.progress.refused.iter().filter(|(_, error)| !error.has_code(WRITE_OFF));
+    stock.spec.products.len().saturating_sub(impossible.count() + refused.count())
+}
+
 fn stock_declared(stock: &VirtualStock, workloads: &Finding, seen: &See<'_>) -> Finding {
     const TYPE: &str = "StockDeclared";
+    let refused: Vec<_> =
+        seen.progress.refused.iter().map(|(declaration, _)| refusal(&declaration.id, seen)).collect();
     if let Some(Failure::Declarations(error)) = seen.failure {
-        return Finding::no(TYPE, "DeclarationFailed", error.to_string());
+        let refused = (!refused.is_empty()).then(|| list(&refused));
+        return Finding::no(TYPE, "DeclarationFailed", error.to_string()).with(refused.as_slice());
     }
     if let Some(untold) = untold(TYPE, stock, workloads, seen) {
         return untold;
     }
     let impossible: Vec<_> = stock.spec.products.iter().filter_map(super::build::objection).collect();
-    if !impossible.is_empty() {
-        let message = format!("left out, as they cannot be: {}", list(&impossible));
-        return Finding::no(TYPE, "ProductRefused", message);
-    }
-    if seen.progress.refused.is_empty() {
+    if impossible.is_empty() && refused.is_empty() {
         let count = stock.spec.products.len();
         return Finding::yes(TYPE, "Declared", format!("{count} products are in the ledger as declared"));
     }
-    let refused: Vec<_> =
-        seen.progress.refused.iter().map(|(declaration, _)| refusal(&declaration.id, seen)).collect();
-    Finding::no(TYPE, "WriteOffRefused", list(&refused))
+    let left_out =
+        (!impossible.is_empty()).then(|| format!("left out, as they cannot be: {}", list(&impossible)));
+    let refused = (!refused.is_empty()).then(|| list(&refused));
+    let message = left_out.into_iter().chain(refused).collect::<Vec<_>>().join("; ");
+    if impossible.is_empty() && seen.progress.refused.iter().all(|(_, error)| error.has_code(WRITE_OFF)) {
+        Finding::no(TYPE, "WriteOffRefused", message)
+    } else {
+        Finding::no(TYPE, "ProductRefused", message)
+    }
 }
 
-/// A refused write-off in numbers.
+/// Why a product was refused: a write-off in numbers.
 fn refusal(id: &str, seen: &See<'_>) -> String {
     let refused = seen.progress.refused.iter().find(|(declaration, _)| declaration.id == id);
     let product =
         seen.ledger().and_then(|summary| summary.products.iter().find(|product| product.product_id == id));
     match (refused, product) {
-        (Some((declaration, _)), Some(product)) => {
+        (Some((declaration, error)), Some(product)) if error.has_code(WRITE_OFF) => {
             let known = product.received.get(crate::services::SOURCE).copied().unwrap_or(0);
             format!(
                 "{id}: received cannot go from {known} to {}, as {} units would go and only {} of {} are available \
@@ -261,9 +282,14 @@ fn refusal(id: &str, seen: &See<'_>) -> String {
                 known - product.available
             )
         }
-        (Some((_, error)), None) => format!("{id}: {error}"),
+        (Some((_, error)), _) => format!("{id}: {}", shortened(&error.to_string())),
         (None, _) => id.to_owned(),
     }
+}
+
+/// As much of what a service says as anybody would read of it among others.
+fn shortened(text: &str) -> &str {
+    &text[..text.floor_char_boundary(500)]
 }
 
 fn ledger_balanced(stock: &VirtualStock, workloads: &Finding, seen: &See<'_>) -> Finding {
@@ -300,5 +326,88 @@ fn low_stock(stock: &VirtualStock, workloads: &Finding, seen: &See<'_>) -> Findi
         }
         (Some(untold), _) => untold,
         (None, None) => Finding::unknown(TYPE, "WaitingForService", "inventory-service is being asked"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::super::build::tests::stock;
+    use super::*;
+    use crate::services::{CallError, Declaration};
+    use crate::topics::State as TopicState;
+    use crate::workloads::State;
+
+    fn refused(id: &str, status: StatusCode, code: &str) -> (Declaration, CallError) {
+        let declaration = Declaration {
+            id: id.into(),
+            name: id.into(),
+            unit_price: "1".into(),
+            received: 1,
+            low_stock_threshold: 0,
+        };
+        (declaration, CallError::Refused { status, code: code.into(), detail: "it cannot be".into() })
+    }
+
+    fn told(progress: &Progress, failure: Option<&Failure>) -> (Finding, Finding) {
+        let service = workloads::View { name: "a".into(), desired: 1, ready: 1, state: State::Available };
+        let topic = topics::View { name: "inventory-events".into(), state: TopicState::Ready };
+        let seen = See {
+            invalid: None,
+            failure,
+            topics: vec![topic],
+            users: Vec::new(),
+            services: vec![service],
+            log: Finding::yes("LogIntact", "Intact", ""),
+            unlearned: false,
+            desired: None,
+            progress,
+        };
+        let mut findings = findings(&stock(), &seen);
+        let mut take =
+            |type_| findings.remove(findings.iter().position(|found| found.type_ == type_).unwrap());
+        (take("StockDeclared"), take("Ready"))
+    }
+
+    fn seen(refused: Vec<(Declaration, CallError)>) -> Progress {
+        let mut summary = StockSummary::default();
+        summary.invariants.balanced = true;
+        Progress { ledger: Observed::Seen(summary.into()), refused, ..Progress::default() }
+    }
+
+    #[test]
+    fn refused_products_are_all_named_and_the_stock_is_ready_for_the_others() {
+        let bad = StatusCode::UNPROCESSABLE_ENTITY;
+        let progress = seen(vec![refused("A", bad, "invalid"), refused("B", bad, "invalid")]);
+        let (declared, ready) = told(&progress, None);
+        assert_eq!((declared.status, declared.reason.as_ref()), (Status::False, "ProductRefused"));
+        assert_eq!(declared.message, "A: it cannot be (invalid), B: it cannot be (invalid)");
+        assert_eq!(
+            (ready.status, ready.message.as_str()),
+            (Status::True, "orders can reserve from 1 products")
+        );
+        let progress = seen(vec![refused("A", StatusCode::CONFLICT, WRITE_OFF)]);
+        let (declared, ready) = told(&progress, None);
+        assert_eq!((declared.reason.as_ref(), ready.status), ("WriteOffRefused", Status::True));
+    }
+
+    #[test]
+    fn a_declaration_that_failed_keeps_the_stock_from_being_ready() {
+        let progress = seen(vec![refused("A", StatusCode::BAD_REQUEST, "invalid")]);
+        let failure = Failure::Declarations(Error::Invalid("no answer".into()));
+        let (declared, ready) = told(&progress, Some(&failure));
+        assert_eq!((declared.reason.as_ref(), ready.status), ("DeclarationFailed", Status::False));
+        assert_eq!(declared.message, "no answer; A: it cannot be (invalid)");
+    }
+
+    #[test]
+    fn what_passes_by_itself_is_no_refusal() {
+        for (status, refusal) in
+            [(400, true), (409, true), (422, true), (401, false), (429, false), (503, false)]
+        {
+            let (_, error) = refused("A", StatusCode::from_u16(status).unwrap(), "x");
+            assert_eq!(error.is_refusal(), refusal, "{status}");
+        }
     }
 }

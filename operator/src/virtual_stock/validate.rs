@@ -5,6 +5,7 @@ use kbnt_crds::VirtualStock;
 use crate::cluster::Scope;
 use crate::error::Error;
 use crate::topics::Kafka;
+use crate::workloads;
 
 /// A VirtualStock that can be carried out.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +15,7 @@ pub(super) struct Valid {
 
 /// Whether this resource can be carried out where the operator reaches as far as `reach`.
 pub(super) fn validate(stock: &VirtualStock, reach: &Scope) -> Result<Valid, Error> {
+    workloads::check("inventory", &stock.spec.inventory.pod_template)?;
     let namespace = stock.metadata.namespace.as_deref().unwrap_or_default();
     Ok(Valid { kafka: Kafka::of(&stock.spec.kafka, namespace, reach)? })
 }
@@ -53,6 +55,9 @@ mod tests {
         other.spec.kafka.bootstrap_servers = Some("a:9092,b:9092".into());
         let kafka = validate(&other, &Scope::Cluster).unwrap().kafka;
         assert_eq!((kafka.bootstrap.as_str(), kafka.place), ("a:9092,b:9092", None));
+        other.spec.kafka.bootstrap_servers = Some("a:99999".into());
+        let error = validate(&other, &Scope::Cluster).unwrap_err();
+        assert!(error.to_string().contains("with a port from 1 to 65535"), "{error}");
         other.spec.kafka.bootstrap_servers = None;
         assert!(validate(&other, &Scope::Cluster).is_err());
     }

@@ -14,29 +14,36 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::topics::Owner;
 
-/// Makes the cluster have these services: each with its identity, address and settings before its pods.
+/// Makes the cluster have these services, as far as it can: one that cannot be made holds up none of the others.
 pub async fn apply(context: &Context, owner: &Owner, workloads: &[Workload]) -> Result<(), Error> {
-    let stores = &context.stores;
-    for Workload { account, standby, service, config, deployment, budget, scaler } in workloads {
-        ensure(context, owner, account, note(&stores.accounts, account)).await?;
-        if let Some(Standby { role, binding }) = standby {
-            ensure(context, owner, role, note(&stores.roles, role)).await?;
-            ensure(context, owner, binding, note(&stores.bindings, binding)).await?;
-        }
-        // An operator of before bound a role to it that named no lease.
-        if note(&stores.bindings, account).is_some() {
-            remove(context, owner, deployment, &ApiResource::erase::<RoleBinding>(&())).await?;
-        }
-        ensure(context, owner, service, note(&stores.services, service)).await?;
-        if let Some(config) = config {
-            ensure(context, owner, config, note(&stores.configs, config)).await?;
-        }
-        let known = note(&stores.deployments, deployment).map(|note| note.fingerprint);
-        ensure(context, owner, deployment, known).await?;
-        apply_budget(context, owner, deployment, budget.as_ref()).await?;
-        apply_scaler(context, owner, deployment, scaler.as_ref()).await?;
+    let mut errors = Vec::new();
+    for workload in workloads {
+        errors.extend(apply_one(context, owner, workload).await.err());
     }
-    Ok(())
+    Error::all(errors)
+}
+
+/// Makes the cluster have this service: its identity, address and settings before its pods.
+async fn apply_one(context: &Context, owner: &Owner, workload: &Workload) -> Result<(), Error> {
+    let stores = &context.stores;
+    let Workload { account, standby, service, config, deployment, budget, scaler } = workload;
+    ensure(context, owner, account, note(&stores.accounts, account)).await?;
+    if let Some(Standby { role, binding }) = standby {
+        ensure(context, owner, role, note(&stores.roles, role)).await?;
+        ensure(context, owner, binding, note(&stores.bindings, binding)).await?;
+    }
+    // An operator of before bound a role to it that named no lease.
+    if note(&stores.bindings, account).is_some() {
+        remove(context, owner, deployment, &ApiResource::erase::<RoleBinding>(&())).await?;
+    }
+    ensure(context, owner, service, note(&stores.services, service)).await?;
+    if let Some(config) = config {
+        ensure(context, owner, config, note(&stores.configs, config)).await?;
+    }
+    let known = note(&stores.deployments, deployment).map(|note| note.fingerprint);
+    ensure(context, owner, deployment, known).await?;
+    apply_budget(context, owner, deployment, budget.as_ref()).await?;
+    apply_scaler(context, owner, deployment, scaler.as_ref()).await
 }
 
 async fn apply_budget(

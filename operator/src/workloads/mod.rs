@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 
 pub use apply::{apply, exists, look, rolled_out};
 pub use build::{Plan, Workload, build};
+pub use overlay::check;
 pub use pod::{File, Source, from_field, plain};
 pub use scale::{KEDA, Scaler, Scaling, scaled_objects};
 pub use standby::{Standby, in_turn};

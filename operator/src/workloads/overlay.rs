@@ -36,6 +36,30 @@ pub(super) fn optional<T: DeserializeOwned + Serialize>(
     (!given.is_empty()).then(|| typed(field, given)).transpose()
 }
 
+/// Whether the program takes what is given for the variables that it reads. Those that another variable is part of are not
+/// looked at.
+pub fn check(service: &str, given: &PodTemplate) -> Result<(), Error> {
+    for variable in given.env.iter().filter(|variable| variable.value_from.is_empty()) {
+        let value = variable.value.as_deref().unwrap_or_default();
+        if value.is_empty() || value.contains("$(") {
+            continue;
+        }
+        let (right, advice) = match variable.name.as_str() {
+            "KBNT_LOG" => (kbnt_rules::is_log_filter(value), kbnt_rules::LOG_FILTER_ADVICE),
+            "KBNT_LOG_FORMAT" => (kbnt_rules::LOG_FORMATS.contains(&value), kbnt_rules::LOG_FORMAT_ADVICE),
+            "OTEL_EXPORTER_OTLP_ENDPOINT" => (kbnt_rules::is_base_url(value), kbnt_rules::BASE_URL_ADVICE),
+            _ => continue,
+        };
+        if !right {
+            return Err(Error::Invalid(format!(
+                "{service}.podTemplate.env {}={value:?}: {advice}",
+                variable.name
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// The given variables, less those that the operator sets itself.
 pub(super) fn variables(given: &PodTemplate, own: &[EnvVar]) -> Result<Vec<EnvVar>, Error> {
     let others = given.env.iter().filter(|given| own.iter().all(|own| own.name != given.name));
@@ -100,6 +124,31 @@ mod tests {
         );
         let error = affinity(&json!({"nodeAffinity": 5})).unwrap_err();
         assert!(error.contains("podTemplate.affinity: invalid type"), "{error}");
+    }
+
+    #[test]
+    fn a_variable_that_would_stop_the_program_is_told() {
+        let checked = |name: &str, value: &str| {
+            let given = json!({"env": [{"name": name, "value": value}]});
+            check("services.order", &serde_json::from_value(given).unwrap())
+                .map_err(|error| error.to_string())
+        };
+        for (name, right, wrong) in [
+            ("KBNT_LOG", "warn,kbnt_infrastructure=debug", "info,debgu"),
+            ("KBNT_LOG", "", "debgu"),
+            ("KBNT_LOG", "$(LEVEL)", "hyper"),
+            ("KBNT_LOG_FORMAT", "json", "pretty"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318", "collector:4317"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://$(NODE_IP):4318", "http://collector:99999"),
+        ] {
+            assert_eq!(checked(name, right), Ok(()));
+            let error = checked(name, wrong).unwrap_err();
+            assert!(
+                error.starts_with(&format!("services.order.podTemplate.env {name}=\"{wrong}\": ")),
+                "{error}"
+            );
+        }
+        assert_eq!(checked("OTHER", "debgu"), Ok(()));
     }
 
     #[test]

@@ -64,9 +64,10 @@ impl Source {
     }
 }
 
-/// A variable with this value.
+/// A variable with this value. Kubernetes would take `$(NAME)` for another variable and `$$` for `$`, and has `$$` for each `$`
+/// that is one.
 pub fn plain(name: &str, value: impl Into<String>) -> EnvVar {
-    EnvVar { name: name.into(), value: Some(value.into()), value_from: None }
+    EnvVar { name: name.into(), value: Some(value.into().replace('$', "$$")), value_from: None }
 }
 
 /// A variable with what a field of the pod says, such as `metadata.name`.
@@ -309,6 +310,17 @@ mod tests {
 
     fn amounts(entries: &[(&str, &str)]) -> BTreeMap<String, Quantity> {
         entries.iter().map(|(name, amount)| ((*name).to_owned(), Quantity((*amount).to_owned()))).collect()
+    }
+
+    #[test]
+    fn what_looks_like_a_variable_reaches_the_program_as_it_is() {
+        for (value, written) in [
+            ("http://h/a$$b", "http://h/a$$$$b"),
+            ("http://h/$(KBNT_HTTP_PORT)", "http://h/$$(KBNT_HTTP_PORT)"),
+            ("a", "a"),
+        ] {
+            assert_eq!(plain("A", value).value.as_deref(), Some(written));
+        }
     }
 
     #[test]

@@ -145,6 +145,7 @@ fn trials(running: Option<&Running>) -> Vec<Trial> {
         ordering::topics_have_the_documented_shape,
         pods::restricted_pod_security_admits_every_pod,
         pods::an_overlay_reaches_the_pods_that_it_concerns,
+        pods::a_service_that_is_refused_holds_up_no_other,
         pods::several_pods_have_a_budget_and_one_has_none,
         pods::pods_that_take_turns_may_hold_a_lease,
         pods::a_stock_is_scaled_as_a_deployment_is,

@@ -1,4 +1,4 @@
-//! The rules of ids, names and addresses are the same for the API server and for the program.
+//! The rules of ids, names, addresses and numbers are the same for the API server and for the program.
 
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
@@ -15,13 +15,22 @@ struct Rule {
     program: fn(&str) -> bool,
 }
 
-const RULES: [Rule; 5] = [
+const RULES: [Rule; 10] = [
     Rule { kind: "products", field: "id", program: kbnt_rules::is_product_id },
     Rule { kind: "products", field: "name", program: kbnt_rules::is_name },
     Rule { kind: "users", field: "id", program: kbnt_rules::is_user_id },
     Rule { kind: "users", field: "name", program: kbnt_rules::is_name },
     Rule { kind: "users", field: "email", program: kbnt_rules::is_email },
+    Rule { kind: "payment", field: "url", program: kbnt_rules::is_base_url },
+    Rule { kind: "webhook", field: "url", program: kbnt_rules::is_url },
+    Rule { kind: "kafka", field: "bootstrapServers", program: kbnt_rules::is_servers },
+    Rule { kind: "products", field: "lowStockThreshold", program: is_threshold },
+    Rule { kind: "stock", field: "lowStockThreshold", program: is_threshold },
 ];
+
+fn is_threshold(text: &str) -> bool {
+    text.parse::<u64>().is_ok_and(|units| units <= kbnt_rules::UNITS_MOST)
+}
 
 /// What is put together to texts: each kind of character that a rule may treat on its own.
 const PIECES: [&str; 30] = [
@@ -57,6 +66,12 @@ const PIECES: [&str; 30] = [
     "/",
 ];
 
+/// What addresses are put together of.
+const ADDRESS_PIECES: [&str; 20] = [
+    "", "a", "9", ".", "-", "_", "@", "xn--", "XN--", "[", "]", "[::1]", "1.2.3.4", ":", ":80", "%", "?",
+    "#", "\\", ",",
+];
+
 /// Texts of up to three pieces, and long ones around the limits.
 fn texts() -> Vec<String> {
     let mut texts: Vec<String> = PIECES.iter().map(|piece| (*piece).to_owned()).collect();
@@ -69,6 +84,22 @@ fn texts() -> Vec<String> {
             format!("a@b{one}"),
         ]);
     }
+    for (one, other) in ADDRESS_PIECES.into_iter().flat_map(|one| ADDRESS_PIECES.map(|other| (one, other))) {
+        texts.push(format!("http://{one}{other}"));
+    }
+    for one in ADDRESS_PIECES {
+        texts.extend([
+            format!("http://h{one}"),
+            format!("https://a.{one}.b:1/c"),
+            format!("http://h/{one}"),
+            format!("{one}h:1"),
+            format!("a:1,b{one}:2"),
+            format!("a{one}:65535"),
+        ]);
+    }
+    let bounds = [0, 1, (1 << 53) - 1, 1 << 53, (1 << 53) + 1, i64::MAX];
+    texts.extend(bounds.map(|number| number.to_string()));
+    texts.extend((-3..20).map(|number: i64| number.to_string()));
     for piece in ["a", "ü", "東", "\u{1f600}"] {
         for count in [63, 64, 65, 199, 200, 201] {
             texts.push(piece.repeat(count));
@@ -85,16 +116,39 @@ fn texts() -> Vec<String> {
     texts
 }
 
+/// A number where the field is one and the text too.
+fn value(rule: &Rule, text: &str) -> Value {
+    let number = text.parse::<i64>().ok().filter(|_| rule.field == "lowStockThreshold");
+    number.map_or_else(|| text.into(), Value::from)
+}
+
 /// An object in which this is the only thing that may be wrong.
 fn object(rule: &Rule, text: &str) -> Result<(Value, &'static str), Failure> {
+    if matches!(rule.kind, "stock" | "kafka") {
+        let mut object = serde_json::to_value(stock("a", KAFKA)?)?;
+        if rule.kind == "kafka" {
+            object["spec"]["kafka"] = json!({rule.field: text});
+        } else {
+            object["spec"][rule.field] = value(rule, text);
+        }
+        return Ok((object, "virtualstocks"));
+    }
     if rule.kind == "products" {
         let mut object = serde_json::to_value(stock("a", KAFKA)?)?;
         let mut product = json!({"id": "P", "name": "x", "unitPrice": "1", "received": 1});
-        product[rule.field] = text.into();
+        product[rule.field] = value(rule, text);
         object["spec"]["products"] = json!([product]);
         return Ok((object, "virtualstocks"));
     }
     let mut object = serde_json::to_value(workflow()?)?;
+    if rule.kind == "payment" {
+        object["spec"]["payment"] = json!({"http": {"url": text}});
+        return Ok((object, "orderworkflows"));
+    }
+    if rule.kind == "webhook" {
+        object["spec"]["notification"] = json!({"webhook": {"url": text, "secretRef": {"name": "s"}}});
+        return Ok((object, "orderworkflows"));
+    }
     let mut user = json!({"id": "U", "name": "x", "email": "a@b"});
     user[rule.field] = text.into();
     object["spec"]["users"]["declared"] = json!([user]);

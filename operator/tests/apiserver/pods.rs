@@ -181,3 +181,22 @@ pub(crate) async fn a_stock_is_scaled_as_a_deployment_is(suite: &Suite) -> Verdi
         other => Err(Failure::new(format!("{other:?}"))),
     }
 }
+
+pub(crate) async fn a_service_that_is_refused_holds_up_no_other(suite: &Suite) -> Verdict {
+    let shop = suite.shop("one-refused").await?;
+    shop.open().await?;
+    let strange = json!({"resources": {"requests": {"foo": 1}}});
+    let above = json!({"resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}});
+    let marked = json!({"podTemplate": {"annotations": {"example.com/note": "x"}}});
+    let services = json!({"user": strange, "payment": above, "audit": marked});
+    shop.patch::<OrderWorkflow>(&json!({"spec": {"services": services}})).await?;
+    let told = shop.workflow_is("WorkloadsAvailable", "False", "Refused").await?;
+    let both = told.message.contains("main-user-service") && told.message.contains("main-payment-service");
+    expect(both, || told.message.clone())?;
+    until("the service that comes last", || async {
+        let live = shop.api::<Deployment>().get("main-audit-service").await?;
+        let notes = live.spec.template.metadata.and_then(|meta| meta.annotations).unwrap_or_default();
+        expect(notes.contains_key("example.com/note"), || format!("{notes:?}"))
+    })
+    .await
+}

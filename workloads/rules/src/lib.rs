@@ -6,6 +6,16 @@
 
 #![no_std]
 
+mod address;
+mod setting;
+
+pub use address::{
+    BASE_URL, BASE_URL_ADVICE, SERVERS, SERVERS_ADVICE, URL, URL_ADVICE, is_base_url, is_servers, is_url,
+};
+pub use setting::{
+    LOG_FILTER_ADVICE, LOG_FORMAT_ADVICE, LOG_FORMATS, THRESHOLD, THRESHOLD_ADVICE, UNITS_MOST, is_log_filter,
+};
+
 /// CEL: an id of a user.
 pub const USER_ID: &str = "self.matches('^[A-Za-z0-9._-]{1,64}$') && !(self in ['.', '..'])";
 /// What [`USER_ID`] asks for.
@@ -54,6 +64,24 @@ pub fn is_email(text: &str) -> bool {
     let address =
         parts.is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty() && !domain.contains('@'));
     address && text.len() <= 254 && !text.chars().any(|c| c.is_control() || c.is_whitespace())
+}
+
+/// What is wrong with a user, first of all: advice. Nothing if it can be.
+pub fn user_objection(id: &str, name: &str, email: &str) -> Option<&'static str> {
+    first_wrong(&[
+        (is_user_id(id), USER_ID_ADVICE),
+        (is_name(name), NAME_ADVICE),
+        (is_email(email), EMAIL_ADVICE),
+    ])
+}
+
+/// What is wrong with a product, first of all: advice. Nothing if it can be.
+pub fn product_objection(id: &str, name: &str) -> Option<&'static str> {
+    first_wrong(&[(is_product_id(id), PRODUCT_ID_ADVICE), (is_name(name), NAME_ADVICE)])
+}
+
+fn first_wrong(rules: &[(bool, &'static str)]) -> Option<&'static str> {
+    rules.iter().find(|(right, _)| !right).map(|(_, advice)| *advice)
 }
 
 #[cfg(test)]

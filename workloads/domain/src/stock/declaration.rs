@@ -12,7 +12,7 @@ use super::product::{ProductIx, Terms};
 use super::view::ProductLevel;
 
 /// The most units that all sources together may have received of one product: what JSON readers keep exact.
-pub const UNITS_MOST: u64 = 1 << 53;
+pub const UNITS_MOST: u64 = kbnt_rules::UNITS_MOST;
 
 /// The most sources of one product. A log may tell of more, from a time when there was no bound; they count on.
 pub const SOURCES_MOST: usize = 64;

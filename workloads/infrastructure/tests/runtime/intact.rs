@@ -192,6 +192,26 @@ async fn a_log_that_ends_before_what_has_a_link_is_refused_unless_somebody_names
 }
 
 #[tokio::test]
+async fn what_one_service_of_a_process_finds_out_stops_the_others() {
+    let log = linked().await;
+    let end = log.bounds(Topic::OrderEvents, 1).await.unwrap().end;
+    let integrity = Arc::<Integrity>::default();
+    let guarded = Guarded::new(log.clone(), Service::Notification, integrity.clone());
+    let other = Running::start(Echo::default(), Arc::new(guarded.clone()));
+    other.ready().await;
+    log.short.lock().unwrap().insert((Topic::OrderEvents, 1), end - 1);
+    let audit = Guarded::new(log.clone(), Service::Audit, integrity.clone());
+    let audit = Running::start(AuditMachine::new(), Arc::new(audit));
+    eventually("the other one is not ready", || async { !other.handle.is_ready() }).await;
+    let fault = Fault::Short { partition: 1, wanted: end, found: end - 1 };
+    let damage = Damage { service: Service::Audit, topic: Topic::OrderEvents, fault };
+    let refused = guarded.append(vec![placed(1)]).await;
+    assert!(matches!(refused, Err(LogError::Damaged(told)) if told == damage), "{refused:?}");
+    audit.stop().await.unwrap();
+    other.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_log_that_ends_before_a_cause_of_the_services_own_records_is_refused() {
     let log = EmbeddedLog::in_memory();
     log.append((0..30).map(created).collect()).await.unwrap();

@@ -324,6 +324,12 @@ pub trait Machine: Send + 'static {
         Vec::new()
     }
 
+    /// Of partitions of event stores that it reads the position after the last record that was there, as its own records say: known
+    /// once it has followed them all.
+    fn witnessed(&self) -> Vec<Position> {
+        Vec::new()
+    }
+
     /// Whether it still takes in what is there already when the process is told to stop: for a machine that only writes down what
     /// others did.
     fn drains(&self) -> bool {

@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kbnt_application::Service;
 use kbnt_application::inventory::InventoryMachine;
-use kbnt_domain::stock::Declaration;
+use kbnt_domain::stock::{Declaration, DeclareError};
 use kbnt_infrastructure::clock::WatchedClock;
 use kbnt_infrastructure::embedded::EmbeddedLog;
 use kbnt_infrastructure::intact::TopicIds;
@@ -24,6 +25,12 @@ use crate::wiring::{self, Effects, Grants, Process, ProcessParts};
 /// Event streams at a time.
 const STREAMS: usize = 1024;
 
+/// Products of the seed file that are declared at once.
+const AT_ONCE: usize = 256;
+
+/// The pause before what could not be declared yet is declared again.
+const AGAIN: Duration = Duration::from_millis(5);
+
 pub(crate) async fn run(options: ServeOptions, life: Life) -> Result<ExitCode, Failure> {
     let logging = Arc::new(options.logging.init(None)?);
     let seed = options.seed_file.as_deref().map(wiring::seed).transpose()?.unwrap_or_default();
@@ -34,6 +41,7 @@ pub(crate) async fn run(options: ServeOptions, life: Life) -> Result<ExitCode, F
     let mut users = user_config(&options.users)?;
     users.declared.extend(seed.users);
     let stop = life.at_work();
+    let seeded = Arc::new(AtomicBool::new(seed.stock.is_empty()));
     let files = log.clone();
     let mut process = Process::new(ProcessParts {
         log,
@@ -43,7 +51,7 @@ pub(crate) async fn run(options: ServeOptions, life: Life) -> Result<ExitCode, F
         spans,
         topic_ids: TopicIds::default(),
         grants: Grants::of(&options.http, STREAMS),
-        stop: stop.clone(),
+        stop,
     });
     if options.payment.url.is_none() {
         tracing::info!(
@@ -61,13 +69,23 @@ pub(crate) async fn run(options: ServeOptions, life: Life) -> Result<ExitCode, F
     process.payment();
     process.notification();
     process.audit();
-    // It waits for as long as the log takes no records, such as on a disk that is full.
-    if let Some(declared) = stop.run_until_cancelled(declare(&inventory, seed.stock)).await {
-        declared?;
-        let address = process.listen(SocketAddr::new(options.address, options.port)).await?;
-        tracing::info!(operation = "started", %address, "the shop is open: http://{address}/v1/orders");
+    process.need_seed(Arc::clone(&seeded));
+    let address = process.listen(SocketAddr::new(options.address, options.port)).await?;
+    tracing::info!(operation = "started", %address, "the shop is open: http://{address}/v1/orders");
+    // Seen from outside while it goes on: on a disk that is full it waits for as long as the log takes no records.
+    let declaring = async {
+        match declare(&inventory, seed.stock).await {
+            Ok(()) => seeded.store(true, Ordering::Release),
+            Err(error) => {
+                tracing::error!(operation = "seed-undeclared", %error, "the seed file is not declared");
+            }
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        finished = process.finish() => finished?,
+        () = declaring => {}
     }
-    process.finish().await?;
     tracing::info!(operation = "stopped", "the shop is closed");
     drop(logging);
     Ok(ExitCode::SUCCESS)
@@ -85,22 +103,46 @@ fn open(directory: Option<&Path>) -> Result<EmbeddedLog, Failure> {
     Ok(log)
 }
 
-/// Declares the stock of the seed file, once the inventory is ready.
-async fn declare(inventory: &Handle<InventoryMachine>, stock: Vec<Declaration>) -> Result<(), Failure> {
-    for declaration in stock {
-        let refused = |error: &dyn std::fmt::Display| Failure::Options(format!("the seed file: {error}"));
-        loop {
-            let wish = declaration.clone();
-            match inventory.call(move |machine, outbox| machine.declare(&wish, outbox)).await {
-                Ok(Ok(_)) => break,
-                Ok(Err(kbnt_domain::stock::DeclareError::NotOpen))
-                | Err(CallError::NotReady | CallError::Late) => {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
-                Ok(Err(error)) => return Err(refused(&error)),
-                Err(error) => return Err(refused(&error)),
+/// Declares the stock of the seed file in its order, once the inventory is ready.
+async fn declare(inventory: &Handle<InventoryMachine>, stock: Vec<Declaration>) -> Result<(), CallError> {
+    let mut stock = stock.into_iter();
+    loop {
+        let mut some: Vec<Declaration> = stock.by_ref().take(AT_ONCE).collect();
+        if some.is_empty() {
+            return Ok(());
+        }
+        while !some.is_empty() {
+            some = declare_some(inventory, some).await?;
+            if !some.is_empty() {
+                tokio::time::sleep(AGAIN).await;
             }
         }
     }
-    Ok(())
+}
+
+/// Declares these all at once; those that must be declared again in a moment.
+async fn declare_some(
+    inventory: &Handle<InventoryMachine>,
+    wishes: Vec<Declaration>,
+) -> Result<Vec<Declaration>, CallError> {
+    let theirs = wishes.clone();
+    let declared = inventory.call(move |machine, outbox| {
+        theirs.iter().map(|wish| machine.declare(wish, outbox).err()).collect::<Vec<_>>()
+    });
+    let errors = match declared.await {
+        Ok(errors) => errors,
+        Err(CallError::NotReady | CallError::Late) => return Ok(wishes),
+        Err(error) => return Err(error),
+    };
+    let mut again = Vec::new();
+    for (wish, error) in wishes.into_iter().zip(errors) {
+        match error {
+            None => {}
+            Some(DeclareError::NotOpen | DeclareError::Unsettled { .. }) => again.push(wish),
+            Some(error) => {
+                tracing::error!(operation = "seed-refused", %error, "a product of the seed file stays as it is");
+            }
+        }
+    }
+    Ok(again)
 }

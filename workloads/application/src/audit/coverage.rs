@@ -45,6 +45,15 @@ impl Coverage {
         self.partitions.get(&(topic, partition)).map_or(0, |covered| covered.next)
     }
 
+    /// Of each partition the position after the last record that has a link.
+    pub(super) fn ends(&self) -> impl Iterator<Item = Position> {
+        self.partitions.iter().map(|((topic, partition), covered)| Position {
+            topic: *topic,
+            partition: *partition,
+            offset: covered.next,
+        })
+    }
+
     /// The stretches of a partition below `end` in which no record has a link.
     pub(super) fn missing(&self, topic: Topic, partition: u32, end: u64) -> Vec<Range<u64>> {
         let covered = self.partitions.get(&(topic, partition));

@@ -263,6 +263,11 @@ impl Machine for AuditMachine {
         self.linked.missing(topic, partition, committed)
     }
 
+    /// Every link is of a record that was there.
+    fn witnessed(&self) -> Vec<Position> {
+        self.linked.ends().filter(|at| at.topic.is_event_store()).collect()
+    }
+
     fn drains(&self) -> bool {
         true
     }

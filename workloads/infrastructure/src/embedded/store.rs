@@ -181,7 +181,7 @@ impl Store {
         let publish = Arc::clone(&partitions) as Arc<dyn Publish>;
         let committer = Committer::start(Arc::clone(&home), Arc::clone(&segments), end, Arc::clone(&publish))
             .map_err(OpenError::io(directory))?;
-        let offsets = Offsets::start(id, Arc::clone(&home), publish, commits.clone())?;
+        let offsets = Offsets::start(id, Arc::clone(&home), Arc::clone(&segments), publish, commits.clone())?;
         let durable = Durable { committer, offsets, segments, home };
         let (commits, kind) = (Mutex::new(commits), Kind::Durable(durable));
         Ok(Self { partitions, commits, groups: Groups::default(), id, kind, recovery })

@@ -110,9 +110,11 @@ impl Guard {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Fails once something is wrong.
+    /// Fails once something is wrong with the service's topics, whichever service of the process has found it out.
     pub(super) fn check(&self) -> Result<(), LogError> {
-        self.verdict.borrow().map_or(Ok(()), |damage| Err(damage.into()))
+        let own = *self.verdict.borrow();
+        let damage = own.or_else(|| self.integrity.damage_of(&self.topics));
+        damage.map_or(Ok(()), |damage| Err(damage.into()))
     }
 
     /// Does `work` unless something turns out to be wrong meanwhile.

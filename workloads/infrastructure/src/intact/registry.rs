@@ -40,6 +40,11 @@ impl Integrity {
         self.found().damage.clone()
     }
 
+    /// What is wrong with any of these topics, whoever has found it out.
+    pub(super) fn damage_of(&self, topics: &BTreeSet<Topic>) -> Option<Damage> {
+        self.found().damage.iter().find(|damage| topics.contains(&damage.topic)).copied()
+    }
+
     /// Whether nothing is wrong, and every topic is there that was there before.
     pub fn is_intact(&self) -> bool {
         let found = self.found();

@@ -5,15 +5,17 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use kbnt_application::fence::TermFence;
+use kbnt_application::intact::Fault;
 use kbnt_application::ports::{Assignment, Commit, LogReader, Mark};
 use kbnt_application::{Machine, Position, Topic};
 use kbnt_domain::Event;
 
 use super::batch::Batch;
-use super::core::{Core, End};
+use super::core::{Core, End, Link};
 use super::drive::Drive;
 use super::inputs::Inputs;
 use super::leadership::Leadership;
+use super::observe::Stage;
 use super::restore::{Restored, restore};
 use super::runner::RunError;
 use super::snapshots::SnapshotPlan;
@@ -49,12 +51,28 @@ pub(super) async fn as_member<M: Machine>(mut core: Core<M>) -> Result<(), End> 
             clock.log_says(newest);
         }
         tail = Some(Tail::new(core.link.service, Arc::clone(&core.link.parts.observer), reader));
+        check_witnessed(&core.link, core.machine.witnessed()).await?;
     }
-    let member = core
-        .link
-        .until_told(super::observe::Stage::Read, || core.link.parts.log.join(core.link.service))
-        .await?;
+    let member = core.link.until_told(Stage::Read, || core.link.parts.log.join(core.link.service)).await?;
     Drive::new(core, Source::Group(member), Inputs::default(), tail).run().await
+}
+
+/// Finds out whether all is there that was, as the machine's own records say. Other services need not know of it: where all event
+/// stores are gone and nothing beside them says so, this is the only witness.
+async fn check_witnessed(link: &Link, mut wanted: Vec<Position>) -> Result<(), End> {
+    wanted.retain(|at| at.partition < at.topic.partitions());
+    let ends = link.ends(wanted.clone()).await?;
+    let mut outcome = Ok(());
+    for (Position { topic, partition, offset: wanted }, end) in wanted.into_iter().zip(ends) {
+        if end.offset < wanted {
+            let fault = Fault::Short { partition, wanted, found: end.offset };
+            let told = || link.parts.log.contradicted(topic, fault);
+            let found = link.until_told(Stage::Read, told).await;
+            // Every partition is told; the first one ends it.
+            outcome = outcome.and(found);
+        }
+    }
+    outcome
 }
 
 /// Takes its turn as the writer, and gives it on.

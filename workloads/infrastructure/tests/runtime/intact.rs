@@ -151,6 +151,66 @@ async fn a_log_that_ends_before_what_was_committed_is_refused_unless_somebody_na
     assert_eq!(started(Echo::default(), &log, adopted).await, None);
 }
 
+/// A log whose records have links, and no commit says so.
+async fn linked() -> Arc<Faulty> {
+    let log = EmbeddedLog::in_memory();
+    log.append((0..30).map(created).collect()).await.unwrap();
+    let record = RawRecord { value: Some(b"{}".to_vec()), ..RawRecord::default() };
+    let append = RawAppend { topic: Topic::NotificationEvents, to: Some(1), record };
+    log.append_raw(vec![append; 4]).await.unwrap();
+    let faulty = Faulty::new(log);
+    faulty.forget_commits.store(true, std::sync::atomic::Ordering::SeqCst);
+    let first = Running::start(AuditMachine::new(), faulty.clone());
+    // Of a record that nobody understands there is a copy, too.
+    eventually("all have links", || async {
+        faulty.bounds(Topic::AuditLogs, 0).await.unwrap().end >= 30 + 2 * 4
+    })
+    .await;
+    first.stop().await.unwrap();
+    faulty
+}
+
+#[tokio::test]
+async fn a_log_that_ends_before_what_has_a_link_is_refused_unless_somebody_names_that_very_topic() {
+    let log = linked().await;
+    let end = log.bounds(Topic::OrderEvents, 1).await.unwrap().end;
+    assert!(end > 0);
+    // What expires proves nothing.
+    log.short.lock().unwrap().insert((Topic::NotificationEvents, 1), 3);
+    assert_eq!(started(AuditMachine::new(), &log, TopicIds::default()).await, None);
+    for found in [end - 1, 0] {
+        log.short.lock().unwrap().insert((Topic::OrderEvents, 1), found);
+        let fault = Fault::Short { partition: 1, wanted: end, found };
+        let damage = Damage { service: Service::Audit, topic: Topic::OrderEvents, fault };
+        let links = log.bounds(Topic::AuditLogs, 0).await.unwrap();
+        assert_eq!(started(AuditMachine::new(), &log, TopicIds::default()).await, Some(damage));
+        assert_eq!(log.bounds(Topic::AuditLogs, 0).await.unwrap(), links, "nothing is decided");
+    }
+    let id = log.topic_id(Topic::OrderEvents).await.unwrap();
+    let adopted = [(Topic::OrderEvents, id)].into_iter().collect();
+    assert_eq!(started(AuditMachine::new(), &log, adopted).await, None);
+}
+
+#[tokio::test]
+async fn what_one_service_of_a_process_finds_out_stops_the_others() {
+    let log = linked().await;
+    let end = log.bounds(Topic::OrderEvents, 1).await.unwrap().end;
+    let integrity = Arc::<Integrity>::default();
+    let guarded = Guarded::new(log.clone(), Service::Notification, integrity.clone());
+    let other = Running::start(Echo::default(), Arc::new(guarded.clone()));
+    other.ready().await;
+    log.short.lock().unwrap().insert((Topic::OrderEvents, 1), end - 1);
+    let audit = Guarded::new(log.clone(), Service::Audit, integrity.clone());
+    let audit = Running::start(AuditMachine::new(), Arc::new(audit));
+    eventually("the other one is not ready", || async { !other.handle.is_ready() }).await;
+    let fault = Fault::Short { partition: 1, wanted: end, found: end - 1 };
+    let damage = Damage { service: Service::Audit, topic: Topic::OrderEvents, fault };
+    let refused = guarded.append(vec![placed(1)]).await;
+    assert!(matches!(refused, Err(LogError::Damaged(told)) if told == damage), "{refused:?}");
+    audit.stop().await.unwrap();
+    other.stop().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_log_that_ends_before_what_most_of_the_newest_records_answer_is_refused() {
     let log = EmbeddedLog::in_memory();

@@ -233,7 +233,8 @@ pub(crate) struct ServeOptions {
     #[arg(long, env = "KBNT_HTTP_ADDRESS", default_value = "127.0.0.1", value_name = "IP")]
     pub(crate) address: IpAddr,
     /// Stock and users to begin with: JSON {"stock": [{"productId", "name", "unitPrice", "received"}], "users":
-    /// [{"userId", "name", "email"}]}; declared at each start, which changes nothing if it is so already
+    /// [{"userId", "name", "email"}]}; declared at each start, which changes nothing if it is so already. What cannot be declared is
+    /// logged and left out
     #[arg(long, env = "KBNT_SEED_FILE", value_name = "FILE")]
     pub(crate) seed_file: Option<PathBuf>,
     #[command(flatten)]

@@ -18,6 +18,9 @@ use crate::failure::Failure;
 /// Who declares the stock of a seed file.
 const SEED_SOURCE: &str = "seed";
 
+/// Characters of a row that are shown where it is none.
+const SHOWN: usize = 100;
+
 /// Stock and users to begin with.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seed {
@@ -48,9 +51,9 @@ struct StockRow {
 #[serde(deny_unknown_fields)]
 struct SeedRows {
     #[serde(default)]
-    stock: Vec<StockRow>,
+    stock: Vec<serde_json::Value>,
     #[serde(default)]
-    users: Vec<UserRow>,
+    users: Vec<serde_json::Value>,
 }
 
 /// The file is there, but does not say what it should.
@@ -75,24 +78,39 @@ pub(super) fn secret(path: &Path) -> Result<String, Failure> {
 /// the others to wait.
 pub(crate) fn users(path: &Path) -> Result<Vec<Registration>, Failure> {
     let rows: Vec<serde_json::Value> = json(path)?;
-    let mut users = Vec::with_capacity(rows.len());
-    for row in rows {
-        let row = serde_json::from_value(row).map_err(|error| malformed(path, &error));
-        match row.and_then(|row| registration(row, path)) {
-            Ok(user) => users.push(user),
-            Err(error) => tracing::error!(%error, "a user is left out"),
-        }
-    }
-    Ok(users)
+    Ok(good(path, rows, "a user is left out", registration))
 }
 
-/// Reads a seed file: `{"stock": [...], "users": [...]}`.
+/// Reads a seed file: `{"stock": [...], "users": [...]}`. A product or a user that cannot be is logged and left out, too.
 pub(crate) fn seed(path: &Path) -> Result<Seed, Failure> {
     let rows: SeedRows = json(path)?;
     Ok(Seed {
-        stock: rows.stock.into_iter().map(|row| declaration(row, path)).collect::<Result<_, _>>()?,
-        users: rows.users.into_iter().map(|row| registration(row, path)).collect::<Result<_, _>>()?,
+        stock: good(path, rows.stock, "a product is left out", declaration),
+        users: good(path, rows.users, "a user is left out", registration),
     })
+}
+
+/// What `read` makes of those rows of which it can make something; of each of the others `told` is logged, and why.
+fn good<R: DeserializeOwned, T>(
+    path: &Path,
+    rows: Vec<serde_json::Value>,
+    told: &str,
+    read: impl Fn(R, &Path) -> Result<T, Failure>,
+) -> Vec<T> {
+    let one = |row: serde_json::Value| {
+        // Whoever looks for it in a long file wants to know which it is.
+        let shown = row.to_string();
+        let row = serde_json::from_value(row)
+            .map_err(|error| malformed(path, &format!("{}: {error}", kept(&shown))));
+        row.and_then(|row| read(row, path)).inspect_err(|error| tracing::error!(%error, "{told}")).ok()
+    };
+    rows.into_iter().filter_map(one).collect()
+}
+
+/// The beginning of a long text.
+fn kept(text: &str) -> &str {
+    let end = text.char_indices().nth(SHOWN).map_or(text.len(), |(at, _)| at);
+    &text[..end]
 }
 
 fn registration(row: UserRow, path: &Path) -> Result<Registration, Failure> {
@@ -206,6 +224,34 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         let known: Vec<_> = users.unwrap().into_iter().map(|user| user.user.to_string()).collect();
         assert_eq!(known, ["a", "e"]);
+    }
+
+    #[test]
+    fn what_cannot_be_in_a_seed_is_left_out_and_the_rest_is_there() {
+        let path = file(
+            "seed.json",
+            r#"{"stock": [
+                {"productId": "P1", "name": "Phone", "unitPrice": "1.23", "received": 1},
+                {"productId": "summary", "name": "Phone", "unitPrice": "1", "received": 1},
+                {"productId": "X\t", "name": "Phone", "unitPrice": "1", "received": 1},
+                {"productId": "P2", "name": "a\tb", "unitPrice": "1", "received": 1},
+                {"productId": "P3", "name": "Phone", "unitPrice": "1.234", "received": 1},
+                {"productId": "P4", "name": "Phone", "unitPrice": "1", "received": -1},
+                {"productId": "P5"}, 7, null,
+                {"productId": "P6", "name": "Phone", "unitPrice": "1", "received": 0}],
+               "users": [
+                {"userId": "a", "name": "Ana", "email": "ana@example.com"},
+                {"userId": "b", "name": "Ana Maria\n", "email": "ana@example.com"}, "c"]}"#,
+        );
+        let seed = seed(&path);
+        std::fs::write(&path, "no JSON at all").unwrap();
+        assert!(super::seed(&path).is_err());
+        std::fs::remove_file(&path).unwrap();
+        let Seed { stock, users } = seed.unwrap();
+        let products: Vec<_> = stock.into_iter().map(|wish| wish.product.to_string()).collect();
+        assert_eq!(products, ["P1", "P6"]);
+        let users: Vec<_> = users.into_iter().map(|user| user.user.to_string()).collect();
+        assert_eq!(users, ["a"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The parts of a process whose readiness and figures others want to see.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use kbnt_application::Outbox;
@@ -121,6 +122,22 @@ impl Part for Files {
 
     fn is_ready(&self) -> bool {
         self.0.trouble().is_none()
+    }
+
+    async fn refresh(&self, _metrics: &Metrics) {}
+}
+
+/// The seed file: whether all of it is declared.
+pub(super) struct Seed(pub(super) Arc<AtomicBool>);
+
+#[async_trait]
+impl Part for Seed {
+    fn name(&self) -> &'static str {
+        "seed-file"
+    }
+
+    fn is_ready(&self) -> bool {
+        self.0.load(Ordering::Acquire)
     }
 
     async fn refresh(&self, _metrics: &Metrics) {}

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use axum::Router;
 use kbnt_application::Machine;
@@ -213,6 +214,11 @@ impl Process {
     /// Makes readiness depend on the files of a log.
     pub(crate) fn need_files(&mut self, log: Arc<EmbeddedLog>) {
         self.watched.push(Box::new(parts::Files(log)));
+    }
+
+    /// Makes readiness depend on the seed file: whether all of it is declared.
+    pub(crate) fn need_seed(&mut self, declared: Arc<AtomicBool>) {
+        self.watched.push(Box::new(parts::Seed(declared)));
     }
 
     /// The routes of the services that were started so far, and their description.

@@ -46,10 +46,76 @@ async fn a_log_in_use_is_refused_and_a_seed_file_that_says_nonsense_too() {
     assert_eq!(second.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&second.stderr).contains("in use by another process"), "{second:?}");
     let seed = directory.path().join("seed.json");
-    std::fs::write(&seed, r#"{"stock": [{"productId": "a b"}]}"#).unwrap();
+    std::fs::write(&seed, r#"{"stock": [{"productId": "a b"}"#).unwrap();
     let broken = kbnt(&["serve", "--port", "0", "--seed-file", seed.to_str().unwrap()]).output().unwrap();
     assert_eq!(broken.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&broken.stderr).contains("seed.json"), "{broken:?}");
+}
+
+fn product(id: &str, price: &str, received: u64) -> Value {
+    json!({"productId": id, "name": "Smartphone X", "unitPrice": price, "received": received})
+}
+
+fn write_seed(path: &std::path::Path, stock: &[Value]) {
+    let bad = json!({"userId": "USER-2", "name": "Ana Maria\n", "email": "ana@example.com"});
+    let users = [bad, json!({"userId": "USER-1", "name": "Ana", "email": "ana@example.com"})];
+    std::fs::write(path, json!({"stock": stock, "users": users}).to_string()).unwrap();
+}
+
+#[tokio::test]
+async fn a_bad_entry_of_a_seed_file_keeps_nobody_from_the_rest() {
+    let directory = tempfile::tempdir().unwrap();
+    let seed = directory.path().join("seed.json");
+    let data = directory.path().join("data");
+    let arguments = ["serve", "--data-dir", data.to_str().unwrap(), "--seed-file", seed.to_str().unwrap()];
+    let bad = [product("summary", "1", 1), product("X\t", "1", 1), product("P-3", "1.234", 1)];
+    write_seed(&seed, &[&bad[..], &[product("PROD-001", "599.99", 1)]].concat());
+    let mut shop = Running::start(&arguments);
+    shop.until_ready().await;
+    assert_eq!((shop.get("/v1/users/USER-1").await.0, shop.get("/v1/users/USER-2").await.0), (200, 404));
+    assert_eq!(shop.get("/v1/stock/P-3").await.0, 404);
+    let (status, order) = shop.post("/v1/orders?wait=20s", &basket("USER-1", "tok_ok")).await;
+    assert_eq!((status, &order["status"]), (200, &json!("CONFIRMED")), "{order}");
+    shop.signal("TERM");
+    assert_eq!(shop.ended().code(), Some(0));
+    // One that was received and is sold cannot be taken away.
+    write_seed(&seed, &[product("PROD-001", "599.99", 0), product("PROD-002", "1", 7)]);
+    let shop = Running::start(&arguments);
+    shop.until_ready().await;
+    assert_eq!(shop.get("/v1/stock/PROD-001").await.1["received"]["seed"], 1);
+    assert_eq!(shop.get("/v1/stock/PROD-002").await.1["real"], 7);
+}
+
+#[tokio::test]
+async fn a_large_seed_file_is_declared_in_its_order() {
+    let directory = tempfile::tempdir().unwrap();
+    let seed = directory.path().join("seed.json");
+    let mut stock: Vec<_> = (0..3_000).map(|n| product(&format!("P-{n}"), "1", n)).collect();
+    stock.push(product("P-1", "1", 50_000));
+    write_seed(&seed, &stock);
+    let shop = Running::start(&["serve", "--seed-file", seed.to_str().unwrap()]);
+    shop.until_ready().await;
+    for (id, received) in [("P-0", 0), ("P-1", 50_000), ("P-2999", 2_999)] {
+        assert_eq!(shop.get(&format!("/v1/stock/{id}")).await.1["real"], received, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_seed_file_waits_for_can_be_asked() {
+    let directory = tempfile::tempdir().unwrap();
+    let seed = directory.path().join("seed.json");
+    let stock: Vec<_> = (0..200).map(|n| product(&format!("P-{n}"), "1", n)).collect();
+    write_seed(&seed, &stock);
+    let data = directory.path().join("data");
+    let arguments = ["serve", "--data-dir", data.to_str().unwrap(), "--seed-file", seed.to_str().unwrap()];
+    let mut shop = Running::start_with_small_files(1, &arguments);
+    assert_eq!(shop.get("/healthz").await.0, 200);
+    let (status, ready) = shop.get("/readyz").await;
+    assert_eq!(status, 503);
+    let waiting = ready["waitingFor"].as_array().unwrap();
+    assert!(waiting.contains(&json!("seed-file")), "{ready}");
+    shop.signal("TERM");
+    assert_eq!(shop.ended().code(), Some(0));
 }
 
 #[tokio::test]

@@ -62,6 +62,18 @@ impl Running {
         Self::of(shell, 0)
     }
 
+    /// The same where no file may grow beyond so many KiB.
+    pub fn start_with_small_files(most: u32, arguments: &[&str]) -> Self {
+        let mut shell = Command::new("bash");
+        let limited = format!("trap '' XFSZ; ulimit -f {most} && exec \"$0\" \"$@\"");
+        shell
+            .args(["-c", &limited, env!("CARGO_BIN_EXE_kbnt")])
+            .args(arguments)
+            .env_clear()
+            .env("NO_COLOR", "1");
+        Self::of(shell, 0)
+    }
+
     fn of(mut command: Command, port: u16) -> Self {
         command.args(["--port", &port.to_string(), "--log-format", "json"]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use kbnt_application::ports::{LogError, RawRecord};
 use kbnt_application::{Position, Topic};
@@ -14,6 +14,7 @@ use super::frame::{self, HEADER, Header};
 use super::home::Home;
 use super::recover::End;
 use super::segments::{Place, Segments};
+use super::trouble::{Trouble, room};
 
 /// A segment that has grown beyond this is followed by another one.
 const SEGMENT: u64 = 64 << 20;
@@ -29,9 +30,6 @@ const PROBE: usize = 256 << 10;
 
 /// Takes the answer to an append.
 type Reply = oneshot::Sender<Result<Vec<Position>, LogError>>;
-
-/// Why the last write failed; `None` since one succeeded.
-type Trouble = Arc<Mutex<Option<String>>>;
 
 /// An append that waits to be durable. One without records asks, after a failure, whether there is room again.
 pub(in super::super) struct Submission {
@@ -53,6 +51,7 @@ pub(in super::super) struct Committer {
     submissions: Option<mpsc::Sender<Submission>>,
     thread: Option<std::thread::JoinHandle<()>>,
     trouble: Trouble,
+    home: Arc<Home>,
 }
 
 impl Committer {
@@ -64,8 +63,9 @@ impl Committer {
         publish: Arc<dyn Publish>,
     ) -> io::Result<Self> {
         let (send, mut receive) = mpsc::channel(WAITING);
-        let trouble = Trouble::default();
-        let theirs = Arc::clone(&trouble);
+        segments.hold()?;
+        let trouble = Trouble::none();
+        let (theirs, ours) = (trouble.clone(), Arc::clone(&home));
         let thread = std::thread::Builder::new().name("kbnt-journal".into()).spawn(move || {
             let End { sequence, length } = end;
             let mut writer = Writer { home, segments, sequence, length, lost: None, trouble: theirs };
@@ -73,20 +73,24 @@ impl Committer {
                 writer.commit(first, &mut receive, publish.as_ref());
             }
         })?;
-        Ok(Self { submissions: Some(send), thread: Some(thread), trouble })
+        Ok(Self { submissions: Some(send), thread: Some(thread), trouble, home: ours })
     }
 
-    /// Why the last write failed. Whoever asks has it tried again, so that the answer is another one soon after there is room.
+    /// Why nothing can be written. Whoever asks has it tried again, so that the answer is another one soon after there is room.
     pub(in super::super) fn trouble(&self) -> Option<String> {
-        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if trouble.is_some()
-            && let Some(submissions) = &self.submissions
-        {
-            let (reply, _) = oneshot::channel();
-            // While more waits than fits, there are writes enough to find it out.
-            let _ = submissions.try_send(Submission { records: Vec::new(), reply });
+        if let Some(why) = self.trouble.why() {
+            if let Some(submissions) = &self.submissions {
+                let (reply, _) = oneshot::channel();
+                // While more waits than fits, there are writes enough to find it out.
+                let _ = submissions.try_send(Submission { records: Vec::new(), reply });
+            }
+            return Some(why);
         }
-        trouble
+        // A disk that fills up while nobody writes is told before somebody does.
+        let full =
+            self.trouble.is_idle().then(|| room(self.home.directory(), PROBE as u64).err()).flatten()?;
+        self.trouble.note(Some(&LogError::Unavailable(full.to_string())));
+        self.trouble.why()
     }
 
     pub(in super::super) async fn submit(&self, submission: Submission) -> Result<(), LogError> {
@@ -147,82 +151,89 @@ impl Writer {
             }
         }
         let outcome = if group.records.is_empty() { self.probe() } else { self.write(&mut group) };
-        self.note(outcome.as_ref().err());
+        self.trouble.note(outcome.as_ref().err());
         group.answer(&outcome, publish);
-    }
-
-    /// Keeps why nothing can be written, and logs it when that begins and ends.
-    fn note(&self, error: Option<&LogError>) {
-        let why = match error {
-            // That is about the records, not about the disk.
-            None | Some(LogError::TooLarge(_)) => None,
-            Some(error) => Some(error.to_string()),
-        };
-        let before =
-            std::mem::replace(&mut *self.trouble.lock().unwrap_or_else(PoisonError::into_inner), why.clone());
-        match (before, why) {
-            (None, Some(error)) => {
-                tracing::error!(operation = "log-not-writable", error, "nothing is acknowledged");
-            }
-            (Some(_), None) => tracing::info!(operation = "log-writable", "the log can be written again"),
-            _ => {}
-        }
     }
 
     /// Whether a group could be written now. Nothing stays of what is written for the answer.
     fn probe(&mut self) -> Result<Place, LogError> {
-        if let Some(why) = &self.lost {
-            return Err(LogError::Refused(why.clone()));
-        }
-        let away = |error: io::Error| LogError::Unavailable(error.to_string());
-        self.home.check().map_err(away)?;
-        let (segment, file) = self.segment().map_err(away)?;
-        self.segments.check(segment).map_err(away)?;
+        let (segment, file) = self.whole()?;
+        self.segments.expect(segment, PROBE as u64);
         let written = file.write_all_at(&vec![0; PROBE], self.length);
         file.set_len(self.length).map_err(|error| self.lose(&error))?;
+        self.segments.expect(segment, 0);
         let place = Place { segment, at: u32::try_from(self.length).unwrap_or(u32::MAX) };
-        written.map(|()| place).map_err(away)
+        written.map(|()| place).map_err(|error| LogError::Unavailable(error.to_string()))
     }
 
     /// Writes a group and makes it durable; where it begins.
     fn write(&mut self, group: &mut Group) -> Result<Place, LogError> {
-        if let Some(why) = &self.lost {
-            return Err(LogError::Refused(why.clone()));
-        }
         if group.bytes.len() > frame::LARGEST {
             return Err(LogError::TooLarge(format!("{} bytes at once", group.bytes.len())));
         }
-        let away = |error: io::Error| LogError::Unavailable(error.to_string());
-        self.home.check().map_err(away)?;
-        let (segment, file) = self.segment().map_err(away)?;
+        let (segment, file) = self.whole()?;
         let header = Header {
             sequence: self.sequence,
             count: u32::try_from(group.records.len()).unwrap_or(u32::MAX),
             length: u32::try_from(group.bytes.len() - HEADER).unwrap_or(u32::MAX),
         };
         group.bytes[..HEADER].copy_from_slice(&header.write());
+        self.segments.expect(segment, group.bytes.len() as u64);
         if let Err(error) = file.write_all_at(&group.bytes, self.length) {
             // Nothing of it is acknowledged: take it back, and try again when there is room.
-            if let Err(error) = file.set_len(self.length) {
-                self.lose(&error);
-            }
-            return Err(LogError::Unavailable(format!("{}: {error}", self.segments.path(segment).display())));
+            let path = self.segments.path(segment);
+            self.take_back(segment, &file)?;
+            return Err(LogError::Unavailable(format!("{}: {error}", path.display())));
         }
         if let Err(error) = file.sync_data() {
             // The system may have dropped what it could not write, and would not say so again.
             return Err(self.lose(&error));
         }
-        // What lies in a file that nobody will find again is not durable.
+        // What lies in a file that nobody will find again is not durable, nor what lies behind a hole.
         if let Err(error) = self.home.check().and_then(|()| self.segments.check(segment)) {
-            if let Err(error) = file.set_len(self.length) {
-                return Err(self.lose(&error));
+            let refused = self.refused(&error);
+            if self.segments.lost().is_none() {
+                self.take_back(segment, &file)?;
             }
-            return Err(away(error));
+            return Err(refused);
+        }
+        self.segments.grown(segment, &group.bytes);
+        if let Err(error) = self.segments.check(segment)
+            && self.segments.lost().is_some()
+        {
+            return Err(self.refused(&error));
         }
         let place = Place { segment, at: u32::try_from(self.length).unwrap_or(u32::MAX) };
         self.length += group.bytes.len() as u64;
         self.sequence += 1;
         Ok(place)
+    }
+
+    /// The segment to write to, if the journal is where it was, and holds what was written.
+    fn whole(&mut self) -> Result<(u32, Arc<File>), LogError> {
+        if let Some(why) = &self.lost {
+            return Err(LogError::Refused(why.clone()));
+        }
+        let check = self.home.check().and_then(|()| match self.segments.count() {
+            0 => Ok(()),
+            count => self.segments.check_to_write(count - 1),
+        });
+        check.and_then(|()| self.segment()).map_err(|error| self.refused(&error))
+    }
+
+    /// Takes back what was written of a group that is not acknowledged.
+    fn take_back(&mut self, segment: u32, file: &File) -> Result<(), LogError> {
+        file.set_len(self.length).map_err(|error| self.lose(&error))?;
+        self.segments.expect(segment, 0);
+        Ok(())
+    }
+
+    /// What is said of an error: to be tried again, unless the journal is not what was written any more.
+    fn refused(&self, error: &io::Error) -> LogError {
+        match self.segments.lost() {
+            Some(why) => LogError::Refused(why.to_owned()),
+            None => LogError::Unavailable(error.to_string()),
+        }
     }
 
     fn lose(&mut self, error: &io::Error) -> LogError {

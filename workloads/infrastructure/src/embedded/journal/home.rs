@@ -3,8 +3,9 @@
 
 use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use super::OpenError;
@@ -14,6 +15,9 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 
 const LOCK: &str = "lock";
 
+/// The file that says which log it is.
+pub(super) const ID: &str = "log.json";
+
 /// A directory that is this process's.
 #[derive(Debug)]
 pub(in super::super) struct Home {
@@ -22,6 +26,8 @@ pub(in super::super) struct Home {
     directory: File,
     /// Held as long as the directory is ours.
     lock: File,
+    /// The file that says which log it is, and what it says; not there if it could not be written.
+    id: OnceLock<(File, Vec<u8>)>,
 }
 
 impl Home {
@@ -29,7 +35,7 @@ impl Home {
     pub(in super::super) fn take(path: &Path) -> Result<Self, OpenError> {
         let directory = File::open(path).map_err(OpenError::io(path))?;
         let lock = lock(path)?;
-        Ok(Self { path: path.to_owned(), directory, lock })
+        Ok(Self { path: path.to_owned(), directory, lock, id: OnceLock::new() })
     }
 
     /// Whether some process has the directory open now. Nothing is changed for the answer.
@@ -52,23 +58,48 @@ impl Home {
         self.directory.sync_all()
     }
 
-    /// An error if the path leads to another directory by now, or to none, or somebody took the lock's file away.
+    /// From now on the file that says which log it is must say what it says now.
+    pub(super) fn keep_id(&self) -> io::Result<()> {
+        let path = self.path.join(ID);
+        let (file, content) = (File::open(&path)?, std::fs::read(&path)?);
+        self.id.get_or_init(|| (file, content));
+        Ok(())
+    }
+
+    /// An error if the path leads to another directory by now, or to none, or somebody took the lock's file away, or the one that
+    /// says which log it is.
     pub(in super::super) fn check(&self) -> io::Result<()> {
         is_still(&self.path, &self.directory)?;
-        is_still(&self.path.join(LOCK), &self.lock)
+        is_still(&self.path.join(LOCK), &self.lock)?;
+        let Some((file, content)) = self.id.get() else { return Ok(()) };
+        let path = self.path.join(ID);
+        is_still(&path, file)?;
+        let mut there = vec![0; content.len()];
+        let says_so =
+            file.metadata()?.len() == content.len() as u64 && file.read_exact_at(&mut there, 0).is_ok();
+        if says_so && there == *content { Ok(()) } else { Err(harmed(&path, "overwritten")) }
     }
 }
 
 /// An error unless `path` leads to `file`.
 pub(super) fn is_still(path: &Path, file: &File) -> io::Result<()> {
-    let gone = |what: &str| io::Error::other(format!("{} was {what} while it is in use", path.display()));
     let there = match std::fs::metadata(path) {
         Ok(there) => there,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(gone("removed or renamed")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(harmed(path, "removed or renamed"));
+        }
         Err(error) => return Err(error),
     };
     let ours = file.metadata()?;
-    if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) { Ok(()) } else { Err(gone("replaced")) }
+    if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) {
+        Ok(())
+    } else {
+        Err(harmed(path, "replaced"))
+    }
+}
+
+fn harmed(path: &Path, what: &str) -> io::Error {
+    io::Error::other(format!("{} was {what} while it is in use", path.display()))
 }
 
 fn lock(directory: &Path) -> Result<File, OpenError> {

@@ -5,10 +5,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::home::Home;
+use super::home::{Home, ID as NAME};
 use super::sealed;
-
-const NAME: &str = "log.json";
 
 #[derive(Serialize, Deserialize)]
 struct Content {
@@ -30,13 +28,15 @@ pub(in super::super) fn read(directory: &Path) -> Option<Uuid> {
 /// The id of the log: the one in its file, else `known` from elsewhere, else a new one. It is kept from now on, unless the disk
 /// has no room for it, which is logged: the offsets file has it, too.
 pub(in super::super) fn keep(home: &Home, known: Option<Uuid>) -> Uuid {
-    if let Some(id) = read(home.directory()) {
-        return id;
-    }
-    let id = known.unwrap_or_else(Uuid::new_v4);
-    if let Err(error) =
-        sealed::write(home.directory(), NAME, &Content { id: id.to_string() }).and_then(|()| home.sync())
-    {
+    let there = read(home.directory());
+    let id = there.or(known).unwrap_or_else(Uuid::new_v4);
+    let written = match there {
+        Some(_) => Ok(()),
+        None => {
+            sealed::write(home.directory(), NAME, &Content { id: id.to_string() }).and_then(|()| home.sync())
+        }
+    };
+    if let Err(error) = written.and_then(|()| home.keep_id()) {
         tracing::warn!(operation = "log-id-not-kept", %id, %error, "the id of the log could not be written");
     }
     id

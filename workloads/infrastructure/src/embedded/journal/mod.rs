@@ -14,6 +14,7 @@ mod offsets;
 mod recover;
 mod sealed;
 mod segments;
+mod trouble;
 
 use std::fmt;
 use std::io;

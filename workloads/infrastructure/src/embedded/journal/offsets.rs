@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::committer::Publish;
 use super::home::Home;
+use super::segments::Segments;
 use super::{OpenError, sealed};
 
 /// How often the file is written, at most.
@@ -70,6 +71,7 @@ pub(in super::super) struct Offsets {
 struct Shared {
     log: Uuid,
     home: Arc<Home>,
+    segments: Arc<Segments>,
     partitions: Arc<dyn Publish>,
     state: Mutex<State>,
     changed: Condvar,
@@ -100,12 +102,13 @@ impl Offsets {
     pub(in super::super) fn start(
         log: Uuid,
         home: Arc<Home>,
+        segments: Arc<Segments>,
         partitions: Arc<dyn Publish>,
         commits: Commits,
     ) -> Result<Self, OpenError> {
         let directory = home.directory().to_owned();
         let state = Mutex::new(State { commits, changed: false, stop: false });
-        let shared = Arc::new(Shared { log, home, partitions, state, changed: Condvar::new() });
+        let shared = Arc::new(Shared { log, home, segments, partitions, state, changed: Condvar::new() });
         let theirs = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("kbnt-offsets".into())
@@ -155,9 +158,9 @@ impl Shared {
         !stop
     }
 
-    /// Replaces the file, unless the directory is another one by now: its file is of another log.
+    /// Replaces the file, unless the directory or the journal is another one by now: its file is of another log.
     fn write(&self, commits: &Commits) -> std::io::Result<()> {
-        self.home.check()?;
+        self.home.check().and_then(|()| self.segments.check_all())?;
         let mut lines: Vec<CommitLine> =
             commits.iter().map(|((service, ..), commit)| CommitLine::of(*service, commit)).collect();
         lines.sort_by(|a, b| (&a.service, &a.topic, a.partition).cmp(&(&b.service, &b.topic, b.partition)));

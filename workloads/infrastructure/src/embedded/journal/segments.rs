@@ -4,12 +4,19 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use kbnt_application::ports::LogError;
 
 use super::home::is_still;
 use super::{OpenError, Stored, frame};
+
+/// So many bytes at the end of a segment are known, and looked at to find out whether they are still there.
+const TAIL: u64 = 4 << 10;
+
+/// For so long a look at all files is good for those who write.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// What a log is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +38,56 @@ pub(in super::super) struct Place {
 #[derive(Debug)]
 pub(in super::super) struct Segments {
     directory: PathBuf,
-    files: RwLock<Vec<Arc<File>>>,
+    all: RwLock<Vec<Segment>>,
+    /// When all were found as they should be.
+    looked: Mutex<Option<Instant>>,
+    /// What was done to the content of a file: what the journal holds is not known any more.
+    lost: OnceLock<String>,
+}
+
+/// A segment file.
+#[derive(Clone, Debug)]
+struct Segment {
+    file: Arc<File>,
+    content: Content,
+}
+
+/// What a segment must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Content {
+    /// How long it is.
+    length: u64,
+    /// While something is being written, it may be as long as this.
+    reach: u64,
+    /// The last bytes of `length`.
+    tail: Arc<[u8]>,
+    /// How often this was changed.
+    changes: u64,
+}
+
+impl Content {
+    /// What is there now.
+    fn of(file: &File) -> io::Result<Self> {
+        let length = file.metadata()?.len();
+        let mut tail = vec![0; usize::try_from(length.min(TAIL)).unwrap_or_default()];
+        file.read_exact_at(&mut tail, length.saturating_sub(TAIL))?;
+        Ok(Self { length, reach: length, tail: tail.into(), changes: 0 })
+    }
+
+    /// What is wrong with a file that should hold this, if anything.
+    fn flaw(&self, file: &File) -> io::Result<Option<String>> {
+        let there = file.metadata()?.len();
+        if !(self.length..=self.reach).contains(&there) {
+            return Ok(Some(format!("it is {there} bytes long and should be {}", self.length)));
+        }
+        let mut tail = vec![0; self.tail.len()];
+        let from = self.length.saturating_sub(tail.len() as u64);
+        match file.read_exact_at(&mut tail, from) {
+            Ok(()) if *tail == *self.tail => Ok(None),
+            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(error),
+            _ => Ok(Some(format!("what was written last before byte {} is not there any more", self.length))),
+        }
+    }
 }
 
 impl Segments {
@@ -51,14 +107,15 @@ impl Segments {
             }
             let write = access == Access::Write;
             let file = OpenOptions::new().read(true).write(write).open(&path).map_err(OpenError::io(path))?;
-            files.push(Arc::new(file));
+            files.push(Segment { file: Arc::new(file), content: Content::default() });
         }
-        Ok(Self { directory: directory.to_owned(), files: RwLock::new(files) })
+        let (looked, lost) = (Mutex::default(), OnceLock::new());
+        Ok(Self { directory: directory.to_owned(), all: RwLock::new(files), looked, lost })
     }
 
     pub(in super::super) fn count(&self) -> u32 {
-        let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
-        u32::try_from(files.len()).unwrap_or(u32::MAX)
+        let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
+        u32::try_from(all.len()).unwrap_or(u32::MAX)
     }
 
     pub(super) fn path(&self, number: u32) -> PathBuf {
@@ -66,8 +123,45 @@ impl Segments {
     }
 
     pub(super) fn file(&self, number: u32) -> io::Result<Arc<File>> {
-        let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
-        files.get(number as usize).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.segment(number).map(|segment| segment.file)
+    }
+
+    fn segment(&self, number: u32) -> io::Result<Segment> {
+        let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
+        all.get(number as usize).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// From now on all files must hold what they hold now.
+    pub(super) fn hold(&self) -> io::Result<()> {
+        let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);
+        all.iter_mut().try_for_each(|segment| {
+            segment.content = Content::of(&segment.file)?;
+            Ok(())
+        })
+    }
+
+    /// So many bytes are about to be written to this segment, or were not written after all.
+    pub(super) fn expect(&self, number: u32, bytes: u64) {
+        self.change(number, |content| content.reach = content.length + bytes);
+    }
+
+    /// These bytes were written to the end of this segment.
+    pub(super) fn grown(&self, number: u32, bytes: &[u8]) {
+        let most = usize::try_from(TAIL).unwrap_or_default();
+        let tail = &bytes[bytes.len().saturating_sub(most)..];
+        self.change(number, |content| {
+            content.length += bytes.len() as u64;
+            content.reach = content.length;
+            content.tail = tail.into();
+        });
+    }
+
+    fn change(&self, number: u32, change: impl FnOnce(&mut Content)) {
+        let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Segment { content, .. }) = all.get_mut(number as usize) {
+            change(content);
+            content.changes += 1;
+        }
     }
 
     /// Begins another segment; it is in the directory for good when this returns.
@@ -76,19 +170,51 @@ impl Segments {
         let path = self.path(number);
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
         File::open(&self.directory)?.sync_all()?;
-        let file = Arc::new(file);
-        self.files.write().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&file));
+        let segment = Segment { file: Arc::new(file), content: Content::default() };
+        let file = Arc::clone(&segment.file);
+        self.all.write().unwrap_or_else(PoisonError::into_inner).push(segment);
         Ok((number, file))
     }
 
-    /// An error if a segment was removed, renamed or replaced since it was opened.
+    /// An error if a segment was removed, renamed, replaced, cut or overwritten since it was opened. The last two are for good.
     pub(super) fn check(&self, number: u32) -> io::Result<()> {
-        is_still(&self.path(number), self.file(number)?.as_ref())
+        if let Some(why) = self.lost() {
+            return Err(io::Error::other(why.to_owned()));
+        }
+        let Segment { file, content } = self.segment(number)?;
+        is_still(&self.path(number), &file)?;
+        let Some(flaw) = content.flaw(&file)? else { return Ok(()) };
+        // What was written meanwhile is looked at by whoever has written it.
+        if self.segment(number)?.content != content {
+            return Ok(());
+        }
+        let why = format!(
+            "{} was cut or overwritten while it is in use ({flaw}); the log must be opened anew",
+            self.path(number).display()
+        );
+        if self.lost.set(why.clone()).is_ok() {
+            tracing::error!(operation = "log-overwritten", "{why}");
+        }
+        Err(io::Error::other(why))
     }
 
     /// An error if any segment was.
     pub(in super::super) fn check_all(&self) -> io::Result<()> {
-        (0..self.count()).try_for_each(|number| self.check(number))
+        let checked = (0..self.count()).try_for_each(|number| self.check(number));
+        let looked = checked.is_ok().then(Instant::now);
+        *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = looked;
+        checked
+    }
+
+    /// An error if this segment was, or if any other one was a moment ago.
+    pub(super) fn check_to_write(&self, number: u32) -> io::Result<()> {
+        let looked = *self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        if looked.is_some_and(|at| at.elapsed() < LOOK) { self.check(number) } else { self.check_all() }
+    }
+
+    /// What was done to the content of a segment, if anything: nothing can be written any more.
+    pub(super) fn lost(&self) -> Option<&str> {
+        self.lost.get().map(String::as_str)
     }
 
     /// The record at `place`; refused if it is damaged.

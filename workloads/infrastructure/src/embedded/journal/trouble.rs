@@ -1,0 +1,77 @@
+//! Why the log cannot be written now, for everybody who asks.
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use kbnt_application::ports::LogError;
+
+/// Where nobody has written for so long, no write says whether there is room.
+const IDLE: Duration = Duration::from_secs(2);
+
+/// What is known of it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Trouble(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    /// Why the last write failed; `None` since one succeeded.
+    why: Option<String>,
+    /// When that was found out.
+    since: Instant,
+}
+
+impl Trouble {
+    pub(super) fn none() -> Self {
+        Self(Arc::new(Mutex::new(State { why: None, since: Instant::now() })))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why nothing can be written.
+    pub(super) fn why(&self) -> Option<String> {
+        self.state().why.clone()
+    }
+
+    /// Whether it is long ago that a write said how it is.
+    pub(super) fn is_idle(&self) -> bool {
+        self.state().since.elapsed() >= IDLE
+    }
+
+    /// Keeps why nothing can be written, and logs it when that begins and ends.
+    pub(super) fn note(&self, error: Option<&LogError>) {
+        let why = match error {
+            // That is about the records, not about the disk.
+            None | Some(LogError::TooLarge(_)) => None,
+            Some(error) => Some(error.to_string()),
+        };
+        let state = State { why: why.clone(), since: Instant::now() };
+        let before = std::mem::replace(&mut *self.state(), state);
+        match (before.why, why) {
+            (None, Some(error)) => {
+                tracing::error!(operation = "log-not-writable", error, "nothing is acknowledged");
+            }
+            (Some(_), None) => tracing::info!(operation = "log-writable", "the log can be written again"),
+            _ => {}
+        }
+    }
+}
+
+/// An error unless the disk that holds `directory` has room for so many bytes more.
+pub(super) fn room(directory: &Path, bytes: u64) -> io::Result<()> {
+    let disk = rustix::fs::statvfs(directory)?;
+    // Some blocks may be kept for the superuser.
+    let blocks = if rustix::process::geteuid().is_root() { disk.f_bfree } else { disk.f_bavail };
+    let free = blocks.saturating_mul(disk.f_frsize);
+    if free >= bytes {
+        return Ok(());
+    }
+    let name = directory.display();
+    Err(io::Error::new(
+        io::ErrorKind::StorageFull,
+        format!("the disk of {name} is full: {free} bytes are free"),
+    ))
+}

@@ -6,6 +6,7 @@
 mod filter;
 mod layer;
 mod line;
+mod plain;
 
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,8 +14,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use kbnt_application::Service;
 use thiserror::Error;
+use tracing::Subscriber;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::Layer;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::raw::RawLog;
@@ -64,6 +69,20 @@ impl std::fmt::Debug for Logging {
     }
 }
 
+/// Writes lines for people.
+fn text_layer<S, W>(writer: W, ansi: bool) -> impl Layer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    tracing_subscriber::fmt::layer()
+        .compact()
+        .fmt_fields(plain::Fields)
+        .with_target(false)
+        .with_ansi(ansi)
+        .with_writer(writer)
+}
+
 impl Logging {
     /// Sets up logging for the whole process. Lines outside the work of a service are `service`'s.
     pub fn init(filter: &Filter, format: Format, service: Option<Service>) -> Result<Self, LoggingError> {
@@ -81,11 +100,7 @@ impl Logging {
             }
             Format::Text => {
                 let ansi = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-                let text = tracing_subscriber::fmt::layer()
-                    .compact()
-                    .with_target(false)
-                    .with_ansi(ansi)
-                    .with_writer(std::io::stderr);
+                let text = text_layer(std::io::stderr, ansi);
                 let shipped = JsonLayer::new(std::io::sink, service, Arc::clone(&shipping));
                 registry.with(text).with(shipped).try_init()?;
                 Ok(Self { shipping, stdout_dropped: None, _flushes_when_dropped: None })

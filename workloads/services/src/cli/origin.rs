@@ -1,5 +1,6 @@
 //! Options of the programs that read events.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -25,6 +26,17 @@ pub(crate) struct OriginOptions {
     pub(crate) access: AccessOptions,
 }
 
+impl fmt::Display for OriginOptions {
+    /// Where that is, for people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.bootstrap_servers {
+            Some(servers) if self.topic_prefix.is_empty() => write!(f, "Kafka at {servers}"),
+            Some(servers) => write!(f, "Kafka at {servers}, topics {}*", self.topic_prefix),
+            None => f.write_str(self.url.as_str().trim_end_matches('/')),
+        }
+    }
+}
+
 impl OriginOptions {
     /// How to reach Kafka, if that is where events are read from.
     pub(crate) fn kafka(&self) -> Option<KafkaOptions> {
@@ -35,6 +47,16 @@ impl OriginOptions {
             static_member: None,
             access: self.access.clone(),
         })
+    }
+}
+
+impl fmt::Display for TrailOptions {
+    /// Where that is, for people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.data_dir {
+            Some(directory) => write!(f, "{}", directory.display()),
+            None => self.origin.fmt(f),
+        }
     }
 }
 

@@ -5,7 +5,10 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Command};
 
 /// Where a command reads from.
-const ORIGINS: [&str; 3] = ["data_dir", "bootstrap_servers", "url"];
+const ORIGINS: [&str; 3] = ["data_dir", "bootstrap_servers", ORIGIN];
+
+/// The option that only commands have that read from one of several places.
+const ORIGIN: &str = "origin_url";
 
 /// How a command shows something.
 const FORMS: [&str; 2] = ["raw", "json"];
@@ -24,8 +27,8 @@ pub(super) fn overruled(
         leaf = below;
     }
     let mut overruled = Vec::new();
-    // Other commands have options of these names, too, and mean something else.
-    if has(leaf, "url") {
+    // Other commands have some of these options, too, and need several of them at once.
+    if has(leaf, ORIGIN) {
         let origins = of(leaf, &ORIGINS, |_| true);
         if let (None, Some((first, second))) = (origins.named.first(), two(&origins.set)) {
             let text = format!(
@@ -77,10 +80,14 @@ fn two<'a>(ids: &[&'a str]) -> Option<(&'a str, &'a str)> {
     Some((ids.first()?, ids.get(1)?))
 }
 
+fn name(id: &str) -> &str {
+    if id == ORIGIN { "url" } else { id }
+}
+
 fn option(id: &str) -> String {
-    format!("--{}", id.replace('_', "-"))
+    format!("--{}", name(id).replace('_', "-"))
 }
 
 fn variable(id: &str) -> String {
-    format!("KBNT_{}", id.to_uppercase())
+    format!("KBNT_{}", name(id).to_uppercase())
 }

@@ -14,7 +14,7 @@ use super::{AccessOptions, KafkaOptions};
 #[command(next_help_heading = "Where from")]
 pub(crate) struct OriginOptions {
     /// A running `kbnt serve` or `kbnt simulator`
-    #[arg(long, env = "KBNT_URL", default_value = "http://127.0.0.1:8080", value_name = "URL", value_parser = address::base)]
+    #[arg(id = "origin_url", long = "url", env = "KBNT_URL", default_value = "http://127.0.0.1:8080", value_name = "URL", value_parser = address::base)]
     pub(crate) url: Url,
     /// Kafka instead: host:port[,host:port]
     #[arg(long, env = "KBNT_BOOTSTRAP_SERVERS", value_name = "SERVERS", value_parser = address::servers)]

@@ -109,6 +109,15 @@ fn what_is_named_is_what_is_read() {
 }
 
 #[test]
+fn services_that_need_several_addresses_take_them() {
+    // What is wrong here is the file.
+    let serve =
+        ["serve", "--data-dir", "/nowhere", "--payment-url", "http://127.0.0.1:1", "--seed-file", "/nowhere"];
+    let output = kbnt(&serve).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+}
+
+#[test]
 fn a_form_that_is_named_counts_more_than_a_variable() {
     let show = ["dlq", "show", "order-events/0@1", "--data-dir", "/nowhere"];
     let ended = |named: &[&str], variables: &[(&str, &str)]| {

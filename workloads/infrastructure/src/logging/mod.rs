@@ -56,7 +56,7 @@ pub(crate) struct Shipping {
     dropped: AtomicU64,
 }
 
-/// The process's logging. Dropping it writes out what waits.
+/// The process's logging. Dropping it writes out what waits, and lets the log go that lines were copied to.
 pub struct Logging {
     shipping: Arc<Shipping>,
     stdout_dropped: Option<ErrorCounter>,
@@ -81,6 +81,15 @@ where
         .with_target(false)
         .with_ansi(ansi)
         .with_writer(writer)
+}
+
+impl Drop for Logging {
+    /// The subscriber lives as long as the process, and would keep the log open: its files are put in order when it is let go.
+    fn drop(&mut self) {
+        let log = self.shipping.log.write().unwrap_or_else(PoisonError::into_inner).take();
+        // What this may have to tell goes through the same lock.
+        drop(log);
+    }
 }
 
 impl Logging {

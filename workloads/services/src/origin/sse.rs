@@ -55,11 +55,11 @@ impl Events {
             From::Now => "from=now",
         }));
         let response = client.get(events.clone()).send().await.map_err(|error| away(url, &error))?;
-        match response.status() {
-            StatusCode::NOT_FOUND => return Ok(None),
-            _ => {
-                objection(&response).map_or(Ok(()), |why| Err(Failure::Options(format!("{events} {why}"))))?
-            }
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        if let Some(why) = objection(&response) {
+            return Err(Failure::Options(format!("{events} {why}")));
         }
         let topics = topics.to_vec();
         Ok(Some(Self {

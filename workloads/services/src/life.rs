@@ -62,16 +62,25 @@ impl Told {
     }
 }
 
+/// SIGXFSZ, as Linux numbers it on every machine that this is built for.
+const FILE_TOO_LARGE: i32 = 25;
+
 /// Hears signals.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    /// Heard only so that it does not end the process: a write beyond the limit of a file's size fails like one to a full disk.
+    _too_large: Signal,
 }
 
 impl Signals {
     /// Must be called within a runtime.
     fn listen() -> std::io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            _too_large: signal(SignalKind::from_raw(FILE_TOO_LARGE))?,
+        })
     }
 
     async fn next(&mut self) -> Told {

@@ -33,7 +33,7 @@ const THREADS: usize = 2;
 fn main() -> ExitCode {
     let outcome = match Cli::read() {
         Ok(cli) => run(cli.command),
-        Err(error) => cli::explain(&error),
+        Err(error) => cli::explain(error),
     };
     outcome.unwrap_or_else(|failure| {
         if !failure.is_silent() {

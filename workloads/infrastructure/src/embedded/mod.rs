@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use crate::raw::{RawAppend, RawLog};
 use crate::wire::Bytes;
-pub use journal::{OpenError, Recovery, Short, Tear};
+pub use journal::{OpenError, Proof, Recovery, Short, Tear};
 use partition::Entry;
 use store::Store;
 

@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use super::group::Groups;
 use super::journal::{
-    Access, Commits, Committer, Home, Loaded, Offsets, OpenError, Place, Publish, Recovery, Segments, Short,
-    Submission, cut, keep_id, read_id, recover,
+    Access, Commits, Committer, Home, Loaded, Offsets, OpenError, Place, Proof, Publish, Recovery, Segments,
+    Short, Submission, cut, keep_id, read_id, recover,
 };
 use super::partition::{Entry, Found, Partition};
 use super::wake::Waiters;
@@ -152,9 +152,11 @@ impl Store {
         let home = Arc::new(Home::take(directory)?);
         let segments = Arc::new(Segments::open(directory, Access::Write)?);
         let partitions = Arc::new(Partitions::new(RECORDS_KEPT, Some(Arc::clone(&segments))));
-        let Loaded { log, ends, commits } = Offsets::load(directory);
+        let loaded = Offsets::load(directory);
         let (end, mut recovery) = recover(&segments, |at, place| partitions.recovered(at, place))?;
-        let id = keep_id(&home, log);
+        let id = keep_id(&home, loaded.log);
+        recovery.proof = loaded.proof(Some(id));
+        let Loaded { log, ends, commits, .. } = loaded;
         let is_of_this = log == Some(id);
         if is_of_this {
             recovery.short = partitions.short(&ends, &commits);
@@ -193,15 +195,16 @@ impl Store {
             return Err(OpenError::NothingThere(directory.to_owned()));
         }
         // What was committed by now cannot be further than what is read after that.
-        let Loaded { log, ends, commits } = Offsets::load(directory);
+        let loaded = Offsets::load(directory);
         let segments = Arc::new(Segments::open(directory, Access::Read)?);
         let partitions = Arc::new(Partitions::new(RECORDS_KEPT, Some(Arc::clone(&segments))));
         let (_, mut recovery) = recover(&segments, |at, place| partitions.recovered(at, place))?;
         let id = read_id(directory);
-        if log.is_some() && (id.is_none() || id == log) {
-            recovery.short = partitions.short(&ends, &commits);
+        recovery.proof = loaded.proof(id);
+        if recovery.proof == Proof::Given {
+            recovery.short = partitions.short(&loaded.ends, &loaded.commits);
         }
-        let id = id.or(log).unwrap_or_else(Uuid::new_v4);
+        let id = id.or(loaded.log).unwrap_or_else(Uuid::new_v4);
         let groups = Groups::default();
         Ok(Self { partitions, commits: Mutex::default(), groups, id, kind: Kind::ReadOnly, recovery })
     }

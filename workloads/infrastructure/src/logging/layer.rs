@@ -63,12 +63,12 @@ where
         let Ok(mut line) = line::write(*event.metadata().level(), target, service, &fields, now) else {
             return;
         };
-        line.push(b'\n');
+        line.push('\n');
         // A reader that has gone away is no reason to stop.
-        let _ = self.writer.make_writer().write_all(&line);
+        let _ = self.writer.make_writer().write_all(line.as_bytes());
         line.pop();
         if !NOT_SHIPPED.iter().any(|prefix| target.starts_with(prefix)) {
-            self.ship(service, line, now);
+            self.ship(service, line.into_bytes(), now);
         }
     }
 }
@@ -133,6 +133,29 @@ mod tests {
             }
             room
         }
+    }
+
+    #[test]
+    fn what_could_play_with_a_terminal_is_escaped_in_either_form() {
+        const EVIL: &str = "\u{1b}[2J\u{85}\u{9b}31m\u{202e}\nx";
+        let (json, text) = (Kept::default(), Kept::default());
+        let (to_json, to_text) = (json.clone(), text.clone());
+        let layer = JsonLayer::new(move || to_json.clone(), None, Arc::new(Shipping::default()));
+        let layer = super::super::text_layer(move || to_text.clone(), false).and_then(layer);
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            let error = std::io::Error::other(EVIL);
+            tracing::info_span!("run", service = EVIL).in_scope(|| {
+                tracing::warn!(error = %error, text = EVIL, cause = &error as &dyn std::error::Error, "told {EVIL}");
+            });
+        });
+        let [json, text] =
+            [json, text].map(|kept| String::from_utf8(kept.0.lock().unwrap().clone()).unwrap());
+        for shown in [&json, &text] {
+            assert!(shown.trim_end_matches('\n').chars().all(crate::text::is_plain), "{shown:?}");
+        }
+        let line: Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(line["payload"]["error"], EVIL, "it says the same");
+        assert!(text.contains("told \\u{1b}[2J\\u{85}\\u{9b}31m\\u{202e}\\nx error=\\u{1b}[2J"), "{text}");
     }
 
     #[test]

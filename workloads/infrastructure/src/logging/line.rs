@@ -11,7 +11,7 @@ use tracing::Level;
 use tracing::field::{Field, Visit};
 use uuid::Uuid;
 
-use crate::text::rfc3339;
+use crate::text::{plain_json, rfc3339};
 
 /// What a line says besides its level.
 #[derive(Debug, Default)]
@@ -114,8 +114,8 @@ pub(super) fn write(
     service: Option<Service>,
     fields: &Fields,
     at: Timestamp,
-) -> serde_json::Result<Vec<u8>> {
-    serde_json::to_vec(&Line {
+) -> serde_json::Result<String> {
+    let line = serde_json::to_string(&Line {
         event_id: Uuid::new_v4().to_string(),
         timestamp: rfc3339(at),
         event_type: EventType::Integration.name(),
@@ -128,7 +128,9 @@ pub(super) fn write(
         operation: fields.operation.as_deref().unwrap_or("log"),
         correlation_id: fields.order.as_deref(),
         payload: Payload { target, fields: &fields.payload },
-    })
+    })?;
+    // Whoever shows it may do so on a terminal.
+    Ok(plain_json(&line))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 mod filter;
 mod layer;
 mod line;
+mod plain;
 
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,8 +14,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use kbnt_application::Service;
 use thiserror::Error;
+use tracing::Subscriber;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::Layer;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::raw::RawLog;
@@ -51,7 +56,7 @@ pub(crate) struct Shipping {
     dropped: AtomicU64,
 }
 
-/// The process's logging. Dropping it writes out what waits.
+/// The process's logging. Dropping it writes out what waits, and lets the log go that lines were copied to.
 pub struct Logging {
     shipping: Arc<Shipping>,
     stdout_dropped: Option<ErrorCounter>,
@@ -61,6 +66,29 @@ pub struct Logging {
 impl std::fmt::Debug for Logging {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Logging").field("dropped", &self.dropped()).finish_non_exhaustive()
+    }
+}
+
+/// Writes lines for people.
+fn text_layer<S, W>(writer: W, ansi: bool) -> impl Layer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    tracing_subscriber::fmt::layer()
+        .compact()
+        .fmt_fields(plain::Fields)
+        .with_target(false)
+        .with_ansi(ansi)
+        .with_writer(writer)
+}
+
+impl Drop for Logging {
+    /// The subscriber lives as long as the process, and would keep the log open: its files are put in order when it is let go.
+    fn drop(&mut self) {
+        let log = self.shipping.log.write().unwrap_or_else(PoisonError::into_inner).take();
+        // What this may have to tell goes through the same lock.
+        drop(log);
     }
 }
 
@@ -81,11 +109,7 @@ impl Logging {
             }
             Format::Text => {
                 let ansi = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-                let text = tracing_subscriber::fmt::layer()
-                    .compact()
-                    .with_target(false)
-                    .with_ansi(ansi)
-                    .with_writer(std::io::stderr);
+                let text = text_layer(std::io::stderr, ansi);
                 let shipped = JsonLayer::new(std::io::sink, service, Arc::clone(&shipping));
                 registry.with(text).with(shipped).try_init()?;
                 Ok(Self { shipping, stdout_dropped: None, _flushes_when_dropped: None })

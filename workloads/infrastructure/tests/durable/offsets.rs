@@ -5,7 +5,7 @@ use std::path::Path;
 use kbnt_application::ports::{Commit, EventLog as _, GroupBatch, RawRecord};
 use kbnt_application::{Position, Service, Topic};
 use kbnt_domain::Span;
-use kbnt_infrastructure::embedded::{EmbeddedLog, OpenError};
+use kbnt_infrastructure::embedded::{EmbeddedLog, OpenError, Proof};
 use kbnt_infrastructure::raw::{RawAppend, RawLog as _};
 
 use crate::support::{created, orders_in};
@@ -65,6 +65,7 @@ async fn every_flipped_byte_is_seen_and_everything_is_read_again() {
         let log = EmbeddedLog::open(directory.path()).unwrap();
         assert_eq!(committed(&log).await, 0, "byte {at}");
         assert_eq!(log.recovery().short, []);
+        assert!(matches!(log.recovery().proof, Proof::Refused(_)), "byte {at}");
     }
     for text in [&b""[..], b"[{", b"[]", &whole[..whole.len() - 1]] {
         std::fs::write(directory.path().join(FILE), text).unwrap();

@@ -5,7 +5,7 @@ use kbnt_domain::audit::{Head, link_hash, sha256};
 use kbnt_domain::dead_letter::Resolution;
 use kbnt_domain::event::{AuditLogCreated, DeadLetterResolved, OrderCancelRequested};
 use kbnt_domain::{Event, EventId, OrderId, Span, Timestamp};
-use kbnt_infrastructure::embedded::Short;
+use kbnt_infrastructure::embedded::{Proof, Recovery, Short};
 use kbnt_infrastructure::wire;
 
 use super::trail::Trail;
@@ -80,7 +80,7 @@ fn judged(records: &[Seen], rules: &Rules) -> Verdict {
         trail.take(seen);
     }
     trail.catch_up();
-    trail.judge(rules, &[])
+    trail.judge(rules, None)
 }
 
 fn kinds(records: &[Seen], rules: &Rules) -> Vec<Kind> {
@@ -121,8 +121,17 @@ fn a_whole_trail_is_whole_also_where_retention_took_its_beginning() {
 
 #[test]
 fn every_kind_of_loss_has_an_exit_code_of_its_own() {
-    let codes = [Kind::Altered, Kind::Missing, Kind::Behind, Kind::Unlinked, Kind::NoChain, Kind::Nothing];
-    assert_eq!(codes.map(Kind::code), [1, 3, 4, 5, 6, 7], "they are documented");
+    let codes = [
+        Kind::Altered,
+        Kind::Missing,
+        Kind::Behind,
+        Kind::Unlinked,
+        Kind::NoChain,
+        Kind::Nothing,
+        Kind::Torn,
+        Kind::Unproven,
+    ];
+    assert_eq!(codes.map(Kind::code), [1, 3, 4, 5, 6, 7, 8, 9], "they are documented");
     for rules in [embedded(), kafka(0), kafka(900)] {
         only(&[], &rules, Kind::Nothing);
         let all = records();
@@ -197,9 +206,9 @@ fn what_comes_later_completes_the_trail_and_adds_no_demand() {
     assert!(!trail.awaits_links());
     // A new link whose record is not read yet, and the record.
     trail.take(&late[1]);
-    assert_eq!(trail.judge(&embedded(), &[]).findings, []);
+    assert_eq!(trail.judge(&embedded(), None).findings, []);
     trail.take(&late[0]);
-    assert_eq!(trail.judge(&embedded(), &[]).findings, []);
+    assert_eq!(trail.judge(&embedded(), None).findings, []);
 }
 
 #[test]
@@ -210,7 +219,9 @@ fn what_the_files_prove_is_missing_too() {
     }
     trail.catch_up();
     let end = Position { topic: Topic::OrderEvents, partition: 1, offset: 3 };
-    let verdict = trail.judge(&embedded(), &[Short { end, wanted: 5 }]);
+    let short = vec![Short { end, wanted: 5 }];
+    let files = Recovery { short, proof: Proof::Given, ..Recovery::default() };
+    let verdict = trail.judge(&embedded(), Some(&files));
     assert_eq!((verdict.code(), verdict.findings.len()), (3, 1));
     assert!(verdict.findings[0].text.starts_with("order-events/1@3"), "{:?}", verdict.findings);
 }

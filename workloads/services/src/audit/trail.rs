@@ -83,7 +83,7 @@ pub(super) struct Trail {
 impl Trail {
     pub(super) fn take(&mut self, seen: &Seen) {
         let at = seen.at();
-        let record = RecordView::new(Some(&seen.value), Timestamp::default());
+        let record = RecordView::new(Some(&seen.value), seen.written);
         if at.topic == Topic::AuditLogs {
             self.first.get_or_insert(at.offset);
         }

@@ -7,7 +7,7 @@ use kbnt_application::{Position, Topic};
 use kbnt_domain::audit::verify;
 use kbnt_domain::event::AuditLogCreated;
 use kbnt_domain::{Span, Timestamp};
-use kbnt_infrastructure::embedded::Short;
+use kbnt_infrastructure::embedded::{Proof, Recovery};
 
 use super::trail::{Difference, Trail};
 
@@ -18,12 +18,16 @@ pub(super) enum Kind {
     Altered,
     /// Records that the chain, or the log's own files, vouch for are not there.
     Missing,
+    /// The journal ends in what is no whole write: records may be lost there.
+    Torn,
     /// There are records and no link at all.
     NoChain,
     /// Records without a link before ones that have one.
     Unlinked,
     /// Records without a link after the last one that has one.
     Behind,
+    /// Nothing proves that the end of the log is still there.
+    Unproven,
     /// There is neither a record nor a link.
     Nothing,
 }
@@ -38,6 +42,8 @@ impl Kind {
             Self::Unlinked => 5,
             Self::NoChain => 6,
             Self::Nothing => 7,
+            Self::Torn => 8,
+            Self::Unproven => 9,
         }
     }
 }
@@ -91,15 +97,42 @@ impl Rules {
     }
 }
 
+/// What is no whole write at the end.
+fn torn(files: &Recovery) -> Option<Finding> {
+    let tear = files.torn.as_ref()?;
+    let text = format!(
+        "{tear}: a crash left a write unfinished, of which nothing was acknowledged, or damage took the newest records; the files \
+         do not say which"
+    );
+    Some(Finding { kind: Kind::Torn, text })
+}
+
 impl Trail {
-    /// What is wrong with it; `short` is what the log's own files say about its end.
-    pub(super) fn judge(&self, rules: &Rules, short: &[Short]) -> Verdict {
+    /// What is wrong with it; `files` is what a log's own files say about its end, where there are any.
+    pub(super) fn judge(&self, rules: &Rules, files: Option<&Recovery>) -> Verdict {
         let mut findings = self.altered(rules);
         let missing = |text| Finding { kind: Kind::Missing, text };
-        findings.extend(short.iter().map(|short| missing(short.to_string())));
+        let short = files.iter().flat_map(|files| &files.short);
+        findings.extend(short.map(|short| missing(short.to_string())));
         findings.extend(self.missing(rules).into_iter().map(missing));
+        findings.extend(files.and_then(torn));
         findings.extend(self.incomplete(rules));
+        findings.extend(files.and_then(|files| self.unproven(files)));
         Verdict { findings, summary: self.summary(rules) }
+    }
+
+    /// Whether the end may have been cut off without a trace. The file that would tell is not there before the first links are.
+    pub(super) fn unproven(&self, files: &Recovery) -> Option<Finding> {
+        let why = match &files.proof {
+            Proof::Given => return None,
+            Proof::Missing if self.links.is_empty() => return None,
+            Proof::Missing => "is missing".to_owned(),
+            Proof::Refused(why) => format!("is not believed: {why}"),
+        };
+        let text = format!(
+            "the end is not proven, as offsets.json {why}; what was cut off with its links leaves no other trace"
+        );
+        Some(Finding { kind: Kind::Unproven, text })
     }
 
     /// The first of each kind that is not what it was.

@@ -40,7 +40,7 @@ pub(crate) struct ListOptions {
 #[derive(Debug, Args)]
 pub(crate) struct ShowOptions {
     /// Print one JSON object; key, value and headers are in base64
-    #[arg(long, env = "KBNT_JSON", conflicts_with = "raw")]
+    #[arg(long, env = "KBNT_JSON")]
     pub(crate) json: bool,
     /// Print its value as it is and nothing else, to be corrected in a file
     #[arg(long, env = "KBNT_RAW")]

@@ -13,6 +13,17 @@ pub(super) fn lenient(command: Command) -> Command {
     names.into_iter().fold(command, |command, name| command.mut_subcommand(name, lenient))
 }
 
+/// `command` without the variables of these options.
+pub(super) fn without(command: Command, options: &[&str]) -> Command {
+    let names: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    let command = command.mut_args(|argument| {
+        if options.contains(&argument.get_id().as_str()) { argument.env(Resettable::Reset) } else { argument }
+    });
+    names
+        .into_iter()
+        .fold(command, |command, name| command.mut_subcommand(name, |command| without(command, options)))
+}
+
 fn argument(argument: Arg) -> Arg {
     let is_empty =
         argument.get_env().is_some_and(|name| std::env::var_os(name).is_some_and(|value| value.is_empty()));

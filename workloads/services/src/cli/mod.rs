@@ -1,5 +1,6 @@
 //! The command line. Every option can also be given as a variable.
 
+mod choice;
 mod clock;
 mod dlq;
 mod environment;
@@ -7,6 +8,7 @@ mod http;
 mod kafka;
 mod origin;
 mod payment;
+mod plain;
 mod shop;
 mod snapshots;
 mod standby;
@@ -65,14 +67,24 @@ impl Cli {
     /// Reads the command line and the variables.
     pub(crate) fn read() -> Result<Self, clap::Error> {
         let mut command = environment::lenient(Self::command());
-        let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+        let mut matches = command.try_get_matches_from_mut(std::env::args_os())?;
+        let overruled = choice::overruled(&mut command, &matches)?;
+        if !overruled.is_empty() {
+            command = environment::without(environment::lenient(Self::command()), &overruled);
+            matches = command.try_get_matches_from_mut(std::env::args_os())?;
+        }
         Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
     }
 }
 
 /// Shows help or the version, or says what is wrong with the command line.
-pub(crate) fn explain(error: &clap::Error) -> Result<ExitCode, Failure> {
-    let shown = error.print().and_then(|()| std::io::stdout().flush());
+pub(crate) fn explain(mut error: clap::Error) -> Result<ExitCode, Failure> {
+    let shown = match plain::of(&mut error) {
+        None => error.print(),
+        // Where that cannot be written to, nobody can be told.
+        Some(text) => std::io::stderr().write_all(text.as_bytes()),
+    };
+    let shown = shown.and_then(|()| std::io::stdout().flush());
     if !error.use_stderr() {
         shown.map_err(Failure::Output)?;
     }
@@ -123,7 +135,9 @@ The first wrong place of each kind is named. Exit codes, of which the worst coun
   4  the newest records have no link yet: audit-service is behind, or links were cut off the end
   5  records were left out, though later ones have a link
   6  there are records and no link at all
-  7  there is nothing: no record and no link")]
+  7  there is nothing: no record and no link
+  8  the journal of a data directory ends in what is no whole write
+  9  nothing proves the end of a data directory: offsets.json is missing or not believed")]
 pub(crate) struct VerifyOptions {
     #[command(flatten)]
     pub(crate) trail: TrailOptions,

@@ -1,5 +1,6 @@
 //! Options of the programs that read events.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -13,7 +14,7 @@ use super::{AccessOptions, KafkaOptions};
 #[command(next_help_heading = "Where from")]
 pub(crate) struct OriginOptions {
     /// A running `kbnt serve` or `kbnt simulator`
-    #[arg(long, env = "KBNT_URL", default_value = "http://127.0.0.1:8080", value_name = "URL", value_parser = address::base)]
+    #[arg(id = "origin_url", long = "url", env = "KBNT_URL", default_value = "http://127.0.0.1:8080", value_name = "URL", value_parser = address::base)]
     pub(crate) url: Url,
     /// Kafka instead: host:port[,host:port]
     #[arg(long, env = "KBNT_BOOTSTRAP_SERVERS", value_name = "SERVERS", value_parser = address::servers)]
@@ -23,6 +24,17 @@ pub(crate) struct OriginOptions {
     pub(crate) topic_prefix: String,
     #[command(flatten)]
     pub(crate) access: AccessOptions,
+}
+
+impl fmt::Display for OriginOptions {
+    /// Where that is, for people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.bootstrap_servers {
+            Some(servers) if self.topic_prefix.is_empty() => write!(f, "Kafka at {servers}"),
+            Some(servers) => write!(f, "Kafka at {servers}, topics {}*", self.topic_prefix),
+            None => f.write_str(self.url.as_str().trim_end_matches('/')),
+        }
+    }
 }
 
 impl OriginOptions {
@@ -35,6 +47,16 @@ impl OriginOptions {
             static_member: None,
             access: self.access.clone(),
         })
+    }
+}
+
+impl fmt::Display for TrailOptions {
+    /// Where that is, for people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.data_dir {
+            Some(directory) => write!(f, "{}", directory.display()),
+            None => self.origin.fmt(f),
+        }
     }
 }
 

@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const SOURCE: &str = "kbnt_source";
 
 pub(super) async fn replay(options: &ReplayOptions) -> Result<(), Failure> {
-    let (log, letter) = open(&options.letter).await?;
+    let (log, letter) = find(&options.letter).await?;
     refuse(!letter.is_open() && !options.force, || {
         format!("{} is {} already; --force does it again", letter.at, letter.state())
     })?;
@@ -47,6 +47,7 @@ pub(super) async fn replay(options: &ReplayOptions) -> Result<(), Failure> {
         refuse(!options.force, || format!("{objection}; --force writes it all the same"))?;
         output::complain(&objection);
     }
+    let log = to_write(&options.letter, log, &letter).await?;
     let append = RawAppend { topic: letter.at.topic, to: Some(partition), record };
     let written = patiently(log.append_raw(vec![append])).await?;
     let written = written.first().copied();
@@ -56,9 +57,10 @@ pub(super) async fn replay(options: &ReplayOptions) -> Result<(), Failure> {
 }
 
 pub(super) async fn discard(options: &DiscardOptions) -> Result<(), Failure> {
-    let (log, letter) = open(&options.letter).await?;
+    let (log, letter) = find(&options.letter).await?;
     refuse(!letter.is_open(), || format!("{} is {} already", letter.at, letter.state()))?;
     refuse(options.reason.trim().is_empty(), || "say why, with --reason TEXT".to_owned())?;
+    let log = to_write(&options.letter, log, &letter).await?;
     resolve(&*log, &letter, Resolution::Discarded, None, options.who.name(), &options.reason).await?;
     output::line(&format!("{} is discarded; the record itself lies where it was", letter.at))
 }
@@ -67,9 +69,9 @@ fn refuse(refused: bool, why: impl FnOnce() -> String) -> Result<(), Failure> {
     if refused { Err(Failure::Refused(why())) } else { Ok(()) }
 }
 
-/// The log, and the dead letter that is meant in it.
-async fn open(LetterOptions { id, trail }: &LetterOptions) -> Result<(Box<dyn Log>, Letter), Failure> {
-    let log = origin::open_log(&trail.origin, trail.data_dir.as_ref(), Access::Write)?.ok_or_else(|| {
+/// The log, and the dead letter that is meant in it. Nothing is changed yet.
+async fn find(LetterOptions { id, trail }: &LetterOptions) -> Result<(Box<dyn Log>, Letter), Failure> {
+    let log = origin::open_log(&trail.origin, trail.data_dir.as_ref(), Access::Read)?.ok_or_else(|| {
         Failure::Refused(
             "a running kbnt serve takes no records from outside: stop it and name its --data-dir, or name Kafka with \
              --bootstrap-servers"
@@ -79,6 +81,22 @@ async fn open(LetterOptions { id, trail }: &LetterOptions) -> Result<(Box<dyn Lo
     let reading = Origin::of_log(&*log, &[Topic::AuditLogs], From::Start).await?;
     let letter = super::one(reading, *id).await?;
     Ok((log, letter))
+}
+
+/// The log in which this letter was found, to write to it. Opening a directory may change it, so it comes after all objections.
+async fn to_write(
+    options: &LetterOptions,
+    found: Box<dyn Log>,
+    letter: &Letter,
+) -> Result<Box<dyn Log>, Failure> {
+    let Some(directory) = &options.trail.data_dir else { return Ok(found) };
+    let log = origin::open_directory(directory, Access::Write)?;
+    let reading = Origin::of_log(&log, &[Topic::AuditLogs], From::Start).await?;
+    let now = super::one(reading, letter.at).await?;
+    refuse(now.resolved.len() != letter.resolved.len(), || {
+        format!("{} is {} by somebody else just now", letter.at, now.state())
+    })?;
+    Ok(Box::new(log))
 }
 
 /// The record that takes the place of the one that nobody understood.

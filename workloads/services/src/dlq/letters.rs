@@ -39,7 +39,7 @@ impl Letters {
 
     /// Takes in a record of the trail. One that stands there twice counts once.
     pub(super) fn take(&mut self, seen: &Seen) {
-        let record = RecordView::new(Some(&seen.value), Timestamp::default());
+        let record = RecordView::new(Some(&seen.value), seen.written);
         let Ok(Delivered { message, .. }) = wire::decode(seen.at(), &record) else { return };
         let location = match &message.event {
             Event::DeadLetterStored(letter) => &letter.location,

@@ -1,17 +1,24 @@
 //! `kbnt dlq list`.
 
+use std::process::ExitCode;
+
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{ContentArrangement, Table};
 use kbnt_infrastructure::text::rfc3339;
 use serde_json::json;
 
-use super::letters::Letter;
+use super::letters::{Letter, Letters};
 use crate::cli::ListOptions;
 use crate::failure::Failure;
 use crate::output::{self, plain};
 
-pub(super) async fn run(options: &ListOptions) -> Result<(), Failure> {
-    let letters = super::all(&options.trail).await?;
+pub(super) async fn run(options: &ListOptions) -> Result<ExitCode, Failure> {
+    let (letters, missing) = super::all(&options.trail).await?;
+    show(options, &letters)?;
+    Ok(if missing { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn show(options: &ListOptions, letters: &Letters) -> Result<(), Failure> {
     let letters = letters.by_age();
     let open = letters.iter().filter(|letter| letter.is_open()).count();
     let resolved = letters.len() - open;

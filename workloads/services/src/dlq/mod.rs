@@ -11,7 +11,7 @@ use kbnt_application::{Position, Topic};
 
 use crate::cli::{DlqCommand, TrailOptions};
 use crate::failure::Failure;
-use crate::origin::{From, Origin};
+use crate::origin::{self, Access, From, Origin};
 use letters::{Letter, Letters};
 
 /// The header of a record that was written again: where the one lies that nobody understood.
@@ -19,7 +19,7 @@ const REPLAY_OF: &str = "kbnt_replay_of";
 
 pub(crate) async fn run(command: DlqCommand) -> Result<ExitCode, Failure> {
     match command {
-        DlqCommand::List(options) => list::run(&options).await?,
+        DlqCommand::List(options) => return list::run(&options).await,
         DlqCommand::Show(options) => show::run(&options).await?,
         DlqCommand::Replay(options) => act::replay(&options).await?,
         DlqCommand::Discard(options) => act::discard(&options).await?,
@@ -27,9 +27,15 @@ pub(crate) async fn run(command: DlqCommand) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// All dead letters of the trail that the options name.
-async fn all(trail: &TrailOptions) -> Result<Letters, Failure> {
-    read(open(trail).await?, Letters::default()).await
+/// All dead letters of the trail that the options name, and whether it is known that some of the trail is missing, which is told.
+async fn all(trail: &TrailOptions) -> Result<(Letters, bool), Failure> {
+    let Some(directory) = &trail.data_dir else {
+        return Ok((read(open(trail).await?, Letters::default()).await?, false));
+    };
+    let log = origin::open_directory(directory, Access::Read)?;
+    let missing = log.recovery().short.iter().any(|short| short.end.topic == Topic::AuditLogs);
+    let origin = Origin::of_log(&log, &[Topic::AuditLogs], From::Start).await?;
+    Ok((read(origin, Letters::default()).await?, missing))
 }
 
 /// Opens the trail that the options name, at its beginning.

@@ -1,10 +1,24 @@
 //! Server-sent events out of bytes that come in pieces of any size.
 
-use tokio_util::bytes::BytesMut;
-use tokio_util::codec::{Decoder as _, LinesCodec, LinesCodecError};
+use thiserror::Error;
+use tokio_util::bytes::{Buf as _, BytesMut};
 
 /// The longest line that is taken, in bytes: more than any record of ours can have, and a bound for what a wrong server sends.
 const LINE_MOST: usize = 64 << 20;
+
+/// What a stream may begin with, and what is no part of its first line.
+const MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// A stream that is no event stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub(super) enum BadStream {
+    /// A line without an end.
+    #[error("a line is longer than {LINE_MOST} bytes")]
+    TooLong,
+    /// A line that is not UTF-8.
+    #[error("it is no text")]
+    NoText,
+}
 
 /// A part of the stream that an empty line ends.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,16 +34,23 @@ pub(super) struct Frame {
 /// Reads frames. A character, a line or a frame may lie in several pieces.
 #[derive(Debug)]
 pub(super) struct Frames {
-    lines: LinesCodec,
     received: BytesMut,
+    /// Bytes of `received` in which no line ends.
+    searched: usize,
+    /// Whether anything was read.
+    begun: bool,
+    /// Whether the last line ended in a CR: an LF right behind it is a part of that end.
+    after_cr: bool,
     frame: Frame,
 }
 
 impl Frames {
     pub(super) fn new() -> Self {
         Self {
-            lines: LinesCodec::new_with_max_length(LINE_MOST),
             received: BytesMut::new(),
+            searched: 0,
+            begun: false,
+            after_cr: false,
             frame: Frame::default(),
         }
     }
@@ -40,14 +61,43 @@ impl Frames {
     }
 
     /// The next whole frame of what came so far. Fails where it is no text, or a line is far too long.
-    pub(super) fn next(&mut self) -> Result<Option<Frame>, LinesCodecError> {
-        while let Some(line) = self.lines.decode(&mut self.received)? {
+    pub(super) fn next(&mut self) -> Result<Option<Frame>, BadStream> {
+        while let Some(line) = self.line()? {
             if line.is_empty() {
                 return Ok(Some(std::mem::take(&mut self.frame)));
             }
             self.frame.take(&line);
         }
         Ok(None)
+    }
+
+    /// The next whole line, which LF, CR LF or CR may end.
+    fn line(&mut self) -> Result<Option<String>, BadStream> {
+        if !self.begun {
+            if self.received.len() < MARK.len() && MARK.starts_with(&self.received) {
+                return Ok(None);
+            }
+            if self.received.starts_with(MARK) {
+                self.received.advance(MARK.len());
+            }
+            self.begun = true;
+        }
+        if self.after_cr && !self.received.is_empty() {
+            self.after_cr = false;
+            if self.received.first() == Some(&b'\n') {
+                self.received.advance(1);
+            }
+        }
+        let end = self.received[self.searched..].iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+        let Some(end) = end.map(|end| self.searched + end) else {
+            self.searched = self.received.len();
+            return if self.searched > LINE_MOST { Err(BadStream::TooLong) } else { Ok(None) };
+        };
+        let line = self.received.split_to(end);
+        self.after_cr = self.received.first() == Some(&b'\r');
+        self.received.advance(1);
+        self.searched = 0;
+        String::from_utf8(line.to_vec()).map(Some).map_err(|_| BadStream::NoText)
     }
 }
 
@@ -106,6 +156,20 @@ mod tests {
         ];
         for at_a_time in 1..=text.len() {
             assert_eq!(frames(text.as_bytes(), at_a_time), expected, "{at_a_time} bytes at a time");
+        }
+    }
+
+    #[test]
+    fn lines_end_as_they_may_and_a_mark_at_the_beginning_is_no_part_of_the_first() {
+        let expected = [frame(Some("1"), Some("a\nb"), None), frame(Some("2"), Some("c"), None)];
+        for end in ["\n", "\r", "\r\n"] {
+            let lines = ["id: 1", "data: a", "data: b", "", "id: 2", "data: c", "", ""];
+            for text in [lines.join(end), format!("\u{feff}{}", lines.join(end))] {
+                for at_a_time in 1..=text.len() {
+                    // An empty line more may come of the last end.
+                    assert_eq!(frames(text.as_bytes(), at_a_time)[..2], expected, "{text:?} {at_a_time}");
+                }
+            }
         }
     }
 

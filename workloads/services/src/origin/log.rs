@@ -25,18 +25,24 @@ pub(crate) struct LogOrigin {
     later: VecDeque<Seen>,
 }
 
+/// Where every partition of these topics ends now.
+pub(crate) async fn ends(log: &dyn EventLog, topics: &[Topic]) -> Result<Vec<Position>, Failure> {
+    let mut ends = Vec::new();
+    // The trail first: whatever its links vouch for was there before them, and lies before the other ends.
+    let (trail, others): (Vec<&Topic>, Vec<&Topic>) =
+        topics.iter().partition(|topic| **topic == Topic::AuditLogs);
+    for topic in trail.into_iter().chain(others) {
+        for partition in 0..topic.partitions() {
+            let offset = log.bounds(*topic, partition).await?.end;
+            ends.push(Position { topic: *topic, partition, offset });
+        }
+    }
+    Ok(ends)
+}
+
 impl LogOrigin {
     pub(super) async fn open(log: &dyn EventLog, topics: &[Topic], from: From) -> Result<Self, Failure> {
-        let mut ends = Vec::new();
-        // The trail first: whatever its links vouch for was there before them, and lies before the other ends.
-        let (trail, others): (Vec<&Topic>, Vec<&Topic>) =
-            topics.iter().partition(|topic| **topic == Topic::AuditLogs);
-        for topic in trail.into_iter().chain(others) {
-            for partition in 0..topic.partitions() {
-                let offset = log.bounds(*topic, partition).await?.end;
-                ends.push(Position { topic: *topic, partition, offset });
-            }
-        }
+        let ends = ends(log, topics).await?;
         let start = match from {
             From::Now => ends.clone(),
             From::Start => ends.iter().map(|end| Position { offset: 0, ..*end }).collect(),
@@ -81,7 +87,7 @@ impl LogOrigin {
 fn seen(fetched: Fetched) -> Option<Seen> {
     let raw = fetched.raw()?;
     let value = raw.value.clone().unwrap_or_default();
-    let seen = Seen { bytes: Some(raw.hash()), ..Seen::new(fetched.at(), value) };
+    let seen = Seen { written: raw.at, bytes: Some(raw.hash()), ..Seen::new(fetched.at(), value) };
     Some(match fetched {
         Fetched::Record(_) => seen,
         Fetched::Unreadable(record) => Seen { unreadable: Some(record), ..seen },

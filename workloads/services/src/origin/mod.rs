@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 
 use kbnt_application::ports::{EventLog, Unreadable};
 use kbnt_application::{Position, Topic};
+use kbnt_domain::Timestamp;
 use kbnt_domain::audit::Hash;
-use kbnt_infrastructure::embedded::EmbeddedLog;
+use kbnt_infrastructure::embedded::{EmbeddedLog, Proof};
 use kbnt_infrastructure::kafka::KafkaLog;
 use kbnt_infrastructure::raw::RawLog;
 use reqwest::Url;
@@ -19,6 +20,7 @@ use crate::cli::OriginOptions;
 use crate::failure::Failure;
 use crate::output;
 use crate::wiring;
+pub(crate) use log::ends;
 
 /// A record as it was read.
 #[derive(Clone, Debug)]
@@ -28,6 +30,8 @@ pub(crate) struct Seen {
     pub(crate) offset: u64,
     /// The record's value, a JSON object if it is an event.
     pub(crate) value: Vec<u8>,
+    /// When the log was given it, which is the time of an event that names none. An origin that does not know it gives events that do.
+    pub(crate) written: Timestamp,
     /// The hash of all of the record, if the origin has all of it.
     pub(crate) bytes: Option<Hash>,
     /// All of the record, if nobody understands it and the origin has all of it.
@@ -42,6 +46,7 @@ impl Seen {
             partition: at.partition,
             offset: at.offset,
             value,
+            written: Timestamp::from_millis(0),
             bytes: None,
             unreadable: None,
         }
@@ -105,22 +110,26 @@ pub(crate) fn open_log(
     Ok(Some(Box::new(KafkaLog::new(wiring::kafka_config(&kafka)?)?)))
 }
 
-/// The log in a directory; what is wrong with its end is told.
+/// The log in a directory; what is wrong with its end or with the proof of it is told.
 pub(crate) fn open_directory(directory: &Path, access: Access) -> Result<EmbeddedLog, Failure> {
     if access == Access::Write {
-        return Ok(EmbeddedLog::open_existing(directory)?);
+        let log = EmbeddedLog::open_existing(directory)?;
+        if let Some(torn) = &log.recovery().torn {
+            output::complain(format_args!("{torn}; they were cut off"));
+        }
+        return Ok(log);
     }
     let log = EmbeddedLog::open_to_read(directory)?;
     let found = log.recovery();
     if let Some(torn) = &found.torn {
         let running =
             if EmbeddedLog::is_in_use(directory) { "; a running process may be writing it" } else { "" };
+        output::complain(format_args!("{torn}{running}; they are passed over"));
+    }
+    if let Proof::Refused(why) = &found.proof {
         output::complain(format_args!(
-            "{}: {} bytes from byte {} on are no whole write ({}){running}; they are passed over",
-            torn.file.display(),
-            torn.bytes,
-            torn.at,
-            torn.reason
+            "{}: {why}; whether records are missing at the end is not known",
+            directory.join("offsets.json").display()
         ));
     }
     for short in &found.short {

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use kbnt_application::{Position, Topic};
+use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Response, StatusCode, Url};
 use serde::Deserialize;
+use thiserror::Error;
+use tokio::time::{Instant, timeout_at};
 
 use super::frames::{Frame, Frames};
 use super::{From, Next, Seen};
@@ -16,6 +19,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Times that a connection is made again without any event in between.
 const TRIES: u32 = 20;
 
+/// How long a server may send nothing of what it has, before it has said that this is all.
+const PATIENCE: Duration = Duration::from_mins(1);
+
 /// An open stream.
 pub(crate) struct Events {
     client: Client,
@@ -25,6 +31,10 @@ pub(crate) struct Events {
     frames: Frames,
     last: Option<String>,
     told: bool,
+    /// Connections since the last event, or since all was read.
+    tries: u32,
+    /// Whether it begins anew, which nobody was told yet.
+    anew: bool,
 }
 
 /// Where the event of a data line lies.
@@ -45,10 +55,11 @@ impl Events {
             From::Now => "from=now",
         }));
         let response = client.get(events.clone()).send().await.map_err(|error| away(url, &error))?;
-        match response.status() {
-            StatusCode::OK => {}
-            StatusCode::NOT_FOUND => return Ok(None),
-            status => return Err(Failure::Options(format!("{events} answers {status}"))),
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        if let Some(why) = objection(&response) {
+            return Err(Failure::Options(format!("{events} {why}")));
         }
         let topics = topics.to_vec();
         Ok(Some(Self {
@@ -59,12 +70,22 @@ impl Events {
             frames: Frames::new(),
             last: None,
             told: false,
+            tries: 0,
+            anew: false,
         }))
     }
 
     pub(super) async fn next(&mut self) -> Result<Next, Failure> {
+        let mut give_up = Instant::now() + PATIENCE;
         loop {
-            let Some(Frame { id, data, comment }) = self.frame().await? else {
+            let frame = if self.told {
+                self.frame().await?
+            } else {
+                let waited = timeout_at(give_up, self.frame()).await;
+                let silent = |_| Failure::Options(format!("{}: nothing comes for {PATIENCE:?}", self.url));
+                waited.map_err(silent)??
+            };
+            let Some(Frame { id, data, comment }) = frame else {
                 self.told = false;
                 return Ok(Next::Anew);
             };
@@ -72,69 +93,101 @@ impl Events {
             // The comment that all is read has an id, too: where the stream stands, if no event comes before it breaks.
             self.last = id.or(self.last.take());
             if let Some(data) = data.filter(|_| has_id) {
-                if let Some(seen) = seen(data).filter(|seen| self.topics.contains(&seen.topic)) {
+                (self.tries, give_up) = (0, Instant::now() + PATIENCE);
+                let seen = seen(data).map_err(|error| Failure::Options(format!("{}: {error}", self.url)))?;
+                if self.topics.contains(&seen.topic) {
                     return Ok(Next::Record(seen));
                 }
-            } else if comment.as_deref() == Some("live") && !self.told {
-                self.told = true;
-                return Ok(Next::CaughtUp);
+            } else if comment.as_deref() == Some("live") {
+                self.tries = 0;
+                if !std::mem::replace(&mut self.told, true) {
+                    return Ok(Next::CaughtUp);
+                }
             }
         }
     }
 
     /// The next frame; `None` where the log is another one than before, of which the first comes next.
     async fn frame(&mut self) -> Result<Option<Frame>, Failure> {
-        let mut tries = 0;
         loop {
             let frame = self.frames.next();
             if let Some(frame) = frame.map_err(|error| Failure::Options(format!("{}: {error}", self.url)))? {
                 return Ok(Some(frame));
             }
-            match self.response.chunk().await {
-                Ok(Some(piece)) => self.frames.push(&piece),
-                ended => {
-                    tries += 1;
-                    if tries > TRIES {
-                        let reason = ended.err().map_or("it ended".to_owned(), |error| error.to_string());
-                        return Err(Failure::Options(format!("{}: {reason}", self.url)));
-                    }
-                    tokio::time::sleep(PAUSE).await;
-                    if self.reconnect().await {
-                        return Ok(None);
-                    }
+            let why = match self.response.chunk().await {
+                Ok(Some(piece)) => {
+                    self.frames.push(&piece);
+                    continue;
                 }
+                Ok(None) => "it ended".to_owned(),
+                Err(error) => cause(&error),
+            };
+            if self.connect_again(why).await? {
+                return Ok(None);
             }
         }
     }
 
-    /// Goes on after the last event; if that fails now, it is tried again. Whether that event means nothing there: then it
-    /// begins anew, with the first event that there is.
-    async fn reconnect(&mut self) -> bool {
+    /// Goes on after the last event, as soon as that can be done; whether it begins anew instead, with the first event that there
+    /// is, as the last one means nothing there. `why` is what ended it, until a try says another thing.
+    async fn connect_again(&mut self, mut why: String) -> Result<bool, Failure> {
         // What is left is the beginning of a frame that comes again as a whole.
         self.frames = Frames::new();
-        let mut request = self.client.get(self.url.clone());
-        if let Some(last) = &self.last {
-            request = request.header("last-event-id", last);
-        }
-        let Ok(response) = request.send().await else { return false };
-        match response.status() {
-            StatusCode::OK => self.response = response,
-            StatusCode::GONE => {
-                self.last = None;
-                self.url.set_query(Some("from=start"));
-                return true;
+        loop {
+            self.tries += 1;
+            if self.tries > TRIES {
+                return Err(Failure::Options(format!("{}: {why}", self.url)));
             }
-            _ => {}
+            tokio::time::sleep(PAUSE).await;
+            let mut request = self.client.get(self.url.clone());
+            if let Some(last) = &self.last {
+                request = request.header("last-event-id", last);
+            }
+            match request.send().await {
+                Err(error) => why = cause(&error),
+                Ok(response) if response.status() == StatusCode::GONE => {
+                    self.last = None;
+                    self.url.set_query(Some("from=start"));
+                    self.anew = true;
+                    "it begins anew".clone_into(&mut why);
+                }
+                Ok(response) => match objection(&response) {
+                    Some(objection) => why = format!("it {objection}"),
+                    None => {
+                        self.response = response;
+                        return Ok(std::mem::take(&mut self.anew));
+                    }
+                },
+            }
         }
-        false
     }
 }
 
-fn seen(data: String) -> Option<Seen> {
-    let place: Place = serde_json::from_str(&data).ok()?;
-    let topic = Topic::from_name(&place.topic)?;
-    let at = Position { topic, partition: place.partition, offset: place.offset };
-    Some(Seen::new(at, data.into_bytes()))
+/// Why an answer is no event stream.
+fn objection(response: &Response) -> Option<String> {
+    if response.status() != StatusCode::OK {
+        return Some(format!("answers {}", response.status()));
+    }
+    let kind = response.headers().get(CONTENT_TYPE).map(|kind| String::from_utf8_lossy(kind.as_bytes()));
+    let kind = kind.as_deref().unwrap_or("nothing that it names");
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    let is_stream = essence.eq_ignore_ascii_case("text/event-stream");
+    (!is_stream).then(|| format!("answers with {kind}, not with events: no `kbnt serve` is there"))
+}
+
+/// An event of which it cannot be said what it is.
+#[derive(Debug, Error)]
+enum Unknown {
+    #[error("an event is not as it should be: {0}")]
+    Malformed(#[from] serde_json::Error),
+    #[error("an event is of a topic that this release does not know: {0}")]
+    Topic(String),
+}
+
+fn seen(data: String) -> Result<Seen, Unknown> {
+    let Place { topic, partition, offset } = serde_json::from_str(&data)?;
+    let topic = Topic::from_name(&topic).ok_or(Unknown::Topic(topic))?;
+    Ok(Seen::new(Position { topic, partition, offset }, data.into_bytes()))
 }
 
 /// A client for streams that stay open.
@@ -150,9 +203,14 @@ pub(super) fn at(url: &Url, path: &str) -> Result<Url, Failure> {
 
 /// Nobody is there.
 pub(super) fn away(url: &Url, error: &reqwest::Error) -> Failure {
+    Failure::Options(format!("{url}: {}; is `kbnt serve` or `kbnt simulator` running there?", cause(error)))
+}
+
+/// What is at the bottom of an error.
+fn cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;
     }
-    Failure::Options(format!("{url}: {cause}; is `kbnt serve` or `kbnt simulator` running there?"))
+    cause.to_string()
 }

@@ -21,10 +21,13 @@ async fn the_trail_of_a_shop_is_whole_while_it_runs_and_after() {
     assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("the audit trail is whole"), "{text}");
+    assert!(text.trim_end().ends_with(&format!("; read from {}", shop.url)), "{text}");
     shop.signal("TERM");
     assert_eq!(shop.ended().code(), Some(0));
     let output = kbnt(&["audit", "verify", "--data-dir", &path]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.trim_end().ends_with(&format!("; read from {path}")), "{text}");
 }
 
 #[tokio::test]

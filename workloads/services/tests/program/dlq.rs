@@ -1,5 +1,7 @@
 //! `kbnt dlq`.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::Output;
 use std::time::Instant;
@@ -186,6 +188,61 @@ async fn kept(directory: &str, count: usize) -> String {
     shop.signal("TERM");
     assert_eq!(shop.ended().code(), Some(0));
     id
+}
+
+/// Every file of a directory.
+fn files(directory: &Path) -> BTreeMap<OsString, Vec<u8>> {
+    let entries = std::fs::read_dir(directory).unwrap().map(Result::unwrap);
+    entries.map(|entry| (entry.file_name(), std::fs::read(entry.path()).unwrap())).collect()
+}
+
+#[tokio::test]
+async fn what_is_refused_changes_no_file() {
+    let directory = tempfile::tempdir().unwrap();
+    spoil(directory.path()).await;
+    let data_dir = directory.path().to_str().unwrap();
+    let id = kept(data_dir, 2).await;
+    let journal = directory.path().join("journal-00000000.log");
+    let torn = [std::fs::read(&journal).unwrap(), vec![0; 100]].concat();
+    std::fs::write(&journal, &torn).unwrap();
+    let only_a_lock = tempfile::tempdir().unwrap();
+    std::fs::write(only_a_lock.path().join("lock"), "").unwrap();
+    for (arguments, why) in [
+        (&["discard", "order-events/0@99", "--reason", "x"][..], "there is no dead letter"),
+        (&["discard", &id, "--reason", " "], "say why"),
+        (&["replay", "order-events/0@99"], "there is no dead letter"),
+        (&["replay", &id], "nobody would understand it"),
+        (&["replay", &id, "--value", "/nowhere"], "/nowhere"),
+    ] {
+        let arguments = [&["dlq"], arguments].concat();
+        for path in [directory.path(), only_a_lock.path()] {
+            let before = files(path);
+            let said = refused(&arguments, ["--data-dir", path.to_str().unwrap()]).await;
+            assert_eq!(files(path), before, "{arguments:?}: {said}");
+            let there = path == directory.path();
+            assert!(said.contains(if there { why } else { "there is no dead letter" }), "{said}");
+            assert_eq!(said.contains("no whole write"), there, "{said}");
+        }
+    }
+    let output = run(&["dlq", "discard", &id, "--reason", "x"], ["--data-dir", data_dir]).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && said.contains("they were cut off"), "{said}");
+}
+
+#[tokio::test]
+async fn a_list_that_lacks_letters_is_no_success() {
+    let directory = tempfile::tempdir().unwrap();
+    spoil(directory.path()).await;
+    let data_dir = directory.path().to_str().unwrap();
+    kept(data_dir, 2).await;
+    std::fs::remove_file(directory.path().join("journal-00000000.log")).unwrap();
+    for form in [&["dlq", "list"][..], &["dlq", "list", "--all", "--json"]] {
+        let said = refused(form, ["--data-dir", data_dir]).await;
+        assert!(said.contains("audit-logs/0@0 and on to offset"), "{said}");
+    }
+    let verify = kbnt(&["audit", "verify", "--data-dir", data_dir]).output().unwrap();
+    let said = String::from_utf8(verify.stderr).unwrap();
+    assert_eq!(said.matches("audit-logs/0@0 and on to offset").count(), 1, "told once: {said}");
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ mod output;
 mod proof;
 mod serve;
 mod simulator;
+mod streams;
 mod support;
 mod told;
 mod tracing;

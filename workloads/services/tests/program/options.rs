@@ -73,6 +73,72 @@ fn flags_are_given_as_people_write_them() {
     assert!(refused(&["demo"], &[("KBNT_JSON", "maybe")]).contains("maybe"));
 }
 
+#[test]
+fn what_is_named_is_what_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let data_dir = directory.path().join("d1");
+    let data_dir = data_dir.to_str().unwrap();
+    let (url, servers) = ("http://127.0.0.1:1", "127.0.0.1:1");
+    for command in [&["audit", "verify"][..], &["dlq", "list"]] {
+        for two in [
+            ["--data-dir", data_dir, "--url", url],
+            ["--bootstrap-servers", servers, "--url", url],
+            ["--data-dir", data_dir, "--bootstrap-servers", servers],
+        ] {
+            let said = refused(&[command, &two].concat(), &[]);
+            assert!(said.contains(&format!("{} and {} cannot", two[0], two[2])), "{command:?}: {said}");
+        }
+        let said = refused(command, &[("KBNT_DATA_DIR", data_dir), ("KBNT_BOOTSTRAP_SERVERS", servers)]);
+        assert!(said.contains("KBNT_DATA_DIR and KBNT_BOOTSTRAP_SERVERS are both set"), "{said}");
+        let variables = [("KBNT_DATA_DIR", data_dir), ("KBNT_BOOTSTRAP_SERVERS", servers), ("KBNT_URL", url)];
+        for (named, said_of) in [
+            (["--url", "http://127.0.0.1:2"], "http://127.0.0.1:2/"),
+            (["--data-dir", directory.path().to_str().unwrap()], "there is no log in"),
+        ] {
+            let output = kbnt(&[command, &named].concat()).envs(variables).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(1), "{command:?} {named:?}: {said}");
+            assert!(said.contains(said_of), "{command:?} {named:?}: {said}");
+        }
+        // One variable alone counts.
+        let output = kbnt(command).env("KBNT_DATA_DIR", data_dir).output().unwrap();
+        assert!(String::from_utf8_lossy(&output.stderr).contains("there is no log in"), "{output:?}");
+    }
+    let said = refused(&["tail", "--bootstrap-servers", servers, "--url", url], &[]);
+    assert!(said.contains("--bootstrap-servers and --url cannot"), "{said}");
+}
+
+#[test]
+fn services_that_need_several_addresses_take_them() {
+    // What is wrong here is the file.
+    let serve =
+        ["serve", "--data-dir", "/nowhere", "--payment-url", "http://127.0.0.1:1", "--seed-file", "/nowhere"];
+    let output = kbnt(&serve).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+}
+
+#[test]
+fn a_form_that_is_named_counts_more_than_a_variable() {
+    let show = ["dlq", "show", "order-events/0@1", "--data-dir", "/nowhere"];
+    let ended = |named: &[&str], variables: &[(&str, &str)]| {
+        let output = kbnt(&[&show, named].concat()).envs(variables.iter().copied()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    for (named, variables) in [
+        (&["--raw"][..], &[("KBNT_JSON", "0")][..]),
+        (&["--raw"], &[("KBNT_JSON", "1")]),
+        (&["--json"], &[("KBNT_RAW", "yes")]),
+        (&[], &[("KBNT_JSON", "1"), ("KBNT_RAW", "no")]),
+    ] {
+        let (code, said) = ended(named, variables);
+        assert_eq!(code, Some(1), "{named:?} {variables:?}: {said}");
+        assert!(said.contains("there is no log in"), "{said}");
+    }
+    let (code, said) = ended(&["--raw", "--json"], &[]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("--raw and --json cannot be used together"), "{said}");
+}
+
 #[tokio::test]
 async fn an_empty_variable_is_as_good_as_none() {
     let empty = [
@@ -101,7 +167,17 @@ async fn an_empty_variable_is_as_good_as_none() {
 
 #[test]
 fn a_log_filter_that_would_silence_everything_is_refused() {
-    for filter in ["loud", "debgu", "warnings", "kbnt_infrastructure", "info,kbnt=loud", " "] {
+    for filter in [
+        "loud",
+        "debgu",
+        "warnings",
+        "kbnt_infrastructure",
+        "info,kbnt=loud",
+        " ",
+        "[foo]",
+        "infoo,[a]=debug",
+        "kbnt infra=debug",
+    ] {
         assert!(refused(&["serve", "--port", "0", "--log", filter], &[]).contains("--log"), "{filter}");
     }
     // It is not refused: the file is what is wrong here.

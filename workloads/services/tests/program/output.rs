@@ -1,11 +1,12 @@
 //! What is shown where nobody reads it, and of records that mean harm.
 
 use std::fs::OpenOptions;
+use std::io::{BufRead as _, BufReader, Read};
 use std::process::{Output, Stdio};
 
 use serde_json::json;
 
-use crate::support::{Running, kbnt};
+use crate::support::{DEADLINE, Running, kbnt};
 
 /// Commands that show something, with a shop at `url`.
 fn commands(url: &str) -> Vec<Vec<String>> {
@@ -65,6 +66,61 @@ async fn a_full_disk_under_stdout_is_an_error() {
             said.starts_with("kbnt: stdout cannot be written to: ") && said.lines().count() == 1,
             "{command:?}: {said}"
         );
+    }
+}
+
+/// Whether a text shows nothing but itself.
+fn is_plain(text: &str) -> bool {
+    !text.contains(|c: char| c != '\n' && c.is_control() || matches!(c, '\u{202e}' | '\u{2028}'))
+}
+
+#[test]
+fn options_that_mean_harm_are_refused_in_plain_characters() {
+    let evil = "\u{1b}[2J\u{85}\u{9b}31m\u{202e}\nx";
+    for arguments in [
+        &["serve", "--port", evil][..],
+        &["serve", &format!("--{evil}")],
+        &[evil],
+        &["tail", "--topic", evil],
+        &["audit", "verify", "--url", evil],
+        &["audit", "verify", "--bootstrap-servers", evil],
+        &["demo", "--scenario", evil],
+        &["dlq", "show", evil],
+        &["serve", "--log", evil],
+        &["serve", "--reservation-ttl", evil],
+        &["demo", evil],
+    ] {
+        let output = kbnt(arguments).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said:?}");
+        assert!(is_plain(&said) && !said.contains("\nx"), "{arguments:?}: {said:?}");
+        assert!(said.starts_with("error: "), "{said:?}");
+    }
+}
+
+#[tokio::test]
+async fn lines_about_files_that_mean_harm_are_plain() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("u.json");
+    let field = "\u{1b}[2J\u{85}\u{9b}31m\u{202e}";
+    std::fs::write(&file, json!([{field: 1}]).to_string()).unwrap();
+    for format in ["text", "json"] {
+        let mut command =
+            kbnt(&["serve", "--port", "0", "--log-format", format, "--users-file", file.to_str().unwrap()]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let pipe: Box<dyn Read + Send> = match format {
+            "text" => Box::new(child.stderr.take().unwrap()),
+            _ => Box::new(child.stdout.take().unwrap()),
+        };
+        let told = tokio::task::spawn_blocking(|| {
+            BufReader::new(pipe).lines().map(Result::unwrap).find(|line| line.contains("a user is left out"))
+        });
+        let told = tokio::time::timeout(DEADLINE, told).await.expect("it is not told").unwrap().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(is_plain(&told), "{format}: {told:?}");
+        let escaped = if format == "json" { "\\u009b31m\\u202e" } else { "\\u{9b}31m\\u{202e}" };
+        assert!(told.contains(escaped), "{format}: {told:?}");
     }
 }
 

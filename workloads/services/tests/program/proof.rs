@@ -113,6 +113,110 @@ async fn what_the_files_prove_and_the_journal_lacks_fails() {
     assert_eq!(files(directory.path()), before, "nothing is cut");
 }
 
+/// Puts the files of `saved` back and takes all others away.
+fn restore(directory: &Path, saved: &BTreeMap<String, Vec<u8>>) {
+    for name in files(directory).into_keys() {
+        std::fs::remove_file(directory.join(name)).unwrap();
+    }
+    for (name, bytes) in saved {
+        std::fs::write(directory.join(name), bytes).unwrap();
+    }
+}
+
+/// Not whole: the code, and what is said of it.
+async fn not_whole(directory: &Path) -> (i32, String) {
+    let output = verify(&of(directory)).await;
+    assert_eq!(output.stdout, b"", "{output:?}");
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[tokio::test]
+async fn a_torn_end_is_not_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    closed_shop(directory.path(), 1).await;
+    let saved = files(directory.path());
+    let whole = &saved[SEGMENT];
+    let groups = groups(directory.path());
+    let last = usize::try_from(groups[groups.len() - 2]).unwrap();
+    let zeros = [whole.as_slice(), &[0; 100]].concat();
+    let half = whole[..(last + whole.len()) / 2].to_vec();
+    for (torn, proven, codes) in
+        [(&zeros, true, [8, 8]), (&zeros, false, [8, 8]), (&half, true, [3, 3]), (&half, false, [8, 1])]
+    {
+        restore(directory.path(), &saved);
+        std::fs::write(directory.path().join(SEGMENT), torn).unwrap();
+        if !proven {
+            std::fs::remove_file(directory.path().join("offsets.json")).unwrap();
+        }
+        let (code, said) = not_whole(directory.path()).await;
+        assert!(codes.contains(&code), "{code}: {said}");
+        assert_eq!(said.matches("are no whole write").count(), 1, "{said}");
+    }
+}
+
+#[tokio::test]
+async fn an_end_that_nothing_proves_is_not_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    closed_shop(directory.path(), 1).await;
+    let saved = files(directory.path());
+    let file = directory.path().join("offsets.json");
+    let mut flipped = saved["offsets.json"].clone();
+    let digit = flipped.iter().rposition(u8::is_ascii_digit).unwrap();
+    flipped[digit] ^= 1;
+    std::fs::write(&file, flipped).unwrap();
+    let (code, said) = not_whole(directory.path()).await;
+    assert_eq!(code, 9, "{said}");
+    assert!(said.contains("the end is not proven, as offsets.json is not believed: its checksum"), "{said}");
+    let listed = kbnt(&["dlq", "list"]).args(of(directory.path())).output().unwrap();
+    let said = String::from_utf8(listed.stderr).unwrap();
+    assert!(said.contains("offsets.json: its checksum is wrong"), "{said}");
+
+    std::fs::remove_file(&file).unwrap();
+    let (code, said) = not_whole(directory.path()).await;
+    assert_eq!(code, 9, "{said}");
+    assert!(said.contains("as offsets.json is missing"), "{said}");
+
+    let other = tempfile::tempdir().unwrap();
+    let mut shop = start(other.path());
+    shop.until_ready().await;
+    shop.signal("TERM");
+    assert_eq!(shop.ended().code(), Some(0));
+    std::fs::copy(other.path().join("offsets.json"), &file).unwrap();
+    let (code, said) = not_whole(directory.path()).await;
+    assert_eq!(code, 9, "{said}");
+    assert!(said.contains("it is of another log"), "{said}");
+    // Who goes on with it has the end proven again.
+    restore(directory.path(), &saved);
+    std::fs::remove_file(&file).unwrap();
+    closed_shop(directory.path(), 1).await;
+    assert!(verify(&of(directory.path())).await.status.success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_directory_that_a_busy_shop_writes_is_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let shop = start(directory.path());
+    shop.until_ready().await;
+    shop.declare(1_000_000).await;
+    let (client, url) = (shop.client.clone(), format!("{}/v1/orders?wait=20s", shop.url));
+    let buyers = tokio::spawn(async move {
+        let order = basket("USER-1", "tok_ok");
+        let buy = || async {
+            while let Ok(response) = client.post(&url).json(&order).send().await {
+                assert_eq!(response.status(), 200);
+            }
+        };
+        futures::join!(buy(), buy(), buy(), buy());
+    });
+    for _ in 0..4 {
+        let output =
+            verify(&[of(directory.path()), vec!["--wait".to_owned(), "60s".to_owned()]].concat()).await;
+        assert!(output.status.success(), "{output:?}");
+        assert!(!buyers.is_finished(), "it is busy no more");
+    }
+    buyers.abort();
+}
+
 #[tokio::test]
 async fn links_and_notifications_that_were_lost_are_made_good() {
     let directory = tempfile::tempdir().unwrap();

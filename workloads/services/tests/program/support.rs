@@ -52,8 +52,13 @@ impl Running {
 
     /// The same with few descriptors.
     pub fn start_with_descriptors(most: u32, arguments: &[&str]) -> Self {
-        let mut shell = Command::new("sh");
-        let limited = format!("ulimit -n {most} && exec \"$0\" \"$@\"");
+        Self::start_limited(&format!("ulimit -n {most}"), arguments)
+    }
+
+    /// The same after what a shell is told.
+    pub fn start_limited(limit: &str, arguments: &[&str]) -> Self {
+        let mut shell = Command::new("bash");
+        let limited = format!("{limit} && exec \"$0\" \"$@\"");
         shell
             .args(["-c", &limited, env!("CARGO_BIN_EXE_kbnt")])
             .args(arguments)

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{DEADLINE, Running, kbnt};
+use crate::support::{DEADLINE, Running, basket, kbnt};
 
 /// How long the end may take after the signal.
 const WITHIN: Duration = Duration::from_secs(20);
@@ -172,7 +172,7 @@ fn a_disk_that_takes_nothing_keeps_nobody() {
     let seed = directory.path().join("seed.json");
     std::fs::write(&seed, json!({"stock": stock}).to_string()).unwrap();
     // No file may grow beyond 1 KiB.
-    let script = r#"trap "" XFSZ; ulimit -f 1; exec "$@""#;
+    let script = r#"ulimit -f 1; exec "$@""#;
     let mut command = Command::new("bash");
     command.args([
         "-c",
@@ -198,6 +198,33 @@ fn a_disk_that_takes_nothing_keeps_nobody() {
             .expect("it ended without a warning");
     });
     assert_eq!(program.told("TERM"), Some(0));
+}
+
+#[tokio::test]
+async fn a_limit_of_file_sizes_ends_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let data_dir = directory.path().to_str().unwrap().to_owned();
+    let mut shop =
+        Running::start_limited("ulimit -f 64", &["serve", "--allow-unknown-users", "--data-dir", &data_dir]);
+    shop.until_ready().await;
+    shop.declare(100).await;
+    let give_up = Instant::now() + DEADLINE;
+    let refused = loop {
+        assert!(Instant::now() < give_up, "the limit is never reached");
+        let (status, answer) = shop.post("/v1/orders", &basket("USER-1", "tok_ok")).await;
+        if status != 202 {
+            break (status, answer["code"].clone());
+        }
+    };
+    assert!([json!("outcome_unknown"), json!("not_ready")].contains(&refused.1), "{refused:?}");
+    let (status, readiness) = shop.get("/readyz").await;
+    assert_eq!(status, 503, "{readiness}");
+    assert!(readiness["waitingFor"].as_array().unwrap().contains(&json!("log-files")), "{readiness}");
+    shop.signal("TERM");
+    shop.ended();
+    let shop = Running::start(&["serve", "--allow-unknown-users", "--data-dir", &data_dir]);
+    shop.until_ready().await;
+    assert_eq!(shop.post("/v1/orders?wait=20s", &basket("USER-2", "tok_ok")).await.0, 200);
 }
 
 #[tokio::test]

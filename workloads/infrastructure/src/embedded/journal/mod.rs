@@ -96,8 +96,22 @@ pub struct Recovery {
     /// Partitions that end before what was durable once. Whoever opens the log to write finds here only what the services
     /// make good.
     pub short: Vec<Short>,
+    /// Whether the files prove where the log ends.
+    pub proof: Proof,
     /// How long it took to read and check everything.
     pub took: Duration,
+}
+
+/// Whether `offsets.json` says what was durable once. Without it an end that was cut off leaves no trace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Proof {
+    /// It does.
+    Given,
+    /// There is no such file.
+    #[default]
+    Missing,
+    /// It is not believed, and why.
+    Refused(String),
 }
 
 /// An end of the journal that is no whole group: a write that a crash left unfinished, or one that was damaged after it was whole.
@@ -120,6 +134,13 @@ pub struct Short {
     pub end: Position,
     /// Where it ended once.
     pub wanted: u64,
+}
+
+impl fmt::Display for Tear {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, at, bytes, reason } = self;
+        write!(f, "{}: {bytes} bytes from byte {at} on are no whole write ({reason})", file.display())
+    }
 }
 
 impl fmt::Display for Short {

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::committer::Publish;
 use super::home::Home;
 use super::segments::Segments;
-use super::{OpenError, sealed};
+use super::{OpenError, Proof, sealed};
 
 /// How often the file is written, at most.
 const EVERY: Duration = Duration::from_millis(500);
@@ -59,6 +59,20 @@ pub(in super::super) struct Loaded {
     /// The ends of partitions that were durable once.
     pub(in super::super) ends: Vec<Position>,
     pub(in super::super) commits: Commits,
+    /// Why the file is not believed, if it is there.
+    refused: Option<String>,
+}
+
+impl Loaded {
+    /// What the file proves of the log with this id; of one that nobody knows the id of, it is taken to be its own.
+    pub(in super::super) fn proof(&self, id: Option<Uuid>) -> Proof {
+        match (&self.refused, self.log) {
+            (Some(why), _) => Proof::Refused(why.clone()),
+            (None, None) => Proof::Missing,
+            (None, log) if id.is_none() || id == log => Proof::Given,
+            _ => Proof::Refused("it is of another log".to_owned()),
+        }
+    }
 }
 
 /// Writes the file now and then.
@@ -94,7 +108,7 @@ impl Offsets {
                     operation = "offsets-refused", file = %file.display(), %error,
                     "it is not what was written; the services read everything again"
                 );
-                Loaded::default()
+                Loaded { refused: Some(error.to_string()), ..Loaded::default() }
             }
         }
     }
@@ -186,8 +200,10 @@ impl Content {
         let end = |EndLine { topic, partition, end }: EndLine| {
             Some(Position { topic: Topic::from_name(&topic)?, partition, offset: end })
         };
+        let log = self.log.parse().ok();
         Loaded {
-            log: self.log.parse().ok(),
+            log,
+            refused: log.is_none().then(|| "it names no log".to_owned()),
             ends: self.ends.into_iter().filter_map(end).collect(),
             commits: self.commits.into_iter().filter_map(CommitLine::commit).collect(),
         }

@@ -1,0 +1,93 @@
+//! Options of which only one can count: what is named on the command line counts more than a variable.
+
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Command};
+
+/// Where a command reads from.
+const ORIGINS: [&str; 3] = ["data_dir", "bootstrap_servers", ORIGIN];
+
+/// The option that only commands have that read from one of several places.
+const ORIGIN: &str = "origin_url";
+
+/// How a command shows something.
+const FORMS: [&str; 2] = ["raw", "json"];
+
+/// What is wrong with options that do not go together.
+const SEVERAL: ErrorKind = ErrorKind::ArgumentConflict;
+
+/// The options of the command in these matches whose variables do not count, because another one was named. Fails where two were
+/// named, or two variables name where to read from.
+pub(super) fn overruled(
+    command: &mut Command,
+    matches: &ArgMatches,
+) -> Result<Vec<&'static str>, clap::Error> {
+    let mut leaf = matches;
+    while let Some((_, below)) = leaf.subcommand() {
+        leaf = below;
+    }
+    let mut overruled = Vec::new();
+    // Other commands have some of these options, too, and need several of them at once.
+    if has(leaf, ORIGIN) {
+        let origins = of(leaf, &ORIGINS, |_| true);
+        if let (None, Some((first, second))) = (origins.named.first(), two(&origins.set)) {
+            let text = format!(
+                "{} and {} are both set, and only one can be read: name it on the command line, or leave one empty",
+                variable(first),
+                variable(second)
+            );
+            return Err(command.error(SEVERAL, text));
+        }
+        overruled.extend(origins.overruled(command)?);
+    }
+    if has(leaf, "raw") {
+        overruled.extend(of(leaf, &FORMS, |id| leaf.get_flag(id)).overruled(command)?);
+    }
+    Ok(overruled)
+}
+
+/// Options that are given.
+struct Given {
+    /// On the command line.
+    named: Vec<&'static str>,
+    /// By a variable.
+    set: Vec<&'static str>,
+}
+
+impl Given {
+    fn overruled(self, command: &mut Command) -> Result<Vec<&'static str>, clap::Error> {
+        if let Some((first, second)) = two(&self.named) {
+            let text = format!("{} and {} cannot be used together", option(first), option(second));
+            return Err(command.error(SEVERAL, text));
+        }
+        Ok(if self.named.is_empty() { Vec::new() } else { self.set })
+    }
+}
+
+fn has(leaf: &ArgMatches, id: &str) -> bool {
+    leaf.ids().any(|known| known == id)
+}
+
+fn of(leaf: &ArgMatches, ids: &[&'static str], counts: impl Fn(&str) -> bool) -> Given {
+    let from = |source| {
+        let given = |id: &&str| has(leaf, id) && leaf.value_source(id) == Some(source) && counts(id);
+        ids.iter().copied().filter(given).collect()
+    };
+    Given { named: from(ValueSource::CommandLine), set: from(ValueSource::EnvVariable) }
+}
+
+fn two<'a>(ids: &[&'a str]) -> Option<(&'a str, &'a str)> {
+    Some((ids.first()?, ids.get(1)?))
+}
+
+fn name(id: &str) -> &str {
+    if id == ORIGIN { "url" } else { id }
+}
+
+fn option(id: &str) -> String {
+    format!("--{}", name(id).replace('_', "-"))
+}
+
+fn variable(id: &str) -> String {
+    format!("KBNT_{}", name(id).to_uppercase())
+}

@@ -98,7 +98,7 @@ impl OrderApi {
             Placement::Conflict => return Err(conflict()),
             Placement::New => {}
         }
-        let _placing = self.begin_order()?;
+        let _placing = self.begin_order(&basket.user)?;
         let mut command = self.command(|outbox| {
             write_place_order(order, basket.clone(), outbox);
         });

@@ -28,7 +28,7 @@ pub trait Part: Send + Sync + 'static {
     fn is_ready(&self) -> bool;
 
     /// Brings the gauges up to date that are read only when somebody looks.
-    async fn refresh(&self, metrics: &Metrics);
+    async fn refresh(&self, metrics: &Arc<Metrics>);
 }
 
 /// What these routes look at.
@@ -92,12 +92,14 @@ async fn readyz(State(health): State<Health>, params: Params) -> Result<Response
 #[utoipa::path(get, path = "/metrics", tag = "operations", responses((status = 200, description = "As text", body = String, content_type = "text/plain")))]
 async fn metrics(State(health): State<Health>, params: Params) -> Result<Response, Problem> {
     params.only(&[])?;
-    health.metrics.show_log(&health.integrity);
-    for part in health.parts.iter() {
-        if part.is_ready() {
-            part.refresh(&health.metrics).await;
+    let refresh = async {
+        health.metrics.show_log(&health.integrity);
+        for part in health.parts.iter() {
+            if part.is_ready() {
+                part.refresh(&health.metrics).await;
+            }
         }
-    }
+    };
     let content_type = [(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)];
-    Ok((content_type, health.metrics.render()).into_response())
+    Ok((content_type, health.metrics.shown(refresh).await).into_response())
 }

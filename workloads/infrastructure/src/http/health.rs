@@ -15,6 +15,7 @@ use utoipa_axum::routes;
 
 use super::params::Params;
 use super::problem::Problem;
+use super::responses::Malformed;
 use crate::intact::Integrity;
 use crate::metrics::Metrics;
 
@@ -64,7 +65,7 @@ struct Readiness {
 }
 
 /// The process lives
-#[utoipa::path(get, path = "/healthz", tag = "operations", responses((status = 200, description = "As text", body = String, content_type = "text/plain")))]
+#[utoipa::path(get, path = "/healthz", tag = "operations", responses((status = 200, description = "As text", body = String, content_type = "text/plain"), Malformed))]
 async fn healthz(params: Params) -> Result<&'static str, Problem> {
     params.only(&[])?;
     Ok("ok\n")
@@ -72,7 +73,7 @@ async fn healthz(params: Params) -> Result<&'static str, Problem> {
 
 /// The process is ready: its state is folded and the log answers
 #[utoipa::path(get, path = "/readyz", tag = "operations", responses(
-    (status = 200, description = "Ready", body = Readiness), (status = 503, description = "Not ready yet, or stopping", body = Readiness)))]
+    (status = 200, description = "Ready", body = Readiness), (status = 503, description = "Not ready yet, or stopping", body = Readiness), Malformed))]
 async fn readyz(State(health): State<Health>, params: Params) -> Result<Response, Problem> {
     params.only(&[])?;
     let mut waiting_for: Vec<_> =
@@ -89,7 +90,7 @@ async fn readyz(State(health): State<Health>, params: Params) -> Result<Response
 }
 
 /// Metrics in Prometheus' text format
-#[utoipa::path(get, path = "/metrics", tag = "operations", responses((status = 200, description = "As text", body = String, content_type = "text/plain")))]
+#[utoipa::path(get, path = "/metrics", tag = "operations", responses((status = 200, description = "As text", body = String, content_type = "text/plain"), Malformed))]
 async fn metrics(State(health): State<Health>, params: Params) -> Result<Response, Problem> {
     params.only(&[])?;
     let refresh = async {

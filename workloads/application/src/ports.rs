@@ -296,6 +296,11 @@ pub trait Clock: Send + Sync + 'static {
 pub trait PaymentGateway: Send + Sync + 'static {
     /// Performs `Charge`, `QueryCharge` or `Refund`.
     async fn perform(&self, effect: &Effect) -> EffectOutcome;
+
+    /// Whether somebody is asked for it, who can be asked for so much at a time; `false` of what only waits for a timer.
+    fn takes_place(&self, _effect: &Effect) -> bool {
+        true
+    }
 }
 
 /// Tells customers: one attempt per call.

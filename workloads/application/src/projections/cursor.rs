@@ -30,6 +30,8 @@ impl FromStr for Cursor {
     fn from_str(text: &str) -> Result<Self, InvalidCursor> {
         let (millis, order) = text.split_once('_').ok_or(InvalidCursor)?;
         let placed_at = Timestamp::from_millis(millis.parse().map_err(|_| InvalidCursor)?);
-        Ok(Self { placed_at, order: order.parse().map_err(|_| InvalidCursor)? })
+        let cursor = Self { placed_at, order: order.parse().map_err(|_| InvalidCursor)? };
+        // As it was given out, and not otherwise.
+        if cursor.to_string() == text { Ok(cursor) } else { Err(InvalidCursor) }
     }
 }

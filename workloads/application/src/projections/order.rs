@@ -61,7 +61,7 @@ pub(super) struct Entry {
 pub(super) struct Placed {
     pub(super) at: Timestamp,
     pub(super) fingerprint: u64,
-    user: UserId,
+    pub(super) user: UserId,
 }
 
 /// A record, as small as it can be kept. Event ids are shortened: they only tell apart the few records of one order.

@@ -1,11 +1,11 @@
 //! All orders: what became of each, how many there are of each kind, the newest first.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque, hash_map};
 use std::fmt;
 
 use kbnt_domain::event::{Basket, Event};
 use kbnt_domain::order::OrderStatus;
-use kbnt_domain::{OrderId, Span, Timestamp};
+use kbnt_domain::{OrderId, Span, Timestamp, UserId};
 
 use super::cursor::Cursor;
 use super::order::{Entry, OrderView};
@@ -92,6 +92,8 @@ pub struct OrderBook {
     orders: HashMap<OrderId, Box<Entry>>,
     by_age: [BTreeSet<Cursor>; 4],
     counts: Counts,
+    /// Pending orders by user, of those who have some.
+    pending: HashMap<UserId, u64>,
     seen: Inputs,
     /// Ended orders, oldest end first.
     ended: VecDeque<(Timestamp, OrderId)>,
@@ -136,6 +138,11 @@ impl OrderBook {
         self.counts
     }
 
+    /// How many orders of this user are pending.
+    pub fn pending_of(&self, user: &UserId) -> u64 {
+        self.pending.get(user).copied().unwrap_or_default()
+    }
+
     /// At most `limit` orders, newest first, after `after`: all, or those of one status.
     pub fn page(&self, status: Option<OrderStatus>, limit: usize, after: Option<Cursor>) -> Page {
         let mut keys: Vec<Cursor> = OrderStatus::ALL
@@ -165,6 +172,20 @@ impl OrderBook {
             self.by_age[from as usize].remove(&key);
         }
         self.by_age[to as usize].insert(key);
+    }
+
+    /// Keeps the count of a user's pending orders in step.
+    fn moved_of(&mut self, user: UserId, from: Option<OrderStatus>, to: OrderStatus) {
+        if to == OrderStatus::Pending {
+            *self.pending.entry(user).or_default() += 1;
+        } else if from == Some(OrderStatus::Pending)
+            && let hash_map::Entry::Occupied(mut pending) = self.pending.entry(user)
+        {
+            *pending.get_mut() -= 1;
+            if *pending.get() == 0 {
+                pending.remove();
+            }
+        }
     }
 
     fn drop_oldest(&mut self) {
@@ -247,12 +268,14 @@ impl OrderBook {
         let (before, counted) = (entry.placed.as_ref().map(|_| entry.status), entry.counted());
         entry.apply(record);
         let (after, counts) = (entry.status, entry.counted());
-        let Some(placed_at) = entry.placed.as_ref().map(|placed| placed.at) else { return };
+        let Some(placed) = entry.placed.as_ref().map(|placed| (placed.at, placed.user.clone())) else { return };
         if counted != counts {
             counted.into_iter().for_each(|status| *self.counts.of(status) -= 1);
             counts.into_iter().for_each(|status| *self.counts.of(status) += 1);
         }
         if before != Some(after) {
+            let (placed_at, user) = placed;
+            self.moved_of(user, before, after);
             self.moved(order, placed_at, before, after);
             if after != OrderStatus::Pending {
                 let at = self.present.cap(record.message.at);

@@ -122,7 +122,7 @@ async fn method_not_allowed() -> Problem {
 }
 
 /// Routes by which others find out how the process is: they are answered however busy it is.
-const ALWAYS: [&str; 3] = ["/healthz", "/readyz", "/v1/log"];
+const ALWAYS: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/v1/log"];
 
 /// Answers as many requests at a time as there are places for.
 async fn admit(State(requests): State<Shares>, request: Request, next: Next) -> Response {

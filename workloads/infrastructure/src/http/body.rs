@@ -13,7 +13,7 @@ use super::problem::{Code, Problem};
 pub const BODY_MOST: usize = 1 << 20;
 
 /// How long a body may take to arrive.
-const BODY_WAIT: Duration = Duration::from_secs(20);
+pub(super) const BODY_WAIT: Duration = Duration::from_secs(20);
 
 /// A JSON body of type `T`.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +32,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
         let limited = Limited::new(request.into_body(), BODY_MOST);
         let bytes = tokio::time::timeout(BODY_WAIT, limited.collect())
             .await
-            .map_err(|_| Problem::new(Code::RequestTimeout, "the body did not arrive within 20 s"))?
+            .map_err(|_| late())?
             .map_err(|error| {
                 if error.is::<LengthLimitError>() {
                     too_large()
@@ -43,6 +43,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
             .to_bytes();
         parse(&bytes).map(Self)
     }
+}
+
+pub(super) fn late() -> Problem {
+    Problem::new(Code::RequestTimeout, "the body did not arrive within 20 s")
 }
 
 fn too_large() -> Problem {
@@ -68,16 +72,16 @@ fn check_plain(headers: &HeaderMap) -> Result<(), Problem> {
 
 /// Whether the body is declared as JSON, `application/json` or `application/*+json`, in UTF-8.
 fn is_json(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
-        return false;
-    };
+    let mut values = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return false };
+    let Ok(value) = value.to_str() else { return false };
     let mut parts = value.split(';').map(str::trim);
     let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
     let json =
         essence == "application/json" || essence.starts_with("application/") && essence.ends_with("+json");
     json && parts.all(|parameter| match parameter.split_once('=') {
-        Some((name, value)) if name.eq_ignore_ascii_case("charset") => {
-            let charset = value.trim_matches('"');
+        Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
+            let charset = value.trim().trim_matches('"').trim();
             charset.eq_ignore_ascii_case("utf-8") || charset.eq_ignore_ascii_case("utf8")
         }
         _ => true,
@@ -94,6 +98,8 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let (path, message) = (error.path().to_string(), error.inner().to_string());
         let field = match (path.as_str(), named_field(&message)) {
+            // It breaks off, or is no JSON: that is no field's fault.
+            _ if !error.inner().is_data() => "body".to_owned(),
             (".", Some(Named::Unknown(name) | Named::Within(name))) => name,
             (".", None) => "body".to_owned(),
             (path, Some(Named::Within(name))) => format!("{path}.{name}"),
@@ -152,6 +158,10 @@ mod tests {
         for (json, field) in [
             ("", "body"),
             ("[", "body"),
+            (r#"{"name":"a""#, "body"),
+            (r#"{"name":"a","#, "body"),
+            (r#"{"name":"a","inner":[{"count":1"#, "body"),
+            (r#"{"name":"a","inner":[{"count":}]}"#, "body"),
             ("{}", "name"),
             (r#"{"name":1}"#, "name"),
             (r#"{"name":"a","name":"b"}"#, "name"),
@@ -181,6 +191,9 @@ mod tests {
             ("application/json; charset=utf8", true),
             ("application/json;charset=\"UTF8\"", true),
             ("application/json; charset=latin1", false),
+            ("application/json; charset = latin1", false),
+            ("application/json ; charset = utf-8", true),
+            ("application/json; charset =\t\"latin1\"", false),
             ("text/json", false),
             ("application/x-www-form-urlencoded", false),
         ] {
@@ -188,5 +201,11 @@ mod tests {
             assert_eq!(is_json(&headers), json, "{value}");
         }
         assert!(!is_json(&HeaderMap::new()));
+        for second in ["text/plain", "application/json"] {
+            let mut headers = HeaderMap::new();
+            headers.append(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.append(header::CONTENT_TYPE, HeaderValue::from_static(second));
+            assert!(!is_json(&headers), "{second}");
+        }
     }
 }

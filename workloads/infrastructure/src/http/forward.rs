@@ -15,7 +15,7 @@ use kbnt_application::inventory::InventoryMachine;
 use reqwest::Client;
 use tokio::time::Instant;
 
-use super::body::{BODY_MOST, check_length};
+use super::body::{BODY_MOST, BODY_WAIT, check_length, late};
 use super::problem::{Code, Problem};
 use crate::outbound::{OutboundError, streaming_client};
 use crate::runtime::Handle;
@@ -71,8 +71,9 @@ impl Forward {
         let handed_on = request.headers().contains_key(FORWARDED);
         check_length(request.headers())?;
         let (head, body) = request.into_parts();
-        let body = to_bytes(body, BODY_MOST)
+        let body = tokio::time::timeout(BODY_WAIT, to_bytes(body, BODY_MOST))
             .await
+            .map_err(|_| late())?
             .map_err(|_| Problem::new(Code::BodyTooLarge, "the body is larger than 1 MiB, or broke off"))?;
         let give_up = Instant::now() + HANDOVER;
         loop {

@@ -15,6 +15,7 @@ use utoipa_axum::routes;
 
 use super::params::Params;
 use super::problem::Problem;
+use super::responses::Malformed;
 use crate::intact::Integrity;
 use crate::metrics::Metrics;
 
@@ -28,7 +29,7 @@ pub trait Part: Send + Sync + 'static {
     fn is_ready(&self) -> bool;
 
     /// Brings the gauges up to date that are read only when somebody looks.
-    async fn refresh(&self, metrics: &Metrics);
+    async fn refresh(&self, metrics: &Arc<Metrics>);
 }
 
 /// What these routes look at.
@@ -64,7 +65,7 @@ struct Readiness {
 }
 
 /// The process lives
-#[utoipa::path(get, path = "/healthz", tag = "operations", responses((status = 200, description = "As text", body = String, content_type = "text/plain")))]
+#[utoipa::path(get, path = "/healthz", tag = "operations", responses((status = 200, description = "As text", body = String, content_type = "text/plain"), Malformed))]
 async fn healthz(params: Params) -> Result<&'static str, Problem> {
     params.only(&[])?;
     Ok("ok\n")
@@ -72,7 +73,7 @@ async fn healthz(params: Params) -> Result<&'static str, Problem> {
 
 /// The process is ready: its state is folded and the log answers
 #[utoipa::path(get, path = "/readyz", tag = "operations", responses(
-    (status = 200, description = "Ready", body = Readiness), (status = 503, description = "Not ready yet, or stopping", body = Readiness)))]
+    (status = 200, description = "Ready", body = Readiness), (status = 503, description = "Not ready yet, or stopping", body = Readiness), Malformed))]
 async fn readyz(State(health): State<Health>, params: Params) -> Result<Response, Problem> {
     params.only(&[])?;
     let mut waiting_for: Vec<_> =
@@ -89,15 +90,17 @@ async fn readyz(State(health): State<Health>, params: Params) -> Result<Response
 }
 
 /// Metrics in Prometheus' text format
-#[utoipa::path(get, path = "/metrics", tag = "operations", responses((status = 200, description = "As text", body = String, content_type = "text/plain")))]
+#[utoipa::path(get, path = "/metrics", tag = "operations", responses((status = 200, description = "As text", body = String, content_type = "text/plain"), Malformed))]
 async fn metrics(State(health): State<Health>, params: Params) -> Result<Response, Problem> {
     params.only(&[])?;
-    health.metrics.show_log(&health.integrity);
-    for part in health.parts.iter() {
-        if part.is_ready() {
-            part.refresh(&health.metrics).await;
+    let refresh = async {
+        health.metrics.show_log(&health.integrity);
+        for part in health.parts.iter() {
+            if part.is_ready() {
+                part.refresh(&health.metrics).await;
+            }
         }
-    }
+    };
     let content_type = [(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)];
-    Ok((content_type, health.metrics.render()).into_response())
+    Ok((content_type, health.metrics.shown(refresh).await).into_response())
 }

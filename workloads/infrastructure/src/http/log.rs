@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::health::Health;
 use super::params::Params;
 use super::problem::Problem;
+use super::responses::Malformed;
 
 /// Whether the log is the one that the services of this process know.
 #[derive(Debug, Serialize, ToSchema)]
@@ -67,7 +68,7 @@ impl From<&Damage> for DamageBody {
 
 /// Whether the log is the one that is known, and what is wrong with it
 #[utoipa::path(get, path = "/v1/log", tag = "operations", responses(
-    (status = 200, description = "What is known of the log", body = LogBody)))]
+    (status = 200, description = "What is known of the log", body = LogBody), Malformed))]
 pub(super) async fn log(State(health): State<Health>, params: Params) -> Result<Json<LogBody>, Problem> {
     params.only(&[])?;
     let damage = health.integrity.damage().iter().map(DamageBody::from).collect();

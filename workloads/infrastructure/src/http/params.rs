@@ -59,9 +59,9 @@ impl Params {
 
     /// The number `name` in `range`, or `default`.
     pub(super) fn number(&self, name: &str, default: usize, most: usize) -> Result<usize, Problem> {
-        match self.text(name).map(str::parse) {
+        match self.text(name).map(whole) {
             None => Ok(default),
-            Some(Ok(number)) if (1..=most).contains(&number) => Ok(number),
+            Some(Some(number)) if (1..=most).contains(&number) => Ok(number),
             Some(_) => Err(Problem::field(name, format!("a number from 1 to {most}"))),
         }
     }
@@ -69,12 +69,48 @@ impl Params {
     /// How long to wait: `wait`, such as `10s` or `500ms`, at most a minute.
     pub(super) fn wait(&self) -> Result<Option<Duration>, Problem> {
         let Some(text) = self.text("wait") else { return Ok(None) };
-        // A bare 0 would be taken for a time.
-        let has_unit = text.ends_with(|last: char| last.is_ascii_alphabetic());
-        match humantime::parse_duration(text) {
-            Ok(wait) if wait <= WAIT_MOST && has_unit => Ok(Some(wait)),
-            _ => Err(Problem::field("wait", "a time such as 10s or 500ms, at most 60s")),
+        match wait(text) {
+            Some(wait) => Ok(Some(wait)),
+            None => Err(Problem::field("wait", "a time such as 10s or 500ms, at most 60s")),
         }
+    }
+}
+
+/// Reads `500ms`, `10s` or `1m`: one whole number and its unit, as the API's description has it.
+fn wait(text: &str) -> Option<Duration> {
+    if text == "1m" {
+        return Some(WAIT_MOST);
+    }
+    let (digits, unit, free) = match text.strip_suffix("ms") {
+        // So many digits may be anything; more of them must not begin with 0.
+        Some(digits) => (digits, Duration::from_millis(1), 4),
+        None => (text.strip_suffix('s')?, Duration::from_secs(1), 1),
+    };
+    let spare = digits.len() > free && digits.starts_with('0') || digits.len() > free + 1;
+    let count: u32 = whole(digits).filter(|_| !spare)?;
+    Some(unit * count).filter(|wait| *wait <= WAIT_MOST)
+}
+
+/// Digits and nothing else: Rust would also take `+5`.
+fn whole<T: FromStr>(text: &str) -> Option<T> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+/// An id that is a UUID, written with hyphens and nothing else.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hyphenated<T>(pub(super) T);
+
+/// The length of such a text; whatever else is read as a UUID is shorter or longer.
+const HYPHENATED: usize = 36;
+
+impl<T: FromStr<Err: ToString>> FromStr for Hyphenated<T> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.len() != HYPHENATED {
+            return Err("a UUID such as a20b627e-395e-5afd-9e03-592b347bd70f".to_owned());
+        }
+        text.parse().map(Self).map_err(|error: T::Err| error.to_string())
     }
 }
 
@@ -112,4 +148,41 @@ pub(super) fn header<T: FromStr<Err: ToString>>(
     }
     let text = value.to_str().map_err(|_| Problem::field(name, "not plain text"))?;
     text.parse().map(Some).map_err(|error: T::Err| Problem::field(name, error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_one_number_and_its_unit() {
+        for (text, millis) in
+            [("0s", 0), ("10s", 10_000), ("60s", 60_000), ("1m", 60_000), ("500ms", 500), ("60000ms", 60_000)]
+        {
+            assert_eq!(wait(text), Some(Duration::from_millis(millis)), "{text}");
+        }
+        for text in [
+            "",
+            "1",
+            "s",
+            "ms",
+            "1 s",
+            "1.5s",
+            "1min",
+            "1s1s",
+            "10000000000ns",
+            "61s",
+            "60001ms",
+            "2m",
+            "+1s",
+            "-1s",
+            "01s",
+            "00042ms",
+            "1S",
+            "1h",
+            "\u{661}s",
+        ] {
+            assert_eq!(wait(text), None, "{text}");
+        }
+    }
 }

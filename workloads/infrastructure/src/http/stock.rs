@@ -20,10 +20,10 @@ use utoipa_axum::routes;
 use super::body::JsonBody;
 use super::calls::{self, asked, told};
 use super::dto::{
-    ReservationBody, ReservationCursor, ReservationPage, StockBody, StockPage, StockPut, StockSummary,
-    parse_state,
+    ReservationBody, ReservationCursor, ReservationPage, StockBody, StockCursor, StockPage, StockPut,
+    StockSummary, parse_state,
 };
-use super::params::{Id, Params, header};
+use super::params::{Hyphenated, Id, Params, header};
 use super::problem::{Code, Problem};
 use super::responses::{BadBody, Conflict, Gone, Malformed, NotFound, NotReady};
 use crate::runtime::Handle;
@@ -66,7 +66,7 @@ pub(super) fn routes(inventory: Inventory) -> OpenApiRouter {
 #[utoipa::path(get, path = "/v1/stock", tag = "stock", params(
     ("source" = Option<String>, Query, pattern = "^[A-Za-z0-9._-]{1,64}$", description = "Only products of which this source has declared something"),
     ("limit" = Option<usize>, Query, minimum = 1, maximum = 1000, description = "1,000 by default"),
-    ("cursor" = Option<String>, Query, pattern = "^[A-Za-z0-9._-]{0,64}$", description = "`nextCursor` of the page before")), responses(
+    ("cursor" = Option<String>, Query, pattern = "^(product:[A-Za-z0-9._-]{1,64})?$", description = "`nextCursor` of the page before")), responses(
     (status = 200, description = "One page", body = StockPage), Malformed, NotReady))]
 async fn list_stock(State(inventory): State<Inventory>, params: Params) -> Result<Json<StockPage>, Problem> {
     let wanted = WantedStock::of(&params.only(&["source", "limit", "cursor"])?)?;
@@ -82,7 +82,8 @@ struct WantedStock {
 
 impl WantedStock {
     fn of(params: &Params) -> Result<Self, Problem> {
-        let (filter, after) = (StockFilter { source: params.get("source")? }, params.cursor()?);
+        let filter = StockFilter { source: params.get("source")? };
+        let after = params.cursor()?.map(|StockCursor(after)| after);
         Ok(Self { filter, after, most: params.number("limit", PRODUCTS.0, PRODUCTS.1)? })
     }
 
@@ -125,8 +126,8 @@ async fn get_stock(
 ///
 /// Cumulative: declaring the same again changes nothing, declaring more is a receipt, declaring less is a write-off.
 #[utoipa::path(put, path = "/v1/stock/{productId}", tag = "stock", request_body = StockPut, params(
-    ("productId" = String, Path, pattern = "^[A-Za-z0-9._-]{1,64}$"),
-    ("X-Stock-Source" = Option<String>, Header, pattern = "^[A-Za-z0-9._-]{1,64}$", description = "Who declares; `api` by default")), responses(
+    ("productId" = String, Path, pattern = r"^([A-Za-z0-9_-][A-Za-z0-9._-]{0,63}|\.[A-Za-z0-9_-][A-Za-z0-9._-]{0,62}|\.\.[A-Za-z0-9._-]{1,62})$"),
+    ("X-Stock-Source" = Option<String>, Header, pattern = "^[A-Za-z0-9._-]{1,64}$", description = "Who declares; `api` by default. It is in no address, so `.` and `..` are names, too")), responses(
     (status = 200, description = "The product", body = StockBody),
     Conflict,
     Malformed, BadBody, NotReady))]
@@ -192,10 +193,10 @@ fn refused(error: &DeclareError) -> Problem {
 /// With `since` and `wait` it answers as soon as its version differs, at the latest after `wait`.
 #[utoipa::path(get, path = "/v1/stock/summary", tag = "stock", params(
     ("since" = Option<String>, Query, description = "The version that is known"),
-    ("wait" = Option<String>, Query, pattern = "^([1-5]?[0-9]{1,4}ms|[1-5]?[0-9]s|60s|1m)$", description = "Such as 20s, at most 60s"),
+    ("wait" = Option<String>, Query, pattern = "^([1-5]?[0-9]{1,4}ms|60000ms|[1-5]?[0-9]s|60s|1m)$", description = "Such as 20s, at most 60s"),
     ("source" = Option<String>, Query, pattern = "^[A-Za-z0-9._-]{1,64}$", description = "Of the products only those of which this source has declared something"),
     ("limit" = Option<usize>, Query, minimum = 1, maximum = 1000, description = "Of the products; 1,000 by default"),
-    ("cursor" = Option<String>, Query, pattern = "^[A-Za-z0-9._-]{0,64}$", description = "`nextCursor` of the page before")), responses(
+    ("cursor" = Option<String>, Query, pattern = "^(product:[A-Za-z0-9._-]{1,64})?$", description = "`nextCursor` of the page before")), responses(
     (status = 200, description = "The inventory at a glance", body = StockSummary), Malformed, NotReady))]
 async fn stock_summary(
     State(inventory): State<Inventory>,
@@ -223,7 +224,7 @@ async fn stock_summary(
     ("productId" = Option<String>, Query, pattern = "^[A-Za-z0-9._-]{1,64}$", description = "Only those that hold units of it"),
     ("state" = Option<super::dto::ReservationStateText>, Query),
     ("limit" = Option<usize>, Query, minimum = 1, maximum = 200, description = "50 by default"),
-    ("cursor" = Option<String>, Query, pattern = "^([0-9]+-[ae]-[0-9]+)?$", description = "`nextCursor` of the page before")), responses(
+    ("cursor" = Option<String>, Query, pattern = "^((0|[1-9][0-9]{0,18})-[ae]-(0|[1-9][0-9]{0,8}|[1-3][0-9]{9}|4[01][0-9]{8}))?$", description = "`nextCursor` of the page before")), responses(
     (status = 200, description = "One page", body = ReservationPage), Malformed, Gone, NotReady))]
 async fn list_reservations(
     State(inventory): State<Inventory>,
@@ -269,7 +270,7 @@ fn state(params: &Params) -> Result<Option<ReservationState>, Problem> {
     (status = 200, description = "The reservation", body = ReservationBody), NotFound, Malformed, NotReady))]
 async fn get_reservation(
     State(inventory): State<Inventory>,
-    Id(id): Id<ReservationId>,
+    Id(Hyphenated(id)): Id<Hyphenated<ReservationId>>,
     params: Params,
 ) -> Result<Json<ReservationBody>, Problem> {
     params.only(&[])?;

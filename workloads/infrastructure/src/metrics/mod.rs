@@ -6,12 +6,14 @@ mod edges;
 mod machines;
 mod observer;
 mod registry;
+mod shown;
 mod snapshots;
 
 use std::collections::HashMap;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use axum::body::Bytes;
 use business::Business;
 use edges::Edges;
 use kbnt_application::Service;
@@ -21,6 +23,7 @@ use kbnt_domain::{OrderId, Timestamp};
 use machines::Machines;
 use prometheus::{Registry, TextEncoder};
 use registry::Registrar;
+use shown::Shown;
 use snapshots::Snapshots;
 
 use crate::intact::Integrity;
@@ -42,6 +45,7 @@ pub struct Metrics {
     machines: Machines,
     snapshots: Snapshots,
     edges: Edges,
+    shown: Shown,
 }
 
 impl Metrics {
@@ -59,6 +63,7 @@ impl Metrics {
             machines,
             snapshots: Snapshots::new(&mut registrar)?,
             edges: Edges::new(&mut registrar)?,
+            shown: Shown::default(),
             registry: registrar.registry,
             described: registrar.described,
         })
@@ -72,6 +77,17 @@ impl Metrics {
     /// Everything, in Prometheus' text format.
     pub fn render(&self) -> String {
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+    }
+
+    /// Everything after `refresh`, for whoever asks over HTTP: a few times a second at most, and not on a thread on which others
+    /// wait for their answers. Who asks too often waits, or shares what another one got.
+    pub async fn shown(self: &Arc<Self>, refresh: impl Future<Output = ()>) -> Bytes {
+        let metrics = Arc::clone(self);
+        let make = async {
+            refresh.await;
+            tokio::task::spawn_blocking(move || Bytes::from(metrics.render())).await.unwrap_or_default()
+        };
+        self.shown.get(make).await
     }
 
     /// Shows the inventory as it is now; of the products the first [`PRODUCTS_MOST`].

@@ -229,6 +229,16 @@ impl PaymentGateway for SimulatedGateway {
             },
         }
     }
+
+    /// The delay that a token asks for is a timer: held in a place, a few hundred of them would stop everybody's payments.
+    fn takes_place(&self, effect: &Effect) -> bool {
+        match effect {
+            Effect::Charge { payment, .. } if self.rules.test_tokens => {
+                !matches!(Token::of(payment.token.as_deref()), Token::Delayed(_))
+            }
+            _ => true,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -277,6 +287,15 @@ mod tests {
         for token in ["tok_delay_60001ms", "tok_delay_600000ms", "tok_delay_99999999999999999999ms"] {
             let outcome = gateway.perform(&charge(order(token), 1, Some(token))).await;
             assert_eq!(outcome, EffectOutcome::Declined, "{token}");
+        }
+    }
+
+    #[test]
+    fn what_only_waits_takes_no_place() {
+        let (gateway, deaf) = (testing(), SimulatedGateway::default());
+        for (token, takes) in [(Some("tok_delay_60000ms"), false), (Some("tok_ok"), true), (None, true)] {
+            let asked = charge(order("a"), 1, token);
+            assert_eq!((gateway.takes_place(&asked), deaf.takes_place(&asked)), (takes, true), "{token:?}");
         }
     }
 

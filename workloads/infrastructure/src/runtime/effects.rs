@@ -23,7 +23,7 @@ pub(super) struct Effects {
     observer: Arc<dyn Observer>,
     waiting: Turns,
     running: JoinSet<(OrderId, EffectOutcome)>,
-    /// For whom those are that are under way.
+    /// For whom those are that are under way and take a place.
     places: HashMap<Id, Who>,
 }
 
@@ -42,25 +42,34 @@ impl Effects {
     /// Does these, each as soon as there is room.
     pub(super) fn start(&mut self, effects: Vec<Effect>) {
         for effect in effects {
-            self.waiting.push(effect);
+            if self.performer.takes_place(&effect) {
+                self.waiting.push(effect);
+            } else {
+                self.begin(effect);
+            }
         }
         self.fill();
     }
 
     fn fill(&mut self) {
-        while let Some(free) = AT_ONCE.checked_sub(self.running.len()).filter(|free| *free > 0) {
+        while let Some(free) = AT_ONCE.checked_sub(self.places.len()).filter(|free| *free > 0) {
             let Some(effect) = self.waiting.next(free) else { return };
             let who = who(&effect);
-            let (performer, observer, service) =
-                (Arc::clone(&self.performer), Arc::clone(&self.observer), self.service);
-            let task = self.running.spawn(async move {
-                let started = Instant::now();
-                let outcome = performer.perform(&effect).await;
-                observer.effect(service, &effect, &outcome, started.elapsed());
-                (effect.order(), outcome)
-            });
-            self.places.insert(task.id(), who);
+            let id = self.begin(effect);
+            self.places.insert(id, who);
         }
+    }
+
+    fn begin(&mut self, effect: Effect) -> Id {
+        let (performer, observer, service) =
+            (Arc::clone(&self.performer), Arc::clone(&self.observer), self.service);
+        let task = self.running.spawn(async move {
+            let started = Instant::now();
+            let outcome = performer.perform(&effect).await;
+            observer.effect(service, &effect, &outcome, started.elapsed());
+            (effect.order(), outcome)
+        });
+        task.id()
     }
 
     /// The next one that came to an end; pending for ever while there is none.

@@ -22,6 +22,11 @@ use super::snapshots::SnapshotPlan;
 pub trait EffectPerformer: Send + Sync + 'static {
     /// Performs `effect` and tells what came of it.
     async fn perform(&self, effect: &Effect) -> EffectOutcome;
+
+    /// Whether it takes one of the places for what is under way outside. What only waits for a timer needs none.
+    fn takes_place(&self, _effect: &Effect) -> bool {
+        true
+    }
 }
 
 /// What a runner works with.

@@ -69,7 +69,7 @@ impl<M: Send + 'static> Part for Ready<M> {
         self.1.is_ready()
     }
 
-    async fn refresh(&self, _metrics: &Metrics) {}
+    async fn refresh(&self, _metrics: &Arc<Metrics>) {}
 }
 
 /// Who has forgotten an order that comes again.

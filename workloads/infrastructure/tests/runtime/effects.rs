@@ -1,15 +1,19 @@
 //! Effects: only when durable, and what is under way holds the offsets back.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use kbnt_application::Topic;
+use async_trait::async_trait;
 use kbnt_application::ports::EventLog as _;
+use kbnt_application::{Effect, EffectOutcome, Topic};
+use kbnt_domain::OrderId;
 use kbnt_infrastructure::embedded::EmbeddedLog;
+use kbnt_infrastructure::runtime::EffectPerformer;
 
 use crate::support::machines::Echo;
 use crate::support::outside::{Gate, Running};
-use crate::support::{created, eventually, orders_in};
+use crate::support::{created, eventually, order, orders_in};
 
 fn echo() -> Echo {
     Echo { with_effect: true, ..Echo::default() }
@@ -30,6 +34,37 @@ async fn answers_come_when_effects_end() {
     })
     .await;
     running.stop().await.unwrap();
+}
+
+/// Effects of these orders wait for a timer that does not go off.
+struct Timers(HashSet<OrderId>, Arc<Gate>);
+
+#[async_trait]
+impl EffectPerformer for Timers {
+    async fn perform(&self, effect: &Effect) -> EffectOutcome {
+        if !self.takes_place(effect) {
+            std::future::pending::<()>().await;
+        }
+        self.1.perform(effect).await
+    }
+
+    fn takes_place(&self, effect: &Effect) -> bool {
+        !self.0.contains(&effect.order())
+    }
+}
+
+#[tokio::test]
+async fn what_only_waits_for_a_timer_stops_nobody() {
+    let log = Arc::new(EmbeddedLog::in_memory());
+    log.append((0..1_100).map(created).collect()).await.unwrap();
+    let gate = Gate::new(100);
+    let running =
+        Running::with(echo(), log.clone(), Arc::new(Timers((0..1_000).map(order).collect(), gate.clone())));
+    eventually("the others are done", || async {
+        orders_in(log.as_ref(), Topic::NotificationEvents).await.len() == 100
+    })
+    .await;
+    drop(running);
 }
 
 #[tokio::test]

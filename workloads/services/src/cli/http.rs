@@ -18,13 +18,13 @@ pub(crate) struct HttpOptions {
     #[arg(long = "http-connections", env = "KBNT_HTTP_CONNECTIONS", default_value_t = 4096, value_name = "COUNT",
           value_parser = values::count)]
     pub(crate) connections: usize,
-    /// Requests at a time; one client has at most half of them
+    /// Requests at a time, and no more than there are connections for; one client has at most half of them
     #[arg(long = "http-requests", env = "KBNT_HTTP_REQUESTS", default_value_t = 4096, value_name = "COUNT",
           value_parser = values::count)]
     pub(crate) requests: usize,
     /// How long a client may take nothing of an answer before it is cut off
     #[arg(long = "http-write-timeout", env = "KBNT_HTTP_WRITE_TIMEOUT", default_value = "30s", value_name = "TIME",
-          value_parser = values::duration)]
+          value_parser = values::some_time)]
     pub(crate) write_timeout: Duration,
     /// Event streams at a time [default: 1024 in kbnt serve, 64 on Kafka]
     #[arg(long = "event-streams", env = "KBNT_EVENT_STREAMS", value_name = "COUNT", value_parser = values::count)]
@@ -33,7 +33,7 @@ pub(crate) struct HttpOptions {
     #[arg(long = "event-streams-per-client", env = "KBNT_EVENT_STREAMS_PER_CLIENT", value_name = "COUNT",
           value_parser = values::count)]
     pub(crate) streams_each: Option<usize>,
-    /// Orders at a time that have not ended
+    /// Orders at a time that have not ended; one user has at most a quarter of what is free
     #[arg(long = "orders-in-hand", env = "KBNT_ORDERS_IN_HAND", default_value_t = ORDERS_IN_HAND, value_name = "COUNT",
           value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) orders: u64,

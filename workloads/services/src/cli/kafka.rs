@@ -75,7 +75,7 @@ pub(crate) struct AccessOptions {
     )]
     pub(crate) password_file: Option<PathBuf>,
     /// How long a client may hear nothing from a cluster that answers others before a new one takes its place
-    #[arg(long = "kafka-renew-after", env = "KBNT_KAFKA_RENEW_AFTER", default_value = "30s", value_name = "TIME", value_parser = values::duration)]
+    #[arg(long = "kafka-renew-after", env = "KBNT_KAFKA_RENEW_AFTER", default_value = "30s", value_name = "TIME", value_parser = values::some_time)]
     pub(crate) renew_after: Duration,
     /// Further properties of librdkafka: a file with key=value lines
     #[arg(long = "kafka-properties-file", env = "KBNT_KAFKA_PROPERTIES_FILE", value_name = "FILE")]

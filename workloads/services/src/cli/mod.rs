@@ -145,10 +145,10 @@ pub(crate) struct VerifyOptions {
     #[arg(long, env = "KBNT_VERIFY_WAIT", default_value = "10s", value_name = "TIME", value_parser = values::duration)]
     pub(crate) wait: Duration,
     /// How long Kafka keeps audit-logs
-    #[arg(long, env = "KBNT_AUDIT_RETENTION", default_value = "365d", value_name = "TIME", value_parser = values::duration)]
+    #[arg(long, env = "KBNT_AUDIT_RETENTION", default_value = "365d", value_name = "TIME", value_parser = values::some_time)]
     pub(crate) audit_retention: Duration,
     /// How long Kafka keeps notification-events
-    #[arg(long, env = "KBNT_NOTIFICATION_RETENTION", default_value = "7d", value_name = "TIME", value_parser = values::duration)]
+    #[arg(long, env = "KBNT_NOTIFICATION_RETENTION", default_value = "7d", value_name = "TIME", value_parser = values::some_time)]
     pub(crate) notification_retention: Duration,
 }
 

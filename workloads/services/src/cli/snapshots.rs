@@ -16,6 +16,6 @@ pub(crate) struct SnapshotOptions {
     #[arg(long, env = "KBNT_SNAPSHOT_DIR", value_name = "DIR")]
     pub(crate) snapshot_dir: Option<PathBuf>,
     /// Take one at most this often
-    #[arg(long, env = "KBNT_SNAPSHOT_INTERVAL", default_value = "15s", value_name = "TIME", value_parser = values::duration)]
+    #[arg(long, env = "KBNT_SNAPSHOT_INTERVAL", default_value = "15s", value_name = "TIME", value_parser = values::some_time)]
     pub(crate) snapshot_interval: Duration,
 }

@@ -14,10 +14,23 @@ pub(super) fn count(text: &str) -> Result<usize, String> {
     }
 }
 
+/// The longest length of time: what is reckoned with it stays within what clocks can tell.
+const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
+
 /// A length of time such as `90s`, `15m` or `1h30m`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text)
-        .map_err(|error| format!("{error}; write a time such as 90s, 15m or 1h30m"))
+    let wrong = |error: String| format!("{error}; write a time such as 90s, 15m or 1h30m");
+    match humantime::parse_duration(text) {
+        Ok(time) if time > LONGEST => Err(wrong("at most 100 years".to_owned())),
+        Ok(time) => Ok(time),
+        Err(error) => Err(wrong(error.to_string())),
+    }
+}
+
+/// The same, of what would do nothing but harm within less than a second.
+pub(super) fn some_time(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    if time < Duration::from_secs(1) { Err("at least 1s".to_owned()) } else { Ok(time) }
 }
 
 /// How long a reservation may hold: 1 s to 24 h.
@@ -63,6 +76,16 @@ mod tests {
         for text in ["0s", "999ms", "1h1s", "25h", "5", "-5m", ""] {
             assert!(clock_jump_limit(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn some_time_is_at_least_a_second_and_no_time_is_without_end() {
+        assert_eq!(some_time("1s"), Ok(Duration::from_secs(1)));
+        for text in ["0s", "999ms", "101years", "500000000000years"] {
+            assert!(some_time(text).is_err(), "{text}");
+        }
+        assert!(duration("500000000000years").is_err());
+        assert_eq!(duration("0s"), Ok(Duration::ZERO));
     }
 
     #[test]

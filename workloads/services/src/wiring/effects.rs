@@ -76,4 +76,8 @@ impl EffectPerformer for Effects {
             Effect::Notify { .. } => self.notifier.notify(effect).await,
         }
     }
+
+    fn takes_place(&self, effect: &Effect) -> bool {
+        self.gateway.takes_place(effect)
+    }
 }

@@ -29,6 +29,9 @@ pub(super) const PROBES: Limits = Limits {
     drain: Duration::from_secs(1),
 };
 
+/// Connections that neither requests nor event streams hold, if there are so many.
+const NEWCOMERS_MOST: usize = 64;
+
 impl Grants {
     /// What a process grants itself: nobody else asks it.
     pub(crate) fn to_itself() -> Self {
@@ -43,11 +46,11 @@ impl Grants {
     }
 
     /// What the options say; so many event streams unless they say otherwise. Connections take no more descriptors than there
-    /// are, and event streams no more than half of the connections.
+    /// are, event streams no more than half of the connections, and requests no more than are left less an eighth.
     pub(crate) fn of(options: &HttpOptions, streams: usize) -> Self {
         let limits =
             Limits { connections: options.connections, write: options.write_timeout, ..Limits::default() };
-        let limits = limits.within_descriptors();
+        let limits = limits.within_descriptors(options.probe_port.map_or(0, |_| PROBES.connections));
         if limits.connections < options.connections {
             tracing::warn!(
                 operation = "few-descriptors",
@@ -58,7 +61,10 @@ impl Grants {
         }
         let all = options.streams.unwrap_or(streams).min(limits.connections.div_ceil(2));
         let each = options.streams_each.unwrap_or(Share::of(all).each).min(all);
-        let requests = Share { all: options.requests, each: options.requests.div_ceil(2) };
+        // Whoever has just come, such as a probe, finds a place, whatever others have asked for.
+        let newcomers = (limits.connections / 8).min(NEWCOMERS_MOST);
+        let requests = limits.connections.saturating_sub(all + newcomers).min(options.requests).max(1);
+        let requests = Share { all: requests, each: requests.div_ceil(2) };
         Self {
             limits,
             streams: Share { all, each },

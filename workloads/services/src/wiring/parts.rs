@@ -31,7 +31,7 @@ impl<M: Send + 'static> Part for Machine<M> {
         self.handle.is_ready()
     }
 
-    async fn refresh(&self, _metrics: &Metrics) {}
+    async fn refresh(&self, _metrics: &Arc<Metrics>) {}
 }
 
 /// The inventory.
@@ -47,14 +47,16 @@ impl Part for Inventory {
         self.0.is_ready() || self.0.is_standing_by()
     }
 
-    async fn refresh(&self, metrics: &Metrics) {
+    async fn refresh(&self, metrics: &Arc<Metrics>) {
         // Not ready any more: the figures stay as they were.
         let portion = Portion { most: PRODUCTS_MOST, looks: PRODUCTS_MOST };
         let look = move |machine: &mut InventoryMachine, _: &mut Outbox| {
             (machine.summary(), machine.level_page(&StockFilter::default(), None, portion).levels)
         };
         if let Ok((summary, products)) = self.0.call(look).await {
-            metrics.show_inventory(&summary, &products);
+            // Thousands of series: not on a thread on which orders wait. It does not panic.
+            let metrics = Arc::clone(metrics);
+            let _ = tokio::task::spawn_blocking(move || metrics.show_inventory(&summary, &products)).await;
         }
     }
 }
@@ -72,7 +74,7 @@ impl Part for Orders {
         self.0.is_ready()
     }
 
-    async fn refresh(&self, metrics: &Metrics) {
+    async fn refresh(&self, metrics: &Arc<Metrics>) {
         metrics.show_pending(self.0.read(|views| views.book().counts().pending));
     }
 }
@@ -90,7 +92,7 @@ impl Part for SystemClock {
         self.0.off_by().is_none()
     }
 
-    async fn refresh(&self, _metrics: &Metrics) {}
+    async fn refresh(&self, _metrics: &Arc<Metrics>) {}
 }
 
 /// The cluster.
@@ -106,7 +108,7 @@ impl Part for Cluster {
         self.0.is_up()
     }
 
-    async fn refresh(&self, metrics: &Metrics) {
+    async fn refresh(&self, metrics: &Arc<Metrics>) {
         metrics.show_kafka(self.0.is_up(), self.0.renewed_clients());
     }
 }
@@ -124,7 +126,7 @@ impl Part for Files {
         self.0.trouble().is_none()
     }
 
-    async fn refresh(&self, _metrics: &Metrics) {}
+    async fn refresh(&self, _metrics: &Arc<Metrics>) {}
 }
 
 /// The seed file: whether all of it is declared.
@@ -160,7 +162,7 @@ impl Part for Lines {
         true
     }
 
-    async fn refresh(&self, metrics: &Metrics) {
+    async fn refresh(&self, metrics: &Arc<Metrics>) {
         let lost = self.log.as_ref().map_or(0, |log| log.lost_lines());
         metrics.show_dropped_lines(self.logging.dropped() + lost);
     }

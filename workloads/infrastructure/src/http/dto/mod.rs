@@ -14,6 +14,6 @@ pub(super) use order::{
 pub(super) use reservation::{
     ReservationBody, ReservationCursor, ReservationPage, ReservationStateText, parse_state,
 };
-pub(super) use stock::{StockBody, StockPage, StockPut, StockSummary};
+pub(super) use stock::{StockBody, StockCursor, StockPage, StockPut, StockSummary};
 pub(super) use text::PriceObject;
 pub(super) use user::{UserBody, UserPost, UserStatusPut};

@@ -1,7 +1,7 @@
 //! Orders.
 
 use kbnt_domain::event::{Basket, Line, PaymentMethod};
-use kbnt_domain::{ProductId, Quantity, UserId};
+use kbnt_domain::{ProductId, Quantity, UserId, rules};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
@@ -70,13 +70,19 @@ fn some_word<'de, D: Deserializer<'de>, const MOST: usize>(
     Option::<String>::deserialize(deserializer)?.map(check_word::<MOST, _>).transpose()
 }
 
+/// Who could not be registered cannot order.
+fn user<'de, D: Deserializer<'de>>(deserializer: D) -> Result<UserId, D::Error> {
+    let user: UserId = parsed(deserializer)?;
+    if rules::is_user_id(user.as_str()) { Ok(user) } else { Err(D::Error::custom(rules::USER_ID_ADVICE)) }
+}
+
 /// An order to be placed.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self", rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = OrderRequest)]
 pub(in crate::http) struct PlaceOrderBody {
-    #[serde(deserialize_with = "parsed")]
-    #[schema(value_type = String, pattern = "^[A-Za-z0-9._-]{1,64}$", examples("USER-12345"))]
+    #[serde(deserialize_with = "user")]
+    #[schema(value_type = String, pattern = r"^([A-Za-z0-9_-][A-Za-z0-9._-]{0,63}|\.[A-Za-z0-9_-][A-Za-z0-9._-]{0,62}|\.\.[A-Za-z0-9._-]{1,62})$", examples("USER-12345"))]
     user_id: UserId,
     /// A product may stand in several lines; they are added up.
     #[serde(deserialize_with = "lines")]

@@ -152,7 +152,9 @@ impl FromStr for ReservationCursor {
             "e" => ReservationPlace::Ended(at),
             _ => return Err(InvalidCursor),
         };
-        Ok(Self { term: term.parse().map_err(|_| InvalidCursor)?, place })
+        let cursor = Self { term: term.parse().map_err(|_| InvalidCursor)?, place };
+        // As it was given out, and not otherwise.
+        if cursor.to_string() == text { Ok(cursor) } else { Err(InvalidCursor) }
     }
 }
 

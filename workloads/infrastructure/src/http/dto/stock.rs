@@ -1,10 +1,13 @@
 //! Stock levels and declarations.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
 
 use kbnt_application::inventory::Summary;
-use kbnt_domain::Money;
+use kbnt_application::projections::InvalidCursor;
 use kbnt_domain::stock::{LevelPage, ProductLevel, UNITS_MOST};
+use kbnt_domain::{Money, ProductId};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
@@ -105,6 +108,28 @@ impl From<&ProductLevel> for StockBody {
     }
 }
 
+/// Where a list of products goes on. What it begins with tells it from the cursors of other lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::http) struct StockCursor(pub(in crate::http) ProductId);
+
+/// What it begins with.
+const STOCK_CURSOR: &str = "product:";
+
+impl fmt::Display for StockCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{STOCK_CURSOR}{}", self.0)
+    }
+}
+
+impl FromStr for StockCursor {
+    type Err = InvalidCursor;
+
+    fn from_str(text: &str) -> Result<Self, InvalidCursor> {
+        let product = text.strip_prefix(STOCK_CURSOR).and_then(|id| id.parse().ok());
+        product.map(Self).ok_or(InvalidCursor)
+    }
+}
+
 /// One page of products.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -120,7 +145,7 @@ impl From<LevelPage> for StockPage {
     fn from(page: LevelPage) -> Self {
         Self {
             items: page.levels.iter().map(Into::into).collect(),
-            next_cursor: page.next.map(|next| next.to_string()),
+            next_cursor: page.next.map(|next| StockCursor(next).to_string()),
         }
     }
 }

@@ -41,6 +41,12 @@ pub(in crate::http) struct PriceObject {
     currency: Option<String>,
 }
 
+/// Digits before the point of a price in object form: with four places of a currency it is still an amount.
+const WHOLE_MOST: usize = 14;
+
+/// The same of a text, which is in BRL.
+const WHOLE_MOST_BRL: usize = 16;
+
 /// Reads a price: `"599.99"` (in BRL), or `{"value": "599.99", "currency": "BRL"}`.
 pub(super) fn money<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Money, D::Error> {
     struct Price;
@@ -53,11 +59,21 @@ pub(super) fn money<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Money,
         }
 
         fn visit_str<E: Error>(self, text: &str) -> Result<Money, E> {
+            if text.split('.').next().is_some_and(|whole| whole.len() > WHOLE_MOST_BRL) {
+                return Err(E::custom(format!(
+                    "a price has at most {WHOLE_MOST_BRL} digits before the point"
+                )));
+            }
             Money::parse(text, Currency::BRL).map_err(E::custom)
         }
 
         fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Money, A::Error> {
             let object = PriceObject::deserialize(MapAccessDeserializer::new(map))?;
+            if object.value.split('.').next().is_some_and(|whole| whole.len() > WHOLE_MOST) {
+                return Err(A::Error::custom(format!(
+                    "a price has at most {WHOLE_MOST} digits before the point"
+                )));
+            }
             let currency = object.currency.map_or(Ok(Currency::BRL), |code| code.parse());
             let money = currency.and_then(|currency| Money::parse(&object.value, currency));
             money.map_err(A::Error::custom)

@@ -16,16 +16,20 @@ use super::text::parsed;
 #[schema(as = UserRegistration)]
 pub(in crate::http) struct UserPost {
     #[serde(deserialize_with = "parsed")]
-    #[schema(value_type = String, pattern = "^[A-Za-z0-9._-]{1,64}$", examples("USER-12345"))]
+    #[schema(value_type = String, pattern = r"^([A-Za-z0-9_-][A-Za-z0-9._-]{0,63}|\.[A-Za-z0-9_-][A-Za-z0-9._-]{0,62}|\.\.[A-Za-z0-9._-]{1,62})$", examples("USER-12345"))]
     pub(in crate::http) user_id: UserId,
-    /// For salutations, 1 to 200 characters.
-    #[schema(min_length = 1, max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]+$")]
+    /// For salutations, 1 to 200 characters, not only blanks.
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+    )]
     pub(in crate::http) name: String,
-    /// For notifications, 3 to 254 characters with an `@` inside.
+    /// For notifications: an `@` inside, at most 254 bytes in UTF-8. What a pattern can say of that: ASCII, or at most 63 characters.
     #[schema(
         min_length = 3,
         max_length = 254,
-        pattern = r"^[^\s@\x00-\x1f\x7f-\x9f]+@[^\s@\x00-\x1f\x7f-\x9f]+$",
+        pattern = r"^([!-?A-~]+@[!-?A-~]+|[^\s@\x00-\x1f\x7f-\x9f]{1,31}@[^\s@\x00-\x1f\x7f-\x9f]{1,31})$",
         examples("ana@example.com")
     )]
     pub(in crate::http) email: String,

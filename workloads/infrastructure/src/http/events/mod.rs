@@ -15,7 +15,7 @@ use kbnt_application::ports::LogError;
 use kbnt_domain::OrderId;
 
 use super::orders::OrderApi;
-use super::params::{Id, Params, header};
+use super::params::{Hyphenated, Id, Params, header};
 use super::problem::{Code, Problem, log_failed};
 use super::responses::{Gone, Malformed, NotFound, NotReady};
 use cursor::{Cursor, Place};
@@ -58,7 +58,7 @@ impl std::str::FromStr for From {
     NotFound, Gone, Malformed, NotReady))]
 pub(super) async fn order_events(
     State(api): State<OrderApi>,
-    Id(order): Id<OrderId>,
+    Id(Hyphenated(order)): Id<Hyphenated<OrderId>>,
     params: Params,
     headers: HeaderMap,
     extensions: Extensions,

@@ -9,7 +9,7 @@ use kbnt_domain::order::OrderStatus;
 
 use super::OrderApi;
 use crate::http::dto::OrderAccepted;
-use crate::http::params::{Id, Params};
+use crate::http::params::{Hyphenated, Id, Params};
 use crate::http::problem::{Code, Problem};
 use crate::http::responses::{Conflict, Malformed, NotFound, NotReady};
 
@@ -23,7 +23,7 @@ use crate::http::responses::{Conflict, Malformed, NotFound, NotReady};
     Malformed, NotReady))]
 pub(super) async fn cancel_order(
     State(api): State<OrderApi>,
-    Id(order): Id<OrderId>,
+    Id(Hyphenated(order)): Id<Hyphenated<OrderId>>,
     params: Params,
 ) -> Result<(StatusCode, Json<OrderAccepted>), Problem> {
     params.only(&[])?;

@@ -8,7 +8,7 @@ use kbnt_domain::order::OrderStatus;
 use super::OrderApi;
 use crate::http::calls;
 use crate::http::dto::{OrderBody, OrderPage, OrderStatusText, OrderSummary};
-use crate::http::params::{Id, Params};
+use crate::http::params::{Hyphenated, Id, Params};
 use crate::http::problem::{Code, Problem};
 use crate::http::responses::{Malformed, NotFound, NotReady};
 
@@ -25,7 +25,7 @@ pub(in crate::http) fn unknown(order: OrderId) -> Problem {
     (status = 200, description = "The order", body = OrderBody), NotFound, Malformed, NotReady))]
 pub(super) async fn get_order(
     State(api): State<OrderApi>,
-    Id(order): Id<OrderId>,
+    Id(Hyphenated(order)): Id<Hyphenated<OrderId>>,
     params: Params,
 ) -> Result<Json<OrderBody>, Problem> {
     params.only(&[])?;
@@ -38,7 +38,7 @@ pub(super) async fn get_order(
 #[utoipa::path(get, path = "/v1/orders", tag = "orders", params(
     ("status" = Option<OrderStatusText>, Query),
     ("limit" = Option<usize>, Query, minimum = 1, maximum = 200, description = "50 by default"),
-    ("cursor" = Option<String>, Query, pattern = "^(-?[0-9]{1,15}_[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})?$", description = "`nextCursor` of the page before")), responses(
+    ("cursor" = Option<String>, Query, pattern = "^((0|-?[1-9][0-9]{0,14})_[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})?$", description = "`nextCursor` of the page before")), responses(
     (status = 200, description = "One page", body = OrderPage), Malformed, NotReady))]
 pub(super) async fn list_orders(
     State(api): State<OrderApi>,
@@ -67,7 +67,7 @@ pub(super) async fn list_orders(
 /// With `since` and `wait` it answers as soon as its version differs, at the latest after `wait`.
 #[utoipa::path(get, path = "/v1/orders/summary", tag = "orders", params(
     ("since" = Option<String>, Query, description = "The version that is known"),
-    ("wait" = Option<String>, Query, pattern = "^([1-5]?[0-9]{1,4}ms|[1-5]?[0-9]s|60s|1m)$", description = "Such as 20s, at most 60s")), responses(
+    ("wait" = Option<String>, Query, pattern = "^([1-5]?[0-9]{1,4}ms|60000ms|[1-5]?[0-9]s|60s|1m)$", description = "Such as 20s, at most 60s")), responses(
     (status = 200, description = "Counts by status", body = OrderSummary), Malformed, NotReady))]
 pub(super) async fn order_summary(
     State(api): State<OrderApi>,

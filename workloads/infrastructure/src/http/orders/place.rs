@@ -44,7 +44,7 @@ impl std::str::FromStr for IdempotencyKey {
 /// `wait` it answers with the whole order as soon as it has ended.
 #[utoipa::path(post, path = "/v1/orders", tag = "orders", request_body = PlaceOrderBody, params(
     ("Idempotency-Key" = Option<String>, Header, pattern = r#"^([A-Za-z0-9._-]{1,64}|"[A-Za-z0-9._-]{1,64}")$"#, description = "1 to 64 letters, digits, '-', '_' and '.', with or without quotes; without it each request is a new order"),
-    ("wait" = Option<String>, Query, pattern = "^([1-5]?[0-9]{1,4}ms|[1-5]?[0-9]s|60s|1m)$", description = "Such as 10s, at most 60s")), responses(
+    ("wait" = Option<String>, Query, pattern = "^([1-5]?[0-9]{1,4}ms|60000ms|[1-5]?[0-9]s|60s|1m)$", description = "Such as 10s, at most 60s")), responses(
     (status = 202, description = "Taken in", body = OrderAccepted, headers(
         ("Location" = String), ("Idempotent-Replayed" = String, description = "true if it was placed before"))),
     (status = 200, description = "Ended, with `wait`", body = OrderBody),
@@ -98,7 +98,7 @@ impl OrderApi {
             Placement::Conflict => return Err(conflict()),
             Placement::New => {}
         }
-        let _placing = self.begin_order()?;
+        let _placing = self.begin_order(&basket.user)?;
         let mut command = self.command(|outbox| {
             write_place_order(order, basket.clone(), outbox);
         });

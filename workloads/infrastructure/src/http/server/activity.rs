@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
@@ -11,6 +12,9 @@ use super::limits::Limits;
 
 /// A client that takes less than these bytes of an answer within the time for writing counts as one that takes nothing.
 const TAKEN_LEAST: u64 = 4096;
+
+/// How long a client may take nothing before its connection makes place for somebody new.
+pub(super) const STALLED: Duration = Duration::from_secs(1);
 
 /// How a connection is to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,6 +153,16 @@ impl Activity {
         (state.in_flight == 0 && state.blocked.is_none() && !state.evicted).then_some(state.idle_since)
     }
 
+    /// Since when its client takes nothing of what is ready for it; `None` while it does.
+    pub(super) fn stalled_since(&self) -> Option<Instant> {
+        let state = self.state();
+        if state.evicted {
+            return None;
+        }
+        let blocked = state.blocked.map(|(since, _)| since);
+        state.handed.values().copied().chain(blocked).min()
+    }
+
     /// It is to make place.
     pub(super) fn evict(&self) {
         self.state().evicted = true;
@@ -173,7 +187,8 @@ impl Activity {
 impl State {
     /// What is due next, and when.
     fn due(&self, limits: &Limits) -> (Overdue, Instant) {
-        let write = |since: Instant| (Overdue::Cut, since + limits.write);
+        let patience = if self.evicted { limits.write.min(STALLED) } else { limits.write };
+        let write = |since: Instant| (Overdue::Cut, since + patience);
         let idle = (self.in_flight == 0 && self.blocked.is_none()).then(|| match self.head_since {
             _ if self.evicted => (Overdue::Cut, self.idle_since),
             Some(since) => (Overdue::Cut, since + limits.headers),

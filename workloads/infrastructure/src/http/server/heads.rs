@@ -17,6 +17,8 @@ pub(super) struct Heads {
     part: Part,
     /// The line so far, as much of it as matters.
     line: Vec<u8>,
+    /// It was longer.
+    cut: bool,
     after_cr: bool,
     /// Of the head so far: how its body ends.
     body: Framing,
@@ -90,41 +92,54 @@ impl Heads {
         }
         let after_cr = std::mem::replace(&mut self.after_cr, *byte == b'\r');
         match *byte {
-            b'\n' if after_cr => self.line_ends(),
+            b'\n' if after_cr && self.line_ends() => {}
             b'\n' => *byte = REFUSED,
             b'\r' => {}
+            // The parser takes any number of blanks around a value, and none elsewhere where it would matter.
+            b' ' | b'\t' if self.part == Part::Head && !self.first_line => {}
             byte if self.line.len() < FIELD_MOST => self.line.push(byte),
-            _ => {}
+            _ => self.cut = true,
         }
     }
 
-    fn line_ends(&mut self) {
+    /// Whether the line may stand: one that says where a body ends must be seen wholly.
+    fn line_ends(&mut self) -> bool {
         let line = std::mem::take(&mut self.line);
-        let first = std::mem::take(&mut self.first_line);
+        let (first, cut) = (std::mem::take(&mut self.first_line), std::mem::take(&mut self.cut));
         match self.part {
             Part::Head if line.is_empty() => self.head_ends(),
             Part::Head if first => self.http2 = line == b"PRI * HTTP/2.0",
-            Part::Head => self.field(&line),
+            Part::Head => return self.field(&line, cut),
             Part::ChunkSize => {
-                self.part = match chunk_size(&line) {
+                let size = chunk_size(&line, cut);
+                self.part = match size {
                     Some(0) => Part::Trailer,
                     Some(size) => Part::Chunk(size.saturating_add(2)),
                     None => Part::Other,
                 };
+                return size.is_some();
             }
             Part::Trailer if line.is_empty() => self.part = Part::Start,
             _ => {}
         }
+        true
     }
 
-    fn field(&mut self, line: &[u8]) {
-        let Some(colon) = line.iter().position(|byte| *byte == b':') else { return };
-        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+    /// Whether the field may stand.
+    fn field(&mut self, line: &[u8], cut: bool) -> bool {
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else { return true };
+        let (name, value) = (&line[..colon], &line[colon + 1..]);
         if name.eq_ignore_ascii_case(b"transfer-encoding") {
             self.body = Framing::Chunked;
-        } else if name.eq_ignore_ascii_case(b"content-length") && self.body != Framing::Chunked {
+            !cut
+        } else if name.eq_ignore_ascii_case(b"content-length") {
             let length = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
-            self.body = length.map_or(Framing::None, Framing::Length);
+            if self.body != Framing::Chunked {
+                self.body = length.map_or(Framing::None, Framing::Length);
+            }
+            length.is_some() && !cut
+        } else {
+            true
         }
     }
 
@@ -138,8 +153,13 @@ impl Heads {
     }
 }
 
-fn chunk_size(line: &[u8]) -> Option<u64> {
-    let digits = line.split(|byte| *byte == b';').next()?.trim_ascii();
+/// `None` where the size is not seen wholly, or is none.
+fn chunk_size(line: &[u8], cut: bool) -> Option<u64> {
+    let mut parts = line.split(|byte| *byte == b';');
+    let digits = parts.next()?.trim_ascii();
+    if cut && parts.next().is_none() {
+        return None;
+    }
     u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
@@ -153,6 +173,39 @@ mod tests {
         let mut heads = Heads::default();
         bytes.chunks_mut(piece).for_each(|piece| heads.look(piece));
         String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn blanks_around_a_length_do_not_hide_it() {
+        let blanks = " \t".repeat(300);
+        for text in [
+            format!("POST / HTTP/1.1\r\nContent-Length:{blanks}4\r\n\r\n\n\n\n\nGET / HTTP/1.1\r\n\r\n"),
+            format!("POST / HTTP/1.1\r\nContent-Length: 4{blanks}\r\n\r\n{{\n\n}}GET / HTTP/1.1\r\n\r\n"),
+            format!(
+                "POST / HTTP/1.1\r\nTransfer-Encoding:{blanks}chunked\r\n\r\n1;{}\r\n\n\r\n0\r\n\r\n",
+                "x".repeat(300)
+            ),
+            format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "y: z ".repeat(300)),
+        ] {
+            for piece in [1, 7, 1000] {
+                assert_eq!(seen(&text, piece), text, "in pieces of {piece}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_length_that_is_not_seen_wholly_is_spoiled() {
+        let long = "0".repeat(300);
+        for text in [
+            format!("POST / HTTP/1.1\r\nContent-Length: {long}4\r\n\r\n"),
+            format!("POST / HTTP/1.1\r\nTransfer-Encoding: {long}, chunked\r\n\r\n"),
+            format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{long}1\r\n"),
+            "POST / HTTP/1.1\r\nContent-Length: four\r\n\r\n".to_owned(),
+        ] {
+            for piece in [1, 7, 1000] {
+                assert!(seen(&text, piece).contains('\0'), "{text:?} in pieces of {piece}");
+            }
+        }
     }
 
     #[test]

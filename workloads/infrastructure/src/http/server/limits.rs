@@ -34,13 +34,18 @@ impl Default for Limits {
 /// Descriptors that are taken to be open where nobody can tell.
 const OPEN_USUALLY: usize = 32;
 
+/// Descriptors that stay free for files and outgoing connections.
+const FILES: usize = 16;
+
 impl Limits {
-    /// The same, with no more connections than this process has descriptors to spare: a quarter of those stays free for files
-    /// and for what the process itself connects to. It first asks the system for as many as it may have.
+    /// The same, with no more connections than this process has descriptors to spare, `others` of which are for other servers of
+    /// it: a quarter of the rest, and at least [`FILES`], stay free for files and for what the process itself connects to. It
+    /// first asks the system for as many as it may have.
     #[must_use]
-    pub fn within_descriptors(self) -> Self {
-        let spare = descriptors().saturating_sub(open());
-        Self { connections: self.connections.min(spare - spare / 4).max(1), ..self }
+    pub fn within_descriptors(self, others: usize) -> Self {
+        let spare = descriptors().saturating_sub(open()).saturating_sub(others);
+        let most = spare.saturating_sub(FILES.max(spare / 4));
+        Self { connections: self.connections.min(most).max(1), ..self }
     }
 }
 

@@ -43,7 +43,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Serves `app` on `listener` until `shutdown`; then waits for the requests under way.
 ///
-/// A client that wants a connection gets one as long as any other is idle: the one that has been idle longest makes place.
+/// A client that wants a connection gets one as long as any other is idle, or does not take its answer: the one that has been
+/// so for longest makes place.
 pub async fn serve(
     listener: TcpListener,
     app: Router,
@@ -64,11 +65,11 @@ pub async fn serve(
                 continue;
             }
         };
-        let activity = Arc::new(Activity::new(limits));
-        let Some(place) = shutdown.run_until_cancelled(places.take(&activity)).await else { break };
+        let (peer, activity) = (Peer::of(peer), Arc::new(Activity::new(limits)));
+        let Some(place) = shutdown.run_until_cancelled(places.take(peer, &activity)).await else { break };
         // Answers are small and somebody waits for each; a socket that refuses is about to fail anyway.
         let _ = socket.set_nodelay(true);
-        let service = Watched::new(app.clone(), Peer::of(peer), Arc::clone(&activity));
+        let service = Watched::new(app.clone(), peer, Arc::clone(&activity));
         let connection = Connection {
             builder: Arc::clone(&builder),
             socket,

@@ -1,4 +1,5 @@
-//! Who is connected: a bounded number, of whom the one that has been idle longest makes place for somebody new.
+//! Who is connected: a bounded number, of whom the one that has been idle longest makes place for somebody new, and with none
+//! idle the one that has taken nothing of its answer for longest.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +9,8 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::activity::Activity;
+use super::activity::{Activity, STALLED};
+use super::service::Peer;
 
 /// How long a connection may be idle before it makes place: a client that has just come has a request on its way.
 const GRACE: Duration = Duration::from_millis(100);
@@ -17,6 +19,8 @@ const GRACE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) struct Places {
     free: Arc<Semaphore>,
+    /// Whoever has more than these makes place before others do.
+    each: usize,
     taken: Mutex<Taken>,
     /// Told when a connection has become idle.
     idle: Arc<Notify>,
@@ -26,16 +30,16 @@ pub(super) struct Places {
 #[derive(Debug, Default)]
 struct Taken {
     next: u64,
-    by: HashMap<u64, Arc<Activity>>,
+    by: HashMap<u64, (Peer, Arc<Activity>)>,
 }
 
 /// Whether somebody makes place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Evicted {
     One,
-    /// Nobody is idle long enough before this instant.
+    /// Nobody is idle, or takes nothing, for long enough before this instant.
     NobodyBefore(Instant),
-    /// Nobody is idle.
+    /// Everybody is at work.
     Nobody,
 }
 
@@ -51,6 +55,7 @@ impl Places {
     pub(super) fn new(most: usize) -> Self {
         Self {
             free: Arc::new(Semaphore::new(most)),
+            each: most.div_ceil(2),
             taken: Mutex::default(),
             idle: Arc::default(),
             closed: CancellationToken::new(),
@@ -61,8 +66,8 @@ impl Places {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place, as soon as there is one or somebody idle can be asked for his.
-    pub(super) async fn take(self: &Arc<Self>, activity: &Arc<Activity>) -> Place {
+    /// A place for `peer`, as soon as there is one or somebody can be asked for his.
+    pub(super) async fn take(self: &Arc<Self>, peer: Peer, activity: &Arc<Activity>) -> Place {
         let permit = loop {
             let became_idle = self.idle.notified();
             let mut became_idle = std::pin::pin!(became_idle);
@@ -76,7 +81,8 @@ impl Places {
                     // His place is free in a moment, unless a request has just come.
                     Evicted::One => tokio::time::sleep(GRACE).await,
                     Evicted::NobodyBefore(when) => sleep_until(when).await,
-                    Evicted::Nobody => became_idle.await,
+                    // Or nobody takes what is written to him, which is not told.
+                    Evicted::Nobody => drop(tokio::time::timeout(STALLED, became_idle).await),
                 }
             };
             tokio::select! {
@@ -89,18 +95,31 @@ impl Places {
         let mut taken = self.taken();
         taken.next += 1;
         let number = taken.next;
-        taken.by.insert(number, Arc::clone(activity));
+        taken.by.insert(number, (peer, Arc::clone(activity)));
         Place { places: Arc::clone(self), number, _permit: permit }
     }
 
-    /// Asks the connection to go that has been idle longest.
+    /// Asks the connection to go that has been idle longest, or else the one whose client has taken nothing for longest; of a
+    /// client with more than half of all places before those of others.
     pub(super) fn evict(&self) -> Evicted {
         let taken = self.taken();
-        let idle = taken.by.values().filter_map(|activity| Some((activity.idle_since()?, activity)));
-        let longest = idle.min_by_key(|(since, _)| *since);
-        match longest {
+        let mut has: HashMap<Peer, usize> = HashMap::new();
+        for (peer, _) in taken.by.values() {
+            *has.entry(*peer).or_default() += 1;
+        }
+        let free_from = |activity: &Activity| {
+            let idle = activity.idle_since().map(|since| (false, since + GRACE));
+            idle.or_else(|| activity.stalled_since().map(|since| (true, since + STALLED)))
+        };
+        let now = Instant::now();
+        let candidates = taken.by.values().filter_map(|(peer, activity)| {
+            let (stalled, when) = free_from(activity)?;
+            let modest = has.get(peer).is_none_or(|has| *has <= self.each);
+            Some(((when > now, stalled, modest, when), activity))
+        });
+        match candidates.min_by_key(|(order, _)| *order) {
             None => Evicted::Nobody,
-            Some((since, _)) if since + GRACE > Instant::now() => Evicted::NobodyBefore(since + GRACE),
+            Some(((true, _, _, when), _)) => Evicted::NobodyBefore(when),
             Some((_, activity)) => {
                 activity.evict();
                 Evicted::One

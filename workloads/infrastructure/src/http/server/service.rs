@@ -63,7 +63,7 @@ impl Service<Request<Incoming>> for Watched {
         let in_flight = self.activity.begin();
         request.extensions_mut().insert(self.peer);
         let kept = request.version() <= Version::HTTP_11;
-        let refused = check_host(&request).err();
+        let refused = check_host(&request).and_then(|()| check_coding(&request)).err();
         let whole = Arc::new(AtomicBool::new(request.body().is_end_stream()));
         let seen = Arc::clone(&whole);
         let answer = self.app.call(request.map(|body| Body::new(Asked { body, whole: seen })));
@@ -77,6 +77,10 @@ impl Service<Request<Incoming>> for Watched {
             if kept && !whole.load(Ordering::Acquire) {
                 answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 activity.linger();
+            }
+            // Nothing asks for the body of an HTTP/2 answer before the client has opened a window for it.
+            if !answer.body().is_end_stream() {
+                in_flight.handed();
             }
             Ok(answer.map(|body| Answer { body, in_flight }))
         })
@@ -95,6 +99,17 @@ fn check_host(request: &Request<Incoming>) -> Result<(), Problem> {
         (Some(_), Some(_)) => wrong("given twice"),
         (Some(host), None) if host.is_empty() || is_authority(host) => Ok(()),
         (Some(_), None) => wrong("not a host and a port"),
+    }
+}
+
+/// RFC 9112, 6.1: what a body is packed in besides would be taken for the body. A body has no coding but `chunked`, once.
+fn check_coding(request: &Request<Incoming>) -> Result<(), Problem> {
+    let mut codings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
+    let chunked = |coding: &HeaderValue| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(coding), None) if chunked(coding) => Ok(()),
+        _ => Err(Problem::field("transfer-encoding", "chunked and nothing else, once")),
     }
 }
 

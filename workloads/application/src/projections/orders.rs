@@ -268,7 +268,9 @@ impl OrderBook {
         let (before, counted) = (entry.placed.as_ref().map(|_| entry.status), entry.counted());
         entry.apply(record);
         let (after, counts) = (entry.status, entry.counted());
-        let Some(placed) = entry.placed.as_ref().map(|placed| (placed.at, placed.user.clone())) else { return };
+        let Some(placed) = entry.placed.as_ref().map(|placed| (placed.at, placed.user.clone())) else {
+            return;
+        };
         if counted != counts {
             counted.into_iter().for_each(|status| *self.counts.of(status) -= 1);
             counts.into_iter().for_each(|status| *self.counts.of(status) += 1);

@@ -142,7 +142,7 @@ impl Part for Seed {
         self.0.load(Ordering::Acquire)
     }
 
-    async fn refresh(&self, _metrics: &Metrics) {}
+    async fn refresh(&self, _metrics: &Arc<Metrics>) {}
 }
 
 /// The log lines.

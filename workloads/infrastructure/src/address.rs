@@ -24,6 +24,11 @@ pub enum AddressError {
     /// Blanks and the like, which would be left out or written otherwise.
     #[error("an address has no blanks or control characters")]
     Blank,
+    /// It has a host that no name server knows.
+    #[error(
+        "{0:?} is no host: one name, of labels of 1 to 63 letters, digits, '-' and '_' that do not begin with '-'"
+    )]
+    Host(String),
     /// No list of servers.
     #[error("{0:?} is no host:port; write host:port[,host:port], with ports from 1 to 65535")]
     Server(String),
@@ -45,13 +50,40 @@ pub fn endpoint(text: &str) -> Result<Url, AddressError> {
         url::ParseError::InvalidPort => AddressError::Port,
         error => AddressError::Malformed(error.to_string()),
     })?;
-    if url.port() == Some(0) {
+    if let Some(url::Host::Domain(name)) = url.host()
+        && !is_name(name)
+    {
+        return Err(AddressError::Host(name.to_owned()));
+    }
+    // A colon without a number is left out by the parser.
+    if url.port() == Some(0) || authority(text).ends_with(':') {
         return Err(AddressError::Port);
     }
     match url.fragment() {
         Some(fragment) => Err(AddressError::Fragment(fragment.to_owned())),
         None => Ok(url),
     }
+}
+
+/// What stands between the scheme and the path.
+fn authority(text: &str) -> &str {
+    let rest = text.split_once("://").map_or("", |(_, rest)| rest);
+    rest.split(['/', '\\', '?', '#']).next().unwrap_or_default()
+}
+
+/// The longest name of a host, and the longest label of it.
+const NAME_MOST: (usize, usize) = (253, 63);
+
+/// Whether this may be the name of a host. A dot at its end says that nothing is to be added to it.
+fn is_name(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    name.len() <= NAME_MOST.0 && name.split('.').all(is_label)
+}
+
+fn is_label(label: &str) -> bool {
+    (1..=NAME_MOST.1).contains(&label.len())
+        && !label.starts_with('-')
+        && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 /// The address that paths are added to.
@@ -81,8 +113,7 @@ fn is_host(host: &str) -> bool {
     if let Some(address) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         return address.parse::<std::net::Ipv6Addr>().is_ok();
     }
-    !host.is_empty()
-        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
+    is_name(host)
 }
 
 /// Whether this machine itself is called. No proxy can reach it.
@@ -125,6 +156,37 @@ mod tests {
         ] {
             assert_eq!(endpoint(text), Err(wrong), "{text:?}");
         }
+        let long = format!("http://{}", "a".repeat(64));
+        for text in [
+            "http://h,http://g",
+            "http://h,g/",
+            "http://.",
+            "http://h..h",
+            "http://.h",
+            "http://h..",
+            "http://-h",
+            "http://a.-h:8080/pay",
+            "http://h!",
+            "http://a*b",
+            &long,
+            &format!("http://{}a", "a23456789.".repeat(26)),
+        ] {
+            assert!(matches!(endpoint(text), Err(AddressError::Host(_))), "{text:?}: {:?}", endpoint(text));
+        }
+        for text in ["http://h:", "http://h:/pay", "http://[::1]:", "https://user:@h:?x"] {
+            assert_eq!(endpoint(text), Err(AddressError::Port), "{text:?}");
+        }
+        for text in ["http://xn--a", "http://xn--", "http://a.xn--0.b", "http://xn--999999999"] {
+            assert!(endpoint(text).is_err(), "{text:?}: {:?}", endpoint(text));
+        }
+        for text in [
+            "http://h.",
+            "http://b\u{fc}cher.example",
+            "http://xn--bcher-kva.example",
+            "http://_a-b.c_d:1/x,y",
+        ] {
+            assert!(endpoint(text).is_ok(), "{text:?}: {:?}", endpoint(text));
+        }
         assert_eq!(base("http://h/pay?tenant=7"), Err(AddressError::Query("tenant=7".into())));
         assert_eq!(base("http://h/pay?"), Err(AddressError::Query(String::new())));
         assert!(endpoint("https://hooks.example.com/in?token=7").is_ok());
@@ -156,6 +218,9 @@ mod tests {
             "::1:9092",
             "[::1:9092",
             "a:9092;b:9092",
+            ".:9092",
+            "-a:9092",
+            "a..b:9092",
         ] {
             assert!(matches!(servers(text), Err(AddressError::Server(_))), "{text:?}");
         }

@@ -184,6 +184,66 @@ async fn heads_that_others_could_read_otherwise_are_refused() {
     assert!(old.contains(" 200 OK"), "HTTP/1.0 knows no host: {old}");
 }
 
+/// Says what came of a body.
+fn echo() -> Router {
+    Router::new().route("/", axum::routing::post(|body: String| async move { format!("[{body}]") }))
+}
+
+#[tokio::test]
+async fn a_body_has_no_coding_but_chunked_once() {
+    let (address, _shutdown, _server) = serving(echo(), Limits::default()).await;
+    for (codings, status) in [
+        ("transfer-encoding: chunked", 200),
+        ("transfer-encoding:\t Chunked ", 200),
+        ("transfer-encoding: gzip, chunked", 400),
+        ("transfer-encoding: chunked, chunked", 400),
+        ("transfer-encoding: chunked\r\ntransfer-encoding: chunked", 400),
+        ("transfer-encoding: gzip\r\ntransfer-encoding: chunked", 400),
+        ("transfer-encoding: identity", 400),
+        ("transfer-encoding: chunked;a=b", 400),
+    ] {
+        let text = format!(
+            "POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{codings}\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n"
+        );
+        let answer = say(address, text.as_bytes()).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{codings:?}: {answer}");
+        assert_eq!(answer.contains("application/problem+json"), status == 400, "{codings:?}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn blanks_before_a_length_do_not_spoil_the_body() {
+    let (address, _shutdown, _server) = serving(echo(), Limits::default()).await;
+    for body in ["\n{}", "{\n\n}"] {
+        let (blanks, length) = (" ".repeat(300), body.len());
+        let head = format!(
+            "POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length:{blanks}{length}\r\n\r\n"
+        );
+        let answer = say(address, format!("{head}{body}").as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with(&format!("[{body}]")), "{answer}");
+    }
+    let zeros = "0".repeat(300);
+    let cut = format!("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: {zeros}2\r\n\r\n{{}}");
+    assert!(say(address, cut.as_bytes()).await.starts_with("HTTP/1.1 400 "));
+}
+
+#[tokio::test]
+async fn whoever_takes_no_answer_makes_place_for_others() {
+    let huge = get(|| async { vec![b'x'; 16 << 20] });
+    let app = Router::new().route("/", get(|| async { "ok" })).route("/huge", huge);
+    let (address, _shutdown, _server) = serving(app, Limits { connections: 2, ..Limits::default() }).await;
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        let mut one = TcpStream::connect(address).await.unwrap();
+        one.write_all(b"GET /huge HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        held.push(one);
+    }
+    let asked = say(address, b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    let answer =
+        tokio::time::timeout(DEADLINE - Duration::from_secs(5), asked).await.expect("all places are held");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
 #[tokio::test]
 async fn a_body_that_nobody_read_is_not_taken_for_a_request() {
     let (address, _shutdown, _server) = start(Limits::default()).await;

@@ -42,6 +42,8 @@ enum Part {
     Trailer,
     /// Nothing here is a head any more.
     Other,
+    /// Nothing here is to be understood.
+    Refused,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,6 +60,11 @@ impl Heads {
         while let Some(byte) = bytes.first_mut() {
             match self.part {
                 Part::Other => return,
+                Part::Refused => {
+                    // The parser looks at a head only once it sees an end of it.
+                    bytes.fill(b'\n');
+                    return;
+                }
                 Part::Sized(left) | Part::Chunk(left) => {
                     let here = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
                     bytes = &mut bytes[here..];
@@ -93,7 +100,10 @@ impl Heads {
         let after_cr = std::mem::replace(&mut self.after_cr, *byte == b'\r');
         match *byte {
             b'\n' if after_cr && self.line_ends() => {}
-            b'\n' => *byte = REFUSED,
+            b'\n' => {
+                *byte = REFUSED;
+                self.part = Part::Refused;
+            }
             b'\r' => {}
             // The parser takes any number of blanks around a value, and none elsewhere where it would matter.
             b' ' | b'\t' if self.part == Part::Head && !self.first_line => {}

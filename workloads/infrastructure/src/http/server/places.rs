@@ -82,7 +82,10 @@ impl Places {
                     Evicted::One => tokio::time::sleep(GRACE).await,
                     Evicted::NobodyBefore(when) => sleep_until(when).await,
                     // Or nobody takes what is written to him, which is not told.
-                    Evicted::Nobody => drop(tokio::time::timeout(STALLED, became_idle).await),
+                    Evicted::Nobody => tokio::select! {
+                        () = became_idle => {}
+                        () = tokio::time::sleep(STALLED) => {}
+                    },
                 }
             };
             tokio::select! {

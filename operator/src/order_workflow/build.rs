@@ -68,7 +68,7 @@ pub(super) fn build(
         place,
         users,
         topics: topics::build(owner, &valid.kafka, asked)?,
-        workloads: plans(workflow, owner, valid, &known, setting)?
+        workloads: plans(workflow, owner, valid, &known, setting)
             .iter()
             .map(|plan| workloads::build(owner, plan))
             .collect::<Result<_, _>>()?,
@@ -83,7 +83,7 @@ fn plans(
     valid: &Valid,
     known: &Identity,
     setting: Setting<'_>,
-) -> Result<Vec<Plan>, Error> {
+) -> Vec<Plan> {
     let (services, users) = (&workflow.spec.services, &workflow.spec.users);
     let mut ids = setting.others.clone();
     ids.extend(known.ids());
@@ -113,13 +113,13 @@ fn plans(
         vec![File { env: "KBNT_USERS_FILE", name: "users", source }],
     );
     let none = || (Vec::new(), Vec::new());
-    Ok(vec![
+    vec![
         plan(Role::User, &services.user, user),
         plan(Role::Payment, &services.payment, payment(&valid.payment)),
         plan(Role::Order, &services.order, none()),
         plan(Role::Notification, &services.notification, notification(&valid.notification)),
         plan(Role::Audit, &services.audit.clone().into(), none()),
-    ])
+    ]
 }
 
 /// Bytes of declared users that are given to user-service: a ConfigMap holds 1 MiB.

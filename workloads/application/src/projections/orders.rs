@@ -272,8 +272,12 @@ impl OrderBook {
             return;
         };
         if counted != counts {
-            counted.into_iter().for_each(|status| *self.counts.of(status) -= 1);
-            counts.into_iter().for_each(|status| *self.counts.of(status) += 1);
+            if let Some(status) = counted {
+                *self.counts.of(status) -= 1;
+            }
+            if let Some(status) = counts {
+                *self.counts.of(status) += 1;
+            }
         }
         if before != Some(after) {
             let (placed_at, user) = placed;

@@ -30,8 +30,8 @@ impl Default for Shown {
 }
 
 impl Shown {
-    /// A text whose making began after it was asked for, unless too many ask. `make` tells when that is.
-    pub(super) async fn get(&self, make: impl Future<Output = Bytes>) -> Bytes {
+    /// A text whose making began after it was asked for, unless too many ask. `render` makes it.
+    pub(super) async fn get(&self, render: impl Future<Output = Bytes>) -> Bytes {
         let asked = Instant::now();
         let _waits = match self.waiting.try_acquire() {
             Ok(waits) => waits,
@@ -50,7 +50,7 @@ impl Shown {
             sleep_until(began + PAUSE).await;
         }
         let began = Instant::now();
-        let text = make.await;
+        let text = render.await;
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = text.clone();
         *made = Some(began);
         text
@@ -69,19 +69,19 @@ mod tests {
     #[tokio::test]
     async fn whoever_asks_gets_a_text_made_after_that_and_many_share_one() {
         let (shown, made) = (Shown::default(), AtomicUsize::new(0));
-        let make = || async { Bytes::from(made.fetch_add(1, Ordering::SeqCst).to_string()) };
-        assert_eq!(shown.get(make()).await, "0");
-        assert_eq!(shown.get(make()).await, "1", "not what was there before");
-        let many = futures::future::join_all((0..10).map(|_| shown.get(make()))).await;
+        let render = || async { Bytes::from(made.fetch_add(1, Ordering::SeqCst).to_string()) };
+        assert_eq!(shown.get(render()).await, "0");
+        assert_eq!(shown.get(render()).await, "1", "not what was there before");
+        let many = futures::future::join_all((0..10).map(|_| shown.get(render()))).await;
         assert!(many.iter().all(|text| text == "2"), "{many:?}");
     }
 
     #[tokio::test]
     async fn a_crowd_shares_one_and_nobody_is_refused() {
         let (shown, made) = (Shown::default(), AtomicUsize::new(0));
-        let make = || async { Bytes::from(made.fetch_add(1, Ordering::SeqCst).to_string()) };
-        shown.get(make()).await;
-        let crowd = futures::future::join_all((0..100).map(|_| shown.get(make()))).await;
+        let render = || async { Bytes::from(made.fetch_add(1, Ordering::SeqCst).to_string()) };
+        shown.get(render()).await;
+        let crowd = futures::future::join_all((0..100).map(|_| shown.get(render()))).await;
         let fresh = crowd.iter().filter(|text| *text == "1").count();
         assert_eq!(
             (fresh, crowd.iter().filter(|text| *text == "0").count()),

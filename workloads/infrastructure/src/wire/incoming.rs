@@ -31,6 +31,7 @@ pub(super) struct Incoming<'a> {
 }
 
 /// An event, or that there is none of this name.
+#[allow(clippy::large_enum_variant, reason = "there is one at a time, on the stack")]
 pub(super) enum Payload<'a> {
     Read(Option<Event>),
     /// It came before what says how to read it. Our own records have it last.

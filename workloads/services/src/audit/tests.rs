@@ -318,7 +318,9 @@ fn a_dead_letter_that_is_gone_or_another_one_is_named() {
 fn bytes_that_say_the_same_are_told_from_those_that_were_written() {
     let written = records();
     let mut from_stream = written.clone();
-    from_stream.iter_mut().for_each(|seen| seen.bytes = None);
+    for seen in &mut from_stream {
+        seen.bytes = None;
+    }
     assert_eq!(problems(&from_stream), Vec::<String>::new(), "what was not read is not compared");
     let mut others = written.clone();
     others[2].bytes = Some(sha256(b"another header"));

@@ -151,13 +151,13 @@ impl Events {
                     self.anew = true;
                     "it begins anew".clone_into(&mut why);
                 }
-                Ok(response) => match objection(&response) {
-                    Some(objection) => why = format!("it {objection}"),
-                    None => {
+                Ok(response) => {
+                    let Some(objection) = objection(&response) else {
                         self.response = response;
                         return Ok(std::mem::take(&mut self.anew));
-                    }
-                },
+                    };
+                    why = format!("it {objection}");
+                }
             }
         }
     }

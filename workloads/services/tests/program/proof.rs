@@ -139,7 +139,7 @@ async fn a_torn_end_is_not_whole() {
     let groups = groups(directory.path());
     let last = usize::try_from(groups[groups.len() - 2]).unwrap();
     let zeros = [whole.as_slice(), &[0; 100]].concat();
-    let half = whole[..(last + whole.len()) / 2].to_vec();
+    let half = whole[..usize::midpoint(last, whole.len())].to_vec();
     for (torn, proven, codes) in
         [(&zeros, true, [8, 8]), (&zeros, false, [8, 8]), (&half, true, [3, 3]), (&half, false, [8, 1])]
     {

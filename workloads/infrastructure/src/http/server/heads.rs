@@ -13,6 +13,10 @@ const FIELD_MOST: usize = 256;
 
 /// Follows what a client sends.
 #[derive(Debug, Default)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is one thing that was seen, and any may come with any"
+)]
 pub(super) struct Heads {
     part: Part,
     /// The line so far, as much of it as matters.

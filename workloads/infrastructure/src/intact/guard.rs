@@ -316,8 +316,8 @@ impl Guard {
             known.looked.insert(place, Instant::now());
             return Ok(());
         }
-        if self.is_contradicted(cause, bounds.end) {
-            let wanted = cause.offset.saturating_add(1);
+        if let Some(last) = self.agreed(cause, bounds.end) {
+            let wanted = last.saturating_add(1);
             let fault = Fault::Short { partition: cause.partition, wanted, found: bounds.end };
             return self.contradicted(cause.topic, fault).await;
         }
@@ -335,16 +335,20 @@ impl Guard {
         Ok(())
     }
 
-    /// Whether the records that answer a partition agree that it went on beyond `end`.
-    fn is_contradicted(&self, cause: Position, end: u64) -> bool {
+    /// How far a partition went on beyond `end`, if the records that answer it agree that it did.
+    fn agreed(&self, cause: Position, end: u64) -> Option<u64> {
         let known = self.known();
         let about = known
             .notes
             .iter()
             .filter(|((_, partition, topic), _)| (*topic, *partition) == (cause.topic, cause.partition));
-        about.into_iter().any(|(_, notes)| {
-            let beyond = notes.iter().filter(|offset| **offset >= end).count();
-            beyond >= WITNESSES && 4 * beyond >= 3 * notes.len()
+        about.into_iter().find_map(|(_, notes)| {
+            let mut sorted: Vec<u64> = notes.iter().copied().collect();
+            sorted.sort_unstable();
+            let beyond = sorted.iter().filter(|offset| **offset >= end).count();
+            let agree = beyond >= WITNESSES && 4 * beyond >= 3 * sorted.len();
+            // The one in the middle, which no few liars can move.
+            sorted.get(sorted.len() / 2).copied().filter(|_| agree)
         })
     }
 

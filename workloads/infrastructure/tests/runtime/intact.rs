@@ -238,7 +238,8 @@ async fn a_log_that_ends_before_what_most_of_the_newest_records_answer_is_refuse
         None,
         "anybody can write a record or two"
     );
-    log.append(vec![cause(end + 4); 4]).await.unwrap();
+    // Beside those that the service has answered since.
+    log.append(vec![cause(end + 4); 90]).await.unwrap();
     let fault = Fault::Short { partition: 2, wanted: end + 5, found: end };
     let damage = Damage { service: Service::Notification, topic: Topic::OrderEvents, fault };
     assert_eq!(started(Echo::default(), &faulty, TopicIds::default()).await, Some(damage));

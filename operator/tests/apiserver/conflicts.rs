@@ -67,17 +67,18 @@ pub(crate) async fn a_deployment_of_somebody_else_is_reported_and_left_alone(sui
 pub(crate) async fn a_spec_that_cannot_be_carried_out_says_why(suite: &Suite) -> Verdict {
     let shop = suite.shop("conflicts-invalid").await?;
     let mut stock = stock("conflicts-invalid", KAFKA)?;
-    stock.spec.topics =
-        serde_json::from_value(json!([{"name": "inventory-events", "minInSyncReplicas": 2}]))?;
+    // Kubernetes looks at the first part alone.
+    let wrong = json!({"env": [{"name": "KBNT_LOG", "value": "info,debgu"}]});
+    stock.spec.inventory.pod_template = serde_json::from_value(wrong)?;
     shop.create(&stock).await?;
     let told = shop.stock_is("TopicsReady", "False", "InvalidSpec").await?;
-    expect(told.message.contains("minInSyncReplicas 2 is above its 1 replicas"), || told.message.clone())?;
+    expect(told.message.contains("KBNT_LOG=\"info,debgu\""), || told.message.clone())?;
     shop.stock_is("Ready", "False", "InvalidSpec").await?;
     let api = shop.api::<kbnt_crds::VirtualStock>();
     api.patch(
         "main",
         &PatchParams::default(),
-        &Patch::Merge(json!({"spec": {"kafka": {"topicReplicas": 2}}})),
+        &Patch::Merge(json!({"spec": {"inventory": {"podTemplate": {"env": null}}}})),
     )
     .await?;
     until("the correction", || async { shop.stock_is("Ready", "True", "Ready").await }).await.map(drop)

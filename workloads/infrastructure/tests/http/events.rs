@@ -260,6 +260,7 @@ async fn an_older_copy_of_the_log_is_noticed_even_when_it_has_grown_as_long() {
     let id = all.last().unwrap().id.clone();
 
     let restored = App::of(EmbeddedLog::open(&older).unwrap(), ORDERS_IN_HAND).await;
+    restored.until("ready", async || resumed(&restored, "/v1/events", &id).await.0 != 503).await;
     for number in 0..12 {
         let (status, body) = resumed(&restored, "/v1/events", &id).await;
         assert_eq!((status, &body["code"]), (410, &Value::from("cursor_gone")), "after {number} more orders");

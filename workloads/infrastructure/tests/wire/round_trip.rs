@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::events::message;
 
 fn source() -> impl Strategy<Value = Option<Position>> {
-    let position = (prop::sample::select(Topic::ALL.to_vec()), any::<u32>(), any::<u64>())
+    let position = (prop::sample::select(Topic::ALL.to_vec()), any::<u32>(), 0..i64::MAX.cast_unsigned())
         .prop_map(|(topic, partition, offset)| Position { topic, partition, offset });
     prop::option::of(position)
 }

@@ -86,7 +86,12 @@ impl World {
     /// An answer is repeated, and says that it is to another command.
     fn repeat_with_another_source(&mut self) -> Result<(), String> {
         let topic = self.rng.pick(&OPEN).copied().unwrap_or(Topic::UserEvents);
-        let Some(record) = self.any_of(topic, |record| order_of(&record.message).is_some()) else {
+        // Which of two answers to a repeated command is shown follows from their sources.
+        let fits = |record: &Delivered| {
+            let repeats = matches!(&record.message.event, Event::UserRejected(e) if e.repeated);
+            order_of(&record.message).is_some() && !repeats
+        };
+        let Some(record) = self.any_of(topic, fits) else {
             return Ok(());
         };
         let offset = match self.rng.below(3) {

@@ -244,21 +244,27 @@ impl Projection for OrderBook {
                     self.ahead.pop_first();
                 }
             }
-            (Event::PlaceOrder(_), _) => {
-                self.take(order, record);
-                for topic in [Topic::UserEvents, Topic::InventoryEvents] {
-                    if let Some(answer) = self.ahead.remove(&(record.at, topic)) {
-                        self.take(order, &answer);
-                    }
-                }
-            }
             _ => self.take(order, record),
         }
+        self.take_answers_up_to(record.at);
         self.drop_oldest();
     }
 }
 
 impl OrderBook {
+    /// Takes in the answers that waited for commands up to this place.
+    fn take_answers_up_to(&mut self, at: Position) {
+        let first = (Position { offset: 0, ..at }, Topic::ALL[0]);
+        let last = (Position { offset: at.offset.saturating_add(1), ..at }, Topic::ALL[0]);
+        while let Some((key, _)) = self.ahead.range(first..last).next() {
+            let key = *key;
+            let Some(answer) = self.ahead.remove(&key) else { return };
+            if let Some(order) = order_of(&answer.message) {
+                self.take(order, &answer);
+            }
+        }
+    }
+
     /// Takes in a record about an order.
     fn take(&mut self, order: OrderId, record: &Delivered) {
         let entry = self.orders.entry(order).or_insert_with(|| {

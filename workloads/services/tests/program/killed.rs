@@ -113,8 +113,13 @@ async fn nothing_that_was_acknowledged_is_lost() {
     assert!(all.len() > 2_000 && confirmed > 0, "there was load: {} acknowledged, {counts}", all.len());
     assert_eq!(summary["totals"]["real"], 1_000_000 - confirmed, "each confirmed order took one unit");
     assert_eq!(summary["totals"]["reserved"], 0);
+    // On a busy machine the trail is behind for a while, which is no loss.
+    let whole = |arguments: &[&str]| {
+        let output = kbnt(&["audit", "verify"]).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    whole(&["--url", &shop.url, "--wait", "90s"]);
     shop.signal("TERM");
     shop.ended();
-    let output = kbnt(&["audit", "verify", "--data-dir", &path]).output().unwrap();
-    assert!(output.status.success(), "{output:?}");
+    whole(&["--data-dir", &path]);
 }

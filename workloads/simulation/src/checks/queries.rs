@@ -54,7 +54,7 @@ impl World {
     }
 
     /// A read model that remembers one ended order shows no order as pending that was asked for again after its end. That is told
-    /// from time, so it is looked at only where clocks agree.
+    /// from time, so it is looked at only where clocks agree, and not of orders whose commands carry any time but the present.
     fn check_forgetful(
         &self,
         records: &[&Delivered],
@@ -67,7 +67,9 @@ impl World {
         for record in records {
             book.apply(record);
         }
-        for (order, story) in stories.iter().filter(|(_, story)| story.basket.is_some()) {
+        let timely = |order: &OrderId| !self.strays.timeless.contains(order);
+        for (order, story) in stories.iter().filter(|(order, story)| story.basket.is_some() && timely(order))
+        {
             let latest = |matching: &dyn Fn(&Event) -> bool| {
                 let of = records.iter().filter(|record| order_of(&record.message) == Some(*order));
                 of.filter(|record| matching(&record.message.event)).map(|record| record.message.at).max()

@@ -122,7 +122,7 @@ impl Entry {
                 self.amount = Some(*amount);
             }
             Event::OrderCreated(OrderCreated { reservation, amount, .. }) => {
-                self.status = OrderStatus::Confirmed;
+                (self.status, self.reason) = (OrderStatus::Confirmed, None);
                 self.reservation = Some(*reservation);
                 self.amount = Some(*amount);
             }

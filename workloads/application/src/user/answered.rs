@@ -17,6 +17,8 @@ struct Answer {
     rejection: Option<Reason>,
     /// When it was given.
     at: Timestamp,
+    /// Whether it was read in the log, where another process may have answered first.
+    known: bool,
 }
 
 /// For how long after an order was validated inventory-service can tell how it ended, at most.
@@ -47,19 +49,21 @@ impl Answered {
         Self { orders: Memory::new(limits.by_number()), inputs: Inputs::default() }
     }
 
-    /// There is an answer for `order`, which says that it is to the command at `command`.
+    /// There is an answer for `order`, which says that it is to the command at `command`; `known` if it is in the log.
     pub(super) fn insert(
         &mut self,
         order: OrderId,
         at: Timestamp,
         command: Option<Position>,
         rejection: Option<Reason>,
+        known: bool,
     ) {
         let command = command.map(|command| command.offset);
-        // The first answer stands; later ones only say it again, to later commands.
+        // The first answer in the log stands; later ones only say it again, to later commands.
         let answer = match self.orders.get(&order) {
-            Some(first) => Answer { command: command.max(first.command), ..*first },
-            None => Answer { command, rejection, at },
+            Some(first) if first.known || !known => Answer { command: command.max(first.command), ..*first },
+            Some(ours) => Answer { command: command.max(ours.command), rejection, at, known },
+            None => Answer { command, rejection, at, known },
         };
         self.orders.insert(order, at, answer);
     }
@@ -73,7 +77,9 @@ impl Answered {
             None if self.is_forgotten(at) => Turn::None,
             None => Turn::First,
             // One that was read before may be the one that was answered.
-            Some(answer) if answer.command.is_none_or(|command| at.offset <= command) => Turn::None,
+            Some(answer) if !answer.known || answer.command.is_none_or(|command| at.offset <= command) => {
+                Turn::None
+            }
             Some(Answer { rejection: Some(reason), .. }) => Turn::Rejected(*reason),
             Some(answer) if now.since(answer.at) > TOLD_BY_INVENTORY => Turn::Rejected(Reason::StaleCommand),
             Some(_) => Turn::None,

@@ -105,7 +105,7 @@ impl UserMachine {
             _ => return,
         };
         if let Some(answered) = self.shares.get_mut(&record.at.partition) {
-            answered.insert(order, record.message.at, record.answers(), rejection);
+            answered.insert(order, record.message.at, record.answers(), rejection, true);
         }
     }
 
@@ -116,7 +116,7 @@ impl UserMachine {
             _ => None,
         };
         if let Some(answered) = self.shares.get_mut(&command.partition) {
-            answered.insert(order, now, Some(command), rejection);
+            answered.insert(order, now, Some(command), rejection, false);
         }
     }
 

@@ -193,6 +193,7 @@ fn an_order_that_was_rejected_and_comes_again_is_rejected_again_once_for_each_co
     let (first, again) = (driven.place(at(0), placed(1)), driven.place(at(0), placed(1)));
     assert_eq!(driven.deliver(&first), wrote([rejected(1, UserBlocked)]));
     assert_eq!(driven.deliver(&first), nothing(), "delivered twice");
+    driven.read_back();
     // That the user may order by now changes nothing.
     driven.appears(status(UserStatus::Active));
     assert_eq!(driven.deliver(&again), wrote([rejected_before(1, UserBlocked)]));
@@ -222,6 +223,7 @@ fn an_order_that_comes_again_when_nobody_can_know_how_it_ended_is_refused() {
     let mut driven = Driven::new(declaring());
     let commands: Vec<Delivered> = (0..4).map(|_| driven.place(at(0), placed(1))).collect();
     assert_eq!(driven.deliver(&commands[0]), wrote([validated(1)]));
+    driven.read_back();
     driven.now = at(25 * 3_600_000);
     assert_eq!(driven.deliver(&commands[1]), nothing(), "inventory-service knows");
     driven.now = at(25 * 3_600_000 + 1);
@@ -229,4 +231,15 @@ fn an_order_that_comes_again_when_nobody_can_know_how_it_ended_is_refused() {
     assert_eq!(driven.deliver(&commands[2]), nothing(), "delivered twice");
     driven.read_back();
     assert_eq!(driven.deliver(&commands[3]), wrote([rejected_before(1, StaleCommand)]));
+}
+
+#[test]
+fn a_rejection_that_came_second_is_not_said_again() {
+    let (mut driven, _) = Driven::recovered(declaring(), &[registered(), status(UserStatus::Blocked)]);
+    let (first, again) = (driven.place(at(0), placed(1)), driven.place(at(0), placed(1)));
+    assert_eq!(driven.deliver(&first), wrote([rejected(1, UserBlocked)]));
+    // Another process said yes before.
+    driven.appears(validated(1));
+    driven.read_back();
+    assert_eq!(driven.deliver(&again), nothing());
 }

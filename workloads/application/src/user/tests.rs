@@ -207,9 +207,12 @@ fn a_restart_rejects_again_only_what_came_after_the_answer() {
     before.appears(status(UserStatus::Blocked));
     let commands: Vec<Delivered> = (0..3).map(|_| before.place(at(0), placed(1))).collect();
     before.deliver(&commands[0]);
+    let mut answers = before.unread.clone();
+    before.read_back();
     before.deliver(&commands[1]);
+    answers.extend(before.unread.clone());
     let mut driven = Driven::new(declaring());
-    for answer in &before.unread {
+    for answer in &answers {
         let at = Position { topic: Topic::UserEvents, partition: 0, offset: 7 };
         let (message, source) = (answer.message.clone(), answer.source);
         driven.machine.fold(&Delivered { at, message, source, raw: None });

@@ -274,9 +274,7 @@ impl OrderBook {
         let (before, counted) = (entry.placed.as_ref().map(|_| entry.status), entry.counted());
         entry.apply(record);
         let (after, counts) = (entry.status, entry.counted());
-        let Some(placed) = entry.placed.as_ref().map(|placed| (placed.at, placed.user.clone())) else {
-            return;
-        };
+        let Some(placed) = &entry.placed else { return };
         if counted != counts {
             if let Some(status) = counted {
                 *self.counts.of(status) -= 1;
@@ -286,7 +284,7 @@ impl OrderBook {
             }
         }
         if before != Some(after) {
-            let (placed_at, user) = placed;
+            let (placed_at, user) = (placed.at, placed.user.clone());
             self.moved_of(user, before, after);
             self.moved(order, placed_at, before, after);
             if after != OrderStatus::Pending {

@@ -69,14 +69,7 @@ impl Running {
 
     /// The same where no file may grow beyond so many KiB.
     pub fn start_with_small_files(most: u32, arguments: &[&str]) -> Self {
-        let mut shell = Command::new("bash");
-        let limited = format!("trap '' XFSZ; ulimit -f {most} && exec \"$0\" \"$@\"");
-        shell
-            .args(["-c", &limited, env!("CARGO_BIN_EXE_kbnt")])
-            .args(arguments)
-            .env_clear()
-            .env("NO_COLOR", "1");
-        Self::of(shell, 0)
+        Self::start_limited(&format!("trap '' XFSZ; ulimit -f {most}"), arguments)
     }
 
     fn of(mut command: Command, port: u16) -> Self {

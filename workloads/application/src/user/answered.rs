@@ -10,15 +10,17 @@ const WITNESSES: usize = 64;
 
 /// An answer.
 #[derive(Clone, Copy, Debug)]
-struct Answer {
+pub(super) struct Answer {
     /// The offset of the command, as the answer says.
-    command: Option<u64>,
+    pub(super) command: Option<u64>,
     /// Why the user may not order; `None` if he may.
-    rejection: Option<Reason>,
+    pub(super) rejection: Option<Reason>,
     /// When it was given.
-    at: Timestamp,
+    pub(super) at: Timestamp,
     /// Whether it was read in the log, where another process may have answered first.
-    known: bool,
+    pub(super) known: bool,
+    /// Whether it says the first answer again, to a later command.
+    pub(super) repeated: bool,
 }
 
 /// For how long after an order was validated inventory-service can tell how it ended, at most.
@@ -49,21 +51,18 @@ impl Answered {
         Self { orders: Memory::new(limits.by_number()), inputs: Inputs::default() }
     }
 
-    /// There is an answer for `order`, which says that it is to the command at `command`; `known` if it is in the log.
-    pub(super) fn insert(
-        &mut self,
-        order: OrderId,
-        at: Timestamp,
-        command: Option<Position>,
-        rejection: Option<Reason>,
-        known: bool,
-    ) {
-        let command = command.map(|command| command.offset);
-        // The first answer in the log stands; later ones only say it again, to later commands.
+    /// There is an answer for `order`.
+    pub(super) fn insert(&mut self, order: OrderId, answer: Answer) {
+        let (at, command) = (answer.at, answer.command);
+        // The first answer in the log stands; later ones only say it again, to later commands. A copy of the first one does not,
+        // whatever it says that it answers.
         let answer = match self.orders.get(&order) {
-            Some(first) if first.known || !known => Answer { command: command.max(first.command), ..*first },
-            Some(ours) => Answer { command: command.max(ours.command), rejection, at, known },
-            None => Answer { command, rejection, at, known },
+            Some(first) if first.known || !answer.known => {
+                let said_again = command.filter(|_| answer.repeated);
+                Answer { command: said_again.max(first.command), ..*first }
+            }
+            Some(ours) => Answer { command: command.max(ours.command), ..answer },
+            None => answer,
         };
         self.orders.insert(order, at, answer);
     }

@@ -6,7 +6,7 @@ use kbnt_domain::event::{PlaceOrder, UserRejected, UserStatus, UserValidated};
 use kbnt_domain::user::{Registration, UnknownUser, User, UserRegistry};
 use kbnt_domain::{Event, OrderId, Timestamp, UserId};
 
-use super::answered::{Answered, Turn};
+use super::answered::{Answer, Answered, Turn};
 use crate::machine::{Delivered, EffectOutcome, Machine, Outbox, Position};
 use crate::message::{Service, Topic};
 use crate::share::{Inputs, Limits};
@@ -93,30 +93,33 @@ impl UserMachine {
 
     /// A record of user-events, of any partition and any writer.
     fn learn(&mut self, record: &Delivered) {
-        let (order, rejection) = match &record.message.event {
+        let (order, rejection, repeated) = match &record.message.event {
             Event::UserRegistered(_) | Event::UserStatusChanged(_) => {
                 if self.followed.advance(record.at) {
                     self.registry.apply(&record.message.event);
                 }
                 return;
             }
-            Event::UserValidated(e) => (e.order, None),
-            Event::UserRejected(e) => (e.order, Some(e.reason)),
+            Event::UserValidated(e) => (e.order, None, false),
+            Event::UserRejected(e) => (e.order, Some(e.reason), e.repeated),
             _ => return,
         };
         if let Some(answered) = self.shares.get_mut(&record.at.partition) {
-            answered.insert(order, record.message.at, record.answers(), rejection, true);
+            let command = record.answers().map(|command| command.offset);
+            answered
+                .insert(order, Answer { command, rejection, at: record.message.at, known: true, repeated });
         }
     }
 
     /// Remembers an answer before it is read back.
     fn learn_answer(&mut self, answer: &Event, order: OrderId, command: Position, now: Timestamp) {
-        let rejection = match answer {
-            Event::UserRejected(e) => Some(e.reason),
-            _ => None,
+        let (rejection, repeated) = match answer {
+            Event::UserRejected(e) => (Some(e.reason), e.repeated),
+            _ => (None, false),
         };
         if let Some(answered) = self.shares.get_mut(&command.partition) {
-            answered.insert(order, now, Some(command), rejection, false);
+            let command = Some(command.offset);
+            answered.insert(order, Answer { command, rejection, at: now, known: false, repeated });
         }
     }
 

@@ -222,6 +222,20 @@ fn a_restart_rejects_again_only_what_came_after_the_answer() {
 }
 
 #[test]
+fn a_copy_of_the_first_answer_answers_no_later_command() {
+    let (mut driven, _) = Driven::recovered(declaring(), &[registered(), status(UserStatus::Blocked)]);
+    let (first, again) = (driven.place(at(0), placed(1)), driven.place(at(0), placed(1)));
+    driven.deliver(&first);
+    let copy = driven.unread[0].message.clone();
+    driven.read_back();
+    let source =
+        Some(Position { topic: Topic::OrderEvents, partition: first.at.partition, offset: u64::MAX });
+    let at = Position { topic: Topic::UserEvents, partition: first.at.partition, offset: 99 };
+    driven.machine.fold(&Delivered { at, message: copy, source, raw: None });
+    assert_eq!(driven.deliver(&again), wrote([rejected_before(1, UserBlocked)]));
+}
+
+#[test]
 fn an_order_that_comes_again_when_nobody_can_know_how_it_ended_is_refused() {
     let mut driven = Driven::new(declaring());
     let commands: Vec<Delivered> = (0..4).map(|_| driven.place(at(0), placed(1))).collect();

@@ -1,7 +1,7 @@
 //! What all clients of the cluster have in common.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kbnt_application::intact::Bounds;
 use kbnt_application::ports::LogError;
@@ -19,6 +19,9 @@ use super::{ASK, error, number};
 
 /// How long a broker may take to say that it is there.
 const PRESENCE: Duration = Duration::from_secs(3);
+
+/// After which time a partition without a leader is asked for again.
+const BETWEEN_LEADERS: Duration = Duration::from_millis(100);
 
 /// Notes whether brokers can be reached.
 pub(super) struct Context {
@@ -73,14 +76,27 @@ pub(super) trait Ask {
     }
 }
 
-/// What is kept of a partition.
+/// What is kept of a partition. One that has no leader yet, as right after its topic was made, gets one within the time of a question.
 pub(super) fn kept<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topic: &str,
     partition: u32,
 ) -> KafkaResult<Bounds> {
-    let (first, end) = consumer.fetch_watermarks(topic, number(partition), ASK)?;
+    let asked = Instant::now();
+    let (first, end) = loop {
+        match consumer.fetch_watermarks(topic, number(partition), ASK) {
+            Err(error) if is_between_leaders(&error) && asked.elapsed() < ASK => {
+                std::thread::sleep(BETWEEN_LEADERS);
+            }
+            answer => break answer?,
+        }
+    };
     Ok(Bounds { first: u64::try_from(first).unwrap_or(0), end: u64::try_from(end).unwrap_or(0) })
+}
+
+fn is_between_leaders(error: &KafkaError) -> bool {
+    let code = error.rdkafka_error_code();
+    matches!(code, Some(RDKafkaErrorCode::NotLeaderForPartition | RDKafkaErrorCode::LeaderNotAvailable))
 }
 
 /// What is [`kept`]; a client that misses a partition which the cluster has is condemned.

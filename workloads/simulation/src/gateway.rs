@@ -123,11 +123,13 @@ impl Outside {
         asked: Option<&TransactionId>,
         value: Money,
     ) -> Result<EffectOutcome, String> {
-        // A charge without a usable name is refunded by its order, and any other by its name.
+        // A charge without a usable name is refunded by its order, and any other by its name. Of one that it has refunded the gateway
+        // says no name, so whoever makes sure of that names the order, too.
         let by_name = !self.is_unnamed(&order);
         match self.accounts.get_mut(&order) {
             Some(Account::Charged { transaction, amount, refunds })
-                if asked == by_name.then_some(&*transaction) && *amount == value =>
+                if *amount == value
+                    && (asked == by_name.then_some(&*transaction) || (asked.is_none() && *refunds > 0)) =>
             {
                 *refunds = 1;
                 Ok(EffectOutcome::Refunded)

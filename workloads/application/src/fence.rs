@@ -15,7 +15,14 @@ use crate::machine::Delivered;
 /// Every reader of inventory-events has one and shows it every record, in order per partition.
 #[derive(Clone, Debug, Default)]
 pub struct TermFence {
-    newest: BTreeMap<u32, Writer>,
+    newest: BTreeMap<u32, Elected>,
+}
+
+/// The writer that counts in a partition, and the note that says so.
+#[derive(Clone, Debug)]
+struct Elected {
+    writer: Writer,
+    note: String,
 }
 
 impl TermFence {
@@ -23,12 +30,12 @@ impl TermFence {
     /// do: whoever must not do a thing twice knows them by their ids.
     pub fn admits(&mut self, record: &Delivered) -> bool {
         let Delivered { at, message, .. } = record;
-        let newest = self.newest.get(&at.partition);
+        let newest = self.newest.get(&at.partition).map(|elected| &elected.writer);
         let is_newest = |writer: &Writer| newest.is_none_or(|newest| writer >= newest);
         match (&message.event, message.writer.as_deref()) {
             (Event::WriterElected(elected), _) => {
                 let admitted = is_newest(&elected.writer);
-                if admitted {
+                if admitted && newest != Some(&elected.writer) {
                     self.elected(at.partition, &elected.writer);
                 }
                 admitted
@@ -39,13 +46,14 @@ impl TermFence {
     }
 
     /// What must be kept with an offset, so that a reader that starts there can [`TermFence::restore`] it.
-    pub fn note(&self, partition: u32) -> String {
-        self.newest.get(&partition).map(|writer| sealed(partition, writer)).unwrap_or_default()
+    pub fn note(&self, partition: u32) -> &str {
+        self.newest.get(&partition).map_or("", |elected| &elected.note)
     }
 
     /// Takes up where a reader stands that has seen the election of `writer`, and no newer one.
     pub fn elected(&mut self, partition: u32, writer: &Writer) {
-        self.newest.insert(partition, writer.clone());
+        let note = sealed(partition, writer);
+        self.newest.insert(partition, Elected { writer: writer.clone(), note });
     }
 
     /// Takes up where the reader stood that left `note` for a partition. Where that is nothing that [`TermFence::note`] wrote for it,
@@ -57,7 +65,7 @@ impl TermFence {
             Some(Writer { term: term.parse().ok()?, name: name.to_owned() })
         });
         let writer = writer.filter(|writer| sealed(partition, writer) == note).ok_or(UnknownNote)?;
-        self.newest.insert(partition, writer);
+        self.newest.insert(partition, Elected { writer, note: note.to_owned() });
         Ok(())
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod clock;
+pub mod driver;
 pub mod fence;
 pub mod intact;
 pub mod inventory;

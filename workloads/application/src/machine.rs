@@ -496,6 +496,13 @@ impl Outbox {
         (std::mem::take(&mut self.appends), std::mem::take(&mut self.effects))
     }
 
+    /// As [`Outbox::take`], into these.
+    pub fn take_into(&mut self, appends: &mut Vec<Append>, effects: &mut Vec<Effect>) {
+        self.cause = None;
+        appends.append(&mut self.appends);
+        effects.append(&mut self.effects);
+    }
+
     fn push(&mut self, id: EventId, event: Event) {
         let key = Subject::of(&event).key();
         let (cause, trace, source) = match &self.cause {

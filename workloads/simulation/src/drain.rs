@@ -1,10 +1,12 @@
 //! All faults are over: things come to rest.
 
-use kbnt_application::Service;
+use std::sync::atomic::Ordering;
 
+use kbnt_application::{Machine as _, Service};
+
+use crate::carry::Most;
 use crate::plan::Faults;
-use crate::process::Stage;
-use crate::round::Most;
+use crate::process::{Process, Request};
 use crate::world::World;
 
 /// Rounds after which a world that has not come to rest never will.
@@ -18,7 +20,7 @@ impl World {
         self.plan.faults = Faults::default();
         self.outside.away = false;
         for process in &mut self.processes {
-            process.set_by = 0;
+            process.clock.set(0);
         }
         self.put_clocks_right()?;
         self.resting = true;
@@ -39,7 +41,7 @@ impl World {
         let mut active = false;
         for service in Service::ALL {
             if self.alive(service).count() == 0 {
-                self.spawn(service);
+                self.spawn(service)?;
                 active = true;
             }
             active |= self.tell(service);
@@ -60,36 +62,39 @@ impl World {
     }
 
     pub(crate) fn rest(&mut self, id: usize) -> Result<bool, String> {
-        if self.processes[id].is_dead() {
+        if self.processes[id].dead {
             return Ok(false);
         }
-        if let Some(batch) = &self.processes[id].batch {
-            let places: Vec<_> = batch.landing.iter().map(|(place, queue)| (*place, queue.len())).collect();
-            for (place, count) in places {
-                for _ in 0..count {
-                    self.land(id, place)?;
+        match &self.processes[id].request {
+            Some(Request::Append(batch)) => {
+                let places: Vec<_> =
+                    batch.landing.iter().map(|(place, queue)| (*place, queue.len())).collect();
+                for (place, count) in places {
+                    for _ in 0..count {
+                        self.land(id, place)?;
+                    }
                 }
+                self.settle(id)?;
+                Ok(true)
             }
-            self.settle(id)?;
-            return Ok(true);
+            // Two writers stand by for each other where one is at work.
+            Some(Request::Turn) if self.is_led(id) => self.work(id, ALL, None),
+            Some(_) => self.perform(id).map(|()| true),
+            None => self.work(id, ALL, None),
         }
-        if matches!(self.processes[id].stage, Stage::CatchingUp(_)) {
-            self.catch_up(id, u64::MAX);
-            return Ok(true);
-        }
-        self.work(id, ALL, None)
     }
 
     /// Nothing is left to do now: time goes on to where there is. False if there never will be.
     fn next_hour(&mut self) -> Result<bool, String> {
-        let due = |process: &crate::process::Process| {
-            process.node.show().next_tick().map(|at| at.as_millis().saturating_sub(process.skew))
+        let due = |process: &Process| {
+            let at = process.driver.machine().next_tick()?;
+            Some(at.as_millis().saturating_sub(process.clock.skew()))
         };
-        let next = self.processes.iter().filter(|process| !process.is_dead()).filter_map(due).min();
+        let next = self.processes.iter().filter(|process| !process.dead).filter_map(due).min();
         match next {
-            Some(next) if next <= self.now => Err("a machine wants to tick and then does nothing".into()),
+            Some(next) if next <= self.now() => Err("a machine wants to tick and then does nothing".into()),
             Some(next) => {
-                self.now = next;
+                self.now.store(next, Ordering::Relaxed);
                 Ok(true)
             }
             None => {
@@ -103,7 +108,7 @@ impl World {
         for service in Service::ALL.into_iter().filter(|service| *service != Service::Inventory) {
             for partition in 0..3 {
                 let owner = self.groups.owner(service, partition).ok_or("a partition without an owner")?;
-                if self.processes[owner].is_dead() {
+                if self.processes[owner].dead {
                     return Err(format!("partition {partition} of {} has a dead owner", service.name()));
                 }
             }

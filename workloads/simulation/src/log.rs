@@ -6,9 +6,8 @@ use kbnt_application::intact::Bounds;
 use kbnt_application::message::{Classification, in_place, partition_of};
 use kbnt_application::ports::{Fetched, RawRecord, Unreadable};
 use kbnt_application::{Append, Delivered, Position, Route, Topic};
-use kbnt_domain::Timestamp;
 
-use crate::process::Process;
+use crate::carry::understood;
 
 /// The most partitions of any topic.
 const PARTITIONS: usize = 3;
@@ -95,8 +94,12 @@ impl Log {
         self.first[index(place)] = first;
     }
 
-    pub(crate) fn read(&self, place: Place, offset: u64) -> Option<&Fetched> {
-        self.partitions[index(place)].get(usize::try_from(offset).ok()?)
+    /// At most `most` records of a partition from `offset` on.
+    pub(crate) fn slice(&self, place: Place, offset: u64, most: u64) -> &[Fetched] {
+        let records = &self.partitions[index(place)];
+        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(records.len());
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        &records[from..from.saturating_add(most).min(records.len())]
     }
 
     /// The records of a partition that can be understood.
@@ -108,14 +111,6 @@ impl Log {
     /// All of them of a topic, partition by partition.
     pub(crate) fn topic(&self, topic: Topic) -> impl Iterator<Item = &Delivered> {
         (0..topic.partitions()).flat_map(move |partition| self.records((topic, partition)))
-    }
-
-    /// When the newest record was written that a process folds or handles, by its writer's clock.
-    pub(crate) fn newest(&self, process: &Process) -> Option<Timestamp> {
-        let read = process.service.inputs().iter().copied().chain([process.service.output()]);
-        let last =
-            |topic: Topic| (0..topic.partitions()).filter_map(move |p| self.records((topic, p)).last());
-        read.flat_map(last).map(|record| record.message.at).max()
     }
 
     /// All records that nobody understands.
@@ -136,12 +131,4 @@ fn delivered(at: Position, append: &Append) -> Delivered {
     let value = Some(append.message.id.as_uuid().as_bytes().to_vec());
     let raw = RawRecord { value, ..RawRecord::default() };
     Delivered { at, message: append.message.clone(), source: append.source, raw: Some(Arc::new(raw)) }
-}
-
-/// The record, if it can be understood.
-pub(crate) fn understood(fetched: &Fetched) -> Option<&Delivered> {
-    match fetched {
-        Fetched::Record(record) => Some(record),
-        Fetched::Unreadable(_) => None,
-    }
 }

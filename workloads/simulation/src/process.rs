@@ -1,125 +1,124 @@
-//! A process: one machine, and what its runtime knows. It does what `infrastructure::runtime` does, with every wait
-//! made visible to the scheduler.
+//! A process: the driver that ships with a production machine, and what its readers and requests have come to.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use kbnt_application::audit::AuditMachine;
 use kbnt_application::clock::Watch;
-use kbnt_application::fence::TermFence;
-use kbnt_application::inventory::InventoryMachine;
-use kbnt_application::notification::NotificationMachine;
-use kbnt_application::order::OrderMachine;
-use kbnt_application::payment::PaymentMachine;
-use kbnt_application::ports::{Mark, Snapshot};
-use kbnt_application::user::UserMachine;
-use kbnt_application::{Append, Delivered, Effect, EffectOutcome, Machine, Position, Service, Topic};
+use kbnt_application::driver::observe::NoObserver;
+use kbnt_application::driver::{Attempt, Driver, Reader, Setup};
+use kbnt_application::intact::Fault;
+use kbnt_application::ports::{Clock, Commit};
+use kbnt_application::{Append, Delivered, EffectOutcome, Position, Service, Topic};
 use kbnt_domain::{OrderId, Timestamp};
 
-use crate::clients::Call;
+use crate::checks::invariants::Actions;
 use crate::log::{Log, Place, place_of};
+use crate::node::Node;
+use crate::plan::Plan;
+use crate::plan::clients::Call;
 
-/// A production machine.
-pub(crate) enum Node {
-    Order(OrderMachine),
-    User(UserMachine),
-    Inventory(Box<InventoryMachine>),
-    Payment(PaymentMachine),
-    Notification(NotificationMachine),
-    Audit(AuditMachine),
+/// By how much a clock may be set, in milliseconds: five minutes, as services have it by default.
+const CLOCK_LIMIT: i64 = 5 * 60_000;
+
+/// True time in milliseconds.
+pub(crate) type Now = Arc<AtomicI64>;
+
+/// The clock of one process.
+pub(crate) struct ProcessClock {
+    now: Now,
+    /// What it is ahead of true time, in milliseconds.
+    skew: AtomicI64,
+    /// What somebody has set it ahead besides, far beyond what a clock may be off.
+    set_by: AtomicI64,
+    watch: Mutex<Watch>,
 }
 
-impl Node {
-    pub(crate) fn machine(&mut self) -> &mut dyn Machine {
-        match self {
-            Self::Order(machine) => machine,
-            Self::User(machine) => machine,
-            Self::Inventory(machine) => machine.as_mut(),
-            Self::Payment(machine) => machine,
-            Self::Notification(machine) => machine,
-            Self::Audit(machine) => machine,
-        }
+impl ProcessClock {
+    fn new(now: Now, skew: i64) -> Self {
+        let steady = now.load(Ordering::Relaxed);
+        let watch = Mutex::new(Watch::new(steady + skew, steady, CLOCK_LIMIT));
+        Self { now, skew: skew.into(), set_by: 0.into(), watch }
     }
 
-    pub(crate) fn show(&self) -> &dyn Machine {
-        match self {
-            Self::Order(machine) => machine,
-            Self::User(machine) => machine,
-            Self::Inventory(machine) => machine.as_ref(),
-            Self::Payment(machine) => machine,
-            Self::Notification(machine) => machine,
-            Self::Audit(machine) => machine,
-        }
+    pub(crate) fn skew(&self) -> i64 {
+        self.skew.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_by(&self) -> i64 {
+        self.set_by.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn drift(&self, skew: i64) {
+        self.skew.store(skew, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set(&self, by: i64) {
+        self.set_by.store(by, Ordering::Relaxed);
+    }
+
+    fn look<T>(&self, look: impl FnOnce(&mut Watch, i64, i64) -> T) -> T {
+        let steady = self.now.load(Ordering::Relaxed);
+        let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        look(&mut watch, steady + self.skew() + self.set_by(), steady)
     }
 }
 
-/// How far a process has come.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Stage {
-    /// Follows its output topic to where it ended at the start, before it joins its group.
-    CatchingUp(Vec<u64>),
-    /// Stands for election, and waits for the elections to be written.
-    Electing,
-    /// Handles inputs.
-    Working,
-    /// Crashed, fenced or stopped.
-    Dead,
+impl Clock for ProcessClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.look(Watch::now))
+    }
+
+    fn off_by(&self) -> Option<i64> {
+        self.look(Watch::off_by)
+    }
+
+    fn log_says(&self, newest: Timestamp) {
+        self.look(|watch, _, steady| watch.log_says(newest.as_millis(), steady));
+    }
 }
 
-/// The output topic as it is followed.
+/// What a driver has asked for, and is answered when the scheduler wants it.
 #[derive(Debug)]
-pub(crate) struct Tail {
-    pub(crate) next: Vec<u64>,
-    pub(crate) fence: TermFence,
+pub(crate) enum Request {
+    Ends(Vec<Position>),
+    Open(Reader, Vec<Position>),
+    Join,
+    Load(usize),
+    Contradict(Topic, Fault),
+    Turn,
+    Append(Batch),
+    Commit(Arc<Vec<Commit>>),
+    Leave,
 }
 
-/// An input partition.
-#[derive(Debug, Default)]
-pub(crate) struct Input {
-    /// The next offset to handle.
-    pub(crate) next: u64,
-    pub(crate) committed: u64,
-    /// What the fence knew from these offsets on.
-    pub(crate) notes: Vec<(u64, String)>,
+/// What the group's coordinator has for a member.
+#[derive(Debug)]
+pub(crate) enum Change {
+    Assigned(Vec<u32>),
+    Revoked(BTreeSet<u32>),
 }
 
 /// What a step wrote, on its way to the log.
 #[derive(Debug)]
 pub(crate) struct Batch {
-    pub(crate) appends: Vec<Append>,
+    pub(crate) appends: Arc<Vec<Append>>,
     /// By partition, what is not in the log yet.
     pub(crate) landing: BTreeMap<Place, VecDeque<usize>>,
     /// Where the rest lies.
-    pub(crate) positions: Vec<Option<Position>>,
-    pub(crate) effects: Vec<Effect>,
-    /// Callers, each with its number in the client's book.
-    pub(crate) calls: Vec<Call>,
-    /// The clock when it was decided.
-    pub(crate) now: Timestamp,
+    pub(crate) positions: Vec<Position>,
 }
 
 impl Batch {
-    pub(crate) fn new(now: Timestamp) -> Self {
-        Self {
-            appends: Vec::new(),
-            landing: BTreeMap::new(),
-            positions: Vec::new(),
-            effects: Vec::new(),
-            calls: Vec::new(),
-            now,
-        }
-    }
-
     /// On its way: all of it from the start.
-    pub(crate) fn send(&mut self) {
-        self.positions = vec![None; self.appends.len()];
-        self.landing.clear();
-        for (index, append) in self.appends.iter().enumerate() {
-            self.landing.entry(place_of(append)).or_default().push_back(index);
+    pub(crate) fn new(appends: Arc<Vec<Append>>) -> Self {
+        let mut landing: BTreeMap<Place, VecDeque<usize>> = BTreeMap::new();
+        for (index, append) in appends.iter().enumerate() {
+            landing.entry(place_of(append)).or_default().push_back(index);
         }
-    }
-
-    pub(crate) fn is_landed(&self) -> bool {
-        self.landing.is_empty()
+        let nowhere = Position { topic: Topic::OrderEvents, partition: 0, offset: 0 };
+        Self { positions: vec![nowhere; appends.len()], appends, landing }
     }
 
     /// The next record of a partition gets into the log.
@@ -130,82 +129,82 @@ impl Batch {
             self.landing.remove(&place);
         }
         let record = log.append(&self.appends[index]);
-        self.positions[index] = Some(record.at);
+        self.positions[index] = record.at;
         Some(record)
     }
 }
 
-/// A caller of a sole writer, who is answered once the output topic is read up to here.
-#[derive(Debug)]
-pub(crate) struct Waiting {
-    pub(crate) call: Call,
-    pub(crate) until: BTreeMap<u32, Mark>,
+/// Names a call; whether it was to have any effect.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ticket {
+    pub(crate) number: u64,
+    pub(crate) effective: bool,
 }
-
-/// By how much a clock may be set, in milliseconds: five minutes, as services have it by default.
-const CLOCK_LIMIT: i64 = 5 * 60_000;
 
 pub(crate) struct Process {
     pub(crate) id: usize,
     pub(crate) service: Service,
-    pub(crate) node: Node,
-    /// What its clock is ahead of true time, in milliseconds.
-    pub(crate) skew: i64,
-    /// What somebody has set it ahead besides, far beyond what a clock may be off.
-    pub(crate) set_by: i64,
-    pub(crate) watch: Watch,
-    /// It decides by time, and its clock is off: it decides nothing.
-    pub(crate) clock_off: bool,
-    pub(crate) stage: Stage,
-    pub(crate) tail: Option<Tail>,
-    pub(crate) inputs: BTreeMap<Place, Input>,
-    pub(crate) fence: TermFence,
-    pub(crate) batch: Option<Batch>,
-    pub(crate) completions: VecDeque<(OrderId, EffectOutcome)>,
-    pub(crate) waiting: Vec<Waiting>,
-    /// The newest record of its own in each partition of its output topic.
-    pub(crate) written: BTreeMap<u32, Mark>,
-    /// Its state, copied, until what it stands for is read back.
-    pub(crate) snapshot: Option<Snapshot>,
-    /// From where its snapshot lets it read its inputs.
-    pub(crate) settled: Vec<Position>,
-    /// Partitions that it works on and that are somebody else's.
+    pub(crate) driver: Driver<Node, Ticket>,
+    pub(crate) clock: Arc<ProcessClock>,
+    pub(crate) request: Option<Request>,
+    /// Where the reader of its output topic stands.
+    pub(crate) output: Vec<Position>,
+    /// Where the reader of its inputs stands.
+    pub(crate) inputs: BTreeMap<Place, u64>,
+    /// Where it scans.
+    pub(crate) scan: Option<Position>,
+    pub(crate) outcomes: VecDeque<(Attempt, OrderId, EffectOutcome)>,
+    /// Calls that are not answered yet.
+    pub(crate) calls: BTreeMap<u64, Call>,
+    /// What the coordinator has for it.
+    pub(crate) changes: VecDeque<Change>,
+    /// Partitions that it works on and that are somebody else's, of which it hears later.
     pub(crate) lost: BTreeSet<u32>,
-    /// Its own elections.
-    pub(crate) elections: BTreeMap<u32, u64>,
-    /// Orders that it has charged since it got their partition.
-    pub(crate) charging: BTreeSet<OrderId>,
-    /// Those of which the outcome is unknown, and no query has answered since.
-    pub(crate) unknown: BTreeSet<OrderId>,
-    /// Orders of which it told the refund, since it got their partition.
-    pub(crate) refunded: BTreeSet<OrderId>,
+    /// The clock when it decided last.
+    pub(crate) decided: Timestamp,
+    pub(crate) actions: Actions,
+    /// It has begun with a snapshot, which was not compared with the log yet.
+    pub(crate) restored: bool,
+    /// It is to stop.
+    pub(crate) stopping: bool,
+    /// Crashed, fenced or stopped.
+    pub(crate) dead: bool,
 }
 
 impl Process {
-    pub(crate) fn new(id: usize, service: Service, node: Node, skew: i64, now: i64) -> Self {
+    pub(crate) fn new(id: usize, service: Service, plan: &Plan, skew: i64, now: &Now) -> Self {
+        let clock = Arc::new(ProcessClock::new(Arc::clone(now), skew));
+        let stopwatch = {
+            let now = Arc::clone(now);
+            move || Duration::from_millis(now.load(Ordering::Relaxed).unsigned_abs())
+        };
+        let setup = Setup {
+            clock: clock.clone(),
+            stopwatch: Arc::new(stopwatch),
+            observer: Arc::new(NoObserver),
+            limits: plan.limits,
+            takes_place: Box::new(|_| true),
+            snapshots: plan.snapshots.map(|every| Duration::from_millis(every.as_millis())),
+            led: plan.led,
+        };
         Self {
             id,
             service,
-            node,
-            skew,
-            set_by: 0,
-            watch: Watch::new(now + skew, now, CLOCK_LIMIT),
-            clock_off: false,
-            stage: Stage::Working,
-            tail: None,
+            driver: Driver::new(Node::new(service, id, plan), setup),
+            decided: clock.now(),
+            clock,
+            request: None,
+            output: Vec::new(),
             inputs: BTreeMap::new(),
-            fence: TermFence::default(),
-            batch: None,
-            completions: VecDeque::new(),
-            waiting: Vec::new(),
-            written: BTreeMap::new(),
-            snapshot: None,
-            settled: Vec::new(),
+            scan: None,
+            outcomes: VecDeque::new(),
+            calls: BTreeMap::new(),
+            changes: VecDeque::new(),
             lost: BTreeSet::new(),
-            elections: BTreeMap::new(),
-            charging: BTreeSet::new(),
-            unknown: BTreeSet::new(),
-            refunded: BTreeSet::new(),
+            actions: Actions::default(),
+            restored: false,
+            stopping: false,
+            dead: false,
         }
     }
 
@@ -213,38 +212,14 @@ impl Process {
         format!("{}#{}", self.service.name(), self.id)
     }
 
-    pub(crate) fn clock(&mut self, now: i64) -> Timestamp {
-        Timestamp::from_millis(self.watch.now(now + self.skew + self.set_by, now))
-    }
-
-    /// Finds out whether the clock is off, where that matters.
-    pub(crate) fn look_at_the_clock(&mut self, now: i64) -> bool {
-        let off = self.watch.off_by(now + self.skew + self.set_by, now).is_some();
-        self.clock_off = off && self.node.machine().decides_by_time();
-        self.clock_off
-    }
-
-    pub(crate) fn is_dead(&self) -> bool {
-        self.stage == Stage::Dead
-    }
-
-    /// Whether it waits for nothing and may take a step.
+    /// Whether it waits for nothing and takes in whatever comes.
     pub(crate) fn is_idle(&self) -> bool {
-        self.stage == Stage::Working && self.batch.is_none()
+        !self.dead && self.request.is_none() && self.driver.is_at_work()
     }
 
+    /// The inputs that go with a partition number.
     pub(crate) fn places(&self, partition: u32) -> impl Iterator<Item = Place> + use<> {
         let topics = self.service.inputs().iter();
         topics.filter(move |topic| partition < topic.partitions()).map(move |topic| (*topic, partition))
     }
-
-    pub(crate) fn output_places(&self) -> impl Iterator<Item = Place> + use<> {
-        let output = self.service.output();
-        (0..output.partitions()).map(move |partition| (output, partition))
-    }
-}
-
-/// Whether a record of an output topic counts for its followers.
-pub(crate) fn admitted(fence: &mut TermFence, record: &Delivered) -> bool {
-    record.at.topic != Topic::InventoryEvents || fence.admits(record)
 }

@@ -1,36 +1,38 @@
 //! The world of one seed: everything that is, and the scheduler that decides what happens next.
 
 use std::collections::VecDeque;
+use std::fmt::Arguments;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
-use kbnt_application::machine::Halt;
-use kbnt_application::ports::{Mark, Snapshot};
-use kbnt_application::{Append, Effect, EffectOutcome, Service};
+use kbnt_application::driver::Event;
+use kbnt_application::ports::Snapshot;
+use kbnt_application::{Append, Delivered, EffectOutcome, Service};
 
 use crate::Report;
-use crate::clients::{Call, Clients};
-use crate::commits::{Committed, Groups};
-use crate::flights::Flights;
-use crate::gateway::Outside;
+use crate::carry::Most;
+use crate::checks::model::Books;
+use crate::faults::WRONG;
+use crate::faults::flights::Flights;
+use crate::faults::gateway::Outside;
+use crate::faults::strays::Strays;
+use crate::groups::Groups;
 use crate::log::{Log, Place};
-use crate::model::Books;
+use crate::node::Node;
 use crate::plan::Plan;
-use crate::process::{Process, Stage, Waiting};
+use crate::plan::clients::{Call, Clients};
+use crate::process::{Now, Process, Request};
 use crate::rng::Rng;
-use crate::round::{Most, follow};
-use crate::snapshots::agree;
-use crate::startup::{elected, start};
-use crate::strays::Strays;
 
-/// What a clock that is wrong at a start is ahead, in milliseconds: less than the window, so that no command is too old for it.
-pub(crate) const WRONG: i64 = 3 * 3_600_000;
+/// When it all begins.
+const BEGINNING: i64 = 1_700_000_000_000;
 
 /// The world of one seed.
 pub struct World {
     pub(crate) rng: Rng,
     pub(crate) plan: Plan,
     trace: bool,
-    /// True time in milliseconds.
-    pub(crate) now: i64,
+    pub(crate) now: Now,
     pub(crate) step: u64,
     pub(crate) log: Log,
     pub(crate) groups: Groups,
@@ -38,14 +40,13 @@ pub struct World {
     pub(crate) flights: Flights,
     pub(crate) outside: Outside,
     pub(crate) clients: Clients,
+    pub(crate) tickets: u64,
     pub(crate) books: Books,
     pub(crate) strays: Strays,
     /// What crashed processes had sent and that still gets in.
     pub(crate) late: Vec<(Place, VecDeque<Append>)>,
     /// Snapshots of the inventory, the oldest first.
     pub(crate) kept: Vec<Snapshot>,
-    /// What went wrong at a start.
-    broken: Option<String>,
     pub(crate) report: Report,
     /// Faults are over, and nothing is left to chance that need not be.
     pub(crate) resting: bool,
@@ -63,7 +64,7 @@ impl World {
             rng,
             plan,
             trace,
-            now: 1_700_000_000_000,
+            now: Arc::new(AtomicI64::new(BEGINNING)),
             step: 0,
             log: Log::new(),
             groups: Groups::default(),
@@ -71,11 +72,11 @@ impl World {
             flights: Flights::default(),
             outside,
             clients,
+            tickets: 0,
             books: Books::default(),
             strays: Strays::default(),
             late: Vec::new(),
             kept: Vec::new(),
-            broken: None,
             report: Report::default(),
             resting: false,
         }
@@ -84,6 +85,11 @@ impl World {
     /// How many steps were taken.
     pub const fn steps(&self) -> u64 {
         self.step
+    }
+
+    /// True time in milliseconds.
+    pub(crate) fn now(&self) -> i64 {
+        self.now.load(Ordering::Relaxed)
     }
 
     /// Lets things happen, then lets them come to rest, then checks everything.
@@ -95,7 +101,7 @@ impl World {
             self.print(format_args!("{:#?}", self.plan));
         }
         for service in Service::ALL {
-            self.spawn(service);
+            self.spawn(service)?;
         }
         for _ in 0..self.plan.steps {
             self.step += 1;
@@ -111,12 +117,12 @@ impl World {
 
     pub(crate) fn say(&self, what: impl FnOnce() -> String) {
         if self.trace {
-            self.print(format_args!("{:>6} {:>9} {}", self.step, self.now - 1_700_000_000_000, what()));
+            self.print(format_args!("{:>6} {:>9} {}", self.step, self.now() - BEGINNING, what()));
         }
     }
 
     /// Shows a line of the trace; where nobody can read it, the seed's outcome is the same.
-    fn print(&self, line: std::fmt::Arguments<'_>) {
+    fn print(&self, line: Arguments<'_>) {
         debug_assert!(self.trace);
         let _ = crate::screen::show(line);
     }
@@ -132,39 +138,26 @@ impl World {
             76..=83 => self.pass_time(),
             84..=90 => self.ask()?,
             91..=93 => self.land_late()?,
-            _ => self.manage(),
+            _ => self.manage()?,
         }
         self.go_wrong()
     }
 
-    pub(crate) fn spawn(&mut self, service: Service) -> usize {
+    /// A process of a service starts.
+    pub(crate) fn spawn(&mut self, service: Service) -> Result<(), String> {
         let id = self.processes.len();
         // Whoever decides by time. What order-service stamps hours ahead is refused as stale, and rightly so.
         let decides = matches!(service, Service::Inventory | Service::Payment);
         let wrong = decides && self.rng.chance(self.plan.faults.wrong_start * 20);
         let skew = if wrong { WRONG } else { self.skew() };
-        let snapshot = if service == Service::Inventory { self.find_snapshot() } else { None };
-        let begins_with = snapshot.as_ref().map(|snapshot| snapshot.folded.clone());
-        let begin = |snapshot| start(id, service, skew, &self.plan, &self.log, self.now, snapshot);
-        let process = begin(None);
-        let process = match snapshot.map(|snapshot| begin(Some(snapshot))) {
-            None => process,
-            Some(Ok(restored)) => process.and_then(|folded| {
-                let agree = agree(&restored.node, &folded.node);
-                if agree {
-                    Ok(restored)
-                } else {
-                    Err("a snapshot is not what its records come to".to_owned())
-                }
-            }),
-            Some(broken) => broken,
-        };
-        self.say(|| format!("{}#{id} starts, {begins_with:?}", service.name()));
-        match process {
-            Ok(process) => self.processes.push(process),
-            Err(broken) => self.broken = Some(broken),
-        }
-        id
+        self.processes.push(Process::new(id, service, &self.plan, skew, &self.now));
+        self.say(|| format!("{} starts", self.processes[id].name()));
+        self.begin(id)
+    }
+
+    pub(crate) fn begin(&mut self, id: usize) -> Result<(), String> {
+        self.processes[id].tell(Event::Begin);
+        self.carry(id)
     }
 
     pub(crate) fn skew(&mut self) -> i64 {
@@ -178,152 +171,55 @@ impl World {
 
     /// One process goes on by a bit.
     fn advance(&mut self, id: usize) -> Result<(), String> {
-        match self.processes[id].stage {
-            Stage::Dead => Ok(()),
-            _ if self.processes[id].batch.is_some() => self.land_some(id),
-            Stage::CatchingUp(_) => {
-                let most = self.rng.between(1, 200);
-                self.catch_up(id, most);
-                Ok(())
-            }
-            Stage::Electing => Ok(()),
-            Stage::Working => {
-                let most = Most { follow: self.rng.below(30), inputs: 6 };
+        let most = Most { follow: self.rng.below(30), inputs: 6 };
+        match &self.processes[id].request {
+            _ if self.processes[id].dead => Ok(()),
+            Some(Request::Append(_)) => self.land_some(id),
+            // A lease is lost now and then while its holder is at work.
+            Some(Request::Turn) if self.is_led(id) && !self.rng.chance(50) => {
                 self.work(id, most, None).map(|_| ())
             }
+            Some(_) => self.perform(id),
+            None => self.work(id, most, None).map(|_| ()),
         }
     }
 
-    pub(crate) fn catch_up(&mut self, id: usize, most: u64) {
-        let process = &mut self.processes[id];
-        if follow(process, &self.log, most) {
-            process.stage = Stage::Working;
-        }
-    }
-
-    /// A round of a process that waits for nothing.
-    pub(crate) fn work(&mut self, id: usize, most: Most, call: Option<Call>) -> Result<bool, String> {
-        if let Some(broken) = self.broken.take() {
-            return Err(broken);
-        }
-        let process = &mut self.processes[id];
-        let asked = call.clone();
-        let active = process.round(&self.log, self.now, &mut self.rng, most, call);
-        match process.node.machine().halted() {
-            Some(Halt::Broken(what)) => return Err(format!("{} is broken: {what}", process.name())),
-            Some(Halt::Fenced(writer)) => {
-                self.say(|| format!("{} is fenced by {writer:?}", self.processes[id].name()));
-                self.processes[id].batch = None;
-                self.kill(id)?;
-                if let Some(call) = asked {
-                    self.clients.unanswered(&call, &mut self.rng);
-                }
-                return Ok(true);
-            }
-            None => {}
-        }
-        self.answer_waiting(id);
-        self.keep_snapshot(id);
-        if self.processes[id].batch.as_ref().is_some_and(|batch| batch.appends.is_empty()) {
-            self.settle(id)?;
-        }
-        Ok(active)
-    }
-
-    /// Callers of the sole writer whose records were read back.
-    fn answer_waiting(&mut self, id: usize) {
-        let process = &mut self.processes[id];
-        let Some(tail) = &process.tail else { return };
-        let is_read = |waiting: &Waiting| {
-            waiting.until.values().all(|mark| tail.next[mark.at.partition as usize] > mark.at.offset)
-        };
-        let (read, waiting) = std::mem::take(&mut process.waiting).into_iter().partition(is_read);
-        process.waiting = waiting;
-        let read: Vec<Waiting> = read;
-        for Waiting { call, .. } in read {
-            self.clients.confirmed(&call);
-        }
+    /// Whether another process has the turn to write.
+    pub(crate) fn is_led(&self, id: usize) -> bool {
+        self.alive(self.processes[id].service)
+            .any(|process| process.id != id && !matches!(process.request, Some(Request::Turn)))
     }
 
     /// Some of what a process sent gets into the log; when all is in, it hears of it.
     fn land_some(&mut self, id: usize) -> Result<(), String> {
         for _ in 0..self.rng.between(1, 6) {
-            let Some(batch) = &self.processes[id].batch else { break };
+            let Some(Request::Append(batch)) = &self.processes[id].request else { break };
             let places: Vec<Place> = batch.landing.keys().copied().collect();
             let Some(place) = self.rng.pick(&places).copied() else { break };
             self.land(id, place)?;
         }
-        let Some(batch) = &mut self.processes[id].batch else { return Ok(()) };
-        if self.rng.chance(self.plan.faults.retried_append / 4) {
-            batch.send();
-            self.report.faults += 1;
-            self.say(|| format!("{} appends again", self.processes[id].name()));
+        if self.fail_append(id)? {
             return Ok(());
         }
-        if batch.is_landed() { self.settle(id) } else { Ok(()) }
+        match &self.processes[id].request {
+            Some(Request::Append(batch)) if batch.landing.is_empty() => self.settle(id),
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn land(&mut self, id: usize, place: Place) -> Result<(), String> {
-        let process = &mut self.processes[id];
-        let Some(record) = process.batch.as_mut().and_then(|batch| batch.land(place, &mut self.log)) else {
-            return Ok(());
-        };
-        if process.stage == Stage::Electing {
-            process.elections.insert(place.1, record.at.offset);
-        }
-        process.written.insert(place.1, Mark { at: record.at, id: record.message.id });
+        let Some(Request::Append(batch)) = &mut self.processes[id].request else { return Ok(()) };
+        let Some(record) = batch.land(place, &mut self.log) else { return Ok(()) };
         self.say(|| format!("{} wrote {}", self.processes[id].name(), show(&record)));
         self.record(&record)
     }
 
     /// All that a process wrote is acknowledged.
     pub(crate) fn settle(&mut self, id: usize) -> Result<(), String> {
-        let Some(mut batch) = self.processes[id].batch.take() else { return Ok(()) };
-        let effects = std::mem::take(&mut batch.effects);
-        for effect in &effects {
-            self.allowed(&self.processes[id], &batch, effect)?;
-        }
-        for effect in effects {
-            if let Effect::Charge { order, .. } = &effect {
-                self.processes[id].charging.insert(*order);
-            }
-            self.say(|| format!("{} does {effect:?}", self.processes[id].name()));
-            self.flights.start(id, effect);
-        }
         let process = &mut self.processes[id];
-        process.node.machine().durable();
-        if process.stage == Stage::Electing {
-            elected(process, &self.log, self.now);
-            self.say(|| format!("{} elected: {:?}", self.processes[id].name(), self.processes[id].stage));
-            return Ok(());
-        }
-        if process.node.machine().sole_writer() {
-            let until = process.written.clone();
-            process
-                .waiting
-                .extend(batch.calls.into_iter().map(|call| Waiting { call, until: until.clone() }));
-        } else {
-            batch.calls.iter().for_each(|call| self.clients.confirmed(call));
-            self.commit(id);
-        }
-        Ok(())
-    }
-
-    /// Commits what is answered, as `infrastructure::runtime::inputs` does.
-    fn commit(&mut self, id: usize) {
-        let lag = self.plan.faults.commit_lag;
-        let process = &mut self.processes[id];
-        for (place, input) in &mut process.inputs {
-            let hold = process.node.show().hold(place.0, place.1);
-            let next = hold.map_or(input.next, |hold| hold.min(input.next));
-            if next <= input.committed || self.rng.chance(lag) {
-                continue;
-            }
-            let note = input.notes.iter().rfind(|(from, _)| *from <= next);
-            let note = note.map(|(_, note)| note.clone()).unwrap_or_default();
-            self.groups.commit(process.service, id, *place, Committed { next, note });
-            input.committed = next;
-        }
+        let Some(Request::Append(batch)) = process.request.take() else { return Ok(()) };
+        process.tell(Event::Appended(&batch.positions));
+        self.carry(id)
     }
 
     /// Something happens to an effect.
@@ -331,20 +227,16 @@ impl World {
         let answer = self.flights.step(&mut self.outside, &self.plan.faults, &mut self.rng)?;
         let Some(answer) = answer else { return Ok(()) };
         let process = &mut self.processes[answer.process];
-        if process.is_dead() {
+        if process.dead {
             return Ok(());
         }
         let unknown =
             matches!(answer.outcome, EffectOutcome::Unknown { .. } | EffectOutcome::Senseless { .. });
-        process.heard(answer.order, answer.charge, unknown);
-        process.completions.push_back((answer.order, answer.outcome.clone()));
+        process.actions.heard(answer.order, answer.charge, unknown);
+        process.outcomes.push_back((answer.attempt, answer.order, answer.outcome.clone()));
         self.say(|| {
-            format!(
-                "{} hears of {}: {:?}",
-                self.processes[answer.process].name(),
-                answer.order,
-                answer.outcome
-            )
+            let name = self.processes[answer.process].name();
+            format!("{name} hears of {}: {:?}", answer.order, answer.outcome)
         });
         Ok(())
     }
@@ -352,26 +244,22 @@ impl World {
     /// Customers and the warehouse ask for something.
     pub(crate) fn ask(&mut self) -> Result<(), String> {
         let Some(service) = self.clients.next_service() else { return Ok(()) };
-        let takers: Vec<usize> = self
-            .processes
-            .iter()
-            .filter(|process| {
-                process.service == service
-                    && process.is_idle()
-                    && !process.clock_off
-                    && !process.inputs.is_empty()
-            })
-            .map(|process| process.id)
-            .collect();
+        let takes = |process: &&Process| {
+            let ready = process.driver.status().ready && !process.inputs.is_empty();
+            process.service == service && process.is_idle() && ready
+        };
+        let takers: Vec<usize> = self.processes.iter().filter(takes).map(|process| process.id).collect();
         let Some(id) = self.rng.pick(&takers).copied() else { return Ok(()) };
-        let node = &self.processes[id].node;
+        let node = self.processes[id].driver.machine();
         let received = |product: &_, source: &_| match node {
-            crate::process::Node::Inventory(machine) => machine.level(product).map_or(0, |level| {
+            Node::Inventory(machine) => machine.level(product).map_or(0, |level| {
                 level.received.iter().find(|(name, _)| name == source).map_or(0, |(_, received)| *received)
             }),
             _ => 0,
         };
-        let Some(call) = self.clients.next(&self.plan, &mut self.rng, received) else { return Ok(()) };
+        let Some(call): Option<Call> = self.clients.next(&self.plan, &mut self.rng, received) else {
+            return Ok(());
+        };
         self.say(|| format!("{} is asked {call:?}", self.processes[id].name()));
         let most = Most { follow: self.rng.below(30), inputs: 2 };
         self.work(id, most, Some(call)).map(|_| ())
@@ -384,12 +272,13 @@ impl World {
             96..=98 => 40_000,
             _ => self.plan.ttl.as_millis(),
         };
-        self.now += i64::try_from(self.rng.below(most + 1)).unwrap_or(0);
+        let by = i64::try_from(self.rng.below(most + 1)).unwrap_or(0);
+        self.now.fetch_add(by, Ordering::Relaxed);
     }
 }
 
 /// A record in a line.
-pub(crate) fn show(record: &kbnt_application::Delivered) -> String {
+pub(crate) fn show(record: &Delivered) -> String {
     let message = &record.message;
     let by = message.writer.as_ref().map(|writer| format!(" of term {}", writer.term)).unwrap_or_default();
     let at = &record.at;

@@ -138,6 +138,13 @@ impl Observer for Metrics {
         );
     }
 
+    fn unknown_note(&self, _service: Service, at: Position) {
+        tracing::warn!(
+            operation = "note-refused", %at,
+            "the note of the commit does not say which records count from there on: it is found out from the log"
+        );
+    }
+
     fn retrying(&self, service: Service, stage: Stage, error: &LogError) {
         let stage = match stage {
             Stage::Read => "read",

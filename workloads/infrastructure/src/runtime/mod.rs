@@ -1,29 +1,20 @@
-//! Drives state machines and read models on any event log: what to read, when to write, when to acknowledge.
+//! Carries events and commands between the drivers of state machines and any event log, and keeps read models up to date.
 
-mod again;
+mod append;
 mod backoff;
-mod batch;
-mod begin;
-mod catchup;
-mod core;
-mod drive;
 mod effects;
 mod handle;
-mod inputs;
 mod lag;
 mod leadership;
-mod observe;
 mod projection;
-mod restore;
+mod reader;
 mod runner;
+mod shell;
 mod snapshots;
-mod source;
-mod tail;
-mod turns;
 
 pub use handle::{CallError, Handle, Progress};
+pub use kbnt_application::driver::observe::{NoObserver, Observer, SnapshotTold, Stage};
 pub use leadership::Leadership;
-pub use observe::{NoObserver, Observer, SnapshotTold, Stage};
 pub use projection::{ProjectionRunner, View};
 pub use runner::{EffectPerformer, RunError, Runner, RunnerParts};
 pub use snapshots::SnapshotPlan;

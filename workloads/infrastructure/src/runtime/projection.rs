@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
-use super::catchup::{MOST, WAIT};
 use super::runner::RunError;
+use super::shell::{MOST, WAIT};
 
 /// Folds a read model from the log, from the first record of its topics on.
 pub struct ProjectionRunner<P> {

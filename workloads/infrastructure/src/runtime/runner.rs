@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use kbnt_application::driver::Failure;
+use kbnt_application::driver::observe::Observer;
 use kbnt_application::intact::Damage;
 use kbnt_application::ports::{Clock, EventLog, LogError};
 use kbnt_application::{Effect, EffectOutcome, Machine, Service};
@@ -10,11 +12,9 @@ use kbnt_domain::event::Writer;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-use super::begin;
-use super::core::{Core, End};
 use super::handle::{self, CallError, Handle, HandleEnd};
 use super::leadership::Leadership;
-use super::observe::Observer;
+use super::shell::Shell;
 use super::snapshots::SnapshotPlan;
 
 /// Does what a machine asks of the world outside; one attempt per call, within its own time limit.
@@ -57,6 +57,16 @@ pub enum RunError {
     /// A bug that would have broken the books.
     #[error("an invariant is violated: {0}")]
     Broken(String),
+}
+
+impl From<Failure> for RunError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Log(error) => Self::Log(error),
+            Failure::Fenced(writer) => Self::Fenced(writer),
+            Failure::Broken(what) => Self::Broken(what),
+        }
+    }
 }
 
 impl RunError {
@@ -114,15 +124,22 @@ impl<M: Machine> Runner<M> {
     /// hands its partitions over. Where the log is damaged it ends the machine, and lives on only to say so.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
         let progress = self.end.progress.clone();
-        let core = Core::new(self.machine, self.parts, self.end, shutdown.clone());
-        let end = if core.machine.sole_writer() {
-            begin::as_writer(core, self.leadership, self.snapshots).await
-        } else {
-            begin::as_member(core).await
-        };
-        match end {
-            Ok(()) | Err(End::Told) => Ok(()),
-            Err(End::Failed(error)) => match error.damage() {
+        // Only one that may write alone takes turns.
+        let leadership = self.leadership.filter(|_| self.machine.sole_writer());
+        let shell = Shell::new(
+            self.machine,
+            self.parts,
+            self.end,
+            leadership.clone(),
+            self.snapshots,
+            shutdown.clone(),
+        );
+        let outcome = shell.run().await;
+        if let Some(leadership) = leadership {
+            leadership.release().await;
+        }
+        match outcome {
+            Err(error) => match error.damage() {
                 Some(damage) => {
                     progress.send_modify(|progress| {
                         (progress.ready, progress.standing_by) = (false, false);
@@ -133,6 +150,7 @@ impl<M: Machine> Runner<M> {
                 }
                 None => Err(error),
             },
+            Ok(()) => Ok(()),
         }
     }
 }

@@ -1,9 +1,12 @@
 //! What must hold in the end, from the raw log and the world outside alone.
 
 mod audit;
+pub(crate) mod invariants;
+pub(crate) mod model;
 mod outside;
 mod queries;
 mod saga;
+pub(crate) mod snapshots;
 mod stock;
 
 use std::collections::BTreeMap;

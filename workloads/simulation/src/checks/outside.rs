@@ -5,8 +5,8 @@ use kbnt_domain::event::Event;
 use kbnt_domain::order::OrderStatus;
 
 use super::Story;
-use crate::gateway::Account;
-use crate::invariants::cost_of;
+use super::invariants::cost_of;
+use crate::faults::gateway::Account;
 use crate::world::World;
 
 impl World {

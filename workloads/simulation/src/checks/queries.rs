@@ -11,7 +11,7 @@ use kbnt_domain::event::Event;
 use kbnt_domain::order::OrderStatus;
 
 use super::Story;
-use crate::process::Node;
+use crate::node::Node;
 use crate::world::World;
 
 impl World {
@@ -122,8 +122,8 @@ impl World {
         for record in records.iter().filter(|record| record.at.topic == Topic::UserEvents) {
             directory.apply(record);
         }
-        for process in self.processes.iter().filter(|process| !process.is_dead()) {
-            let Node::User(machine) = &process.node else { continue };
+        for process in self.processes.iter().filter(|process| !process.dead) {
+            let Node::User(machine) = process.driver.machine() else { continue };
             for user in &self.plan.users {
                 let (here, there) = (machine.user(user), directory.get(user));
                 let same =

@@ -5,8 +5,8 @@ use kbnt_domain::event::{CancelKind, Event};
 use kbnt_domain::{OrderId, Reason};
 
 use super::Story;
-use crate::invariants::units_of;
-use crate::model::State;
+use super::invariants::units_of;
+use super::model::State;
 use crate::world::World;
 
 impl World {

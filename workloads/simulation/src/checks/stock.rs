@@ -6,8 +6,8 @@ use kbnt_domain::order::OrderStatus;
 use kbnt_domain::{OrderId, ProductId};
 
 use super::Story;
-use crate::invariants::units_of;
-use crate::process::Node;
+use super::invariants::units_of;
+use crate::node::Node;
 use crate::world::World;
 
 impl World {
@@ -26,8 +26,9 @@ impl World {
         }
         self.check_receipts()?;
         let books = &self.books;
-        let inventory = self.processes.iter_mut().find_map(|process| match &mut process.node {
-            Node::Inventory(machine) if process.stage == crate::process::Stage::Working => Some(machine),
+        let at_work = self.processes.iter_mut().filter(|process| process.is_idle());
+        let inventory = at_work.map(|process| process.driver.machine_mut()).find_map(|node| match node {
+            Node::Inventory(machine) => Some(machine),
             _ => None,
         });
         let Some(inventory) = inventory else { return Err("no inventory is at work".into()) };

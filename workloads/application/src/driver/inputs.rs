@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use kbnt_application::fence::TermFence;
-use kbnt_application::ports::{Assignment, Commit};
-use kbnt_application::{Delivered, Machine, Position, Topic};
+use crate::fence::TermFence;
+use crate::machine::{Delivered, Machine, Position};
+use crate::message::Topic;
+use crate::ports::{Assignment, Commit};
 
 /// The topic whose writers are elected.
 const FENCED: Topic = Topic::InventoryEvents;
@@ -52,9 +53,17 @@ impl Inputs {
         unknown
     }
 
+    /// All partitions are read from these positions on. A sole writer reads no topic of another one, and commits nothing.
+    pub(super) fn all(&mut self, from: &[Position]) {
+        for at in from {
+            let input = Input { next: at.offset, committed: at.offset, notes: VecDeque::new() };
+            self.partitions.insert((at.topic, at.partition), input);
+        }
+    }
+
     /// Takes up what a fence knows that was shown all records before this position.
     pub(super) fn learn(&mut self, at: Position, fence: &TermFence) {
-        let note = fence.note(at.partition);
+        let note = fence.note(at.partition).to_owned();
         // A fence that has seen no election knows nothing, and leaves no note.
         let _ = self.fence.restore(at.partition, &note);
         if let Some(input) = self.partitions.get_mut(&(at.topic, at.partition)) {
@@ -76,8 +85,8 @@ impl Inputs {
         let Position { topic, partition, offset } = record.at;
         if let Some(input) = self.partitions.get_mut(&(topic, partition)) {
             let note = self.fence.note(partition);
-            if input.notes.back().is_none_or(|(_, last)| *last != note) {
-                input.notes.push_back((offset + 1, note));
+            if input.notes.back().is_none_or(|(_, last)| last != note) {
+                input.notes.push_back((offset + 1, note.to_owned()));
             }
         }
         admitted
@@ -128,12 +137,11 @@ impl Inputs {
     }
 
     /// The offset after the last record that was handled, of each partition.
-    pub(super) fn positions(&self) -> Vec<Position> {
-        let position = |(&(topic, partition), input): (&(Topic, u32), &Input)| Position {
+    pub(super) fn positions(&self) -> impl Iterator<Item = Position> {
+        self.partitions.iter().map(|(&(topic, partition), input)| Position {
             topic,
             partition,
             offset: input.next,
-        };
-        self.partitions.iter().map(position).collect()
+        })
     }
 }

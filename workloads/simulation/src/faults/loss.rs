@@ -3,8 +3,7 @@
 use kbnt_application::{Service, Topic};
 
 use crate::log::Place;
-use crate::process::Stage;
-use crate::startup::start;
+use crate::process::Process;
 use crate::world::World;
 
 /// Rounds in which a process could decide.
@@ -23,9 +22,10 @@ impl World {
         self.say(|| format!("{}/{} is lost up to {first}", place.0.name(), place.1));
         self.log.cut(place, first);
         for id in 0..self.processes.len() {
-            self.processes[id].stage = Stage::Dead;
+            self.processes[id].dead = true;
             self.groups.leave(id);
         }
+        self.kept.clear();
         for service in Service::ALL {
             self.groups.expire(service, place);
             // The writer's own records tell it where it stopped; where that is behind the loss, nothing is missing.
@@ -41,12 +41,13 @@ impl World {
     fn refuses(&mut self, service: Service, place: Place) -> Result<(), String> {
         let before = self.log.len();
         let id = self.processes.len();
-        self.processes.push(start(id, service, 0, &self.plan, &self.log, self.now, None)?);
+        self.processes.push(Process::new(id, service, &self.plan, 0, &self.now));
+        self.begin(id)?;
         for _ in 0..ROUNDS {
             self.assign(service);
             self.rest(id)?;
         }
-        let decided = self.log.len() != before || !self.processes[id].is_dead();
+        let decided = self.log.len() != before || !self.processes[id].dead;
         let name = service.name();
         if decided {
             Err(format!("{name} goes on although {}/{} was cut", place.0.name(), place.1))

@@ -1,9 +1,10 @@
 //! Effects on their way to the world outside and back.
 
+use kbnt_application::driver::Attempt;
 use kbnt_application::{Effect, EffectOutcome};
 use kbnt_domain::OrderId;
 
-use crate::gateway::Outside;
+use super::gateway::Outside;
 use crate::plan::Faults;
 use crate::rng::Rng;
 
@@ -11,6 +12,7 @@ use crate::rng::Rng;
 #[derive(Debug)]
 pub(crate) struct Flight {
     pub(crate) effect: Effect,
+    attempt: Attempt,
     /// The process that is to hear of it; `None` if it has given up waiting.
     pub(crate) process: Option<usize>,
     /// What came of it, once it was done outside.
@@ -21,6 +23,7 @@ pub(crate) struct Flight {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) process: usize,
+    pub(crate) attempt: Attempt,
     pub(crate) order: OrderId,
     pub(crate) outcome: EffectOutcome,
     pub(crate) charge: bool,
@@ -32,8 +35,8 @@ pub(crate) struct Flights {
 }
 
 impl Flights {
-    pub(crate) fn start(&mut self, process: usize, effect: Effect) {
-        self.flying.push(Flight { effect, process: Some(process), outcome: None });
+    pub(crate) fn start(&mut self, process: usize, attempt: Attempt, effect: Effect) {
+        self.flying.push(Flight { effect, attempt, process: Some(process), outcome: None });
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -84,7 +87,7 @@ impl Flights {
                 return Ok(self.land(at, outcome));
             }
             // The process gives up waiting, but the request is still on its way.
-            let answer = flight.process.take().map(|process| answer(process, &flight.effect, outcome));
+            let answer = flight.process.take().map(|process| answer(process, flight, outcome));
             return Ok(answer);
         }
         flight.outcome = Some(outside.perform(&flight.effect)?);
@@ -97,11 +100,11 @@ impl Flights {
 
     fn land(&mut self, at: usize, outcome: EffectOutcome) -> Option<Answer> {
         let flight = self.flying.swap_remove(at);
-        flight.process.map(|process| answer(process, &flight.effect, outcome))
+        flight.process.map(|process| answer(process, &flight, outcome))
     }
 }
 
-fn answer(process: usize, effect: &Effect, outcome: EffectOutcome) -> Answer {
-    let charge = matches!(effect, Effect::Charge { .. });
-    Answer { process, order: effect.order(), outcome, charge }
+fn answer(process: usize, flight: &Flight, outcome: EffectOutcome) -> Answer {
+    let charge = matches!(flight.effect, Effect::Charge { .. });
+    Answer { process, attempt: flight.attempt, order: flight.effect.order(), outcome, charge }
 }

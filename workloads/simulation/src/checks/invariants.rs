@@ -1,11 +1,41 @@
 //! What must hold at every single step.
 
+use std::collections::BTreeSet;
+
 use kbnt_application::{Delivered, Effect};
+use kbnt_domain::OrderId;
 use kbnt_domain::event::Event;
 
 use crate::plan::Plan;
-use crate::process::{Batch, Process};
+use crate::process::Process;
 use crate::world::World;
+
+/// What a process has done outside since it got its partitions.
+#[derive(Debug, Default)]
+pub(crate) struct Actions {
+    /// Orders that it has charged.
+    pub(crate) charging: BTreeSet<OrderId>,
+    /// Those of which the outcome is unknown, and no query has answered since.
+    unknown: BTreeSet<OrderId>,
+    /// Orders of which it wrote the refund.
+    pub(crate) refunded: BTreeSet<OrderId>,
+}
+
+impl Actions {
+    /// What it did for orders of partitions that it had before says nothing about what it may do now.
+    pub(crate) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// What an attempt at the gateway taught the process.
+    pub(crate) fn heard(&mut self, order: OrderId, charge: bool, unknown: bool) {
+        if !unknown {
+            self.unknown.remove(&order);
+        } else if charge && self.charging.contains(&order) {
+            self.unknown.insert(order);
+        }
+    }
+}
 
 impl World {
     /// A record got into the log: the books must balance, and deadlines must be kept to the millisecond.
@@ -34,7 +64,7 @@ impl World {
     }
 
     /// A process is about to act on the world outside.
-    pub(crate) fn allowed(&self, process: &Process, batch: &Batch, effect: &Effect) -> Result<(), String> {
+    pub(crate) fn allowed(&self, process: &Process, effect: &Effect) -> Result<(), String> {
         let name = process.name();
         match effect {
             Effect::Charge { order, reservation, .. } => {
@@ -42,14 +72,15 @@ impl World {
                 let Some(known) = known else {
                     return Err(format!("{name} charges {order} for no reservation"));
                 };
-                if batch.now >= known.expires_at {
+                // One that has waited for a place was decided some time ago.
+                if process.decided >= known.expires_at && !self.plan.is_crowded() {
                     return Err(format!("{name} charges {order} though its reservation is over"));
                 }
-                if process.unknown.contains(order) {
+                if process.actions.unknown.contains(order) {
                     return Err(format!("{name} charges {order} again while the outcome is unknown"));
                 }
             }
-            Effect::Refund { order, .. } if process.refunded.contains(order) => {
+            Effect::Refund { order, .. } if process.actions.refunded.contains(order) => {
                 return Err(format!("{name} refunds {order} again"));
             }
             _ => {}

@@ -1,13 +1,14 @@
-//! What a runtime tells about its work, for metrics and logs.
+//! What a driver makes known of its work, for metrics and logs.
 
 use std::time::Duration;
 
-use kbnt_application::machine::Halt;
-use kbnt_application::ports::{LogError, SnapshotError, Unreadable};
-use kbnt_application::{Append, Delivered, Effect, EffectOutcome, Position, Service, Topic};
 use kbnt_domain::Timestamp;
 
-/// What the runtime was doing when the log could not.
+use crate::machine::{Append, Delivered, Effect, EffectOutcome, Halt, Position};
+use crate::message::{Service, Topic};
+use crate::ports::{LogError, SnapshotError, Unreadable};
+
+/// What was being done when the log could not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
     /// Reading.
@@ -84,6 +85,9 @@ pub trait Observer: Send + Sync + 'static {
 
     /// The partition went to another process.
     fn revoked(&self, _service: Service, _partition: u32) {}
+
+    /// What a commit says of the records before `at` is of no use: it is found out from the log.
+    fn unknown_note(&self, _service: Service, _at: Position) {}
 
     /// The log could not; it is tried again.
     fn retrying(&self, _service: Service, _stage: Stage, _error: &LogError) {}

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use kbnt_application::Effect;
+use crate::machine::Effect;
 use kbnt_domain::UserId;
 
 /// The most places that one user has, however many are free.

@@ -1,6 +1,9 @@
 //! What a seed makes of a run: how much goes wrong, who orders what.
 
+pub(crate) mod clients;
+
 use kbnt_application::Service;
+use kbnt_application::driver::Limits;
 use kbnt_domain::event::{Basket, Line, PaymentMethod};
 use kbnt_domain::{Currency, Money, OrderId, ProductId, Quantity, SourceId, Span, UserId};
 
@@ -35,16 +38,22 @@ pub(crate) struct Faults {
     pub(crate) retried_append: u64,
     /// An input is delivered again within a session.
     pub(crate) rewind: u64,
-    /// Of the commits, those that are skipped.
-    pub(crate) commit_lag: u64,
+    /// Of the commits, those that are acknowledged and then lost.
+    pub(crate) lost_commit: u64,
+    /// Of the commits, those whose note is lost.
+    pub(crate) lost_note: u64,
+    /// Of what a driver asks for, what it is kept waiting for while other things happen.
+    pub(crate) slow: u64,
+    /// An append that is refused for good, after any part of it got in.
+    pub(crate) refused_append: u64,
+    /// A process is stopped, and hands over what it has.
+    pub(crate) stop: u64,
     /// Of what was unacknowledged in a crash, what gets in later instead of at once or never.
     pub(crate) late: u64,
     /// Something gets into the log that nobody understands, or a person sees to it.
     pub(crate) poison: u64,
     /// A program that is none of the services writes into their topics, in the wrong place or with the wrong time.
     pub(crate) stray: u64,
-    /// A writer takes a snapshot, with which a later one may begin.
-    pub(crate) snapshot: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -70,6 +79,12 @@ pub(crate) struct Plan {
     /// Units that the first receipt of each product has.
     pub(crate) stock: u64,
     pub(crate) low_stock_threshold: u64,
+    /// How much a driver takes in.
+    pub(crate) limits: Limits,
+    /// How often a writer takes a snapshot, if it does.
+    pub(crate) snapshots: Option<Span>,
+    /// Whether writers stand by until it is their turn.
+    pub(crate) led: bool,
 }
 
 /// The price of one unit, by the product's number.
@@ -106,16 +121,17 @@ impl Faults {
             set_clock: rate(10),
             retried_append: rate(150),
             rewind: rate(20),
-            commit_lag: rate(700),
+            lost_commit: rate(700),
+            lost_note: rate(100),
+            slow: rate(500),
+            refused_append: rate(40),
+            stop: rate(6),
             late: rate(500),
             poison: rate(20),
             stray: rate(20),
-            snapshot: rate(80),
         };
-        // What a reservation of a wrong clock comes to depends on when it was put right, which a snapshot knows and the log
-        // does not.
-        // And one clock that is wrong is taken for right by whoever is set to the same time.
-        if faults.wrong_start > 0 { Self { snapshot: 0, set_clock: 0, ..faults } } else { faults }
+        // One clock that is wrong is taken for right by whoever is set to the same time.
+        if faults.wrong_start > 0 { Self { set_clock: 0, ..faults } } else { faults }
     }
 }
 
@@ -138,6 +154,9 @@ impl Plan {
             stock: rng.between(0, 14),
             low_stock_threshold: rng.between(0, 6),
             orders: Vec::new(),
+            limits: Self::limits(rng),
+            snapshots: Self::snapshots(rng, &faults),
+            led: rng.chance(300),
             faults,
             products,
             users,
@@ -147,6 +166,31 @@ impl Plan {
             plan.orders.push(Order { id: OrderId::derive(&basket.user, &format!("key-{n}")), basket, other });
         }
         plan
+    }
+
+    /// Mostly as it ships, and now and then so little that it matters.
+    fn limits(rng: &mut Rng) -> Limits {
+        let mut little =
+            |most| if rng.chance(700) { None } else { usize::try_from(rng.between(1, most)).ok() };
+        let as_shipped = Limits::default();
+        Limits {
+            in_hand: little(4).unwrap_or(as_shipped.in_hand),
+            places: little(3).unwrap_or(as_shipped.places),
+            records: little(3).unwrap_or(as_shipped.records),
+            ..as_shipped
+        }
+    }
+
+    fn snapshots(rng: &mut Rng, faults: &Faults) -> Option<Span> {
+        // What a reservation of a wrong clock comes to depends on when it was put right, which a snapshot knows and the log
+        // does not.
+        let every = *rng.pick(&[0, 0, 100, 2_000, 20_000])?;
+        (faults.wrong_start == 0 && rng.chance(700)).then_some(Span::from_millis(every))
+    }
+
+    /// Whether effects wait for each other.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.limits.places < Limits::default().places
     }
 
     fn basket(&self, rng: &mut Rng) -> Basket {

@@ -1,14 +1,22 @@
 //! What goes wrong, and how a platform puts it right.
 
-use kbnt_application::fence::TermFence;
-use kbnt_application::{Delivered, Outbox, Service, Topic};
+pub(crate) mod flights;
+pub(crate) mod gateway;
+mod loss;
+pub(crate) mod strays;
+
+use kbnt_application::driver::Event as Happening;
+use kbnt_application::ports::{Clock as _, LogError};
+use kbnt_application::{Delivered, Machine as _, Outbox, Service, Topic};
 use kbnt_domain::Timestamp;
 use kbnt_domain::dead_letter::{Location, Resolution};
 use kbnt_domain::event::{DeadLetterResolved, Event};
 
-use crate::process::{Batch, Input, Process, Stage, admitted};
-use crate::startup::has_all;
-use crate::world::{WRONG, World};
+use crate::process::{Batch, Change, Process, Request};
+use crate::world::World;
+
+/// What a clock that is wrong at a start is ahead, in milliseconds: less than the window, so that no command is too old for it.
+pub(crate) const WRONG: i64 = 3 * 3_600_000;
 
 /// What clocks are set by, in milliseconds.
 const SET_BY: [i64; 4] = [25 * 3_600_000, 3 * 3_600_000, -3 * 3_600_000, -25 * 3_600_000];
@@ -43,20 +51,18 @@ impl World {
             })?;
         }
         if self.rng.chance(faults.second_writer) && self.alive(Service::Inventory).count() < 3 {
-            self.fault(|world| {
-                world.spawn(Service::Inventory);
-                Ok(())
-            })?;
+            self.fault(|world| world.spawn(Service::Inventory))?;
+        }
+        if self.rng.chance(faults.stop) {
+            let id = self.rng.index(self.processes.len());
+            self.fault(|world| world.stop(id))?;
         }
         if self.rng.chance(faults.jump) {
-            let id = self.rng.index(self.processes.len());
-            let skew = self.skew();
-            self.fault(|world| {
-                if world.processes[id].skew != WRONG {
-                    world.processes[id].skew = skew;
-                }
-                Ok(())
-            })?;
+            let (id, skew) = (self.rng.index(self.processes.len()), self.skew());
+            self.report.faults += 1;
+            if self.processes[id].clock.skew() != WRONG {
+                self.processes[id].clock.drift(skew);
+            }
         }
         if self.rng.chance(faults.wrong_start) {
             self.put_clocks_right()?;
@@ -69,9 +75,6 @@ impl World {
         }
         if self.rng.chance(faults.gateway) {
             self.outside.away = !self.outside.away && self.rng.chance(600);
-        }
-        if self.rng.chance(faults.snapshot) {
-            self.copy_state();
         }
         if self.rng.chance(faults.rewind) {
             self.rewind();
@@ -91,11 +94,14 @@ impl World {
     /// Clocks that were wrong from the start are put right.
     pub(crate) fn put_clocks_right(&mut self) -> Result<(), String> {
         for id in 0..self.processes.len() {
-            if self.processes[id].skew == WRONG {
+            if self.processes[id].clock.skew() == WRONG {
                 self.say(|| format!("the clock of {} is put right", self.processes[id].name()));
-                self.processes[id].skew = self.skew();
+                let skew = self.skew();
+                let process = &self.processes[id];
+                process.clock.drift(skew);
                 // Where the log says nothing of the time, what it showed at first is believed: a person starts it again.
-                if self.processes[id].set_by == 0 && self.processes[id].look_at_the_clock(self.now) {
+                let decides = process.driver.machine().decides_by_time();
+                if process.clock.set_by() == 0 && decides && process.clock.off_by().is_some() {
                     self.kill(id)?;
                 }
             }
@@ -107,11 +113,11 @@ impl World {
     fn set_a_clock(&mut self) {
         let id = self.rng.index(self.processes.len());
         let by = *self.rng.pick(&SET_BY).unwrap_or(&0);
-        let (now, process) = (self.now, &mut self.processes[id]);
-        process.set_by = if process.set_by == 0 { by } else { 0 };
-        process.look_at_the_clock(now);
+        let clock = &self.processes[id].clock;
+        clock.set(if clock.set_by() == 0 { by } else { 0 });
         self.say(|| {
-            format!("the clock of {} is off by {}", self.processes[id].name(), self.processes[id].set_by)
+            let process = &self.processes[id];
+            format!("the clock of {} is off by {}", process.name(), process.clock.set_by())
         });
     }
 
@@ -121,7 +127,7 @@ impl World {
         if let Some(location) = self.rng.pick(&letters).cloned()
             && self.rng.chance(400)
         {
-            let mut outbox = Outbox::new(Service::Audit, Timestamp::from_millis(self.now));
+            let mut outbox = Outbox::new(Service::Audit, Timestamp::from_millis(self.now()));
             let (how, by, reason) = (Resolution::Discarded, "somebody".to_owned(), String::new());
             let resolved = DeadLetterResolved { location, how, replayed_to: None, by, reason };
             outbox.emit_named(&format!("resolved at step {}", self.step), resolved);
@@ -143,29 +149,27 @@ impl World {
     }
 
     pub(crate) fn alive(&self, service: Service) -> impl Iterator<Item = &Process> {
-        self.processes.iter().filter(move |process| process.service == service && !process.is_dead())
+        self.processes.iter().filter(move |process| process.service == service && !process.dead)
     }
 
     /// A process crashes. Of what it had sent to each partition, any first part gets in: at once, or later.
     pub(crate) fn kill(&mut self, id: usize) -> Result<(), String> {
-        if self.processes[id].is_dead() {
+        if self.processes[id].dead {
             return Ok(());
         }
-        self.say(|| format!("{} crashes", self.processes[id].name()));
-        self.processes[id].stage = Stage::Dead;
+        self.say(|| format!("{} is gone", self.processes[id].name()));
         self.groups.leave(id);
         self.flights.orphan(id);
-        let batch = self.processes[id].batch.take();
-        let waiting = std::mem::take(&mut self.processes[id].waiting);
-        let calls = waiting.into_iter().map(|waiting| waiting.call);
-        let calls: Vec<_> = calls.chain(batch.iter().flat_map(|batch| batch.calls.clone())).collect();
-        for call in calls {
+        let process = &mut self.processes[id];
+        process.dead = true;
+        let request = process.request.take();
+        for call in std::mem::take(&mut process.calls).into_values() {
             self.clients.unanswered(&call, &mut self.rng);
         }
-        let Some(batch) = batch else { return Ok(()) };
-        for (place, queue) in batch.landing {
+        let Some(Request::Append(Batch { appends, landing, .. })) = request else { return Ok(()) };
+        for (place, queue) in landing {
             let kept = self.rng.index(queue.len() + 1);
-            let kept = queue.into_iter().take(kept).map(|index| batch.appends[index].clone()).collect();
+            let kept = queue.into_iter().take(kept).map(|index| appends[index].clone()).collect();
             self.late.push((place, kept));
             if !self.rng.chance(self.plan.faults.late) {
                 let last = self.late.len() - 1;
@@ -176,6 +180,42 @@ impl World {
         }
         self.late.retain(|(_, queue)| !queue.is_empty());
         Ok(())
+    }
+
+    /// A process is told to stop.
+    fn stop(&mut self, id: usize) -> Result<(), String> {
+        let process = &mut self.processes[id];
+        if process.dead || process.stopping {
+            return Ok(());
+        }
+        process.stopping = true;
+        // What it waits for to come to work it does not wait for any more.
+        if !matches!(process.request, Some(Request::Append(_) | Request::Commit(_) | Request::Leave)) {
+            process.request = None;
+        }
+        process.tell(Happening::Stop);
+        self.say(|| format!("{} is to stop", self.processes[id].name()));
+        self.carry(id)
+    }
+
+    /// What a process had sent is sent again, or refused for good, though some of it got in; whether it was.
+    pub(crate) fn fail_append(&mut self, id: usize) -> Result<bool, String> {
+        let again = self.rng.chance(self.plan.faults.retried_append / 4);
+        let refused = !again && self.rng.chance(self.plan.faults.refused_append / 4);
+        let process = &mut self.processes[id];
+        let Some(Request::Append(batch)) = &mut process.request else { return Ok(false) };
+        if !again && !refused {
+            return Ok(false);
+        }
+        self.report.faults += 1;
+        if again {
+            *batch = Batch::new(batch.appends.clone());
+        } else {
+            process.request = None;
+            process.tell(Happening::Failed(LogError::Refused("by the seed".to_owned())));
+        }
+        self.say(|| format!("{} appends again: {again}", self.processes[id].name()));
+        self.carry(id).map(|()| true)
     }
 
     /// Something that a crashed process had sent gets in after all.
@@ -197,25 +237,27 @@ impl World {
     }
 
     /// The platform: processes are started, partitions assigned, owners told.
-    pub(crate) fn manage(&mut self) {
+    pub(crate) fn manage(&mut self) -> Result<(), String> {
         let service = self.rng.pick(&Service::ALL).copied().unwrap_or(Service::Order);
         if self.alive(service).count() < wanted(service) {
-            self.spawn(service);
-        } else if self.rng.chance(300) {
+            return self.spawn(service);
+        }
+        if self.rng.chance(300) {
             self.tell(service);
         } else {
             self.assign(service);
         }
+        Ok(())
     }
 
     /// Zombies hear that their partitions are somebody else's.
     pub(crate) fn tell(&mut self, service: Service) -> bool {
         let mut told = false;
-        for process in
-            self.processes.iter_mut().filter(|process| process.service == service && process.is_idle())
+        for process in self.processes.iter_mut().filter(|process| process.service == service && !process.dead)
         {
-            for partition in std::mem::take(&mut process.lost) {
-                process.revoke(partition);
+            if !process.lost.is_empty() {
+                let lost = std::mem::take(&mut process.lost);
+                process.changes.push_back(Change::Revoked(lost));
                 told = true;
             }
         }
@@ -229,94 +271,40 @@ impl World {
         }
         let free: Vec<u32> =
             (0..3).filter(|partition| self.groups.owner(service, *partition).is_none()).collect();
-        let ready: Vec<usize> =
-            self.alive(service).filter(|process| process.is_idle()).map(|process| process.id).collect();
+        let is_member =
+            |process: &&Process| process.is_idle() && process.changes.is_empty() && !process.stopping;
+        let ready: Vec<usize> = self.alive(service).filter(is_member).map(|process| process.id).collect();
         let Some(id) = self.rng.pick(&ready).copied() else { return false };
         let mine: Vec<u32> =
             free.into_iter().filter(|partition| !self.processes[id].lost.contains(partition)).collect();
         let some =
             if self.resting || self.rng.chance(500) { mine.len() } else { self.rng.index(mine.len() + 1) };
-        let mine = &mine[..some];
+        let mine = mine[..some].to_vec();
         if mine.is_empty() {
             return false;
         }
         self.say(|| format!("{} gets {mine:?}", self.processes[id].name()));
-        for partition in mine {
+        for partition in &mine {
             self.groups.assign(service, *partition, id);
         }
-        self.take_over(id, mine);
+        self.processes[id].changes.push_back(Change::Assigned(mine));
         true
     }
 
-    /// As `infrastructure::runtime::drive` does on an assignment.
-    fn take_over(&mut self, id: usize, partitions: &[u32]) {
-        let process = &mut self.processes[id];
-        let service = process.service;
-        let mut inputs = partitions.iter().flat_map(|partition| process.places(*partition));
-        let own = partitions.iter().map(|partition| (service.output(), *partition));
-        let own = own.filter(|(topic, partition)| *partition < topic.partitions()).collect::<Vec<_>>();
-        if !inputs.all(|place| has_all(&self.log, place, self.groups.committed(service, place).next))
-            || !own.into_iter().all(|place| has_all(&self.log, place, 0))
-        {
-            process.stage = Stage::Dead;
-            self.groups.leave(id);
-            return;
-        }
-        process.forget();
-        for partition in partitions {
-            for place in process.places(*partition) {
-                let committed = self.groups.committed(service, place);
-                if place.0 == Topic::InventoryEvents
-                    && process.fence.restore(*partition, &committed.note).is_err()
-                {
-                    for record in
-                        self.log.records(place).take_while(|record| record.at.offset < committed.next)
-                    {
-                        // Whether it counts is of no interest here: that it was shown is.
-                        let _ = process.fence.admits(record);
-                    }
-                }
-                let (next, notes) = (committed.next, vec![(committed.next, committed.note)]);
-                process.inputs.insert(place, Input { next, committed: next, notes });
-            }
-            process.node.machine().assigned(*partition);
-        }
-        for partition in partitions.iter().filter(|partition| **partition < service.output().partitions()) {
-            let mut fence = TermFence::default();
-            for record in self.log.records((service.output(), *partition)) {
-                if admitted(&mut fence, record) {
-                    process.node.machine().fold(record);
-                }
-            }
-        }
-        let mut batch = Batch::new(process.clock(self.now));
-        for partition in partitions {
-            let mut outbox = Outbox::new(service, batch.now);
-            process.node.machine().recovered(*partition, &mut outbox);
-            let (appends, effects) = outbox.take();
-            batch.appends.extend(appends);
-            batch.effects.extend(effects);
-        }
-        batch.send();
-        process.batch = Some(batch);
-    }
-
-    /// A partition is taken from its owner, who hears of it now or later.
+    /// A partition is taken from its owner, whatever that is doing; it hears of it when it looks next, or later.
     fn move_partition(&mut self) {
         let any = self.rng.pick(&Service::ALL).copied().unwrap_or(Service::Order);
         let service = self.plan.faults.focus.unwrap_or(any);
         let partition = u32::try_from(self.rng.below(3)).unwrap_or(0);
         let Some(owner) = self.groups.owner(service, partition) else { return };
         let zombie = self.rng.chance(self.plan.faults.zombie);
-        if !zombie && !self.processes[owner].is_idle() {
-            return;
-        }
         self.say(|| format!("{} loses {partition}, zombie: {zombie}", self.processes[owner].name()));
         self.groups.release(service, partition);
-        if zombie {
-            self.processes[owner].lost.insert(partition);
-        } else {
-            self.processes[owner].revoke(partition);
+        let process = &mut self.processes[owner];
+        process.lost.insert(partition);
+        if !zombie {
+            let lost = std::mem::take(&mut process.lost);
+            process.changes.push_back(Change::Revoked(lost));
         }
     }
 
@@ -324,13 +312,16 @@ impl World {
     fn rewind(&mut self) {
         let id = self.rng.index(self.processes.len());
         let back = self.rng.between(1, 5);
-        let process = &mut self.processes[id];
+        let (process, groups) = (&mut self.processes[id], &self.groups);
+        if process.service == Service::Inventory || !process.is_idle() {
+            return;
+        }
         let places: Vec<_> = process.inputs.keys().copied().collect();
-        if let Some(input) = self.rng.pick(&places).and_then(|place| process.inputs.get_mut(place))
-            && process.stage == Stage::Working
-            && process.service != Service::Inventory
+        if let Some(place) = self.rng.pick(&places)
+            && let Some(next) = process.inputs.get_mut(place)
         {
-            input.next = input.next.saturating_sub(back).max(input.committed);
+            let committed = groups.committed(process.service, *place).map_or(0, |commit| commit.next.offset);
+            *next = next.saturating_sub(back).max(committed.min(*next));
         }
     }
 }

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use kbnt_application::Service;
+use kbnt_application::{Outbox, Service};
 use kbnt_domain::event::{Basket, UserStatus};
 use kbnt_domain::stock::Declaration;
 use kbnt_domain::user::Registration;
 use kbnt_domain::{OrderId, ProductId, SourceId, UserId};
 
-use crate::plan::{Plan, price};
+use super::{Plan, price};
+use crate::node::Node;
 use crate::rng::Rng;
 
 /// What a service is asked over HTTP.
@@ -204,6 +205,31 @@ impl Clients {
             let at = rng.index(self.wishes.len() + 1);
             self.wishes.insert(at, Wish::Place(*number));
         }
+    }
+}
+
+/// The step of a caller; false if it has no effect.
+pub(crate) fn call(node: &mut Node, call: &Call, outbox: &mut Outbox) -> bool {
+    match (node, call) {
+        (Node::Order(_), Call::Place { order, basket, .. }) => {
+            kbnt_application::order::place_order(*order, basket.clone(), outbox);
+            true
+        }
+        (Node::Order(_), Call::Cancel { order }) => {
+            kbnt_application::order::request_cancel(*order, outbox);
+            true
+        }
+        (Node::User(machine), Call::Register { registration }) => {
+            machine.register(registration.clone(), outbox);
+            true
+        }
+        (Node::User(machine), Call::Status { user, status }) => {
+            machine.change_status(user, *status, outbox).is_ok()
+        }
+        (Node::Inventory(machine), Call::Declare { declaration, .. }) => {
+            machine.declare(declaration, outbox).is_ok()
+        }
+        _ => false,
     }
 }
 

@@ -47,7 +47,7 @@ impl World {
             let Some(order) = self.rng.pick(&self.plan.orders).map(|order| order.id) else { return };
             Event::from(OrderCancelRequested { order })
         };
-        let message = self.foreign(event, Timestamp::from_millis(self.now));
+        let message = self.foreign(event, Timestamp::from_millis(self.now()));
         self.misplace(message, None);
     }
 

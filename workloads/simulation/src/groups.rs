@@ -1,35 +1,30 @@
-//! What the groups have committed, and who owns what.
+//! The coordinator of the groups: what they have committed, and who owns what.
 
 use std::collections::BTreeMap;
 
+use kbnt_application::ports::Commit;
 use kbnt_application::{Service, Topic};
 
 use crate::log::Place;
 
-/// From where a new owner goes on.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Committed {
-    pub(crate) next: u64,
-    pub(crate) note: String,
-}
-
-/// The group coordinator.
 #[derive(Debug, Default)]
 pub(crate) struct Groups {
-    committed: BTreeMap<(Service, Topic, u32), Committed>,
+    committed: BTreeMap<(Service, Topic, u32), Commit>,
     owners: BTreeMap<(Service, u32), usize>,
 }
 
 impl Groups {
-    pub(crate) fn committed(&self, service: Service, (topic, partition): Place) -> Committed {
-        self.committed.get(&(service, topic, partition)).cloned().unwrap_or_default()
+    pub(crate) fn committed(&self, service: Service, (topic, partition): Place) -> Option<Commit> {
+        self.committed.get(&(service, topic, partition)).cloned()
     }
 
-    /// A commit by a process that has lost the partition is refused.
-    pub(crate) fn commit(&mut self, service: Service, process: usize, place: Place, commit: Committed) {
-        if self.owner(service, place.1) == Some(process) {
-            self.committed.insert((service, place.0, place.1), commit);
+    /// Whether it takes the commit: that of a process that has lost the partition is refused.
+    pub(crate) fn commit(&mut self, service: Service, process: usize, commit: Commit) -> bool {
+        let owned = self.owner(service, commit.next.partition) == Some(process);
+        if owned {
+            self.committed.insert((service, commit.next.topic, commit.next.partition), commit);
         }
+        owned
     }
 
     pub(crate) fn owner(&self, service: Service, partition: u32) -> Option<usize> {

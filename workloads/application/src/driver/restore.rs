@@ -1,0 +1,168 @@
+//! Begins with a snapshot, if there is one that fits the log.
+
+use std::collections::BTreeMap;
+
+use super::begin::{Begin, Folding};
+use super::observe::SnapshotTold;
+use super::tail::Tail;
+use super::{Command, Driver, Failure, Reader};
+use crate::intact::Fault;
+use crate::machine::{Machine, Position};
+use crate::ports::{Fetched, Mark, Snapshot, SnapshotError};
+
+/// Reads without a record after which there is none to come.
+const PATIENCE: usize = 10;
+
+/// The last records of a snapshot are looked for in the log.
+pub(super) struct Search {
+    snapshot: Snapshot,
+    unseen: BTreeMap<u32, Mark>,
+    /// What was read behind those that were found.
+    ahead: Vec<Fetched>,
+    idle: usize,
+    pub(super) is_open: bool,
+    folding: Folding,
+}
+
+impl Search {
+    fn new(snapshot: Snapshot, folding: Folding) -> Self {
+        let unseen = snapshot.folded.iter().map(|mark| (mark.at.partition, *mark)).collect();
+        Self { snapshot, unseen, ahead: Vec::new(), idle: 0, is_open: false, folding }
+    }
+
+    /// The reader is open; the topic ends here.
+    pub(super) fn open(&mut self, ends: &[Position]) {
+        self.is_open = true;
+        self.folding.ends = Some(ends.to_vec());
+    }
+
+    /// Takes in what was read; else why this is not the snapshot's log.
+    fn take(&mut self, records: &[Fetched]) -> Result<(), &'static str> {
+        self.idle = if records.is_empty() { self.idle + 1 } else { 0 };
+        if self.idle == PATIENCE {
+            return Err("its last records are not in the log");
+        }
+        for fetched in records {
+            match self.unseen.remove(&fetched.at().partition) {
+                None => self.ahead.push(fetched.clone()),
+                Some(mark) if is_it(fetched, &mark) => {}
+                Some(_) => return Err("the log has other records where its last ones would be"),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<M: Machine, R> Driver<M, R> {
+    /// Asks for the snapshot before so many newer ones.
+    pub(super) fn load(&mut self, before: usize) {
+        self.core.command(Command::Load(before));
+        self.stage = super::Stage::Begin(Begin::Loading(before));
+    }
+
+    pub(super) fn loaded(
+        &mut self,
+        before: usize,
+        loaded: Option<Result<Snapshot, SnapshotError>>,
+    ) -> Result<(), Failure> {
+        let snapshot = match loaded {
+            None => return self.fold_all(),
+            Some(Ok(snapshot)) => snapshot,
+            Some(Err(error)) => {
+                self.refuse_snapshot(before, &error.to_string());
+                return Ok(());
+            }
+        };
+        let output = self.core.service.output();
+        let marks: BTreeMap<u32, &Mark> =
+            snapshot.folded.iter().map(|mark| (mark.at.partition, mark)).collect();
+        let is_whole = marks.keys().copied().eq(0..output.partitions())
+            && snapshot.folded.iter().all(|mark| mark.at.topic == output);
+        if !is_whole {
+            self.refuse_snapshot(before, "it is not of all partitions");
+            return Ok(());
+        }
+        self.core.command(Command::Ends(needed_by(&snapshot)));
+        self.await_in(Begin::Needing(before, Box::new(snapshot)))
+    }
+
+    /// The partitions that a snapshot needs end here.
+    pub(super) fn needed(
+        &mut self,
+        before: usize,
+        snapshot: Box<Snapshot>,
+        ends: &[Position],
+    ) -> Result<(), Failure> {
+        let needed = needed_by(&snapshot);
+        let short = needed.iter().zip(ends).find(|(needed, end)| end.offset < needed.offset);
+        if let Some((needed, end)) = short {
+            let Position { topic, partition, offset: wanted } = *needed;
+            let fault = Fault::Short { partition, wanted, found: end.offset };
+            self.core.command(Command::Contradict(topic, fault));
+            return self.await_in(Begin::Short(before));
+        }
+        let from: Vec<Position> = snapshot.folded.iter().map(|mark| mark.at).collect();
+        self.core.tail = Some(Tail::new(&from));
+        self.core.command(Command::Open(Reader::Output, from));
+        let folding = Folding { since: (self.core.stopwatch)(), ..Folding::default() };
+        self.await_in(Begin::Searching(before, Box::new(Search::new(*snapshot, folding))))
+    }
+
+    pub(super) fn search(
+        &mut self,
+        before: usize,
+        mut search: Box<Search>,
+        records: &[Fetched],
+        next: &[Position],
+    ) -> Result<(), Failure> {
+        if let Err(why) = search.take(records) {
+            self.refuse_snapshot(before, why);
+            return Ok(());
+        }
+        self.core.reached(next);
+        self.search_on(before, search)
+    }
+
+    /// Goes on to search, or lets the machine begin with the snapshot.
+    pub(super) fn search_on(&mut self, before: usize, search: Box<Search>) -> Result<(), Failure> {
+        if !search.unseen.is_empty() {
+            return self.await_in(Begin::Searching(before, search));
+        }
+        let Search { snapshot, ahead, mut folding, .. } = *search;
+        let Snapshot { taken, folded, inputs, image } = snapshot;
+        let writer = image.writer.clone();
+        if let Err(error) = self.core.machine.restore(image) {
+            self.refuse_snapshot(before, &error.to_string());
+            return Ok(());
+        }
+        self.core.observer.snapshot(self.core.service, &SnapshotTold::Restored { taken, before });
+        if let Some(snapshots) = &mut self.snapshots {
+            snapshots.begin_with(inputs);
+        }
+        if let Some(tail) = &mut self.core.tail {
+            for mark in &folded {
+                tail.fence.elected(mark.at.partition, &writer);
+            }
+        }
+        // A snapshot knows the time at which it was taken.
+        self.core.machine.set_clock(self.core.clock.now());
+        self.core.take_up(&mut folding, &ahead);
+        self.fold_on(folding)
+    }
+
+    /// It is of no use: the one before it may be.
+    pub(super) fn refuse_snapshot(&mut self, before: usize, why: &str) {
+        self.core.observer.snapshot(self.core.service, &SnapshotTold::Refused { before, why });
+        self.load(before + 1);
+    }
+}
+
+/// The positions up to which a log must have records for a snapshot to be of use.
+fn needed_by(snapshot: &Snapshot) -> Vec<Position> {
+    let after = |mark: &Mark| Position { offset: mark.at.offset + 1, ..mark.at };
+    snapshot.folded.iter().map(after).chain(snapshot.inputs.iter().copied()).collect()
+}
+
+fn is_it(fetched: &Fetched, mark: &Mark) -> bool {
+    matches!(fetched, Fetched::Record(record) if record.at == mark.at && record.message.id == mark.id)
+}

@@ -1,0 +1,170 @@
+//! A machine that answers each order once: at once, or after an effect; one of many, or the only writer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::Arc;
+
+use kbnt_domain::event::{NotificationSent, ReservationRefused, Writer, WriterElected};
+use kbnt_domain::{Event, OrderId, Reason, Timestamp};
+
+use crate::inventory::{Image, InventoryConfig, InventoryMachine};
+use crate::machine::{Append, Delivered, Effect, EffectOutcome, Halt, Machine, Outbox, Position};
+use crate::message::{Service, Topic};
+use crate::share::order_of;
+use crate::testkit::{placed, user};
+
+#[derive(Default)]
+pub(super) struct Toy {
+    pub(super) sole: bool,
+    pub(super) with_effect: bool,
+    pub(super) by_time: bool,
+    pub(super) drains: bool,
+    pub(super) gap: Option<Range<u64>>,
+    /// What is written in place of what is too large.
+    pub(super) shorter: Option<Append>,
+    pub(super) folded: usize,
+    pub(super) followed: usize,
+    pub(super) handled: Vec<OrderId>,
+    pub(super) partitions: BTreeSet<u32>,
+    pub(super) under_way: BTreeMap<OrderId, u64>,
+    pub(super) restored: bool,
+    pub(super) term: u64,
+    newest: u64,
+}
+
+/// What it takes in.
+pub(super) fn input(n: u128) -> Event {
+    crate::testkit::created(n)
+}
+
+/// What a writer takes in.
+pub(super) fn asked(n: u128) -> Event {
+    placed(n)
+}
+
+impl Toy {
+    fn answer(&self, order: OrderId, outbox: &mut Outbox) {
+        let name = format!("answer/{order}");
+        if self.sole {
+            outbox.sign(Arc::new(Writer { term: self.term, name: "toy".into() }));
+            let (user, reason) = (user(), Reason::StaleCommand);
+            outbox.emit_to(0, &name, ReservationRefused { order, user, reason, fingerprint: 1 });
+        } else {
+            let (channel, template) = ("log".into(), "order-confirmed".into());
+            outbox.emit_to(0, &name, NotificationSent { order, user: user(), channel, template });
+        }
+    }
+
+    pub(super) fn refuse(&mut self, outbox: &mut Outbox) {
+        self.answer(crate::testkit::order(99), outbox);
+    }
+}
+
+impl Machine for Toy {
+    fn service(&self) -> Service {
+        if self.sole { Service::Inventory } else { Service::Notification }
+    }
+
+    fn decides_by_time(&self) -> bool {
+        self.by_time
+    }
+
+    fn assigned(&mut self, partition: u32) {
+        self.partitions.insert(partition);
+    }
+
+    fn revoked(&mut self, partition: u32) {
+        self.partitions.remove(&partition);
+    }
+
+    fn fold(&mut self, record: &Delivered) {
+        self.folded += 1;
+        if let Event::WriterElected(elected) = &record.message.event {
+            self.newest = self.newest.max(elected.writer.term);
+        }
+    }
+
+    fn recovered(&mut self, _partition: u32, _outbox: &mut Outbox) {}
+
+    fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
+        let Some(order) = order_of(&record.message) else { return };
+        self.handled.push(order);
+        if self.with_effect {
+            self.under_way.insert(order, record.at.offset);
+            outbox.perform(Effect::QueryCharge { order });
+        } else {
+            self.answer(order, outbox);
+        }
+    }
+
+    fn shortened(&self, _append: &Append) -> Option<Append> {
+        self.shorter.clone()
+    }
+
+    fn completed(&mut self, order: OrderId, _outcome: EffectOutcome, outbox: &mut Outbox) {
+        if self.under_way.remove(&order).is_some() {
+            self.answer(order, outbox);
+        }
+    }
+
+    fn tick(&mut self, _outbox: &mut Outbox) {}
+
+    fn next_tick(&self) -> Option<Timestamp> {
+        None
+    }
+
+    fn in_hand(&self) -> usize {
+        self.under_way.len()
+    }
+
+    fn durable(&mut self) {}
+
+    fn hold(&self, _topic: Topic, _partition: u32) -> Option<u64> {
+        self.under_way.values().min().copied()
+    }
+
+    fn unanswered(&self, topic: Topic, _partition: u32, _committed: u64) -> Vec<Range<u64>> {
+        let of = |gap: &Range<u64>| topic == Topic::OrderEvents && !gap.is_empty();
+        self.gap.clone().filter(of).into_iter().collect()
+    }
+
+    fn drains(&self) -> bool {
+        self.drains
+    }
+
+    fn sole_writer(&self) -> bool {
+        self.sole
+    }
+
+    fn elect(&mut self, outbox: &mut Outbox) {
+        self.term = self.newest + 1;
+        let writer = Writer { term: self.term, name: "toy".into() };
+        outbox.sign(Arc::new(writer.clone()));
+        outbox.emit_to(0, &format!("elected/{}/toy", self.term), WriterElected { writer });
+    }
+
+    fn follow(&mut self, record: &Delivered) {
+        self.followed += 1;
+        if let Event::WriterElected(elected) = &record.message.event {
+            self.newest = self.newest.max(elected.writer.term);
+        }
+    }
+
+    fn halted(&self) -> Option<Halt> {
+        let newer = Writer { term: self.newest, name: "other".into() };
+        (self.term > 0 && self.newest > self.term).then_some(Halt::Fenced(newer))
+    }
+
+    fn image(&self) -> Option<Image> {
+        InventoryMachine::new(InventoryConfig::new("toy")).image()
+    }
+
+    fn restore(&mut self, _image: Image) -> Result<(), kbnt_domain::stock::image::ImageError> {
+        self.restored = true;
+        Ok(())
+    }
+
+    fn resume(&self) -> Vec<Position> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,186 @@
+//! Any of the six production machines.
+
+use std::ops::Range;
+
+use kbnt_application::audit::AuditMachine;
+use kbnt_application::inventory::{Image, InventoryConfig, InventoryMachine};
+use kbnt_application::notification::NotificationMachine;
+use kbnt_application::order::OrderMachine;
+use kbnt_application::payment::PaymentMachine;
+use kbnt_application::ports::Unreadable;
+use kbnt_application::user::{UserConfig, UserMachine};
+use kbnt_application::{Append, Delivered, EffectOutcome, Halt, Machine, Outbox, Position, Service, Topic};
+use kbnt_domain::stock::image::ImageError;
+use kbnt_domain::user::Registration;
+use kbnt_domain::{OrderId, Timestamp};
+
+use crate::plan::Plan;
+
+/// A production machine.
+pub(crate) enum Node {
+    Order(Box<OrderMachine>),
+    User(Box<UserMachine>),
+    Inventory(Box<InventoryMachine>),
+    Payment(Box<PaymentMachine>),
+    Notification(Box<NotificationMachine>),
+    Audit(Box<AuditMachine>),
+}
+
+impl Node {
+    /// A fresh machine of this service.
+    pub(crate) fn new(service: Service, id: usize, plan: &Plan) -> Self {
+        match service {
+            Service::Order => Self::Order(Box::default()),
+            Service::User => {
+                let declared = plan.users.iter().take(2).filter_map(|user| {
+                    Registration::new(user.clone(), "Declared".into(), "declared@example.com".into()).ok()
+                });
+                let config = UserConfig { declared: declared.collect(), ..UserConfig::default() };
+                Self::User(Box::new(UserMachine::new(config)))
+            }
+            Service::Inventory => {
+                let config = InventoryConfig {
+                    ttl: plan.ttl,
+                    low_stock_threshold: plan.low_stock_threshold,
+                    ..InventoryConfig::new(format!("writer-{id}"))
+                };
+                Self::Inventory(Box::new(InventoryMachine::new(config)))
+            }
+            Service::Payment => Self::Payment(Box::default()),
+            Service::Notification => Self::Notification(Box::default()),
+            Service::Audit => Self::Audit(Box::default()),
+        }
+    }
+}
+
+/// Does the same with whichever machine it is.
+macro_rules! whichever {
+    ($node:expr, $machine:ident => $does:expr) => {
+        match $node {
+            Self::Order($machine) => $does,
+            Self::User($machine) => $does,
+            Self::Inventory($machine) => $does,
+            Self::Payment($machine) => $does,
+            Self::Notification($machine) => $does,
+            Self::Audit($machine) => $does,
+        }
+    };
+}
+
+impl Machine for Node {
+    fn service(&self) -> Service {
+        whichever!(self, machine => machine.service())
+    }
+
+    fn set_clock(&mut self, now: Timestamp) {
+        whichever!(self, machine => machine.set_clock(now));
+    }
+
+    fn decides_by_time(&self) -> bool {
+        whichever!(self, machine => machine.decides_by_time())
+    }
+
+    fn assigned(&mut self, partition: u32) {
+        whichever!(self, machine => machine.assigned(partition));
+    }
+
+    fn revoked(&mut self, partition: u32) {
+        whichever!(self, machine => machine.revoked(partition));
+    }
+
+    fn fold(&mut self, record: &Delivered) {
+        whichever!(self, machine => machine.fold(record));
+    }
+
+    fn recovered(&mut self, partition: u32, outbox: &mut Outbox) {
+        whichever!(self, machine => machine.recovered(partition, outbox));
+    }
+
+    fn foresee(&self, coming: &mut dyn Iterator<Item = &Delivered>) {
+        whichever!(self, machine => machine.foresee(coming));
+    }
+
+    fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
+        whichever!(self, machine => machine.handle(record, outbox));
+    }
+
+    fn unreadable(&mut self, record: &Unreadable, outbox: &mut Outbox) {
+        whichever!(self, machine => machine.unreadable(record, outbox));
+    }
+
+    fn shortened(&self, append: &Append) -> Option<Append> {
+        whichever!(self, machine => machine.shortened(append))
+    }
+
+    fn completed(&mut self, order: OrderId, outcome: EffectOutcome, outbox: &mut Outbox) {
+        whichever!(self, machine => machine.completed(order, outcome, outbox));
+    }
+
+    fn tick(&mut self, outbox: &mut Outbox) {
+        whichever!(self, machine => machine.tick(outbox));
+    }
+
+    fn next_tick(&self) -> Option<Timestamp> {
+        whichever!(self, machine => machine.next_tick())
+    }
+
+    fn in_hand(&self) -> usize {
+        whichever!(self, machine => machine.in_hand())
+    }
+
+    fn stuck(&self) -> usize {
+        whichever!(self, machine => machine.stuck())
+    }
+
+    fn durable(&mut self) {
+        whichever!(self, machine => machine.durable());
+    }
+
+    fn hold(&self, topic: Topic, partition: u32) -> Option<u64> {
+        whichever!(self, machine => machine.hold(topic, partition))
+    }
+
+    fn unanswered(&self, topic: Topic, partition: u32, committed: u64) -> Vec<Range<u64>> {
+        whichever!(self, machine => machine.unanswered(topic, partition, committed))
+    }
+
+    fn witnessed(&self) -> Vec<Position> {
+        whichever!(self, machine => machine.witnessed())
+    }
+
+    fn drains(&self) -> bool {
+        whichever!(self, machine => machine.drains())
+    }
+
+    fn sole_writer(&self) -> bool {
+        whichever!(self, machine => machine.sole_writer())
+    }
+
+    fn elect(&mut self, outbox: &mut Outbox) {
+        whichever!(self, machine => machine.elect(outbox));
+    }
+
+    fn resume(&self) -> Vec<Position> {
+        whichever!(self, machine => machine.resume())
+    }
+
+    fn follows(&self) -> bool {
+        whichever!(self, machine => machine.follows())
+    }
+
+    fn follow(&mut self, record: &Delivered) {
+        whichever!(self, machine => machine.follow(record));
+    }
+
+    fn halted(&self) -> Option<Halt> {
+        whichever!(self, machine => machine.halted())
+    }
+
+    fn image(&self) -> Option<Image> {
+        whichever!(self, machine => machine.image())
+    }
+
+    fn restore(&mut self, image: Image) -> Result<(), ImageError> {
+        whichever!(self, machine => machine.restore(image))
+    }
+}

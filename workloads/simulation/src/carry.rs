@@ -76,11 +76,11 @@ impl World {
         active |= self.read(id, most.inputs)?;
         let process = &mut self.processes[id];
         if process.driver.wants().wake.is_some() {
-            active |= process.driver.machine().next_tick().is_some_and(|at| at <= process.decided);
             process.tell(Event::Flush);
         }
         self.carry(id)?;
-        Ok(active)
+        let asks = !matches!(self.processes[id].request, None | Some(Request::Turn));
+        Ok(active || asks)
     }
 
     /// Hands over a call. One that the driver does not take any more is not answered.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kbnt_application::clock::Watch;
 use kbnt_application::driver::observe::NoObserver;
-use kbnt_application::driver::{Attempt, Driver, Reader, Setup};
+use kbnt_application::driver::{Attempt, Driver, Limits, Reader, Setup};
 use kbnt_application::intact::Fault;
 use kbnt_application::ports::{Clock, Commit};
 use kbnt_application::{Append, Delivered, EffectOutcome, Position, Service, Topic};
@@ -178,11 +178,16 @@ impl Process {
             let now = Arc::clone(now);
             move || Duration::from_millis(now.load(Ordering::Relaxed).unsigned_abs())
         };
+        // A payment may wait for a record that its service has not read, and then many of them may not be the limit.
+        let in_hand = match service {
+            Service::Payment => Limits::default().in_hand,
+            _ => plan.limits.in_hand,
+        };
         let setup = Setup {
             clock: clock.clone(),
             stopwatch: Arc::new(stopwatch),
             observer: Arc::new(NoObserver),
-            limits: plan.limits,
+            limits: Limits { in_hand, ..plan.limits },
             takes_place: Box::new(|_| true),
             snapshots: plan.snapshots.map(|every| Duration::from_millis(every.as_millis())),
             led: plan.led,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use kbnt_domain::Span;
 
+use super::inputs::Inputs;
 use super::work::After;
 use super::{Command, Driver, Failure, Stage};
 use crate::machine::Machine;
@@ -56,15 +57,17 @@ impl<M: Machine, R> Driver<M, R> {
         self.settle(After::Last)
     }
 
-    /// The batch on its way is lost, or whoever starts next finds it.
-    pub(super) fn given_up(&mut self) {
-        if let Stage::Appending(_, after) = &self.stage {
-            if matches!(after, After::Last | After::Election(_) | After::Elected(_)) {
-                self.finish(Ok(()));
-            } else {
-                self.stage = Stage::Ready;
+    /// The batch on its way is lost, or whoever starts next finds it. What it answered must not be committed.
+    pub(super) fn given_up(&mut self) -> Result<(), Failure> {
+        match &self.stage {
+            Stage::Appending(_, After::Last | After::Election(_) | After::Elected(_)) => self.finish(Ok(())),
+            Stage::Appending(..) => {
+                self.core.inputs = Inputs::default();
+                return self.await_outcomes();
             }
+            _ => {}
         }
+        Ok(())
     }
 
     pub(super) fn leave(&mut self) -> Result<(), Failure> {

@@ -352,7 +352,7 @@ impl<M: Machine, R> Driver<M, R> {
             Event::Kept(outcome, took) => self.kept(&outcome, took),
             Event::Appended(positions) => return self.appended(positions),
             Event::TooLarge(error) => return self.too_large(error),
-            Event::GivenUp => self.given_up(),
+            Event::GivenUp => return self.given_up(),
             Event::Committed(outcome) => return self.committed(outcome),
             Event::Left => self.finish(Ok(())),
             event => {

@@ -91,7 +91,7 @@ fn as_many_effects_are_under_way_as_there_are_places() {
     assert_eq!(orders(&carrier.started), [order(0), order(1)]);
     carrier.ends_effect();
     assert_eq!(orders(&carrier.started), [order(1), order(2)]);
-    carrier.step(Event::Revoked(vec![0]));
+    carrier.step(Event::Revoked(vec![0, 1, 2]));
     carrier.step(Event::Flush);
     carrier.ends_effect();
     assert_eq!(carrier.started.len(), 1, "another process sees to the others");

@@ -29,7 +29,7 @@ pub(super) struct Toy {
     pub(super) under_way: BTreeMap<OrderId, u64>,
     pub(super) restored: bool,
     pub(super) term: u64,
-    newest: u64,
+    pub(super) newest: u64,
 }
 
 /// What it takes in.

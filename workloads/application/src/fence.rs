@@ -46,8 +46,13 @@ impl TermFence {
     }
 
     /// What must be kept with an offset, so that a reader that starts there can [`TermFence::restore`] it.
-    pub fn note(&self, partition: u32) -> &str {
-        self.newest.get(&partition).map_or("", |elected| &elected.note)
+    pub fn note(&self, partition: u32) -> String {
+        self.newest.get(&partition).map(|elected| elected.note.clone()).unwrap_or_default()
+    }
+
+    /// Whether `note` is what must be kept now.
+    pub fn is_noted(&self, partition: u32, note: &str) -> bool {
+        self.newest.get(&partition).map_or("", |elected| &elected.note) == note
     }
 
     /// Takes up where a reader stands that has seen the election of `writer`, and no newer one.

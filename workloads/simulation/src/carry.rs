@@ -279,8 +279,7 @@ impl World {
             Request::Commit(commits) => {
                 let lost = self.rng.chance(self.plan.faults.lost_commit);
                 let noted = !self.rng.chance(self.plan.faults.lost_note);
-                let outcome =
-                    if lost { Ok(()) } else { commit(groups, service, id, &commits, noted) };
+                let outcome = if lost { Ok(()) } else { commit(groups, service, id, &commits, noted) };
                 process.tell(Event::Committed(outcome));
             }
             Request::Leave => {

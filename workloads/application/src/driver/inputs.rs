@@ -63,7 +63,7 @@ impl Inputs {
 
     /// Takes up what a fence knows that was shown all records before this position.
     pub(super) fn learn(&mut self, at: Position, fence: &TermFence) {
-        let note = fence.note(at.partition).to_owned();
+        let note = fence.note(at.partition);
         // A fence that has seen no election knows nothing, and leaves no note.
         let _ = self.fence.restore(at.partition, &note);
         if let Some(input) = self.partitions.get_mut(&(at.topic, at.partition)) {
@@ -84,9 +84,8 @@ impl Inputs {
         let admitted = self.fence.admits(record);
         let Position { topic, partition, offset } = record.at;
         if let Some(input) = self.partitions.get_mut(&(topic, partition)) {
-            let note = self.fence.note(partition);
-            if input.notes.back().is_none_or(|(_, last)| last != note) {
-                input.notes.push_back((offset + 1, note.to_owned()));
+            if input.notes.back().is_none_or(|(_, last)| !self.fence.is_noted(partition, last)) {
+                input.notes.push_back((offset + 1, self.fence.note(partition)));
             }
         }
         admitted

@@ -196,6 +196,8 @@ impl EventLog for KafkaLog {
         let (clients, topic) = (Arc::clone(&self.clients), self.config.topic_name(topic));
         let ask = move || {
             let asker = &clients.asker;
+            // librdkafka (2.12) never rests while a question waits for a broker that is away: two of its threads wake each other.
+            asker.life().check()?;
             client::kept_or_condemned(&asker.current(), asker.life(), &topic, partition)
         };
         tokio::task::spawn_blocking(ask).await.map_err(|error| LogError::Unavailable(error.to_string()))?
@@ -204,6 +206,7 @@ impl EventLog for KafkaLog {
     async fn topic_id(&self, topic: Topic) -> Result<TopicId, LogError> {
         let (clients, name) = (Arc::clone(&self.clients), self.config.topic_name(topic));
         let ask = move || {
+            clients.asker.life().check()?;
             let asker = clients.asker.current();
             let id = topic_id::of(asker.client(), &name, ASK);
             let id = id.map_err(|error| error::on_partition(&error, &name, 0));

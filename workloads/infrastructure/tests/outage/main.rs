@@ -105,6 +105,28 @@ async fn outages_of_every_kind_cost_nothing_but_time() {
     writer.stop().await.unwrap();
 }
 
+/// Whoever asks while no broker is there is told so at once. Questions that wait would take the processor from the broker that is to
+/// come back: librdkafka does not rest while it holds one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "starts a Kafka broker"]
+async fn no_question_waits_for_a_broker_that_is_away() {
+    let broker = Broker::new();
+    let cluster = Cluster::at(broker.start(), "questions");
+    cluster.create(&Topic::ALL).await;
+    let log = cluster.log();
+    let id = || log.topic_id(Topic::OrderEvents);
+    let bounds = || log.bounds(Topic::OrderEvents, 0);
+    let before = id().await.unwrap();
+    broker.kill();
+    let refused = |why: String| why.contains("no broker can be reached");
+    eventually("the id is not asked for", || async { id().await.is_err_and(|e| refused(e.to_string())) })
+        .await;
+    assert!(bounds().await.is_err_and(|error| refused(error.to_string())));
+    broker.start();
+    eventually("it is asked for again", || async { id().await.is_ok_and(|id| id == before) }).await;
+    eventually("so are the ends", || async { bounds().await.is_ok() }).await;
+}
+
 /// A cluster that says it has no brokers is one that librdkafka never asks again. All clients of a member, of a writer and
 /// of the load are told so, some of them in the midst of their work.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -26,9 +26,11 @@ async fn behind(broker: &Broker, open: String, name: &str, security: Security) -
     cluster
 }
 
-/// Writes as many records, and waits until a member has answered all up to `until`.
+/// Writes as many records, and waits until a member has answered all up to `until`. A writer whose client is replaced in the midst of it
+/// is told to write them again.
 async fn orders(log: &KafkaLog, from: u32, until: u32) {
-    log.append((from..until).map(created).collect()).await.unwrap();
+    let records = || (from..until).map(created).collect();
+    eventually("all are written", || async { log.append(records()).await.is_ok() }).await;
     let count = usize::try_from(until).unwrap();
     eventually("all are answered", || async { orders_in(log, ANSWERS).await.len() == count }).await;
 }

@@ -34,7 +34,8 @@ async fn load(log: KafkaLog, stop: Arc<AtomicBool>, written: Arc<AtomicU32>) {
         if log.append(batch).await.is_ok() {
             written.store(n + 10, Ordering::SeqCst);
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        // So few that a slow machine, on which outages take longer, can answer all that came in meanwhile.
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 

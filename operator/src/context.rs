@@ -1,24 +1,25 @@
 //! What every reconcile has at hand.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use kbnt_crds::{OrderWorkflow, VirtualStock};
+use kube::Client;
 use kube::core::ApiResource;
 use kube::runtime::reflector::Store;
-use kube::{Client, Resource};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
-use crate::cluster::{Events, Notes, Objects, Scope};
-use crate::gate::Gate;
 use crate::health::Health;
+use crate::kube::{Events, MetadataCache, Objects, Scope};
 use crate::log::LogWatches;
 use crate::metrics::Metrics;
-use crate::services::{Address, Observers, OrderSummary, StockSummary};
-use crate::topics::{JobNote, Reports, TopicNote};
-use crate::users::{Rights, SecretNote, UserNote};
-use crate::workloads::DeploymentNote;
+use crate::queue::Queue;
+use crate::service_client::{Address, Observers, OrderSummary, StockSummary};
+use crate::status_throttle::StatusThrottle;
+use crate::topics::{JobReports, ObservedJob, ObservedTopic};
+use crate::user_rights::Rights;
+use crate::users::{ObservedSecret, ObservedUser};
+use crate::workloads::ObservedDeployment;
 
 /// What every reconcile has at hand.
 pub struct Context {
@@ -39,19 +40,19 @@ pub struct Context {
     /// How far the operator may go for users.
     pub user_rights: Rights,
     /// What the watch of ScaledObjects shows, while KEDA is there.
-    pub scaled: watch::Sender<Option<Arc<Notes<u64>>>>,
+    pub scaled: watch::Sender<Option<Arc<MetadataCache<u64>>>>,
     /// Writes objects.
     pub objects: Objects,
     /// Writes events.
     pub events: Events,
     /// Bounds status writes.
-    pub gate: Gate,
+    pub status_throttle: StatusThrottle,
     /// Counts.
     pub metrics: Metrics,
     /// Whether the process lives.
     pub health: Health,
     /// What Jobs told of topics.
-    pub reports: Reports,
+    pub reports: JobReports,
     /// Watches ledgers.
     pub ledgers: Observers<StockSummary>,
     /// Watches order counts.
@@ -71,25 +72,25 @@ pub struct Stores {
     /// All OrderWorkflows.
     pub workflows: Store<OrderWorkflow>,
     /// The operator's Deployments.
-    pub deployments: Arc<Notes<DeploymentNote>>,
+    pub deployments: Arc<MetadataCache<ObservedDeployment>>,
     /// Fingerprints of the operator's Services.
-    pub services: Arc<Notes<u64>>,
+    pub services: Arc<MetadataCache<u64>>,
     /// Fingerprints of the operator's ServiceAccounts.
-    pub accounts: Arc<Notes<u64>>,
+    pub accounts: Arc<MetadataCache<u64>>,
     /// Fingerprints of the operator's ConfigMaps.
-    pub configs: Arc<Notes<u64>>,
+    pub configs: Arc<MetadataCache<u64>>,
     /// Fingerprints of the operator's Roles.
-    pub roles: Arc<Notes<u64>>,
+    pub roles: Arc<MetadataCache<u64>>,
     /// Fingerprints of the operator's RoleBindings.
-    pub bindings: Arc<Notes<u64>>,
+    pub bindings: Arc<MetadataCache<u64>>,
     /// Fingerprints of the operator's PodDisruptionBudgets.
-    pub budgets: Arc<Notes<u64>>,
+    pub budgets: Arc<MetadataCache<u64>>,
     /// Fingerprints of the operator's HorizontalPodAutoscalers.
-    pub scalers: Arc<Notes<u64>>,
+    pub scalers: Arc<MetadataCache<u64>>,
     /// The operator's Jobs.
-    pub jobs: Arc<Notes<JobNote>>,
+    pub jobs: Arc<MetadataCache<ObservedJob>>,
     /// The Secrets of users, Strimzi's and the copies.
-    pub secrets: Arc<Notes<SecretNote>>,
+    pub secrets: Arc<MetadataCache<ObservedSecret>>,
 }
 
 /// The operator's KafkaUsers, in the version that the cluster serves.
@@ -98,7 +99,7 @@ pub struct UserStore {
     /// Group, version and plural.
     pub resource: ApiResource,
     /// The users.
-    pub notes: Arc<Notes<UserNote>>,
+    pub notes: Arc<MetadataCache<ObservedUser>>,
 }
 
 /// The operator's KafkaTopics, in the version that the cluster serves.
@@ -107,7 +108,7 @@ pub struct TopicStore {
     /// Group, version and plural.
     pub resource: ApiResource,
     /// The topics.
-    pub notes: Arc<Notes<TopicNote>>,
+    pub notes: Arc<MetadataCache<ObservedTopic>>,
 }
 
 impl Context {
@@ -128,7 +129,7 @@ impl Context {
     }
 
     /// Fingerprints of the operator's ScaledObjects, while KEDA is there.
-    pub fn scaled_objects(&self) -> Option<Arc<Notes<u64>>> {
+    pub fn scaled_objects(&self) -> Option<Arc<MetadataCache<u64>>> {
         self.scaled.borrow().clone()
     }
 
@@ -160,52 +161,5 @@ impl Context {
         self.orders.retain(|uid| present.contains(uid));
         self.logs.retain(|uid| present.contains(uid));
         self.metrics.retain_logs(|uid| present.contains(uid));
-    }
-}
-
-/// Namespace and name.
-pub type Key = (String, String);
-
-/// Objects of one kind that wait for a reconcile, each at most once.
-pub struct Queue {
-    kind: &'static str,
-    sender: UnboundedSender<Key>,
-    waiting: Mutex<HashSet<Key>>,
-    metrics: Metrics,
-}
-
-impl Queue {
-    /// An empty queue for objects of this kind, and its other end.
-    pub fn new(kind: &'static str, metrics: Metrics) -> (Arc<Self>, UnboundedReceiver<Key>) {
-        let (sender, receiver) = unbounded_channel();
-        (Arc::new(Self { kind, sender, waiting: Mutex::default(), metrics }), receiver)
-    }
-
-    /// This object is to be reconciled.
-    pub fn push(&self, namespace: &str, name: &str) {
-        let key = (namespace.to_owned(), name.to_owned());
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.insert(key.clone()) {
-            // Nobody listens any more only while the process ends.
-            let _ = self.sender.send(key);
-            self.metrics.queued(self.kind, waiting.len());
-        }
-    }
-
-    /// All objects of a store are to be reconciled.
-    pub fn push_all<K: Resource<DynamicType = ()> + Clone + 'static>(&self, store: &Store<K>) {
-        for object in store.state() {
-            self.push(
-                object.meta().namespace.as_deref().unwrap_or_default(),
-                object.meta().name.as_deref().unwrap_or_default(),
-            );
-        }
-    }
-
-    /// The reconcile of this object begins: from here on, news make another one necessary.
-    pub fn taken(&self, namespace: &str, name: &str) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.remove(&(namespace.to_owned(), name.to_owned()));
-        self.metrics.queued(self.kind, waiting.len());
     }
 }

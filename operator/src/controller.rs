@@ -15,10 +15,12 @@ use kube::{Resource, ResourceExt};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tracing::{debug, info, warn};
 
-use crate::context::{Key, Queue};
-use crate::error::{Class, Error};
+use crate::error::Error;
 use crate::metrics::Metrics;
-use crate::topics::{Applied, View};
+use crate::queue::{Key, Queue};
+use crate::readiness::View;
+use crate::retry::Class;
+use crate::topics::Applied;
 
 /// Reconciles under way at a time, of each kind.
 const AT_ONCE: u16 = 16;

@@ -7,9 +7,9 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
-use crate::cluster::MANAGER;
 use crate::context::Context;
 use crate::error::Error;
+use crate::kube::MANAGER;
 use crate::status::Reported;
 
 /// Name of the finalizer.

@@ -6,25 +6,33 @@
 // Names of kinds are words here, and no code.
 #![allow(clippy::doc_markdown)]
 
-pub mod cluster;
 pub mod conditions;
 pub mod context;
 pub mod controller;
 pub mod discovery;
+pub mod drift;
 pub mod error;
 pub mod finalizer;
-pub mod gate;
 pub mod health;
+pub mod kafka_cluster;
+pub mod kube;
+pub mod labels;
 pub mod leader;
 pub mod log;
 pub mod metrics;
 pub mod options;
 pub mod order_workflow;
-pub mod recognizer;
+pub mod ownership;
+pub mod process;
+pub mod queue;
+pub mod readiness;
+pub mod retry;
 pub mod run;
-pub mod services;
+pub mod service_client;
 pub mod status;
+pub mod status_throttle;
 pub mod topics;
+pub mod user_rights;
 pub mod users;
 pub mod virtual_stock;
 pub mod watches;

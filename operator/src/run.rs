@@ -9,18 +9,19 @@ use kube_lease_manager::LeaseManagerError;
 use tokio::sync::watch;
 use tracing::info;
 
-use crate::cluster::{Events, Objects, Scope};
-use crate::context::{Context, Queue};
+use crate::context::Context;
 use crate::discovery::{self, Served};
-use crate::gate::Gate;
 use crate::health::{self, Health};
+use crate::kube::{Events, Objects, Scope};
 use crate::leader::Leadership;
 use crate::log::{LogWatches, PodAddress};
 use crate::metrics::Metrics;
 use crate::options::Options;
-use crate::services::{Address, Observers};
-use crate::topics::Reports;
-use crate::users::Rights;
+use crate::queue::Queue;
+use crate::service_client::{Address, Observers};
+use crate::status_throttle::StatusThrottle;
+use crate::topics::JobReports;
+use crate::user_rights::Rights;
 use crate::{controller, order_workflow, virtual_stock, watches};
 
 /// Why the process ends without having been asked to.
@@ -130,10 +131,10 @@ async fn control(
         scaled: watch::Sender::default(),
         objects: Objects::new(client.clone()),
         events: Events::new(client.clone(), &options.instance),
-        gate: Gate::default(),
+        status_throttle: StatusThrottle::default(),
         metrics,
         health,
-        reports: Reports::default(),
+        reports: JobReports::default(),
         ledgers: Observers::default(),
         orders: Observers::default(),
         logs,

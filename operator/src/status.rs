@@ -14,10 +14,10 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use tracing::warn;
 
-use crate::cluster::MANAGER;
 use crate::context::Context;
 use crate::error::Error;
-use crate::gate::Verdict;
+use crate::kube::MANAGER;
+use crate::status_throttle::Verdict;
 
 /// A status with conditions.
 pub trait Conditional: Clone + Default + Serialize {
@@ -71,7 +71,7 @@ pub async fn write<K: Reported>(
 ) -> Result<Option<Duration>, Error> {
     let mut live = object.status().cloned().unwrap_or_default();
     let (uid, text, live_text) = (object.uid().unwrap_or_default(), timeless(&status)?, timeless(&live)?);
-    match context.gate.ask(&uid, &text, &live_text, Instant::now()) {
+    match context.status_throttle.ask(&uid, &text, &live_text, Instant::now()) {
         Verdict::Unchanged => return Ok(None),
         Verdict::Later(delay) => return Ok(Some(delay)),
         Verdict::Write => {}
@@ -95,7 +95,7 @@ pub async fn write<K: Reported>(
             ));
         }
     }
-    context.gate.wrote(&uid, &text, Instant::now());
+    context.status_throttle.wrote(&uid, &text, Instant::now());
     context.events.changed(object, live.conditions(), status.conditions()).await;
     for Announcement { bad, reason, text } in announcements {
         warn!(kind = %K::kind(&()), namespace, name, operation = reason, text);

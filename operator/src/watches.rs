@@ -24,13 +24,17 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::cluster::{Notes, Noting, Scope, Unreadable, Wanted, Watch, Whole, fingerprint, watch_objects};
 use crate::context::{Context, Stores, TopicStore};
 use crate::discovery::Served;
-use crate::recognizer::Recognizer;
-use crate::topics::{JobNote, Owner, TopicNote};
+use crate::drift::DriftCheck;
+use crate::kube::{
+    CacheWriter, MetadataCache, Scope, Unreadable, Wanted, Watch, Whole, fingerprint, watch_objects,
+};
+use crate::labels::managed;
+use crate::ownership::Owner;
+use crate::topics::{ObservedJob, ObservedTopic};
 use crate::users;
-use crate::workloads::{DeploymentNote, MANAGED_BY, scaled_objects};
+use crate::workloads::{ObservedDeployment, scaled_objects};
 
 /// How long the first list of what not every cluster serves may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -72,7 +76,7 @@ pub async fn run(context: Arc<Context>, scope: Scope, writers: Writers, served: 
         // Objects are recognized by what their owners say.
         resources_known(&context).await;
         let parts: Vec<BoxFuture<'_, ()>> = vec![
-            follow_owned(&context, &scope, &stores.deployments, DeploymentNote::of).boxed(),
+            follow_owned(&context, &scope, &stores.deployments, ObservedDeployment::of).boxed(),
             follow_owned::<Service, _>(&context, &scope, &stores.services, fingerprint_of).boxed(),
             follow_owned::<ServiceAccount, _>(&context, &scope, &stores.accounts, fingerprint_of).boxed(),
             follow_owned::<ConfigMap, _>(&context, &scope, &stores.configs, fingerprint_of).boxed(),
@@ -81,7 +85,7 @@ pub async fn run(context: Arc<Context>, scope: Scope, writers: Writers, served: 
             follow_owned::<PodDisruptionBudget, _>(&context, &scope, &stores.budgets, fingerprint_of).boxed(),
             follow_owned::<HorizontalPodAutoscaler, _>(&context, &scope, &stores.scalers, fingerprint_of)
                 .boxed(),
-            follow_owned(&context, &scope, &stores.jobs, JobNote::of).boxed(),
+            follow_owned(&context, &scope, &stores.jobs, ObservedJob::of).boxed(),
             follow_scaled(&context, &scope, served.clone()).boxed(),
             follow_topics(&context, served.clone()).boxed(),
             follow_users(&context, served).boxed(),
@@ -143,11 +147,6 @@ fn fingerprint_of<K: Resource>(object: &K) -> u64 {
     fingerprint(object.meta())
 }
 
-/// The label by which the operator finds its objects.
-pub(crate) fn ours() -> String {
-    format!("{}={}", MANAGED_BY.0, MANAGED_BY.1)
-}
-
 async fn follow_stocks(context: &Context, events: impl Stream<Item = Watch<VirtualStock>>) {
     let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
@@ -197,8 +196,12 @@ async fn follow_workflows(context: &Context, events: impl Stream<Item = Watch<Or
 }
 
 /// Watches the operator's objects of one kind, and keeps a note of each.
-async fn follow_owned<K, N>(context: &Arc<Context>, scope: &Scope, notes: &Arc<Notes<N>>, note: fn(&K) -> N)
-where
+async fn follow_owned<K, N>(
+    context: &Arc<Context>,
+    scope: &Scope,
+    notes: &Arc<MetadataCache<N>>,
+    note: fn(&K) -> N,
+) where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
         + Clone
         + Debug
@@ -209,12 +212,12 @@ where
         + 'static,
     N: Send + 'static,
 {
-    let mut recognizer = Recognizer::new(context);
-    let keep = Noting::new(Arc::clone(notes), move |object: &K| {
+    let mut recognizer = DriftCheck::new(context);
+    let keep = CacheWriter::new(Arc::clone(notes), move |object: &K| {
         recognizer.look(object);
         note(object)
     });
-    let mut events = std::pin::pin!(watch_objects(scope.apis(&context.client), &(), &ours(), keep));
+    let mut events = std::pin::pin!(watch_objects(scope.apis(&context.client), &(), &managed(), keep));
     while let Some(event) = events.next().await {
         match event {
             Watch::Complete => context.wake_all(),
@@ -250,10 +253,10 @@ async fn follow_scaled(context: &Arc<Context>, scope: &Scope, mut served: watch:
 }
 
 async fn watch_scaled(context: &Context, scope: &Scope) {
-    let (resource, notes) = (scaled_objects(), Arc::<Notes<u64>>::default());
-    let keep = Noting::new(Arc::clone(&notes), fingerprint_of::<DynamicObject>);
+    let (resource, notes) = (scaled_objects(), Arc::<MetadataCache<u64>>::default());
+    let keep = CacheWriter::new(Arc::clone(&notes), fingerprint_of::<DynamicObject>);
     let apis = scope.apis_with(&context.client, &resource);
-    let mut events = std::pin::pin!(watch_objects(apis, &resource, &ours(), keep));
+    let mut events = std::pin::pin!(watch_objects(apis, &resource, &managed(), keep));
     while let Some(event) = events.next().await {
         match event {
             Watch::Complete => {
@@ -332,18 +335,18 @@ async fn while_served<'a>(
 }
 
 async fn watch_topics(context: &Arc<Context>, resource: ApiResource) {
-    let notes = Arc::<Notes<TopicNote>>::default();
-    let mut recognizer = Recognizer::new(context);
+    let notes = Arc::<MetadataCache<ObservedTopic>>::default();
+    let mut recognizer = DriftCheck::new(context);
     let version = resource.clone();
-    let keep = Noting::new(Arc::clone(&notes), move |topic: &KafkaTopic| {
+    let keep = CacheWriter::new(Arc::clone(&notes), move |topic: &KafkaTopic| {
         recognizer.look_at_signed(topic, |parts| {
             let wanted = parts.topics.objects().iter().find(|wanted| wanted.name_any() == topic.name_any());
             wanted.map(|wanted| Wanted::new(wanted, version.clone()))
         });
-        TopicNote::of(topic)
+        ObservedTopic::of(topic)
     });
     let apis = context.kafka_scope.apis_with(&context.client, &resource);
-    let events = watch_objects(apis, &resource, &ours(), keep);
+    let events = watch_objects(apis, &resource, &managed(), keep);
     let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
         match event {

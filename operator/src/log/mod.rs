@@ -20,8 +20,11 @@ use kube::Resource;
 use crate::conditions::{Finding, Status};
 use crate::context::Context;
 use crate::error::Error;
+use crate::kafka_cluster::Kafka;
+use crate::ownership::Owner;
+use crate::readiness::View;
 use crate::status::Announcement;
-use crate::topics::{self, Kafka, Owner, Topic, View};
+use crate::topics::{self, Topic};
 use crate::workloads::Role;
 
 /// Condition that says it.

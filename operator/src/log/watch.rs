@@ -16,10 +16,11 @@ use tokio::task::AbortHandle;
 use tracing::debug;
 
 use super::LogReport;
-use crate::cluster::Notes;
-use crate::services::{Address, ServiceClient};
-use crate::topics::Owner;
-use crate::workloads::{self, DeploymentNote};
+use crate::kube::MetadataCache;
+use crate::labels::selector;
+use crate::ownership::Owner;
+use crate::service_client::{Address, ServiceClient};
+use crate::workloads::ObservedDeployment;
 
 /// How often the Deployments are looked at, and the pods last_asked of one that is not as it should be.
 const LOOK: Duration = Duration::from_secs(2);
@@ -87,7 +88,7 @@ pub struct LogWatches {
     client: Client,
     address: Address,
     pods: PodAddress,
-    deployments: Arc<Notes<DeploymentNote>>,
+    deployments: Arc<MetadataCache<ObservedDeployment>>,
     tasks: Mutex<HashMap<String, Task>>,
 }
 
@@ -97,7 +98,7 @@ impl LogWatches {
         client: Client,
         address: Address,
         pods: PodAddress,
-        deployments: Arc<Notes<DeploymentNote>>,
+        deployments: Arc<MetadataCache<ObservedDeployment>>,
     ) -> Self {
         Self { client, address, pods, deployments, tasks: Mutex::default() }
     }
@@ -115,7 +116,7 @@ impl LogWatches {
             return task.answers.lock().unwrap_or_else(PoisonError::into_inner).clone();
         }
         let answers = Arc::<Mutex<Answers>>::default();
-        let asker = Asker {
+        let poller = LogPoller {
             client: self.client.clone(),
             address: self.address.clone(),
             pods: self.pods.clone(),
@@ -124,7 +125,7 @@ impl LogWatches {
             resource: owner.name.clone(),
             owner: owner.uid.clone(),
         };
-        let running = run(asker, services.clone(), Arc::clone(&answers), wake);
+        let running = run(poller, services.clone(), Arc::clone(&answers), wake);
         let task = Task { services, answers, abort: tokio::spawn(running).abort_handle() };
         tasks.insert(owner.uid.clone(), task);
         Answers::new()
@@ -144,21 +145,21 @@ impl LogWatches {
     }
 }
 
-struct Asker {
+struct LogPoller {
     client: Client,
     address: Address,
     pods: PodAddress,
-    deployments: Arc<Notes<DeploymentNote>>,
+    deployments: Arc<MetadataCache<ObservedDeployment>>,
     namespace: String,
     resource: String,
     owner: String,
 }
 
-async fn run(asker: Asker, services: Vec<Service>, answers: Arc<Mutex<Answers>>, wake: impl Fn()) {
+async fn run(poller: LogPoller, services: Vec<Service>, answers: Arc<Mutex<Answers>>, wake: impl Fn()) {
     let mut last_asked = HashMap::<String, Instant>::new();
     loop {
         for service in &services {
-            let Some(note) = asker.deployment(&service.name) else { continue };
+            let Some(note) = poller.deployment(&service.name) else { continue };
             let known = answers.lock().unwrap_or_else(PoisonError::into_inner).get(&service.name).cloned();
             let last = known.as_ref().and_then(|answer| answer.report.as_ref());
             let urgent = !note.rolled_out || last.is_some_and(|last| !last.intact);
@@ -166,7 +167,7 @@ async fn run(asker: Asker, services: Vec<Service>, answers: Arc<Mutex<Answers>>,
             if !urgent && !due {
                 continue;
             }
-            let Some(now) = asker.ask(service, &note).await else { continue };
+            let Some(now) = poller.ask(service, &note).await else { continue };
             last_asked.insert(service.name.clone(), Instant::now());
             let report = now.report.or_else(|| known.as_ref().and_then(|known| known.report.clone()));
             let now = Answer { report, error: now.error };
@@ -179,14 +180,14 @@ async fn run(asker: Asker, services: Vec<Service>, answers: Arc<Mutex<Answers>>,
     }
 }
 
-impl Asker {
-    fn deployment(&self, service: &str) -> Option<DeploymentNote> {
+impl LogPoller {
+    fn deployment(&self, service: &str) -> Option<ObservedDeployment> {
         let note = self.deployments.get(&self.namespace, service)?;
         (note.controller.as_deref() == Some(self.owner.as_str())).then_some(note)
     }
 
     /// What the pods of a service say together; nothing while there is none to ask.
-    async fn ask(&self, service: &Service, note: &DeploymentNote) -> Option<Answer> {
+    async fn ask(&self, service: &Service, note: &ObservedDeployment) -> Option<Answer> {
         let mut urls = Vec::new();
         if note.serves() {
             urls.push(self.address.of(&self.namespace, &service.name));
@@ -219,7 +220,7 @@ impl Asker {
     /// Addresses of the pods that no Service leads to.
     async fn unready(&self, service: &Service) -> Vec<String> {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
-        let selector = workloads::selector(&self.resource, &service.component);
+        let selector = selector(&self.resource, &service.component);
         let selector: Vec<_> = selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
         match pods.list(&ListParams::default().labels(&selector.join(","))).await {
             Ok(pods) => pods.iter().filter_map(|pod| self.url_of_unready(pod)).take(PODS).collect(),

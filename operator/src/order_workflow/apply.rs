@@ -7,8 +7,10 @@ use crate::conditions::holds;
 use crate::context::Context;
 use crate::error::Error;
 use crate::finalizer;
-use crate::services::{Observed, OrderSummary};
-use crate::topics::{self, Applied, Owner, View};
+use crate::ownership::Owner;
+use crate::readiness::View;
+use crate::service_client::{Observed, OrderSummary};
+use crate::topics::{self, Applied};
 use crate::users;
 use crate::workloads::{self, Role, State};
 

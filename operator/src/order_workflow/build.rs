@@ -8,8 +8,10 @@ use serde_json::json;
 
 use super::validate::{Notification, Payment, Valid};
 use crate::error::Error;
+use crate::kafka_cluster::{Kafka, Place};
 use crate::log::{self, Identity, TopicIds};
-use crate::topics::{self, Asked, Kafka, OF_WORKFLOW, Owner, Place, Topics};
+use crate::ownership::Owner;
+use crate::topics::{self, Asked, OF_WORKFLOW, Topics};
 use crate::users::{self, ServiceUser};
 use crate::workloads::{self, File, Plan, Role, Scaling, Source, Workload, from_field, plain};
 
@@ -202,7 +204,7 @@ pub(super) mod tests {
 
     use super::super::validate::validate;
     use super::*;
-    use crate::cluster::Scope;
+    use crate::kube::Scope;
 
     pub(in super::super) fn workflow() -> OrderWorkflow {
         let text = include_str!("../../../manifests/samples/orderworkflow.yaml");

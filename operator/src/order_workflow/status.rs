@@ -9,10 +9,11 @@ use super::build::Desired;
 use crate::conditions::{self, Finding, Status, list};
 use crate::context::Context;
 use crate::error::Error;
-use crate::services::{Observed, OrderSummary};
-use crate::topics::{self, Owner};
+use crate::ownership::Owner;
+use crate::service_client::{Observed, OrderSummary};
+use crate::topics;
 use crate::workloads::{self, PORT, Role};
-use crate::{log, users};
+use crate::{log, readiness, users};
 
 /// All that was seen in one reconcile.
 pub(super) struct See<'a> {
@@ -23,9 +24,9 @@ pub(super) struct See<'a> {
     /// The step that failed.
     pub(super) failure: Option<&'a Failure>,
     /// None where the cluster is not known.
-    pub(super) topics: Vec<topics::View>,
+    pub(super) topics: Vec<readiness::View>,
     /// None where the services have no users of their own.
-    pub(super) users: Vec<topics::View>,
+    pub(super) users: Vec<readiness::View>,
     pub(super) services: Vec<workloads::View>,
     /// Whether the log is the one that is known.
     pub(super) log: Finding,

@@ -3,9 +3,9 @@
 use kbnt_crds::order_workflow::{HttpPayment, SimulatedPayment, Webhook as WebhookSpec};
 use kbnt_crds::{OrderWorkflow, VirtualStock};
 
-use crate::cluster::Scope;
 use crate::error::Error;
-use crate::topics::Kafka;
+use crate::kafka_cluster::Kafka;
+use crate::kube::Scope;
 use crate::workloads;
 
 /// Who takes the money.

@@ -13,14 +13,17 @@ use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::job::{End, JobNote, LastWords, Told};
-use super::rival::rival;
-use super::{Direct, Kafka, OWNER_UID_LABEL, Owner, State, Topic, TopicNote, Topics, View};
-use crate::cluster::Wanted;
+use super::job::{End, JobReport, ObservedJob, TerminationMessage};
+use super::topic_conflict::earlier_claim;
+use super::{Direct, ObservedTopic, Topic, Topics};
 use crate::conditions::list;
 use crate::context::{Context, TopicStore};
 use crate::error::Error;
+use crate::kafka_cluster::Kafka;
+use crate::kube::Wanted;
 use crate::log::TopicIds;
+use crate::ownership::{OWNER_UID_LABEL, Owner};
+use crate::readiness::{State, View};
 
 /// What came of having topics made.
 #[derive(Debug, Default)]
@@ -103,7 +106,7 @@ async fn by_job(
     direct: &Direct,
     applied: &mut Applied,
 ) -> Result<(), Error> {
-    if let Some(Owner { kind, namespace, name, .. }) = rival(&context.stores, owner, &direct.kafka) {
+    if let Some(Owner { kind, namespace, name, .. }) = earlier_claim(&context.stores, owner, &direct.kafka) {
         let state = State::Held(format!("{kind} {namespace}/{name}"));
         let held = direct.names.iter().map(|name| View { name: name.clone(), state: state.clone() });
         applied.held = held.collect();
@@ -122,7 +125,7 @@ async fn by_job(
     let fingerprint = known.as_ref().map(|note| note.fingerprint);
     context.objects.ensure(&owner.uid, &wanted, fingerprint, |meta| owner.other_controller(meta)).await?;
     // The watch tells of a new Job, and of whatever becomes of it.
-    let Some(note) = known.filter(JobNote::has_told) else { return Ok(()) };
+    let Some(note) = known.filter(ObservedJob::has_told) else { return Ok(()) };
     let told = listen(context, owner, direct, &note, applied).await?;
     let Some(End::Failed { at, .. }) = &note.end else { return Ok(()) };
     // Another one is made once this one is gone.
@@ -140,9 +143,9 @@ async fn listen(
     context: &Context,
     owner: &Owner,
     direct: &Direct,
-    note: &JobNote,
+    note: &ObservedJob,
     applied: &mut Applied,
-) -> Result<Told, Error> {
+) -> Result<JobReport, Error> {
     let before = context.reports.get(&owner.uid);
     if let Some(told) = before.as_ref().filter(|told| told.knows(direct, note)) {
         return Ok(told.clone());
@@ -151,8 +154,8 @@ async fn listen(
     let ours = format!("batch.kubernetes.io/controller-uid={}", note.stage.uid);
     let action = format!("read the pods of Job {}/{}", owner.namespace, direct.job_name());
     let pods = pods.list(&ListParams::default().labels(&ours)).await.map_err(Error::api(action))?;
-    let words = LastWords::of(&pods.items);
-    let told = Told::of(direct, note, words.as_ref());
+    let words = TerminationMessage::of(&pods.items);
+    let told = JobReport::of(direct, note, words.as_ref());
     // The first Job corrects what was before this resource; where a later one has to, somebody changed it since.
     if before.is_some_and(|before| before.is_of(direct)) {
         applied.put_back.extend(told.altered(direct));
@@ -248,6 +251,6 @@ where
     Ok(())
 }
 
-fn find(store: &TopicStore, topic: &KafkaTopic) -> Option<TopicNote> {
+fn find(store: &TopicStore, topic: &KafkaTopic) -> Option<ObservedTopic> {
     store.notes.get(&topic.namespace().unwrap_or_default(), &topic.name_any())
 }

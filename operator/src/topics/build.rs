@@ -10,9 +10,11 @@ use kbnt_crds::pod::PodTemplate;
 use kbnt_crds::{KafkaTopic, KafkaTopicSpec};
 use kube::core::Duration;
 
-use super::{Direct, Kafka, Owner, Place, Topic, direct};
+use super::{Direct, Topic, direct};
 use crate::error::Error;
-use crate::workloads::labels;
+use crate::kafka_cluster::{Kafka, Place};
+use crate::labels::labels;
+use crate::ownership::Owner;
 
 /// The topics of a resource, by who makes them.
 #[derive(Clone, Debug, PartialEq)]
@@ -162,7 +164,8 @@ fn millis(text: &str) -> Result<i64, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::topics::{Login, OF_STOCK, OF_WORKFLOW};
+    use crate::kafka_cluster::Login;
+    use crate::topics::{OF_STOCK, OF_WORKFLOW};
 
     fn owner(namespace: &str) -> Owner {
         Owner {

@@ -15,10 +15,12 @@ use kube::ResourceExt;
 use serde_json::{Value, json};
 
 use super::build::{Asked, Wanted};
-use super::{Kafka, Owner};
-use crate::cluster::short_digest;
 use crate::error::Error;
-use crate::workloads::{self, Task, labels, plain};
+use crate::kafka_cluster::Kafka;
+use crate::kube::short_digest;
+use crate::labels::labels;
+use crate::ownership::Owner;
+use crate::workloads::{self, Task, plain};
 
 /// Annotation on a Job: tells these topics from others.
 pub(super) const TOPICS_DIGEST: &str = "kbnt.dev/topics-digest";
@@ -147,8 +149,9 @@ pub(super) mod tests {
     use kbnt_crds::common::{TopicDeletionPolicy, TopicSettings};
     use kbnt_crds::pod::PodTemplate;
 
-    use super::super::{Login, OF_STOCK, OF_WORKFLOW, Topic, Topics, Trust};
+    use super::super::{OF_STOCK, OF_WORKFLOW, Topic, Topics};
     use super::*;
+    use crate::kafka_cluster::{Login, Trust};
 
     fn owner(kind: &str, name: &str) -> Owner {
         Owner { kind: kind.into(), namespace: "shop".into(), name: name.into(), uid: "u1".into() }

@@ -10,10 +10,11 @@ use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 use serde::Deserialize;
 
 use super::direct::{Direct, HOPELESS, TOPICS_DIGEST};
-use super::{Owner, State, View};
-use crate::cluster::fingerprint;
 use crate::conditions::list;
-use crate::error::Class;
+use crate::kube::fingerprint;
+use crate::ownership::Owner;
+use crate::readiness::{State, View};
+use crate::retry::Class;
 
 /// What a report calls a topic that is as it should be.
 const DONE: [&str; 3] = ["ready", "created", "altered"];
@@ -22,7 +23,7 @@ const TRIES: u32 = 6;
 
 /// What is kept of a Job.
 #[derive(Clone, Debug)]
-pub struct JobNote {
+pub struct ObservedJob {
     /// Differs when anything but the status differs.
     pub fingerprint: u64,
     /// UID of its controller.
@@ -57,7 +58,7 @@ pub(super) enum End {
     },
 }
 
-impl JobNote {
+impl ObservedJob {
     /// Of a Job.
     pub fn of(job: &Job) -> Self {
         let meta = &job.metadata;
@@ -109,12 +110,12 @@ impl End {
 
 /// What a container said at its end.
 #[derive(Debug)]
-pub(super) struct LastWords {
+pub(super) struct TerminationMessage {
     exit_code: i32,
     text: String,
 }
 
-impl LastWords {
+impl TerminationMessage {
     /// Of the pod that ended last.
     pub(super) fn of(pods: &[Pod]) -> Option<Self> {
         let statuses = pods.iter().filter_map(|pod| pod.status.as_ref()?.container_statuses.as_ref());
@@ -144,7 +145,7 @@ struct TopicReport {
 
 /// What the Jobs of a resource told last.
 #[derive(Clone, Debug)]
-pub(super) struct Told {
+pub(super) struct JobReport {
     digest: String,
     when: Stage,
     pub(super) views: Vec<View>,
@@ -152,9 +153,9 @@ pub(super) struct Told {
     altered: Vec<String>,
 }
 
-impl Told {
+impl JobReport {
     /// What a Job told that has something to tell; of one that failed, these are the last words.
-    pub(super) fn of(direct: &Direct, note: &JobNote, words: Option<&LastWords>) -> Self {
+    pub(super) fn of(direct: &Direct, note: &ObservedJob, words: Option<&TerminationMessage>) -> Self {
         let report = words.and_then(|words| serde_json::from_str::<Report>(&words.text).ok());
         let why = || match (words, &note.end) {
             (Some(words), _) if !words.text.is_empty() => words.text.clone(),
@@ -203,21 +204,21 @@ impl Told {
     }
 
     /// Whether there is nothing new in this note.
-    pub(super) fn knows(&self, direct: &Direct, note: &JobNote) -> bool {
+    pub(super) fn knows(&self, direct: &Direct, note: &ObservedJob) -> bool {
         self.is_of(direct) && self.when == note.stage
     }
 }
 
 /// What Jobs told last, by the UID of their owner. It is not lost while a new Job is on its way.
 #[derive(Default)]
-pub struct Reports(Mutex<HashMap<String, Told>>);
+pub struct JobReports(Mutex<HashMap<String, JobReport>>);
 
-impl Reports {
-    pub(super) fn get(&self, owner: &str) -> Option<Told> {
+impl JobReports {
+    pub(super) fn get(&self, owner: &str) -> Option<JobReport> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(owner).cloned()
     }
 
-    pub(super) fn put(&self, owner: &str, told: Told) {
+    pub(super) fn put(&self, owner: &str, told: JobReport) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(owner.to_owned(), told);
     }
 
@@ -248,7 +249,7 @@ mod tests {
     }
 
     /// The note of this Job with these conditions and as many failed pods.
-    fn note(direct: &Direct, conditions: &[&str], failed: i32) -> JobNote {
+    fn note(direct: &Direct, conditions: &[&str], failed: i32) -> ObservedJob {
         let conditions = conditions.iter().map(|type_| JobCondition {
             type_: (*type_).into(),
             status: "True".into(),
@@ -264,7 +265,7 @@ mod tests {
         };
         let mut job = Job { status: Some(status), ..direct.job.clone() };
         job.metadata.uid = Some("j1".into());
-        JobNote::of(&job)
+        ObservedJob::of(&job)
     }
 
     /// Pods of which each ended so, one after the other.
@@ -299,8 +300,8 @@ mod tests {
             {"name": "a-user-events", "state": "created"},
             {"name": "a-order-events", "state": "wrong", "reason": "NotSupported", "message": "it has 1 partitions"},
         ]});
-        let words = LastWords::of(&pods(&[(2, "before"), (1, &report.to_string())]));
-        let told = Told::of(&direct, &note(&direct, &["Failed"], 2), words.as_ref());
+        let words = TerminationMessage::of(&pods(&[(2, "before"), (1, &report.to_string())]));
+        let told = JobReport::of(&direct, &note(&direct, &["Failed"], 2), words.as_ref());
         let found = finding(&told.views);
         assert_eq!(
             (found.reason.as_ref(), found.message.as_str()),
@@ -314,11 +315,11 @@ mod tests {
     #[test]
     fn words_that_are_no_report_are_told_as_they_are() {
         let direct = direct();
-        let told = |conditions: &[&str], words: Option<LastWords>| {
-            Told::of(&direct, &note(&direct, conditions, 1), words.as_ref())
+        let told = |conditions: &[&str], words: Option<TerminationMessage>| {
+            JobReport::of(&direct, &note(&direct, conditions, 1), words.as_ref())
         };
         for (told, said) in [
-            (told(&[], LastWords::of(&pods(&[(2, "no such option")]))), ": no such option"),
+            (told(&[], TerminationMessage::of(&pods(&[(2, "no such option")]))), ": no such option"),
             (told(&["Failed"], None), ": BackoffLimitExceeded: too often"),
             (told(&[], None), "said nothing"),
         ] {

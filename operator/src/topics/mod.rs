@@ -4,18 +4,14 @@ mod apply;
 mod build;
 mod direct;
 mod job;
-mod kafka;
-mod owner;
-mod rival;
 mod state;
+mod topic_conflict;
 
 pub use apply::{Applied, apply, ids, look, release, release_all};
 pub use build::{Asked, Topics, build, ignored};
 pub use direct::Direct;
-pub use job::{JobNote, Reports};
-pub use kafka::{Kafka, Login, Place, Trust};
-pub use owner::{OWNER_UID_LABEL, Owner};
-pub use state::{State, TopicNote, View, finding, grouped};
+pub use job::{JobReports, ObservedJob};
+pub use state::{ObservedTopic, finding};
 
 /// Reason of the event that says what somebody had changed of a topic and was put back.
 pub const PUT_BACK: &str = "TopicSettingsPutBack";

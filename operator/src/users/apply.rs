@@ -4,11 +4,14 @@ use kbnt_crds::KafkaUser;
 use kube::ResourceExt;
 
 use super::secret::copy;
-use super::{SecretNote, ServiceUser, UserNote};
-use crate::cluster::Wanted;
+use super::{ObservedSecret, ObservedUser, ServiceUser};
 use crate::context::{Context, UserStore};
 use crate::error::Error;
-use crate::topics::{Owner, Place, State, View, release_all};
+use crate::kafka_cluster::Place;
+use crate::kube::Wanted;
+use crate::ownership::Owner;
+use crate::readiness::{State, View};
+use crate::topics::release_all;
 use crate::workloads::{Workload, rolled_out};
 
 /// Makes Strimzi have these users, and copies the Secrets of those that are ready to where the pods are. The answer is
@@ -40,7 +43,7 @@ pub async fn apply(context: &Context, owner: &Owner, users: &[ServiceUser]) -> R
 }
 
 /// What Strimzi made for a user of this owner whose Secret has to be copied, once both are there.
-fn source(context: &Context, store: &UserStore, owner: &Owner, user: &ServiceUser) -> Option<SecretNote> {
+fn source(context: &Context, store: &UserStore, owner: &Owner, user: &ServiceUser) -> Option<ObservedSecret> {
     let note = find(store, user).filter(|note| note.state.is_usable() && user.copied)?;
     if owner.other_than(note.owner.as_deref()).is_some() {
         return None;
@@ -73,7 +76,7 @@ pub fn are_usable(context: &Context, owner: &Owner, users: &[ServiceUser], held:
 }
 
 /// Whether pods can log in as a user that is ready: they mount its Secret.
-fn login(context: &Context, owner: &Owner, user: &ServiceUser, live: &UserNote) -> State {
+fn login(context: &Context, owner: &Owner, user: &ServiceUser, live: &ObservedUser) -> State {
     let namespace = user.object.namespace().unwrap_or_default();
     let Some(secret) = live.secret.as_deref() else {
         return State::Pending("Strimzi has not told its Secret yet".into());
@@ -121,6 +124,6 @@ pub async fn retire(
     Ok(())
 }
 
-fn find(store: &UserStore, user: &ServiceUser) -> Option<UserNote> {
+fn find(store: &UserStore, user: &ServiceUser) -> Option<ObservedUser> {
     store.notes.get(&user.object.namespace().unwrap_or_default(), &user.name)
 }

@@ -10,9 +10,11 @@ use kbnt_crds::virtual_stock::UserAuthentication;
 
 use super::acls::acls;
 use super::secret::LABEL;
-use crate::cluster::short_digest;
-use crate::topics::{Kafka, Login, Owner, Place};
-use crate::workloads::{Role, labels};
+use crate::kafka_cluster::{Kafka, Login, Place};
+use crate::kube::short_digest;
+use crate::labels::labels;
+use crate::ownership::Owner;
+use crate::workloads::Role;
 
 /// The user of a service.
 #[derive(Clone, Debug, PartialEq)]

@@ -8,9 +8,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kbnt_crds::virtual_stock::UserAuthentication;
 
 use super::ServiceUser;
-use crate::cluster::fingerprint;
-use crate::topics::Owner;
-use crate::workloads::labels;
+use crate::kube::fingerprint;
+use crate::labels::labels;
+use crate::ownership::Owner;
 
 /// Label of these Secrets: the user.
 pub(super) const LABEL: &str = "kbnt.dev/kafka-user";
@@ -25,13 +25,13 @@ fn keys(authentication: UserAuthentication) -> &'static [&'static str] {
 
 /// What is kept of a Secret of a user. It is not shown in any log.
 #[derive(Clone)]
-pub struct SecretNote {
+pub struct ObservedSecret {
     /// Differs when anything differs.
     pub fingerprint: u64,
     data: BTreeMap<String, ByteString>,
 }
 
-impl SecretNote {
+impl ObservedSecret {
     /// Of a Secret: what pods mount of it.
     pub fn of(secret: &Secret) -> Self {
         let all = [UserAuthentication::ScramSha512, UserAuthentication::Tls].map(keys).concat();
@@ -45,7 +45,7 @@ impl SecretNote {
 }
 
 /// The copy of what Strimzi made for `user`, once that is all there.
-pub(super) fn copy(owner: &Owner, user: &ServiceUser, source: &SecretNote) -> Option<Secret> {
+pub(super) fn copy(owner: &Owner, user: &ServiceUser, source: &ObservedSecret) -> Option<Secret> {
     let wanted = |key: &&str| {
         let value = source.data.get(*key).filter(|value| !value.0.is_empty())?;
         Some(((*key).to_owned(), value.clone()))

@@ -2,14 +2,15 @@
 
 use kbnt_crds::KafkaUser;
 
-use crate::cluster::fingerprint;
 use crate::conditions::{Finding, Status, list};
 use crate::error::Error;
-use crate::topics::{Owner, State, View, grouped};
+use crate::kube::fingerprint;
+use crate::ownership::Owner;
+use crate::readiness::{State, View, grouped};
 
 /// What is kept of a KafkaUser.
 #[derive(Clone, Debug)]
-pub struct UserNote {
+pub struct ObservedUser {
     /// Differs when anything but the status differs.
     pub fingerprint: u64,
     /// What is written on it about its owner.
@@ -20,7 +21,7 @@ pub struct UserNote {
     pub secret: Option<Box<str>>,
 }
 
-impl UserNote {
+impl ObservedUser {
     /// Of a KafkaUser.
     pub fn of(user: &KafkaUser) -> Self {
         let status = user.status.as_ref();
@@ -28,7 +29,7 @@ impl UserNote {
         Self {
             fingerprint: fingerprint(&user.metadata),
             owner: Owner::signature(&user.metadata).map(Into::into),
-            state: State::told(&user.metadata, told, "User Operator"),
+            state: State::from_status(&user.metadata, told, "User Operator"),
             secret: status.and_then(|status| status.secret.as_deref()).map(Into::into),
         }
     }
@@ -108,7 +109,7 @@ mod tests {
     #[test]
     fn a_user_counts_once_strimzi_says_so_of_its_present_generation() {
         let reason = |user: &KafkaUser| {
-            let view = View { name: "a".into(), state: UserNote::of(user).state };
+            let view = View { name: "a".into(), state: ObservedUser::of(user).state };
             finding(&[view]).reason
         };
         assert_eq!(reason(&user(2, 2, "Ready", "True")), "UsersReady");
@@ -118,6 +119,6 @@ mod tests {
         assert_eq!(reason(&user(2, 2, "Ready", "False")), "UserFailed");
         let held = View { name: "a".into(), state: State::Held("VirtualStock a/b".into()) };
         assert_eq!(finding(&[held]).reason, "UserConflict");
-        assert_eq!(UserNote::of(&user(1, 1, "Ready", "True")).secret.as_deref(), Some("shop"));
+        assert_eq!(ObservedUser::of(&user(1, 1, "Ready", "True")).secret.as_deref(), Some("shop"));
     }
 }

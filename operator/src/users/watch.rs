@@ -10,27 +10,28 @@ use kube::api::ApiResource;
 use tracing::warn;
 
 use super::secret::LABEL;
-use super::{SecretNote, UserNote};
-use crate::cluster::{Notes, Noting, Scope, Wanted, Watch, watch_objects};
+use super::{ObservedSecret, ObservedUser};
 use crate::context::{Context, UserStore};
-use crate::recognizer::Recognizer;
-use crate::topics::Owner;
-use crate::watches::{ours, wake, wake_owners};
+use crate::drift::DriftCheck;
+use crate::kube::{CacheWriter, MetadataCache, Scope, Wanted, Watch, watch_objects};
+use crate::labels::managed;
+use crate::ownership::Owner;
+use crate::watches::{wake, wake_owners};
 
 /// Keeps a note of each of the operator's KafkaUsers, and wakes their owners.
 pub async fn follow(context: &Arc<Context>, resource: ApiResource) {
-    let notes = Arc::<Notes<UserNote>>::default();
-    let mut recognizer = Recognizer::new(context);
+    let notes = Arc::<MetadataCache<ObservedUser>>::default();
+    let mut recognizer = DriftCheck::new(context);
     let version = resource.clone();
-    let keep = Noting::new(Arc::clone(&notes), move |user: &KafkaUser| {
+    let keep = CacheWriter::new(Arc::clone(&notes), move |user: &KafkaUser| {
         recognizer.look_at_signed(user, |parts| {
             let wanted = parts.users.iter().find(|wanted| wanted.name == user.name_any());
             wanted.map(|wanted| Wanted::new(&wanted.object, version.clone()))
         });
-        UserNote::of(user)
+        ObservedUser::of(user)
     });
     let apis = context.kafka_scope.apis_with(&context.client, &resource);
-    let mut events = std::pin::pin!(watch_objects(apis, &resource, &ours(), keep));
+    let mut events = std::pin::pin!(watch_objects(apis, &resource, &managed(), keep));
     while let Some(event) = events.next().await {
         match event {
             Watch::Complete => {
@@ -50,7 +51,7 @@ pub async fn follow(context: &Arc<Context>, resource: ApiResource) {
 
 /// Keeps what pods need of the users' Secrets in these namespaces, Strimzi's and the copies, and wakes their owners.
 pub async fn follow_secrets(context: &Arc<Context>, namespaces: &[String]) {
-    let keep = Noting::new(Arc::clone(&context.stores.secrets), SecretNote::of);
+    let keep = CacheWriter::new(Arc::clone(&context.stores.secrets), ObservedSecret::of);
     let apis = Scope::of(namespaces).apis::<_>(&context.client);
     let mut events = std::pin::pin!(watch_objects::<Secret, _>(apis, &(), LABEL, keep));
     while let Some(event) = events.next().await {

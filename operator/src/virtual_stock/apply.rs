@@ -6,8 +6,10 @@ use super::build::Desired;
 use crate::conditions::{Finding, Status};
 use crate::context::Context;
 use crate::error::Error;
-use crate::services::{CallError, Declaration, Observed, StockSummary, declare};
-use crate::topics::{self, Applied, Owner, View};
+use crate::ownership::Owner;
+use crate::readiness::View;
+use crate::service_client::{CallError, Declaration, Observed, StockSummary, declare};
+use crate::topics::{self, Applied};
 use crate::workloads::{self, Role};
 use crate::{finalizer, users, workloads::State};
 

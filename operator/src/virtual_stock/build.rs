@@ -6,9 +6,11 @@ use kbnt_crds::virtual_stock::Product;
 
 use super::validate::Valid;
 use crate::error::Error;
+use crate::kafka_cluster::{Kafka, Place};
 use crate::log::{self, Identity, TopicIds};
-use crate::services::Declaration;
-use crate::topics::{self, Asked, Kafka, OF_STOCK, Owner, Place, Topics};
+use crate::ownership::Owner;
+use crate::service_client::Declaration;
+use crate::topics::{self, Asked, OF_STOCK, Topics};
 use crate::users::{self, ServiceUser};
 use crate::workloads::{self, Plan, Role, Workload, in_turn, plain};
 
@@ -119,7 +121,7 @@ pub(super) fn objection(product: &Product) -> Option<String> {
 pub(super) mod tests {
     use super::super::validate::validate;
     use super::*;
-    use crate::cluster::Scope;
+    use crate::kube::Scope;
 
     pub(in super::super) fn stock() -> VirtualStock {
         let text = include_str!("../../../manifests/samples/virtualstock.yaml");

@@ -11,10 +11,11 @@ use kube::ResourceExt;
 
 use crate::context::Context;
 use crate::controller::Outcome;
+use crate::drift::Parts;
 use crate::error::Error;
 use crate::log::{Part, TopicIds};
-use crate::recognizer::Parts;
-use crate::topics::{OF_STOCK, Owner};
+use crate::ownership::Owner;
+use crate::topics::OF_STOCK;
 use crate::workloads::Role;
 use crate::{finalizer, log, topics, users};
 use apply::{Progress, apply};

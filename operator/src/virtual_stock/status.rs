@@ -9,10 +9,11 @@ use super::build::Desired;
 use crate::conditions::{self, Finding, Status, list};
 use crate::context::Context;
 use crate::error::Error;
-use crate::services::{Observed, StockSummary};
-use crate::topics::{self, Owner};
+use crate::ownership::Owner;
+use crate::service_client::{Observed, StockSummary};
+use crate::topics;
 use crate::workloads::{self, PORT, Role};
-use crate::{log, users};
+use crate::{labels, log, readiness, users};
 
 /// The code by which inventory-service refuses to take away what is reserved.
 const WRITE_OFF: &str = "write_off_would_oversell";
@@ -25,9 +26,9 @@ pub(super) struct See<'a> {
     pub(super) invalid: Option<&'a Error>,
     /// The step that failed.
     pub(super) failure: Option<&'a Failure>,
-    pub(super) topics: Vec<topics::View>,
+    pub(super) topics: Vec<readiness::View>,
     /// None where the services have no users of their own.
-    pub(super) users: Vec<topics::View>,
+    pub(super) users: Vec<readiness::View>,
     pub(super) services: Vec<workloads::View>,
     /// Whether the log is the one that is known.
     pub(super) log: Finding,
@@ -108,7 +109,7 @@ pub(super) fn compute(stock: &VirtualStock, seen: &See<'_>) -> VirtualStockStatu
 
 /// How autoscalers and `kubectl` find the pods of this stock.
 fn selector(stock: &str) -> String {
-    let labels = workloads::selector(stock, &Role::Inventory.component());
+    let labels = labels::selector(stock, &Role::Inventory.component());
     labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
 }
 
@@ -125,7 +126,7 @@ fn totals(summary: &StockSummary) -> Totals {
 
 /// At most as many products as a VirtualStock can declare: others may come over HTTP without end.
 fn levels(summary: &StockSummary) -> Vec<ProductLevel> {
-    let level = |product: &crate::services::ProductSummary| ProductLevel {
+    let level = |product: &crate::service_client::ProductSummary| ProductLevel {
         id: product.product_id.clone(),
         real: product.real,
         reserved: product.reserved,
@@ -270,7 +271,7 @@ fn refusal(id: &str, seen: &See<'_>) -> String {
         seen.ledger().and_then(|summary| summary.products.iter().find(|product| product.product_id == id));
     match (refused, product) {
         (Some((declaration, error)), Some(product)) if error.has_code(WRITE_OFF) => {
-            let known = product.received.get(crate::services::SOURCE).copied().unwrap_or(0);
+            let known = product.received.get(crate::service_client::SOURCE).copied().unwrap_or(0);
             format!(
                 "{id}: received cannot go from {known} to {}, as {} units would go and only {} of {} are available \
                  ({} reserved): declare at least {}",
@@ -335,8 +336,8 @@ mod tests {
 
     use super::super::build::tests::stock;
     use super::*;
-    use crate::services::{CallError, Declaration};
-    use crate::topics::State as TopicState;
+    use crate::readiness::State as TopicState;
+    use crate::service_client::{CallError, Declaration};
     use crate::workloads::State;
 
     fn refused(id: &str, status: StatusCode, code: &str) -> (Declaration, CallError) {
@@ -352,7 +353,7 @@ mod tests {
 
     fn told(progress: &Progress, failure: Option<&Failure>) -> (Finding, Finding) {
         let service = workloads::View { name: "a".into(), desired: 1, ready: 1, state: State::Available };
-        let topic = topics::View { name: "inventory-events".into(), state: TopicState::Ready };
+        let topic = readiness::View { name: "inventory-events".into(), state: TopicState::Ready };
         let seen = See {
             invalid: None,
             failure,

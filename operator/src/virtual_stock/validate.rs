@@ -2,9 +2,9 @@
 
 use kbnt_crds::VirtualStock;
 
-use crate::cluster::Scope;
 use crate::error::Error;
-use crate::topics::Kafka;
+use crate::kafka_cluster::Kafka;
+use crate::kube::Scope;
 use crate::workloads;
 
 /// A VirtualStock that can be carried out.
@@ -26,7 +26,7 @@ mod tests {
 
     use super::super::build::tests::stock;
     use super::*;
-    use crate::topics::Trust;
+    use crate::kafka_cluster::Trust;
 
     #[test]
     fn the_cluster_is_found_where_the_reference_says_if_the_operator_reaches_there() {

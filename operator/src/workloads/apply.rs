@@ -9,10 +9,10 @@ use kube::{Resource, ResourceExt};
 use serde::Serialize;
 
 use super::{Scaler, Standby, View, Workload, scaled_objects};
-use crate::cluster::{Notes, Wanted};
 use crate::context::Context;
 use crate::error::Error;
-use crate::topics::Owner;
+use crate::kube::{MetadataCache, Wanted};
+use crate::ownership::Owner;
 
 /// Makes the cluster have these services, as far as it can: one that cannot be made holds up none of the others.
 pub async fn apply(context: &Context, owner: &Owner, workloads: &[Workload]) -> Result<(), Error> {
@@ -136,6 +136,6 @@ where
 }
 
 /// What is known of an object.
-fn note<K: Resource, N: Clone>(notes: &Notes<N>, object: &K) -> Option<N> {
+fn note<K: Resource, N: Clone>(notes: &MetadataCache<N>, object: &K) -> Option<N> {
     notes.get(&object.namespace().unwrap_or_default(), &object.name_any())
 }

@@ -13,10 +13,12 @@ use kube::Resource;
 use serde::Serialize;
 
 use super::pod::{self, File, Source};
-use super::{PORT, Role, Scaler, Scaling, Standby, labels, scale, selector};
-use crate::cluster::Wanted;
+use super::{PORT, Role, Scaler, Scaling, Standby, scale};
 use crate::error::Error;
-use crate::topics::{Kafka, Owner};
+use crate::kafka_cluster::Kafka;
+use crate::kube::Wanted;
+use crate::labels::{labels, selector};
+use crate::ownership::Owner;
 
 /// What decides how a service runs.
 #[derive(Clone, Debug, PartialEq)]
@@ -180,7 +182,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::topics::Login;
+    use crate::kafka_cluster::Login;
 
     fn workload(files: Vec<File>) -> Workload {
         with(files, 2, json!({}))

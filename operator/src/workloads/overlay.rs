@@ -9,9 +9,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::MANAGED_BY;
-use crate::cluster::holds;
 use crate::error::Error;
+use crate::kube::holds;
+use crate::labels::MANAGED_BY;
 
 /// What pods are spread over by default, as far as that can be had.
 const SPREAD: [&str; 2] = ["topology.kubernetes.io/zone", "kubernetes.io/hostname"];

@@ -3,8 +3,8 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use kbnt_crds::common::ServiceState;
 
-use crate::cluster::fingerprint;
 use crate::conditions::{Finding, list};
+use crate::kube::fingerprint;
 
 /// How a service fares.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -34,7 +34,7 @@ pub struct View {
 
 /// What is kept of a Deployment.
 #[derive(Clone, Debug)]
-pub struct DeploymentNote {
+pub struct ObservedDeployment {
     /// Differs when anything but the status differs.
     pub fingerprint: u64,
     /// UID of its controller.
@@ -52,7 +52,7 @@ pub struct DeploymentNote {
     stalled: Option<Box<str>>,
 }
 
-impl DeploymentNote {
+impl ObservedDeployment {
     /// Whether any pod of it can be used.
     pub fn serves(&self) -> bool {
         self.available > 0
@@ -89,7 +89,7 @@ impl DeploymentNote {
 
 impl View {
     /// Of a Deployment, where there is one.
-    pub fn of(name: &str, desired: i32, deployment: Option<&DeploymentNote>) -> Self {
+    pub fn of(name: &str, desired: i32, deployment: Option<&ObservedDeployment>) -> Self {
         let Some(deployment) = deployment else {
             return Self { name: name.to_owned(), desired, ready: 0, state: State::Absent };
         };
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn a_deployment_tells_how_its_service_fares() {
         let reason = |deployment: Option<&Deployment>| {
-            let note = deployment.map(DeploymentNote::of);
+            let note = deployment.map(ObservedDeployment::of);
             finding(&[View::of("a", 1, note.as_ref())], Some("topics")).reason
         };
         assert_eq!(reason(None), "WaitingForStart");

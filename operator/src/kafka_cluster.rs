@@ -2,8 +2,8 @@
 
 use kbnt_crds::virtual_stock::{KafkaAuthentication, KafkaSpec, KafkaTls, UserAuthentication};
 
-use crate::cluster::Scope;
 use crate::error::Error;
+use crate::kube::Scope;
 
 /// Where a Kafka cluster is, and how its topics lie there.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -1,15 +1,15 @@
 //! What lies between the reconcilers and the API server.
 
-mod drift;
+mod comparison;
 mod events;
 mod layer;
-mod notes;
+mod metadata_cache;
 mod objects;
 mod watch;
 
-pub use drift::holds;
+pub use comparison::holds;
 pub use events::Events;
 pub use layer::{ApiLayer, connect};
-pub use notes::{Keep, Notes, Noting, Whole};
+pub use metadata_cache::{CacheWriter, Keep, MetadataCache, Whole};
 pub use objects::{MANAGER, Objects, Wanted, fingerprint, short_digest};
 pub use watch::{Scope, Unreadable, Watch, watch_objects};

@@ -14,7 +14,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tracing::warn;
 
-use super::notes::{Keep, key};
+use super::metadata_cache::{Keep, key};
 
 /// The server ends a watch after this time, in seconds; one that has not ended 5 s later is dead and made anew.
 const TIMEOUT: u32 = 290;

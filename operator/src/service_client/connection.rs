@@ -22,7 +22,7 @@ const PIECE: usize = 2048;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum WireError {
+pub(super) enum ConnectionError {
     /// No connection within the time.
     #[error("cannot connect within {} s", CONNECT.as_secs())]
     Slow,
@@ -45,21 +45,24 @@ pub(super) enum WireError {
 
 /// Where calls are made one after the other, to one service at a time.
 #[derive(Default)]
-pub(super) struct Line {
+pub(super) struct Connection {
     kept: Option<(Authority, TcpStream)>,
 }
 
-impl Line {
+impl Connection {
     /// Makes a call that may be made twice: the service may have closed a connection that was kept.
-    pub(super) async fn call(&mut self, request: &Request<String>) -> Result<Response<Vec<u8>>, WireError> {
-        let authority = request.uri().authority().ok_or(WireError::NoHost)?;
+    pub(super) async fn call(
+        &mut self,
+        request: &Request<String>,
+    ) -> Result<Response<Vec<u8>>, ConnectionError> {
+        let authority = request.uri().authority().ok_or(ConnectionError::NoHost)?;
         if let Some((_, stream)) = self.kept.take().filter(|(kept, _)| kept == authority)
             && let Ok(answer) = self.exchange(stream, request, authority).await
         {
             return Ok(answer);
         }
         let connect = TcpStream::connect((authority.host(), authority.port_u16().unwrap_or(80)));
-        let stream = tokio::time::timeout(CONNECT, connect).await.map_err(|_| WireError::Slow)??;
+        let stream = tokio::time::timeout(CONNECT, connect).await.map_err(|_| ConnectionError::Slow)??;
         stream.set_nodelay(true)?;
         self.exchange(stream, request, authority).await
     }
@@ -69,7 +72,7 @@ impl Line {
         mut stream: TcpStream,
         request: &Request<String>,
         authority: &Authority,
-    ) -> Result<Response<Vec<u8>>, WireError> {
+    ) -> Result<Response<Vec<u8>>, ConnectionError> {
         stream.write_all(&written(request, authority)).await?;
         let mut read = Vec::new();
         let (head, length) = loop {
@@ -99,7 +102,7 @@ fn written(request: &Request<String>, authority: &Authority) -> Vec<u8> {
 }
 
 /// The head of an answer and its length, once it is all there.
-fn head(read: &[u8]) -> Result<Option<(Response<()>, usize)>, WireError> {
+fn head(read: &[u8]) -> Result<Option<(Response<()>, usize)>, ConnectionError> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut answer = httparse::Response::new(&mut headers);
     let httparse::Status::Complete(length) = answer.parse(read)? else { return Ok(None) };
@@ -126,7 +129,7 @@ async fn body(
     stream: &TcpStream,
     head: &Response<()>,
     mut read: Vec<u8>,
-) -> Result<(Vec<u8>, bool), WireError> {
+) -> Result<(Vec<u8>, bool), ConnectionError> {
     if says(head, &TRANSFER_ENCODING, "chunked") {
         loop {
             if let Some(body) = unchunked(&read)? {
@@ -146,24 +149,24 @@ async fn body(
     Ok((read, true))
 }
 
-fn length(head: &Response<()>) -> Result<Option<usize>, WireError> {
+fn length(head: &Response<()>) -> Result<Option<usize>, ConnectionError> {
     let said = |headers: &HeaderMap| headers.get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok();
     match said(head.headers()) {
-        Some(length) if length > LARGEST => Err(WireError::TooLong),
+        Some(length) if length > LARGEST => Err(ConnectionError::TooLong),
         Some(length) => Ok(Some(length)),
-        None if head.headers().contains_key(CONTENT_LENGTH) => Err(WireError::Length),
+        None if head.headers().contains_key(CONTENT_LENGTH) => Err(ConnectionError::Length),
         None if head.status() == StatusCode::NO_CONTENT => Ok(Some(0)),
         None => Ok(None),
     }
 }
 
 /// What was sent in chunks, once the last one is there with what may follow it.
-fn unchunked(mut read: &[u8]) -> Result<Option<Vec<u8>>, WireError> {
+fn unchunked(mut read: &[u8]) -> Result<Option<Vec<u8>>, ConnectionError> {
     let mut body = Vec::new();
     loop {
-        let found = httparse::parse_chunk_size(read).map_err(|_| WireError::Length)?;
+        let found = httparse::parse_chunk_size(read).map_err(|_| ConnectionError::Length)?;
         let httparse::Status::Complete((start, size)) = found else { return Ok(None) };
-        let size = usize::try_from(size).map_err(|_| WireError::TooLong)?;
+        let size = usize::try_from(size).map_err(|_| ConnectionError::TooLong)?;
         if size == 0 {
             let mut trailers = [httparse::EMPTY_HEADER; 16];
             return Ok(httparse::parse_headers(&read[start..], &mut trailers)?.is_complete().then_some(body));
@@ -176,7 +179,7 @@ fn unchunked(mut read: &[u8]) -> Result<Option<Vec<u8>>, WireError> {
 }
 
 /// Reads on where more has to come.
-async fn more(stream: &TcpStream, into: &mut Vec<u8>) -> Result<(), WireError> {
+async fn more(stream: &TcpStream, into: &mut Vec<u8>) -> Result<(), ConnectionError> {
     match some(stream, into).await? {
         0 => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
         _ => Ok(()),
@@ -184,9 +187,9 @@ async fn more(stream: &TcpStream, into: &mut Vec<u8>) -> Result<(), WireError> {
 }
 
 /// Reads on. 0 is the end. Room is made only when there is something to read.
-async fn some(stream: &TcpStream, into: &mut Vec<u8>) -> Result<usize, WireError> {
+async fn some(stream: &TcpStream, into: &mut Vec<u8>) -> Result<usize, ConnectionError> {
     if into.len() > LARGEST {
-        return Err(WireError::TooLong);
+        return Err(ConnectionError::TooLong);
     }
     loop {
         stream.readable().await?;
@@ -236,7 +239,7 @@ mod tests {
         (url, task)
     }
 
-    async fn ask(line: &mut Line, url: &str) -> Result<(u16, String), WireError> {
+    async fn ask(line: &mut Connection, url: &str) -> Result<(u16, String), ConnectionError> {
         let answer = line.call(&Request::get(url).body(String::new()).unwrap()).await?;
         Ok((answer.status().as_u16(), String::from_utf8(answer.into_body()).unwrap()))
     }
@@ -246,7 +249,7 @@ mod tests {
     #[tokio::test]
     async fn a_connection_is_used_again_and_made_anew_when_it_was_closed() {
         let (url, served) = service(vec![vec![vec![WHOLE], vec![WHOLE]], vec![vec![WHOLE]]]).await;
-        let mut line = Line::default();
+        let mut line = Connection::default();
         for _ in 0..3 {
             assert_eq!(ask(&mut line, &url).await.unwrap(), (200, "ab".into()));
         }
@@ -276,7 +279,7 @@ mod tests {
             (vec!["SSH-2.0\r\n\r\n"], None),
         ] {
             let (url, _served) = service(vec![vec![pieces.clone()]]).await;
-            let answer = ask(&mut Line::default(), &url).await.ok();
+            let answer = ask(&mut Connection::default(), &url).await.ok();
             let answer = answer.as_ref().map(|(code, body)| (*code, body.as_str()));
             assert_eq!(answer, expected, "{pieces:?}");
         }

@@ -22,11 +22,11 @@ pub enum Verdict {
 
 /// Remembers the last write of each object.
 #[derive(Debug, Default)]
-pub struct Gate {
+pub struct StatusThrottle {
     written: Mutex<HashMap<String, (Instant, u64)>>,
 }
 
-impl Gate {
+impl StatusThrottle {
     /// Asks for `status`, with its times left out, of the object with this UID, where the cluster has `live`.
     /// What was written a moment ago counts for more than what a watch shows, as that may lag behind.
     pub fn ask(&self, uid: &str, status: &str, live: &str, now: Instant) -> Verdict {
@@ -61,18 +61,18 @@ mod tests {
 
     #[test]
     fn an_object_is_written_at_most_once_in_the_interval_and_never_the_same_again() {
-        let (gate, start) = (Gate::default(), Instant::now());
-        assert_eq!(gate.ask("a", "one", "", start), Verdict::Write);
-        gate.wrote("a", "one", start);
+        let (throttle, start) = (StatusThrottle::default(), Instant::now());
+        assert_eq!(throttle.ask("a", "one", "", start), Verdict::Write);
+        throttle.wrote("a", "one", start);
         let soon = start + Duration::from_millis(500);
         // The watch still shows what was there before.
-        assert_eq!(gate.ask("a", "one", "", soon), Verdict::Unchanged);
-        assert_eq!(gate.ask("a", "two", "", soon), Verdict::Later(Duration::from_millis(1500)));
-        assert_eq!(gate.ask("b", "two", "", soon), Verdict::Write);
+        assert_eq!(throttle.ask("a", "one", "", soon), Verdict::Unchanged);
+        assert_eq!(throttle.ask("a", "two", "", soon), Verdict::Later(Duration::from_millis(1500)));
+        assert_eq!(throttle.ask("b", "two", "", soon), Verdict::Write);
         let later = start + INTERVAL;
-        assert_eq!(gate.ask("a", "one", "one", later), Verdict::Unchanged);
-        assert_eq!(gate.ask("a", "two", "one", later), Verdict::Write);
+        assert_eq!(throttle.ask("a", "one", "one", later), Verdict::Unchanged);
+        assert_eq!(throttle.ask("a", "two", "one", later), Verdict::Write);
         // Somebody else changed it.
-        assert_eq!(gate.ask("a", "one", "other", later), Verdict::Write);
+        assert_eq!(throttle.ask("a", "one", "other", later), Verdict::Write);
     }
 }

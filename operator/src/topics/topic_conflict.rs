@@ -13,11 +13,12 @@ use kbnt_crds::{OrderWorkflow, VirtualStock};
 use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
 
-use super::{Kafka, Owner};
 use crate::context::Stores;
+use crate::kafka_cluster::Kafka;
+use crate::ownership::Owner;
 
 /// The resource of the same kind that wanted the topics of `owner` on this cluster before it did.
-pub(super) fn rival(stores: &Stores, owner: &Owner, kafka: &Kafka) -> Option<Owner> {
+pub(super) fn earlier_claim(stores: &Stores, owner: &Owner, kafka: &Kafka) -> Option<Owner> {
     let same = |spec: &KafkaSpec, namespace: &str| {
         spec.topic_prefix == kafka.prefix
             && spec.bootstrap_servers.as_deref().is_some_and(|servers| {

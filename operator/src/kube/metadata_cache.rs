@@ -78,19 +78,19 @@ where
     }
 }
 
-/// Notes of one kind of objects, by namespace and name.
-pub struct Notes<N> {
+/// MetadataCache of one kind of objects, by namespace and name.
+pub struct MetadataCache<N> {
     notes: Mutex<HashMap<String, HashMap<String, N>>>,
     complete: watch::Sender<bool>,
 }
 
-impl<N> Default for Notes<N> {
+impl<N> Default for MetadataCache<N> {
     fn default() -> Self {
         Self { notes: Mutex::default(), complete: watch::Sender::new(false) }
     }
 }
 
-impl<N: Clone> Notes<N> {
+impl<N: Clone> MetadataCache<N> {
     /// The note of this object, if it exists.
     pub fn get(&self, namespace: &str, name: &str) -> Option<N> {
         let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -112,19 +112,19 @@ impl<N: Clone> Notes<N> {
 }
 
 /// Keeps a note of each object, and not the object.
-pub struct Noting<N, F> {
-    notes: Arc<Notes<N>>,
+pub struct CacheWriter<N, F> {
+    notes: Arc<MetadataCache<N>>,
     note: F,
 }
 
-impl<N, F> Noting<N, F> {
+impl<N, F> CacheWriter<N, F> {
     /// Keeps what `note` makes of each object in `notes`.
-    pub fn new(notes: Arc<Notes<N>>, note: F) -> Self {
+    pub fn new(notes: Arc<MetadataCache<N>>, note: F) -> Self {
         Self { notes, note }
     }
 }
 
-impl<K, N, F> Keep<K> for Noting<N, F>
+impl<K, N, F> Keep<K> for CacheWriter<N, F>
 where
     K: Resource,
     N: Send + 'static,

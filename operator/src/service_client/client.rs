@@ -6,8 +6,8 @@ use http::{Method, Request, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::wire::Line;
-use crate::error::Class;
+use super::connection::Connection;
+use crate::retry::Class;
 
 /// Where services answer: a URL with `{service}` and `{namespace}` in it.
 #[derive(Clone, Debug)]
@@ -95,7 +95,7 @@ struct Problem {
 /// JSON over HTTP to a service. Keeps the connection for the next call.
 #[derive(Default)]
 pub struct ServiceClient {
-    line: Line,
+    line: Connection,
 }
 
 impl ServiceClient {

@@ -1,4 +1,4 @@
-//! Recognizes objects that are as they should be, when a watch shows them.
+//! Whether what the watches show has drifted from what it should be.
 //!
 //! After a restart, each object is shown once by the first list of its kind. What is compared there need not be read one
 //! by one.
@@ -9,10 +9,11 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt};
 use serde::Serialize;
 
-use crate::cluster::Wanted;
 use crate::context::Context;
 use crate::error::Error;
-use crate::topics::{Owner, Topics};
+use crate::kube::Wanted;
+use crate::ownership::Owner;
+use crate::topics::Topics;
 use crate::users::ServiceUser;
 use crate::workloads::Workload;
 use crate::{order_workflow, virtual_stock};
@@ -27,8 +28,8 @@ pub struct Parts {
     pub workloads: Vec<Workload>,
 }
 
-/// Recognizes objects of one kind. Lists come in the order of names, so most objects are those of the owner before.
-pub struct Recognizer {
+/// Compares objects of one kind with what they should be. Lists come in the order of names, so most objects are those of the owner before.
+pub struct DriftCheck {
     context: Arc<Context>,
     last: Option<Known>,
 }
@@ -39,7 +40,7 @@ struct Known {
     parts: Option<Parts>,
 }
 
-impl Recognizer {
+impl DriftCheck {
     /// Knows all that the stores of this context show.
     pub fn new(context: &Arc<Context>) -> Self {
         Self { context: Arc::clone(context), last: None }
@@ -91,7 +92,7 @@ impl Recognizer {
         };
         let Some(known) = known else { return };
         if let Some(Ok(wanted)) = known.parts.as_ref().and_then(pick) {
-            context.objects.recognize(&known.owner.0, &wanted, live);
+            context.objects.compare(&known.owner.0, &wanted, live);
         }
         self.last = Some(known);
     }

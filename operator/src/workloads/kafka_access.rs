@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{EnvVar, KeyToPath, SecretVolumeSource, Volume};
 
 use super::plain;
 use super::pod::folder;
-use crate::topics::{Kafka, Login, Trust};
+use crate::kafka_cluster::{Kafka, Login, Trust};
 
 /// Volume of the CAs.
 const CA: &str = "kafka-ca";

@@ -17,7 +17,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tracing::warn;
 
-use super::drift;
+use super::comparison;
 use crate::error::Error;
 
 /// Field manager of everything that the operator applies.
@@ -180,7 +180,7 @@ impl Objects {
     }
 
     /// Looks at an object that a watch shows: if it is as wanted, no reconcile has to read it.
-    pub fn recognize<K: Resource + Serialize>(&self, owner: &str, wanted: &Wanted, live: &K) {
+    pub fn compare<K: Resource + Serialize>(&self, owner: &str, wanted: &Wanted, live: &K) {
         if !self.is_seen(owner, wanted, fingerprint(live.meta())) && is_as_wanted(wanted, live) {
             self.remember(owner, wanted, live.meta());
         }
@@ -213,7 +213,7 @@ fn is_as_wanted<K: Resource + Serialize>(wanted: &Wanted, live: &K) -> bool {
             // What a list shows has its kind only on the list.
             live["apiVersion"] = wanted.resource.api_version.clone().into();
             live["kind"] = wanted.resource.kind.clone().into();
-            drift::holds(&wanted.object, &live)
+            comparison::holds(&wanted.object, &live)
         })
 }
 

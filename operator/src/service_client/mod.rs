@@ -1,10 +1,10 @@
 //! How the operator talks to the services that it runs.
 
 mod client;
+mod connection;
 mod observer;
-mod stock;
-mod wire;
+mod summaries;
 
 pub use client::{Address, CallError, ServiceClient};
 pub use observer::{Observed, Observers};
-pub use stock::{Declaration, OrderSummary, ProductSummary, SOURCE, StockSummary, declare};
+pub use summaries::{Declaration, OrderSummary, ProductSummary, SOURCE, StockSummary, declare};

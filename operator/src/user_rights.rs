@@ -1,7 +1,8 @@
 //! How far the operator may go for users.
 
 use crate::error::Error;
-use crate::topics::{Kafka, Owner};
+use crate::kafka_cluster::Kafka;
+use crate::ownership::Owner;
 
 /// How far the operator may go for users, as it is installed.
 #[derive(Clone, Debug, Default)]
@@ -45,7 +46,7 @@ mod tests {
     use kbnt_crds::virtual_stock::UserAuthentication;
 
     use super::*;
-    use crate::topics::{Login, Place};
+    use crate::kafka_cluster::{Login, Place};
 
     #[test]
     fn it_goes_no_further_than_it_was_told_to() {

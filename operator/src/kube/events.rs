@@ -53,7 +53,7 @@ impl Events {
     where
         K: Resource<DynamicType = ()>,
     {
-        for condition in news(before, after) {
+        for condition in notable(before, after) {
             let note = format!("{} is {}: {}", condition.type_, condition.status, condition.message);
             self.publish(object, is_bad(condition), &condition.reason, &note).await;
         }
@@ -89,19 +89,19 @@ fn shortened(text: &str) -> String {
 }
 
 /// The conditions that are worth an event. To be ready tells of all that it takes that it is so.
-fn news<'a>(before: &[Condition], after: &'a [Condition]) -> Vec<&'a Condition> {
+fn notable<'a>(before: &[Condition], after: &'a [Condition]) -> Vec<&'a Condition> {
     let old = |new: &Condition| before.iter().find(|old| old.type_ == new.type_);
-    let mut news: Vec<_> = after.iter().filter(|new| is_news(old(new), new)).collect();
-    if news.iter().any(|new| new.type_ == "Ready" && new.status == "True") {
+    let mut notable: Vec<_> = after.iter().filter(|new| is_notable(old(new), new)).collect();
+    if notable.iter().any(|new| new.type_ == "Ready" && new.status == "True") {
         // What is not so although the resource is ready is told of itself.
-        news.retain(|new| new.status != "True" || matches!(new.type_.as_str(), "Ready" | "LowStock"));
+        notable.retain(|new| new.status != "True" || matches!(new.type_.as_str(), "Ready" | "LowStock"));
     }
-    news
+    notable
 }
 
 /// Another status or reason is news. What cannot be told yet is none, nor is a step on the way to what was not so
 /// before, nor that there is enough stock as ever: the conditions show these.
-fn is_news(old: Option<&Condition>, new: &Condition) -> bool {
+fn is_notable(old: Option<&Condition>, new: &Condition) -> bool {
     let same = old.is_some_and(|old| old.status == new.status && old.reason == new.reason);
     let was_so = old.is_some_and(|old| old.status == "True");
     let as_ever = new.type_ == "LowStock" && new.status == "False";
@@ -205,14 +205,14 @@ mod tests {
             (Some(&failed), &failed, false),
             (None, &untold, false),
         ] {
-            assert_eq!(is_news(old, new), news, "{old:?} {new:?}");
+            assert_eq!(is_notable(old, new), news, "{old:?} {new:?}");
         }
     }
 
     #[test]
     fn what_comes_true_with_ready_is_told_by_it_and_low_stock_is_not() {
         let told = |before: &[Condition], after: &[Condition]| {
-            news(before, after)
+            notable(before, after)
                 .into_iter()
                 .map(|news| format!("{} {}", news.type_, news.status))
                 .collect::<Vec<_>>()

@@ -30,5 +30,5 @@ e2e/check/deny.sh
 say "==> unit tests ($(elapsed))"
 # Those beside the crates that need nothing but the processor, too.
 e2e/cargo.sh test --release --locked --workspace --lib --bins --test stock --test inventory --test wire --test mutants \
-    --test docs --quiet
+    --test docs --test layers --quiet
 say "==> check passed in $(elapsed)"

@@ -1,7 +1,9 @@
 //! The operator: reconciles VirtualStock and OrderWorkflow.
 //!
-//! One folder for each resource, in which a reconcile reads as one page: dereference (reads, no decision), validate and
-//! build (decide, no I/O), apply (writes, in a written order), status. Beside them what they share.
+//! A reconcile reads as one page in `pipeline`, which is the same for both: dereference (reads, no decision), validate and build
+//! (decide, no I/O), apply (writes, in a written order, and returns what it did and saw), status (computed from that). What a resource has
+//! of its own is in a folder of its own. The kinds of objects that the operator owns are the table in `owned`. Imports go one way:
+//! `tests/layers.rs` has the order.
 
 // Names of kinds are words here, and no code.
 #![allow(clippy::doc_markdown)]
@@ -22,10 +24,13 @@ pub mod log;
 pub mod metrics;
 pub mod options;
 pub mod order_workflow;
+pub mod owned;
 pub mod ownership;
+pub mod pipeline;
 pub mod process;
 pub mod queue;
 pub mod readiness;
+pub mod resources;
 pub mod retry;
 pub mod run;
 pub mod service_client;

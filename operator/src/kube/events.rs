@@ -88,7 +88,7 @@ fn shortened(text: &str) -> String {
     text[..text.floor_char_boundary(LONGEST)].to_owned()
 }
 
-/// The conditions that are worth an event. To be ready tells of all that it takes that it is so.
+/// The conditions that are worth an event. Ready implies that all that it takes is so.
 fn notable<'a>(before: &[Condition], after: &'a [Condition]) -> Vec<&'a Condition> {
     let old = |new: &Condition| before.iter().find(|old| old.type_ == new.type_);
     let mut notable: Vec<_> = after.iter().filter(|new| is_notable(old(new), new)).collect();
@@ -99,7 +99,7 @@ fn notable<'a>(before: &[Condition], after: &'a [Condition]) -> Vec<&'a Conditio
     notable
 }
 
-/// Another status or reason is news. What cannot be told yet is none, nor is a step on the way to what was not so
+/// Another status or reason is worth an event. What is unknown yet is not, nor is a step on the way to what was not so
 /// before, nor that there is enough stock as ever: the conditions show these.
 fn is_notable(old: Option<&Condition>, new: &Condition) -> bool {
     let same = old.is_some_and(|old| old.status == new.status && old.reason == new.reason);
@@ -108,7 +108,7 @@ fn is_notable(old: Option<&Condition>, new: &Condition) -> bool {
     !same && new.status != "Unknown" && (was_so || !on_the_way(new) && !as_ever)
 }
 
-/// To be low on stock is bad news, to be anything else good; to be on the way is no bad news.
+/// To be low on stock is bad, to be anything else good; to be on the way is not bad.
 fn is_bad(condition: &Condition) -> bool {
     !on_the_way(condition) && (condition.type_ == "LowStock") == (condition.status == "True")
 }

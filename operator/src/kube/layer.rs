@@ -1,4 +1,4 @@
-//! Counts requests to the API server, notes which watches make progress, and waits for no answer for ever.
+//! Counts requests to the API server, records which watches make progress, and waits for no answer for ever.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -28,7 +28,7 @@ pub fn connect(config: Config, metrics: &Metrics, health: &Health) -> Result<Cli
 #[error("no answer within {} s", .0.as_secs())]
 struct Silence(Duration);
 
-/// Counts requests to the API server, notes which watches make progress, and waits for no answer for ever.
+/// Counts requests to the API server, records which watches make progress, and waits for no answer for ever.
 #[derive(Clone)]
 pub struct ApiLayer {
     metrics: Metrics,

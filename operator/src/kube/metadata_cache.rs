@@ -1,14 +1,17 @@
-//! What is kept of watched objects: of those that are reconciled all, of the many others a few words each.
+//! What is kept of watched objects: of those that are reconciled all, of the many others a fingerprint and little else.
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use kube::core::ApiResource;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt};
 use tokio::sync::watch;
+
+use super::fingerprint;
 
 /// Where a watch keeps what it sees.
 pub trait Keep<K>: Send + 'static {
@@ -78,85 +81,118 @@ where
     }
 }
 
-/// MetadataCache of one kind of objects, by namespace and name.
-pub struct MetadataCache<N> {
-    notes: Mutex<HashMap<String, HashMap<String, N>>>,
-    complete: watch::Sender<bool>,
+/// What is kept of an object.
+#[derive(Clone, Debug)]
+pub struct CacheEntry<T> {
+    /// Differs when anything but the status differs.
+    pub fingerprint: u64,
+    /// What else is kept.
+    pub observed: T,
 }
 
-impl<N> Default for MetadataCache<N> {
+/// Objects by namespace and name.
+type Entries<T> = HashMap<String, HashMap<String, CacheEntry<T>>>;
+
+/// What is kept of the objects of one kind.
+pub struct MetadataCache<T> {
+    entries: Mutex<Entries<T>>,
+    /// As the cluster serves the kind, once all of its objects are in here.
+    complete: watch::Sender<Option<ApiResource>>,
+}
+
+impl<T> Default for MetadataCache<T> {
     fn default() -> Self {
-        Self { notes: Mutex::default(), complete: watch::Sender::new(false) }
+        Self { entries: Mutex::default(), complete: watch::Sender::default() }
     }
 }
 
-impl<N: Clone> MetadataCache<N> {
-    /// The note of this object, if it exists.
-    pub fn get(&self, namespace: &str, name: &str) -> Option<N> {
-        let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        notes.get(namespace)?.get(name).cloned()
+impl<T> MetadataCache<T> {
+    /// Forgets everything, as the cluster does not serve the kind any more.
+    pub fn clear(&self) {
+        self.complete.send_replace(None);
+        self.lock().clear();
     }
 
-    /// Names and notes of all objects in this namespace.
-    pub fn all_in(&self, namespace: &str) -> Vec<(String, N)> {
-        let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        let names = notes.get(namespace).into_iter().flatten();
-        names.map(|(name, note)| (name.clone(), note.clone())).collect()
+    /// As the cluster serves the kind, once all of its objects are in here.
+    pub fn resource(&self) -> Option<ApiResource> {
+        self.complete.borrow().clone()
     }
 
-    /// Waits until there is a note of every object.
+    /// Waits until all objects are in here.
     pub async fn wait_until_complete(&self) {
         // The sender lives as long as this.
-        let _ = self.complete.subscribe().wait_for(|complete| *complete).await;
+        let _ = self.complete.subscribe().wait_for(Option::is_some).await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Entries<T>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Keeps a note of each object, and not the object.
-pub struct CacheWriter<N, F> {
-    notes: Arc<MetadataCache<N>>,
-    note: F,
-}
+impl<T: Clone> MetadataCache<T> {
+    /// What is kept of this object, if it exists. Nothing before all of them are known.
+    pub fn get(&self, namespace: &str, name: &str) -> Option<CacheEntry<T>> {
+        self.complete.borrow().as_ref()?;
+        self.lock().get(namespace)?.get(name).cloned()
+    }
 
-impl<N, F> CacheWriter<N, F> {
-    /// Keeps what `note` makes of each object in `notes`.
-    pub fn new(notes: Arc<MetadataCache<N>>, note: F) -> Self {
-        Self { notes, note }
+    /// Names of all objects in this namespace, and what is kept of them. Nothing before all of them are known.
+    pub fn all_in(&self, namespace: &str) -> Vec<(String, CacheEntry<T>)> {
+        if self.complete.borrow().is_none() {
+            return Vec::new();
+        }
+        let entries = self.lock();
+        let names = entries.get(namespace).into_iter().flatten();
+        names.map(|(name, entry)| (name.clone(), entry.clone())).collect()
     }
 }
 
-impl<K, N, F> Keep<K> for CacheWriter<N, F>
+/// Keeps in a [`MetadataCache`] what `observe` makes of each object.
+pub struct CacheWriter<T, F> {
+    cache: Arc<MetadataCache<T>>,
+    resource: ApiResource,
+    observe: F,
+}
+
+impl<T, F> CacheWriter<T, F> {
+    /// Writes objects of this kind, in the version that is watched.
+    pub fn new(cache: Arc<MetadataCache<T>>, resource: ApiResource, observe: F) -> Self {
+        Self { cache, resource, observe }
+    }
+}
+
+impl<K, T, F> Keep<K> for CacheWriter<T, F>
 where
     K: Resource,
-    N: Send + 'static,
-    F: FnMut(&K) -> N + Send + 'static,
+    T: Send + 'static,
+    F: FnMut(&K) -> T + Send + 'static,
 {
     fn put(&mut self, object: &K) {
-        let note = (self.note)(object);
+        let entry = CacheEntry { fingerprint: fingerprint(object.meta()), observed: (self.observe)(object) };
         let (namespace, name) = key(object);
-        let mut notes = self.notes.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        notes.entry(namespace).or_default().insert(name, note);
+        self.cache.lock().entry(namespace).or_default().insert(name, entry);
     }
 
     fn remove(&mut self, namespace: &str, name: &str) {
-        let mut notes = self.notes.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(names) = notes.get_mut(namespace) {
+        let mut entries = self.cache.lock();
+        if let Some(names) = entries.get_mut(namespace) {
             names.remove(name);
             if names.is_empty() {
-                notes.remove(namespace);
+                entries.remove(namespace);
             }
         }
     }
 
     fn names(&self) -> Vec<(String, String)> {
-        let notes = self.notes.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        let of = |(namespace, names): (&String, &HashMap<String, N>)| {
+        let entries = self.cache.lock();
+        let of = |(namespace, names): (&String, &HashMap<String, CacheEntry<T>>)| {
             names.keys().map(|name| (namespace.clone(), name.clone())).collect::<Vec<_>>()
         };
-        notes.iter().flat_map(of).collect()
+        entries.iter().flat_map(of).collect()
     }
 
     fn complete(&mut self) {
-        self.notes.complete.send_replace(true);
+        self.cache.complete.send_replace(Some(self.resource.clone()));
     }
 }
 

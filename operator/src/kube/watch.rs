@@ -75,7 +75,7 @@ impl Scope {
     }
 }
 
-/// What a watch tells, once it is kept.
+/// What a watch shows, once it is kept.
 #[derive(Debug)]
 pub enum Watch<K> {
     /// What is kept is complete, at the start and after each interruption: anything may have changed.
@@ -156,14 +156,14 @@ where
         .map(|(part, (_, events))| events.map(move |event| (part, event)))
         .collect();
     events.filter_map(move |(part, event)| {
-        let told = match event {
+        let shown = match event {
             Ok(event) => merge.take(part, event),
             Err(error) => {
                 warn!(kind, %error, "a watch was interrupted and is made anew");
                 None
             }
         };
-        std::future::ready(told)
+        std::future::ready(shown)
     })
 }
 
@@ -209,12 +209,12 @@ impl<P> Merge<P> {
             }
             Event::Apply(Ok(object)) => {
                 self.keep.put(&object);
-                self.tell(object)
+                self.touched(object)
             }
             Event::Delete(Ok(object)) => {
                 let (namespace, name) = key(&object);
                 self.keep.remove(&namespace, &name);
-                self.tell(object)
+                self.touched(object)
             }
             Event::InitApply(Err(unreadable)) | Event::Apply(Err(unreadable)) => {
                 Some(Watch::Unreadable(unreadable))
@@ -224,7 +224,7 @@ impl<P> Merge<P> {
     }
 
     /// Tells of a change, once all is listed.
-    fn tell<K>(&self, object: K) -> Option<Watch<K>> {
+    fn touched<K>(&self, object: K) -> Option<Watch<K>> {
         self.unlisted.is_empty().then(|| Watch::Touched(Box::new(object)))
     }
 

@@ -143,14 +143,14 @@ async fn poll<T: Summary>(url: String, seen: Arc<Mutex<Observed<T>>>, wake: impl
 
 fn set<T: Summary>(seen: &Mutex<Observed<T>>, now: Observed<T>, wake: impl Fn()) {
     let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-    let news = match (&*seen, &now) {
+    let changed = match (&*seen, &now) {
         (Observed::Seen(before), Observed::Seen(after)) => before != after,
         (Observed::Lost(before), Observed::Lost(after)) => before.to_string() != after.to_string(),
         _ => true,
     };
     *seen = now;
     drop(seen);
-    if news {
+    if changed {
         wake();
     }
 }

@@ -1,4 +1,4 @@
-//! What the services tell of stock and orders, and how stock is declared.
+//! What the services report of stock and orders, and how stock is declared.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

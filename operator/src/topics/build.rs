@@ -14,12 +14,13 @@ use super::{Direct, Topic, direct};
 use crate::error::Error;
 use crate::kafka_cluster::{Kafka, Place};
 use crate::labels::labels;
+use crate::owned::DesiredObject;
 use crate::ownership::Owner;
 
 /// The topics of a resource, by who makes them.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Topics {
-    /// Strimzi, which is told by these objects.
+    /// Strimzi, by these objects.
     Strimzi(Vec<KafkaTopic>),
     /// A Job, as Strimzi does not run the cluster.
     Direct(Box<Direct>),
@@ -39,6 +40,14 @@ impl Topics {
         match self {
             Self::Strimzi(_) => None,
             Self::Direct(direct) => Some(&direct.job),
+        }
+    }
+
+    /// What the operator makes for it.
+    pub fn desired(&self) -> Vec<&dyn DesiredObject> {
+        match self {
+            Self::Strimzi(topics) => topics.iter().map(|topic| topic as &dyn DesiredObject).collect(),
+            Self::Direct(direct) => vec![&direct.job],
         }
     }
 }

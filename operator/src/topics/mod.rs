@@ -1,4 +1,4 @@
-//! The seven topics: what they are, whose they are and how they fare.
+//! The seven topics: what they are, who makes them, and whether they are ready.
 
 mod apply;
 mod build;
@@ -7,14 +7,19 @@ mod job;
 mod state;
 mod topic_conflict;
 
-pub use apply::{Applied, apply, ids, look, release, release_all};
+use std::collections::BTreeMap;
+
+pub use apply::{Applied, Means, apply, ids, look};
 pub use build::{Asked, Topics, build, ignored};
 pub use direct::Direct;
-pub use job::{JobReports, ObservedJob};
-pub use state::{ObservedTopic, finding};
+pub use job::JobReports;
+pub use state::finding;
 
 /// Reason of the event that says what somebody had changed of a topic and was put back.
 pub const PUT_BACK: &str = "TopicSettingsPutBack";
+
+/// Ids of topics by the name of the topic, without the prefix.
+pub type TopicIds = BTreeMap<String, String>;
 
 /// How long records are kept by default.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -1,36 +1,7 @@
-//! How a topic fares, as those tell who make it.
-
-use kbnt_crds::KafkaTopic;
+//! The condition TopicsReady.
 
 use crate::conditions::{Finding, list};
-use crate::kube::fingerprint;
-use crate::ownership::Owner;
 use crate::readiness::{State, View, grouped};
-
-/// What is kept of a KafkaTopic.
-#[derive(Clone, Debug)]
-pub struct ObservedTopic {
-    /// Differs when anything but the status differs.
-    pub fingerprint: u64,
-    /// What is written on it about its owner.
-    pub owner: Option<Box<str>>,
-    /// How it fares.
-    pub state: State,
-    /// Its id in Kafka, once Strimzi has said it.
-    pub topic_id: Option<Box<str>>,
-}
-
-impl ObservedTopic {
-    /// Of a KafkaTopic.
-    pub fn of(topic: &KafkaTopic) -> Self {
-        Self {
-            fingerprint: fingerprint(&topic.metadata),
-            owner: Owner::signature(&topic.metadata).map(Into::into),
-            state: State::of(topic),
-            topic_id: topic.status.as_ref().and_then(|status| status.topic_id.as_deref()).map(Into::into),
-        }
-    }
-}
 
 /// TopicsReady for these topics.
 pub fn finding(views: &[View]) -> Finding {
@@ -62,14 +33,14 @@ pub fn finding(views: &[View]) -> Finding {
         State::LeftAlone(how) => Some((*how).into()),
         _ => None,
     });
-    let note = if left_alone.is_empty() { String::new() } else { format!("; {}", list(&left_alone)) };
-    Finding::yes(TYPE, "TopicsReady", format!("{} of {} topics ready{note}", views.len(), views.len()))
+    let exceptions = if left_alone.is_empty() { String::new() } else { format!("; {}", list(&left_alone)) };
+    Finding::yes(TYPE, "TopicsReady", format!("{} of {} topics ready{exceptions}", views.len(), views.len()))
 }
 
 #[cfg(test)]
 mod tests {
-    use kbnt_crds::KafkaTopicStatus;
     use kbnt_crds::kafka_topic::KafkaTopicCondition;
+    use kbnt_crds::{KafkaTopic, KafkaTopicStatus};
 
     use super::*;
 

@@ -8,17 +8,16 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kbnt_crds::VirtualStock;
 use kbnt_crds::virtual_stock::KafkaSpec;
-use kbnt_crds::{OrderWorkflow, VirtualStock};
 use kube::Resource;
-use kube::runtime::reflector::ObjectRef;
 
-use crate::context::Stores;
 use crate::kafka_cluster::Kafka;
 use crate::ownership::Owner;
+use crate::resources::Resources;
 
 /// The resource of the same kind that wanted the topics of `owner` on this cluster before it did.
-pub(super) fn earlier_claim(stores: &Stores, owner: &Owner, kafka: &Kafka) -> Option<Owner> {
+pub(super) fn earlier_claim(resources: &Resources, owner: &Owner, kafka: &Kafka) -> Option<Owner> {
     let same = |spec: &KafkaSpec, namespace: &str| {
         spec.topic_prefix == kafka.prefix
             && spec.bootstrap_servers.as_deref().is_some_and(|servers| {
@@ -26,27 +25,19 @@ pub(super) fn earlier_claim(stores: &Stores, owner: &Owner, kafka: &Kafka) -> Op
             })
     };
     let claims: Vec<(Age, Owner)> = if owner.kind == VirtualStock::kind(&()) {
-        let stocks = stores.stocks.state();
+        let stocks = resources.stocks.state();
         let ours = stocks.iter().filter(|stock| same(&stock.spec.kafka, namespace(&stock.metadata)));
         ours.map(|stock| (age(&stock.metadata), Owner::of(&**stock))).collect()
     } else {
-        let workflows = stores.workflows.state();
+        let workflows = resources.workflows.state();
         let ours = workflows.iter().filter(|workflow| {
             let namespace = namespace(&workflow.metadata);
-            stock_of(stores, workflow, namespace).is_some_and(|stock| same(&stock.spec.kafka, namespace))
+            resources.stock_of(workflow).is_some_and(|stock| same(&stock.spec.kafka, namespace))
         });
         ours.map(|workflow| (age(&workflow.metadata), Owner::of(&**workflow))).collect()
     };
     let (_, first) = claims.into_iter().min_by(|(one, _), (other, _)| one.cmp(other))?;
     (first.uid != owner.uid).then_some(first)
-}
-
-fn stock_of(
-    stores: &Stores,
-    workflow: &OrderWorkflow,
-    namespace: &str,
-) -> Option<std::sync::Arc<VirtualStock>> {
-    stores.stocks.get(&ObjectRef::new(&workflow.spec.virtual_stock_ref.name).within(namespace))
 }
 
 fn namespace(meta: &ObjectMeta) -> &str {

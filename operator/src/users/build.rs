@@ -9,17 +9,17 @@ use kbnt_crds::kafka_user::{
 use kbnt_crds::virtual_stock::UserAuthentication;
 
 use super::acls::acls;
-use super::secret::LABEL;
 use crate::kafka_cluster::{Kafka, Login, Place};
 use crate::kube::short_digest;
 use crate::labels::labels;
+use crate::owned::USER_LABEL;
 use crate::ownership::Owner;
 use crate::workloads::Role;
 
 /// The user of a service.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServiceUser {
-    /// As Strimzi is told.
+    /// As Strimzi reads it.
     pub object: KafkaUser,
     /// Name of the user, and of its Secret in the namespace of the pods.
     pub name: String,
@@ -73,7 +73,7 @@ fn user(
         metadata.owner_references = Some(vec![owner.reference(false)]);
     }
     let on_secret = MetadataTemplate {
-        labels: [(LABEL.into(), name.clone())].into(),
+        labels: [(USER_LABEL.into(), name.clone())].into(),
         annotations: metadata.annotations.clone().unwrap_or_default(),
     };
     let spec = KafkaUserSpec {

@@ -5,10 +5,7 @@ mod apply;
 mod build;
 mod secret;
 mod state;
-mod watch;
 
-pub use apply::{apply, are_usable, look, release, retire};
+pub use apply::{apply, look, retire};
 pub use build::{ServiceUser, build, with_login};
-pub use secret::ObservedSecret;
-pub use state::{ObservedUser, ready};
-pub use watch::{follow, follow_secrets};
+pub use state::ready;

@@ -1,39 +1,8 @@
-//! How users fare, as Strimzi tells.
-
-use kbnt_crds::KafkaUser;
+//! The condition UsersReady.
 
 use crate::conditions::{Finding, Status, list};
 use crate::error::Error;
-use crate::kube::fingerprint;
-use crate::ownership::Owner;
 use crate::readiness::{State, View, grouped};
-
-/// What is kept of a KafkaUser.
-#[derive(Clone, Debug)]
-pub struct ObservedUser {
-    /// Differs when anything but the status differs.
-    pub fingerprint: u64,
-    /// What is written on it about its owner.
-    pub owner: Option<Box<str>>,
-    /// How it fares.
-    pub state: State,
-    /// Its Secret, once Strimzi has made it.
-    pub secret: Option<Box<str>>,
-}
-
-impl ObservedUser {
-    /// Of a KafkaUser.
-    pub fn of(user: &KafkaUser) -> Self {
-        let status = user.status.as_ref();
-        let told = status.map(|status| (status.observed_generation, status.conditions.as_slice()));
-        Self {
-            fingerprint: fingerprint(&user.metadata),
-            owner: Owner::signature(&user.metadata).map(Into::into),
-            state: State::from_status(&user.metadata, told, "User Operator"),
-            secret: status.and_then(|status| status.secret.as_deref()).map(Into::into),
-        }
-    }
-}
 
 /// UsersReady: users come once the topics are ready.
 pub fn ready(topics: &Finding, invalid: Option<&Error>, failure: Option<&Error>, views: &[View]) -> Finding {
@@ -80,10 +49,12 @@ fn finding(views: &[View]) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use kbnt_crds::KafkaUser;
     use kbnt_crds::kafka_topic::KafkaTopicCondition;
     use kbnt_crds::kafka_user::KafkaUserStatus;
 
     use super::*;
+    use crate::owned::ObservedUser;
 
     fn user(generation: i64, observed: i64, type_: &str, status: &str) -> KafkaUser {
         let condition = KafkaTopicCondition {

@@ -9,8 +9,14 @@ use crate::workloads;
 
 /// A VirtualStock that can be carried out.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Valid {
+pub struct Valid {
     pub(super) kafka: Kafka,
+}
+
+impl AsRef<Kafka> for Valid {
+    fn as_ref(&self) -> &Kafka {
+        &self.kafka
+    }
 }
 
 /// Whether this resource can be carried out where the operator reaches as far as `reach`.

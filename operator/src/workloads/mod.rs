@@ -1,4 +1,4 @@
-//! The services: what they run and how they fare.
+//! The workloads of the services: how they run, and whether they are available.
 
 mod apply;
 mod build;
@@ -11,13 +11,14 @@ mod standby;
 mod state;
 mod task;
 
+pub use crate::owned::scaled_objects;
 pub use apply::{apply, exists, look, rolled_out};
 pub use build::{Plan, Workload, build};
 pub use overlay::check;
 pub use pod::{File, Source, from_field, plain};
-pub use scale::{KEDA, Scaler, Scaling, scaled_objects};
+pub use scale::{Scaler, Scaling};
 pub use standby::{Standby, in_turn};
-pub use state::{ObservedDeployment, State, View, finding, states};
+pub use state::{State, View, finding, states};
 pub use task::{Task, task};
 
 /// Port of every service.

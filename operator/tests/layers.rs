@@ -48,11 +48,16 @@ const LAYERS: [&str; 35] = [
     "main",
 ];
 
-fn files(folder: &Path, into: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() { files(&path, into) } else { into.push(path) }
+fn files(folder: &Path, into: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            files(&path, into)?;
+        } else {
+            into.push(path);
+        }
     }
+    Ok(())
 }
 
 /// The name with which a text begins.
@@ -78,7 +83,7 @@ fn imports(source: &str) -> BTreeSet<String> {
 fn no_part_imports_one_above_it() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut all = Vec::new();
-    files(&root, &mut all);
+    files(&root, &mut all).unwrap();
     let level = |part: &str| LAYERS.iter().position(|layer| *layer == part);
     let mut parts = BTreeSet::new();
     for file in all {

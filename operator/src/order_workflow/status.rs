@@ -5,7 +5,7 @@ use kbnt_crds::order_workflow::OrderCounts;
 use kbnt_crds::{OrderWorkflow, OrderWorkflowStatus};
 
 use crate::conditions::{self, Finding, Status, list};
-use crate::pipeline::{self, topics_ready, users_ready, workloads_available};
+use crate::pipeline::{self, finalizer_set, topics_ready, users_ready, workloads_available};
 use crate::service_client::{Observed, OrderSummary};
 use crate::workloads::{self, PORT, Role};
 use crate::{log, topics};
@@ -55,6 +55,7 @@ fn counts(summary: &OrderSummary) -> OrderCounts {
 
 fn findings(workflow: &OrderWorkflow, seen: &Seen<'_>) -> Vec<Finding> {
     let stock = stock_ready(workflow, seen);
+    let finalizer = finalizer_set(seen);
     let ignored = topics::ignored(&topics::OF_WORKFLOW, &workflow.spec.topics);
     let topics = topics_ready(seen, false, &ignored);
     let has_users = seen.reference.is_ok_and(|stock| stock.spec.kafka.users.is_some());
@@ -63,12 +64,24 @@ fn findings(workflow: &OrderWorkflow, seen: &Seen<'_>) -> Vec<Finding> {
     let workloads = workloads_available(seen, &topics, users.as_ref(), awaited);
     // What is wrong with the log is why all else is not so. What is not known of it keeps nobody from being ready.
     let damaged = Some(&seen.log).filter(|log| log.status == Status::False);
-    let needed: Vec<_> =
-        damaged.into_iter().chain([&stock, &topics]).chain(&users).chain([&workloads]).collect();
+    let needed: Vec<_> = damaged
+        .into_iter()
+        .chain([&stock])
+        .chain(&finalizer)
+        .chain([&topics])
+        .chain(&users)
+        .chain([&workloads])
+        .collect();
     let ready = conditions::ready(&needed, "orders are processed", workflow.spec.paused);
     let log = seen.log.clone();
     let declared = users_declared(workflow);
-    [stock, topics].into_iter().chain(users).chain([log, workloads, declared, ready]).collect()
+    [stock]
+        .into_iter()
+        .chain(finalizer)
+        .chain([topics])
+        .chain(users)
+        .chain([log, workloads, declared, ready])
+        .collect()
 }
 
 /// Whether all declared users are known to user-service. One that cannot be keeps no order from being processed.

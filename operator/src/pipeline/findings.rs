@@ -19,6 +19,16 @@ pub struct Seen<'a, R: Reconciled> {
     pub applied: &'a Applied<R::Report>,
 }
 
+/// FinalizerSet, while it is not so.
+pub fn finalizer_set<R: Reconciled>(seen: &Seen<'_, R>) -> Option<Finding> {
+    match &seen.applied.failure {
+        Some(Failure::Finalizer(error)) => {
+            Some(Finding::no("FinalizerSet", error.reason(), error.to_string()))
+        }
+        _ => None,
+    }
+}
+
 /// TopicsReady. `unlearned` is whether others wait for the id of a topic, and `ignored` what the resource says of topics and the
 /// operator does not do.
 pub fn topics_ready<R: Reconciled>(seen: &Seen<'_, R>, unlearned: bool, ignored: &[String]) -> Finding {
@@ -30,9 +40,7 @@ pub fn topics_ready<R: Reconciled>(seen: &Seen<'_, R>, unlearned: bool, ignored:
         return Finding::no(TYPE, error.reason(), error.to_string());
     }
     match &seen.applied.failure {
-        Some(Failure::Finalizer(error) | Failure::Topics(error)) => {
-            Finding::no(TYPE, error.reason(), error.to_string())
-        }
+        Some(Failure::Topics(error)) => Finding::no(TYPE, error.reason(), error.to_string()),
         _ if unlearned => Finding::no(TYPE, "WaitingForTopics", "the ids of the topics are being recorded"),
         _ => topics::finding(&seen.applied.topics).with(ignored),
     }

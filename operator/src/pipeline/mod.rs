@@ -9,7 +9,7 @@ mod findings;
 
 pub use apply::{Applied, Failure};
 pub use desired::Desired;
-pub use findings::{Seen, topics_ready, users_ready, workloads_available};
+pub use findings::{Seen, finalizer_set, topics_ready, users_ready, workloads_available};
 
 use std::sync::Arc;
 

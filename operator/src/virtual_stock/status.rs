@@ -5,7 +5,7 @@ use kbnt_crds::virtual_stock::{ProductLevel, Totals};
 use kbnt_crds::{Condition, VirtualStock, VirtualStockStatus};
 
 use crate::conditions::{self, Finding, Status, list};
-use crate::pipeline::{self, Failure, topics_ready, users_ready, workloads_available};
+use crate::pipeline::{self, Failure, finalizer_set, topics_ready, users_ready, workloads_available};
 use crate::service_client::{Observed, StockSummary};
 use crate::workloads::{self, PORT, Role};
 use crate::{labels, log, topics};
@@ -87,6 +87,7 @@ fn levels(summary: &StockSummary) -> Vec<ProductLevel> {
 }
 
 fn findings(stock: &VirtualStock, seen: &Seen<'_>) -> Vec<Finding> {
+    let finalizer = finalizer_set(seen);
     // Services of the workflow start with the ids that are recorded here: without them they would start twice.
     let ignored = topics::ignored(&topics::OF_STOCK, &stock.spec.topics);
     let topics = topics_ready(seen, seen.applied.unlearned, &ignored);
@@ -101,6 +102,7 @@ fn findings(stock: &VirtualStock, seen: &Seen<'_>) -> Vec<Finding> {
     let undeclared = Some(&declared).filter(|declared| !REFUSALS.contains(&declared.reason.as_ref()));
     let needed: Vec<_> = damaged
         .into_iter()
+        .chain(&finalizer)
         .chain([&topics])
         .chain(&users)
         .chain([&workloads])
@@ -109,7 +111,12 @@ fn findings(stock: &VirtualStock, seen: &Seen<'_>) -> Vec<Finding> {
         .collect();
     let ready = conditions::ready(&needed, &message, stock.spec.paused);
     let log = seen.log.clone();
-    [topics].into_iter().chain(users).chain([log, workloads, declared, balanced, low, ready]).collect()
+    finalizer
+        .into_iter()
+        .chain([topics])
+        .chain(users)
+        .chain([log, workloads, declared, balanced, low, ready])
+        .collect()
 }
 
 /// The finding where the ledger is not known.
@@ -324,6 +331,23 @@ mod tests {
         let (declared, ready) = told(&progress, Some(failure));
         assert_eq!((declared.reason.as_ref(), ready.status), ("DeclarationFailed", Status::False));
         assert_eq!(declared.message, "no answer; A: it cannot be (invalid)");
+    }
+
+    #[test]
+    fn a_finalizer_that_cannot_be_set_is_told_as_itself() {
+        let failure = || Failure::Finalizer(Error::Invalid("no finalizer".into()));
+        let findings = all(&seen(Vec::new()), Some(failure()));
+        let find = |type_| findings.iter().find(|found| found.type_ == type_).unwrap();
+        assert_eq!(
+            (find("FinalizerSet").status, find("FinalizerSet").message.as_str()),
+            (Status::False, "no finalizer")
+        );
+        assert_eq!(find("TopicsReady").status, Status::True);
+        assert_eq!(
+            (find("Ready").reason.as_ref(), find("Ready").message.as_str()),
+            ("InvalidSpec", "FinalizerSet: no finalizer")
+        );
+        assert!(all(&seen(Vec::new()), None).iter().all(|found| found.type_ != "FinalizerSet"));
     }
 
     #[test]

@@ -134,7 +134,7 @@ mod tests {
                 .map_err(|error| error.to_string())
         };
         for (name, right, wrong) in [
-            ("KBNT_LOG", "warn,kbnt_infrastructure=debug", "info,debgu"),
+            ("KBNT_LOG", "warn,kbnt_kafka=debug", "info,debgu"),
             ("KBNT_LOG", "", "debgu"),
             ("KBNT_LOG", "$(LEVEL)", "hyper"),
             ("KBNT_LOG_FORMAT", "json", "pretty"),

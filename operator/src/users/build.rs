@@ -125,7 +125,7 @@ mod tests {
         let kafka = kafka(Some(UserAuthentication::ScramSha512));
         let mut text = String::from(
             "# The KafkaUsers of the samples with topicPrefix shop- and users: {authentication: scram-sha-512}, as the operator\n\
-             # makes them. Written by a test of its own: KBNT_GENERATE=1 cargo test --package kbnt-operator documented_users\n",
+             # makes them. Written by make generate.\n",
         );
         for role in ALL_ROLES {
             let kind = if role == Role::Inventory { "VirtualStock" } else { "OrderWorkflow" };
@@ -144,7 +144,7 @@ mod tests {
             std::fs::write(PAGE, &text).unwrap();
         }
         let page = std::fs::read_to_string(PAGE).unwrap_or_default();
-        assert_eq!(page, text, "docs/kafka-users.yaml is stale: KBNT_GENERATE=1 cargo test documented_users");
+        assert_eq!(page, text, "docs/kafka-users.yaml is stale: make generate");
     }
 
     #[test]

@@ -39,7 +39,7 @@ const FILES: usize = 16;
 
 impl Limits {
     /// The same, with no more connections than this process has descriptors to spare, `others` of which are for other servers of
-    /// it: a quarter of the rest, and at least [`FILES`], stay free for files and for what the process itself connects to. It
+    /// it: a quarter of the rest, and at least `FILES`, stay free for files and for what the process itself connects to. It
     /// first asks the system for as many as it may have.
     #[must_use]
     pub fn within_descriptors(self, others: usize) -> Self {

@@ -14,7 +14,7 @@ use super::values;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Kafka")]
 pub(crate) struct KafkaOptions {
-    /// The cluster: host:port[,host:port]
+    /// The cluster: `host:port[,host:port]`
     #[arg(long, env = "KBNT_BOOTSTRAP_SERVERS", value_name = "SERVERS", value_parser = address::servers)]
     pub(crate) bootstrap_servers: String,
     /// Put before the names of topics and consumer groups

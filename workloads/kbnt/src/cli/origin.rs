@@ -16,7 +16,7 @@ pub(crate) struct OriginOptions {
     /// A running `kbnt serve` or `kbnt simulator`
     #[arg(id = "origin_url", long = "url", env = "KBNT_URL", default_value = "http://127.0.0.1:8080", value_name = "URL", value_parser = address::base)]
     pub(crate) url: Url,
-    /// Kafka instead: host:port[,host:port]
+    /// Kafka instead: `host:port[,host:port]`
     #[arg(long, env = "KBNT_BOOTSTRAP_SERVERS", value_name = "SERVERS", value_parser = address::servers)]
     pub(crate) bootstrap_servers: Option<String>,
     /// Put before the names of topics

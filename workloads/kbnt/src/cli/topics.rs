@@ -27,7 +27,7 @@ pub(crate) enum TopicsCommand {
     '[{\"name\": \"order-events\", \"partitions\": 3, \"replicas\": 1, \"configs\": {\"retention.ms\": \"-1\"}}]'"
 )]
 pub(crate) struct EnsureOptions {
-    /// The cluster: host:port[,host:port]
+    /// The cluster: `host:port[,host:port]`
     #[arg(long, env = "KBNT_BOOTSTRAP_SERVERS", value_name = "SERVERS", value_parser = address::servers)]
     pub(crate) bootstrap_servers: String,
     /// The topics as JSON: [{"name", "partitions", "replicas", "configs": {"retention.ms": "-1"}}], with their whole names

@@ -1,4 +1,4 @@
-//! `docs/events.md` shows each event as the services write it. `KBNT_WRITE_DOCS=1` writes the examples anew.
+//! `docs/events.md` shows each event as the services write it. With `KBNT_GENERATE`, as `make generate` sets it, the examples are written anew.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -197,7 +197,7 @@ fn pretty(json: &str) -> String {
 #[test]
 fn the_page_shows_every_event_as_it_is_written() {
     let mut page = std::fs::read_to_string(PAGE).unwrap();
-    let write = std::env::var_os("KBNT_WRITE_DOCS").is_some();
+    let write = std::env::var_os("KBNT_GENERATE").is_some();
     let appends: Vec<_> = examples().into_iter().map(append).collect();
     for append in &appends {
         let name = Classification::of(&append.message.event).name;
@@ -209,7 +209,7 @@ fn the_page_shows_every_event_as_it_is_written() {
         if write {
             page.replace_range(open..close, &expected);
         }
-        assert_eq!(&page[open..open + expected.len()], expected, "the example of {name}");
+        assert_eq!(&page[open..open + expected.len()], expected, "the example of {name}: make generate");
         let parsed: serde_json::Value = serde_json::from_str(&expected).unwrap();
         assert_eq!(parsed["eventName"], name);
     }

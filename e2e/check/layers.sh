@@ -4,9 +4,9 @@
 # wrong arrows are found.
 set -euo pipefail
 
-five="kbnt-adapters kbnt-embedded kbnt-http kbnt-kafka kbnt-runtime"
-below="kbnt-domain kbnt-application"
-pure="foldhash hashbrown kbnt-rules sha2 smallvec smol_str thiserror uuid"
+five=(kbnt-adapters kbnt-embedded kbnt-http kbnt-kafka kbnt-runtime)
+below=(kbnt-domain kbnt-application)
+pure=(foldhash hashbrown kbnt-rules sha2 smallvec smol_str thiserror uuid)
 
 # Of each crate: which of its dependencies are looked at, and which of those it may have; and which of our crates its tests
 # may use besides.
@@ -19,17 +19,17 @@ rule() {
 # Rules of names and ids, for the domain and for the API types alike.
 rule kbnt-rules .
 # iso_currency is a table: which currencies there are, and how many decimal places each has.
-rule kbnt-domain . $pure iso_currency
-rule kbnt-application . $pure kbnt-domain async-trait base64 murmur2
-rule kbnt-wire ^kbnt $below
-rule kbnt-testkit ^kbnt $below
-for crate in $five; do
-    rule "$crate" ^kbnt $below kbnt-wire
+rule kbnt-domain . "${pure[@]}" iso_currency
+rule kbnt-application . "${pure[@]}" kbnt-domain async-trait base64 murmur2
+rule kbnt-wire ^kbnt "${below[@]}"
+rule kbnt-testkit ^kbnt "${below[@]}"
+for crate in "${five[@]}"; do
+    rule "$crate" ^kbnt "${below[@]}" kbnt-wire
     tests[$crate]=kbnt-testkit
 done
-rule kbnt ^kbnt $below kbnt-wire $five
+rule kbnt ^kbnt "${below[@]}" kbnt-wire "${five[@]}"
 tests[kbnt]=kbnt-testkit
-rule kbnt-simulation ^kbnt $below kbnt-wire
+rule kbnt-simulation ^kbnt "${below[@]}" kbnt-wire
 # What checks the services shares nothing with them.
 rule kbnt-chaos '^kbnt|rdkafka'
 rule kbnt-crds '^kbnt|rdkafka' kbnt-rules
@@ -80,8 +80,8 @@ wrong "kbnt-simulation kbnt-runtime null"
 wrong "kbnt-chaos kbnt-domain null"
 wrong "kbnt-operator rdkafka null"
 wrong "kbnt-unheard-of - null"
-for from in $five; do
-    for to in $five kbnt; do
+for from in "${five[@]}"; do
+    for to in "${five[@]}" kbnt; do
         [ "$from" = "$to" ] || for kind in null dev; do wrong "$from $to $kind"; done
     done
 done

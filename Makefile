@@ -20,10 +20,10 @@ test: ## All tests: on the machine, on an API server, on a broker and on a clust
 
 ## Development
 
-check: ## Before every commit: format, lints, layers, generated files, licences, unit tests
+check: ## Before every commit: what CI checks without running the product, and the unit tests
 	@e2e/check/check.sh
 
-generate: ## Write the custom resource definitions, their chart and the rendered install
+generate: ## Write every generated file: CRDs, charts as rendered, API description, examples in the docs
 	@e2e/check/generate.sh
 
 simulate: ## Run the whole saga under SEEDS=N seeds of faults

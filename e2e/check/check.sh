@@ -5,6 +5,7 @@ set -euo pipefail
 . "$(dirname "$0")/../cluster/lib/common.sh"
 cd "$REPO_DIR"
 
+"$CLUSTER_DIR/prerequisites.sh" check
 # It is built once, with what the rest leaves of the processor.
 e2e/check/deny.sh install &
 installing=$!
@@ -15,11 +16,16 @@ unformatted=$(gofmt -l e2e)
 [ -z "$unformatted" ] || die "not as gofmt writes it: $unformatted"
 say "==> layers ($(elapsed))"
 e2e/check/layers.sh
+say "==> shell scripts and workflows ($(elapsed))"
+e2e/check/shell.sh
 say "==> lints ($(elapsed))"
 lint() { e2e/cargo.sh clippy --release --locked --workspace --quiet "$@" -- -D warnings; }
 lint --all-targets
 # Cargo counts these among no others, as they need a cluster.
 lint --test cluster --test upgrade
+say "==> comments that are documentation ($(elapsed))"
+# Those of private items too: nothing here is published, so nearly all that a reader looks up is private.
+RUSTDOCFLAGS="-D warnings" e2e/cargo.sh doc --release --locked --workspace --no-deps --document-private-items --quiet
 say "==> generated files ($(elapsed))"
 e2e/check/generate.sh --check
 say "==> licences, sources, bans, advisories ($(elapsed))"
@@ -30,5 +36,5 @@ e2e/check/deny.sh
 say "==> unit tests ($(elapsed))"
 # Those beside the crates that need nothing but the processor, too.
 e2e/cargo.sh test --release --locked --workspace --lib --bins --test stock --test inventory --test wire --test mutants \
-    --test docs --quiet
+    --test docs --test layers --test links --test audit_coverage --quiet
 say "==> check passed in $(elapsed)"

@@ -20,9 +20,14 @@ TARGET=${CARGO_TARGET_DIR:-$CACHE/target}
 TAGS=$STATE/image-tags
 
 compile() {
-    # Below the Kubernetes build in priority: nothing waits for it before the cluster stands. The whole workspace, so
-    # that every dependency is built with the features that the tests build it with, too.
-    step "compile the project" nice -n 5 "$REPO_DIR/e2e/cargo.sh" build --release --locked --workspace --bins
+    local line name program programs=()
+    for line in "${IMAGES[@]}"; do
+        read -r name program <<<"$line"
+        programs+=(--bin "$program")
+    done
+    # What is in the images, and no tool or test beside it; selected in the whole workspace, so that each dependency has the features
+    # that the tests build it with, too. Below the Kubernetes build in priority: nothing waits for it before the cluster stands.
+    step "compile the project" nice -n 5 "$REPO_DIR/e2e/cargo.sh" build --release --locked --workspace "${programs[@]}"
 }
 
 # tag_of BASE-ID PROGRAM: of everything that goes into the image.

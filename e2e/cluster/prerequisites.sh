@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that the other scripts need. No apt call when nothing is missing.
-#   prerequisites.sh docker|built|external
+#   prerequisites.sh docker|built|external|check
 set -euo pipefail
 . "$(dirname "$0")/lib/common.sh"
 . "$(dirname "$0")/lib/step.sh"
@@ -18,6 +18,7 @@ missing() {
 }
 
 install_missing() {
+    [ "$(id -u)" = 0 ] || die "only root can install what is missing: $*"
     export DEBIAN_FRONTEND=noninteractive
     # On a machine with systemd the packages' own daemons would start, and work in the machine's own network.
     if [ -d /run/systemd/system ] && [ ! -e /usr/sbin/policy-rc.d ]; then
@@ -29,7 +30,7 @@ install_missing() {
     apt-get install -y --no-install-recommends "$@"
 }
 
-[ "$(id -u)" = 0 ] || die "this needs root, for namespaces and packages"
+[ "$1" = check ] || [ "$(id -u)" = 0 ] || die "this needs root, for namespaces and packages"
 command -v go >/dev/null || die "Go 1.26 or newer is needed: https://go.dev/dl/"
 command -v cargo >/dev/null || die "Rust is needed: https://rustup.rs/"
 mapfile -t wanted < <(missing)

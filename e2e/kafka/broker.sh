@@ -66,7 +66,7 @@ secure() {
     mkdir -p "$DIR/tls"
     authority ca
     authority clients-ca
-    signed broker ca subjectAltName=IP:$HOST
+    signed broker ca "subjectAltName=IP:$HOST"
     signed user clients-ca extendedKeyUsage=clientAuth
     cat "$DIR/tls/broker.key" "$DIR/tls/broker.crt" >"$DIR/tls/broker.pem"
     sed -i -e "s|^listeners=.*|&,SCRAM://$HOST:$((port + 2)),MTLS://$HOST:$((port + 3))|" \

@@ -4,9 +4,9 @@
 #   schemathesis.sh [KBNT]: the program; without, it is built.
 set -euo pipefail
 . "$(dirname "$0")/../cluster/lib/common.sh"
+. "$(dirname "$0")/../cluster/lib/python.sh"
 here=$(cd "$(dirname "$0")" && pwd)
 seconds=${KBNT_SCHEMATHESIS_SECONDS:-90}
-venv=$CACHE/schemathesis-$(key -- "$here/requirements.txt")
 scratch=$(mktemp -d)
 
 finish() {
@@ -18,12 +18,7 @@ finish() {
 }
 trap finish EXIT
 
-if [ ! -e "$venv/whole" ]; then
-    rm -rf "$CACHE"/schemathesis-*
-    python3 -m venv "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$here/requirements.txt"
-    touch "$venv/whole"
-fi
+python=$(python_programs schemathesis "$here/requirements.txt")
 
 # exec all the way, so that the process is the program's.
 if [ -n "${1:-}" ]; then program=("$1"); else program=("$here/../cargo.sh" run --release --locked --quiet --bin kbnt --); fi
@@ -38,7 +33,7 @@ done
 
 # Event streams have no end, so the tests of this program read them. An order that waits takes as long as it takes.
 cd "$scratch"
-"$venv/bin/schemathesis" --config-file "$here/schemathesis.toml" run "$url/openapi.json" --url "$url" \
+"$python/schemathesis" --config-file "$here/schemathesis.toml" run "$url/openapi.json" --url "$url" \
     --exclude-path /v1/events --exclude-path '/v1/orders/{orderId}/events' \
     --phases examples,coverage,fuzzing --max-examples 50 --max-time "$seconds" --request-timeout 70 --seed 1 \
     --no-color --warnings off

@@ -15,10 +15,10 @@ use kube::{Resource, ResourceExt};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tracing::{debug, info, warn};
 
-use crate::context::{Key, Queue};
-use crate::error::{Class, Error};
+use crate::error::Error;
 use crate::metrics::Metrics;
-use crate::topics::{Applied, View};
+use crate::queue::{Key, Queue};
+use crate::retry::Class;
 
 /// Reconciles under way at a time, of each kind.
 const AT_ONCE: u16 = 16;
@@ -36,12 +36,10 @@ impl Outcome {
         Self { failure: result.err(), again_after: None }
     }
 
-    /// To come back for topics and users: no watch tells when those are let go that somebody else holds, nor when it is
-    /// time for another try.
+    /// To come back after this time, or before.
     #[must_use]
-    pub fn again_for(mut self, topics: &Applied, held_users: &[View]) -> Self {
-        let held = (!topics.held.is_empty() || !held_users.is_empty()).then(|| Class::Waiting.delay(0));
-        self.again_after = [self.again_after, held, topics.again_after].into_iter().flatten().min();
+    pub fn again_after(mut self, delay: Option<Duration>) -> Self {
+        self.again_after = [self.again_after, delay].into_iter().flatten().min();
         self
     }
 
@@ -111,7 +109,7 @@ pub async fn run<K, C>(
             Box::pin(async move {
                 let key = (object.namespace().unwrap_or_default(), object.name_any());
                 queue.taken(&key.0, &key.1);
-                // News that came before this moment woke nobody else, so what was looked up before it may be too old.
+                // A change that came before this moment woke nobody else, so what was looked up before it may be too old.
                 let object = newest.get(&ObjectRef::new(&key.1).within(&key.0)).unwrap_or(object);
                 let start = Instant::now();
                 let outcome = reconcile(&object, &context).await;

@@ -8,24 +8,11 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::health::Health;
-use crate::workloads::KEDA;
+use crate::owned::{KEDA, Served};
 
-/// How often it looks. Three small requests, as anybody may make them: to be told of definitions would take rights on
-/// all of them.
+/// How often it looks. Three small requests, as anybody may make them: to watch definitions would take rights on all
+/// of them.
 const INTERVAL: Duration = Duration::from_secs(10);
-
-/// What the cluster serves.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Served {
-    /// Whether both resources of this operator are served.
-    pub own: bool,
-    /// The version of KafkaTopic to use, if it is served.
-    pub kafka_topic: Option<&'static str>,
-    /// The version of KafkaUser to use, if it is served.
-    pub kafka_user: Option<&'static str>,
-    /// Whether KEDA's ScaledObjects are served.
-    pub keda: bool,
-}
 
 /// Keeps `served` up to date, and readiness with it.
 pub async fn follow(client: Client, health: Health, served: watch::Sender<Served>) {
@@ -38,8 +25,8 @@ pub async fn follow(client: Client, health: Health, served: watch::Sender<Served
                     }),
                 );
                 served.send_if_modified(|before| {
-                    let news = *before != now;
-                    if news {
+                    let changed = *before != now;
+                    if changed {
                         info!(
                             own = now.own,
                             kafka_topic = now.kafka_topic,
@@ -49,7 +36,7 @@ pub async fn follow(client: Client, health: Health, served: watch::Sender<Served
                         );
                         *before = now;
                     }
-                    news
+                    changed
                 });
             }
             Err(error) => {

@@ -4,12 +4,11 @@
 //! it. So by default nothing can hang on a resource when the operator is gone.
 
 use kube::api::{Patch, PatchParams};
-use kube::{Api, ResourceExt};
+use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
-use crate::cluster::MANAGER;
-use crate::context::Context;
 use crate::error::Error;
+use crate::kube::MANAGER;
 use crate::status::Reported;
 
 /// Name of the finalizer.
@@ -21,7 +20,7 @@ pub fn is_set<K: Reported>(object: &K) -> bool {
 }
 
 /// Adds it or takes it away.
-pub async fn set<K: Reported>(context: &Context, object: &K, wanted: bool) -> Result<(), Error> {
+pub async fn set<K: Reported>(client: &Client, object: &K, wanted: bool) -> Result<(), Error> {
     if is_set(object) == wanted {
         return Ok(());
     }
@@ -31,7 +30,7 @@ pub async fn set<K: Reported>(context: &Context, object: &K, wanted: bool) -> Re
         finalizers.push(FINALIZER.into());
     }
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-    let api: Api<K> = Api::namespaced(context.client.clone(), &namespace);
+    let api: Api<K> = Api::namespaced(client.clone(), &namespace);
     // The version makes sure that no finalizer of others is lost that came in the meantime.
     let patch = json!({"metadata": {"finalizers": finalizers, "resourceVersion": object.resource_version()}});
     match api

@@ -1,4 +1,4 @@
-//! Whether this process lives and can work, and the HTTP server that tells.
+//! Whether this process lives and can work, and the HTTP server that says so.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

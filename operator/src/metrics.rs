@@ -8,7 +8,7 @@ use prometheus::{
     Encoder, Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
-use crate::topics::Owner;
+use crate::ownership::Owner;
 
 /// What the operator counts. A clone counts into the same.
 #[derive(Clone)]

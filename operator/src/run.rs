@@ -4,24 +4,29 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
+use kbnt_crds::{OrderWorkflow, VirtualStock};
 use kube::Client;
 use kube_lease_manager::LeaseManagerError;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 use tracing::info;
 
-use crate::cluster::{Events, Objects, Scope};
-use crate::context::{Context, Queue};
-use crate::discovery::{self, Served};
-use crate::gate::Gate;
+use crate::context::Context;
+use crate::discovery;
 use crate::health::{self, Health};
+use crate::kube::{Events, Scope};
 use crate::leader::Leadership;
 use crate::log::{LogWatches, PodAddress};
 use crate::metrics::Metrics;
 use crate::options::Options;
-use crate::services::{Address, Observers};
-use crate::topics::Reports;
-use crate::users::Rights;
-use crate::{controller, order_workflow, virtual_stock, watches};
+use crate::owned::{Cluster, Reach, Served};
+use crate::pipeline::{self, Reconciled};
+use crate::queue::{Key, Queue};
+use crate::service_client::{Address, Observers};
+use crate::status::StatusWriter;
+use crate::topics::JobReports;
+use crate::user_rights::Rights;
+use crate::{controller, watches};
 
 /// Why the process ends without having been asked to.
 #[derive(Debug, thiserror::Error)]
@@ -104,64 +109,41 @@ async fn control(
     served: watch::Receiver<Served>,
     shutdown: Shared<BoxFuture<'static, ()>>,
 ) -> Result<(), RunError> {
-    let scope = Scope::of(&options.watch_namespaces);
-    let (stores, writers) = watches::stores();
+    let (resources, writers) = watches::stores();
     let (stock_queue, stock_receiver) = Queue::new("VirtualStock", metrics.clone());
     let (workflow_queue, workflow_receiver) = Queue::new("OrderWorkflow", metrics.clone());
     let address = Address::new(&options.service_url);
-    let logs = LogWatches::new(
-        client.clone(),
-        address.clone(),
-        PodAddress::new(&options.pod_url),
-        Arc::clone(&stores.deployments),
-    );
+    let user_rights = Rights {
+        enabled: options.kafka_users,
+        secrets_from: options.user_secrets_from.clone(),
+        secrets_to: options.user_secrets_to.clone(),
+    };
+    let cluster = Arc::new(Cluster::new(client.clone(), reach(options, &user_rights)));
+    let events = Events::new(client.clone(), &options.instance);
     let context = Arc::new(Context {
         services_image: options.services_image.clone(),
-        address,
-        kafka_scope: kafka_scope(&scope, options),
-        stores,
-        topics: watch::Sender::default(),
-        users: watch::Sender::default(),
-        user_rights: Rights {
-            enabled: options.kafka_users,
-            secrets_from: options.user_secrets_from.clone(),
-            secrets_to: options.user_secrets_to.clone(),
-        },
-        scaled: watch::Sender::default(),
-        objects: Objects::new(client.clone()),
-        events: Events::new(client.clone(), &options.instance),
-        gate: Gate::default(),
+        resources,
+        user_rights,
+        status: StatusWriter::new(client, events.clone()),
+        events,
         metrics,
         health,
-        reports: Reports::default(),
+        reports: JobReports::default(),
         ledgers: Observers::default(),
         orders: Observers::default(),
-        logs,
+        logs: LogWatches::new(address.clone(), PodAddress::new(&options.pod_url), Arc::clone(&cluster)),
+        address,
+        cluster,
         stock_queue,
         workflow_queue,
-        client,
     });
     let at_first = served.borrow().clone();
-    let watching = watches::run(Arc::clone(&context), scope, writers, served);
+    let watching = watches::run(Arc::clone(&context), writers, served);
     let reconciling = async {
         watches::filled(&context, &at_first).await;
         info!("reconciling");
-        let stocks = controller::run(
-            context.stores.stocks.clone(),
-            Arc::clone(&context.stock_queue),
-            stock_receiver,
-            (Arc::clone(&context), context.metrics.clone()),
-            |stock, context| virtual_stock::reconcile(stock, context).boxed(),
-            shutdown.clone(),
-        );
-        let workflows = controller::run(
-            context.stores.workflows.clone(),
-            Arc::clone(&context.workflow_queue),
-            workflow_receiver,
-            (Arc::clone(&context), context.metrics.clone()),
-            |workflow, context| order_workflow::reconcile(workflow, context).boxed(),
-            shutdown.clone(),
-        );
+        let stocks = reconciler::<VirtualStock>(&context, stock_receiver, shutdown.clone());
+        let workflows = reconciler::<OrderWorkflow>(&context, workflow_receiver, shutdown.clone());
         futures::future::join(stocks, workflows).await;
     };
     tokio::select! {
@@ -170,10 +152,30 @@ async fn control(
     }
 }
 
-/// Kafka clusters may be wherever the operator looks, and where it is told that they are besides.
-fn kafka_scope(scope: &Scope, options: &Options) -> Scope {
-    match scope {
+/// Reconciles the resources of one kind until `shutdown`.
+fn reconciler<R: Reconciled>(
+    context: &Arc<Context>,
+    receiver: UnboundedReceiver<Key>,
+    shutdown: Shared<BoxFuture<'static, ()>>,
+) -> impl Future<Output = ()> + use<R> {
+    controller::run(
+        R::store(&context.resources).clone(),
+        Arc::clone(R::queue(context)),
+        receiver,
+        (Arc::clone(context), context.metrics.clone()),
+        |resource: &R, context| pipeline::reconcile(resource, context).boxed(),
+        shutdown,
+    )
+}
+
+/// Kafka clusters may be wherever the operator looks, and where its options say that they are besides.
+fn reach(options: &Options, rights: &Rights) -> Reach {
+    let resources = Scope::of(&options.watch_namespaces);
+    let kafka = match &resources {
         Scope::Cluster => Scope::of(&options.kafka_namespaces),
         Scope::Namespaces(names) => Scope::of(&[names.as_slice(), &options.kafka_namespaces].concat()),
-    }
+    };
+    let secrets = rights.secret_namespaces();
+    let user_secrets = (!secrets.is_empty()).then(|| Scope::of(&secrets));
+    Reach { resources, kafka, users: rights.enabled, user_secrets }
 }

@@ -4,36 +4,46 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kbnt_crds::common::TopicState;
 use kbnt_crds::{Condition, OrderWorkflow, OrderWorkflowStatus, VirtualStock, VirtualStockStatus};
 use kube::api::{Patch, PatchParams};
 use kube::core::NamespaceResourceScope;
 use kube::core::object::HasStatus;
-use kube::{Api, Resource, ResourceExt};
+use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use tracing::warn;
 
-use crate::cluster::MANAGER;
-use crate::context::Context;
 use crate::error::Error;
-use crate::gate::Verdict;
+use crate::kube::{Events, MANAGER};
+use crate::status_throttle::{StatusThrottle, Verdict};
 
 /// A status with conditions.
-pub trait Conditional: Clone + Default + Serialize {
+pub trait Conditional: Clone + Default + Serialize + Send + Sync {
     /// The conditions.
     fn conditions(&mut self) -> &mut Vec<Condition>;
+    /// The conditions, and what is recorded of the topics.
+    fn known(&self) -> (&[Condition], &[TopicState]);
 }
 
 impl Conditional for VirtualStockStatus {
     fn conditions(&mut self) -> &mut Vec<Condition> {
         &mut self.conditions
     }
+
+    fn known(&self) -> (&[Condition], &[TopicState]) {
+        (&self.conditions, &self.topics)
+    }
 }
 
 impl Conditional for OrderWorkflowStatus {
     fn conditions(&mut self) -> &mut Vec<Condition> {
         &mut self.conditions
+    }
+
+    fn known(&self) -> (&[Condition], &[TopicState]) {
+        (&self.conditions, &self.topics)
     }
 }
 
@@ -61,47 +71,60 @@ pub struct Announcement {
     pub text: String,
 }
 
-/// Writes `status` where it differs from what the cluster has in more than times, and then makes its announcements. If it was
-/// written a moment ago, the answer is when to come back.
-pub async fn write<K: Reported>(
-    context: &Context,
-    object: &K,
-    mut status: K::Status,
-    announcements: &[Announcement],
-) -> Result<Option<Duration>, Error> {
-    let mut live = object.status().cloned().unwrap_or_default();
-    let (uid, text, live_text) = (object.uid().unwrap_or_default(), timeless(&status)?, timeless(&live)?);
-    match context.gate.ask(&uid, &text, &live_text, Instant::now()) {
-        Verdict::Unchanged => return Ok(None),
-        Verdict::Later(delay) => return Ok(Some(delay)),
-        Verdict::Write => {}
+/// Writes statuses.
+pub struct StatusWriter {
+    client: Client,
+    events: Events,
+    throttle: StatusThrottle,
+}
+
+impl StatusWriter {
+    /// Writes through this client, and events here.
+    pub fn new(client: Client, events: Events) -> Self {
+        Self { client, events, throttle: StatusThrottle::default() }
     }
-    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-    let api: Api<K> = Api::namespaced(context.client.clone(), &namespace);
-    let patch = json!({
-        "apiVersion": K::api_version(&()),
-        "kind": K::kind(&()),
-        // Without the UID, a status could be written on another object of the same name.
-        "metadata": {"name": name, "namespace": namespace, "uid": uid},
-        "status": status,
-    });
-    match api.patch_status(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&patch)).await {
-        Ok(_) => {}
-        // It is gone, and another one of this name will have its own reconcile.
-        Err(kube::Error::Api(answer)) if answer.code == 404 => return Ok(None),
-        Err(error) => {
-            return Err(Error::api(format!("write the status of {} {namespace}/{name}", K::kind(&())))(
-                error,
-            ));
+
+    /// Writes `status` where it differs from what the cluster has in more than times, and then makes its announcements. If it was
+    /// written a moment ago, the answer is when to come back.
+    pub async fn write<K: Reported>(
+        &self,
+        object: &K,
+        mut status: K::Status,
+        announcements: &[Announcement],
+    ) -> Result<Option<Duration>, Error> {
+        let mut live = object.status().cloned().unwrap_or_default();
+        let (uid, text, live_text) = (object.uid().unwrap_or_default(), timeless(&status)?, timeless(&live)?);
+        match self.throttle.ask(&uid, &text, &live_text, Instant::now()) {
+            Verdict::Unchanged => return Ok(None),
+            Verdict::Later(delay) => return Ok(Some(delay)),
+            Verdict::Write => {}
         }
+        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+        let api: Api<K> = Api::namespaced(self.client.clone(), &namespace);
+        let patch = json!({
+            "apiVersion": K::api_version(&()),
+            "kind": K::kind(&()),
+            // Without the UID, a status could be written on another object of the same name.
+            "metadata": {"name": name, "namespace": namespace, "uid": uid},
+            "status": status,
+        });
+        match api.patch_status(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&patch)).await {
+            Ok(_) => {}
+            // It is gone, and another one of this name will have its own reconcile.
+            Err(kube::Error::Api(answer)) if answer.code == 404 => return Ok(None),
+            Err(error) => {
+                let action = format!("write the status of {} {namespace}/{name}", K::kind(&()));
+                return Err(Error::api(action)(error));
+            }
+        }
+        self.throttle.wrote(&uid, &text, Instant::now());
+        self.events.changed(object, live.conditions(), status.conditions()).await;
+        for Announcement { bad, reason, text } in announcements {
+            warn!(kind = %K::kind(&()), namespace, name, operation = reason, text);
+            self.events.publish(object, *bad, reason, text).await;
+        }
+        Ok(None)
     }
-    context.gate.wrote(&uid, &text, Instant::now());
-    context.events.changed(object, live.conditions(), status.conditions()).await;
-    for Announcement { bad, reason, text } in announcements {
-        warn!(kind = %K::kind(&()), namespace, name, operation = reason, text);
-        context.events.publish(object, *bad, reason, text).await;
-    }
-    Ok(None)
 }
 
 /// The status as text, without the times in it.

@@ -1,4 +1,5 @@
 # Builds of more than one copy of the project in one folder of cargo's. To be sourced.
+# shellcheck shell=bash
 
 # disown_others FOLDER US: to cargo, the crates of two checkouts are the same ones, and whatever is not newer than the last
 # build is unchanged: when somebody else than US was built in FOLDER last, the project's own crates have to be built anew.

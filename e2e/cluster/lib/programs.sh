@@ -11,6 +11,7 @@ program_source() {
     coredns) echo "coredns ." ;;
     helm) echo "helm helm.sh/helm/v3/cmd/helm" ;;
     kind) echo "kind sigs.k8s.io/kind" ;;
+    actionlint) echo "actionlint github.com/rhysd/actionlint/cmd/actionlint" ;;
     *) die "no such program: $1" ;;
     esac
 }

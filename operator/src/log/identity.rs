@@ -8,14 +8,12 @@ use std::collections::BTreeMap;
 use kbnt_crds::common::TopicState;
 
 use super::report::Damage;
+use crate::topics::TopicIds;
 
 /// Annotation that adopts topics: `TOPIC=ID[,TOPIC=ID]`.
 pub const ADOPT: &str = "kbnt.dev/adopt-topics";
 /// Variable that tells the services which topics are known.
 const VARIABLE: &str = "KBNT_KAFKA_TOPIC_IDS";
-
-/// Ids of topics by the name of the topic, without the prefix.
-pub type TopicIds = BTreeMap<String, String>;
 
 /// What decides which topics are known.
 pub struct Question<'a> {

@@ -9,19 +9,21 @@ mod report;
 mod watch;
 
 pub use finding::{before, find, unplanned};
-pub use identity::{ADOPT, Adopted, Identity, Question, Replaced, TopicIds, identify, variable};
+pub use identity::{ADOPT, Adopted, Identity, Question, Replaced, identify, variable};
 pub use report::{Damage, LogReport};
 pub use watch::{Answer, Answers, LogWatches, PodAddress, Service};
 
 use kbnt_crds::Condition;
 use kbnt_crds::common::TopicState;
-use kube::Resource;
 
-use crate::conditions::{Finding, Status};
-use crate::context::Context;
+use crate::conditions::Finding;
 use crate::error::Error;
+use crate::kafka_cluster::Kafka;
+use crate::owned::Cluster;
+use crate::ownership::Owner;
+use crate::readiness::View;
 use crate::status::Announcement;
-use crate::topics::{self, Kafka, Owner, Topic, View};
+use crate::topics::{self, Topic};
 use crate::workloads::Role;
 
 /// Condition that says it.
@@ -40,53 +42,48 @@ pub struct Part<'a> {
     pub paused: bool,
 }
 
-/// What the services of a resource have said so far. They are asked from now on.
-pub fn ask(context: &Context, owner: &Owner, part: Part<'_>) -> Answers {
-    let service = |role: &Role| Service { name: role.object_name(&owner.name), component: role.component() };
-    let queue = if owner.kind == kbnt_crds::VirtualStock::kind(&()) {
-        context.stock_queue.clone()
-    } else {
-        context.workflow_queue.clone()
-    };
-    let (namespace, name) = (owner.namespace.clone(), owner.name.clone());
-    context
-        .logs
-        .answers(owner, part.roles.iter().map(service).collect(), move || queue.push(&namespace, &name))
-}
-
 /// Which topics a resource knows. `wish` is its annotation.
-pub fn know(context: &Context, owner: &Owner, kafka: &Kafka, part: Part<'_>, wish: Option<&str>) -> Identity {
+pub fn know(
+    cluster: &Cluster,
+    logs: &LogWatches,
+    owner: &Owner,
+    kafka: &Kafka,
+    part: Part<'_>,
+    wish: Option<&str>,
+) -> Identity {
     let topics: Vec<&str> = part.topics.iter().map(|topic| topic.name).collect();
-    let reports = context.logs.last(&owner.uid);
+    let reports = logs.last(&owner.uid);
     let reports = reports.into_values().filter_map(|answer| answer.report);
     identify(&Question {
         prefix: &kafka.prefix,
         topics: &topics,
         recorded: part.recorded,
-        present: topics::ids(context, owner, kafka, part.topics),
+        present: topics::ids(cluster, owner, kafka, part.topics),
         damage: reports.flat_map(|report| report.damage).collect(),
         wish,
         paused: part.paused,
     })
 }
 
-/// LogIntact of a resource, which is counted too. `known` is none where the resource cannot be carried out, and why.
+/// LogIntact of a resource. `known` is none where the resource cannot be carried out, and why. Its services are asked from now on, and
+/// `wake` is called after each change of what they say.
 pub fn judge(
-    context: &Context,
+    logs: &LogWatches,
     owner: &Owner,
     part: Part<'_>,
     known: Result<&Identity, &Error>,
     conditions: &[Condition],
+    wake: impl Fn() + Send + Sync + 'static,
 ) -> Finding {
-    let answers = ask(context, owner, part);
-    let services: Vec<_> = part.roles.iter().map(|role| role.object_name(&owner.name)).collect();
+    let service = |role: &Role| Service { name: role.object_name(&owner.name), component: role.component() };
+    let services: Vec<_> = part.roles.iter().map(service).collect();
+    let names: Vec<_> = services.iter().map(|service| service.name.clone()).collect();
+    let answers = logs.answers(owner, services, wake);
     let before = before(conditions);
-    let finding = match known {
-        Ok(identity) => find(identity, &services, &answers, before),
+    match known {
+        Ok(identity) => find(identity, &names, &answers, before),
         Err(error) => unplanned(before, error.reason(), error.to_string()),
-    };
-    context.metrics.log_damaged(owner, finding.status == Status::False);
-    finding
+    }
 }
 
 /// The topics as the status records them. What was recorded stays where the resource cannot be carried out.

@@ -1,7 +1,7 @@
 //! One task for each resource, which asks its services what they find in the log.
 //!
-//! A service with a damaged log is not ready, so its Service does not lead to it: pods that are not ready are last_asked one by one,
-//! at their own addresses. Pods that are ready have found nothing, so they are last_asked rarely.
+//! A service with a damaged log is not ready, so its Service does not lead to it: pods that are not ready are asked one by one,
+//! at their own addresses. Pods that are ready have found nothing, so they are asked rarely.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -9,28 +9,29 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
 use kube::api::ListParams;
-use kube::{Api, Client};
 use tokio::task::AbortHandle;
 use tracing::debug;
 
 use super::LogReport;
-use crate::cluster::Notes;
-use crate::services::{Address, ServiceClient};
-use crate::topics::Owner;
-use crate::workloads::{self, DeploymentNote};
+use crate::labels::selector;
+use crate::owned::{Cluster, ObservedDeployment};
+use crate::ownership::Owner;
+use crate::service_client::{Address, ServiceClient};
 
-/// How often the Deployments are looked at, and the pods last_asked of one that is not as it should be.
+/// How often the Deployments are looked at, and the pods asked of one that is not as it should be.
 const LOOK: Duration = Duration::from_secs(2);
-/// How often a service is last_asked all of whose pods are ready.
+/// How often a service is asked all of whose pods are ready.
 const REST: Duration = Duration::from_secs(20);
 /// How long one answer may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Pods of one service that are last_asked at most.
+/// Pods of one service that are asked at most.
 const PODS: usize = 16;
 
-/// A service that is last_asked.
+/// A service that is asked.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Service {
     /// Name of its Service and Deployment.
@@ -84,22 +85,16 @@ impl Drop for Task {
 
 /// The tasks of all resources, by their UID.
 pub struct LogWatches {
-    client: Client,
     address: Address,
     pods: PodAddress,
-    deployments: Arc<Notes<DeploymentNote>>,
+    cluster: Arc<Cluster>,
     tasks: Mutex<HashMap<String, Task>>,
 }
 
 impl LogWatches {
     /// Asks services at `address`, and pods at `pods` where a Deployment is not as it should be.
-    pub fn new(
-        client: Client,
-        address: Address,
-        pods: PodAddress,
-        deployments: Arc<Notes<DeploymentNote>>,
-    ) -> Self {
-        Self { client, address, pods, deployments, tasks: Mutex::default() }
+    pub fn new(address: Address, pods: PodAddress, cluster: Arc<Cluster>) -> Self {
+        Self { cluster, address, pods, tasks: Mutex::default() }
     }
 
     /// What the services of this resource have said so far. Starts its task where there is none; `wake` is called after each
@@ -115,22 +110,21 @@ impl LogWatches {
             return task.answers.lock().unwrap_or_else(PoisonError::into_inner).clone();
         }
         let answers = Arc::<Mutex<Answers>>::default();
-        let asker = Asker {
-            client: self.client.clone(),
+        let poller = LogPoller {
             address: self.address.clone(),
             pods: self.pods.clone(),
-            deployments: Arc::clone(&self.deployments),
+            cluster: Arc::clone(&self.cluster),
             namespace: owner.namespace.clone(),
             resource: owner.name.clone(),
             owner: owner.uid.clone(),
         };
-        let running = run(asker, services.clone(), Arc::clone(&answers), wake);
+        let running = run(poller, services.clone(), Arc::clone(&answers), wake);
         let task = Task { services, answers, abort: tokio::spawn(running).abort_handle() };
         tasks.insert(owner.uid.clone(), task);
         Answers::new()
     }
 
-    /// What the services of the resource with this UID have said so far, if they are last_asked.
+    /// What the services of the resource with this UID have said so far, if they are asked.
     pub fn last(&self, uid: &str) -> Answers {
         let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         let task =
@@ -144,29 +138,28 @@ impl LogWatches {
     }
 }
 
-struct Asker {
-    client: Client,
+struct LogPoller {
     address: Address,
     pods: PodAddress,
-    deployments: Arc<Notes<DeploymentNote>>,
+    cluster: Arc<Cluster>,
     namespace: String,
     resource: String,
     owner: String,
 }
 
-async fn run(asker: Asker, services: Vec<Service>, answers: Arc<Mutex<Answers>>, wake: impl Fn()) {
+async fn run(poller: LogPoller, services: Vec<Service>, answers: Arc<Mutex<Answers>>, wake: impl Fn()) {
     let mut last_asked = HashMap::<String, Instant>::new();
     loop {
         for service in &services {
-            let Some(note) = asker.deployment(&service.name) else { continue };
+            let Some(deployment) = poller.deployment(&service.name) else { continue };
             let known = answers.lock().unwrap_or_else(PoisonError::into_inner).get(&service.name).cloned();
             let last = known.as_ref().and_then(|answer| answer.report.as_ref());
-            let urgent = !note.rolled_out || last.is_some_and(|last| !last.intact);
+            let urgent = !deployment.rolled_out || last.is_some_and(|last| !last.intact);
             let due = last_asked.get(&service.name).is_none_or(|last| last.elapsed() >= REST);
             if !urgent && !due {
                 continue;
             }
-            let Some(now) = asker.ask(service, &note).await else { continue };
+            let Some(now) = poller.ask(service, &deployment).await else { continue };
             last_asked.insert(service.name.clone(), Instant::now());
             let report = now.report.or_else(|| known.as_ref().and_then(|known| known.report.clone()));
             let now = Answer { report, error: now.error };
@@ -179,19 +172,19 @@ async fn run(asker: Asker, services: Vec<Service>, answers: Arc<Mutex<Answers>>,
     }
 }
 
-impl Asker {
-    fn deployment(&self, service: &str) -> Option<DeploymentNote> {
-        let note = self.deployments.get(&self.namespace, service)?;
-        (note.controller.as_deref() == Some(self.owner.as_str())).then_some(note)
+impl LogPoller {
+    fn deployment(&self, service: &str) -> Option<ObservedDeployment> {
+        let live = self.cluster.get::<Deployment>(&self.namespace, service)?.observed;
+        (live.controller.as_deref() == Some(self.owner.as_str())).then_some(live)
     }
 
     /// What the pods of a service say together; nothing while there is none to ask.
-    async fn ask(&self, service: &Service, note: &DeploymentNote) -> Option<Answer> {
+    async fn ask(&self, service: &Service, deployment: &ObservedDeployment) -> Option<Answer> {
         let mut urls = Vec::new();
-        if note.serves() {
+        if deployment.serves() {
             urls.push(self.address.of(&self.namespace, &service.name));
         }
-        if !note.rolled_out {
+        if !deployment.rolled_out {
             urls.extend(self.unready(service).await);
         }
         let calls = urls.iter().map(async |url| {
@@ -218,8 +211,8 @@ impl Asker {
 
     /// Addresses of the pods that no Service leads to.
     async fn unready(&self, service: &Service) -> Vec<String> {
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
-        let selector = workloads::selector(&self.resource, &service.component);
+        let pods: Api<Pod> = Api::namespaced(self.cluster.client.clone(), &self.namespace);
+        let selector = selector(&self.resource, &service.component);
         let selector: Vec<_> = selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
         match pods.list(&ListParams::default().labels(&selector.join(","))).await {
             Ok(pods) => pods.iter().filter_map(|pod| self.url_of_unready(pod)).take(PODS).collect(),

@@ -8,29 +8,15 @@ use serde_json::json;
 
 use super::validate::{Notification, Payment, Valid};
 use crate::error::Error;
-use crate::log::{self, Identity, TopicIds};
-use crate::topics::{self, Asked, Kafka, OF_WORKFLOW, Owner, Place, Topics};
-use crate::users::{self, ServiceUser};
-use crate::workloads::{self, File, Plan, Role, Scaling, Source, Workload, from_field, plain};
+use crate::log::{self, Identity};
+use crate::ownership::Owner;
+use crate::pipeline::Desired;
+use crate::topics::{self, Asked, OF_WORKFLOW, TopicIds};
+use crate::users;
+use crate::workloads::{self, File, Plan, Role, Scaling, Source, from_field, plain};
 
 /// The services of an OrderWorkflow.
 pub(super) const ROLES: [Role; 5] = [Role::User, Role::Payment, Role::Order, Role::Notification, Role::Audit];
-
-/// Everything that an OrderWorkflow takes.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Desired {
-    pub(super) topics: Topics,
-    pub(super) users: Vec<ServiceUser>,
-    pub(super) workloads: Vec<Workload>,
-    /// The topics that it knows.
-    pub(super) known: Identity,
-    /// Where they lie.
-    pub(super) kafka: Kafka,
-    /// Where its topics and users are, if Strimzi makes them.
-    pub(super) place: Option<Place>,
-    /// Whether the resource has to wait for topics or users elsewhere when it is deleted.
-    pub(super) finalizer: bool,
-}
 
 /// What the operator has for all workflows.
 #[derive(Clone, Copy)]
@@ -60,18 +46,17 @@ pub(super) fn build(
         template: &spec.services.order.pod_template,
     };
     let users = users::build(owner, &valid.kafka, &ROLES);
-    let place = valid.kafka.place.clone();
-    let elsewhere = place.as_ref().is_some_and(|place| place.namespace != owner.namespace);
+    let elsewhere = valid.kafka.place.as_ref().is_some_and(|place| place.namespace != owner.namespace);
     Ok(Desired {
         finalizer: elsewhere
             && (!users.is_empty() || spec.topic_deletion_policy == TopicDeletionPolicy::Delete),
-        place,
         users,
         topics: topics::build(owner, &valid.kafka, asked)?,
         workloads: plans(workflow, owner, valid, &known, setting)
             .iter()
             .map(|plan| workloads::build(owner, plan))
             .collect::<Result<_, _>>()?,
+        declarations: Vec::new(),
         known,
         kafka: valid.kafka.clone(),
     })
@@ -202,7 +187,7 @@ pub(super) mod tests {
 
     use super::super::validate::validate;
     use super::*;
-    use crate::cluster::Scope;
+    use crate::kube::Scope;
 
     pub(in super::super) fn workflow() -> OrderWorkflow {
         let text = include_str!("../../../manifests/samples/orderworkflow.yaml");

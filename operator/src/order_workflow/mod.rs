@@ -1,104 +1,98 @@
 //! Reconciles an OrderWorkflow: its six topics and five services.
 
-mod apply;
 mod build;
-mod dereference;
+mod consult;
 mod status;
 mod validate;
 
+use std::sync::Arc;
+
 use kbnt_crds::common::{TopicDeletionPolicy, TopicState};
-use kbnt_crds::{OrderWorkflow, VirtualStock};
-use kube::ResourceExt;
+use kbnt_crds::{OrderWorkflow, OrderWorkflowStatus, VirtualStock};
+use kube::runtime::reflector::Store;
 
-use crate::conditions::Finding;
+use crate::conditions::{Finding, holds};
 use crate::context::Context;
-use crate::controller::Outcome;
 use crate::error::Error;
-use crate::log::{Part, TopicIds};
-use crate::recognizer::Parts;
-use crate::topics::{OF_WORKFLOW, Owner};
-use crate::{finalizer, log, topics, users};
-use apply::{Progress, apply};
-use build::{Desired, Setting, build};
-use dereference::dereference;
-use validate::validate;
+use crate::kube::Scope;
+use crate::log::Identity;
+use crate::owned::ScaledObject;
+use crate::ownership::Owner;
+use crate::pipeline::{Desired, Failure, Missing, Reconciled, Seen};
+use crate::queue::Queue;
+use crate::resources::Resources;
+use crate::service_client::{Observed, OrderSummary};
+use crate::topics::{OF_WORKFLOW, Topic, TopicIds};
+use crate::workloads::{Role, View};
+use build::Setting;
+use validate::{Valid, validate};
 
-/// Brings the cluster nearer to what this resource says, and says in its status how near it is.
-pub async fn reconcile(workflow: &OrderWorkflow, context: &Context) -> Outcome {
-    let owner = Owner::of(workflow);
-    if workflow.metadata.deletion_timestamp.is_some() {
-        return Outcome::of(finalize(workflow, &owner, context).await);
+impl Reconciled for OrderWorkflow {
+    /// Its stock. A watch keeps it, and wakes the reconciler on a change.
+    type Reference = Arc<VirtualStock>;
+    type Valid = Valid;
+    type Report = Observed<OrderSummary>;
+    const TOPICS: &'static [Topic] = &OF_WORKFLOW;
+    const ROLES: &'static [Role] = &build::ROLES;
+
+    fn store(resources: &Resources) -> &Store<Self> {
+        &resources.workflows
     }
-    let mut progress = Progress::default();
-    let stock = dereference(workflow, &context.stores.stocks);
-    let planned = stock.as_deref().map(|stock| plan(workflow, stock, &owner, context));
-    let log = judge(workflow, &owner, planned.as_ref(), context);
-    let result = match (&planned, &stock) {
-        (Some(Ok(desired)), Some(stock)) => {
-            apply(workflow, stock, &owner, desired, context, &mut progress).await
-        }
-        _ => Ok(()),
-    };
-    for text in &progress.topics.put_back {
-        context.events.publish(workflow, true, topics::PUT_BACK, text).await;
+
+    fn queue(context: &Context) -> &Arc<Queue> {
+        &context.workflow_queue
     }
-    let planned = planned.transpose();
-    let seen = status::See::of(
-        &owner,
-        stock.as_deref(),
-        planned.as_ref(),
-        log,
-        &progress,
-        result.as_ref().err(),
-        context,
-    );
-    let known = planned.as_ref().ok().and_then(Option::as_ref).map(|desired| &desired.known);
-    let adopted = log::announcements(&owner, known);
-    let written = crate::status::write(context, workflow, status::compute(workflow, &seen), &adopted).await;
-    Outcome::of(planned.map(drop).and(result.map_err(Error::from)))
-        .and(written)
-        .again_for(&progress.topics, &progress.held_users)
-}
 
-/// LogIntact. Without a stock there is no cluster to ask about.
-fn judge(
-    workflow: &OrderWorkflow,
-    owner: &Owner,
-    planned: Option<&Result<Desired, Error>>,
-    context: &Context,
-) -> Finding {
-    let conditions = workflow.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    let Some(planned) = planned else {
-        let text = "the VirtualStock names the Kafka cluster".to_owned();
-        return log::unplanned(log::before(conditions), "WaitingForStock", text);
-    };
-    let known = planned.as_ref().map(|desired| &desired.known);
-    log::judge(context, owner, part(workflow), known, conditions)
-}
-
-/// What an OrderWorkflow has of the log.
-fn part(workflow: &OrderWorkflow) -> Part<'_> {
-    Part {
-        topics: &OF_WORKFLOW,
-        roles: &build::ROLES,
-        recorded: workflow.status.as_ref().map(|status| status.topics.as_slice()).unwrap_or_default(),
-        paused: workflow.spec.paused,
+    fn is_paused(&self) -> bool {
+        self.spec.paused
     }
-}
 
-fn plan(
-    workflow: &OrderWorkflow,
-    stock: &VirtualStock,
-    owner: &Owner,
-    context: &Context,
-) -> Result<Desired, Error> {
-    let valid = validate(workflow, stock, &context.kafka_scope)?;
-    context.user_rights.check(owner, &valid.kafka)?;
-    let wish = workflow.annotations().get(log::ADOPT).map(String::as_str);
-    let known = log::know(context, owner, &valid.kafka, part(workflow), wish);
-    let others = ids_of_stock(stock);
-    let setting = Setting { image: &context.services_image, keda: context.has_keda(), others: &others };
-    build(workflow, owner, &valid, known, setting)
+    fn deletion_policy(&self) -> TopicDeletionPolicy {
+        self.spec.topic_deletion_policy
+    }
+
+    fn dereference(&self, resources: &Resources) -> Result<Arc<VirtualStock>, Missing> {
+        let stock = resources.stock_of(self).filter(|stock| stock.metadata.deletion_timestamp.is_none());
+        stock
+            .ok_or(Missing { reason: "WaitingForStock", message: "the VirtualStock names the Kafka cluster" })
+    }
+
+    fn validate(&self, stock: &Arc<VirtualStock>, reach: &Scope) -> Result<Valid, Error> {
+        validate(self, stock, reach)
+    }
+
+    fn build(
+        &self,
+        stock: &Arc<VirtualStock>,
+        owner: &Owner,
+        valid: &Valid,
+        known: Identity,
+        context: &Context,
+    ) -> Result<Desired, Error> {
+        let others = ids_of_stock(stock);
+        let keda = context.cluster.has::<ScaledObject>();
+        let setting = Setting { image: &context.services_image, keda, others: &others };
+        build::build(self, owner, valid, known, setting)
+    }
+
+    fn has_others_topics(stock: &Arc<VirtualStock>) -> bool {
+        stock.status.as_ref().is_some_and(|status| holds(&status.conditions, "TopicsReady"))
+    }
+
+    async fn consult(
+        &self,
+        owner: &Owner,
+        _: &Desired,
+        _: &Finding,
+        services: &[View],
+        context: &Context,
+    ) -> (Observed<OrderSummary>, Result<(), Failure>) {
+        (consult::consult(owner, services, context), Ok(()))
+    }
+
+    fn new_status(&self, seen: &Seen<'_, Self>) -> OrderWorkflowStatus {
+        status::compute(self, seen)
+    }
 }
 
 /// Ids of the topics of the stock, which the services of a workflow read too.
@@ -109,23 +103,4 @@ fn ids_of_stock(stock: &VirtualStock) -> TopicIds {
         Some((name.to_owned(), topic.topic_id.clone()?))
     };
     topics.filter_map(id).collect()
-}
-
-/// The objects that this resource takes, if it can be carried out.
-pub fn parts(workflow: &OrderWorkflow, context: &Context) -> Option<Parts> {
-    let stock = dereference(workflow, &context.stores.stocks)?;
-    let desired = plan(workflow, &stock, &Owner::of(workflow), context).ok()?;
-    Some(Parts { topics: desired.topics, users: desired.users, workloads: desired.workloads })
-}
-
-/// Lets the users go, the topics as the deletion policy says, and then the resource.
-async fn finalize(workflow: &OrderWorkflow, owner: &Owner, context: &Context) -> Result<(), Error> {
-    if finalizer::is_set(workflow) {
-        if workflow.spec.topic_deletion_policy == TopicDeletionPolicy::Delete {
-            topics::release(context, owner).await?;
-        }
-        users::release(context, owner).await?;
-        finalizer::set(context, workflow, false).await?;
-    }
-    Ok(())
 }

@@ -3,9 +3,9 @@
 use kbnt_crds::order_workflow::{HttpPayment, SimulatedPayment, Webhook as WebhookSpec};
 use kbnt_crds::{OrderWorkflow, VirtualStock};
 
-use crate::cluster::Scope;
 use crate::error::Error;
-use crate::topics::Kafka;
+use crate::kafka_cluster::Kafka;
+use crate::kube::Scope;
 use crate::workloads;
 
 /// Who takes the money.
@@ -17,7 +17,7 @@ pub(super) enum Payment {
     Http(HttpPayment),
 }
 
-/// How customers are told.
+/// How customers are notified.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Notification {
     /// By the service's log.
@@ -28,10 +28,16 @@ pub(super) enum Notification {
 
 /// An OrderWorkflow that can be carried out.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Valid {
+pub struct Valid {
     pub(super) kafka: Kafka,
     pub(super) payment: Payment,
     pub(super) notification: Notification,
+}
+
+impl AsRef<Kafka> for Valid {
+    fn as_ref(&self) -> &Kafka {
+        &self.kafka
+    }
 }
 
 /// Whether this resource can be carried out against this stock, where the operator reaches as far as `reach`.

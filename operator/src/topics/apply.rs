@@ -1,66 +1,95 @@
 //! Has topics made, looks at them and lets them go.
 
-use std::fmt::Debug;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kbnt_crds::KafkaTopic;
-use kube::api::{ApiResource, DeleteParams, ListParams, Preconditions};
-use kube::core::DynamicResourceScope;
-use kube::{Api, Resource, ResourceExt};
-use serde::de::DeserializeOwned;
+use kube::api::ListParams;
+use kube::{Api, ResourceExt};
 use serde_json::Value;
 
-use super::job::{End, JobNote, LastWords, Told};
-use super::rival::rival;
-use super::{Direct, Kafka, OWNER_UID_LABEL, Owner, State, Topic, TopicNote, Topics, View};
-use crate::cluster::Wanted;
+use super::job::{JobReport, TerminationMessage};
+use super::topic_conflict::earlier_claim;
+use super::{Direct, JobReports, Topic, TopicIds, Topics};
 use crate::conditions::list;
-use crate::context::{Context, TopicStore};
 use crate::error::Error;
-use crate::log::TopicIds;
+use crate::kafka_cluster::Kafka;
+use crate::owned::{Cluster, End, ObservedJob};
+use crate::ownership::Owner;
+use crate::readiness::{State, View};
+use crate::resources::Resources;
+
+/// What topics are made with.
+#[derive(Clone, Copy)]
+pub struct Means<'a> {
+    /// The Kubernetes cluster.
+    pub cluster: &'a Cluster,
+    /// All resources, which may want the same topics.
+    pub resources: &'a Resources,
+    /// What Jobs reported.
+    pub reports: &'a JobReports,
+}
 
 /// What came of having topics made.
 #[derive(Debug, Default)]
 pub struct Applied {
-    /// Those that somebody else holds, and who.
-    pub held: Vec<View>,
+    /// The topics, and whether they are ready.
+    pub views: Vec<View>,
+    /// Whether somebody else holds any of them.
+    pub held: bool,
     /// When to come back, if nothing else calls for it before.
     pub again_after: Option<Duration>,
     /// What somebody had changed of a topic and was put back, for people.
     pub put_back: Vec<String>,
+    /// What could not be done.
+    pub failure: Option<Error>,
 }
 
-/// Makes the cluster have these topics. What came of it so far is in `applied` after a failure, too.
-pub async fn apply(
-    context: &Context,
-    owner: &Owner,
-    topics: &Topics,
-    applied: &mut Applied,
-) -> Result<(), Error> {
-    match topics {
-        Topics::Strimzi(topics) => by_strimzi(context, owner, topics, applied).await,
-        Topics::Direct(direct) => by_job(context, owner, direct, applied).await,
+/// What came of it so far.
+#[derive(Default)]
+struct Progress {
+    /// Those that somebody else holds, and who.
+    held: Vec<View>,
+    again_after: Option<Duration>,
+    put_back: Vec<String>,
+}
+
+/// Makes the cluster have these topics, and looks at them.
+pub async fn apply(means: Means<'_>, owner: &Owner, topics: &Topics) -> Applied {
+    let mut progress = Progress::default();
+    let result = match topics {
+        Topics::Strimzi(topics) => by_strimzi(means.cluster, owner, topics, &mut progress).await,
+        Topics::Direct(direct) => by_job(means, owner, direct, &mut progress).await,
+    };
+    let Progress { held, again_after, put_back } = progress;
+    Applied {
+        views: views(means, owner, topics, &held),
+        held: !held.is_empty(),
+        again_after,
+        put_back,
+        failure: result.err(),
     }
 }
 
+/// Looks at these topics.
+pub fn look(means: Means<'_>, owner: &Owner, topics: &Topics) -> Applied {
+    Applied { views: views(means, owner, topics, &[]), ..Applied::default() }
+}
+
 async fn by_strimzi(
-    context: &Context,
+    cluster: &Cluster,
     owner: &Owner,
     topics: &[KafkaTopic],
-    applied: &mut Applied,
+    progress: &mut Progress,
 ) -> Result<(), Error> {
-    let store = context.topics().ok_or(Error::NoKafkaTopics)?;
     for topic in topics {
-        let known = find(&store, topic).map(|note| note.fingerprint);
-        let wanted = Wanted::new(topic, store.resource.clone())?;
-        match context.objects.ensure(&owner.uid, &wanted, known, |meta| owner.other_holder(meta)).await {
+        match cluster.ensure(owner, topic).await {
             Err(Error::Held { holder, .. }) => {
-                applied.held.push(View { name: topic.name_any(), state: State::Held(holder) });
+                progress.held.push(View { name: topic.name_any(), state: State::Held(holder) });
             }
-            Ok(Some(changed)) => applied.put_back.extend(differences(topic, &changed.data)),
+            Ok(Some(changed)) => progress.put_back.extend(differences(topic, &changed.data)),
             other => drop(other?),
         }
     }
@@ -87,101 +116,95 @@ fn differences(wanted: &KafkaTopic, live: &Value) -> Option<String> {
 }
 
 /// Ids in Kafka of these topics, without the prefix, as far as Strimzi says them of topics of this owner.
-pub fn ids(context: &Context, owner: &Owner, kafka: &Kafka, topics: &[Topic]) -> TopicIds {
-    let (Some(store), Some(place)) = (context.topics(), &kafka.place) else { return TopicIds::new() };
+pub fn ids(cluster: &Cluster, owner: &Owner, kafka: &Kafka, topics: &[Topic]) -> TopicIds {
+    let Some(place) = &kafka.place else { return TopicIds::new() };
     let id = |topic: &Topic| {
-        let note = store.notes.get(&place.namespace, &format!("{}{}", kafka.prefix, topic.name))?;
-        let ours = owner.other_than(note.owner.as_deref()).is_none();
-        Some((topic.name.to_owned(), note.topic_id.filter(|_| ours)?.to_string()))
+        let name = format!("{}{}", kafka.prefix, topic.name);
+        let live = cluster.get::<KafkaTopic>(&place.namespace, &name)?.observed;
+        let ours = owner.other_than(live.owner.as_deref()).is_none();
+        Some((topic.name.to_owned(), live.topic_id.filter(|_| ours)?.to_string()))
     };
     topics.iter().filter_map(id).collect()
 }
 
 async fn by_job(
-    context: &Context,
+    means: Means<'_>,
     owner: &Owner,
     direct: &Direct,
-    applied: &mut Applied,
+    progress: &mut Progress,
 ) -> Result<(), Error> {
-    if let Some(Owner { kind, namespace, name, .. }) = rival(&context.stores, owner, &direct.kafka) {
+    let Means { cluster, resources, reports: _ } = means;
+    if let Some(Owner { kind, namespace, name, .. }) = earlier_claim(resources, owner, &direct.kafka) {
         let state = State::Held(format!("{kind} {namespace}/{name}"));
         let held = direct.names.iter().map(|name| View { name: name.clone(), state: state.clone() });
-        applied.held = held.collect();
+        progress.held = held.collect();
         return Ok(());
     }
-    let known = context.stores.jobs.get(&owner.namespace, &direct.job_name());
-    let ended = known.as_ref().is_some_and(|note| note.end.is_some());
-    for (name, other) in context.stores.jobs.all_in(&owner.namespace) {
-        // One that would make other topics goes first. One that made the same stays until the present one has told.
-        let obsolete = ended || other.digest.as_ref() != Some(&direct.digest);
-        if other.is_of(owner) && name != direct.job_name() && obsolete {
-            remove(context, owner, &name).await?;
+    let known = cluster.live(&direct.job).map(|live| live.observed);
+    let ended = known.as_ref().is_some_and(|job| job.end.is_some());
+    for (name, other) in cluster.all_in::<Job>(&owner.namespace) {
+        // One that would make other topics goes first. One that made the same stays until the present one has reported.
+        let obsolete = ended || other.observed.digest.as_ref() != Some(&direct.digest);
+        if other.observed.is_of(owner) && name != direct.job_name() && obsolete {
+            cluster.remove::<Job>(owner, &owner.namespace, &name).await?;
         }
     }
-    let wanted = Wanted::of(&direct.job)?;
-    let fingerprint = known.as_ref().map(|note| note.fingerprint);
-    context.objects.ensure(&owner.uid, &wanted, fingerprint, |meta| owner.other_controller(meta)).await?;
-    // The watch tells of a new Job, and of whatever becomes of it.
-    let Some(note) = known.filter(JobNote::has_told) else { return Ok(()) };
-    let told = listen(context, owner, direct, &note, applied).await?;
-    let Some(End::Failed { at, .. }) = &note.end else { return Ok(()) };
+    cluster.ensure(owner, &direct.job).await?;
+    // The watch shows a new Job, and whatever becomes of it.
+    let Some(job) = known.filter(ObservedJob::has_report) else { return Ok(()) };
+    let report = read_report(means, owner, direct, &job, progress).await?;
+    let Some(End::Failed { at, .. }) = &job.end else { return Ok(()) };
     // Another one is made once this one is gone.
     let passed = Duration::try_from(Timestamp::now().duration_since(*at)).unwrap_or_default();
-    let again_after = told.pause().checked_sub(passed).filter(|rest| !rest.is_zero());
+    let again_after = report.pause().checked_sub(passed).filter(|rest| !rest.is_zero());
     if again_after.is_none() {
-        remove(context, owner, &direct.job_name()).await?;
+        cluster.remove::<Job>(owner, &owner.namespace, &direct.job_name()).await?;
     }
-    applied.again_after = again_after;
+    progress.again_after = again_after;
     Ok(())
 }
 
-/// What the Job has told, asking its pods if that is not known yet.
-async fn listen(
-    context: &Context,
+/// What the Job has reported, asking its pods if that is not known yet.
+async fn read_report(
+    Means { cluster, reports, .. }: Means<'_>,
     owner: &Owner,
     direct: &Direct,
-    note: &JobNote,
-    applied: &mut Applied,
-) -> Result<Told, Error> {
-    let before = context.reports.get(&owner.uid);
-    if let Some(told) = before.as_ref().filter(|told| told.knows(direct, note)) {
-        return Ok(told.clone());
+    job: &ObservedJob,
+    progress: &mut Progress,
+) -> Result<JobReport, Error> {
+    let before = reports.get(&owner.uid);
+    if let Some(known) = before.as_ref().filter(|before| before.knows(direct, job)) {
+        return Ok(known.clone());
     }
-    let pods: Api<Pod> = Api::namespaced(context.client.clone(), &owner.namespace);
-    let ours = format!("batch.kubernetes.io/controller-uid={}", note.stage.uid);
+    let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), &owner.namespace);
+    let ours = format!("batch.kubernetes.io/controller-uid={}", job.stage.uid);
     let action = format!("read the pods of Job {}/{}", owner.namespace, direct.job_name());
     let pods = pods.list(&ListParams::default().labels(&ours)).await.map_err(Error::api(action))?;
-    let words = LastWords::of(&pods.items);
-    let told = Told::of(direct, note, words.as_ref());
+    let message = TerminationMessage::of(&pods.items);
+    let report = JobReport::of(direct, job, message.as_ref());
     // The first Job corrects what was before this resource; where a later one has to, somebody changed it since.
     if before.is_some_and(|before| before.is_of(direct)) {
-        applied.put_back.extend(told.altered(direct));
+        progress.put_back.extend(report.altered(direct));
     }
-    context.reports.put(&owner.uid, told.clone());
-    Ok(told)
+    reports.put(&owner.uid, report.clone());
+    Ok(report)
 }
 
-async fn remove(context: &Context, owner: &Owner, name: &str) -> Result<(), Error> {
-    let (resource, holder) = (ApiResource::erase::<Job>(&()), |meta: &_| owner.other_controller(meta));
-    context.objects.remove(&owner.namespace, name, &resource, holder).await
-}
-
-/// How these topics fare.
-pub fn look(context: &Context, owner: &Owner, topics: &Topics, held: &[View]) -> Vec<View> {
+/// These topics, and whether they are ready.
+fn views(means: Means<'_>, owner: &Owner, topics: &Topics, held: &[View]) -> Vec<View> {
     match topics {
-        Topics::Strimzi(topics) => at_strimzi(context, owner, topics, held),
+        Topics::Strimzi(topics) => at_strimzi(means.cluster, owner, topics, held),
         Topics::Direct(_) if !held.is_empty() => held.to_vec(),
-        Topics::Direct(direct) => at_jobs(context, owner, direct),
+        Topics::Direct(direct) => at_jobs(means, owner, direct),
     }
 }
 
-fn at_strimzi(context: &Context, owner: &Owner, topics: &[KafkaTopic], held: &[View]) -> Vec<View> {
-    let store = context.topics();
+fn at_strimzi(cluster: &Cluster, owner: &Owner, topics: &[KafkaTopic], held: &[View]) -> Vec<View> {
     let state_of = |topic: &KafkaTopic| {
         if let Some(view) = held.iter().find(|view| view.name == topic.name_any()) {
             return view.state.clone();
         }
-        match store.as_ref().and_then(|store| find(store, topic)) {
+        match cluster.live(topic).map(|live| live.observed) {
             Some(live) => match owner.other_than(live.owner.as_deref()) {
                 Some(holder) => State::Held(holder),
                 None => live.state,
@@ -192,13 +215,13 @@ fn at_strimzi(context: &Context, owner: &Owner, topics: &[KafkaTopic], held: &[V
     topics.iter().map(|topic| View { name: topic.name_any(), state: state_of(topic) }).collect()
 }
 
-/// What a Job told of the same topics counts until another one tells something else.
-fn at_jobs(context: &Context, owner: &Owner, direct: &Direct) -> Vec<View> {
-    if let Some(told) = context.reports.get(&owner.uid).filter(|told| told.is_of(direct)) {
-        return told.views;
+/// What a Job reported of the same topics counts until another one reports something else.
+fn at_jobs(means: Means<'_>, owner: &Owner, direct: &Direct) -> Vec<View> {
+    if let Some(report) = means.reports.get(&owner.uid).filter(|report| report.is_of(direct)) {
+        return report.views;
     }
-    let jobs = context.stores.jobs.all_in(&owner.namespace);
-    let made = jobs.iter().any(|(_, job)| {
+    let jobs = means.cluster.all_in::<Job>(&owner.namespace);
+    let made = jobs.into_iter().map(|(_, job)| job.observed).any(|job| {
         job.is_of(owner) && job.digest.as_ref() == Some(&direct.digest) && job.end == Some(End::Complete)
     });
     let state = if made {
@@ -210,44 +233,4 @@ fn at_jobs(context: &Context, owner: &Owner, direct: &Direct) -> Vec<View> {
         ))
     };
     direct.names.iter().map(|name| View { name: name.clone(), state: state.clone() }).collect()
-}
-
-/// Deletes the topics that this very owner holds, wherever they are. Does not wait until they are gone, as Strimzi may
-/// be gone itself.
-pub async fn release(context: &Context, owner: &Owner) -> Result<(), Error> {
-    match context.topics() {
-        Some(store) => release_all::<KafkaTopic>(context, owner, &store.resource).await,
-        None => Ok(()),
-    }
-}
-
-/// Deletes the objects of a kind of Strimzi's that this very owner holds, as [`release`].
-pub async fn release_all<K>(context: &Context, owner: &Owner, resource: &ApiResource) -> Result<(), Error>
-where
-    K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope> + Clone + Debug + DeserializeOwned,
-{
-    let kind = &resource.kind;
-    let ours = ListParams::default().labels(&format!("{OWNER_UID_LABEL}={}", owner.uid));
-    for (_, api) in context.kafka_scope.apis_with::<K>(&context.client, resource) {
-        let objects = api.list(&ours).await.map_err(Error::api(format!("list the {kind}s to delete")))?;
-        for object in objects {
-            let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-            let api: Api<K> = Api::namespaced_with(context.client.clone(), &namespace, resource);
-            let only_this = DeleteParams {
-                preconditions: Some(Preconditions { uid: object.uid(), resource_version: None }),
-                ..DeleteParams::default()
-            };
-            match api.delete(&name, &only_this).await {
-                Err(kube::Error::Api(status)) if status.code == 404 => {}
-                other => {
-                    other.map(drop).map_err(Error::api(format!("delete {kind} {namespace}/{name}")))?;
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-fn find(store: &TopicStore, topic: &KafkaTopic) -> Option<TopicNote> {
-    store.notes.get(&topic.namespace().unwrap_or_default(), &topic.name_any())
 }

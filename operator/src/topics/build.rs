@@ -10,14 +10,17 @@ use kbnt_crds::pod::PodTemplate;
 use kbnt_crds::{KafkaTopic, KafkaTopicSpec};
 use kube::core::Duration;
 
-use super::{Direct, Kafka, Owner, Place, Topic, direct};
+use super::{Direct, Topic, direct};
 use crate::error::Error;
-use crate::workloads::labels;
+use crate::kafka_cluster::{Kafka, Place};
+use crate::labels::labels;
+use crate::owned::DesiredObject;
+use crate::ownership::Owner;
 
 /// The topics of a resource, by who makes them.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Topics {
-    /// Strimzi, which is told by these objects.
+    /// Strimzi, by these objects.
     Strimzi(Vec<KafkaTopic>),
     /// A Job, as Strimzi does not run the cluster.
     Direct(Box<Direct>),
@@ -37,6 +40,14 @@ impl Topics {
         match self {
             Self::Strimzi(_) => None,
             Self::Direct(direct) => Some(&direct.job),
+        }
+    }
+
+    /// What the operator makes for it.
+    pub fn desired(&self) -> Vec<&dyn DesiredObject> {
+        match self {
+            Self::Strimzi(topics) => topics.iter().map(|topic| topic as &dyn DesiredObject).collect(),
+            Self::Direct(direct) => vec![&direct.job],
         }
     }
 }
@@ -162,7 +173,8 @@ fn millis(text: &str) -> Result<i64, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::topics::{Login, OF_STOCK, OF_WORKFLOW};
+    use crate::kafka_cluster::Login;
+    use crate::topics::{OF_STOCK, OF_WORKFLOW};
 
     fn owner(namespace: &str) -> Owner {
         Owner {

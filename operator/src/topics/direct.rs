@@ -15,17 +15,18 @@ use kube::ResourceExt;
 use serde_json::{Value, json};
 
 use super::build::{Asked, Wanted};
-use super::{Kafka, Owner};
-use crate::cluster::short_digest;
 use crate::error::Error;
-use crate::workloads::{self, Task, labels, plain};
+use crate::kafka_cluster::Kafka;
+use crate::kube::short_digest;
+use crate::labels::labels;
+use crate::owned::TOPICS_DIGEST;
+use crate::ownership::Owner;
+use crate::workloads::{self, Task, plain};
 
-/// Annotation on a Job: tells these topics from others.
-pub(super) const TOPICS_DIGEST: &str = "kbnt.dev/topics-digest";
 /// The container of its pods.
 const CONTAINER: &str = "topics";
-/// What Kubernetes takes as the last words of a container.
-const LAST_WORDS: &str = "/dev/termination-log";
+/// Where Kubernetes reads the termination message of a container.
+const TERMINATION_LOG: &str = "/dev/termination-log";
 /// Exit code of the program where another try would not help.
 pub(super) const HOPELESS: i32 = 1;
 /// Pods that may fail before the Job has: with the pauses between them, for some five minutes.
@@ -62,7 +63,7 @@ pub(super) fn build(
     topics: &[Wanted],
     asked: Asked<'_>,
 ) -> Result<Direct, Error> {
-    let wanted = topics.iter().map(told).collect::<Value>().to_string();
+    let wanted = topics.iter().map(description).collect::<Value>().to_string();
     let component = if owner.kind == "VirtualStock" { "stock-topics" } else { "order-topics" };
     let task = Task {
         component,
@@ -70,7 +71,7 @@ pub(super) fn build(
         image: asked.image,
         kafka,
         template: asked.template,
-        args: &["topics", "ensure", "--report-file", LAST_WORDS],
+        args: &["topics", "ensure", "--report-file", TERMINATION_LOG],
         env: vec![plain("KBNT_WANTED_TOPICS", &wanted)],
     };
     let spec = JobSpec {
@@ -107,8 +108,8 @@ pub(super) fn build(
     })
 }
 
-/// A topic as the program is told.
-fn told(topic: &Wanted) -> Value {
+/// A topic as the program reads it.
+fn description(topic: &Wanted) -> Value {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
     let configs: BTreeMap<_, _> = topic.spec.config.iter().map(|(key, value)| (key, text(value))).collect();
     json!({
@@ -147,8 +148,9 @@ pub(super) mod tests {
     use kbnt_crds::common::{TopicDeletionPolicy, TopicSettings};
     use kbnt_crds::pod::PodTemplate;
 
-    use super::super::{Login, OF_STOCK, OF_WORKFLOW, Topic, Topics, Trust};
+    use super::super::{OF_STOCK, OF_WORKFLOW, Topic, Topics};
     use super::*;
+    use crate::kafka_cluster::{Login, Trust};
 
     fn owner(kind: &str, name: &str) -> Owner {
         Owner { kind: kind.into(), namespace: "shop".into(), name: name.into(), uid: "u1".into() }

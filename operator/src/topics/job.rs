@@ -1,120 +1,31 @@
-//! What the Jobs that make topics tell.
+//! What the Jobs that make topics report.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
-use k8s_openapi::api::batch::v1::{Job, JobCondition};
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 use serde::Deserialize;
 
-use super::direct::{Direct, HOPELESS, TOPICS_DIGEST};
-use super::{Owner, State, View};
-use crate::cluster::fingerprint;
+use super::direct::{Direct, HOPELESS};
 use crate::conditions::list;
-use crate::error::Class;
+use crate::owned::{End, ObservedJob, Stage};
+use crate::readiness::{State, View};
+use crate::retry::Class;
 
 /// What a report calls a topic that is as it should be.
 const DONE: [&str; 3] = ["ready", "created", "altered"];
 /// Failures in a row after which the pause before another try is the longest: a Job has made so many tries itself.
 const TRIES: u32 = 6;
 
-/// What is kept of a Job.
-#[derive(Clone, Debug)]
-pub struct JobNote {
-    /// Differs when anything but the status differs.
-    pub fingerprint: u64,
-    /// UID of its controller.
-    controller: Option<Box<str>>,
-    /// Tells its topics from others.
-    pub(super) digest: Option<String>,
-    /// Which Job of this name, and how many of its pods have failed.
-    pub(super) stage: Stage,
-    /// How it ended, if it has.
-    pub(super) end: Option<End>,
-}
-
-/// As much of a Job's life as can have told something.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(super) struct Stage {
-    pub(super) uid: Box<str>,
-    pub(super) failed_pods: i32,
-    ended: bool,
-}
-
-/// How a Job ended.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum End {
-    /// All topics are as they should be.
-    Complete,
-    /// They are not, or nobody knows.
-    Failed {
-        /// When.
-        at: Timestamp,
-        /// Why, as Kubernetes sees it.
-        why: Box<str>,
-    },
-}
-
-impl JobNote {
-    /// Of a Job.
-    pub fn of(job: &Job) -> Self {
-        let meta = &job.metadata;
-        let status = job.status.as_ref();
-        let condition = |type_: &str| {
-            let mut conditions = status.into_iter().flat_map(|status| status.conditions.iter().flatten());
-            conditions.find(|found| found.type_ == type_ && found.status == "True")
-        };
-        let end = match (condition("Complete"), condition("Failed")) {
-            (Some(_), _) => Some(End::Complete),
-            (None, Some(failed)) => Some(End::of_failure(failed)),
-            (None, None) => None,
-        };
-        let mut controllers =
-            meta.owner_references.iter().flatten().filter(|owner| owner.controller == Some(true));
-        Self {
-            fingerprint: fingerprint(meta),
-            controller: controllers.next().map(|owner| owner.uid.as_str().into()),
-            digest: meta.annotations.as_ref().and_then(|all| all.get(TOPICS_DIGEST).cloned()),
-            stage: Stage {
-                uid: meta.uid.as_deref().unwrap_or_default().into(),
-                failed_pods: status.and_then(|status| status.failed).unwrap_or(0),
-                ended: end.is_some(),
-            },
-            end,
-        }
-    }
-
-    /// Whether it belongs to this owner.
-    pub(super) fn is_of(&self, owner: &Owner) -> bool {
-        self.controller.as_deref() == Some(owner.uid.as_str())
-    }
-
-    /// Whether it has something to tell.
-    pub(super) fn has_told(&self) -> bool {
-        self.end.is_some() || self.stage.failed_pods > 0
-    }
-}
-
-impl End {
-    fn of_failure(condition: &JobCondition) -> Self {
-        let text = |text: &Option<String>| text.clone().unwrap_or_default();
-        Self::Failed {
-            at: condition.last_transition_time.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
-            why: format!("{}: {}", text(&condition.reason), text(&condition.message)).into(),
-        }
-    }
-}
-
 /// What a container said at its end.
 #[derive(Debug)]
-pub(super) struct LastWords {
+pub(super) struct TerminationMessage {
     exit_code: i32,
     text: String,
 }
 
-impl LastWords {
+impl TerminationMessage {
     /// Of the pod that ended last.
     pub(super) fn of(pods: &[Pod]) -> Option<Self> {
         let statuses = pods.iter().filter_map(|pod| pod.status.as_ref()?.container_statuses.as_ref());
@@ -142,26 +53,26 @@ struct TopicReport {
     message: String,
 }
 
-/// What the Jobs of a resource told last.
+/// What the last Job of a resource reported.
 #[derive(Clone, Debug)]
-pub(super) struct Told {
+pub(super) struct JobReport {
     digest: String,
-    when: Stage,
+    stage: Stage,
     pub(super) views: Vec<View>,
     hopeless: bool,
     altered: Vec<String>,
 }
 
-impl Told {
-    /// What a Job told that has something to tell; of one that failed, these are the last words.
-    pub(super) fn of(direct: &Direct, note: &JobNote, words: Option<&LastWords>) -> Self {
-        let report = words.and_then(|words| serde_json::from_str::<Report>(&words.text).ok());
-        let why = || match (words, &note.end) {
-            (Some(words), _) if !words.text.is_empty() => words.text.clone(),
+impl JobReport {
+    /// What a Job reported that has ended or of which a pod has: the last of them left this message.
+    pub(super) fn of(direct: &Direct, job: &ObservedJob, message: Option<&TerminationMessage>) -> Self {
+        let report = message.and_then(|message| serde_json::from_str::<Report>(&message.text).ok());
+        let why = || match (message, &job.end) {
+            (Some(message), _) if !message.text.is_empty() => message.text.clone(),
             (_, Some(End::Failed { why, .. })) => why.to_string(),
             _ => "its pod failed and said nothing".to_owned(),
         };
-        let state = |name: &String| match (&note.end, &report) {
+        let state = |name: &String| match (&job.end, &report) {
             (Some(End::Complete), _) => State::Ready,
             (_, Some(report)) => match report.topics.iter().find(|topic| topic.name == *name) {
                 Some(topic) if DONE.contains(&topic.state.as_str()) => State::Ready,
@@ -172,7 +83,7 @@ impl Told {
         };
         Self {
             digest: direct.digest.clone(),
-            when: note.stage.clone(),
+            stage: job.stage.clone(),
             views: direct.names.iter().map(|name| View { name: name.clone(), state: state(name) }).collect(),
             altered: report
                 .iter()
@@ -180,7 +91,7 @@ impl Told {
                 .filter(|topic| topic.state == "altered")
                 .map(|topic| topic.name.clone())
                 .collect(),
-            hopeless: words.is_some_and(|words| words.exit_code == HOPELESS),
+            hopeless: message.is_some_and(|message| message.exit_code == HOPELESS),
         }
     }
 
@@ -197,28 +108,28 @@ impl Told {
         })
     }
 
-    /// Whether it was told of the same topics.
+    /// Whether it is about the same topics.
     pub(super) fn is_of(&self, direct: &Direct) -> bool {
         self.digest == direct.digest
     }
 
-    /// Whether there is nothing new in this note.
-    pub(super) fn knows(&self, direct: &Direct, note: &JobNote) -> bool {
-        self.is_of(direct) && self.when == note.stage
+    /// Whether this Job has nothing new to report.
+    pub(super) fn knows(&self, direct: &Direct, job: &ObservedJob) -> bool {
+        self.is_of(direct) && self.stage == job.stage
     }
 }
 
-/// What Jobs told last, by the UID of their owner. It is not lost while a new Job is on its way.
+/// What the last Jobs reported, by the UID of their owner. It is not lost while a new Job is on its way.
 #[derive(Default)]
-pub struct Reports(Mutex<HashMap<String, Told>>);
+pub struct JobReports(Mutex<HashMap<String, JobReport>>);
 
-impl Reports {
-    pub(super) fn get(&self, owner: &str) -> Option<Told> {
+impl JobReports {
+    pub(super) fn get(&self, owner: &str) -> Option<JobReport> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(owner).cloned()
     }
 
-    pub(super) fn put(&self, owner: &str, told: Told) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(owner.to_owned(), told);
+    pub(super) fn put(&self, owner: &str, report: JobReport) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(owner.to_owned(), report);
     }
 
     /// Forgets what belongs to owners that are gone.
@@ -229,13 +140,15 @@ impl Reports {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::api::batch::v1::JobStatus;
+    use jiff::Timestamp;
+    use k8s_openapi::api::batch::v1::{Job, JobCondition, JobStatus};
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use serde_json::json;
 
     use super::super::direct::tests::made;
     use super::super::{OF_WORKFLOW, finding};
     use super::*;
+    use crate::ownership::Owner;
 
     fn direct() -> Direct {
         let owner = Owner {
@@ -248,7 +161,7 @@ mod tests {
     }
 
     /// The note of this Job with these conditions and as many failed pods.
-    fn note(direct: &Direct, conditions: &[&str], failed: i32) -> JobNote {
+    fn note(direct: &Direct, conditions: &[&str], failed: i32) -> ObservedJob {
         let conditions = conditions.iter().map(|type_| JobCondition {
             type_: (*type_).into(),
             status: "True".into(),
@@ -264,7 +177,7 @@ mod tests {
         };
         let mut job = Job { status: Some(status), ..direct.job.clone() };
         job.metadata.uid = Some("j1".into());
-        JobNote::of(&job)
+        ObservedJob::of(&job)
     }
 
     /// Pods of which each ended so, one after the other.
@@ -282,8 +195,10 @@ mod tests {
     #[test]
     fn a_job_has_something_to_tell_once_it_or_a_pod_of_it_has_ended() {
         let direct = direct();
-        assert!(!note(&direct, &[], 0).has_told() && !note(&direct, &["SuccessCriteriaMet"], 0).has_told());
-        assert!(note(&direct, &[], 1).has_told());
+        assert!(
+            !note(&direct, &[], 0).has_report() && !note(&direct, &["SuccessCriteriaMet"], 0).has_report()
+        );
+        assert!(note(&direct, &[], 1).has_report());
         assert_eq!(note(&direct, &["SuccessCriteriaMet", "Complete"], 1).end, Some(End::Complete));
         let failed = note(&direct, &["FailureTarget", "Failed"], 5);
         let Some(End::Failed { at, why }) = &failed.end else { panic!("{failed:?}") };
@@ -299,8 +214,8 @@ mod tests {
             {"name": "a-user-events", "state": "created"},
             {"name": "a-order-events", "state": "wrong", "reason": "NotSupported", "message": "it has 1 partitions"},
         ]});
-        let words = LastWords::of(&pods(&[(2, "before"), (1, &report.to_string())]));
-        let told = Told::of(&direct, &note(&direct, &["Failed"], 2), words.as_ref());
+        let words = TerminationMessage::of(&pods(&[(2, "before"), (1, &report.to_string())]));
+        let told = JobReport::of(&direct, &note(&direct, &["Failed"], 2), words.as_ref());
         let found = finding(&told.views);
         assert_eq!(
             (found.reason.as_ref(), found.message.as_str()),
@@ -314,11 +229,11 @@ mod tests {
     #[test]
     fn words_that_are_no_report_are_told_as_they_are() {
         let direct = direct();
-        let told = |conditions: &[&str], words: Option<LastWords>| {
-            Told::of(&direct, &note(&direct, conditions, 1), words.as_ref())
+        let told = |conditions: &[&str], words: Option<TerminationMessage>| {
+            JobReport::of(&direct, &note(&direct, conditions, 1), words.as_ref())
         };
         for (told, said) in [
-            (told(&[], LastWords::of(&pods(&[(2, "no such option")]))), ": no such option"),
+            (told(&[], TerminationMessage::of(&pods(&[(2, "no such option")]))), ": no such option"),
             (told(&["Failed"], None), ": BackoffLimitExceeded: too often"),
             (told(&[], None), "said nothing"),
         ] {

@@ -1,24 +1,25 @@
-//! The seven topics: what they are, whose they are and how they fare.
+//! The seven topics: what they are, who makes them, and whether they are ready.
 
 mod apply;
 mod build;
 mod direct;
 mod job;
-mod kafka;
-mod owner;
-mod rival;
 mod state;
+mod topic_conflict;
 
-pub use apply::{Applied, apply, ids, look, release, release_all};
+use std::collections::BTreeMap;
+
+pub use apply::{Applied, Means, apply, ids, look};
 pub use build::{Asked, Topics, build, ignored};
 pub use direct::Direct;
-pub use job::{JobNote, Reports};
-pub use kafka::{Kafka, Login, Place, Trust};
-pub use owner::{OWNER_UID_LABEL, Owner};
-pub use state::{State, TopicNote, View, finding, grouped};
+pub use job::JobReports;
+pub use state::finding;
 
 /// Reason of the event that says what somebody had changed of a topic and was put back.
 pub const PUT_BACK: &str = "TopicSettingsPutBack";
+
+/// Ids of topics by the name of the topic, without the prefix.
+pub type TopicIds = BTreeMap<String, String>;
 
 /// How long records are kept by default.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

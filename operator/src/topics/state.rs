@@ -1,122 +1,7 @@
-//! How a topic fares, as those tell who make it.
+//! The condition TopicsReady.
 
-use std::collections::BTreeMap;
-
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kbnt_crds::KafkaTopic;
-use kbnt_crds::kafka_topic::KafkaTopicCondition;
-
-use super::Owner;
-use crate::cluster::fingerprint;
 use crate::conditions::{Finding, list};
-
-/// How a topic fares.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum State {
-    /// It can be used.
-    Ready,
-    /// It is left alone at somebody's request, who answers for it.
-    LeftAlone(&'static str),
-    /// Nobody has said yet.
-    Pending(String),
-    /// Whoever makes it says why not: reason and message.
-    Failed(String, String),
-    /// It belongs to somebody else, whom this names.
-    Held(String),
-}
-
-impl State {
-    /// What the status of a KafkaTopic says.
-    pub fn of(topic: &KafkaTopic) -> Self {
-        let status = topic.status.as_ref();
-        let told = status.map(|status| (status.observed_generation, status.conditions.as_slice()));
-        Self::told(&topic.metadata, told, "Topic Operator")
-    }
-
-    /// What the status of an object says that `teller` of Strimzi writes: the generation that it speaks of, and conditions.
-    pub fn told(
-        meta: &ObjectMeta,
-        status: Option<(Option<i64>, &[KafkaTopicCondition])>,
-        teller: &str,
-    ) -> Self {
-        let Some((observed, conditions)) = status else {
-            return Self::Pending(format!("Strimzi has not seen it yet: is its {teller} running?"));
-        };
-        if meta.deletion_timestamp.is_some() {
-            return Self::Pending("it is being deleted".into());
-        }
-        // What Strimzi says of an earlier generation says nothing of this one.
-        if observed != meta.generation {
-            return Self::Pending("Strimzi has not seen its latest change yet".into());
-        }
-        let condition = |type_: &str| conditions.iter().find(|condition| condition.type_ == type_);
-        let is = |type_: &str| condition(type_).is_some_and(|condition| condition.status == "True");
-        if is("Unmanaged") {
-            return Self::LeftAlone("Unmanaged");
-        }
-        if is("ReconciliationPaused") {
-            return Self::LeftAlone("ReconciliationPaused");
-        }
-        match condition("Ready") {
-            Some(condition) if condition.status == "True" => Self::Ready,
-            Some(condition) if condition.status == "False" => Self::Failed(
-                condition.reason.clone().unwrap_or_else(|| "NotReady".into()),
-                condition.message.clone().unwrap_or_default(),
-            ),
-            _ => Self::Pending("Strimzi has not said whether it is ready".into()),
-        }
-    }
-
-    /// Whether the topic can be used.
-    pub fn is_usable(&self) -> bool {
-        matches!(self, Self::Ready | Self::LeftAlone(_))
-    }
-}
-
-/// What is kept of a KafkaTopic.
-#[derive(Clone, Debug)]
-pub struct TopicNote {
-    /// Differs when anything but the status differs.
-    pub fingerprint: u64,
-    /// What is written on it about its owner.
-    pub owner: Option<Box<str>>,
-    /// How it fares.
-    pub state: State,
-    /// Its id in Kafka, once Strimzi has said it.
-    pub topic_id: Option<Box<str>>,
-}
-
-impl TopicNote {
-    /// Of a KafkaTopic.
-    pub fn of(topic: &KafkaTopic) -> Self {
-        Self {
-            fingerprint: fingerprint(&topic.metadata),
-            owner: Owner::signature(&topic.metadata).map(Into::into),
-            state: State::of(topic),
-            topic_id: topic.status.as_ref().and_then(|status| status.topic_id.as_deref()).map(Into::into),
-        }
-    }
-}
-
-/// A topic and how it fares.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct View {
-    /// Name, prefix and all.
-    pub name: String,
-    /// How it fares.
-    pub state: State,
-}
-
-/// Those of which `choose` has something to say, and what. What is the same with several of them is said once.
-pub fn grouped(views: &[View], choose: fn(&State) -> Option<String>) -> Vec<String> {
-    let mut names = BTreeMap::<String, Vec<&str>>::new();
-    for view in views {
-        if let Some(why) = choose(&view.state) {
-            names.entry(why).or_default().push(&view.name);
-        }
-    }
-    names.into_iter().map(|(why, names)| format!("{}: {why}", list(&names))).collect()
-}
+use crate::readiness::{State, View, grouped};
 
 /// TopicsReady for these topics.
 pub fn finding(views: &[View]) -> Finding {
@@ -148,13 +33,14 @@ pub fn finding(views: &[View]) -> Finding {
         State::LeftAlone(how) => Some((*how).into()),
         _ => None,
     });
-    let note = if left_alone.is_empty() { String::new() } else { format!("; {}", list(&left_alone)) };
-    Finding::yes(TYPE, "TopicsReady", format!("{} of {} topics ready{note}", views.len(), views.len()))
+    let exceptions = if left_alone.is_empty() { String::new() } else { format!("; {}", list(&left_alone)) };
+    Finding::yes(TYPE, "TopicsReady", format!("{} of {} topics ready{exceptions}", views.len(), views.len()))
 }
 
 #[cfg(test)]
 mod tests {
-    use kbnt_crds::KafkaTopicStatus;
+    use kbnt_crds::kafka_topic::KafkaTopicCondition;
+    use kbnt_crds::{KafkaTopic, KafkaTopicStatus};
 
     use super::*;
 

@@ -9,15 +9,17 @@ use kbnt_crds::kafka_user::{
 use kbnt_crds::virtual_stock::UserAuthentication;
 
 use super::acls::acls;
-use super::secret::LABEL;
-use crate::cluster::short_digest;
-use crate::topics::{Kafka, Login, Owner, Place};
-use crate::workloads::{Role, labels};
+use crate::kafka_cluster::{Kafka, Login, Place};
+use crate::kube::short_digest;
+use crate::labels::labels;
+use crate::owned::USER_LABEL;
+use crate::ownership::Owner;
+use crate::workloads::Role;
 
 /// The user of a service.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServiceUser {
-    /// As Strimzi is told.
+    /// As Strimzi reads it.
     pub object: KafkaUser,
     /// Name of the user, and of its Secret in the namespace of the pods.
     pub name: String,
@@ -71,7 +73,7 @@ fn user(
         metadata.owner_references = Some(vec![owner.reference(false)]);
     }
     let on_secret = MetadataTemplate {
-        labels: [(LABEL.into(), name.clone())].into(),
+        labels: [(USER_LABEL.into(), name.clone())].into(),
         annotations: metadata.annotations.clone().unwrap_or_default(),
     };
     let spec = KafkaUserSpec {
@@ -123,7 +125,7 @@ mod tests {
         let kafka = kafka(Some(UserAuthentication::ScramSha512));
         let mut text = String::from(
             "# The KafkaUsers of the samples with topicPrefix shop- and users: {authentication: scram-sha-512}, as the operator\n\
-             # makes them. Written by a test of its own: KBNT_GENERATE=1 cargo test --package kbnt-operator documented_users\n",
+             # makes them. Written by make generate.\n",
         );
         for role in ALL_ROLES {
             let kind = if role == Role::Inventory { "VirtualStock" } else { "OrderWorkflow" };
@@ -142,7 +144,7 @@ mod tests {
             std::fs::write(PAGE, &text).unwrap();
         }
         let page = std::fs::read_to_string(PAGE).unwrap_or_default();
-        assert_eq!(page, text, "docs/kafka-users.yaml is stale: KBNT_GENERATE=1 cargo test documented_users");
+        assert_eq!(page, text, "docs/kafka-users.yaml is stale: make generate");
     }
 
     #[test]

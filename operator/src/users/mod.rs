@@ -3,14 +3,9 @@
 mod acls;
 mod apply;
 mod build;
-mod rights;
 mod secret;
 mod state;
-mod watch;
 
-pub use apply::{apply, are_usable, look, release, retire};
+pub use apply::{apply, look, retire};
 pub use build::{ServiceUser, build, with_login};
-pub use rights::Rights;
-pub use secret::SecretNote;
-pub use state::{UserNote, ready};
-pub use watch::{follow, follow_secrets};
+pub use state::ready;

@@ -1,38 +1,8 @@
-//! How users fare, as Strimzi tells.
+//! The condition UsersReady.
 
-use kbnt_crds::KafkaUser;
-
-use crate::cluster::fingerprint;
 use crate::conditions::{Finding, Status, list};
 use crate::error::Error;
-use crate::topics::{Owner, State, View, grouped};
-
-/// What is kept of a KafkaUser.
-#[derive(Clone, Debug)]
-pub struct UserNote {
-    /// Differs when anything but the status differs.
-    pub fingerprint: u64,
-    /// What is written on it about its owner.
-    pub owner: Option<Box<str>>,
-    /// How it fares.
-    pub state: State,
-    /// Its Secret, once Strimzi has made it.
-    pub secret: Option<Box<str>>,
-}
-
-impl UserNote {
-    /// Of a KafkaUser.
-    pub fn of(user: &KafkaUser) -> Self {
-        let status = user.status.as_ref();
-        let told = status.map(|status| (status.observed_generation, status.conditions.as_slice()));
-        Self {
-            fingerprint: fingerprint(&user.metadata),
-            owner: Owner::signature(&user.metadata).map(Into::into),
-            state: State::told(&user.metadata, told, "User Operator"),
-            secret: status.and_then(|status| status.secret.as_deref()).map(Into::into),
-        }
-    }
-}
+use crate::readiness::{State, View, grouped};
 
 /// UsersReady: users come once the topics are ready.
 pub fn ready(topics: &Finding, invalid: Option<&Error>, failure: Option<&Error>, views: &[View]) -> Finding {
@@ -79,10 +49,12 @@ fn finding(views: &[View]) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use kbnt_crds::KafkaUser;
     use kbnt_crds::kafka_topic::KafkaTopicCondition;
     use kbnt_crds::kafka_user::KafkaUserStatus;
 
     use super::*;
+    use crate::owned::ObservedUser;
 
     fn user(generation: i64, observed: i64, type_: &str, status: &str) -> KafkaUser {
         let condition = KafkaTopicCondition {
@@ -108,7 +80,7 @@ mod tests {
     #[test]
     fn a_user_counts_once_strimzi_says_so_of_its_present_generation() {
         let reason = |user: &KafkaUser| {
-            let view = View { name: "a".into(), state: UserNote::of(user).state };
+            let view = View { name: "a".into(), state: ObservedUser::of(user).state };
             finding(&[view]).reason
         };
         assert_eq!(reason(&user(2, 2, "Ready", "True")), "UsersReady");
@@ -118,6 +90,6 @@ mod tests {
         assert_eq!(reason(&user(2, 2, "Ready", "False")), "UserFailed");
         let held = View { name: "a".into(), state: State::Held("VirtualStock a/b".into()) };
         assert_eq!(finding(&[held]).reason, "UserConflict");
-        assert_eq!(UserNote::of(&user(1, 1, "Ready", "True")).secret.as_deref(), Some("shop"));
+        assert_eq!(ObservedUser::of(&user(1, 1, "Ready", "True")).secret.as_deref(), Some("shop"));
     }
 }

@@ -6,28 +6,13 @@ use kbnt_crds::virtual_stock::Product;
 
 use super::validate::Valid;
 use crate::error::Error;
-use crate::log::{self, Identity, TopicIds};
-use crate::services::Declaration;
-use crate::topics::{self, Asked, Kafka, OF_STOCK, Owner, Place, Topics};
-use crate::users::{self, ServiceUser};
-use crate::workloads::{self, Plan, Role, Workload, in_turn, plain};
-
-/// Everything that a VirtualStock takes.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Desired {
-    pub(super) topics: Topics,
-    pub(super) users: Vec<ServiceUser>,
-    pub(super) workloads: Vec<Workload>,
-    pub(super) declarations: Vec<Declaration>,
-    /// The topics that it knows.
-    pub(super) known: Identity,
-    /// Where they lie.
-    pub(super) kafka: Kafka,
-    /// Where its topics and users are, if Strimzi makes them.
-    pub(super) place: Option<Place>,
-    /// Whether the resource has to wait for topics or users elsewhere when it is deleted.
-    pub(super) finalizer: bool,
-}
+use crate::log::{self, Identity};
+use crate::ownership::Owner;
+use crate::pipeline::Desired;
+use crate::service_client::Declaration;
+use crate::topics::{self, Asked, OF_STOCK, TopicIds};
+use crate::users;
+use crate::workloads::{self, Plan, Role, in_turn, plain};
 
 /// What the operator has for all stocks.
 #[derive(Clone, Copy)]
@@ -83,14 +68,12 @@ pub(super) fn build(
         low_stock_threshold: threshold(product.low_stock_threshold.unwrap_or(spec.low_stock_threshold)),
     };
     let users = users::build(owner, &valid.kafka, &[Role::Inventory]);
-    let place = valid.kafka.place.clone();
-    let elsewhere = place.as_ref().is_some_and(|place| place.namespace != owner.namespace);
+    let elsewhere = valid.kafka.place.as_ref().is_some_and(|place| place.namespace != owner.namespace);
     Ok(Desired {
         finalizer: elsewhere
             && (!users.is_empty() || spec.topic_deletion_policy == TopicDeletionPolicy::Delete),
         known,
         kafka: valid.kafka.clone(),
-        place,
         users,
         topics: topics::build(owner, &valid.kafka, asked)?,
         workloads: vec![workloads::build(owner, &plan)?],
@@ -119,7 +102,7 @@ pub(super) fn objection(product: &Product) -> Option<String> {
 pub(super) mod tests {
     use super::super::validate::validate;
     use super::*;
-    use crate::cluster::Scope;
+    use crate::kube::Scope;
 
     pub(in super::super) fn stock() -> VirtualStock {
         let text = include_str!("../../../manifests/samples/virtualstock.yaml");

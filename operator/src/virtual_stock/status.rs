@@ -4,83 +4,30 @@ use jiff::Timestamp;
 use kbnt_crds::virtual_stock::{ProductLevel, Totals};
 use kbnt_crds::{Condition, VirtualStock, VirtualStockStatus};
 
-use super::apply::{Failure, Progress};
-use super::build::Desired;
 use crate::conditions::{self, Finding, Status, list};
-use crate::context::Context;
-use crate::error::Error;
-use crate::services::{Observed, StockSummary};
-use crate::topics::{self, Owner};
+use crate::pipeline::{self, Failure, finalizer_set, topics_ready, users_ready, workloads_available};
+use crate::service_client::{Observed, StockSummary};
 use crate::workloads::{self, PORT, Role};
-use crate::{log, users};
+use crate::{labels, log, topics};
 
 /// The code by which inventory-service refuses to take away what is reserved.
 const WRITE_OFF: &str = "write_off_would_oversell";
 /// Reasons of StockDeclared for products that are refused while all others are declared.
 const REFUSALS: [&str; 2] = ["ProductRefused", "WriteOffRefused"];
 
-/// All that was seen in one reconcile.
-pub(super) struct See<'a> {
-    /// Why the resource cannot be carried out.
-    pub(super) invalid: Option<&'a Error>,
-    /// The step that failed.
-    pub(super) failure: Option<&'a Failure>,
-    pub(super) topics: Vec<topics::View>,
-    /// None where the services have no users of their own.
-    pub(super) users: Vec<topics::View>,
-    pub(super) services: Vec<workloads::View>,
-    /// Whether the log is the one that is known.
-    pub(super) log: Finding,
-    /// Whether a topic became known only after what was decided.
-    pub(super) unlearned: bool,
-    /// What was decided, if the resource can be carried out.
-    pub(super) desired: Option<&'a Desired>,
-    pub(super) progress: &'a Progress,
-}
+/// What was seen of a VirtualStock.
+type Seen<'a> = pipeline::Seen<'a, VirtualStock>;
 
-impl<'a> See<'a> {
-    /// What the cluster shows after a reconcile.
-    pub(super) fn of(
-        owner: &Owner,
-        planned: Result<&'a Desired, &'a Error>,
-        log: Finding,
-        progress: &'a Progress,
-        failure: Option<&'a Failure>,
-        context: &Context,
-    ) -> Self {
-        let desired = planned.ok();
-        Self {
-            invalid: planned.err(),
-            failure,
-            topics: desired
-                .map(|desired| topics::look(context, owner, &desired.topics, &progress.topics.held))
-                .unwrap_or_default(),
-            users: desired
-                .map(|desired| users::look(context, owner, &desired.users, &progress.held_users))
-                .unwrap_or_default(),
-            services: desired
-                .map(|desired| workloads::look(context, owner, &desired.workloads))
-                .unwrap_or_default(),
-            log,
-            unlearned: desired.is_some_and(|desired| {
-                desired.known.misses(&topics::ids(context, owner, &desired.kafka, &topics::OF_STOCK))
-            }),
-            desired,
-            progress,
-        }
-    }
-
-    /// The ledger, where it can be believed.
-    fn ledger(&self) -> Option<&StockSummary> {
-        match &self.progress.ledger {
-            Observed::Seen(summary) if self.log.status != Status::False => Some(summary),
-            _ => None,
-        }
+/// The ledger, where it can be believed.
+fn ledger<'a>(seen: &Seen<'a>) -> Option<&'a StockSummary> {
+    match &seen.applied.report.summary {
+        Observed::Seen(summary) if seen.log.status != Status::False => Some(summary),
+        _ => None,
     }
 }
 
 /// The status of this resource after a reconcile.
-pub(super) fn compute(stock: &VirtualStock, seen: &See<'_>) -> VirtualStockStatus {
+pub(super) fn compute(stock: &VirtualStock, seen: &Seen<'_>) -> VirtualStockStatus {
     let before = stock.status.clone().unwrap_or_default();
     let generation = stock.metadata.generation;
     let (name, namespace) = (&stock.metadata.name, &stock.metadata.namespace);
@@ -96,11 +43,16 @@ pub(super) fn compute(stock: &VirtualStock, seen: &See<'_>) -> VirtualStockStatu
             Timestamp::now(),
         ),
         // While the service does not answer, or its log is not intact, what it last said is still the best that is known.
-        totals: seen.ledger().map(totals).or(before.totals),
-        products: seen.ledger().map_or(before.products, levels),
-        topics: log::record(&seen.topics, prefix, seen.desired.map(|desired| &desired.known), before.topics),
-        services: workloads::states(&seen.services),
-        replicas: Some(seen.services.first().map_or(0, |service| service.ready)),
+        totals: ledger(seen).map(totals).or(before.totals),
+        products: ledger(seen).map_or(before.products, levels),
+        topics: log::record(
+            &seen.applied.topics,
+            prefix,
+            seen.desired.map(|desired| &desired.known),
+            before.topics,
+        ),
+        services: workloads::states(&seen.applied.services),
+        replicas: Some(seen.applied.services.first().map_or(0, |service| service.ready)),
         selector: Some(selector(name.as_deref().unwrap_or_default())),
         endpoint: Some(endpoint),
     }
@@ -108,7 +60,7 @@ pub(super) fn compute(stock: &VirtualStock, seen: &See<'_>) -> VirtualStockStatu
 
 /// How autoscalers and `kubectl` find the pods of this stock.
 fn selector(stock: &str) -> String {
-    let labels = workloads::selector(stock, &Role::Inventory.component());
+    let labels = labels::selector(stock, &Role::Inventory.component());
     labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
 }
 
@@ -125,7 +77,7 @@ fn totals(summary: &StockSummary) -> Totals {
 
 /// At most as many products as a VirtualStock can declare: others may come over HTTP without end.
 fn levels(summary: &StockSummary) -> Vec<ProductLevel> {
-    let level = |product: &crate::services::ProductSummary| ProductLevel {
+    let level = |product: &crate::service_client::ProductSummary| ProductLevel {
         id: product.product_id.clone(),
         real: product.real,
         reserved: product.reserved,
@@ -134,10 +86,13 @@ fn levels(summary: &StockSummary) -> Vec<ProductLevel> {
     summary.products.iter().take(1000).map(level).collect()
 }
 
-fn findings(stock: &VirtualStock, seen: &See<'_>) -> Vec<Finding> {
-    let topics = topics_ready(stock, seen);
-    let users = users_ready(stock, &topics, seen);
-    let workloads = workloads_available(&topics, users.as_ref(), seen);
+fn findings(stock: &VirtualStock, seen: &Seen<'_>) -> Vec<Finding> {
+    let finalizer = finalizer_set(seen);
+    // Services of the workflow start with the ids that are recorded here: without them they would start twice.
+    let ignored = topics::ignored(&topics::OF_STOCK, &stock.spec.topics);
+    let topics = topics_ready(seen, seen.applied.unlearned, &ignored);
+    let users = stock.spec.kafka.users.as_ref().map(|_| users_ready(seen, &topics));
+    let workloads = workloads_available(seen, &topics, users.as_ref(), None);
     let declared = stock_declared(stock, &workloads, seen);
     let (balanced, low) = (ledger_balanced(stock, &workloads, seen), low_stock(stock, &workloads, seen));
     let message = format!("orders can reserve from {} products", reservable(stock, seen));
@@ -147,6 +102,7 @@ fn findings(stock: &VirtualStock, seen: &See<'_>) -> Vec<Finding> {
     let undeclared = Some(&declared).filter(|declared| !REFUSALS.contains(&declared.reason.as_ref()));
     let needed: Vec<_> = damaged
         .into_iter()
+        .chain(&finalizer)
         .chain([&topics])
         .chain(&users)
         .chain([&workloads])
@@ -155,61 +111,31 @@ fn findings(stock: &VirtualStock, seen: &See<'_>) -> Vec<Finding> {
         .collect();
     let ready = conditions::ready(&needed, &message, stock.spec.paused);
     let log = seen.log.clone();
-    [topics].into_iter().chain(users).chain([log, workloads, declared, balanced, low, ready]).collect()
+    finalizer
+        .into_iter()
+        .chain([topics])
+        .chain(users)
+        .chain([log, workloads, declared, balanced, low, ready])
+        .collect()
 }
 
-fn topics_ready(stock: &VirtualStock, seen: &See<'_>) -> Finding {
-    const TYPE: &str = "TopicsReady";
-    if let Some(error) = seen.invalid {
-        return Finding::no(TYPE, error.reason(), error.to_string());
-    }
-    if let Some(Failure::Topics(error)) = seen.failure {
-        return Finding::no(TYPE, error.reason(), error.to_string());
-    }
-    // Services of the workflow start with the ids that are recorded here: without them they would start twice.
-    if seen.unlearned {
-        return Finding::no(TYPE, "WaitingForTopics", "the ids of the topics are being recorded");
-    }
-    topics::finding(&seen.topics).with(&topics::ignored(&topics::OF_STOCK, &stock.spec.topics))
-}
-
-fn users_ready(stock: &VirtualStock, topics: &Finding, seen: &See<'_>) -> Option<Finding> {
-    stock.spec.kafka.users.as_ref()?;
-    let failure = match seen.failure {
-        Some(Failure::Users(error)) => Some(error),
-        _ => None,
-    };
-    Some(users::ready(topics, seen.invalid, failure, &seen.users))
-}
-
-fn workloads_available(topics: &Finding, users: Option<&Finding>, seen: &See<'_>) -> Finding {
-    const TYPE: &str = "WorkloadsAvailable";
-    if let Some(error) = seen.invalid {
-        return Finding::unknown(TYPE, error.reason(), error.to_string());
-    }
-    if let Some(Failure::Workloads(error)) = seen.failure {
-        return Finding::no(TYPE, error.reason(), error.to_string());
-    }
-    let awaited = if topics.status == Status::True {
-        users.filter(|users| users.status != Status::True).map(|_| "their users to be ready")
-    } else {
-        Some("the topics to be ready")
-    };
-    workloads::finding(&seen.services, awaited)
-}
-
-/// The finding where the ledger cannot be told.
-fn untold(type_: &'static str, stock: &VirtualStock, workloads: &Finding, seen: &See<'_>) -> Option<Finding> {
+/// The finding where the ledger is not known.
+fn unknown_ledger(
+    type_: &'static str,
+    stock: &VirtualStock,
+    workloads: &Finding,
+    seen: &Seen<'_>,
+) -> Option<Finding> {
     if seen.log.status == Status::False {
         let text =
             "the log is not intact, so the ledger cannot be believed; the levels are those from before";
         return Some(Finding::unknown(type_, "LogNotIntact", text));
     }
-    match &seen.progress.ledger {
+    match &seen.applied.report.summary {
         Observed::Seen(_) => None,
         Observed::Lost(error) => Some(Finding::unknown(type_, "ServiceUnreachable", error.to_string())),
         // Another operator has just begun: what the last one found still holds.
-        Observed::Nothing if workloads.status == Status::True => Some(match told_before(type_, stock) {
+        Observed::Nothing if workloads.status == Status::True => Some(match said_before(type_, stock) {
             Some(before) => Finding::kept(type_, before),
             None => Finding::unknown(type_, "WaitingForService", "inventory-service is being asked"),
         }),
@@ -220,7 +146,7 @@ fn untold(type_: &'static str, stock: &VirtualStock, workloads: &Finding, seen: 
 }
 
 /// What this condition says of the present generation, if it says anything.
-fn told_before<'a>(type_: &str, stock: &'a VirtualStock) -> Option<&'a Condition> {
+fn said_before<'a>(type_: &str, stock: &'a VirtualStock) -> Option<&'a Condition> {
     let conditions = stock.status.iter().flat_map(|status| &status.conditions);
     conditions.into_iter().find(|condition| {
         condition.type_ == type_
@@ -230,22 +156,22 @@ fn told_before<'a>(type_: &str, stock: &'a VirtualStock) -> Option<&'a Condition
 }
 
 /// How many products the ledger has as declared, or as they were before.
-fn reservable(stock: &VirtualStock, seen: &See<'_>) -> usize {
+fn reservable(stock: &VirtualStock, seen: &Seen<'_>) -> usize {
     let impossible = stock.spec.products.iter().filter(|product| super::build::objection(product).is_some());
-    let refused = seen.progress.refused.iter().filter(|(_, error)| !error.has_code(WRITE_OFF));
+    let refused = seen.applied.report.refused.iter().filter(|(_, error)| !error.has_code(WRITE_OFF));
     stock.spec.products.len().saturating_sub(impossible.count() + refused.count())
 }
 
-fn stock_declared(stock: &VirtualStock, workloads: &Finding, seen: &See<'_>) -> Finding {
+fn stock_declared(stock: &VirtualStock, workloads: &Finding, seen: &Seen<'_>) -> Finding {
     const TYPE: &str = "StockDeclared";
     let refused: Vec<_> =
-        seen.progress.refused.iter().map(|(declaration, _)| refusal(&declaration.id, seen)).collect();
-    if let Some(Failure::Declarations(error)) = seen.failure {
+        seen.applied.report.refused.iter().map(|(declaration, _)| refusal(&declaration.id, seen)).collect();
+    if let Some(Failure::Declarations(error)) = &seen.applied.failure {
         let refused = (!refused.is_empty()).then(|| list(&refused));
         return Finding::no(TYPE, "DeclarationFailed", error.to_string()).with(refused.as_slice());
     }
-    if let Some(untold) = untold(TYPE, stock, workloads, seen) {
-        return untold;
+    if let Some(unknown) = unknown_ledger(TYPE, stock, workloads, seen) {
+        return unknown;
     }
     let impossible: Vec<_> = stock.spec.products.iter().filter_map(super::build::objection).collect();
     if impossible.is_empty() && refused.is_empty() {
@@ -256,7 +182,8 @@ fn stock_declared(stock: &VirtualStock, workloads: &Finding, seen: &See<'_>) -> 
         (!impossible.is_empty()).then(|| format!("left out, as they cannot be: {}", list(&impossible)));
     let refused = (!refused.is_empty()).then(|| list(&refused));
     let message = left_out.into_iter().chain(refused).collect::<Vec<_>>().join("; ");
-    if impossible.is_empty() && seen.progress.refused.iter().all(|(_, error)| error.has_code(WRITE_OFF)) {
+    if impossible.is_empty() && seen.applied.report.refused.iter().all(|(_, error)| error.has_code(WRITE_OFF))
+    {
         Finding::no(TYPE, "WriteOffRefused", message)
     } else {
         Finding::no(TYPE, "ProductRefused", message)
@@ -264,13 +191,13 @@ fn stock_declared(stock: &VirtualStock, workloads: &Finding, seen: &See<'_>) -> 
 }
 
 /// Why a product was refused: a write-off in numbers.
-fn refusal(id: &str, seen: &See<'_>) -> String {
-    let refused = seen.progress.refused.iter().find(|(declaration, _)| declaration.id == id);
+fn refusal(id: &str, seen: &Seen<'_>) -> String {
+    let refused = seen.applied.report.refused.iter().find(|(declaration, _)| declaration.id == id);
     let product =
-        seen.ledger().and_then(|summary| summary.products.iter().find(|product| product.product_id == id));
+        ledger(seen).and_then(|summary| summary.products.iter().find(|product| product.product_id == id));
     match (refused, product) {
         (Some((declaration, error)), Some(product)) if error.has_code(WRITE_OFF) => {
-            let known = product.received.get(crate::services::SOURCE).copied().unwrap_or(0);
+            let known = product.received.get(crate::service_client::SOURCE).copied().unwrap_or(0);
             format!(
                 "{id}: received cannot go from {known} to {}, as {} units would go and only {} of {} are available \
                  ({} reserved): declare at least {}",
@@ -292,20 +219,20 @@ fn shortened(text: &str) -> &str {
     &text[..text.floor_char_boundary(500)]
 }
 
-fn ledger_balanced(stock: &VirtualStock, workloads: &Finding, seen: &See<'_>) -> Finding {
+fn ledger_balanced(stock: &VirtualStock, workloads: &Finding, seen: &Seen<'_>) -> Finding {
     const TYPE: &str = "LedgerBalanced";
-    match (untold(TYPE, stock, workloads, seen), seen.ledger()) {
+    match (unknown_ledger(TYPE, stock, workloads, seen), ledger(seen)) {
         (None, Some(summary)) if !summary.invariants.balanced => {
             Finding::no(TYPE, "InvariantViolated", list(&summary.invariants.violations))
         }
         (None, _) => Finding::yes(TYPE, "Balanced", "available is never negative, and the books agree"),
-        (Some(untold), _) => untold,
+        (Some(unknown), _) => unknown,
     }
 }
 
-fn low_stock(stock: &VirtualStock, workloads: &Finding, seen: &See<'_>) -> Finding {
+fn low_stock(stock: &VirtualStock, workloads: &Finding, seen: &Seen<'_>) -> Finding {
     const TYPE: &str = "LowStock";
-    match (untold(TYPE, stock, workloads, seen), seen.ledger()) {
+    match (unknown_ledger(TYPE, stock, workloads, seen), ledger(seen)) {
         (None, Some(summary)) => {
             let low: Vec<_> = summary
                 .products
@@ -324,7 +251,7 @@ fn low_stock(stock: &VirtualStock, workloads: &Finding, seen: &See<'_>) -> Findi
                 Finding::yes(TYPE, "BelowThreshold", format!("below the threshold: {}", list(&low)))
             }
         }
-        (Some(untold), _) => untold,
+        (Some(unknown), _) => unknown,
         (None, None) => Finding::unknown(TYPE, "WaitingForService", "inventory-service is being asked"),
     }
 }
@@ -334,9 +261,12 @@ mod tests {
     use http::StatusCode;
 
     use super::super::build::tests::stock;
+    use super::super::consult::Ledger;
     use super::*;
-    use crate::services::{CallError, Declaration};
-    use crate::topics::State as TopicState;
+    use crate::error::Error;
+    use crate::pipeline::Applied;
+    use crate::readiness::{self, State as TopicState};
+    use crate::service_client::{CallError, Declaration};
     use crate::workloads::State;
 
     fn refused(id: &str, status: StatusCode, code: &str) -> (Declaration, CallError) {
@@ -350,30 +280,32 @@ mod tests {
         (declaration, CallError::Refused { status, code: code.into(), detail: "it cannot be".into() })
     }
 
-    fn told(progress: &Progress, failure: Option<&Failure>) -> (Finding, Finding) {
-        let service = workloads::View { name: "a".into(), desired: 1, ready: 1, state: State::Available };
-        let topic = topics::View { name: "inventory-events".into(), state: TopicState::Ready };
-        let seen = See {
-            invalid: None,
-            failure,
-            topics: vec![topic],
-            users: Vec::new(),
-            services: vec![service],
-            log: Finding::yes("LogIntact", "Intact", ""),
-            unlearned: false,
-            desired: None,
-            progress,
-        };
-        let mut findings = findings(&stock(), &seen);
+    fn told(ledger: &Ledger, failure: Option<Failure>) -> (Finding, Finding) {
+        let mut findings = all(ledger, failure);
         let mut take =
             |type_| findings.remove(findings.iter().position(|found| found.type_ == type_).unwrap());
         (take("StockDeclared"), take("Ready"))
     }
 
-    fn seen(refused: Vec<(Declaration, CallError)>) -> Progress {
+    fn all(ledger: &Ledger, failure: Option<Failure>) -> Vec<Finding> {
+        let service = workloads::View { name: "a".into(), desired: 1, ready: 1, state: State::Available };
+        let topic = readiness::View { name: "inventory-events".into(), state: TopicState::Ready };
+        let applied = Applied {
+            topics: vec![topic],
+            services: vec![service],
+            report: ledger.clone(),
+            failure,
+            ..Applied::default()
+        };
+        let log = Finding::yes("LogIntact", "Intact", "");
+        let seen = Seen { reference: Ok(&()), invalid: None, desired: None, log, applied: &applied };
+        findings(&stock(), &seen)
+    }
+
+    fn seen(refused: Vec<(Declaration, CallError)>) -> Ledger {
         let mut summary = StockSummary::default();
         summary.invariants.balanced = true;
-        Progress { ledger: Observed::Seen(summary.into()), refused, ..Progress::default() }
+        Ledger { summary: Observed::Seen(summary.into()), refused }
     }
 
     #[test]
@@ -396,9 +328,26 @@ mod tests {
     fn a_declaration_that_failed_keeps_the_stock_from_being_ready() {
         let progress = seen(vec![refused("A", StatusCode::BAD_REQUEST, "invalid")]);
         let failure = Failure::Declarations(Error::Invalid("no answer".into()));
-        let (declared, ready) = told(&progress, Some(&failure));
+        let (declared, ready) = told(&progress, Some(failure));
         assert_eq!((declared.reason.as_ref(), ready.status), ("DeclarationFailed", Status::False));
         assert_eq!(declared.message, "no answer; A: it cannot be (invalid)");
+    }
+
+    #[test]
+    fn a_finalizer_that_cannot_be_set_is_told_as_itself() {
+        let failure = || Failure::Finalizer(Error::Invalid("no finalizer".into()));
+        let findings = all(&seen(Vec::new()), Some(failure()));
+        let find = |type_| findings.iter().find(|found| found.type_ == type_).unwrap();
+        assert_eq!(
+            (find("FinalizerSet").status, find("FinalizerSet").message.as_str()),
+            (Status::False, "no finalizer")
+        );
+        assert_eq!(find("TopicsReady").status, Status::True);
+        assert_eq!(
+            (find("Ready").reason.as_ref(), find("Ready").message.as_str()),
+            ("InvalidSpec", "FinalizerSet: no finalizer")
+        );
+        assert!(all(&seen(Vec::new()), None).iter().all(|found| found.type_ != "FinalizerSet"));
     }
 
     #[test]

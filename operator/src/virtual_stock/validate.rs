@@ -2,15 +2,21 @@
 
 use kbnt_crds::VirtualStock;
 
-use crate::cluster::Scope;
 use crate::error::Error;
-use crate::topics::Kafka;
+use crate::kafka_cluster::Kafka;
+use crate::kube::Scope;
 use crate::workloads;
 
 /// A VirtualStock that can be carried out.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Valid {
+pub struct Valid {
     pub(super) kafka: Kafka,
+}
+
+impl AsRef<Kafka> for Valid {
+    fn as_ref(&self) -> &Kafka {
+        &self.kafka
+    }
 }
 
 /// Whether this resource can be carried out where the operator reaches as far as `reach`.
@@ -26,7 +32,7 @@ mod tests {
 
     use super::super::build::tests::stock;
     use super::*;
-    use crate::topics::Trust;
+    use crate::kafka_cluster::Trust;
 
     #[test]
     fn the_cluster_is_found_where_the_reference_says_if_the_operator_reaches_there() {

@@ -9,14 +9,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kbnt_crds::common::Resources;
 use kbnt_crds::pod::PodTemplate;
-use kube::Resource;
-use serde::Serialize;
 
 use super::pod::{self, File, Source};
-use super::{PORT, Role, Scaler, Scaling, Standby, labels, scale, selector};
-use crate::cluster::Wanted;
+use super::{PORT, Role, Scaler, Scaling, Standby, scale};
 use crate::error::Error;
-use crate::topics::{Kafka, Owner};
+use crate::kafka_cluster::Kafka;
+use crate::labels::{labels, selector};
+use crate::owned::DesiredObject;
+use crate::ownership::Owner;
 
 /// What decides how a service runs.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,28 +73,20 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// The object of this kind and name, if it is one of these.
-    pub fn find(&self, kind: &str, name: &str) -> Option<Result<Wanted, Error>> {
-        fn of<K: Resource<DynamicType = ()> + Serialize>(
-            object: &K,
-            name: &str,
-        ) -> Option<Result<Wanted, Error>> {
-            (object.meta().name.as_deref() == Some(name)).then(|| Wanted::of(object))
+    /// All of them.
+    pub fn objects(&self) -> Vec<&dyn DesiredObject> {
+        let Self { account, standby, service, config, deployment, budget, scaler } = self;
+        let mut objects: Vec<&dyn DesiredObject> = vec![account, service, deployment];
+        if let Some(Standby { role, binding }) = standby {
+            objects.extend([role as &dyn DesiredObject, binding]);
         }
-        match kind {
-            "ServiceAccount" => of(&self.account, name),
-            "Role" => of(&self.standby.as_ref()?.role, name),
-            "RoleBinding" => of(&self.standby.as_ref()?.binding, name),
-            "Service" => of(&self.service, name),
-            "ConfigMap" => of(self.config.as_ref()?, name),
-            "Deployment" => of(&self.deployment, name),
-            "PodDisruptionBudget" => of(self.budget.as_ref()?, name),
-            "HorizontalPodAutoscaler" => match self.scaler.as_ref()? {
-                Scaler::Processor(scaler) => of(&**scaler, name),
-                Scaler::Lag(_) => None,
-            },
-            _ => None,
-        }
+        objects.extend(config.iter().map(|config| config as &dyn DesiredObject));
+        objects.extend(budget.iter().map(|budget| budget as &dyn DesiredObject));
+        objects.extend(scaler.iter().map(|scaler| match scaler {
+            Scaler::Processor(scaler) => &**scaler as &dyn DesiredObject,
+            Scaler::Lag(scaler) => &**scaler,
+        }));
+        objects
     }
 }
 
@@ -180,7 +172,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::topics::Login;
+    use crate::kafka_cluster::Login;
 
     fn workload(files: Vec<File>) -> Workload {
         with(files, 2, json!({}))

@@ -9,9 +9,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::MANAGED_BY;
-use crate::cluster::holds;
 use crate::error::Error;
+use crate::kube::holds;
+use crate::labels::MANAGED_BY;
 
 /// What pods are spread over by default, as far as that can be had.
 const SPREAD: [&str; 2] = ["topology.kubernetes.io/zone", "kubernetes.io/hostname"];
@@ -134,7 +134,7 @@ mod tests {
                 .map_err(|error| error.to_string())
         };
         for (name, right, wrong) in [
-            ("KBNT_LOG", "warn,kbnt_infrastructure=debug", "info,debgu"),
+            ("KBNT_LOG", "warn,kbnt_kafka=debug", "info,debgu"),
             ("KBNT_LOG", "", "debgu"),
             ("KBNT_LOG", "$(LEVEL)", "hyper"),
             ("KBNT_LOG_FORMAT", "json", "pretty"),

@@ -14,9 +14,10 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kbnt_crds::common::{Resources, SecretRef};
 use kbnt_crds::pod::{self, ImagePullPolicy, PodTemplate};
 
-use super::{PORT, PROBE_PORT, Plan, Role, kafka, labels, overlay, snapshots};
-use crate::cluster::short_digest;
+use super::{PORT, PROBE_PORT, Plan, Role, kafka_access, overlay, snapshots};
 use crate::error::Error;
+use crate::kube::short_digest;
+use crate::labels::labels;
 
 /// User and group that pods run as.
 const USER: i64 = 65_532;
@@ -86,7 +87,7 @@ pub(super) fn template(plan: &Plan, resource: &str) -> Result<PodTemplateSpec, E
     let given = &plan.template;
     let own = labels(resource, &plan.role.component());
     let digest = plan.users().map(|(_, json)| (USERS_DIGEST.to_owned(), short_digest(json)));
-    let (kafka_env, kafka_volumes) = kafka::access(&plan.kafka);
+    let (kafka_env, kafka_volumes) = kafka_access::access(&plan.kafka);
     let mut volumes: Vec<_> = plan.files.iter().map(volume).collect();
     volumes.extend(kafka_volumes);
     let container = container(plan, kafka_env, &volumes)?;

@@ -7,14 +7,10 @@ use k8s_openapi::api::autoscaling::v2::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kbnt_crds::common::Autoscaling;
-use kube::api::{ApiResource, DynamicObject};
-use kube::core::GroupVersionKind;
 use serde_json::json;
 
 use super::{Plan, Role};
-
-/// API group of KEDA.
-pub const KEDA: (&str, &str) = ("keda.sh", "v1alpha1");
+use crate::owned::{ScaledObject, scaled_objects};
 
 /// How a service is scaled.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,12 +27,7 @@ pub enum Scaler {
     /// Kubernetes itself.
     Processor(Box<HorizontalPodAutoscaler>),
     /// KEDA.
-    Lag(Box<DynamicObject>),
-}
-
-/// Group, version and plural of ScaledObjects.
-pub fn scaled_objects() -> ApiResource {
-    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(KEDA.0, KEDA.1, "ScaledObject"), "scaledobjects")
+    Lag(Box<ScaledObject>),
 }
 
 /// What scales the Deployment of the same name.
@@ -82,7 +73,7 @@ fn by_processor(
     }
 }
 
-fn by_lag(plan: &Plan, spec: &Autoscaling, metadata: ObjectMeta, name: &str) -> DynamicObject {
+fn by_lag(plan: &Plan, spec: &Autoscaling, metadata: ObjectMeta, name: &str) -> ScaledObject {
     let prefix = &plan.kafka.prefix;
     let trigger = |topic: &&str| {
         let mut trigger = json!({
@@ -101,7 +92,7 @@ fn by_lag(plan: &Plan, spec: &Autoscaling, metadata: ObjectMeta, name: &str) -> 
         }
         trigger
     };
-    let mut object = DynamicObject::new(name, &scaled_objects()).data(json!({"spec": {
+    let mut object = ScaledObject::new(name, &scaled_objects()).data(json!({"spec": {
         "scaleTargetRef": {"name": name},
         "minReplicaCount": plan.replicas,
         "maxReplicaCount": spec.max_replicas,

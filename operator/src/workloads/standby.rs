@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::plain;
 use super::pod::from_field;
 use crate::error::Error;
-use crate::topics::Owner;
+use crate::ownership::Owner;
 
 /// What lets the pods of a service hold its lease.
 #[derive(Clone, Debug, PartialEq)]

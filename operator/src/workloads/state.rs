@@ -1,12 +1,11 @@
-//! How a service fares, as its Deployment tells it.
+//! Whether a service is available, as its Deployment says.
 
-use k8s_openapi::api::apps::v1::Deployment;
 use kbnt_crds::common::ServiceState;
 
-use crate::cluster::fingerprint;
 use crate::conditions::{Finding, list};
+use crate::owned::ObservedDeployment;
 
-/// How a service fares.
+/// Whether a service is available.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum State {
     /// It does not run yet.
@@ -19,7 +18,7 @@ pub enum State {
     Failed(String),
 }
 
-/// A service and how it fares.
+/// A service, and whether it is available.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct View {
     /// Name of its Deployment.
@@ -28,68 +27,13 @@ pub struct View {
     pub desired: i32,
     /// Pods that can be used.
     pub ready: i32,
-    /// How it fares.
+    /// Whether it is available.
     pub state: State,
-}
-
-/// What is kept of a Deployment.
-#[derive(Clone, Debug)]
-pub struct DeploymentNote {
-    /// Differs when anything but the status differs.
-    pub fingerprint: u64,
-    /// UID of its controller.
-    pub controller: Option<Box<str>>,
-    /// Whether its status speaks of its present generation.
-    current: bool,
-    /// Pods asked for.
-    pub wanted: i32,
-    available: i32,
-    /// Whether all of its pods are of its present generation, and none of before is left.
-    pub rolled_out: bool,
-    /// Why no pods can be made.
-    failure: Option<Box<str>>,
-    /// Why pods do not become ready.
-    stalled: Option<Box<str>>,
-}
-
-impl DeploymentNote {
-    /// Whether any pod of it can be used.
-    pub fn serves(&self) -> bool {
-        self.available > 0
-    }
-
-    /// Of a Deployment.
-    pub fn of(deployment: &Deployment) -> Self {
-        let status = deployment.status.clone().unwrap_or_default();
-        let condition = |type_: &str, is: &str| {
-            let found =
-                status.conditions.iter().flatten().find(|found| {
-                    found.type_.as_deref() == Some(type_) && found.status.as_deref() == Some(is)
-                });
-            found.map(|found| found.message.clone().unwrap_or_default().into_boxed_str())
-        };
-        let current = status.observed_generation == deployment.metadata.generation;
-        let (pods, updated) = (status.replicas.unwrap_or(0), status.updated_replicas.unwrap_or(0));
-        let owners = deployment.metadata.owner_references.iter().flatten();
-        Self {
-            fingerprint: fingerprint(&deployment.metadata),
-            controller: owners
-                .filter(|owner| owner.controller == Some(true))
-                .map(|owner| owner.uid.as_str().into())
-                .next(),
-            current,
-            wanted: deployment.spec.replicas.unwrap_or(1),
-            available: status.available_replicas.unwrap_or(0),
-            rolled_out: current && pods == updated && status.available_replicas == status.replicas,
-            failure: condition("ReplicaFailure", "True"),
-            stalled: condition("Progressing", "False"),
-        }
-    }
 }
 
 impl View {
     /// Of a Deployment, where there is one.
-    pub fn of(name: &str, desired: i32, deployment: Option<&DeploymentNote>) -> Self {
+    pub fn of(name: &str, desired: i32, deployment: Option<&ObservedDeployment>) -> Self {
         let Some(deployment) = deployment else {
             return Self { name: name.to_owned(), desired, ready: 0, state: State::Absent };
         };
@@ -152,7 +96,7 @@ pub fn finding(views: &[View], awaited: Option<&str>) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::api::apps::v1::{DeploymentCondition, DeploymentStatus};
+    use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition, DeploymentStatus};
 
     use super::*;
 
@@ -179,7 +123,7 @@ mod tests {
     #[test]
     fn a_deployment_tells_how_its_service_fares() {
         let reason = |deployment: Option<&Deployment>| {
-            let note = deployment.map(DeploymentNote::of);
+            let note = deployment.map(ObservedDeployment::of);
             finding(&[View::of("a", 1, note.as_ref())], Some("topics")).reason
         };
         assert_eq!(reason(None), "WaitingForStart");

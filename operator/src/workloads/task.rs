@@ -4,9 +4,11 @@ use k8s_openapi::api::core::v1::{Container, EnvVar, PodSpec, PodTemplateSpec};
 use kbnt_crds::common::Resources;
 use kbnt_crds::pod::PodTemplate;
 
-use super::{kafka, labels, plain, pod};
+use super::{kafka_access, plain, pod};
 use crate::error::Error;
-use crate::topics::{Kafka, Owner};
+use crate::kafka_cluster::Kafka;
+use crate::labels::labels;
+use crate::ownership::Owner;
 
 /// What a pod does.
 pub struct Task<'a> {
@@ -28,7 +30,7 @@ pub struct Task<'a> {
 
 /// The pods of a Job that does this for `owner`. They get at Kafka as the services do.
 pub fn task(owner: &Owner, task: Task<'_>) -> Result<PodTemplateSpec, Error> {
-    let (access, volumes) = kafka::access(task.kafka);
+    let (access, volumes) = kafka_access::access(task.kafka);
     let mut env = vec![plain("KBNT_BOOTSTRAP_SERVERS", &task.kafka.bootstrap)];
     env.extend(access);
     env.extend(task.env);

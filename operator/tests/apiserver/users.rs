@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kbnt_crds::virtual_stock::{KafkaUsers, UserAuthentication};
 use kbnt_crds::{KafkaUser, OrderWorkflow, VirtualStock};
-use kbnt_operator::cluster::short_digest;
+use kbnt_operator::kube::short_digest;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, TypeMeta};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};

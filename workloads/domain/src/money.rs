@@ -109,6 +109,14 @@ impl Money {
         if minor < 0 { Err(MoneyError::Format) } else { Ok(Self { minor, currency }) }
     }
 
+    /// All that an amount consists of: its minor units, and the code and the decimal places of its currency. Another field has to be
+    /// named here, and then where an amount is taken apart.
+    pub fn parts(&self) -> (i64, &str, u8) {
+        let Self { minor, currency } = self;
+        let Currency { code: _, places } = currency;
+        (*minor, currency.code(), *places)
+    }
+
     /// Reads decimal text such as `599.99`, `600` or `0.5`. No sign, no exponent, no spaces, and no more places than the currency
     /// has.
     pub fn parse(text: &str, currency: Currency) -> Result<Self, MoneyError> {

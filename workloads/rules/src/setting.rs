@@ -9,7 +9,7 @@ pub const THRESHOLD_ADVICE: &str =
     "lowStockThreshold is a number of units: it cannot be negative, nor above 9,007,199,254,740,992";
 
 /// What [`is_log_filter`] asks for.
-pub const LOG_FILTER_ADVICE: &str = "KBNT_LOG must be a level (off, error, warn, info, debug or trace), or levels by part of the program such as warn,kbnt_infrastructure=debug";
+pub const LOG_FILTER_ADVICE: &str = "KBNT_LOG must be a level (off, error, warn, info, debug or trace), or levels by part of the program such as warn,kbnt_kafka=debug";
 /// How log lines can be written.
 pub const LOG_FORMATS: [&str; 3] = ["auto", "json", "text"];
 /// What [`LOG_FORMATS`] asks for.
@@ -52,15 +52,9 @@ mod tests {
 
     #[test]
     fn a_filter_that_would_stop_the_program_is_none() {
-        for text in [
-            "info",
-            "WARNING",
-            "off",
-            "3",
-            "warn, kbnt_infrastructure=debug,",
-            "a::b=Warn",
-            "info,[s{a=b}]=debug",
-        ] {
+        for text in
+            ["info", "WARNING", "off", "3", "warn, kbnt_kafka=debug,", "a::b=Warn", "info,[s{a=b}]=debug"]
+        {
             assert!(is_log_filter(text), "{text}");
         }
         for text in

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kbnt_application::driver::{Command, Event, Failure, Reader};
 use kbnt_application::intact::Damage;
 use kbnt_application::ports::{Assignment, Commit, Fetched, LogError, SnapshotError};
-use kbnt_application::{Effect, Machine as _, Outbox, Position, Service};
+use kbnt_application::{Effect, Outbox, Position, Service};
 use kbnt_domain::Event as Record;
 
 use crate::log::{Log, Place};

@@ -6,10 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kbnt_application::clock::Watch;
-use kbnt_application::driver::observe::NoObserver;
 use kbnt_application::driver::{Attempt, Driver, Limits, Reader, Setup};
 use kbnt_application::intact::Fault;
-use kbnt_application::ports::{Clock, Commit};
+use kbnt_application::ports::{Clock, Commit, NoObserver};
 use kbnt_application::{Append, Delivered, EffectOutcome, Position, Service, Topic};
 use kbnt_domain::{OrderId, Timestamp};
 

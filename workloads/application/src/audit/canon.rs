@@ -158,33 +158,32 @@ fields! {
     CancelKind => |kind| match kind { CancelKind::Rejected => b"REJECTED", CancelKind::Cancelled => b"CANCELLED" };
 }
 
-macro_rules! composites {
-    ($($type:ty => $($part:ident)+;)+) => {
-        $(impl Field for $type {
+macro_rules! composite {
+    ($type:ident { $($part:ident)+ }) => {
+        impl Field for $type {
             fn put(&self, out: &mut Vec<u8>) {
                 let Self { $($part,)+ } = self;
                 $($part.put(out);)+
             }
-        })+
+        }
     };
 }
 
-composites! {
-    Line => product quantity;
-    PricedLine => product units unit_price;
-    PaymentMethod => method token;
-    Basket => user lines payment;
-    Writer => term name;
-    Level => real reserved;
-}
+composite!(Line { product quantity });
+composite!(PricedLine { product units unit_price });
+composite!(PaymentMethod { method token });
+composite!(Basket { user lines payment });
+composite!(Writer { term name });
+composite!(Level { real reserved });
 
 impl Field for Money {
     fn put(&self, out: &mut Vec<u8>) {
-        put_bytes(&self.minor().to_be_bytes(), out);
-        self.currency().code().put(out);
+        let (minor, currency, places) = self.parts();
+        put_bytes(&minor.to_be_bytes(), out);
+        currency.put(out);
         // Earlier versions knew no other number of places, and their links must still be right.
-        if self.currency().places() != 2 {
-            put_bytes(&[self.currency().places()], out);
+        if places != 2 {
+            put_bytes(&[places], out);
         }
     }
 }

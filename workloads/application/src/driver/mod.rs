@@ -26,7 +26,6 @@ mod begin;
 mod effects;
 mod finish;
 mod inputs;
-pub mod observe;
 mod restore;
 mod setup;
 mod snapshots;
@@ -49,14 +48,15 @@ use self::batch::Batch;
 use self::begin::Begin;
 use self::effects::Effects;
 use self::inputs::Inputs;
-use self::observe::Observer;
 use self::snapshots::Snapshots;
 use self::tail::Tail;
 use self::work::{After, Sent};
 use crate::intact::Fault;
 use crate::machine::{Append, Effect, EffectOutcome, Halt, Machine, Outbox, Position};
 use crate::message::{Service, Topic};
-use crate::ports::{Assignment, Clock, Commit, Fetched, LogError, Snapshot, SnapshotError};
+use crate::ports::{
+    self, Assignment, Clock, Commit, Fetched, LogError, Observer, Snapshot, SnapshotError,
+};
 
 pub use self::effects::Attempt;
 pub use self::setup::{Limits, Setup, Stopwatch};
@@ -116,7 +116,7 @@ pub enum Event<'a, M, R> {
     /// All that is there was handed over, or it is time.
     Flush,
     /// The log does not answer for now; it is tried again.
-    Unavailable(observe::Stage, &'a LogError),
+    Unavailable(ports::Stage, &'a LogError),
     /// The log refuses for good.
     Failed(LogError),
     /// The process is to stop.
@@ -368,11 +368,11 @@ impl<M: Machine, R> Driver<M, R> {
         Ok(())
     }
 
-    fn unavailable(&mut self, stage: observe::Stage, error: &LogError) -> Result<(), Failure> {
+    fn unavailable(&mut self, stage: ports::Stage, error: &LogError) -> Result<(), Failure> {
         self.core.observer.retrying(self.core.service, stage, error);
         self.core.status.ready = false;
         match self.stage {
-            Stage::Draining(_) if stage == observe::Stage::Read => self.await_outcomes(),
+            Stage::Draining(_) if stage == ports::Stage::Read => self.await_outcomes(),
             _ => Ok(()),
         }
     }

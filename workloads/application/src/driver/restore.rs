@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::begin::{Begin, Folding};
-use super::observe::SnapshotTold;
 use super::tail::Tail;
 use super::{Command, Driver, Failure, Reader};
 use crate::intact::Fault;
 use crate::machine::{Machine, Position};
-use crate::ports::{Fetched, Mark, Snapshot, SnapshotError};
+use crate::ports::{Fetched, Mark, Snapshot, SnapshotError, SnapshotTold};
 
 /// Reads without a record after which there is none to come.
 const PATIENCE: usize = 10;

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use kbnt_domain::Span;
 
-use super::observe::Observer;
 use crate::machine::Effect;
-use crate::ports::Clock;
+use crate::ports::{Clock, Observer};
 
 /// How long ago something was, by a clock that nobody can set.
 pub type Stopwatch = Arc<dyn Fn() -> Duration + Send + Sync>;

@@ -3,10 +3,9 @@
 use std::mem;
 use std::time::Duration;
 
-use super::observe::SnapshotTold;
 use super::{Command, Core, Driver};
 use crate::machine::{Machine, Position};
-use crate::ports::{Mark, Snapshot, SnapshotError};
+use crate::ports::{Mark, Snapshot, SnapshotError, SnapshotTold};
 use kbnt_domain::Timestamp;
 
 /// Of the time, no more than one part in so many goes into snapshots, however large they are.

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::observe::Observer;
 use crate::fence::TermFence;
 use crate::machine::{Delivered, Machine, Position};
 use crate::message::{Service, Topic};
-use crate::ports::{Fetched, Mark};
+use crate::ports::{Fetched, Mark, Observer};
 
 /// The output topic as it is read back.
 pub(super) struct Tail<R> {

@@ -9,9 +9,9 @@ use kbnt_domain::Span;
 
 use super::assign::Assigning;
 use super::batch::Batch;
-use super::{Change, Command, Core, Driver, Event, Failure, Reader, Stage, Wants, observe};
+use super::{Change, Command, Core, Driver, Event, Failure, Reader, Stage, Wants};
 use crate::machine::{Append, Machine, Position};
-use crate::ports::{Fetched, LogError, Mark};
+use crate::ports::{self, Fetched, LogError, Mark};
 
 /// How long a read waits for records.
 pub(super) const WAIT: Span = Span::from_millis(500);
@@ -309,7 +309,7 @@ impl<M: Machine, R> Driver<M, R> {
                     Ok(()) => self.core.inputs.committed(&due),
                     // It is tried again after the next batch; until then a restart only reads more.
                     Err(error) => {
-                        self.core.observer.retrying(self.core.service, observe::Stage::Commit, &error);
+                        self.core.observer.retrying(self.core.service, ports::Stage::Commit, &error);
                     }
                 }
                 self.go_on(after)

@@ -12,6 +12,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on fails")]
 #![allow(missing_docs, reason = "made by the macros of the benchmark")]
+#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "a benchmark looks at clocks")]
 #![allow(unreachable_pub, reason = "a program of several files")]
 
 mod bare;

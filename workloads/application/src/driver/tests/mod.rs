@@ -13,11 +13,10 @@ use kbnt_domain::event::WriterElected;
 use kbnt_domain::{EventId, OrderId, Timestamp};
 
 use self::toy::Toy;
-use super::observe::NoObserver;
 use super::{Attempt, Command, Driver, Event, Failure, Limits, Reader, Setup, Wants};
 use crate::machine::{Append, Delivered, Effect, EffectOutcome, Outbox, Position};
 use crate::message::{Classification, Message, Topic, Trace};
-use crate::ports::{Assignment, Clock, Commit, Fetched, Snapshot};
+use crate::ports::{Assignment, Clock, Commit, Fetched, NoObserver, Snapshot};
 use crate::testkit::at;
 
 /// A clock that tests set.

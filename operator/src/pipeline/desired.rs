@@ -1,0 +1,37 @@
+//! Everything that a resource takes.
+
+use crate::kafka_cluster::Kafka;
+use crate::log::Identity;
+use crate::owned::DesiredObject;
+use crate::service_client::Declaration;
+use crate::topics::Topics;
+use crate::users::ServiceUser;
+use crate::workloads::Workload;
+
+/// Everything that a resource takes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Desired {
+    /// Its topics.
+    pub topics: Topics,
+    /// The users of its services.
+    pub users: Vec<ServiceUser>,
+    /// Its services.
+    pub workloads: Vec<Workload>,
+    /// What is declared to its services.
+    pub declarations: Vec<Declaration>,
+    /// The topics that it knows.
+    pub known: Identity,
+    /// Where they lie.
+    pub kafka: Kafka,
+    /// Whether the resource has to wait for topics or users elsewhere when it is deleted.
+    pub finalizer: bool,
+}
+
+impl Desired {
+    /// All objects that the operator makes for it.
+    pub fn objects(&self) -> impl Iterator<Item = &dyn DesiredObject> {
+        let users = self.users.iter().map(|user| &user.object as &dyn DesiredObject);
+        let workloads = self.workloads.iter().flat_map(Workload::objects);
+        self.topics.desired().into_iter().chain(users).chain(workloads)
+    }
+}

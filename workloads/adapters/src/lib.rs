@@ -1,0 +1,12 @@
+//! Adapters to the world outside: payment, notification, leases, snapshots, clocks, logging, metrics, spans.
+
+pub mod address;
+pub mod clock;
+pub mod lease;
+pub mod logging;
+pub mod metrics;
+pub mod notification;
+pub mod outbound;
+pub mod payment;
+pub mod snapshots;
+pub mod spans;

@@ -1,0 +1,154 @@
+//! Prometheus metrics; docs/metrics.md lists them.
+
+mod buckets;
+mod business;
+mod edges;
+mod http;
+mod machines;
+mod observer;
+mod registry;
+mod shown;
+mod snapshots;
+
+use std::collections::HashMap;
+use std::sync::PoisonError;
+
+use business::Business;
+use edges::Edges;
+use kbnt_application::Service;
+use kbnt_application::inventory::Summary;
+use kbnt_domain::stock::ProductLevel;
+use kbnt_domain::{OrderId, Timestamp};
+use machines::Machines;
+use prometheus::{Registry, TextEncoder};
+use registry::Registrar;
+use shown::Shown;
+use snapshots::Snapshots;
+
+pub use registry::Described;
+
+/// Products whose levels are shown; more would make too many series.
+pub const PRODUCTS_MOST: usize = 1000;
+
+/// Orders whose start is remembered until their end; of more than that the duration is not told.
+const OPEN_MOST: usize = 100_000;
+
+/// Everything that is counted and measured. One per process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    described: Vec<Described>,
+    business: Business,
+    machines: Machines,
+    snapshots: Snapshots,
+    edges: Edges,
+    shown: Shown,
+}
+
+impl Metrics {
+    /// Registers everything. It fails only if two metrics had one name.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let mut registrar = Registrar::default();
+        let business = Business::new(&mut registrar)?;
+        let machines = Machines::new(&mut registrar)?;
+        // A series that begins with its first dead letter would show no increase.
+        for topic in Service::Audit.inputs() {
+            machines.dead_letters.with_label_values(&[topic.name()]);
+        }
+        Ok(Self {
+            business,
+            machines,
+            snapshots: Snapshots::new(&mut registrar)?,
+            edges: Edges::new(&mut registrar)?,
+            shown: Shown::default(),
+            registry: registrar.registry,
+            described: registrar.described,
+        })
+    }
+
+    /// What is registered.
+    pub fn described(&self) -> &[Described] {
+        &self.described
+    }
+
+    /// Everything, in Prometheus' text format.
+    pub fn render(&self) -> String {
+        render(&self.registry)
+    }
+
+    /// Shows the inventory as it is now; of the products the first [`PRODUCTS_MOST`].
+    pub fn show_inventory(&self, summary: &Summary, products: &[ProductLevel]) {
+        self.business.stock_level.reset();
+        for product in products.iter().take(PRODUCTS_MOST) {
+            let id = product.product.as_str();
+            for (kind, units) in [
+                ("real", product.level.real),
+                ("reserved", product.level.reserved),
+                ("available", product.level.available()),
+            ] {
+                self.business.stock_level.with_label_values(&[id, kind]).set(gauge(units));
+            }
+        }
+        self.business.reservations_active.set(gauge(summary.totals.active_reservations));
+        self.business.invariant_violations.set(gauge(summary.violations.len() as u64));
+        self.business.writer_term.set(gauge(summary.version.term));
+    }
+
+    /// Shows how many orders have not ended.
+    pub fn show_pending(&self, orders: u64) {
+        self.business.orders_pending.set(gauge(orders));
+    }
+
+    /// Shows how many log lines found no place since the start.
+    pub fn show_dropped_lines(&self, lines: u64) {
+        self.edges.log_lines_dropped.inc_by(lines.saturating_sub(self.edges.log_lines_dropped.get()));
+    }
+
+    /// Shows whether the cluster answers, and how many of its clients were replaced since the start.
+    pub fn show_kafka(&self, up: bool, renewed: u64) {
+        self.edges.kafka_up.set(i64::from(up));
+        let counter = &self.edges.kafka_clients_renewed;
+        counter.inc_by(renewed.saturating_sub(counter.get()));
+    }
+
+    fn placed(&self) -> std::sync::MutexGuard<'_, HashMap<OrderId, Timestamp>> {
+        self.business.placed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn render(registry: &Registry) -> String {
+    TextEncoder::new().encode_to_string(&registry.gather()).unwrap_or_default()
+}
+
+/// A gauge's value; counts of units stay far below the edge.
+fn gauge(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rows `| name | kind | labels | help |` of the documentation's first table; the next one holds expressions.
+    fn documented() -> Vec<Vec<String>> {
+        include_str!("../../../../docs/metrics.md")
+            .lines()
+            .take_while(|line| !line.starts_with("## "))
+            .filter(|line| line.starts_with("| `kbnt_"))
+            .map(|line| {
+                line.trim_matches('|').split(" | ").map(|cell| cell.trim().replace('`', "")).collect()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_documentation_lists_exactly_what_is_registered() {
+        let metrics = Metrics::new().unwrap();
+        let registered: Vec<Vec<String>> = metrics
+            .described()
+            .iter()
+            .map(|d| vec![d.name.into(), d.kind.into(), d.labels.join(", "), d.help.into()])
+            .collect();
+        assert_eq!(documented(), registered);
+    }
+}

@@ -1,0 +1,154 @@
+//! One partition: an append-only sequence of records, the newest in memory, all of a durable log's in its journal.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use kbnt_application::intact::Bounds;
+use kbnt_application::message::Message;
+use kbnt_application::ports::{Fetched, LogError, RawRecord};
+use kbnt_application::{Append, Delivered, Position, Route, Topic};
+
+use super::journal::Place;
+use kbnt_wire::{self as wire, Bytes};
+
+/// A stored record.
+#[derive(Clone, Debug)]
+pub(super) enum Entry {
+    /// Written by one of our machines.
+    Message {
+        /// What it says.
+        message: Arc<Message>,
+        /// What it answers.
+        source: Option<Position>,
+    },
+    /// Written as bytes.
+    Raw(Arc<RawRecord>),
+}
+
+impl Entry {
+    pub(super) fn of(append: Append) -> Self {
+        Self::Message { message: append.message, source: append.source }
+    }
+
+    /// As a reader of events sees it.
+    pub(super) fn fetched(&self, at: Position, bytes: Bytes) -> Result<Fetched, LogError> {
+        Ok(match self {
+            Self::Message { message, source } => {
+                let raw = (bytes == Bytes::Kept).then(|| self.raw()).transpose()?.map(Arc::new);
+                Fetched::Record(Delivered { at, message: Arc::clone(message), source: *source, raw })
+            }
+            Self::Raw(record) => wire::fetched(at, record.as_ref().clone(), bytes),
+        })
+    }
+
+    /// As bytes.
+    pub(super) fn raw(&self) -> Result<RawRecord, LogError> {
+        match self {
+            Self::Raw(record) => Ok(record.as_ref().clone()),
+            Self::Message { message, source } => {
+                // The route is not part of the record.
+                let route = Route::Partition(0);
+                let append = Append { message: Arc::clone(message), route, source: *source };
+                wire::encode(&append).map_err(|error| LogError::Refused(error.to_string()))
+            }
+        }
+    }
+}
+
+/// Records from some offset on.
+pub(super) enum Found {
+    /// In memory.
+    Kept(Vec<(u64, Entry)>),
+    /// In the journal.
+    Stored(Vec<Place>),
+}
+
+/// One partition.
+#[derive(Debug)]
+pub(super) struct Partition {
+    topic: Topic,
+    number: u32,
+    /// Records that are kept in memory.
+    most: usize,
+    records: RwLock<Records>,
+}
+
+#[derive(Debug, Default)]
+struct Records {
+    /// Offset of the first that is kept in memory.
+    first: u64,
+    kept: VecDeque<Entry>,
+    /// Where each lies in the journal, from offset 0.
+    places: Vec<Place>,
+}
+
+impl Partition {
+    pub(super) fn new(topic: Topic, number: u32, most: usize) -> Self {
+        Self { topic, number, most, records: RwLock::default() }
+    }
+
+    fn read_lock(&self) -> RwLockReadGuard<'_, Records> {
+        self.records.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_lock(&self) -> RwLockWriteGuard<'_, Records> {
+        self.records.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The offset after the last record.
+    pub(super) fn end(&self) -> u64 {
+        let records = self.read_lock();
+        records.first + records.kept.len() as u64
+    }
+
+    /// What is kept, in memory or in the journal.
+    pub(super) fn bounds(&self) -> Bounds {
+        let records = self.read_lock();
+        // Whatever is in a journal is there from the first record on.
+        let first = if records.places.is_empty() { records.first } else { 0 };
+        Bounds { first, end: records.first + records.kept.len() as u64 }
+    }
+
+    /// Adds a record, which lies at `place` if the log is durable.
+    pub(super) fn push(&self, entry: Entry, place: Option<Place>) -> Position {
+        let mut records = self.write_lock();
+        let offset = records.first + records.kept.len() as u64;
+        records.kept.push_back(entry);
+        records.places.extend(place);
+        while records.kept.len() > self.most {
+            records.kept.pop_front();
+            records.first += 1;
+        }
+        self.at(offset)
+    }
+
+    /// Notes a record that was found in the journal; whether it is the one that must come next.
+    pub(super) fn recovered(&self, offset: u64, place: Place) -> bool {
+        let mut records = self.write_lock();
+        let next = records.first == offset;
+        if next {
+            records.places.push(place);
+            records.first += 1;
+        }
+        next
+    }
+
+    /// At most `most` records from `offset` on; from the oldest that there is, if that is later.
+    pub(super) fn find(&self, offset: u64, most: usize) -> Found {
+        let records = self.read_lock();
+        if offset < records.first && !records.places.is_empty() {
+            let skip = usize::try_from(offset).unwrap_or(usize::MAX);
+            let until = usize::try_from(records.first).unwrap_or(usize::MAX);
+            let stored = records.places.iter().take(until).skip(skip).take(most);
+            return Found::Stored(stored.copied().collect());
+        }
+        let from = offset.max(records.first);
+        let skip = usize::try_from(from - records.first).unwrap_or(usize::MAX);
+        Found::Kept((from..).zip(records.kept.iter().skip(skip).take(most).cloned()).collect())
+    }
+
+    /// The position of `offset`.
+    pub(super) const fn at(&self, offset: u64) -> Position {
+        Position { topic: self.topic, partition: self.number, offset }
+    }
+}

@@ -1,0 +1,110 @@
+//! The newest events of the read models' topics, kept in memory for all streams together.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use kbnt_application::{Delivered, Position, Topic};
+
+use super::cursor::{Cursor, Place, Tag};
+
+/// Events that are kept; a stream that is further behind reads the log.
+const KEPT: usize = 2048;
+
+/// And no more bytes than these of them, roughly.
+const WEIGHT_MOST: usize = 16 << 20;
+
+/// The newest events, in the order in which they were read.
+#[derive(Debug, Default)]
+pub(crate) struct Feed {
+    events: VecDeque<Delivered>,
+    /// How many bytes they take.
+    weight: usize,
+    /// How many were dropped: the number of the oldest one that is kept.
+    dropped: u64,
+    /// Of each partition the offset from which on all is kept.
+    kept_from: BTreeMap<(Topic, u32), u64>,
+    /// How far each partition has been read.
+    next: BTreeMap<(Topic, u32), Place>,
+}
+
+impl Feed {
+    /// Takes in an event.
+    pub(crate) fn push(&mut self, record: &Delivered) {
+        let at = record.at;
+        let place = self.next.entry((at.topic, at.partition)).or_insert(Place::before(0));
+        if at.offset >= place.next {
+            *place = Place { next: at.offset + 1, last: Some(Tag::of(&record.message.id)) };
+        }
+        self.weight += record.message.weight();
+        self.events.push_back(record.clone());
+        while (self.events.len() > KEPT || self.weight > WEIGHT_MOST)
+            && let Some(dropped) = self.events.pop_front()
+        {
+            self.weight -= dropped.message.weight();
+            self.dropped += 1;
+            self.kept_from.insert((dropped.at.topic, dropped.at.partition), dropped.at.offset + 1);
+        }
+    }
+
+    /// The offset after the last event of a partition.
+    pub(crate) fn next(&self, topic: Topic, partition: u32) -> u64 {
+        self.place(topic, partition).next
+    }
+
+    /// The same, and which event that was.
+    pub(super) fn place(&self, topic: Topic, partition: u32) -> Place {
+        self.next.get(&(topic, partition)).copied().unwrap_or(Place::before(0))
+    }
+
+    /// The number of the oldest event that is kept, if nothing that `cursor` awaits was dropped.
+    pub(super) fn covers(&self, cursor: &Cursor) -> Option<u64> {
+        let kept = |at: &Position| {
+            self.kept_from.get(&(at.topic, at.partition)).is_none_or(|kept_from| at.offset >= *kept_from)
+        };
+        let all_kept = cursor.positions(|_| true).iter().all(kept);
+        all_kept.then_some(self.dropped)
+    }
+
+    /// At most `most` events from number `from` on, and the number after them; `None` if some of them were dropped.
+    pub(super) fn since(&self, from: u64, most: usize) -> Option<(Vec<Delivered>, u64)> {
+        let skip = usize::try_from(from.checked_sub(self.dropped)?).ok()?;
+        let events: Vec<_> = self.events.iter().skip(skip).take(most).cloned().collect();
+        let after = from + events.len() as u64;
+        Some((events, after))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use kbnt_application::{Message, Position, Service, Trace};
+    use kbnt_domain::event::DeadLetterStored;
+    use kbnt_domain::{EventId, Timestamp};
+
+    fn letter(offset: u64, bytes: usize) -> Delivered {
+        let at = Position { topic: Topic::AuditLogs, partition: 0, offset };
+        let (id, now) = (EventId::named(&at.to_string()), Timestamp::default());
+        let value = vec![b'x'; bytes];
+        let event = DeadLetterStored::new(at.location(), String::new(), now, None, Some(&value), []).into();
+        let (service, trace) = (Service::Audit, Trace::root(&id));
+        let message = Message { id, at: now, service, cause: None, trace, writer: None, event };
+        Delivered { at, message: Arc::new(message), source: None, raw: None }
+    }
+
+    #[test]
+    fn large_events_push_older_ones_out() {
+        let mut feed = Feed::default();
+        for offset in 0..100 {
+            feed.push(&letter(offset, 1 << 20));
+        }
+        assert_eq!(feed.next(Topic::AuditLogs, 0), 100);
+        assert!(feed.events.len() > 5 && feed.events.len() < 17, "{}", feed.events.len());
+        let (kept, after) = feed.since(feed.dropped, 1_000).unwrap();
+        assert_eq!((kept.len() as u64 + feed.dropped, after), (100, 100));
+        for offset in 100..5_000 {
+            feed.push(&letter(offset, 1));
+        }
+        assert_eq!((feed.events.len(), feed.dropped), (KEPT, 5_000 - KEPT as u64));
+    }
+}

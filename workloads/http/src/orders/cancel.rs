@@ -1,0 +1,53 @@
+//! Asking to undo an order.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use kbnt_application::order::request_cancel;
+use kbnt_domain::OrderId;
+use kbnt_domain::order::OrderStatus;
+
+use super::OrderApi;
+use crate::dto::OrderAccepted;
+use crate::params::{Hyphenated, Id, Params};
+use crate::problem::{Code, Problem};
+use crate::responses::{Conflict, Malformed, NotFound, NotReady};
+
+/// Asks to cancel an order
+///
+/// Its units are free again at once. A confirmed order cannot be cancelled; of one that ended otherwise nothing changes.
+#[utoipa::path(delete, path = "/v1/orders/{orderId}", tag = "orders",
+    params(("orderId" = uuid::Uuid, Path)), responses(
+    (status = 202, description = "Asked", body = OrderAccepted),
+    NotFound, Conflict,
+    Malformed, NotReady))]
+pub(super) async fn cancel_order(
+    State(api): State<OrderApi>,
+    Id(Hyphenated(order)): Id<Hyphenated<OrderId>>,
+    params: Params,
+) -> Result<(StatusCode, Json<OrderAccepted>), Problem> {
+    params.only(&[])?;
+    api.check_ready()?;
+    if api.cancellable(order)? == OrderStatus::Pending {
+        let command = api.command(|outbox| {
+            request_cancel(order, outbox);
+        });
+        api.append(command).await?;
+    }
+    // It may have been confirmed while we asked.
+    let status = api.cancellable(order)?;
+    Ok((StatusCode::ACCEPTED, Json(OrderAccepted { order_id: order.to_string(), status: status.into() })))
+}
+
+impl OrderApi {
+    /// Where the order stands, unless that is an end that cannot be undone.
+    fn cancellable(&self, order: OrderId) -> Result<OrderStatus, Problem> {
+        match self.views.read(|views| views.book.status(&order)) {
+            None => Err(super::list::unknown(order)),
+            Some(OrderStatus::Confirmed) => {
+                Err(Problem::new(Code::OrderAlreadyConfirmed, format!("order {order} is confirmed")))
+            }
+            Some(status) => Ok(status),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! How many orders are taken in before others have ended: beyond that one waits for them in vain. No user has all places.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use kbnt_domain::UserId;
+
+use super::OrderApi;
+use crate::problem::{Code, Problem};
+
+/// Orders that may be in hand unless it is said otherwise: what a process does in a few seconds.
+pub const ORDERS_IN_HAND: u64 = 10_000;
+
+/// Orders in hand, and how many there may be. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct InHand {
+    most: u64,
+    /// On their way into the log and back: the read model does not show them yet.
+    placing: Arc<Mutex<OnTheirWay>>,
+}
+
+#[derive(Debug, Default)]
+struct OnTheirWay {
+    all: u64,
+    by: HashMap<UserId, u64>,
+}
+
+impl InHand {
+    /// At most so many.
+    pub fn new(most: u64) -> Self {
+        Self { most, placing: Arc::default() }
+    }
+
+    fn placing(&self) -> MutexGuard<'_, OnTheirWay> {
+        self.placing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a user who has `own` orders in hand may have one more where `all` of `most` places are taken: as long as he has less
+/// than a quarter of those that are free. Each more that he takes leaves fewer, so some are always left for others.
+fn check(own: u64, all: u64, most: u64) -> Result<(), String> {
+    let free = most.saturating_sub(all);
+    if free == 0 {
+        return Err(format!(
+            "{most} orders have not ended yet, and more are not taken; this one had no effect"
+        ));
+    }
+    if own < (free / 4).max(1) {
+        return Ok(());
+    }
+    Err(format!(
+        "{own} orders of this user have not ended yet, and more of one user are not taken; this one had no effect"
+    ))
+}
+
+/// An order on its way into the log and back.
+pub(super) struct Placing {
+    of: InHand,
+    user: UserId,
+}
+
+impl Drop for Placing {
+    fn drop(&mut self) {
+        let mut placing = self.of.placing();
+        placing.all -= 1;
+        if let Some(own) = placing.by.get_mut(&self.user) {
+            *own -= 1;
+            if *own == 0 {
+                placing.by.remove(&self.user);
+            }
+        }
+    }
+}
+
+impl OrderApi {
+    /// Takes in one more order of `user`, unless too many are in hand, or too many of his.
+    pub(super) fn begin_order(&self, user: &UserId) -> Result<Placing, Problem> {
+        let mut placing = self.in_hand.placing();
+        let (pending, pending_of) =
+            self.views.read(|views| (views.book.counts().pending, views.book.pending_of(user)));
+        let on_their_way = placing.by.get(user).copied().unwrap_or_default();
+        let (own, all) = (pending_of + on_their_way, pending + placing.all);
+        check(own, all, self.in_hand.most).map_err(|detail| Problem::new(Code::Overloaded, detail))?;
+        placing.all += 1;
+        *placing.by.entry(user.clone()).or_default() += 1;
+        drop(placing);
+        Ok(Placing { of: self.in_hand.clone(), user: user.clone() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Has this many users place as many orders as they can; how many each has, and how many there are in all.
+    fn fill(users: usize, most: u64) -> (Vec<u64>, u64) {
+        let (mut own, mut all) = (vec![0; users], 0);
+        loop {
+            let before = all;
+            for own in &mut own {
+                if check(*own, all, most).is_ok() {
+                    *own += 1;
+                    all += 1;
+                }
+            }
+            if all == before {
+                return (own, all);
+            }
+        }
+    }
+
+    #[test]
+    fn no_user_takes_all_places_and_a_newcomer_finds_one() {
+        assert_eq!(fill(1, ORDERS_IN_HAND), (vec![2_000], 2_000));
+        for users in [1, 4, 11, 300] {
+            let (own, all) = fill(users, ORDERS_IN_HAND);
+            assert!(own.iter().all(|own| *own >= 1), "{own:?}");
+            assert_eq!(check(0, all, ORDERS_IN_HAND), Ok(()), "{users} users have {all}");
+        }
+    }
+
+    #[test]
+    fn the_refusal_says_which_bound_it_is() {
+        assert!(check(0, 5, 5).unwrap_err().starts_with("5 orders have not ended"));
+        assert!(check(2, 2, 10).unwrap_err().starts_with("2 orders of this user"));
+        assert_eq!(check(0, 4, 5), Ok(()), "the last place is for whoever has none");
+    }
+}

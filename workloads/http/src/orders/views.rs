@@ -1,0 +1,71 @@
+//! What order-service reads: all orders, the newest events, and who waits for what. Folded together, so that whoever
+//! looks sees one moment.
+
+use std::sync::{Mutex, PoisonError};
+
+use kbnt_application::projections::{BookLimits, OrderBook};
+use kbnt_application::{Delivered, Position, Projection, Topic};
+use kbnt_domain::order::OrderStatus;
+use kbnt_domain::{OrderId, Timestamp};
+use tokio::sync::oneshot;
+
+use super::waiting::Waiting;
+use crate::events::Feed;
+
+/// The read models of order-service.
+#[derive(Debug, Default)]
+pub struct OrderViews {
+    /// All orders.
+    pub(crate) book: OrderBook,
+    /// The newest events.
+    pub(crate) feed: Feed,
+    waiting: Mutex<Waiting>,
+}
+
+impl OrderViews {
+    /// Nothing seen yet.
+    pub fn new(limits: BookLimits) -> Self {
+        Self { book: OrderBook::new(limits), ..Self::default() }
+    }
+
+    /// All orders.
+    pub const fn book(&self) -> &OrderBook {
+        &self.book
+    }
+
+    /// `None` if the record at `position` is folded already.
+    pub(super) fn once_folded(&self, position: Position) -> Option<oneshot::Receiver<()>> {
+        if self.feed.next(position.topic, position.partition) > position.offset {
+            return None;
+        }
+        Some(self.waiting.lock().unwrap_or_else(PoisonError::into_inner).for_record(position))
+    }
+
+    /// `None` if the order has ended already.
+    pub(super) fn once_ended(&self, order: OrderId) -> Option<oneshot::Receiver<()>> {
+        if self.book.status(&order).is_some_and(|status| status != OrderStatus::Pending) {
+            return None;
+        }
+        Some(self.waiting.lock().unwrap_or_else(PoisonError::into_inner).for_end(order))
+    }
+}
+
+impl Projection for OrderViews {
+    fn topics(&self) -> &'static [Topic] {
+        self.book.topics()
+    }
+
+    fn set_clock(&mut self, now: Timestamp) {
+        self.book.set_clock(now);
+    }
+
+    fn apply(&mut self, record: &Delivered) {
+        self.book.apply(record);
+        self.feed.push(record);
+        let waiting = self.waiting.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if record.at.topic == Topic::OrderEvents {
+            waiting.folded(record);
+        }
+        waiting.ended(record);
+    }
+}

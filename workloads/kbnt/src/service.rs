@@ -1,0 +1,117 @@
+//! `kbnt service`: one service on Kafka.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use kbnt_adapters::clock::WatchedClock;
+use kbnt_adapters::lease::{KubernetesLease, LeaseConfig};
+use kbnt_adapters::metrics::Metrics;
+use kbnt_adapters::snapshots::SnapshotDirectory;
+use kbnt_application::Service;
+use kbnt_application::inventory::InventoryConfig;
+use kbnt_application::user::UserConfig;
+use kbnt_kafka::KafkaLog;
+use kbnt_runtime::SnapshotPlan;
+use uuid::Uuid;
+
+use crate::cli::{InventoryOptions, Role, ServiceOptions, SnapshotOptions, UserOptions};
+use crate::failure::Failure;
+use crate::life::Life;
+use crate::wiring::{self, Effects, Grants, Process, ProcessParts};
+
+/// Event streams at a time: one of all events, or one that is behind, has a Kafka consumer of its own.
+const STREAMS: usize = 64;
+
+pub(crate) async fn run(options: ServiceOptions, life: Life) -> Result<ExitCode, Failure> {
+    let service = Service::from(options.role);
+    if service == Service::Payment && options.payment.url.is_none() && !options.payment.simulated {
+        let unnamed = "payment-service needs a gateway: --payment-url URL (KBNT_PAYMENT_URL), or --payment-simulated \
+                       (KBNT_PAYMENT_SIMULATED=true) for one that takes no money";
+        return Err(Failure::Options(unnamed.to_owned()));
+    }
+    let logging = Arc::new(options.logging.init(Some(service))?);
+    let log = Arc::new(KafkaLog::new(wiring::kafka_config(&options.kafka)?)?);
+    logging.ship_to(log.clone());
+    let effects = Arc::new(Effects::of(&options.payment, false, &options.notification)?);
+    let spans = wiring::spans(&options.tracing, &[service])?;
+    let users = user_config(&options.users)?;
+    let (snapshots, lease) = match options.role {
+        Role::Inventory => (snapshot_plan(&options.snapshots)?, lease(&options).await?),
+        _ => (None, None),
+    };
+    let mut process = Process::new(ProcessParts {
+        log: log.clone(),
+        clock: Arc::new(WatchedClock::new(options.clock.jump_limit)),
+        effects,
+        metrics: Arc::new(Metrics::new()?),
+        spans,
+        topic_ids: options.topic_ids.clone(),
+        grants: Grants::of(&options.http, STREAMS),
+        stop: life.at_work(),
+    });
+    process.show_logging(logging.clone(), Some(log.clone()));
+    process.need_cluster(log);
+    if matches!(options.role, Role::Inventory | Role::Payment) {
+        process.need_clock();
+    }
+    match options.role {
+        Role::User => {
+            process.user(users);
+        }
+        Role::Inventory => {
+            let config = inventory_config(&options.inventory, &options.kafka.instance);
+            match lease {
+                Some(lease) => process.inventory_by_turns(config, snapshots, lease)?,
+                None => {
+                    process.inventory(config, snapshots);
+                }
+            }
+        }
+        Role::Payment => process.payment(),
+        Role::Order => {
+            process.order();
+        }
+        Role::Notification => process.notification(),
+        Role::Audit => process.audit(),
+    }
+    let address = process.listen(SocketAddr::new(options.address, options.port)).await?;
+    tracing::info!(operation = "started", %address, version = env!("CARGO_PKG_VERSION"), "the service has started");
+    process.finish().await?;
+    tracing::info!(operation = "stopped", "the service has stopped");
+    drop(logging);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Where inventory-service keeps its snapshots, if it does.
+fn snapshot_plan(options: &SnapshotOptions) -> Result<Option<SnapshotPlan>, Failure> {
+    let Some(directory) = &options.snapshot_dir else { return Ok(None) };
+    let refused = |error| Failure::Options(format!("snapshots in {}: {error}", directory.display()));
+    let store = Arc::new(SnapshotDirectory::open(directory).map_err(refused)?);
+    Ok(Some(SnapshotPlan { store, every: options.snapshot_interval }))
+}
+
+/// The lease by which inventory-service works in turn, if it does.
+async fn lease(options: &ServiceOptions) -> Result<Option<Arc<KubernetesLease>>, Failure> {
+    let named = options.standby.lease.clone().zip(options.standby.advertised_address);
+    let Some(((namespace, name), address)) = named else { return Ok(None) };
+    let address = SocketAddr::new(address, options.port);
+    let owner = options.standby.lease_owner.clone();
+    let config = LeaseConfig { namespace, name, owner, instance: options.kafka.instance.clone(), address };
+    Ok(Some(Arc::new(KubernetesLease::find(config).await?)))
+}
+
+/// How user-service behaves.
+pub(crate) fn user_config(options: &UserOptions) -> Result<UserConfig, Failure> {
+    let declared = options.users_file.as_deref().map(wiring::users).transpose()?.unwrap_or_default();
+    Ok(UserConfig { allow_unknown: options.allow_unknown_users, declared, ..UserConfig::default() })
+}
+
+/// How inventory-service behaves. The writer's name is another one at each start.
+pub(crate) fn inventory_config(options: &InventoryOptions, instance: &str) -> InventoryConfig {
+    InventoryConfig {
+        ttl: options.reservation_ttl,
+        low_stock_threshold: options.low_stock_threshold,
+        ..InventoryConfig::new(format!("{instance}-{}", Uuid::new_v4()))
+    }
+}

@@ -1,0 +1,68 @@
+//! Read models: folded from the first record, without what fenced writers wrote.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use kbnt_application::message::Subject;
+use kbnt_application::ports::EventLog as _;
+use kbnt_application::{Delivered, Projection, Topic};
+use kbnt_domain::OrderId;
+use kbnt_domain::Reason;
+use kbnt_domain::event::{ReservationRefused, Writer};
+use kbnt_embedded::EmbeddedLog;
+use kbnt_runtime::ProjectionRunner;
+use tokio_util::sync::CancellationToken;
+
+use kbnt_testkit::{append, election, eventually, order};
+
+/// The orders of inventory-events.
+#[derive(Default)]
+struct Orders(BTreeSet<OrderId>);
+
+impl Projection for Orders {
+    fn topics(&self) -> &'static [Topic] {
+        &[Topic::InventoryEvents]
+    }
+
+    fn apply(&mut self, record: &Delivered) {
+        if let Subject::Order(order) = Subject::of(&record.message.event) {
+            self.0.insert(order);
+        }
+    }
+}
+
+/// A record by `writer`.
+fn refused(n: u32, term: u64, name: &str) -> kbnt_application::Append {
+    let user = "USER-1".parse().unwrap();
+    let event = ReservationRefused { order: order(n), user, reason: Reason::StaleCommand, fingerprint: 0 };
+    let mut append = append(&format!("refused/{n}/{term}"), event);
+    let message = Arc::make_mut(&mut append.message);
+    message.writer = Some(Arc::new(Writer { term, name: name.into() }));
+    append
+}
+
+#[tokio::test]
+async fn it_sees_all_that_counts_and_says_how_far_it_is() {
+    let log = Arc::new(EmbeddedLog::in_memory());
+    let elect = |term, name| (0..3).map(move |partition| election(partition, term, name));
+    log.append(elect(1, "a").collect()).await.unwrap();
+    log.append((0..100).map(|n| refused(n, 1, "a")).collect()).await.unwrap();
+    log.append(elect(2, "b").collect()).await.unwrap();
+    log.append((100..200).map(|n| refused(n, 1, "a")).collect()).await.unwrap();
+    let (runner, view) = ProjectionRunner::new(Orders::default(), log.clone());
+    assert!(!view.is_ready());
+    let shutdown = CancellationToken::new();
+    let running = tokio::spawn(runner.run(shutdown.clone()));
+    eventually("it is ready", || async { view.is_ready() }).await;
+    assert_eq!(view.read(|orders| orders.0.len()), 100, "what the fenced writer wrote does not count");
+    let mut changed = view.changed();
+    changed.borrow_and_update();
+    let positions = log.append((200..300).map(|n| refused(n, 2, "b")).collect()).await.unwrap();
+    for position in positions {
+        view.wait_for(position).await;
+    }
+    assert_eq!(view.read(|orders| orders.0.len()), 200);
+    assert!(changed.has_changed().unwrap());
+    shutdown.cancel();
+    running.await.unwrap().unwrap();
+}

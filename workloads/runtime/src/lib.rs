@@ -1,0 +1,18 @@
+//! Carries events and commands between the drivers of state machines and any event log, and keeps read models up to date.
+
+mod append;
+mod backoff;
+mod effects;
+mod handle;
+pub mod intact;
+mod lag;
+mod projection;
+mod reader;
+mod runner;
+mod shell;
+mod snapshots;
+
+pub use handle::{Handle, Progress};
+pub use projection::{ProjectionRunner, View};
+pub use runner::{EffectPerformer, RunError, Runner, RunnerParts};
+pub use snapshots::SnapshotPlan;

@@ -1,0 +1,202 @@
+//! Keeps a read model up to date.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use kbnt_application::fence::TermFence;
+use kbnt_application::intact::Damage;
+use kbnt_application::ports::{
+    Changes, Clock, ErrorClass, EventLog, Fetched, LogError, LogReader, ReadModel,
+};
+use kbnt_application::{Position, Projection, Topic};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::backoff::Backoff;
+use super::handle::Watched;
+use super::runner::RunError;
+use super::shell::{MOST, WAIT};
+
+/// Folds a read model from the log, from the first record of its topics on.
+pub struct ProjectionRunner<P> {
+    state: Arc<RwLock<P>>,
+    log: Arc<dyn EventLog>,
+    folded: watch::Sender<Folded>,
+    changed: watch::Sender<u64>,
+    fence: TermFence,
+    clock: Option<Arc<dyn Clock>>,
+}
+
+/// How far the log is folded.
+#[derive(Clone, Debug, Default)]
+struct Folded {
+    /// The next offset of each partition.
+    next: BTreeMap<(Topic, u32), u64>,
+    /// All is folded that was there at the start.
+    ready: bool,
+    /// What is wrong with the log: nothing is folded any more.
+    damage: Option<Damage>,
+}
+
+/// What a read model holds now. Cheap to clone.
+pub struct View<P> {
+    state: Arc<RwLock<P>>,
+    folded: watch::Receiver<Folded>,
+    changed: watch::Receiver<u64>,
+}
+
+impl<P> Clone for View<P> {
+    fn clone(&self) -> Self {
+        Self { state: Arc::clone(&self.state), folded: self.folded.clone(), changed: self.changed.clone() }
+    }
+}
+
+impl<P: Projection> View<P> {
+    /// Looks at the read model; `look` must return at once.
+    pub fn read<R>(&self, look: impl FnOnce(&P) -> R) -> R {
+        look(&self.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Returns once the record at `position`, in one of the read model's topics, is folded, or the runner has ended.
+    pub async fn wait_for(&self, position: Position) {
+        let mut folded = self.folded.clone();
+        let place = (position.topic, position.partition);
+        let is_folded = |folded: &Folded| folded.next.get(&place).is_some_and(|next| *next > position.offset);
+        // An error says that the runner has ended: nothing more will be folded.
+        let _ = folded.wait_for(is_folded).await;
+    }
+
+    /// A counter that grows whenever records were folded.
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.changed.clone()
+    }
+
+    /// Whether all is folded that was in the log when the runner started.
+    pub fn is_ready(&self) -> bool {
+        self.folded.borrow().ready
+    }
+
+    /// What is wrong with the log, if that is why nothing is folded any more.
+    pub fn damage(&self) -> Option<Damage> {
+        self.folded.borrow().damage
+    }
+}
+
+impl<P: Projection> ReadModel<P> for View<P> {
+    fn state(&self) -> RwLockReadGuard<'_, P> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_ready(&self) -> bool {
+        Self::is_ready(self)
+    }
+
+    fn damage(&self) -> Option<Damage> {
+        Self::damage(self)
+    }
+
+    fn changes(&self) -> Box<dyn Changes> {
+        Watched::from_now(self.changed())
+    }
+}
+
+impl<P: Projection> ProjectionRunner<P> {
+    /// A runner that folds `projection`, and the view of it.
+    pub fn new(projection: P, log: Arc<dyn EventLog>) -> (Self, View<P>) {
+        let state = Arc::new(RwLock::new(projection));
+        let (folded, folded_seen) = watch::channel(Folded::default());
+        let (changed, changed_seen) = watch::channel(0);
+        let view = View { state: Arc::clone(&state), folded: folded_seen, changed: changed_seen };
+        (Self { state, log, folded, changed, fence: TermFence::default(), clock: None }, view)
+    }
+
+    /// Tells the read model the time.
+    #[must_use]
+    pub fn by_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock: Some(clock), ..self }
+    }
+
+    /// Runs until `shutdown` or an error that stays; while the log is away it tries again. Where the log is damaged it folds no
+    /// more, and lives on only to say so.
+    pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), RunError> {
+        let error = tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            error = self.fold_for_ever() => error,
+        };
+        let LogError::Damaged(damage) = error else { return Err(error.into()) };
+        self.folded.send_modify(|folded| (folded.ready, folded.damage) = (false, Some(damage)));
+        shutdown.cancelled().await;
+        Ok(())
+    }
+
+    /// Ends only with an error that stays.
+    async fn fold_for_ever(&mut self) -> LogError {
+        let topics: Vec<Topic> = self.state.read().unwrap_or_else(PoisonError::into_inner).topics().to_vec();
+        let first: Vec<Position> = topics
+            .into_iter()
+            .flat_map(|topic| {
+                (0..topic.partitions()).map(move |partition| Position { topic, partition, offset: 0 })
+            })
+            .collect();
+        let mut pause = Backoff::new();
+        let mut opened: Option<(Box<dyn LogReader>, Vec<Position>)> = None;
+        loop {
+            let outcome = match &mut opened {
+                None => self.open(&first).await.map(|reader| {
+                    opened = Some(reader);
+                }),
+                Some((reader, ends)) => reader.next(MOST, WAIT).await.map(|records| {
+                    self.apply(&records, reader.as_ref(), ends);
+                }),
+            };
+            match outcome {
+                Ok(()) => pause.reset(),
+                Err(error) if error.class() == ErrorClass::Permanent => return error,
+                Err(_) => tokio::time::sleep(pause.next()).await,
+            }
+        }
+    }
+
+    async fn open(&self, first: &[Position]) -> Result<(Box<dyn LogReader>, Vec<Position>), LogError> {
+        let mut ends = Vec::with_capacity(first.len());
+        for at in first {
+            ends.push(Position { offset: self.log.bounds(at.topic, at.partition).await?.end, ..*at });
+        }
+        Ok((self.log.read(first.to_vec()).await?, ends))
+    }
+
+    fn apply(&mut self, records: &[Fetched], reader: &dyn LogReader, ends: &[Position]) {
+        if !records.is_empty() {
+            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            if let Some(clock) = &self.clock {
+                state.set_clock(clock.now());
+            }
+            for fetched in records {
+                // What is unreadable is counted by the machines that read the same topics.
+                let Fetched::Record(record) = fetched else { continue };
+                if record.at.topic != Topic::InventoryEvents || self.fence.admits(record) {
+                    state.apply(record);
+                }
+            }
+        }
+        let positions = reader.positions();
+        self.folded.send_if_modified(|folded| {
+            let mut modified = false;
+            for at in &positions {
+                let next = folded.next.entry((at.topic, at.partition)).or_default();
+                modified |= *next != at.offset;
+                *next = at.offset;
+            }
+            let reached = |end: &Position| {
+                folded.next.get(&(end.topic, end.partition)).is_some_and(|next| *next >= end.offset)
+            };
+            let ready = folded.ready || ends.iter().all(reached);
+            modified |= ready != folded.ready;
+            folded.ready = ready;
+            modified
+        });
+        if !records.is_empty() {
+            self.changed.send_modify(|version| *version += 1);
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Drives one machine.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use kbnt_application::driver::Failure;
+use kbnt_application::intact::Damage;
+use kbnt_application::ports::{CallError, Clock, EventLog, Leadership, LogError, Observer};
+use kbnt_application::{Effect, EffectOutcome, Machine, Service};
+use kbnt_domain::event::Writer;
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+
+use super::handle::{self, Handle, HandleEnd};
+use super::shell::Shell;
+use super::snapshots::SnapshotPlan;
+
+/// Does what a machine asks of the world outside; one attempt per call, within its own time limit.
+#[async_trait]
+pub trait EffectPerformer: Send + Sync + 'static {
+    /// Performs `effect` and tells what came of it.
+    async fn perform(&self, effect: &Effect) -> EffectOutcome;
+
+    /// Whether it takes one of the places for what is under way outside. What only waits for a timer needs none.
+    fn takes_place(&self, _effect: &Effect) -> bool {
+        true
+    }
+}
+
+/// What a runner works with.
+#[derive(Clone)]
+pub struct RunnerParts {
+    /// Where it reads and writes.
+    pub log: Arc<dyn EventLog>,
+    /// Its time.
+    pub clock: Arc<dyn Clock>,
+    /// The world outside.
+    pub effects: Arc<dyn EffectPerformer>,
+    /// Who is told.
+    pub observer: Arc<dyn Observer>,
+}
+
+/// Why a runner ended before it was told to.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The log refuses for good.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// A newer writer, which goes on in this one's place.
+    #[error("fenced by writer {} of term {}", .0.name, .0.term)]
+    Fenced(Writer),
+    /// It can never be this process's turn.
+    #[error("whose turn it is to write cannot be found out: {0}")]
+    Leadership(String),
+    /// A bug that would have broken the books.
+    #[error("an invariant is violated: {0}")]
+    Broken(String),
+}
+
+impl From<Failure> for RunError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Log(error) => Self::Log(error),
+            Failure::Fenced(writer) => Self::Fenced(writer),
+            Failure::Broken(what) => Self::Broken(what),
+        }
+    }
+}
+
+impl RunError {
+    /// What is wrong with the log, if that is the reason.
+    pub(super) const fn damage(&self) -> Option<Damage> {
+        match self {
+            Self::Log(LogError::Damaged(damage)) => Some(*damage),
+            _ => None,
+        }
+    }
+
+    /// What a caller is told whose call was under way.
+    pub(super) fn of_call(&self) -> CallError {
+        self.damage().map_or(CallError::Fenced, CallError::Damaged)
+    }
+}
+
+/// Drives one machine on a log. See [`kbnt_application::machine`] for the rules.
+pub struct Runner<M> {
+    machine: M,
+    parts: RunnerParts,
+    end: HandleEnd<M>,
+    leadership: Option<Arc<dyn Leadership>>,
+    snapshots: Option<SnapshotPlan>,
+}
+
+impl<M: Machine> Runner<M> {
+    /// A runner of `machine`, and the handle to talk to it.
+    pub fn new(machine: M, parts: RunnerParts) -> (Self, Handle<M>) {
+        let (end, handle) = handle::pair();
+        (Self { machine, parts, end, leadership: None, snapshots: None }, handle)
+    }
+
+    /// Which service it drives.
+    pub fn service(&self) -> Service {
+        self.machine.service()
+    }
+
+    /// Lets a sole writer stand by until it is its turn: it folds what the present writer writes, so that it can go on
+    /// where that one ends.
+    #[must_use]
+    pub fn led_by(mut self, leadership: Arc<dyn Leadership>) -> Self {
+        self.leadership = Some(leadership);
+        self
+    }
+
+    /// Lets a sole writer begin with a snapshot, and keep new ones.
+    #[must_use]
+    pub fn with_snapshots(mut self, plan: SnapshotPlan) -> Self {
+        self.snapshots = Some(plan);
+        self
+    }
+
+    /// Runs until `shutdown` or an error that stays. On `shutdown` it finishes the batch in hand, commits its offsets and
+    /// hands its partitions over. Where the log is damaged it ends the machine, and lives on only to say so.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
+        let progress = self.end.progress.clone();
+        // Only one that may write alone takes turns.
+        let leadership = self.leadership.filter(|_| self.machine.sole_writer());
+        let shell = Shell::new(
+            self.machine,
+            self.parts,
+            self.end,
+            leadership.clone(),
+            self.snapshots,
+            shutdown.clone(),
+        );
+        let outcome = shell.run().await;
+        if let Some(leadership) = leadership {
+            leadership.release().await;
+        }
+        match outcome {
+            Err(error) => match error.damage() {
+                Some(damage) => {
+                    progress.send_modify(|progress| {
+                        (progress.ready, progress.standing_by) = (false, false);
+                        progress.damage = Some(damage);
+                    });
+                    shutdown.cancelled().await;
+                    Ok(())
+                }
+                None => Err(error),
+            },
+            Ok(()) => Ok(()),
+        }
+    }
+}

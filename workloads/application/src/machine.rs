@@ -300,8 +300,9 @@ pub trait Machine: Send + 'static {
     /// When `tick` has something to do next.
     fn next_tick(&self) -> Option<Timestamp>;
 
-    /// How many orders or records were taken in that it is not done with, because it waits for the world outside or for the
-    /// log. While there are many, the runtime takes in no more, so that they stay few however far behind it is.
+    /// How many orders or records were taken in that it is not done with, because it waits for the world outside or for its own
+    /// records. While there are many, the runtime takes in no more, so that they stay few however far behind it is. What waits for an
+    /// input does not count.
     fn in_hand(&self) -> usize {
         0
     }

@@ -198,6 +198,11 @@ impl Payment {
         self.failures >= STUCK_AFTER
     }
 
+    /// Whether the reservation's time is up, and only the inventory's word for it is missing.
+    pub fn awaits_expiry(&self) -> bool {
+        self.phase == Phase::Expiring
+    }
+
     /// When [`Payment::wake`] has something to do.
     pub const fn wakes_at(&self) -> Option<Timestamp> {
         match self.phase {

@@ -17,6 +17,8 @@ pub struct PaymentMachine {
     limits: Limits,
     shares: BTreeMap<u32, Share>,
     open: HashMap<OrderId, Open>,
+    /// How many of them wait for the inventory to say that their reservation has expired.
+    awaiting_expiry: usize,
     pauses: BTreeSet<(Timestamp, OrderId)>,
     /// What reading the log back has set off, to be done at the next step.
     set_off: Vec<(OrderId, Action)>,
@@ -106,9 +108,21 @@ impl PaymentMachine {
                 open.tell(order, told, outbox);
             }
         }
+        self.arrange(order);
+    }
+
+    /// Sees to whatever follows from the state of an order's payment.
+    fn arrange(&mut self, order: OrderId) {
+        let Some(open) = self.open.get_mut(&order) else { return };
         if let Some(at) = open.payment.wakes_at() {
             self.pauses.insert((at, order));
         }
+        match (open.awaits_expiry, open.payment.awaits_expiry()) {
+            (false, true) => self.awaiting_expiry += 1,
+            (true, false) => self.awaiting_expiry -= 1,
+            _ => {}
+        }
+        open.awaits_expiry = open.payment.awaits_expiry();
         if open.payment.is_settled() {
             if let Some(share) = self.shares.get_mut(&open.partition) {
                 share.holds.release(&order);
@@ -167,6 +181,7 @@ impl Machine for PaymentMachine {
     fn revoked(&mut self, partition: u32) {
         self.shares.remove(&partition);
         self.open.retain(|_, open| open.partition != partition);
+        self.awaiting_expiry = self.open.values().filter(|open| open.awaits_expiry).count();
         let open = &self.open;
         self.pauses.retain(|(_, order)| open.contains_key(order));
         self.set_off.retain(|(order, _)| open.contains_key(order));
@@ -232,8 +247,10 @@ impl Machine for PaymentMachine {
         if self.set_off.is_empty() { self.pauses.first().map(|(at, _)| *at) } else { Some(Timestamp::MIN) }
     }
 
+    /// Those of which only the end of the reservation is missing do not count: it is told by an input that comes after theirs, and
+    /// would never be read if they kept the machine from reading on. There are no more of them than open reservations.
     fn in_hand(&self) -> usize {
-        self.open.len()
+        self.open.len() - self.awaiting_expiry
     }
 
     fn stuck(&self) -> usize {

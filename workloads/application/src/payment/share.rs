@@ -69,6 +69,8 @@ impl Share {
 pub(super) struct Open {
     pub(super) partition: u32,
     pub(super) payment: Payment,
+    /// It is counted among those that await their expiry.
+    pub(super) awaits_expiry: bool,
     /// The record that is answered.
     cause: Arc<Message>,
     bill: Bill,
@@ -102,13 +104,17 @@ impl Open {
             amount: event.amount,
             payment: event.payment.clone()?,
         };
-        Some(Self { partition: record.at.partition, payment, cause: Arc::clone(&record.message), bill })
+        Some(Self::new(record, payment, bill))
     }
 
     /// For a charge without a reservation.
     pub(super) fn lost(record: &Delivered, event: &ReservationLost, payment: Payment) -> Self {
-        let bill = Bill::Lost { amount: event.amount };
-        Self { partition: record.at.partition, payment, cause: Arc::clone(&record.message), bill }
+        Self::new(record, payment, Bill::Lost { amount: event.amount })
+    }
+
+    fn new(record: &Delivered, payment: Payment, bill: Bill) -> Self {
+        let (partition, cause) = (record.at.partition, Arc::clone(&record.message));
+        Self { partition, payment, awaits_expiry: false, cause, bill }
     }
 
     /// From here on what is told answers this record.

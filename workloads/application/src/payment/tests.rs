@@ -122,9 +122,12 @@ fn an_attempt_that_charged_nothing_is_repeated_with_growing_pauses() {
 fn a_gateway_that_stays_away_until_the_expiry_fails_the_payment_and_is_told_to_refuse_a_late_charge() {
     let mut driven = charging();
     driven.completed(1, not_charged());
+    assert_eq!(driven.machine.in_hand(), 1);
     assert_eq!(driven.tick_at(TTL), nothing(), "its time is up: for the inventory to say so");
     assert_eq!(driven.machine.next_tick(), None);
+    assert_eq!(driven.machine.in_hand(), 0, "what the inventory says must be read, however many wait for it");
     assert_eq!(driven.input(expired(1, TTL)), wrote([failed(1, PaymentUnavailable)]));
+    assert_eq!(driven.machine.in_hand(), 1);
     assert_eq!(driven.hold(Topic::InventoryEvents), Some(0), "not done yet");
     assert_eq!(driven.read_back(), does(close(1)));
     assert_eq!(driven.completed(1, unknown()), nothing());

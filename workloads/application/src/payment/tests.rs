@@ -1,5 +1,7 @@
 //! "Payment" in `docs/saga.md`, and the payment rows of the failure table.
 
+mod in_hand;
+
 use kbnt_domain::Reason::{self, CancelledByClient, PaymentDeclined, PaymentUnavailable, ReservationExpired};
 use kbnt_domain::TransactionId;
 use kbnt_domain::event::{Event, PaymentFailed, PaymentRefunded, VirtualStockReserved};

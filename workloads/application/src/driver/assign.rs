@@ -92,9 +92,18 @@ impl Scan {
 impl Assigning {
     pub(super) fn wants<M: Machine, R>(&self, core: &Core<M, R>) -> Wants {
         let open = self.scans.front().is_some_and(|scan| scan.end.is_some());
-        // What the machine waits for is bounded here, too.
-        let full = core.tail.is_some() && core.machine.in_hand() >= core.limits.in_hand;
-        Wants { scan: open && !full, output: full, wait: WAIT, ..Wants::default() }
+        let full = self.is_full(core);
+        let wake = full.then(|| (core.stopwatch)() + core.until_tick());
+        Wants { scan: open && !full, output: full, wake, wait: WAIT, ..Wants::default() }
+    }
+
+    /// What the machine waits for is bounded here, too, if it is handed records: then only what it reads of its own output, and a tick
+    /// that this sets off, takes it further.
+    fn is_full<M: Machine, R>(&self, core: &Core<M, R>) -> bool {
+        let handles = |scan: &Scan| matches!(scan.purpose, Purpose::Handle(_));
+        self.scans.front().is_some_and(handles)
+            && core.tail.is_some()
+            && core.machine.in_hand() >= core.limits.in_hand
     }
 }
 
@@ -200,7 +209,13 @@ impl<M: Machine, R> Driver<M, R> {
         let Stage::Assigning(mut assigning) = mem::replace(&mut self.stage, Stage::Ready) else {
             return Ok(());
         };
+        let full = assigning.is_full(&self.core);
         match (assigning.scans.front_mut(), event) {
+            (_, Event::Flush) if full && self.core.machine.next_tick().is_some() => {
+                let (batch, machine, clock) = self.core.batch();
+                batch.tick(machine, clock);
+                return self.settle(After::Again(assigning));
+            }
             (Some(scan), Event::Opened(ends)) => scan.open(ends),
             (Some(scan), Event::Records(Reader::Scan, records, next)) => {
                 scan.is_done = scan.is_read(next);

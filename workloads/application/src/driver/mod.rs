@@ -54,9 +54,7 @@ use self::work::{After, Sent};
 use crate::intact::Fault;
 use crate::machine::{Append, Effect, EffectOutcome, Halt, Machine, Outbox, Position};
 use crate::message::{Service, Topic};
-use crate::ports::{
-    self, Assignment, Clock, Commit, Fetched, LogError, Observer, Snapshot, SnapshotError,
-};
+use crate::ports::{self, Assignment, Clock, Commit, Fetched, LogError, Observer, Snapshot, SnapshotError};
 
 pub use self::effects::Attempt;
 pub use self::setup::{Limits, Setup, Stopwatch};

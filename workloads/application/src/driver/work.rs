@@ -67,7 +67,7 @@ impl<M: Machine, R> Driver<M, R> {
                 calls: if decides { self.core.limits.calls } else { 0 },
                 outcomes: decides,
                 rest: self.rest,
-                wake: Some((self.core.stopwatch)() + self.until_tick()),
+                wake: Some((self.core.stopwatch)() + self.core.until_tick()),
                 wait: WAIT,
             },
         }
@@ -77,14 +77,6 @@ impl<M: Machine, R> Driver<M, R> {
     fn appetite(&self) -> usize {
         let full = self.core.machine.in_hand() >= self.core.limits.in_hand;
         if full || self.clock_off.is_some() { 0 } else { self.core.limits.records }
-    }
-
-    /// How long until the machine wants to tick; a moment at least, so that a machine that always wants to cannot spin.
-    fn until_tick(&self) -> Duration {
-        let now = self.core.clock.now();
-        self.core.machine.next_tick().map_or(LONGEST_SLEEP, |at| {
-            Duration::from_millis(at.since(now).as_millis().max(1)).min(LONGEST_SLEEP)
-        })
     }
 
     /// Whatever happens to a machine at work, and to one that is about to end.
@@ -360,6 +352,14 @@ impl<M: Machine, R> Driver<M, R> {
 }
 
 impl<M: Machine, R> Core<M, R> {
+    /// How long until the machine wants to tick; a moment at least, so that a machine that always wants to cannot spin.
+    pub(super) fn until_tick(&self) -> Duration {
+        let now = self.clock.now();
+        self.machine.next_tick().map_or(LONGEST_SLEEP, |at| {
+            Duration::from_millis(at.since(now).as_millis().max(1)).min(LONGEST_SLEEP)
+        })
+    }
+
     /// Steps the machine on records of its inputs.
     fn handle(&mut self, records: &[Fetched]) {
         let Self { batch, machine, clock, service, stopwatch, inputs, observer, .. } = self;

@@ -111,6 +111,41 @@ fn a_machine_that_has_enough_in_hand_takes_in_no_more() {
 }
 
 #[test]
+fn a_machine_that_has_enough_in_hand_still_recovers_what_it_is_assigned() {
+    let limits = Limits { in_hand: 1, ..Limits::default() };
+    let machine = Toy { with_effect: true, follows: true, ..Toy::default() };
+    let mut carrier = Carrier::new(machine, limits);
+    carrier.begin();
+    carrier.assign(Vec::new());
+    carrier.input(&inputs(0, 0..1));
+    carrier.ends_effect();
+    carrier.input(&inputs(1, 1..2));
+    assert_eq!(carrier.wants().input, Some(0), "it has enough");
+    carrier.assign(Vec::new());
+    assert!(carrier.driver.is_at_work() && carrier.wants().outcomes);
+    assert_eq!(carrier.driver.machine().folded, 1, "its answer");
+}
+
+#[test]
+fn a_machine_that_has_enough_in_hand_while_it_reads_again_ticks() {
+    let limits = Limits { in_hand: 1, ..Limits::default() };
+    let machine = Toy { with_effect: true, follows: true, ticks: true, gap: Some(0..2), ..Toy::default() };
+    let mut carrier = Carrier::new(machine, limits);
+    carrier.begin();
+    carrier.step(Event::Assigned(vec![Assignment { partition: 0, committed: vec![commit(2)] }]));
+    carrier.write(&foreign("input/0", toy::input(0)));
+    carrier.write(&foreign("input/1", toy::input(1)));
+    carrier.step(Event::Flush);
+    assert!(carrier.wants().scan);
+    carrier.step(Event::Records(Reader::Scan, &inputs(0, 0..1), &[commit(1).next]));
+    assert!(!carrier.wants().scan && carrier.wants().output && carrier.wants().wake.is_some());
+    carrier.step(Event::Flush);
+    assert!(carrier.wants().scan, "what it had in hand is answered");
+    carrier.step(Event::Records(Reader::Scan, &inputs(1, 1..2), &[commit(2).next]));
+    assert!(carrier.driver.is_at_work());
+}
+
+#[test]
 fn what_was_committed_and_is_not_answered_is_read_again() {
     let mut carrier = carried(Toy { gap: Some(1..3), ..Toy::default() });
     for n in 0..5 {

@@ -19,6 +19,9 @@ pub(super) struct Toy {
     pub(super) with_effect: bool,
     pub(super) by_time: bool,
     pub(super) drains: bool,
+    pub(super) follows: bool,
+    /// Whether a tick answers what is under way.
+    pub(super) ticks: bool,
     pub(super) gap: Option<Range<u64>>,
     /// What is written in place of what is too large.
     pub(super) shorter: Option<Append>,
@@ -107,10 +110,14 @@ impl Machine for Toy {
         }
     }
 
-    fn tick(&mut self, _outbox: &mut Outbox) {}
+    fn tick(&mut self, outbox: &mut Outbox) {
+        for order in std::mem::take(&mut self.under_way).into_keys() {
+            self.answer(order, outbox);
+        }
+    }
 
     fn next_tick(&self) -> Option<Timestamp> {
-        None
+        (self.ticks && !self.under_way.is_empty()).then_some(Timestamp::MIN)
     }
 
     fn in_hand(&self) -> usize {
@@ -141,6 +148,10 @@ impl Machine for Toy {
         let writer = Writer { term: self.term, name: "toy".into() };
         outbox.sign(Arc::new(writer.clone()));
         outbox.emit_to(0, &format!("elected/{}/toy", self.term), WriterElected { writer });
+    }
+
+    fn follows(&self) -> bool {
+        self.follows
     }
 
     fn follow(&mut self, record: &Delivered) {

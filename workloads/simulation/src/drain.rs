@@ -2,11 +2,11 @@
 
 use std::sync::atomic::Ordering;
 
-use kbnt_application::{Machine as _, Service};
+use kbnt_application::Service;
 
 use crate::carry::Most;
 use crate::plan::Faults;
-use crate::process::{Process, Request};
+use crate::process::Request;
 use crate::world::World;
 
 /// Rounds after which a world that has not come to rest never will.
@@ -86,14 +86,12 @@ impl World {
 
     /// Nothing is left to do now: time goes on to where there is. False if there never will be.
     fn next_hour(&mut self) -> Result<bool, String> {
-        let due = |process: &Process| {
-            let at = process.driver.machine().next_tick()?;
-            Some(at.as_millis().saturating_sub(process.clock.skew()))
-        };
-        let next = self.processes.iter().filter(|process| !process.dead).filter_map(due).min();
+        let next = self.processes.iter().filter_map(|process| Some((process.due()?, process.id))).min();
         match next {
-            Some(next) if next <= self.now() => Err("a machine wants to tick and then does nothing".into()),
-            Some(next) => {
+            Some((next, id)) if next <= self.now() => {
+                Err(format!("{} wants to go on and then does nothing", self.processes[id].name()))
+            }
+            Some((next, _)) => {
                 self.now.store(next, Ordering::Relaxed);
                 Ok(true)
             }

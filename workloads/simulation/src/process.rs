@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kbnt_application::clock::Watch;
-use kbnt_application::driver::{Attempt, Driver, Limits, Reader, Setup};
+use kbnt_application::driver::{Attempt, Driver, Reader, Setup};
 use kbnt_application::intact::Fault;
 use kbnt_application::ports::{Clock, Commit, NoObserver};
-use kbnt_application::{Append, Delivered, EffectOutcome, Position, Service, Topic};
+use kbnt_application::{Append, Delivered, EffectOutcome, Machine as _, Position, Service, Topic};
 use kbnt_domain::{OrderId, Timestamp};
 
 use crate::checks::invariants::Actions;
@@ -177,16 +177,11 @@ impl Process {
             let now = Arc::clone(now);
             move || Duration::from_millis(now.load(Ordering::Relaxed).unsigned_abs())
         };
-        // A payment may wait for a record that its service has not read, and then many of them may not be the limit.
-        let in_hand = match service {
-            Service::Payment => Limits::default().in_hand,
-            _ => plan.limits.in_hand,
-        };
         let setup = Setup {
             clock: clock.clone(),
             stopwatch: Arc::new(stopwatch),
             observer: Arc::new(NoObserver),
-            limits: Limits { in_hand, ..plan.limits },
+            limits: plan.limits,
             takes_place: Box::new(|_| true),
             snapshots: plan.snapshots.map(|every| Duration::from_millis(every.as_millis())),
             led: plan.led,
@@ -219,6 +214,21 @@ impl Process {
     /// Whether it waits for nothing and takes in whatever comes.
     pub(crate) fn is_idle(&self) -> bool {
         !self.dead && self.request.is_none() && self.driver.is_at_work()
+    }
+
+    /// At what true time it goes on by itself, in milliseconds: to tick, if it decides, or to end.
+    pub(crate) fn due(&self) -> Option<i64> {
+        let wants = self.driver.wants();
+        if self.dead || self.request.is_some() {
+            None
+        } else if !self.driver.is_at_work() {
+            i64::try_from(wants.wake?.as_millis()).ok()
+        } else if wants.outcomes {
+            let at = self.driver.machine().next_tick()?;
+            Some(at.as_millis().saturating_sub(self.clock.skew()))
+        } else {
+            None
+        }
     }
 
     /// The inputs that go with a partition number.

@@ -351,7 +351,7 @@ impl<M: Machine> Shell<M> {
                     Err(error) if error.class() != ErrorClass::Permanent => Err(error),
                     outcome => Ok(outcome),
                 };
-                if let Some(outcome) = self.until_stopped(|| ask()).await {
+                if let Some(outcome) = self.until_stopped(ask).await {
                     self.driver.step(Event::Contradicted(outcome));
                 }
             }

@@ -73,7 +73,7 @@ impl World {
         if let Some(asked) = asked {
             self.call(id, asked);
         }
-        active |= self.read(id, most.inputs)?;
+        active |= self.read(id, most.inputs);
         let process = &mut self.processes[id];
         if process.driver.wants().wake.is_some() {
             process.tell(Event::Flush);
@@ -109,30 +109,31 @@ impl World {
     }
 
     /// What the coordinator has for a process, or some records of one of its input partitions.
-    fn read(&mut self, id: usize, most: u64) -> Result<bool, String> {
+    fn read(&mut self, id: usize, most: u64) -> bool {
         let Self { processes, log, rng, .. } = self;
         let process = &mut processes[id];
-        let Some(takes) = process.driver.wants().input else { return Ok(false) };
+        let Some(takes) = process.driver.wants().input else { return false };
         if let Some(change) = process.changes.pop_front() {
-            return self.change(id, change).map(|()| true);
+            self.change(id, change);
+            return true;
         }
         let ready = |(place, next): (&Place, &u64)| (log.end(*place) > *next).then_some(*place);
         let ready: Vec<Place> =
             if takes > 0 { process.inputs.iter().filter_map(ready).collect() } else { Vec::new() };
         let Some(place) = rng.pick(&ready).copied() else {
             process.driver.step(Event::Records(Reader::Input, &[], &[]));
-            return Ok(false);
+            return false;
         };
         let most = rng.between(1, most).min(takes as u64);
-        let Some(next) = process.inputs.get_mut(&place) else { return Ok(false) };
+        let Some(next) = process.inputs.get_mut(&place) else { return false };
         let records = log.slice(place, *next, most);
         *next += records.len() as u64;
         process.tell(Event::Records(Reader::Input, records, &[]));
-        Ok(true)
+        true
     }
 
     /// A member hears what is its own now.
-    fn change(&mut self, id: usize, change: Change) -> Result<(), String> {
+    fn change(&mut self, id: usize, change: Change) {
         let process = &mut self.processes[id];
         process.actions.forget();
         match change {
@@ -159,7 +160,6 @@ impl World {
                 }
             }
         }
-        Ok(())
     }
 
     /// Does what a driver has asked for. A request may wait.
@@ -251,19 +251,11 @@ impl World {
                     crate::checks::snapshots::agree(process, log, &self.plan)?;
                 }
                 let ends = ends(&from, log);
-                match damaged(log, service, from.iter().copied()) {
-                    Some(damage) => process.tell(Event::Failed(damage)),
-                    None => {
-                        match reader {
-                            Reader::Output => process.output = from,
-                            Reader::Scan => process.scan = from.first().copied(),
-                            Reader::Input => {
-                                process.inputs =
-                                    from.iter().map(|at| ((at.topic, at.partition), at.offset)).collect();
-                            }
-                        }
-                        process.tell(Event::Opened(&ends));
-                    }
+                if let Some(damage) = damaged(log, service, from.iter().copied()) {
+                    process.tell(Event::Failed(damage));
+                } else {
+                    process.open(reader, from);
+                    process.tell(Event::Opened(&ends));
                 }
             }
             Request::Join => process.tell(Event::Joined),

@@ -231,6 +231,17 @@ impl Process {
         }
     }
 
+    /// Its reader stands here now.
+    pub(crate) fn open(&mut self, reader: Reader, from: Vec<Position>) {
+        match reader {
+            Reader::Output => self.output = from,
+            Reader::Scan => self.scan = from.first().copied(),
+            Reader::Input => {
+                self.inputs = from.iter().map(|at| ((at.topic, at.partition), at.offset)).collect();
+            }
+        }
+    }
+
     /// The inputs that go with a partition number.
     pub(crate) fn places(&self, partition: u32) -> impl Iterator<Item = Place> + use<> {
         let topics = self.service.inputs().iter();

@@ -244,11 +244,11 @@ impl World {
     /// Customers and the warehouse ask for something.
     pub(crate) fn ask(&mut self) -> Result<(), String> {
         let Some(service) = self.clients.next_service() else { return Ok(()) };
-        let takes = |process: &&Process| {
+        let is_free = |process: &&Process| {
             let ready = process.driver.status().ready && !process.inputs.is_empty();
             process.service == service && process.is_idle() && ready
         };
-        let takers: Vec<usize> = self.processes.iter().filter(takes).map(|process| process.id).collect();
+        let takers: Vec<usize> = self.processes.iter().filter(is_free).map(|process| process.id).collect();
         let Some(id) = self.rng.pick(&takers).copied() else { return Ok(()) };
         let node = self.processes[id].driver.machine();
         let received = |product: &_, source: &_| match node {

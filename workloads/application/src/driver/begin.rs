@@ -79,56 +79,55 @@ impl<M: Machine, R> Driver<M, R> {
         match (begin, event) {
             (Begin::Started, Event::Begin) => self.start(),
             (Begin::Folding(folding), Event::Opened(ends)) => {
-                self.fold_on(Folding { ends: Some(ends.to_vec()), ..folding })
+                self.fold_on(Folding { ends: Some(ends.to_vec()), ..folding });
             }
             (Begin::Folding(mut folding), Event::Records(Reader::Output, records, next)) => {
                 self.core.reached(next);
                 self.core.take_up(&mut folding, records);
-                self.fold_on(folding)
+                self.fold_on(folding);
             }
-            (Begin::Witnessing(wanted), Event::Ends(ends)) => self.witness(&wanted, ends),
+            (Begin::Witnessing(wanted), Event::Ends(ends)) => self.witness(&wanted, ends)?,
             (Begin::Contradicted(more, so_far), Event::Contradicted(outcome)) => {
                 // Every partition is made known; the first one ends it.
-                self.contradict(more, so_far.and(outcome))
+                self.contradict(more, so_far.and(outcome))?;
             }
-            (Begin::Joining, Event::Joined) => self.next_batch(),
+            (Begin::Joining, Event::Joined) => self.next_batch()?,
             (Begin::Loading(before), Event::Loaded(loaded)) => self.loaded(before, loaded),
             (Begin::Needing(before, snapshot), Event::Ends(ends)) => self.needed(before, snapshot, ends),
             (Begin::Short(before), Event::Contradicted(outcome)) => {
                 outcome?;
                 self.refuse_snapshot(before, "the log ends before it");
-                Ok(())
             }
             (Begin::Searching(before, mut search), Event::Opened(ends)) => {
                 search.open(ends);
-                self.search_on(before, search)
+                self.search_on(before, search);
             }
             (Begin::Searching(before, search), Event::Records(Reader::Output, records, next)) => {
-                self.search(before, search, records, next)
+                self.search(before, search, records, next);
             }
             (Begin::StandingBy, Event::Records(Reader::Output, records, next)) => {
                 self.core.reached(next);
                 self.core.stand_by(records);
-                self.await_in(Begin::StandingBy)
+                self.await_in(Begin::StandingBy);
             }
             (Begin::StandingBy, Event::Turn) => self.open_inputs(),
             (Begin::OpeningInputs(from), Event::Opened(_)) => {
                 self.core.inputs.all(&from);
-                self.stand_for_election()
+                self.stand_for_election()?;
             }
             (Begin::Electing(elections), Event::Records(Reader::Output, records, next)) => {
-                self.read_elections(elections, records, next)
+                self.read_elections(elections, records, next)?;
             }
             (begin, _) => self.await_in(begin),
         }
-    }
-
-    pub(super) fn await_in(&mut self, begin: Begin) -> Result<(), Failure> {
-        self.stage = Stage::Begin(begin);
         Ok(())
     }
 
-    fn start(&mut self) -> Result<(), Failure> {
+    pub(super) fn await_in(&mut self, begin: Begin) {
+        self.stage = Stage::Begin(begin);
+    }
+
+    fn start(&mut self) {
         let Core { machine, clock, service, .. } = &mut self.core;
         machine.set_clock(clock.now());
         if machine.sole_writer() {
@@ -137,28 +136,30 @@ impl<M: Machine, R> Driver<M, R> {
             }
             if self.snapshots.is_some() {
                 self.load(0);
-                return Ok(());
+                return;
             }
         } else if !machine.follows() {
-            return self.join();
+            self.join();
+            return;
         }
-        self.fold_all()
+        self.fold_all();
     }
 
     /// Folds the output topic from its first record on.
-    pub(super) fn fold_all(&mut self) -> Result<(), Failure> {
+    pub(super) fn fold_all(&mut self) {
         let first = beginning(self.core.service.output());
         self.core.tail = Some(Tail::new(&first));
         self.core.command(Command::Open(Reader::Output, first));
         let since = (self.core.stopwatch)();
-        self.await_in(Begin::Folding(Folding { since, ..Folding::default() }))
+        self.await_in(Begin::Folding(Folding { since, ..Folding::default() }));
     }
 
     /// Goes on to fold, or with what comes after that.
-    pub(super) fn fold_on(&mut self, folding: Folding) -> Result<(), Failure> {
+    pub(super) fn fold_on(&mut self, folding: Folding) {
         let reached = |tail: &Tail<R>| folding.ends.as_ref().is_some_and(|ends| tail.has_reached(ends));
         if !self.core.tail.as_ref().is_some_and(reached) {
-            return self.await_in(Begin::Folding(folding));
+            self.await_in(Begin::Folding(folding));
+            return;
         }
         if let Some(newest) = folding.newest {
             self.core.clock.log_says(newest);
@@ -167,19 +168,22 @@ impl<M: Machine, R> Driver<M, R> {
             let mut wanted = self.core.machine.witnessed();
             wanted.retain(|at| at.partition < at.topic.partitions());
             if wanted.is_empty() {
-                return self.join();
+                self.join();
+                return;
             }
             self.core.command(Command::Ends(wanted.clone()));
-            return self.await_in(Begin::Witnessing(wanted));
+            self.await_in(Begin::Witnessing(wanted));
+            return;
         }
         let took = (self.core.stopwatch)().saturating_sub(folding.since);
         self.core.observer.recovered(self.core.service, 0, folding.count, took);
         if self.led {
             self.core.status.standing_by = true;
             self.core.command(Command::AwaitTurn);
-            return self.await_in(Begin::StandingBy);
+            self.await_in(Begin::StandingBy);
+            return;
         }
-        self.open_inputs()
+        self.open_inputs();
     }
 
     /// Finds out whether all is there that was, as the machine's own records say. Other services need not know of it: where all event
@@ -200,19 +204,21 @@ impl<M: Machine, R> Driver<M, R> {
     ) -> Result<(), Failure> {
         let Some((topic, fault)) = more.pop_front() else {
             so_far?;
-            return self.join();
+            self.join();
+            return Ok(());
         };
         self.core.command(Command::Contradict(topic, fault));
-        self.await_in(Begin::Contradicted(more, so_far))
+        self.await_in(Begin::Contradicted(more, so_far));
+        Ok(())
     }
 
-    fn join(&mut self) -> Result<(), Failure> {
+    fn join(&mut self) {
         self.core.command(Command::Join);
-        self.await_in(Begin::Joining)
+        self.await_in(Begin::Joining);
     }
 
     /// Opens the inputs before it is elected, so that a writer whose inputs are not all there leaves the one before it at work.
-    fn open_inputs(&mut self) -> Result<(), Failure> {
+    fn open_inputs(&mut self) {
         let inputs = self.core.service.inputs();
         let mut from: Vec<Position> = inputs.iter().copied().flat_map(beginning).collect();
         let settled = self.snapshots.as_ref().map_or(&[][..], |snapshots| snapshots.inputs());
@@ -223,7 +229,7 @@ impl<M: Machine, R> Driver<M, R> {
             }
         }
         self.core.command(Command::Open(Reader::Input, from.clone()));
-        self.await_in(Begin::OpeningInputs(from))
+        self.await_in(Begin::OpeningInputs(from));
     }
 
     fn stand_for_election(&mut self) -> Result<(), Failure> {
@@ -261,7 +267,8 @@ impl<M: Machine, R> Driver<M, R> {
             if record.at.offset <= election { machine.fold(record) } else { machine.follow(record) }
         }
         if !tail.has_reached(&elections.ends) {
-            return self.await_in(Begin::Electing(elections));
+            self.await_in(Begin::Electing(elections));
+            return Ok(());
         }
         if elections.won < elections.marks.len() {
             return self.stand_for_election();

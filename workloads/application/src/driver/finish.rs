@@ -70,13 +70,12 @@ impl<M: Machine, R> Driver<M, R> {
         Ok(())
     }
 
-    pub(super) fn leave(&mut self) -> Result<(), Failure> {
+    pub(super) fn leave(&mut self) {
         if self.core.machine.sole_writer() {
             self.finish(Ok(()));
         } else {
             self.stage = Stage::Leaving;
             self.core.command(Command::Leave);
         }
-        Ok(())
     }
 }

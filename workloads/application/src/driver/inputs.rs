@@ -83,10 +83,10 @@ impl Inputs {
         }
         let admitted = self.fence.admits(record);
         let Position { topic, partition, offset } = record.at;
-        if let Some(input) = self.partitions.get_mut(&(topic, partition)) {
-            if input.notes.back().is_none_or(|(_, last)| !self.fence.is_noted(partition, last)) {
-                input.notes.push_back((offset + 1, self.fence.note(partition)));
-            }
+        if let Some(input) = self.partitions.get_mut(&(topic, partition))
+            && input.notes.back().is_none_or(|(_, last)| !self.fence.is_noted(partition, last))
+        {
+            input.notes.push_back((offset + 1, self.fence.note(partition)));
         }
         admitted
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::begin::{Begin, Folding};
 use super::tail::Tail;
-use super::{Command, Driver, Failure, Reader};
+use super::{Command, Driver, Reader};
 use crate::intact::Fault;
 use crate::machine::{Machine, Position};
 use crate::ports::{Fetched, Mark, Snapshot, SnapshotError, SnapshotTold};
@@ -59,17 +59,13 @@ impl<M: Machine, R> Driver<M, R> {
         self.stage = super::Stage::Begin(Begin::Loading(before));
     }
 
-    pub(super) fn loaded(
-        &mut self,
-        before: usize,
-        loaded: Option<Result<Snapshot, SnapshotError>>,
-    ) -> Result<(), Failure> {
+    pub(super) fn loaded(&mut self, before: usize, loaded: Option<Result<Snapshot, SnapshotError>>) {
         let snapshot = match loaded {
             None => return self.fold_all(),
             Some(Ok(snapshot)) => snapshot,
             Some(Err(error)) => {
                 self.refuse_snapshot(before, &error.to_string());
-                return Ok(());
+                return;
             }
         };
         let output = self.core.service.output();
@@ -79,32 +75,28 @@ impl<M: Machine, R> Driver<M, R> {
             && snapshot.folded.iter().all(|mark| mark.at.topic == output);
         if !is_whole {
             self.refuse_snapshot(before, "it is not of all partitions");
-            return Ok(());
+            return;
         }
         self.core.command(Command::Ends(needed_by(&snapshot)));
-        self.await_in(Begin::Needing(before, Box::new(snapshot)))
+        self.await_in(Begin::Needing(before, Box::new(snapshot)));
     }
 
     /// The partitions that a snapshot needs end here.
-    pub(super) fn needed(
-        &mut self,
-        before: usize,
-        snapshot: Box<Snapshot>,
-        ends: &[Position],
-    ) -> Result<(), Failure> {
+    pub(super) fn needed(&mut self, before: usize, snapshot: Box<Snapshot>, ends: &[Position]) {
         let needed = needed_by(&snapshot);
         let short = needed.iter().zip(ends).find(|(needed, end)| end.offset < needed.offset);
         if let Some((needed, end)) = short {
             let Position { topic, partition, offset: wanted } = *needed;
             let fault = Fault::Short { partition, wanted, found: end.offset };
             self.core.command(Command::Contradict(topic, fault));
-            return self.await_in(Begin::Short(before));
+            self.await_in(Begin::Short(before));
+            return;
         }
         let from: Vec<Position> = snapshot.folded.iter().map(|mark| mark.at).collect();
         self.core.tail = Some(Tail::new(&from));
         self.core.command(Command::Open(Reader::Output, from));
         let folding = Folding { since: (self.core.stopwatch)(), ..Folding::default() };
-        self.await_in(Begin::Searching(before, Box::new(Search::new(*snapshot, folding))))
+        self.await_in(Begin::Searching(before, Box::new(Search::new(*snapshot, folding))));
     }
 
     pub(super) fn search(
@@ -113,26 +105,27 @@ impl<M: Machine, R> Driver<M, R> {
         mut search: Box<Search>,
         records: &[Fetched],
         next: &[Position],
-    ) -> Result<(), Failure> {
+    ) {
         if let Err(why) = search.take(records) {
             self.refuse_snapshot(before, why);
-            return Ok(());
+            return;
         }
         self.core.reached(next);
-        self.search_on(before, search)
+        self.search_on(before, search);
     }
 
     /// Goes on to search, or lets the machine begin with the snapshot.
-    pub(super) fn search_on(&mut self, before: usize, search: Box<Search>) -> Result<(), Failure> {
+    pub(super) fn search_on(&mut self, before: usize, search: Box<Search>) {
         if !search.unseen.is_empty() {
-            return self.await_in(Begin::Searching(before, search));
+            self.await_in(Begin::Searching(before, search));
+            return;
         }
         let Search { snapshot, ahead, mut folding, .. } = *search;
         let Snapshot { taken, folded, inputs, image } = snapshot;
         let writer = image.writer.clone();
         if let Err(error) = self.core.machine.restore(image) {
             self.refuse_snapshot(before, &error.to_string());
-            return Ok(());
+            return;
         }
         self.core.observer.snapshot(self.core.service, &SnapshotTold::Restored { taken, before });
         if let Some(snapshots) = &mut self.snapshots {
@@ -146,7 +139,7 @@ impl<M: Machine, R> Driver<M, R> {
         // A snapshot knows the time at which it was taken.
         self.core.machine.set_clock(self.core.clock.now());
         self.core.take_up(&mut folding, &ahead);
-        self.fold_on(folding)
+        self.fold_on(folding);
     }
 
     /// It is of no use: the one before it may be.

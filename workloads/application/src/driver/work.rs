@@ -261,7 +261,7 @@ impl<M: Machine, R> Driver<M, R> {
             (Some(tail), After::Elected(elections)) => {
                 tail.of_writer(elections);
                 tail.wrote(written, replies, answer);
-                return self.go_to_work();
+                self.go_to_work()
             }
             (Some(tail), after) => {
                 tail.wrote(written, replies, answer);
@@ -322,7 +322,10 @@ impl<M: Machine, R> Driver<M, R> {
                 self.stage = Stage::Draining(deadline);
                 Ok(())
             }
-            After::Last => self.leave(),
+            After::Last => {
+                self.leave();
+                Ok(())
+            }
         }
     }
 

@@ -14,6 +14,7 @@ use crate::share::order_of;
 use crate::testkit::{placed, user};
 
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each test switches on what it needs")]
 pub(super) struct Toy {
     pub(super) sole: bool,
     pub(super) with_effect: bool,

@@ -230,7 +230,10 @@ fn resume<M: Machine>(core: &Core<M>, settled: &[Position]) -> (Inputs, Vec<Posi
         let of_partition = from.iter().filter(|at| at.partition == partition);
         let committed = of_partition.map(|at| Commit { next: *at, note: String::new() }).collect();
         // A sole writer reads no topic of another one.
-        let _ = inputs.assigned(&Assignment { partition, committed }, core.link.service.inputs());
+        let _ = inputs.assigned(
+            &Assignment { partition, committed, ..Assignment::default() },
+            core.link.service.inputs(),
+        );
     }
     (inputs, from)
 }

@@ -84,7 +84,7 @@ impl Member {
                 let offset = commit.map_or(0, |commit| commit.next.offset);
                 from.push(Position { topic, partition, offset });
             }
-            assigned.push(Assignment { partition, committed });
+            assigned.push(Assignment { partition, committed, ..Assignment::default() });
         }
         self.stage = Stage::Reading(Reader::new(&self.store, from, self.bytes)?);
         Ok(GroupBatch::Assigned(assigned))

@@ -168,6 +168,9 @@ impl KafkaConfig {
     /// Reads as a member of a service's group.
     pub(super) fn member(&self, service: Service) -> ClientConfig {
         let mut settings = vec![
+            // What the service has stored is committed so often; whoever starts anew reads no more than that again.
+            ("enable.auto.commit", "true"),
+            ("auto.commit.interval.ms", "1000"),
             ("partition.assignment.strategy", "cooperative-sticky"),
             ("session.timeout.ms", "10000"),
             ("heartbeat.interval.ms", "2000"),

@@ -3,29 +3,28 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use kbnt_application::intact::Bounds;
-use kbnt_application::ports::{Assignment, Commit, Fetched, LogError};
+use kbnt_application::intact::{Bounds, TopicId};
+use kbnt_application::ports::{Assignment, Commit, Fetched, LogError, ReplacedTopic};
 use kbnt_application::{Position, Service, Topic};
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
+use rdkafka::error::RDKafkaErrorCode::UnknownTopicOrPartition;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::{mpsc, oneshot};
 
 use super::client;
+use super::commits::{Committed, Ids, offset};
 use super::config::KafkaConfig;
 use super::known::Reading;
 use super::life::Life;
 use super::pump::Pump;
 use super::stop::Stop;
 use super::watch::Watch;
-use super::{ASK, error, number, spawn};
-
-/// How often offsets are committed.
-const COMMIT_EVERY: Duration = Duration::from_millis(200);
+use super::{ASK, error, number, spawn, topic_id};
 
 /// What the thread hands over.
 pub(super) enum Portion {
@@ -35,6 +34,9 @@ pub(super) enum Portion {
     Revoked(Vec<u32>, std::sync::mpsc::Sender<()>),
     Failed(LogError),
 }
+
+/// Topics that are others than what was committed for them, by partition number.
+type Replaced = BTreeMap<u32, Vec<ReplacedTopic>>;
 
 /// What a member and its thread share.
 #[derive(Clone)]
@@ -73,24 +75,19 @@ pub(super) fn start(
     let mut pump = Pump::new(make, config, &shared.life, reading, portions)?;
     pump.stop = shared.stop.clone();
     let (leaving, left) = oneshot::channel();
-    let worker = Worker { pump, service, hold: Arc::clone(&shared.hold), committed: Instant::now() };
+    let (hold, commits) = (Arc::clone(&shared.hold), Arc::clone(&shared.commits));
+    let worker = Worker { pump, service, hold, commits, ids: Ids::default() };
     spawn("kafka-member", move || worker.run(leaving))?;
     Ok(left)
 }
 
-/// Offsets to be committed.
-#[derive(Default)]
-pub(super) struct Commits {
-    pub(super) waiting: BTreeMap<(Topic, u32), Commit>,
-    /// On their way; one commit at a time.
-    sent: BTreeMap<(Topic, u32), Commit>,
-}
+/// From where to go on, as far as the worker does not know it yet.
+pub(super) type Commits = BTreeMap<(Topic, u32), Commit>;
 
 /// What the group says, to be acted upon between two polls.
 struct Membership {
     life: Arc<Life>,
     changes: Mutex<VecDeque<Change>>,
-    commits: Arc<Mutex<Commits>>,
     /// What is read now; given back at once when the consumer closes.
     reading: Mutex<TopicPartitionList>,
     /// The worker is to end.
@@ -112,7 +109,6 @@ impl Membership {
         Self {
             life: Arc::clone(&shared.life),
             changes: Mutex::default(),
-            commits: Arc::clone(&shared.commits),
             reading: Mutex::new(TopicPartitionList::new()),
             stop: shared.stop.clone(),
             closing: Stop::default(),
@@ -141,20 +137,6 @@ impl ConsumerContext for Membership {
         let change = Change { assigned, lost: !assigned && consumer.assignment_lost(), partitions };
         self.changes.lock().unwrap_or_else(PoisonError::into_inner).push_back(change);
     }
-
-    fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
-        if self.closing.is_told() {
-            return;
-        }
-        let mut commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
-        let sent = std::mem::take(&mut commits.sent);
-        if let Err(error) = result {
-            tracing::debug!(%error, "offsets were not committed");
-            for (place, commit) in sent {
-                commits.waiting.entry(place).or_insert(commit);
-            }
-        }
-    }
 }
 
 /// The thread that polls.
@@ -162,7 +144,8 @@ struct Worker {
     pump: Pump<Membership, Portion>,
     service: Service,
     hold: Arc<AtomicBool>,
-    committed: Instant,
+    commits: Arc<Mutex<Commits>>,
+    ids: Ids,
 }
 
 impl Worker {
@@ -170,7 +153,7 @@ impl Worker {
         while self.go_on() {}
         self.pump.stop.stop();
         self.pump.consumer.context().closing.stop();
-        self.commit(CommitMode::Sync);
+        self.commit();
         drop(self.pump);
         // Nobody may be waiting for it.
         let _ = leaving.send(());
@@ -187,9 +170,7 @@ impl Worker {
         if self.pump.life.is_condemned() && !self.renew() {
             return false;
         }
-        if self.committed.elapsed() >= COMMIT_EVERY {
-            self.commit(CommitMode::Async);
-        }
+        self.store();
         let held =
             if self.hold.load(Ordering::Acquire) { self.inputs_of(&self.output_read()) } else { Vec::new() };
         self.pump.steer(held);
@@ -210,7 +191,6 @@ impl Worker {
             return false;
         }
         self.pump.consumer.context().closing.stop();
-        self.commits().sent.clear();
         self.pump.renew(drop);
         true
     }
@@ -230,7 +210,7 @@ impl Worker {
     }
 
     fn commits(&self) -> MutexGuard<'_, Commits> {
-        self.pump.consumer.context().commits.lock().unwrap_or_else(PoisonError::into_inner)
+        self.commits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn next_change(&self) -> Option<Change> {
@@ -251,21 +231,17 @@ impl Worker {
     /// Begins to read what is ours now, from what was committed.
     fn assign(&mut self, change: &Change) -> bool {
         let inputs = self.inputs_of(&change.partitions);
-        let Some(committed) = self.committed_for(&inputs) else {
+        let Some((committed, replaced)) = self.committed_for(&inputs) else {
             // Another consumer is to ask; this one must only have answered the group.
             let answered = self.pump.consumer.incremental_assign(&self.pump.list(&inputs));
             return answered.is_ok() && !self.pump.stop.is_told();
         };
         let mut list = self.pump.list(&inputs);
-        let starts = inputs.iter().map(|place| {
-            committed.get(place).map_or(Offset::Beginning, |commit| {
-                Offset::Offset(i64::try_from(commit.next.offset).unwrap_or(i64::MAX))
-            })
-        });
-        for ((topic, partition), start) in inputs.iter().zip(starts) {
-            let name = self.pump.config.topic_name(*topic);
+        for place in &inputs {
+            let start = committed.get(place).map_or(Offset::Beginning, |commit| offset(commit.next.offset));
+            let name = self.pump.config.topic_name(place.0);
             // The partition is in the list and the offset in range, so this cannot fail.
-            let _ = list.set_partition_offset(&name, number(*partition), start);
+            let _ = list.set_partition_offset(&name, number(place.1), start);
         }
         if let Err(error) = self.pump.consumer.incremental_assign(&list) {
             // The group believes that we read them. Only a new member can put that right.
@@ -280,6 +256,7 @@ impl Worker {
         let assignment = |partition| Assignment {
             partition,
             committed: committed.values().filter(|c| c.next.partition == partition).cloned().collect(),
+            replaced: replaced.get(&partition).cloned().unwrap_or_default(),
         };
         self.pump.hand_over(Portion::Assigned(numbers.into_iter().map(assignment).collect()))
     }
@@ -298,18 +275,43 @@ impl Worker {
         }
     }
 
-    /// What the group has committed for these; asks until it is answered, told to stop or to be replaced.
-    fn committed_for(&self, inputs: &[(Topic, u32)]) -> Option<BTreeMap<(Topic, u32), Commit>> {
+    /// What the group has committed for these, and which of it is of another topic, by partition number; asks until it is answered,
+    /// told to stop or to be replaced.
+    fn committed_for(&mut self, inputs: &[(Topic, u32)]) -> Option<(Commits, Replaced)> {
+        let (mut commits, mut replaced) = (Commits::new(), Replaced::new());
         if inputs.is_empty() {
-            return Some(BTreeMap::new());
+            return Some((commits, replaced));
         }
+        let answer =
+            self.ask(|worker| worker.pump.consumer.committed_offsets(worker.pump.list(inputs), ASK))?;
+        let topics: BTreeSet<Topic> = inputs.iter().map(|(topic, _)| *topic).collect();
+        for topic in topics {
+            let id = self.ask(|worker| worker.id_of(topic))?;
+            for place in inputs.iter().filter(|place| place.0 == topic) {
+                self.ids.note(*place, id);
+            }
+        }
+        let read = |element| Committed::read(&self.pump.config, element);
+        for committed in answer.elements().iter().filter_map(read) {
+            let Position { topic, partition, .. } = committed.commit.next;
+            if let Some(topic) = self.ids.replaced(&committed) {
+                replaced.entry(partition).or_default().push(topic);
+            } else {
+                commits.insert((topic, partition), committed.commit);
+            }
+        }
+        Some((commits, replaced))
+    }
+
+    /// Asks until there is an answer, or nobody wants it any more.
+    fn ask<T>(&self, question: impl Fn(&Self) -> KafkaResult<T>) -> Option<T> {
         loop {
-            match self.pump.consumer.committed_offsets(self.pump.list(inputs), ASK) {
+            match question(self) {
                 Ok(answer) => {
                     self.pump.life.heard();
-                    return Some(self.read_committed(&answer));
+                    return Some(answer);
                 }
-                Err(error) => tracing::debug!(%error, "asking for the committed offsets"),
+                Err(error) => tracing::debug!(%error, "asking for what a group has committed"),
             }
             if self.pump.stop.is_told() || self.pump.life.is_condemned() {
                 return None;
@@ -318,17 +320,14 @@ impl Worker {
         }
     }
 
-    fn read_committed(&self, answer: &TopicPartitionList) -> BTreeMap<(Topic, u32), Commit> {
-        let commit = |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
-            let Offset::Offset(offset) = element.offset() else { return None };
-            let next = Position {
-                topic: self.pump.config.topic_of(element.topic())?,
-                partition: u32::try_from(element.partition()).ok()?,
-                offset: u64::try_from(offset).ok()?,
-            };
-            Some(((next.topic, next.partition), Commit { next, note: element.metadata().to_owned() }))
-        };
-        answer.elements().iter().filter_map(commit).collect()
+    /// The id of a topic; `None` if it is not there.
+    fn id_of(&self, topic: Topic) -> KafkaResult<Option<TopicId>> {
+        let name = self.pump.config.topic_name(topic);
+        match topic_id::of(self.pump.consumer.client(), &name, ASK) {
+            Ok(id) => Ok(Some(id)),
+            Err(error) if error.rdkafka_error_code() == Some(UnknownTopicOrPartition) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Gives up what is somebody else's now, once our own side is done with it.
@@ -346,9 +345,9 @@ impl Worker {
             }
         }
         if change.lost {
-            self.commits().waiting.retain(|(_, number), _| !numbers.contains(number));
+            self.commits().retain(|(_, number), _| !numbers.contains(number));
         } else {
-            self.commit(CommitMode::Sync);
+            self.commit();
         }
         self.pump.ending(&inputs);
         if let Err(error) = self.pump.consumer.incremental_unassign(&self.pump.list(&inputs)) {
@@ -364,30 +363,24 @@ impl Worker {
         }
     }
 
-    /// Sends what is to be committed.
-    fn commit(&mut self, mode: CommitMode) {
-        self.committed = Instant::now();
-        let context = self.pump.consumer.context();
-        let mut list = TopicPartitionList::new();
-        {
-            let mut commits = context.commits.lock().unwrap_or_else(PoisonError::into_inner);
-            let commits = &mut *commits;
-            let synchronous = matches!(mode, CommitMode::Sync);
-            if commits.waiting.is_empty() || (!commits.sent.is_empty() && !synchronous) {
-                return;
-            }
-            for ((topic, partition), commit) in std::mem::take(&mut commits.waiting) {
-                let name = self.pump.config.topic_name(topic);
-                let mut element = list.add_partition(&name, number(partition));
-                // The offset is in range, so this cannot fail.
-                let _ =
-                    element.set_offset(Offset::Offset(i64::try_from(commit.next.offset).unwrap_or(i64::MAX)));
-                element.set_metadata(&commit.note);
-                commits.sent.insert((topic, partition), commit);
-            }
+    /// Leaves what is to be committed to librdkafka, which commits it every second, and tries again what has failed.
+    fn store(&self) {
+        let waiting = std::mem::take(&mut *self.commits());
+        if waiting.is_empty() {
+            return;
         }
-        if let Err(error) = self.pump.consumer.commit(&list, mode) {
-            context.commit_callback(Err(error), &list);
+        let list = self.ids.list(&self.pump.config, waiting.values());
+        if let Err(error) = self.pump.consumer.store_offsets(&list) {
+            // They are read again by whoever reads them now.
+            tracing::debug!(%error, "offsets of partitions that are not ours");
+        }
+    }
+
+    /// Commits all that is to be committed, and waits for it.
+    fn commit(&self) {
+        self.store();
+        if let Err(error) = self.pump.consumer.commit_consumer_state(CommitMode::Sync) {
+            tracing::debug!(%error, "offsets were not committed");
         }
     }
 }

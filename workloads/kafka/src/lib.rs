@@ -7,6 +7,7 @@
 mod abreast;
 pub mod admin;
 mod client;
+mod commits;
 mod config;
 mod error;
 mod group;

@@ -128,7 +128,7 @@ impl GroupReader for Member {
     async fn commit(&mut self, commits: Vec<Commit>) -> Result<(), LogError> {
         let mut all = self.shared.commits.lock().unwrap_or_else(PoisonError::into_inner);
         for commit in commits {
-            all.waiting.insert((commit.next.topic, commit.next.partition), commit);
+            all.insert((commit.next.topic, commit.next.partition), commit);
         }
         Ok(())
     }

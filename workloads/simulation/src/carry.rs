@@ -151,7 +151,7 @@ impl World {
                         process.inputs.insert(place, next);
                         committed.extend(commit);
                     }
-                    assigned.push(Assignment { partition, committed });
+                    assigned.push(Assignment { partition, committed, ..Assignment::default() });
                 }
                 let places = process.inputs.iter().map(|(place, next)| position(*place, *next));
                 match damaged(&self.log, process.service, places) {

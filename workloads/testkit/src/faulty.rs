@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use kbnt_application::intact::{Bounds, TopicId};
-use kbnt_application::ports::{Commit, EventLog, GroupBatch, GroupReader, LogError, LogReader};
+use kbnt_application::ports::{
+    Commit, EventLog, GroupBatch, GroupReader, LogError, LogReader, ReplacedTopic,
+};
 use kbnt_application::{Append, Position, Service, Topic};
 use kbnt_domain::Span;
 use tokio::sync::watch;
@@ -40,6 +42,8 @@ pub struct Faulty {
     pub short: Mutex<BTreeMap<(Topic, u32), u64>>,
     /// Topics that are others of the same name.
     pub replaced: Mutex<BTreeMap<Topic, TopicId>>,
+    /// What was committed for these is of another topic of the name.
+    pub stray_commits: Arc<Mutex<Vec<ReplacedTopic>>>,
 }
 
 impl Faulty {
@@ -59,6 +63,7 @@ impl Faulty {
             cut: Mutex::default(),
             short: Mutex::default(),
             replaced: Mutex::default(),
+            stray_commits: Arc::default(),
         })
     }
 
@@ -141,6 +146,7 @@ impl EventLog for Faulty {
             forget: Arc::clone(&self.forget_commits),
             undecided: Arc::clone(&self.undecided),
             asked: Arc::clone(&self.asked),
+            stray_commits: Arc::clone(&self.stray_commits),
         }))
     }
 }
@@ -151,6 +157,7 @@ struct FaultyMember {
     forget: Arc<AtomicBool>,
     undecided: Arc<AtomicBool>,
     asked: Arc<AtomicUsize>,
+    stray_commits: Arc<Mutex<Vec<ReplacedTopic>>>,
 }
 
 #[async_trait]
@@ -164,7 +171,15 @@ impl GroupReader for FaultyMember {
             tokio::task::yield_now().await;
             return Ok(GroupBatch::Records(Vec::new()));
         }
-        self.inner.next(most, wait).await
+        let mut batch = self.inner.next(most, wait).await?;
+        if let GroupBatch::Assigned(assigned) = &mut batch {
+            let stray = self.stray_commits.lock().unwrap().clone();
+            for assignment in assigned {
+                assignment.committed.retain(|c| stray.iter().all(|stray| stray.topic != c.next.topic));
+                assignment.replaced.clone_from(&stray);
+            }
+        }
+        Ok(batch)
     }
 
     async fn commit(&mut self, commits: Vec<Commit>) -> Result<(), LogError> {

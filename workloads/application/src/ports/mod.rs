@@ -211,6 +211,19 @@ pub struct Assignment {
     pub partition: u32,
     /// What was committed for it, by topic; a topic that is not here is read from its first record.
     pub committed: Vec<Commit>,
+    /// Topics for which something was committed while another topic had the name: that counts for nothing.
+    pub replaced: Vec<ReplacedTopic>,
+}
+
+/// A topic that was deleted and made again under the same name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplacedTopic {
+    /// The topic.
+    pub topic: Topic,
+    /// The id of the topic that is known.
+    pub known: TopicId,
+    /// The id of the topic that is there.
+    pub found: TopicId,
 }
 
 /// From where to go on after a restart.

@@ -4,10 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kbnt_application::Topic;
-use kbnt_application::ports::{Assignment, Commit, EventLog as _, GroupBatch, GroupReader, LogError};
+use kbnt_application::ports::{
+    Assignment, Commit, EventLog as _, GroupBatch, GroupReader, LogError, ReplacedTopic,
+};
 use kbnt_application::{Position, Service};
 use kbnt_domain::Span;
 use kbnt_kafka::{KafkaConfig, KafkaLog};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use crate::support::cluster::Cluster;
 use crate::support::outside::Running;
@@ -61,6 +65,69 @@ async fn commits_and_their_notes_are_found_again() {
     }
     assert_eq!(lowest, [0, 17, 0]);
     second.leave().await.unwrap();
+}
+
+/// What the group of audit-service has committed for a partition.
+fn committed(cluster: &Cluster, at: Position) -> Option<u64> {
+    let group = format!("{}kbnt-audit-service", cluster.config.prefix);
+    let servers = &cluster.config.bootstrap_servers;
+    let asker: BaseConsumer =
+        ClientConfig::new().set("bootstrap.servers", servers).set("group.id", group).create().unwrap();
+    let mut list = TopicPartitionList::new();
+    list.add_partition(&cluster.config.topic_name(at.topic), i32::try_from(at.partition).unwrap());
+    let answer = asker.committed_offsets(list, kbnt_testkit::DEADLINE).unwrap();
+    match answer.elements()[0].offset() {
+        Offset::Offset(offset) => Some(u64::try_from(offset).unwrap()),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs KBNT_TEST_BOOTSTRAP"]
+async fn offsets_are_committed_while_a_member_is_at_work_and_not_only_as_it_leaves() {
+    let cluster = Cluster::whole("commits-at-work").await;
+    let log = cluster.log();
+    log.append((0..30).map(created).collect()).await.unwrap();
+    let mut member = log.join(Service::Audit).await.unwrap();
+    assert_eq!(assignment(member.as_mut()).await.len(), 3);
+    for offset in [1, 2, 3] {
+        let next = Position { topic: Topic::OrderEvents, partition: 1, offset };
+        member.commit(vec![Commit { next, note: String::new() }]).await.unwrap();
+        eventually("the group has it", || async { committed(&cluster, next) == Some(offset) }).await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs KBNT_TEST_BOOTSTRAP"]
+async fn what_was_committed_for_a_topic_says_nothing_about_another_one_of_its_name() {
+    let (cluster, topic) = (Cluster::whole("commits-stray").await, Topic::OrderEvents);
+    let log = cluster.log();
+    log.append((0..300).map(created).collect()).await.unwrap();
+    let mut first = log.join(Service::Audit).await.unwrap();
+    assert_eq!(assignment(first.as_mut()).await.len(), 3);
+    let known = log.topic_id(topic).await.unwrap();
+    cluster.replace(topic).await;
+    let found = log.topic_id(topic).await.unwrap();
+    log.append((0..300).map(created).collect()).await.unwrap();
+    // It has not noticed.
+    let next = Position { topic, partition: 1, offset: 17 };
+    first.commit(vec![Commit { next, note: "3 writer-b".into() }]).await.unwrap();
+    first.leave().await.unwrap();
+    assert_eq!(committed(&cluster, next), Some(17));
+
+    let mut second = log.join(Service::Audit).await.unwrap();
+    let assigned = assignment(second.as_mut()).await;
+    let replaced = vec![ReplacedTopic { topic, known, found }];
+    for of in assigned {
+        let stray = if of.partition == 1 { replaced.clone() } else { Vec::new() };
+        assert_eq!((of.committed, of.replaced), (Vec::new(), stray), "{}", of.partition);
+    }
+    let mut seen = BTreeSet::new();
+    let first = Position { topic, partition: 1, offset: 0 };
+    while seen.iter().all(|at: &Position| at.partition != 1) {
+        take(second.next(1_000, Span::from_secs(1)).await.unwrap(), &mut seen);
+    }
+    assert!(seen.contains(&first), "{:?}", seen.first());
 }
 
 /// The next change, where no records are wanted.

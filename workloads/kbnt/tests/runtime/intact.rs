@@ -10,7 +10,7 @@ use kbnt_application::notification::NotificationMachine;
 use kbnt_application::order::OrderMachine;
 use kbnt_application::payment::PaymentMachine;
 use kbnt_application::ports::CallError;
-use kbnt_application::ports::{EventLog, LogError, RawRecord};
+use kbnt_application::ports::{EventLog, LogError, RawRecord, ReplacedTopic};
 use kbnt_application::projections::BookLimits;
 use kbnt_application::user::{UserConfig, UserMachine};
 use kbnt_application::{Append, Machine, Position, Route, Service, Topic};
@@ -150,6 +150,19 @@ async fn a_log_that_ends_before_what_was_committed_is_refused_unless_somebody_na
     assert_eq!(started(Echo::default(), &log, TopicIds::default()).await, Some(damage));
     let id = log.topic_id(Topic::OrderEvents).await.unwrap();
     let adopted = [(Topic::OrderEvents, id)].into_iter().collect();
+    assert_eq!(started(Echo::default(), &log, adopted).await, None);
+}
+
+#[tokio::test]
+async fn what_was_committed_for_another_topic_is_damage_unless_somebody_names_that_very_topic() {
+    let log = notified().await;
+    let found = log.topic_id(Topic::OrderEvents).await.unwrap();
+    let known = TopicId::from_bytes([9; 16]);
+    log.stray_commits.lock().unwrap().push(ReplacedTopic { topic: Topic::OrderEvents, known, found });
+    let fault = Fault::Replaced { known, found };
+    let damage = Damage { service: Service::Notification, topic: Topic::OrderEvents, fault };
+    assert_eq!(started(Echo::default(), &log, TopicIds::default()).await, Some(damage));
+    let adopted = [(Topic::OrderEvents, found)].into_iter().collect();
     assert_eq!(started(Echo::default(), &log, adopted).await, None);
 }
 

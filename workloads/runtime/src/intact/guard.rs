@@ -225,7 +225,7 @@ impl Guard {
     }
 
     /// What is kept beside the log contradicts it: damage, unless somebody has named this very topic. Then it is begun anew.
-    async fn contradicted(&self, topic: Topic, fault: Fault) -> Result<(), LogError> {
+    pub(super) async fn contradicted(&self, topic: Topic, fault: Fault) -> Result<(), LogError> {
         self.identify(topic).await?;
         let Some(id) = self.integrity.given(topic) else { return Err(self.damaged(topic, fault)) };
         tracing::warn!(

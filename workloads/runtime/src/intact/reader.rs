@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use kbnt_application::ports::{Assignment, Commit, Fetched, GroupBatch, GroupReader, LogError, LogReader};
+use kbnt_application::intact::Fault;
+use kbnt_application::ports::{
+    Assignment, Commit, Fetched, GroupBatch, GroupReader, LogError, LogReader, ReplacedTopic,
+};
 use kbnt_application::{Position, Topic};
 use kbnt_domain::Span;
 
@@ -136,6 +139,9 @@ impl GuardedMember {
     async fn assigned(&mut self, assigned: &mut [Assignment]) -> Result<(), LogError> {
         let inputs = self.guard.service.inputs().iter().copied();
         for assignment in assigned {
+            for ReplacedTopic { topic, known, found } in &assignment.replaced {
+                self.guard.contradicted(*topic, Fault::Replaced { known: *known, found: *found }).await?;
+            }
             let partition = assignment.partition;
             for topic in inputs.clone().filter(|topic| partition < topic.partitions()) {
                 let here = |commit: &&Commit| commit.next.topic == topic;

@@ -132,7 +132,7 @@ fn a_machine_that_has_enough_in_hand_while_it_reads_again_ticks() {
     let machine = Toy { with_effect: true, follows: true, ticks: true, gap: Some(0..2), ..Toy::default() };
     let mut carrier = Carrier::new(machine, limits);
     carrier.begin();
-    carrier.step(Event::Assigned(vec![Assignment { partition: 0, committed: vec![commit(2)] }]));
+    carrier.step(Event::Assigned(vec![Assignment { committed: vec![commit(2)], ..Assignment::default() }]));
     carrier.write(&foreign("input/0", toy::input(0)));
     carrier.write(&foreign("input/1", toy::input(1)));
     carrier.step(Event::Flush);

@@ -211,7 +211,7 @@ impl Carrier {
     }
 
     fn assign(&mut self, committed: Vec<Commit>) {
-        self.step(Event::Assigned(vec![Assignment { partition: 0, committed }]));
+        self.step(Event::Assigned(vec![Assignment { committed, ..Assignment::default() }]));
         self.step(Event::Flush);
         self.settle_in();
     }

@@ -26,21 +26,21 @@ struct Elected {
 }
 
 impl TermFence {
-    /// Whether `record` counts. A record without a writer never does. A copy of the newest election does, as copies of other records
-    /// do: whoever must not do a thing twice knows them by their ids.
+    /// Whether `record` counts. A record without a writer never does, nor one of a writer whose election is not in this log before it:
+    /// that one was elected in another, such as a topic of the same name that was deleted under it. A copy of the newest election does,
+    /// as copies of other records do: whoever must not do a thing twice knows them by their ids.
     pub fn admits(&mut self, record: &Delivered) -> bool {
         let Delivered { at, message, .. } = record;
         let newest = self.newest.get(&at.partition).map(|elected| &elected.writer);
-        let is_newest = |writer: &Writer| newest.is_none_or(|newest| writer >= newest);
         match (&message.event, message.writer.as_deref()) {
             (Event::WriterElected(elected), _) => {
-                let admitted = is_newest(&elected.writer);
+                let admitted = newest.is_none_or(|newest| elected.writer >= *newest);
                 if admitted && newest != Some(&elected.writer) {
                     self.elected(at.partition, &elected.writer);
                 }
                 admitted
             }
-            (_, Some(writer)) => is_newest(writer),
+            (_, Some(writer)) => newest == Some(writer),
             (_, None) => false,
         }
     }

@@ -14,10 +14,10 @@
 //! - Records are handed over as slices, in the order of their partition, with the positions where the reader stands then.
 //!
 //! # Its life
-//! A member of a group ([`begin`]): follow the output topic to its end if the machine wants that, join, and then, for each
-//! assignment ([`assign`]), fold its own records, write what a crash kept from being written, and read again what was committed and
-//! is not answered. A sole writer ([`begin`], [`restore`]): fold everything, or what lies behind a snapshot; stand by; stand for
-//! election; go on where its records end. At work ([`work`]): steps, append, effects and answers, commit. At its end ([`finish`]):
+//! A member of a group (`begin`): follow the output topic to its end if the machine wants that, join, and then, for each
+//! assignment (`assign`), fold its own records, write what a crash kept from being written, and read again what was committed and
+//! is not answered. A sole writer (`begin`, `restore`): fold everything, or what lies behind a snapshot; stand by; stand for
+//! election; go on where its records end. At work (`work`): steps, append, effects and answers, commit. At its end (`finish`):
 //! take in what is there, wait for what is under way, commit, hand over.
 
 mod assign;

@@ -87,7 +87,21 @@ fn a_note_carries_the_fence_over_a_restart() {
     assert!(!restored.admits(&alert(0, Some(&old))));
     assert!(restored.admits(&alert(0, Some(&new))));
     assert!(restored.restore(0, "").is_err());
+    assert!(!restored.admits(&alert(0, Some(&new))), "nobody is known to be elected");
+    assert!(restored.admits(&election(0, &old)));
     assert!(restored.admits(&alert(0, Some(&old))));
+}
+
+#[test]
+fn a_writer_that_was_elected_in_another_log_does_not_count() {
+    let (stranger, own, greater) = (writer(7, "a"), writer(1, "a"), writer(1, "b"));
+    let mut fence = TermFence::default();
+    assert!(!fence.admits(&alert(0, Some(&stranger))), "before the first election");
+    assert!(fence.admits(&election(0, &own)));
+    for other in [&stranger, &greater] {
+        assert!(!fence.admits(&alert(0, Some(other))), "{other:?}");
+    }
+    assert!(fence.admits(&alert(0, Some(&own))));
 }
 
 #[test]

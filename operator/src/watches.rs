@@ -50,8 +50,8 @@ pub async fn run(context: Arc<Context>, writers: Writers, served: watch::Receive
         join_all(each_kind(&Follow { context: &context, served })).await;
     };
     let parts: Vec<BoxFuture<'_, ()>> = vec![
-        follow_stocks(&context, stocks).boxed(),
-        follow_workflows(&context, workflows).boxed(),
+        follow_resources(&context, stocks).boxed(),
+        follow_resources(&context, workflows).boxed(),
         owned.boxed(),
     ];
     join_all(parts).await;
@@ -90,7 +90,8 @@ impl<'a> Visitor for Filled<'a> {
     }
 }
 
-async fn follow_stocks(context: &Context, events: impl Stream<Item = Watch<VirtualStock>>) {
+/// Wakes the reconcilers of the resources of one kind, and of those that are concerned by them.
+async fn follow_resources<R: Reconciled>(context: &Context, events: impl Stream<Item = Watch<R>>) {
     let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
         match event {
@@ -98,41 +99,13 @@ async fn follow_stocks(context: &Context, events: impl Stream<Item = Watch<Virtu
                 context.forget_gone();
                 context.wake_all();
             }
-            Watch::Touched(stock) => {
-                let (namespace, name) = key(&stock.metadata);
-                forget_if_gone(context, &*stock);
-                context.stock_queue.push(namespace, name);
-                for workflow in context.resources.workflows.state() {
-                    if key(&workflow.metadata).0 == namespace && workflow.spec.virtual_stock_ref.name == name
-                    {
-                        context.workflow_queue.push(namespace, key(&workflow.metadata).1);
-                    }
-                }
+            Watch::Touched(resource) => {
+                let (namespace, name) = key(resource.meta());
+                forget_if_gone(context, &*resource);
+                R::queue(context).push(namespace, name);
+                resource.wake_concerned(context);
             }
-            Watch::Unreadable(what) => unreadable::<VirtualStock>(context, *what).await,
-        }
-    }
-}
-
-async fn follow_workflows(context: &Context, events: impl Stream<Item = Watch<OrderWorkflow>>) {
-    let mut events = std::pin::pin!(events);
-    while let Some(event) = events.next().await {
-        match event {
-            Watch::Complete => {
-                context.forget_gone();
-                context.workflow_queue.push_all(&context.resources.workflows);
-            }
-            Watch::Touched(workflow) => {
-                let (namespace, name) = key(&workflow.metadata);
-                forget_if_gone(context, &*workflow);
-                context.workflow_queue.push(namespace, name);
-                // inventory-service has to know the topics that the workflow has adopted.
-                let mut topics = workflow.status.iter().flat_map(|status| &status.topics);
-                if topics.any(|topic| topic.replaces.is_some()) {
-                    context.stock_queue.push(namespace, &workflow.spec.virtual_stock_ref.name);
-                }
-            }
-            Watch::Unreadable(what) => unreadable::<OrderWorkflow>(context, *what).await,
+            Watch::Unreadable(what) => unreadable::<R>(context, *what).await,
         }
     }
 }

@@ -43,6 +43,15 @@ impl Reconciled for OrderWorkflow {
         &context.workflow_queue
     }
 
+    /// inventory-service has to know the topics that the workflow has adopted.
+    fn wake_concerned(&self, context: &Context) {
+        let mut topics = self.status.iter().flat_map(|status| &status.topics);
+        if topics.any(|topic| topic.replaces.is_some()) {
+            let namespace = self.metadata.namespace.as_deref().unwrap_or_default();
+            context.stock_queue.push(namespace, &self.spec.virtual_stock_ref.name);
+        }
+    }
+
     fn is_paused(&self) -> bool {
         self.spec.paused
     }

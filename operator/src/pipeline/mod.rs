@@ -59,6 +59,8 @@ pub trait Reconciled: Reported + Send + Sync + 'static {
     fn store(resources: &Resources) -> &Store<Self>;
     /// Where they wait for a reconcile.
     fn queue(context: &Context) -> &Arc<Queue>;
+    /// Wakes the reconcilers of resources of the other kind that depend on what this one says.
+    fn wake_concerned(&self, context: &Context);
     /// Whether it is to be left alone.
     fn is_paused(&self) -> bool;
     /// What happens to its topics when it is deleted.

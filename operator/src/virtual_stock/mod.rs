@@ -43,6 +43,17 @@ impl Reconciled for VirtualStock {
         &context.stock_queue
     }
 
+    fn wake_concerned(&self, context: &Context) {
+        let (namespace, name) = (self.metadata.namespace.as_deref(), self.name_any());
+        for workflow in context.resources.workflows.state() {
+            let is_its_own = workflow.metadata.namespace.as_deref() == namespace
+                && workflow.spec.virtual_stock_ref.name == name;
+            if is_its_own {
+                context.workflow_queue.push(namespace.unwrap_or_default(), &workflow.name_any());
+            }
+        }
+    }
+
     fn is_paused(&self) -> bool {
         self.spec.paused
     }

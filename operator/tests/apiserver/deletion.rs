@@ -1,7 +1,10 @@
 //! What stays and what goes.
 
+use k8s_openapi::api::admissionregistration::v1::{
+    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+};
 use kbnt_crds::{KafkaTopic, OrderWorkflow, VirtualStock};
-use kube::api::ListParams;
+use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
@@ -37,6 +40,61 @@ pub(crate) async fn retained_topics_stay_and_are_taken_up_again(suite: &Suite) -
         expect(before.uid() == adopted.uid(), || format!("{} was made anew", before.name_any()))?;
     }
     Ok(())
+}
+
+pub(crate) async fn a_finalizer_that_cannot_be_set_is_told_as_itself(suite: &Suite) -> Verdict {
+    let shop = suite.shop("deletion-refused").await?;
+    shop.open().await?;
+    let (name, params) = ("no-finalizers", PostParams::default());
+    let refused = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": name},
+        "spec": {
+            "matchConstraints": {"resourceRules": [{
+                "apiGroups": ["kbnt.dev"], "apiVersions": ["*"],
+                "operations": ["UPDATE"], "resources": ["virtualstocks"],
+            }]},
+            "validations": [{
+                "expression": "size(object.metadata.?finalizers.orValue([])) == 0",
+                "message": "no finalizers here",
+            }],
+        },
+    });
+    let here = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": name},
+        "spec": {
+            "policyName": name, "validationActions": ["Deny"],
+            "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": shop.namespace}}},
+        },
+    });
+    let policies = Api::<ValidatingAdmissionPolicy>::all(shop.client.clone());
+    let bindings = Api::<ValidatingAdmissionPolicyBinding>::all(shop.client.clone());
+    policies.create(&params, &serde_json::from_value(refused)?).await?;
+    bindings.create(&params, &serde_json::from_value(here)?).await?;
+    // A policy counts from a moment after it was made.
+    let probe = json!({"metadata": {"finalizers": ["kbnt.dev/probe"]}});
+    until("the policy", || async {
+        let taken = shop.patch::<VirtualStock>(&probe).await;
+        shop.patch::<VirtualStock>(&json!({"metadata": {"finalizers": null}})).await?;
+        expect(taken.is_err(), || "it is not in force".into())
+    })
+    .await?;
+
+    shop.patch::<VirtualStock>(&json!({"spec": {"topicDeletionPolicy": "Delete"}})).await?;
+    let told = shop.stock_is("FinalizerSet", "False", "Refused").await?;
+    expect(told.message.contains("no finalizers here"), || told.message.clone())?;
+    shop.stock_is("TopicsReady", "True", "Ready").await?;
+    let ready = shop.stock_is("Ready", "False", "Refused").await?;
+    expect(ready.message.contains("FinalizerSet"), || ready.message.clone())?;
+
+    bindings.delete(name, &DeleteParams::default()).await?;
+    policies.delete(name, &DeleteParams::default()).await?;
+    shop.stock_is("Ready", "True", "Ready").await?;
+    let stock = shop.api::<VirtualStock>().get("main").await?;
+    expect(stock.finalizers().len() == 1, || format!("{:?}", stock.finalizers()))?;
+    let conditions = stock.status.unwrap_or_default().conditions;
+    expect(conditions.iter().all(|c| c.type_ != "FinalizerSet"), || format!("{conditions:?}"))
 }
 
 pub(crate) async fn topics_go_with_their_owner_where_that_is_asked_for(suite: &Suite) -> Verdict {

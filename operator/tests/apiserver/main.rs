@@ -128,6 +128,7 @@ fn trials(running: Option<&Running>) -> Vec<Trial> {
         conflicts::a_spec_that_cannot_be_carried_out_says_why,
         deletion::retained_topics_stay_and_are_taken_up_again,
         deletion::topics_go_with_their_owner_where_that_is_asked_for,
+        deletion::a_finalizer_that_cannot_be_set_is_told_as_itself,
         direct::a_job_makes_the_topics_and_the_services_follow,
         direct::what_a_job_could_not_do_is_told_and_tried_again,
         direct::another_wish_is_another_job,

@@ -44,7 +44,7 @@ struct Mutant {
 }
 
 /// The crates that the bugs are planted in, and what runs them.
-const CRATES: [&str; 3] = ["domain", "application", "simulation"];
+const CRATES: [&str; 4] = ["rules", "domain", "application", "simulation"];
 
 /// Seeds that the simulator runs before the tests have their turn; after them it runs all.
 const FIRST_SEEDS: u64 = 3_000;
@@ -261,4 +261,25 @@ fn patiently(command: &mut Command, patience: Duration) -> Result<Option<(bool, 
     };
     let said = reader.join().map_err(|_| "its output could not be read")??;
     Ok(Some((status.success(), said)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn root() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+    }
+
+    #[test]
+    fn the_copy_has_all_of_ours_that_it_depends_on() {
+        for name in CRATES {
+            let manifest = root().join("workloads").join(name).join("Cargo.toml");
+            for line in fs::read_to_string(&manifest).unwrap().lines() {
+                if let Some((needed, _)) = line.strip_prefix("kbnt-").and_then(|rest| rest.split_once('.')) {
+                    assert!(CRATES.contains(&needed), "{name} needs {needed}");
+                }
+            }
+        }
+    }
 }

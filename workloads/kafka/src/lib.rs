@@ -4,33 +4,13 @@
 //! partitions are its own: it then reads the partitions of that number of all input topics. So whoever answers in a
 //! partition reads all that is answered there, whatever the assignor does.
 
-mod abreast;
 pub mod admin;
 mod client;
-mod commits;
-mod config;
-mod error;
-mod group;
-mod known;
-mod lanes;
-mod life;
-mod lines;
-mod member;
-mod pinned;
-mod polled;
-mod pump;
-mod reader;
-mod record;
-mod replaceable;
-mod security;
-mod stop;
-mod topic_id;
-mod watch;
-mod writer;
+mod consumer;
+mod producer;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use kbnt_application::intact::{Bounds, TopicId};
@@ -40,24 +20,26 @@ use kbnt_application::{Append, Position, Route, Service, Topic};
 use kbnt_domain::Span;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
-use client::Context;
+use admin::topic_id;
+use client::connection_health::Life;
+use client::metadata::{self, Context};
+use client::renewable::Replaceable;
+use client::supervisor::{self, Watch};
+use client::thread::spawn;
+use client::{ASK, error};
+use consumer::group_member::Member;
+use consumer::partition_reader::Reader;
+use consumer::record_cache::Known;
 use kbnt_wire::Bytes;
 use kbnt_wire::raw::{RawAppend, RawLog};
-use known::Known;
-use lanes::Lanes;
-use life::Life;
-use lines::Lines;
-use record::Outgoing;
-use replaceable::Replaceable;
-use watch::Watch;
-use writer::Writer;
+use producer::event_producer::Writer;
+use producer::log_line_producer::Lines;
+use producer::outgoing::Outgoing;
+use producer::partition_queues::Lanes;
 
-pub use config::KafkaConfig;
-pub use security::{ClientCertificate, Mechanism, Protocol, Sasl, Security};
-pub use topic_id::of as topic_id;
-
-/// How long a question to a broker may take.
-const ASK: Duration = Duration::from_secs(5);
+pub use admin::topic_id::of as topic_id;
+pub use client::config::KafkaConfig;
+pub use client::security::{ClientCertificate, Mechanism, Protocol, Sasl, Security};
 
 /// How far apart the batches of one machine are under load. Each costs the broker a request for every partition, and a
 /// fetch of each of its readers. What is fetched comes in batches already; this is for what does not: how charges ended, calls, and
@@ -91,7 +73,7 @@ impl KafkaLog {
         let watch = Arc::new(Watch::new(&config)?);
         let (settings, watching) = (config.asker(), Arc::clone(&watch));
         let ask = move |life: &Arc<Life>| {
-            client::create(&watching.with_credentials(settings.clone()), Context::new(life))
+            metadata::create(&watching.with_credentials(settings.clone()), Context::new(life))
         };
         let writer = Arc::new(Writer::new(&config, &watch)?);
         let clients = Arc::new(Clients {
@@ -150,24 +132,13 @@ impl Clients {
 /// Looks after the clients for as long as anybody uses the log.
 fn look_after(watch: &Watch, clients: &Weak<Clients>, topic: &str) {
     loop {
-        std::thread::sleep(watch::LOOK);
+        std::thread::sleep(supervisor::LOOK);
         let Some(clients) = clients.upgrade() else { return };
         clients.writer.producer.tend(topic);
         clients.lines.producer.tend(topic);
         clients.asker.tend(topic);
         watch.look();
     }
-}
-
-/// A partition as the client counts. No topic has so many that its type would not do.
-fn number(partition: u32) -> i32 {
-    i32::try_from(partition).unwrap_or(i32::MAX)
-}
-
-/// A thread of this name.
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), LogError> {
-    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work);
-    thread.map(drop).map_err(|error| LogError::Unavailable(format!("no thread for {name}: {error}")))
 }
 
 #[async_trait]
@@ -199,7 +170,7 @@ impl EventLog for KafkaLog {
             let asker = &clients.asker;
             // librdkafka (2.12) never rests while a question waits for a broker that is away: two of its threads wake each other.
             asker.life().check()?;
-            client::kept_or_condemned(&asker.current(), asker.life(), &topic, partition)
+            metadata::kept_or_condemned(&asker.current(), asker.life(), &topic, partition)
         };
         tokio::task::spawn_blocking(ask).await.map_err(|error| LogError::Unavailable(error.to_string()))?
     }
@@ -220,7 +191,7 @@ impl EventLog for KafkaLog {
     async fn read(&self, from: Vec<Position>) -> Result<Box<dyn LogReader>, LogError> {
         let reading =
             self.clients.known.read(from.iter().map(|position| position.topic).collect(), self.bytes);
-        Ok(Box::new(reader::Reader::open(&self.config, &self.watch, from, reading)?))
+        Ok(Box::new(Reader::open(&self.config, &self.watch, from, reading)?))
     }
 
     fn with_bytes(&self) -> Arc<dyn EventLog> {
@@ -229,7 +200,7 @@ impl EventLog for KafkaLog {
 
     async fn join(&self, service: Service) -> Result<Box<dyn GroupReader>, LogError> {
         let reading = self.clients.known.read(service.inputs().iter().copied().collect(), self.bytes);
-        Ok(Box::new(member::Member::join(&self.config, &self.watch, service, reading)?))
+        Ok(Box::new(Member::join(&self.config, &self.watch, service, reading)?))
     }
 }
 

@@ -11,27 +11,27 @@ use kbnt_application::{Position, Topic};
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::config::KafkaConfig;
-use super::number;
+use crate::client::config::KafkaConfig;
+use crate::client::number;
 
 /// What stands before the id in the metadata of a commit.
 const ID: &str = "topic-id=";
 
 /// Of which topic each partition is that is read: the id that it had when that began.
 #[derive(Debug, Default)]
-pub(super) struct Ids(BTreeMap<(Topic, u32), TopicId>);
+pub(crate) struct Ids(BTreeMap<(Topic, u32), TopicId>);
 
 /// What the group has committed for a partition.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Committed {
-    pub(super) commit: Commit,
+pub(crate) struct Committed {
+    pub(crate) commit: Commit,
     /// The topic of which it is an offset; commits of version 0.1.0 do not say so.
-    pub(super) id: Option<TopicId>,
+    pub(crate) id: Option<TopicId>,
 }
 
 impl Ids {
     /// A partition is about to be read; its topic has this id, if it is there.
-    pub(super) fn note(&mut self, place: (Topic, u32), id: Option<TopicId>) {
+    pub(crate) fn note(&mut self, place: (Topic, u32), id: Option<TopicId>) {
         match id {
             Some(id) => self.0.insert(place, id),
             None => self.0.remove(&place),
@@ -39,14 +39,14 @@ impl Ids {
     }
 
     /// The topic of this name that is there now, if the commit is one of another.
-    pub(super) fn replaced(&self, committed: &Committed) -> Option<ReplacedTopic> {
+    pub(crate) fn replaced(&self, committed: &Committed) -> Option<ReplacedTopic> {
         let Position { topic, partition, .. } = committed.commit.next;
         let (known, found) = (committed.id?, *self.0.get(&(topic, partition))?);
         (known != found).then_some(ReplacedTopic { topic, known, found })
     }
 
     /// As librdkafka stores it.
-    pub(super) fn list<'a>(
+    pub(crate) fn list<'a>(
         &self,
         config: &KafkaConfig,
         commits: impl IntoIterator<Item = &'a Commit>,
@@ -64,7 +64,7 @@ impl Ids {
 
 impl Committed {
     /// What the group has answered; `None` if nothing was committed.
-    pub(super) fn read(config: &KafkaConfig, element: &TopicPartitionListElem<'_>) -> Option<Self> {
+    pub(crate) fn read(config: &KafkaConfig, element: &TopicPartitionListElem<'_>) -> Option<Self> {
         let Offset::Offset(offset) = element.offset() else { return None };
         let next = Position {
             topic: config.topic_of(element.topic())?,
@@ -77,7 +77,7 @@ impl Committed {
 }
 
 /// An offset as librdkafka has it.
-pub(super) fn offset(offset: u64) -> Offset {
+pub(crate) fn offset(offset: u64) -> Offset {
     Offset::Offset(i64::try_from(offset).unwrap_or(i64::MAX))
 }
 

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use kbnt_application::{Position, Topic};
+use kbnt_application::Position;
+
+use crate::client::Place;
 
 /// How far a partition may be ahead of the slowest, in thousandths of what each has to read.
 const AHEAD: u64 = 20;
@@ -16,12 +18,9 @@ const FEW: u64 = 5_000;
 /// than a slow service takes for what is queued of the others.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A partition.
-pub(super) type Place = (Topic, u32);
-
 /// How far each partition has come of what was in it when reading began.
 #[derive(Debug, Default)]
-pub(super) struct Abreast {
+pub(crate) struct Abreast {
     courses: BTreeMap<Place, Course>,
 }
 
@@ -44,7 +43,7 @@ impl Course {
 
 impl Abreast {
     /// A partition is read from `from` on, and ends at `end` now.
-    pub(super) fn begin(&mut self, from: Position, end: u64, now: Instant) {
+    pub(crate) fn begin(&mut self, from: Position, end: u64, now: Instant) {
         if end > from.offset + FEW {
             let (start, next) = (from.offset, from.offset);
             let course = Course { start, end, next, heard: now, waits: false };
@@ -53,7 +52,7 @@ impl Abreast {
     }
 
     /// The record at `at` was read.
-    pub(super) fn read(&mut self, at: Position, now: Instant) {
+    pub(crate) fn read(&mut self, at: Position, now: Instant) {
         let place = (at.topic, at.partition);
         let Some(course) = self.courses.get_mut(&place) else { return };
         (course.next, course.heard) = (course.next.max(at.offset + 1), now);
@@ -63,17 +62,17 @@ impl Abreast {
     }
 
     /// A partition is read no more.
-    pub(super) fn end(&mut self, place: Place) {
+    pub(crate) fn end(&mut self, place: Place) {
         self.courses.remove(&place);
     }
 
     /// No partition is read any more.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.courses.clear();
     }
 
     /// Those that must let the others catch up now.
-    pub(super) fn waiting(&mut self, now: Instant) -> BTreeSet<Place> {
+    pub(crate) fn waiting(&mut self, now: Instant) -> BTreeSet<Place> {
         let reading = |course: &&Course| !course.waits && now.duration_since(course.heard) < PATIENCE;
         let slowest = self.courses.values().filter(reading).map(Course::progress).min();
         for course in self.courses.values_mut() {
@@ -91,6 +90,8 @@ impl Abreast {
 
 #[cfg(test)]
 mod tests {
+    use kbnt_application::Topic;
+
     use super::*;
 
     const LONG: Place = (Topic::InventoryEvents, 0);

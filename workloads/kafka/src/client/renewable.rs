@@ -7,33 +7,33 @@ use std::time::Duration;
 use kbnt_application::ports::LogError;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
-use super::client::Ask;
-use super::life::Life;
-use super::spawn;
+use crate::client::connection_health::Life;
+use crate::client::metadata::Ask;
+use crate::client::thread::spawn;
 
 type Make<T> = Box<dyn Fn(&Arc<Life>) -> Result<T, LogError> + Send + Sync>;
 
 /// A client, and what it takes to make another one.
-pub(super) struct Replaceable<T> {
+pub(crate) struct Replaceable<T> {
     make: Make<T>,
     current: Mutex<Arc<Current<T>>>,
     life: Arc<Life>,
 }
 
 /// A client that is in use, or was.
-pub(super) struct Current<T> {
+pub(crate) struct Current<T> {
     client: T,
     retired: CancellationToken,
 }
 
 impl<T> Current<T> {
     /// Whether another one has taken its place.
-    pub(super) fn is_retired(&self) -> bool {
+    pub(crate) fn is_retired(&self) -> bool {
         self.retired.is_cancelled()
     }
 
     /// Returns once another one has taken its place.
-    pub(super) fn retired(&self) -> WaitForCancellationFuture<'_> {
+    pub(crate) fn retired(&self) -> WaitForCancellationFuture<'_> {
         self.retired.cancelled()
     }
 }
@@ -47,7 +47,7 @@ impl<T> Deref for Current<T> {
 }
 
 impl<T: Ask + Send + Sync + 'static> Replaceable<T> {
-    pub(super) fn new(
+    pub(crate) fn new(
         life: Arc<Life>,
         make: impl Fn(&Arc<Life>) -> Result<T, LogError> + Send + Sync + 'static,
     ) -> Result<Self, LogError> {
@@ -55,17 +55,17 @@ impl<T: Ask + Send + Sync + 'static> Replaceable<T> {
         Ok(Self { make: Box::new(make), current: Mutex::new(Arc::new(current)), life })
     }
 
-    pub(super) fn current(&self) -> Arc<Current<T>> {
+    pub(crate) fn current(&self) -> Arc<Current<T>> {
         Arc::clone(&self.current.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The life of whichever client it is.
-    pub(super) fn life(&self) -> &Life {
+    pub(crate) fn life(&self) -> &Life {
         &self.life
     }
 
     /// Puts another client in the place of `old`, if nobody has done so yet.
-    pub(super) fn replace(&self, old: &Arc<Current<T>>) -> Result<(), LogError> {
+    pub(crate) fn replace(&self, old: &Arc<Current<T>>) -> Result<(), LogError> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if Arc::ptr_eq(&current, old) {
             let another = Current { client: (self.make)(&self.life)?, retired: CancellationToken::new() };
@@ -79,7 +79,7 @@ impl<T: Ask + Send + Sync + 'static> Replaceable<T> {
     }
 
     /// Replaces the client if it was condemned, and asks for a sign of life if it has had none for a while.
-    pub(super) fn tend(&self, topic: &str) {
+    pub(crate) fn tend(&self, topic: &str) {
         let current = self.current();
         if self.life.is_condemned() {
             if let Err(error) = self.replace(&current) {

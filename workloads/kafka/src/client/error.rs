@@ -4,7 +4,7 @@ use kbnt_application::ports::LogError;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
 /// An error of a client as a whole.
-pub(super) fn of_client(error: &KafkaError) -> LogError {
+pub(crate) fn of_client(error: &KafkaError) -> LogError {
     match error {
         KafkaError::ClientConfig(..)
         | KafkaError::ClientCreation(_)
@@ -23,7 +23,7 @@ pub(super) fn of_client(error: &KafkaError) -> LogError {
 }
 
 /// An error about a partition.
-pub(super) fn on_partition(error: &KafkaError, topic: &str, partition: u32) -> LogError {
+pub(crate) fn on_partition(error: &KafkaError, topic: &str, partition: u32) -> LogError {
     match error.rdkafka_error_code() {
         Some(
             Code::UnknownTopic

@@ -8,9 +8,12 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::producer::{BaseProducer, ProducerContext};
+use rdkafka::metadata::Metadata;
+use rdkafka::producer::{BaseProducer, Producer as _, ProducerContext};
 
-use super::stop::Stop;
+use crate::client::metadata::Ask;
+
+use crate::client::thread::Stop;
 
 /// How long one wait for acknowledgements lasts, and how long a stop may go unnoticed. In the last millisecond of each wait
 /// rdkafka (0.39) looks again and again without a pause, which its own threaded producer does ten times a second, also when
@@ -18,7 +21,7 @@ use super::stop::Stop;
 const WAIT: Duration = Duration::from_micros(250_050);
 
 /// A producer whose thread ends with it.
-pub(super) struct Polled<C: ProducerContext + 'static> {
+pub(crate) struct Polled<C: ProducerContext + 'static> {
     producer: Arc<BaseProducer<C>>,
     stop: Stop,
     thread: Option<JoinHandle<()>>,
@@ -45,6 +48,12 @@ impl<C: ProducerContext + 'static> Deref for Polled<C> {
 
     fn deref(&self) -> &Self::Target {
         &self.producer
+    }
+}
+
+impl<C: ProducerContext + 'static> Ask for Polled<C> {
+    fn metadata(&self, topic: &str, within: Duration) -> KafkaResult<Metadata> {
+        self.client().fetch_metadata(Some(topic), within)
     }
 }
 

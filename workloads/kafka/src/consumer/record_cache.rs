@@ -10,7 +10,7 @@ use foldhash::quality::RandomState;
 use kbnt_application::message::Message;
 use kbnt_application::{Append, Delivered, Position, Topic};
 
-use super::abreast::Place;
+use crate::client::Place;
 use kbnt_wire::Bytes;
 
 /// Records that are kept of one topic, the newest of each partition. Readers are a few batches apart; one that is further behind
@@ -19,7 +19,7 @@ const MOST: usize = 3_000;
 
 /// Records that somebody has yet to read.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(crate) struct Known {
     /// Drawn for this process: nobody can make two values with one digest who does not know it.
     seed: RandomState,
     kept: Mutex<Kept>,
@@ -55,11 +55,11 @@ struct Record {
 struct Digest(u64);
 
 /// A reader of topics; they count as read until it is dropped.
-pub(super) struct Reading {
+pub(crate) struct Reading {
     known: Arc<Known>,
     topics: BTreeSet<Topic>,
     /// Whether the bytes are handed over, too.
-    pub(super) bytes: Bytes,
+    pub(crate) bytes: Bytes,
 }
 
 impl Kept {
@@ -105,7 +105,7 @@ impl Known {
     }
 
     /// Somebody reads these topics.
-    pub(super) fn read(self: &Arc<Self>, topics: BTreeSet<Topic>, bytes: Bytes) -> Reading {
+    pub(crate) fn read(self: &Arc<Self>, topics: BTreeSet<Topic>, bytes: Bytes) -> Reading {
         let mut kept = self.kept();
         for topic in &topics {
             *kept.readers.entry(*topic).or_default() += 1;
@@ -114,7 +114,7 @@ impl Known {
     }
 
     /// Keeps what is about to be written to a partition, for whoever reads it.
-    pub(super) fn written(&self, place: Place, append: &Append, value: &[u8]) {
+    pub(crate) fn written(&self, place: Place, append: &Append, value: &[u8]) {
         let mut kept = self.kept();
         if let Some(readers) = kept.readers.get(&place.0).copied() {
             let (message, source) = (Arc::clone(&append.message), append.source);
@@ -125,13 +125,13 @@ impl Known {
 
 impl Reading {
     /// What the record at `at` with this value says, if this process wrote or read it a moment ago.
-    pub(super) fn known(&self, at: Position, value: &[u8]) -> Option<Delivered> {
+    pub(crate) fn known(&self, at: Position, value: &[u8]) -> Option<Delivered> {
         let (message, source) = self.known.kept().take(at, || self.known.digest(value))?;
         Some(Delivered { at, message, source, raw: None })
     }
 
     /// Keeps what was read for the others that read it.
-    pub(super) fn read(&self, delivered: &Delivered, value: &[u8]) {
+    pub(crate) fn read(&self, delivered: &Delivered, value: &[u8]) {
         let Position { topic, partition, offset } = delivered.at;
         let mut kept = self.known.kept();
         let readers = kept.readers.get(&topic).map_or(0, |readers| readers.saturating_sub(1));

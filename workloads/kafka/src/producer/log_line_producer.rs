@@ -9,24 +9,24 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, ProducerContext};
 
-use super::client;
-use super::config::KafkaConfig;
-use super::life::Life;
-use super::number;
-use super::polled::Polled;
-use super::replaceable::Replaceable;
-use super::watch::Watch;
+use super::polled_producer::Polled;
+use crate::client::config::KafkaConfig;
+use crate::client::connection_health::Life;
+use crate::client::metadata as client;
+use crate::client::number;
+use crate::client::renewable::Replaceable;
+use crate::client::supervisor::Watch;
 use kbnt_wire::raw::RawAppend;
 
 /// A producer that never holds anybody up.
-pub(super) struct Lines {
+pub(crate) struct Lines {
     config: Arc<KafkaConfig>,
-    pub(super) producer: Replaceable<Polled<Losses>>,
+    pub(crate) producer: Replaceable<Polled<Losses>>,
     lost: Arc<AtomicU64>,
 }
 
 /// Counts lines that were not delivered.
-pub(super) struct Losses {
+pub(crate) struct Losses {
     lost: Arc<AtomicU64>,
     life: Arc<Life>,
 }
@@ -49,7 +49,7 @@ impl ProducerContext for Losses {
 }
 
 impl Lines {
-    pub(super) fn new(config: &Arc<KafkaConfig>, watch: &Arc<Watch>) -> Result<Self, LogError> {
+    pub(crate) fn new(config: &Arc<KafkaConfig>, watch: &Arc<Watch>) -> Result<Self, LogError> {
         let lost = Arc::new(AtomicU64::new(0));
         let (settings, watching, losing) = (config.lines(), Arc::clone(watch), Arc::clone(&lost));
         let make = move |life: &Arc<Life>| {
@@ -61,7 +61,7 @@ impl Lines {
     }
 
     /// Takes a line if there is room.
-    pub(super) fn offer(&self, append: &RawAppend) -> bool {
+    pub(crate) fn offer(&self, append: &RawAppend) -> bool {
         let topic = self.config.topic_name(append.topic);
         let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&topic);
         record.key = append.record.key.as_deref();
@@ -70,7 +70,7 @@ impl Lines {
         self.producer.current().send(record).is_ok()
     }
 
-    pub(super) fn lost(&self) -> u64 {
+    pub(crate) fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
     }
 }

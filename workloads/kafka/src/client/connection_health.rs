@@ -14,7 +14,7 @@ const ANXIOUS: Duration = Duration::from_secs(1);
 
 /// Whether one client hears from the cluster, and whether another one is to take its place.
 #[derive(Debug)]
-pub(super) struct Life {
+pub(crate) struct Life {
     name: &'static str,
     began: Instant,
     /// When it last heard something, in milliseconds since `began`.
@@ -30,7 +30,7 @@ pub(super) struct Life {
 }
 
 impl Life {
-    pub(super) fn new(name: &'static str, renewed: &Arc<AtomicU64>) -> Self {
+    pub(crate) fn new(name: &'static str, renewed: &Arc<AtomicU64>) -> Self {
         Self {
             name,
             began: Instant::now(),
@@ -42,7 +42,7 @@ impl Life {
         }
     }
 
-    pub(super) const fn name(&self) -> &'static str {
+    pub(crate) const fn name(&self) -> &'static str {
         self.name
     }
 
@@ -55,18 +55,18 @@ impl Life {
     }
 
     /// A broker said something.
-    pub(super) fn heard(&self) {
+    pub(crate) fn heard(&self) {
         self.heard.store(self.now(), Ordering::Relaxed);
         self.down.store(false, Ordering::Relaxed);
     }
 
     /// No broker can be reached.
-    pub(super) fn lost(&self) {
+    pub(crate) fn lost(&self) {
         self.down.store(true, Ordering::Relaxed);
     }
 
     /// What came of asking whether a broker is there. A broker that is slow to answer once is not lost yet.
-    pub(super) fn note_answer(&self, answered: bool) {
+    pub(crate) fn note_answer(&self, answered: bool) {
         if answered {
             self.heard();
         } else if self.silence() >= QUIET * 2 {
@@ -75,12 +75,12 @@ impl Life {
     }
 
     /// How long it has heard nothing.
-    pub(super) fn silence(&self) -> Duration {
+    pub(crate) fn silence(&self) -> Duration {
         self.since(&self.heard)
     }
 
     /// Whether it should ask now whether a broker is there; says so once in a while.
-    pub(super) fn should_ask(&self) -> bool {
+    pub(crate) fn should_ask(&self) -> bool {
         let pause = if self.is_down() { ANXIOUS } else { QUIET };
         let due = self.silence() >= pause && self.since(&self.asked) >= pause;
         if due {
@@ -89,17 +89,17 @@ impl Life {
         due
     }
 
-    pub(super) fn is_down(&self) -> bool {
+    pub(crate) fn is_down(&self) -> bool {
         self.down.load(Ordering::Relaxed)
     }
 
     /// Whether a broker answered when it was last asked.
-    pub(super) fn is_well(&self) -> bool {
+    pub(crate) fn is_well(&self) -> bool {
         !self.is_down() && self.silence() < QUIET * 2
     }
 
     /// What to tell a reader that found nothing.
-    pub(super) fn check(&self) -> Result<(), LogError> {
+    pub(crate) fn check(&self) -> Result<(), LogError> {
         if self.is_down() {
             return Err(LogError::Unavailable("no broker can be reached".to_owned()));
         }
@@ -107,16 +107,16 @@ impl Life {
     }
 
     /// Tells the owner to replace the client.
-    pub(super) fn condemn(&self) {
+    pub(crate) fn condemn(&self) {
         self.condemned.store(true, Ordering::Release);
     }
 
-    pub(super) fn is_condemned(&self) -> bool {
+    pub(crate) fn is_condemned(&self) -> bool {
         self.condemned.load(Ordering::Acquire)
     }
 
     /// Another client has begun in its place, which has heard nothing yet.
-    pub(super) fn begin_anew(&self) {
+    pub(crate) fn begin_anew(&self) {
         tracing::warn!(
             operation = "kafka-client-renewed",
             client = self.name,

@@ -11,13 +11,16 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
 use tokio::sync::mpsc;
 
-use super::abreast::{Abreast, Place};
-use super::client::{self, Ask as _};
-use super::config::KafkaConfig;
-use super::known::Reading;
-use super::life::Life;
-use super::stop::Stop;
-use super::{error, number, record, spawn};
+use super::catch_up_pacing::Abreast;
+use super::decode as record;
+use super::record_cache::Reading;
+use crate::client::Place;
+use crate::client::config::KafkaConfig;
+use crate::client::connection_health::Life;
+use crate::client::metadata::{self as client, Ask as _};
+use crate::client::thread::Stop;
+use crate::client::thread::spawn;
+use crate::client::{error, number};
 
 /// How long a poll waits; also how long a stop may go unnoticed.
 const POLL: Duration = Duration::from_millis(100);
@@ -29,16 +32,16 @@ const PORTION: usize = 500;
 const BYTES_MOST: usize = 2 << 20;
 
 /// Portions that may wait to be taken.
-pub(super) const PORTIONS: usize = 4;
+pub(crate) const PORTIONS: usize = 4;
 
 /// The polling end.
-pub(super) struct Pump<C: ConsumerContext + 'static, T> {
-    pub(super) consumer: BaseConsumer<C>,
+pub(crate) struct Pump<C: ConsumerContext + 'static, T> {
+    pub(crate) consumer: BaseConsumer<C>,
     make: Make<C>,
-    pub(super) config: Arc<KafkaConfig>,
-    pub(super) life: Arc<Life>,
-    pub(super) portions: mpsc::Sender<T>,
-    pub(super) stop: Stop,
+    pub(crate) config: Arc<KafkaConfig>,
+    pub(crate) life: Arc<Life>,
+    pub(crate) portions: mpsc::Sender<T>,
+    pub(crate) stop: Stop,
     topic: String,
     reading: Reading,
     abreast: Abreast,
@@ -49,7 +52,7 @@ pub(super) struct Pump<C: ConsumerContext + 'static, T> {
 type Make<C> = Box<dyn Fn() -> Result<BaseConsumer<C>, LogError> + Send>;
 
 impl<C: ConsumerContext + 'static, T> Pump<C, T> {
-    pub(super) fn new(
+    pub(crate) fn new(
         make: impl Fn() -> Result<BaseConsumer<C>, LogError> + Send + 'static,
         config: &Arc<KafkaConfig>,
         life: &Arc<Life>,
@@ -71,7 +74,7 @@ impl<C: ConsumerContext + 'static, T> Pump<C, T> {
     }
 
     /// Puts another consumer in the place of this one, and ends it; whether that could be done.
-    pub(super) fn renew(&mut self, end: impl FnOnce(BaseConsumer<C>) + Send + 'static) -> bool {
+    pub(crate) fn renew(&mut self, end: impl FnOnce(BaseConsumer<C>) + Send + 'static) -> bool {
         let renewed = (self.make)().and_then(|another| {
             let old = std::mem::replace(&mut self.consumer, another);
             self.life.begin_anew();
@@ -87,7 +90,7 @@ impl<C: ConsumerContext + 'static, T> Pump<C, T> {
     }
 
     /// The records that are there, or the first within a moment.
-    pub(super) fn poll(&mut self) -> Result<Vec<Fetched>, LogError> {
+    pub(crate) fn poll(&mut self) -> Result<Vec<Fetched>, LogError> {
         let mut records = Vec::new();
         let mut wait = POLL;
         let mut bytes = 0;
@@ -114,12 +117,12 @@ impl<C: ConsumerContext + 'static, T> Pump<C, T> {
     }
 
     /// A partition is read from `from` on, and ends at `end` now.
-    pub(super) fn begun(&mut self, from: Position, end: u64) {
+    pub(crate) fn begun(&mut self, from: Position, end: u64) {
         self.abreast.begin(from, end, Instant::now());
     }
 
     /// These are about to be read no more.
-    pub(super) fn ending(&mut self, places: &[Place]) {
+    pub(crate) fn ending(&mut self, places: &[Place]) {
         for place in places {
             self.abreast.end(*place);
         }
@@ -128,7 +131,7 @@ impl<C: ConsumerContext + 'static, T> Pump<C, T> {
     }
 
     /// Reads none of `held`, and of the others those that need not let others catch up.
-    pub(super) fn steer(&mut self, held: impl IntoIterator<Item = Place>) {
+    pub(crate) fn steer(&mut self, held: impl IntoIterator<Item = Place>) {
         let mut wanted = self.abreast.waiting(Instant::now());
         wanted.extend(held);
         self.pause_only(wanted);
@@ -150,7 +153,7 @@ impl<C: ConsumerContext + 'static, T> Pump<C, T> {
     }
 
     /// As librdkafka wants it.
-    pub(super) fn list<'a>(&self, places: impl IntoIterator<Item = &'a Place>) -> TopicPartitionList {
+    pub(crate) fn list<'a>(&self, places: impl IntoIterator<Item = &'a Place>) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
         for (topic, partition) in places {
             list.add_partition(&self.config.topic_name(*topic), number(*partition));
@@ -168,14 +171,14 @@ impl<C: ConsumerContext + 'static, T> Pump<C, T> {
     }
 
     /// Asks a cluster that said nothing for a while whether it is there.
-    pub(super) fn ask_if_quiet(&self) {
+    pub(crate) fn ask_if_quiet(&self) {
         if self.life.should_ask() {
             self.life.note_answer(self.consumer.is_answered(&self.topic));
         }
     }
 
     /// Hands `portion` over as soon as there is room; whether anybody still wants it.
-    pub(super) fn hand_over(&self, mut portion: T) -> bool {
+    pub(crate) fn hand_over(&self, mut portion: T) -> bool {
         loop {
             match self.portions.try_send(portion) {
                 Ok(()) => return true,

@@ -14,9 +14,9 @@ use kbnt_application::ports::LogError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
-use super::abreast::Place;
-use super::record::Outgoing;
-use super::writer::{Writer, Written};
+use super::event_producer::{Writer, Written};
+use super::outgoing::Outgoing;
+use crate::client::Place;
 
 /// Bytes of records that one caller may add to a burst: less than the producer puts into one request.
 const PORTION: usize = 512 << 10;
@@ -35,20 +35,20 @@ struct Portion {
 }
 
 /// A queue for each partition.
-pub(super) struct Lanes {
+pub(crate) struct Lanes {
     writer: Arc<Writer>,
     lanes: Mutex<HashMap<Place, mpsc::Sender<Portion>>>,
 }
 
 impl Lanes {
     /// Queues for this writer.
-    pub(super) fn of(writer: &Arc<Writer>) -> Self {
+    pub(crate) fn of(writer: &Arc<Writer>) -> Self {
         Self { writer: Arc::clone(writer), lanes: Mutex::default() }
     }
 
     /// Writes in order; returns when all is acknowledged by all in-sync replicas, or all that failed has failed. What still
     /// waits for its burst is not written if the caller gives up.
-    pub(super) async fn append(&self, records: Vec<(Place, Outgoing)>) -> Written {
+    pub(crate) async fn append(&self, records: Vec<(Place, Outgoing)>) -> Written {
         let count = records.len();
         let mut by_lane = BTreeMap::<Place, (Vec<usize>, Vec<Outgoing>)>::new();
         for (index, (place, record)) in records.into_iter().enumerate() {

@@ -19,10 +19,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use serde::{Deserialize, Serialize};
 
-use super::config::KafkaConfig;
-use super::{client, pinned};
-
-pub use super::pinned::PINNED;
+use super::pinned_settings as pinned;
+use crate::client::config::KafkaConfig;
+use crate::client::metadata as client;
 
 /// How long one call to the cluster may take.
 const CALL: Duration = Duration::from_secs(10);

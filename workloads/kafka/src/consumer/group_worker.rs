@@ -16,18 +16,20 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::{mpsc, oneshot};
 
-use super::client;
-use super::commits::{Committed, Ids, offset};
-use super::config::KafkaConfig;
-use super::known::Reading;
-use super::life::Life;
-use super::pump::Pump;
-use super::stop::Stop;
-use super::watch::Watch;
-use super::{ASK, error, number, spawn, topic_id};
+use super::committed_offsets::{Committed, Ids, offset};
+use super::polling_consumer::Pump;
+use super::record_cache::Reading;
+use crate::admin::topic_id;
+use crate::client::config::KafkaConfig;
+use crate::client::connection_health::Life;
+use crate::client::metadata as client;
+use crate::client::supervisor::Watch;
+use crate::client::thread::Stop;
+use crate::client::thread::spawn;
+use crate::client::{ASK, error, number};
 
 /// What the thread hands over.
-pub(super) enum Portion {
+pub(crate) enum Portion {
     Records(Vec<Fetched>),
     Assigned(Vec<Assignment>),
     /// Handed over to somebody else as soon as the other end says that it has done with them.
@@ -40,22 +42,22 @@ type Replaced = BTreeMap<u32, Vec<ReplacedTopic>>;
 
 /// What a member and its thread share.
 #[derive(Clone)]
-pub(super) struct Shared {
-    pub(super) life: Arc<Life>,
-    pub(super) commits: Arc<Mutex<Commits>>,
-    pub(super) stop: Stop,
+pub(crate) struct Shared {
+    pub(crate) life: Arc<Life>,
+    pub(crate) commits: Arc<Mutex<Commits>>,
+    pub(crate) stop: Stop,
     /// No records are wanted now, only changes.
-    pub(super) hold: Arc<AtomicBool>,
+    pub(crate) hold: Arc<AtomicBool>,
 }
 
 impl Shared {
-    pub(super) fn of(life: Arc<Life>) -> Self {
+    pub(crate) fn of(life: Arc<Life>) -> Self {
         Self { life, commits: Arc::default(), stop: Stop::default(), hold: Arc::default() }
     }
 }
 
 /// Starts the thread, which joins the group; what it returns tells when the group was left.
-pub(super) fn start(
+pub(crate) fn start(
     config: &Arc<KafkaConfig>,
     watch: &Arc<Watch>,
     service: Service,
@@ -82,7 +84,7 @@ pub(super) fn start(
 }
 
 /// From where to go on, as far as the worker does not know it yet.
-pub(super) type Commits = BTreeMap<(Topic, u32), Commit>;
+pub(crate) type Commits = BTreeMap<(Topic, u32), Commit>;
 
 /// What the group says, to be acted upon between two polls.
 struct Membership {

@@ -11,11 +11,9 @@ use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::metadata::Metadata;
-use rdkafka::producer::{Producer as _, ProducerContext};
 
-use super::life::Life;
-use super::polled::Polled;
-use super::{ASK, error, number};
+use crate::client::connection_health::Life;
+use crate::client::{ASK, error, number};
 
 /// How long a broker may take to say that it is there.
 const PRESENCE: Duration = Duration::from_secs(3);
@@ -24,18 +22,18 @@ const PRESENCE: Duration = Duration::from_secs(3);
 const BETWEEN_LEADERS: Duration = Duration::from_millis(100);
 
 /// Notes whether brokers can be reached.
-pub(super) struct Context {
+pub(crate) struct Context {
     life: Arc<Life>,
 }
 
 impl Context {
-    pub(super) fn new(life: &Arc<Life>) -> Self {
+    pub(crate) fn new(life: &Arc<Life>) -> Self {
         Self { life: Arc::clone(life) }
     }
 }
 
 /// Takes note of an error that concerns a client as a whole.
-pub(super) fn note(life: &Life, error: &KafkaError, reason: &str) {
+pub(crate) fn note(life: &Life, error: &KafkaError, reason: &str) {
     if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
         life.lost();
     }
@@ -51,7 +49,7 @@ impl ClientContext for Context {
 impl ConsumerContext for Context {}
 
 /// A client with these settings.
-pub(super) fn create<C: ClientContext, T: FromClientConfigAndContext<C>>(
+pub(crate) fn create<C: ClientContext, T: FromClientConfigAndContext<C>>(
     config: &ClientConfig,
     context: C,
 ) -> Result<T, LogError> {
@@ -59,7 +57,7 @@ pub(super) fn create<C: ClientContext, T: FromClientConfigAndContext<C>>(
 }
 
 /// A client that can be asked about the cluster.
-pub(super) trait Ask {
+pub(crate) trait Ask {
     fn metadata(&self, topic: &str, within: Duration) -> KafkaResult<Metadata>;
 
     /// Whether a cluster with brokers answers it. A client that was told of a cluster without any never hears from one
@@ -77,7 +75,7 @@ pub(super) trait Ask {
 }
 
 /// What is kept of a partition. One that has no leader yet, as right after its topic was made, gets one within the time of a question.
-pub(super) fn kept<C: ConsumerContext>(
+pub(crate) fn kept<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topic: &str,
     partition: u32,
@@ -104,7 +102,7 @@ fn is_between_leaders(error: &KafkaError) -> bool {
 /// After an outage a broker names the partitions of a topic in any order. librdkafka (2.12,
 /// `rd_kafka_metadata_cache_topic_update_merge_partitions`) takes over that order, looks a partition up as if they were sorted, and does not
 /// find it for as long as it remembers the topic.
-pub(super) fn kept_or_condemned<C: ConsumerContext>(
+pub(crate) fn kept_or_condemned<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     life: &Life,
     topic: &str,
@@ -125,11 +123,5 @@ pub(super) fn kept_or_condemned<C: ConsumerContext>(
 impl<C: ConsumerContext> Ask for BaseConsumer<C> {
     fn metadata(&self, topic: &str, within: Duration) -> KafkaResult<Metadata> {
         self.fetch_metadata(Some(topic), within)
-    }
-}
-
-impl<C: ProducerContext + 'static> Ask for Polled<C> {
-    fn metadata(&self, topic: &str, within: Duration) -> KafkaResult<Metadata> {
-        self.client().fetch_metadata(Some(topic), within)
     }
 }

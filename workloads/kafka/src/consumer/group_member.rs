@@ -11,17 +11,17 @@ use kbnt_application::ports::{Commit, Fetched, GroupBatch, GroupReader, LogError
 use kbnt_domain::Span;
 use tokio::sync::{mpsc, oneshot};
 
-use super::config::KafkaConfig;
-use super::group::{self, Portion, Shared};
-use super::known::Reading;
-use super::pump::PORTIONS;
-use super::watch::Watch;
+use super::group_worker::{self as group, Portion, Shared};
+use super::polling_consumer::PORTIONS;
+use super::record_cache::Reading;
+use crate::client::config::KafkaConfig;
+use crate::client::supervisor::Watch;
 
 /// How long leaving may take.
 const LEAVE: Duration = Duration::from_secs(5);
 
 /// A member of a service's group.
-pub(super) struct Member {
+pub(crate) struct Member {
     shared: Shared,
     portions: mpsc::Receiver<Portion>,
     left: oneshot::Receiver<()>,
@@ -33,7 +33,7 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub(super) fn join(
+    pub(crate) fn join(
         config: &Arc<KafkaConfig>,
         watch: &Arc<Watch>,
         service: Service,

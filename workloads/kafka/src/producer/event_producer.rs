@@ -12,30 +12,30 @@ use rdkafka::message::{DeliveryResult, Message as _};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, PurgeConfig};
 use tokio::sync::oneshot;
 
-use super::abreast::Place;
-use super::client;
-use super::config::KafkaConfig;
-use super::error;
-use super::life::Life;
-use super::number;
-use super::polled::Polled;
-use super::record::Outgoing;
-use super::replaceable::{Current, Replaceable};
-use super::watch::Watch;
+use super::outgoing::Outgoing;
+use super::polled_producer::Polled;
+use crate::client::Place;
+use crate::client::config::KafkaConfig;
+use crate::client::connection_health::Life;
+use crate::client::error;
+use crate::client::metadata as client;
+use crate::client::number;
+use crate::client::renewable::{Current, Replaceable};
+use crate::client::supervisor::Watch;
 
 /// How long to wait for room in a full queue.
 const FULL: Duration = Duration::from_millis(2);
 
 /// Writes with one producer at a time.
-pub(super) struct Writer {
+pub(crate) struct Writer {
     config: Arc<KafkaConfig>,
-    pub(super) producer: Replaceable<Producer>,
+    pub(crate) producer: Replaceable<Producer>,
 }
 
-pub(super) type Producer = Polled<Acks>;
+pub(crate) type Producer = Polled<Acks>;
 
 /// Receives acknowledgements.
-pub(super) struct Acks {
+pub(crate) struct Acks {
     life: Arc<Life>,
 }
 
@@ -43,10 +43,10 @@ pub(super) struct Acks {
 type Outcome = Result<u64, KafkaError>;
 
 /// Where records lie, in order.
-pub(super) type Written = Result<Vec<Position>, LogError>;
+pub(crate) type Written = Result<Vec<Position>, LogError>;
 
 /// A batch that waits for its acknowledgements.
-pub(super) struct Batch {
+pub(crate) struct Batch {
     outcomes: Mutex<Vec<Option<Outcome>>>,
     missing: AtomicUsize,
     done: Mutex<Option<oneshot::Sender<()>>>,
@@ -109,7 +109,7 @@ fn acknowledged(offset: i64) -> Outcome {
 }
 
 impl Writer {
-    pub(super) fn new(config: &Arc<KafkaConfig>, watch: &Arc<Watch>) -> Result<Self, LogError> {
+    pub(crate) fn new(config: &Arc<KafkaConfig>, watch: &Arc<Watch>) -> Result<Self, LogError> {
         let (settings, watching) = (config.writer(), Arc::clone(watch));
         let make = move |life: &Arc<Life>| {
             client::create(&watching.with_credentials(settings.clone()), Acks { life: Arc::clone(life) })
@@ -119,7 +119,7 @@ impl Writer {
 
     /// Writes portions of records to a partition, in order; returns when all is acknowledged by all in-sync replicas, or all that
     /// failed has failed. Tells of each portion where it lies.
-    pub(super) async fn write(&self, place: Place, portions: Vec<Vec<Outgoing>>) -> Vec<Written> {
+    pub(crate) async fn write(&self, place: Place, portions: Vec<Vec<Outgoing>>) -> Vec<Written> {
         let producer = self.producer.current();
         let counts: Vec<usize> = portions.iter().map(Vec::len).collect();
         let (batch, mut all) = Batch::new(counts.iter().sum());

@@ -1,20 +1,20 @@
-//! Records as Kafka's client hands them over, and as it takes them.
+//! Records as Kafka's client hands them over.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use kbnt_application::ports::{Fetched, RawRecord};
-use kbnt_application::{Append, Delivered, Position};
+use kbnt_application::{Delivered, Position};
 use kbnt_domain::Timestamp;
 use rdkafka::Message as _;
-use rdkafka::message::{BorrowedMessage, Header, Headers, OwnedHeaders};
+use rdkafka::message::{BorrowedMessage, Header, Headers};
 
-use super::config::KafkaConfig;
-use super::known::Reading;
-use kbnt_wire::{self as wire, Bytes, EncodeError, RecordView};
+use super::record_cache::Reading;
+use crate::client::config::KafkaConfig;
+use kbnt_wire::{self as wire, Bytes, RecordView};
 
 /// What `message` says; `None` if it is of a topic that we did not ask for.
-pub(super) fn fetched(
+pub(crate) fn fetched(
     config: &KafkaConfig,
     reading: &Reading,
     message: &BorrowedMessage<'_>,
@@ -43,40 +43,6 @@ pub(super) fn fetched(
         }
         Err(error) => wire::unreadable(at, &error, whole(message, time)),
     })
-}
-
-/// A record on its way to a partition.
-pub(super) struct Outgoing {
-    pub(super) key: Option<Vec<u8>>,
-    pub(super) value: Option<Vec<u8>>,
-    pub(super) headers: OwnedHeaders,
-}
-
-impl Outgoing {
-    /// The record of `append`.
-    pub(super) fn of(append: &Append) -> Result<Self, EncodeError> {
-        let mut headers = Some(OwnedHeaders::new_with_capacity(wire::HEADERS));
-        let (key, value) = wire::write(append, |key, value| {
-            headers = headers.take().map(|headers| headers.insert(Header { key, value: Some(value) }));
-        })?;
-        Ok(Self { key, value: Some(value), headers: headers.unwrap_or_default() })
-    }
-
-    /// Bytes of its key and its value.
-    pub(super) fn size(&self) -> usize {
-        [&self.key, &self.value].into_iter().flatten().map(Vec::len).sum()
-    }
-}
-
-impl From<RawRecord> for Outgoing {
-    /// The record's time is the client's own: one that a machine decided may lie beyond what a broker keeps or takes.
-    fn from(RawRecord { key, value, headers, at: _ }: RawRecord) -> Self {
-        let none = OwnedHeaders::new_with_capacity(headers.len());
-        let insert = |all: OwnedHeaders, (key, value): &(String, Option<Vec<u8>>)| {
-            all.insert(Header { key, value: value.as_deref() })
-        };
-        Self { key, value, headers: headers.iter().fold(none, insert) }
-    }
 }
 
 /// The headers of a record, without those that have a name in no UTF-8.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use kbnt_application::{Service, Topic};
 use rdkafka::ClientConfig;
 
-use super::security::{Credentials, Security};
+use crate::client::security::{Credentials, Security};
 
 /// Where the cluster is and who we are there.
 #[derive(Clone)]
@@ -94,7 +94,7 @@ impl KafkaConfig {
     }
 
     /// Adds to the settings of a client what lets it in, and the further properties.
-    pub(super) fn complete(&self, mut settings: ClientConfig, credentials: &Credentials) -> ClientConfig {
+    pub(crate) fn complete(&self, mut settings: ClientConfig, credentials: &Credentials) -> ClientConfig {
         for (key, value) in credentials.properties() {
             settings.set(key, value);
         }
@@ -106,7 +106,7 @@ impl KafkaConfig {
 
     /// Writes events: in order, once, and for as long as it takes. Records never time out in the producer: one that did
     /// would let the records after it overtake it.
-    pub(super) fn writer(&self) -> ClientConfig {
+    pub(crate) fn writer(&self) -> ClientConfig {
         self.client(&[
             ("enable.idempotence", "true"),
             ("acks", "all"),
@@ -124,7 +124,7 @@ impl KafkaConfig {
     }
 
     /// Writes log lines: cheaply, or not at all.
-    pub(super) fn lines(&self) -> ClientConfig {
+    pub(crate) fn lines(&self) -> ClientConfig {
         self.client(&[
             ("acks", "1"),
             ("message.timeout.ms", "10000"),
@@ -161,12 +161,12 @@ impl KafkaConfig {
     }
 
     /// Reads given partitions. The group is only a name that librdkafka wants; nothing is committed to it.
-    pub(super) fn reader(&self) -> ClientConfig {
+    pub(crate) fn reader(&self) -> ClientConfig {
         self.consumer(&format!("{}kbnt-reader", self.prefix), &[])
     }
 
     /// Reads as a member of a service's group.
-    pub(super) fn member(&self, service: Service) -> ClientConfig {
+    pub(crate) fn member(&self, service: Service) -> ClientConfig {
         let mut settings = vec![
             // What the service has stored is committed so often; whoever starts anew reads no more than that again.
             ("enable.auto.commit", "true"),
@@ -192,7 +192,7 @@ impl KafkaConfig {
     }
 
     /// Asks where partitions end.
-    pub(super) fn asker(&self) -> ClientConfig {
+    pub(crate) fn asker(&self) -> ClientConfig {
         self.client(&[])
     }
 }

@@ -10,13 +10,13 @@ use kbnt_application::ports::LogError;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::BaseConsumer;
 
-use super::client::{self, Ask as _, Context};
-use super::config::KafkaConfig;
-use super::life::Life;
-use super::security::Credentials;
+use crate::client::config::KafkaConfig;
+use crate::client::connection_health::Life;
+use crate::client::metadata::{self as client, Ask as _, Context};
+use crate::client::security::Credentials;
 
 /// How often the clients are looked at.
-pub(super) const LOOK: Duration = Duration::from_secs(1);
+pub(crate) const LOOK: Duration = Duration::from_secs(1);
 
 /// How often at most a new client is made only to see whether the cluster answers it.
 const PROBE: Duration = Duration::from_secs(5);
@@ -25,7 +25,7 @@ const PROBE: Duration = Duration::from_secs(5);
 const READ: Duration = Duration::from_secs(5);
 
 /// All clients of a process, and with what they were made.
-pub(super) struct Watch {
+pub(crate) struct Watch {
     config: Arc<KafkaConfig>,
     /// What a broker has taken, or what we began with.
     credentials: Mutex<Arc<Credentials>>,
@@ -49,7 +49,7 @@ struct Looks {
 }
 
 impl Watch {
-    pub(super) fn new(config: &Arc<KafkaConfig>) -> Result<Self, LogError> {
+    pub(crate) fn new(config: &Arc<KafkaConfig>) -> Result<Self, LogError> {
         Ok(Self {
             config: Arc::clone(config),
             credentials: Mutex::new(Arc::new(config.security.read()?)),
@@ -67,25 +67,25 @@ impl Watch {
     }
 
     /// Looks after a client of this name from now on.
-    pub(super) fn life(&self, name: &'static str) -> Arc<Life> {
+    pub(crate) fn life(&self, name: &'static str) -> Arc<Life> {
         let life = Arc::new(Life::new(name, &self.renewed));
         self.lives.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&life));
         life
     }
 
     /// These settings and the credentials that count now.
-    pub(super) fn with_credentials(&self, settings: ClientConfig) -> ClientConfig {
+    pub(crate) fn with_credentials(&self, settings: ClientConfig) -> ClientConfig {
         let credentials = Arc::clone(&self.credentials.lock().unwrap_or_else(PoisonError::into_inner));
         self.config.complete(settings, &credentials)
     }
 
     /// Whether every client hears from the cluster.
-    pub(super) fn is_up(&self) -> bool {
+    pub(crate) fn is_up(&self) -> bool {
         self.living().iter().all(|life| !life.is_down())
     }
 
     /// Clients that were replaced.
-    pub(super) fn renewed(&self) -> u64 {
+    pub(crate) fn renewed(&self) -> u64 {
         self.renewed.load(Ordering::Relaxed)
     }
 
@@ -96,7 +96,7 @@ impl Watch {
     }
 
     /// Looks at all clients, and condemns those that another one would do better than.
-    pub(super) fn look(&self) {
+    pub(crate) fn look(&self) {
         let lives = self.living();
         self.tell(lives.iter().any(|life| life.is_down()));
         let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);

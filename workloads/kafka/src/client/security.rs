@@ -100,10 +100,10 @@ pub struct Security {
 
 /// Properties of librdkafka, with what the files said when they were read.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub(super) struct Credentials(BTreeMap<&'static str, String>);
+pub(crate) struct Credentials(BTreeMap<&'static str, String>);
 
 impl Credentials {
-    pub(super) fn properties(&self) -> impl Iterator<Item = (&'static str, &str)> {
+    pub(crate) fn properties(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.0.iter().map(|(key, value)| (*key, value.as_str()))
     }
 }
@@ -117,7 +117,7 @@ impl fmt::Debug for Credentials {
 
 impl Security {
     /// Reads the files that the protocol needs. An error names the file.
-    pub(super) fn read(&self) -> Result<Credentials, LogError> {
+    pub(crate) fn read(&self) -> Result<Credentials, LogError> {
         let mut properties = BTreeMap::from([("security.protocol", self.protocol.name().to_owned())]);
         if self.protocol.is_tls() {
             if let Some(path) = &self.ca {

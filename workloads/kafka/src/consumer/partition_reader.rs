@@ -13,14 +13,15 @@ use rdkafka::consumer::Consumer as _;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 
-use super::client::{self, Ask as _, Context};
-use super::config::KafkaConfig;
-use super::known::Reading;
-use super::life::Life;
-use super::pump::{PORTIONS, Pump};
-use super::stop::Stop;
-use super::watch::Watch;
-use super::{error, number, spawn};
+use super::polling_consumer::{PORTIONS, Pump};
+use super::record_cache::Reading;
+use crate::client::config::KafkaConfig;
+use crate::client::connection_health::Life;
+use crate::client::metadata::{self as client, Ask as _, Context};
+use crate::client::supervisor::Watch;
+use crate::client::thread::Stop;
+use crate::client::thread::spawn;
+use crate::client::{error, number};
 
 /// How often topics that are missing are looked for.
 const LOOK: Duration = Duration::from_secs(1);
@@ -34,7 +35,7 @@ enum Portion {
 }
 
 /// Positions in the log that move forward.
-pub(super) struct Reader {
+pub(crate) struct Reader {
     life: Arc<Life>,
     portions: mpsc::Receiver<Portion>,
     stop: Stop,
@@ -44,7 +45,7 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn open(
+    pub(crate) fn open(
         config: &Arc<KafkaConfig>,
         watch: &Arc<Watch>,
         from: Vec<Position>,

@@ -9,13 +9,13 @@ pub const PINNED: [(&str, &str); 3] =
     [("cleanup.policy", "delete"), ("retention.bytes", "-1"), ("retention.ms", "-1")];
 
 /// What a topic of this name, with whatever prefix, must be set to.
-pub(super) fn of(name: &str) -> &'static [(&'static str, &'static str)] {
+pub(crate) fn of(name: &str) -> &'static [(&'static str, &'static str)] {
     let is_store = Topic::ALL.into_iter().any(|topic| topic.is_event_store() && name.ends_with(topic.name()));
     if is_store { &PINNED } else { &[] }
 }
 
 /// These settings and those that are pinned; else what is wished for and must not be.
-pub(super) fn with(
+pub(crate) fn with(
     name: &str,
     wished: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, String>, String> {
@@ -33,7 +33,7 @@ pub(super) fn with(
 }
 
 /// What is to be said of these settings, which were found to be others; `None` if none of them is pinned.
-pub(super) fn changed(name: &str, found: &[&str]) -> Option<String> {
+pub(crate) fn changed(name: &str, found: &[&str]) -> Option<String> {
     let pinned: Vec<&str> = of(name).iter().map(|(key, _)| *key).filter(|key| found.contains(key)).collect();
     (!pinned.is_empty()).then(|| {
         format!(

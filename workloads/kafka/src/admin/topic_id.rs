@@ -1,7 +1,7 @@
-//! The id of a topic. It needs no more than the right Describe.
+//! Reads the id of a topic, which needs the right Describe only.
 #![allow(
     unsafe_code,
-    reason = "librdkafka hands out topic ids, and the rdkafka crate (0.39) does not wrap the call; here is that one call and nothing else"
+    reason = "librdkafka returns topic ids, but the rdkafka crate (0.39) does not wrap the call; this module contains that call and nothing else"
 )]
 
 use std::ffi::CString;
@@ -13,22 +13,22 @@ use rdkafka::bindings as sys;
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 
-/// Something of librdkafka's, freed when it is dropped.
+/// An object of librdkafka that is freed on drop.
 struct Owned<T> {
-    it: *mut T,
+    pointer: *mut T,
     free: unsafe extern "C" fn(*mut T),
 }
 
 impl<T> Owned<T> {
-    fn new(it: *mut T, free: unsafe extern "C" fn(*mut T)) -> KafkaResult<Self> {
-        if it.is_null() { Err(failed(Code::Fail)) } else { Ok(Self { it, free }) }
+    fn new(pointer: *mut T, free: unsafe extern "C" fn(*mut T)) -> KafkaResult<Self> {
+        if pointer.is_null() { Err(failed(Code::Fail)) } else { Ok(Self { pointer, free }) }
     }
 }
 
 impl<T> Drop for Owned<T> {
     fn drop(&mut self) {
-        // SAFETY: `it` is not null, was handed out by librdkafka to be freed by `free`, and is not used any more.
-        unsafe { (self.free)(self.it) }
+        // SAFETY: `pointer` is not null, came from librdkafka to be freed by `free`, and is not used any more.
+        unsafe { (self.free)(self.pointer) }
     }
 }
 
@@ -36,44 +36,44 @@ const fn failed(code: Code) -> KafkaError {
     KafkaError::MetadataFetch(code)
 }
 
-/// Asks the cluster for the id of `topic`, and waits `within` for the answer. To ask does not make the topic.
-pub fn of<C: ClientContext>(client: &Client<C>, topic: &str, within: Duration) -> KafkaResult<TopicId> {
+/// Asks the cluster for the id of `topic`, and waits at most `timeout` for the answer. The request does not create the topic.
+pub fn of<C: ClientContext>(client: &Client<C>, topic: &str, timeout: Duration) -> KafkaResult<TopicId> {
     let name = CString::new(topic).map_err(KafkaError::Nul)?;
-    let milliseconds = i32::try_from(within.as_millis()).unwrap_or(i32::MAX);
+    let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
     let rk = client.native_ptr();
-    // SAFETY: `rk` lives as long as `client`. All that is made here is freed when it goes out of scope, the event last made first,
-    // and nothing that belongs to the event is used after it. The name outlives the collection, which copies it anyway.
+    // SAFETY: `rk` lives as long as `client`. Every object created here is freed when it goes out of scope, the event first, and nothing
+    // that belongs to the event is used after it. The name outlives the collection, which copies it anyway.
     unsafe {
         let queue = Owned::new(sys::rd_kafka_queue_new(rk), sys::rd_kafka_queue_destroy)?;
         let options =
             sys::rd_kafka_AdminOptions_new(rk, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
         let options = Owned::new(options, sys::rd_kafka_AdminOptions_destroy)?;
-        // A time out of range leaves the default, and the queue is not waited for any longer in any case.
-        let _ = sys::rd_kafka_AdminOptions_set_request_timeout(options.it, milliseconds, null_mut(), 0);
+        // A timeout out of range leaves the default, and the poll of the queue below ends in time anyway.
+        let _ = sys::rd_kafka_AdminOptions_set_request_timeout(options.pointer, milliseconds, null_mut(), 0);
         let mut names = [name.as_ptr()];
         let topics = sys::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len());
         let topics = Owned::new(topics, sys::rd_kafka_TopicCollection_destroy)?;
-        sys::rd_kafka_DescribeTopics(rk, topics.it, options.it, queue.it);
-        let event = sys::rd_kafka_queue_poll(queue.it, milliseconds);
+        sys::rd_kafka_DescribeTopics(rk, topics.pointer, options.pointer, queue.pointer);
+        let event = sys::rd_kafka_queue_poll(queue.pointer, milliseconds);
         if event.is_null() {
             return Err(failed(Code::OperationTimedOut));
         }
         let event = Owned::new(event, sys::rd_kafka_event_destroy)?;
-        checked(sys::rd_kafka_event_error(event.it))?;
-        described(sys::rd_kafka_event_DescribeTopics_result(event.it))
+        checked(sys::rd_kafka_event_error(event.pointer))?;
+        described(sys::rd_kafka_event_DescribeTopics_result(event.pointer))
     }
 }
 
-/// The id in an answer about one topic.
+/// Reads the id from an answer about one topic.
 ///
 /// # Safety
-/// `answer` is null or belongs to an event that is not freed yet.
+/// `answer` is null, or belongs to an event that is not freed yet.
 unsafe fn described(answer: *const sys::rd_kafka_DescribeTopics_result_t) -> KafkaResult<TopicId> {
     if answer.is_null() {
         return Err(failed(Code::BadMessage));
     }
     let mut count = 0;
-    // SAFETY: as the caller promises; the array has `count` elements, and its elements are not null.
+    // SAFETY: the caller guarantees that `answer` is valid; the array has `count` elements, none of which is null.
     unsafe {
         let topics = sys::rd_kafka_DescribeTopics_result_topics(answer, &raw mut count);
         if count != 1 || topics.is_null() {

@@ -1,4 +1,4 @@
-//! How to reach the cluster, and how each client of it behaves.
+//! How to reach the cluster, and the settings of each kind of client.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,23 +9,23 @@ use rdkafka::ClientConfig;
 
 use crate::client::security::{Credentials, Security};
 
-/// Where the cluster is and who we are there.
+/// The address of the cluster, the identity of the process, and settings of all its clients.
 #[derive(Clone)]
 pub struct KafkaConfig {
     /// `host:port[,host:port]`.
     pub bootstrap_servers: String,
-    /// Put before the names of topics and groups.
+    /// Prefix of the names of topics and consumer groups.
     pub prefix: String,
-    /// Who this process is, in the broker's logs.
+    /// The client id, which brokers log.
     pub instance: String,
-    /// The name under which this process keeps its partitions over a crash (KIP-345); only for a process whose name comes back, and
-    /// that no other one of its service has.
+    /// The group instance id, with which the process keeps its partitions across a crash (static membership, KIP-345). It must stay
+    /// the same across restarts, and be unique in the service.
     pub static_member: Option<String>,
-    /// How to be let in.
+    /// Encryption and authentication.
     pub security: Security,
-    /// How long a client may hear nothing from a cluster that answers others before another client takes its place.
+    /// A client that hears nothing for this long from a cluster that answers others is renewed.
     pub renew_after: Duration,
-    /// Further properties of librdkafka; they win over ours.
+    /// Further properties of librdkafka, which override those set here.
     pub properties: BTreeMap<String, String>,
 }
 
@@ -44,7 +44,7 @@ impl Default for KafkaConfig {
 }
 
 impl fmt::Debug for KafkaConfig {
-    /// Names the further properties, but shows no value: some are secret.
+    /// Shows the names of the further properties but no values, as some are secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KafkaConfig")
             .field("bootstrap_servers", &self.bootstrap_servers)
@@ -64,16 +64,17 @@ impl KafkaConfig {
         format!("{}{}", self.prefix, topic.name())
     }
 
-    /// The topic of this name on the cluster.
+    /// The topic with this name on the cluster.
     pub fn topic_of(&self, name: &str) -> Option<Topic> {
         Topic::from_name(name.strip_prefix(self.prefix.as_str())?)
     }
 
-    /// The group in which the processes of a service share their work.
+    /// The name of the consumer group of a service.
     pub fn group_name(&self, service: Service) -> String {
         format!("{}kbnt-{}", self.prefix, service.name())
     }
 
+    /// Settings of every client.
     fn client(&self, settings: &[(&str, &str)]) -> ClientConfig {
         let mut config = ClientConfig::new();
         let common = [
@@ -93,8 +94,12 @@ impl KafkaConfig {
         config
     }
 
-    /// Adds to the settings of a client what lets it in, and the further properties.
-    pub(crate) fn complete(&self, mut settings: ClientConfig, credentials: &Credentials) -> ClientConfig {
+    /// Adds the credentials and the further properties to the settings of a client.
+    pub(crate) fn with_credentials(
+        &self,
+        mut settings: ClientConfig,
+        credentials: &Credentials,
+    ) -> ClientConfig {
         for (key, value) in credentials.properties() {
             settings.set(key, value);
         }
@@ -104,18 +109,18 @@ impl KafkaConfig {
         settings
     }
 
-    /// Writes events: in order, once, and for as long as it takes. Records never time out in the producer: one that did
-    /// would let the records after it overtake it.
-    pub(crate) fn writer(&self) -> ClientConfig {
+    /// Settings of the producer that writes events in order and exactly once. A record never times out in the producer, as later
+    /// records would overtake it.
+    pub(crate) fn event_producer(&self) -> ClientConfig {
         self.client(&[
             ("enable.idempotence", "true"),
             ("acks", "all"),
             ("message.timeout.ms", "0"),
             ("compression.type", "lz4"),
-            // Long enough for a whole burst to come into the queue.
+            // Long enough for a whole batch of appends to enter the queue.
             ("linger.ms", "5"),
             ("batch.size", "786432"),
-            // What the topic of the audit trail takes, which keeps records that nobody understands.
+            // The limit of audit-logs, which keeps unreadable records whole.
             ("message.max.bytes", "4194304"),
             ("queue.buffering.max.messages", "20000"),
             ("queue.buffering.max.kbytes", "32768"),
@@ -123,8 +128,8 @@ impl KafkaConfig {
         ])
     }
 
-    /// Writes log lines: cheaply, or not at all.
-    pub(crate) fn lines(&self) -> ClientConfig {
+    /// Settings of the producer of log lines, which is cheap and may drop lines.
+    pub(crate) fn log_line_producer(&self) -> ClientConfig {
         self.client(&[
             ("acks", "1"),
             ("message.timeout.ms", "10000"),
@@ -136,7 +141,7 @@ impl KafkaConfig {
         ])
     }
 
-    /// Reads, with bounded memory however far behind it is.
+    /// Settings of every consumer. They bound its memory, whatever its lag.
     fn consumer(&self, group: &str, settings: &[(&str, &str)]) -> ClientConfig {
         let common = [
             ("group.id", group),
@@ -144,14 +149,14 @@ impl KafkaConfig {
             ("enable.auto.offset.store", "false"),
             ("auto.offset.reset", "earliest"),
             ("isolation.level", "read_committed"),
-            // A broker that answers each record at once works for little else when there are many: it collects for a moment. That
-            // makes the batches of a service, too, and is half of the latency of a hop, on average.
+            // A broker that answers every fetch with a single record is soon overloaded, so it collects records for a moment. This
+            // also forms the batches of a service, and is on average half of the latency of a hop.
             ("fetch.min.bytes", "131072"),
             ("fetch.wait.max.ms", "40"),
             ("fetch.error.backoff.ms", "100"),
             ("fetch.max.bytes", "1048576"),
             ("max.partition.fetch.bytes", "262144"),
-            // A full queue is looked at again soon: the default of a second would be the latency of a service that keeps up.
+            // With the default of a second, a service that keeps up would have that latency whenever its queue is full.
             ("fetch.queue.backoff.ms", "10"),
             ("queued.min.messages", "2000"),
             ("queued.max.messages.kbytes", "8192"),
@@ -160,25 +165,25 @@ impl KafkaConfig {
         self.client(&common.into_iter().chain(settings.iter().copied()).collect::<Vec<_>>())
     }
 
-    /// Reads given partitions. The group is only a name that librdkafka wants; nothing is committed to it.
-    pub(crate) fn reader(&self) -> ClientConfig {
+    /// Settings of a consumer that reads given partitions. librdkafka requires a group name; nothing is committed to that group.
+    pub(crate) fn partition_reader(&self) -> ClientConfig {
         self.consumer(&format!("{}kbnt-reader", self.prefix), &[])
     }
 
-    /// Reads as a member of a service's group.
-    pub(crate) fn member(&self, service: Service) -> ClientConfig {
+    /// Settings of a member of a service's consumer group.
+    pub(crate) fn group_member(&self, service: Service) -> ClientConfig {
         let mut settings = vec![
-            // What the service has stored is committed so often; whoever starts anew reads no more than that again.
+            // librdkafka commits the stored offsets this often, so a restarted service repeats at most this much.
             ("enable.auto.commit", "true"),
             ("auto.commit.interval.ms", "1000"),
             ("partition.assignment.strategy", "cooperative-sticky"),
             ("session.timeout.ms", "10000"),
             ("heartbeat.interval.ms", "2000"),
-            // As long as the longest fold of a partition may take.
+            // Longer than the longest fold of a partition.
             ("max.poll.interval.ms", "900000"),
         ];
         if matches!(service, Service::Audit | Service::Notification) {
-            // No order waits for these.
+            // No order waits for these services.
             settings.extend([
                 ("fetch.min.bytes", "524288"),
                 ("fetch.wait.max.ms", "100"),
@@ -191,8 +196,8 @@ impl KafkaConfig {
         self.consumer(&self.group_name(service), &settings)
     }
 
-    /// Asks where partitions end.
-    pub(crate) fn asker(&self) -> ClientConfig {
+    /// Settings of a client that only asks for metadata and watermarks.
+    pub(crate) fn metadata_client(&self) -> ClientConfig {
         self.client(&[])
     }
 }
@@ -217,8 +222,8 @@ mod tests {
             ("linger.ms".to_owned(), "9".to_owned()),
         ]);
         let config = KafkaConfig { properties, ..KafkaConfig::default() };
-        let writer = config.complete(config.writer(), &Credentials::default());
-        assert_eq!(writer.get("linger.ms"), Some("9"));
+        let producer = config.with_credentials(config.event_producer(), &Credentials::default());
+        assert_eq!(producer.get("linger.ms"), Some("9"));
         let shown = format!("{config:?}");
         assert!(shown.contains("sasl.password") && !shown.contains("hunter2"), "{shown}");
     }

@@ -1,4 +1,4 @@
-//! The signs of life that a client gets from the cluster.
+//! The health of a client's connection to the cluster.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -6,126 +6,126 @@ use std::time::{Duration, Instant};
 
 use kbnt_application::ports::LogError;
 
-/// How long a client that works may hear nothing before it asks whether a broker is there.
-const QUIET: Duration = Duration::from_secs(5);
+/// A healthy client probes the cluster after this much silence.
+const PROBE_AFTER: Duration = Duration::from_secs(5);
 
-/// The same for one that has lost its brokers.
-const ANXIOUS: Duration = Duration::from_secs(1);
+/// The same for a client that reaches no broker.
+const PROBE_AFTER_UNREACHABLE: Duration = Duration::from_secs(1);
 
-/// Whether one client hears from the cluster, and whether another one is to take its place.
+/// Records whether one client hears from the cluster, and whether it is due for renewal.
 #[derive(Debug)]
-pub(crate) struct Life {
-    name: &'static str,
-    began: Instant,
-    /// When it last heard something, in milliseconds since `began`.
-    heard: AtomicU64,
-    /// When it last asked, likewise.
-    asked: AtomicU64,
-    /// No broker can be reached.
-    down: AtomicBool,
-    /// Its owner is to replace it.
-    condemned: AtomicBool,
-    /// Clients of the process that were replaced.
-    renewed: Arc<AtomicU64>,
+pub(crate) struct ConnectionHealth {
+    client: &'static str,
+    created: Instant,
+    /// Milliseconds from `created` to the last response.
+    last_response: AtomicU64,
+    /// Milliseconds from `created` to the last probe.
+    last_probe: AtomicU64,
+    unreachable: AtomicBool,
+    renewal_due: AtomicBool,
+    /// Counts the renewals of all clients of the process.
+    renewals: Arc<AtomicU64>,
 }
 
-impl Life {
-    pub(crate) fn new(name: &'static str, renewed: &Arc<AtomicU64>) -> Self {
+impl ConnectionHealth {
+    /// The health of the client with this name in the log.
+    pub(crate) fn new(client: &'static str, renewals: &Arc<AtomicU64>) -> Self {
         Self {
-            name,
-            began: Instant::now(),
-            heard: AtomicU64::new(0),
-            asked: AtomicU64::new(0),
-            down: AtomicBool::new(false),
-            condemned: AtomicBool::new(false),
-            renewed: Arc::clone(renewed),
+            client,
+            created: Instant::now(),
+            last_response: AtomicU64::new(0),
+            last_probe: AtomicU64::new(0),
+            unreachable: AtomicBool::new(false),
+            renewal_due: AtomicBool::new(false),
+            renewals: Arc::clone(renewals),
         }
     }
 
-    pub(crate) const fn name(&self) -> &'static str {
-        self.name
+    /// The client's name in the log.
+    pub(crate) const fn client(&self) -> &'static str {
+        self.client
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+        u64::try_from(self.created.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     fn since(&self, moment: &AtomicU64) -> Duration {
         Duration::from_millis(self.now().saturating_sub(moment.load(Ordering::Relaxed)))
     }
 
-    /// A broker said something.
-    pub(crate) fn heard(&self) {
-        self.heard.store(self.now(), Ordering::Relaxed);
-        self.down.store(false, Ordering::Relaxed);
+    /// Records that a broker responded.
+    pub(crate) fn record_response(&self) {
+        self.last_response.store(self.now(), Ordering::Relaxed);
+        self.unreachable.store(false, Ordering::Relaxed);
     }
 
-    /// No broker can be reached.
-    pub(crate) fn lost(&self) {
-        self.down.store(true, Ordering::Relaxed);
+    /// Records that the client reaches no broker.
+    pub(crate) fn record_unreachable(&self) {
+        self.unreachable.store(true, Ordering::Relaxed);
     }
 
-    /// What came of asking whether a broker is there. A broker that is slow to answer once is not lost yet.
-    pub(crate) fn note_answer(&self, answered: bool) {
+    /// Records the result of a probe. One slow response does not make the cluster unreachable.
+    pub(crate) fn record_probe(&self, answered: bool) {
         if answered {
-            self.heard();
-        } else if self.silence() >= QUIET * 2 {
-            self.lost();
+            self.record_response();
+        } else if self.silence() >= PROBE_AFTER * 2 {
+            self.record_unreachable();
         }
     }
 
-    /// How long it has heard nothing.
+    /// The time since the last response.
     pub(crate) fn silence(&self) -> Duration {
-        self.since(&self.heard)
+        self.since(&self.last_response)
     }
 
-    /// Whether it should ask now whether a broker is there; says so once in a while.
-    pub(crate) fn should_ask(&self) -> bool {
-        let pause = if self.is_down() { ANXIOUS } else { QUIET };
-        let due = self.silence() >= pause && self.since(&self.asked) >= pause;
+    /// Whether a probe is due. Returns true at most once per probe interval.
+    pub(crate) fn take_probe(&self) -> bool {
+        let interval = if self.is_unreachable() { PROBE_AFTER_UNREACHABLE } else { PROBE_AFTER };
+        let due = self.silence() >= interval && self.since(&self.last_probe) >= interval;
         if due {
-            self.asked.store(self.now(), Ordering::Relaxed);
+            self.last_probe.store(self.now(), Ordering::Relaxed);
         }
         due
     }
 
-    pub(crate) fn is_down(&self) -> bool {
-        self.down.load(Ordering::Relaxed)
+    pub(crate) fn is_unreachable(&self) -> bool {
+        self.unreachable.load(Ordering::Relaxed)
     }
 
-    /// Whether a broker answered when it was last asked.
-    pub(crate) fn is_well(&self) -> bool {
-        !self.is_down() && self.silence() < QUIET * 2
+    /// Whether a broker responded recently.
+    pub(crate) fn is_healthy(&self) -> bool {
+        !self.is_unreachable() && self.silence() < PROBE_AFTER * 2
     }
 
-    /// What to tell a reader that found nothing.
+    /// The error for a caller whose wait returned nothing, if the cluster is unreachable.
     pub(crate) fn check(&self) -> Result<(), LogError> {
-        if self.is_down() {
+        if self.is_unreachable() {
             return Err(LogError::Unavailable("no broker can be reached".to_owned()));
         }
         Ok(())
     }
 
-    /// Tells the owner to replace the client.
-    pub(crate) fn condemn(&self) {
-        self.condemned.store(true, Ordering::Release);
+    /// Asks the client's owner to replace the client.
+    pub(crate) fn request_renewal(&self) {
+        self.renewal_due.store(true, Ordering::Release);
     }
 
-    pub(crate) fn is_condemned(&self) -> bool {
-        self.condemned.load(Ordering::Acquire)
+    pub(crate) fn is_renewal_due(&self) -> bool {
+        self.renewal_due.load(Ordering::Acquire)
     }
 
-    /// Another client has begun in its place, which has heard nothing yet.
-    pub(crate) fn begin_anew(&self) {
+    /// Records that a new client replaced this one. The cluster stays unreachable until the new client hears from it.
+    pub(crate) fn record_renewal(&self) {
         tracing::warn!(
             operation = "kafka-client-renewed",
-            client = self.name,
+            client = self.client,
             silent_seconds = self.silence().as_secs(),
-            "another Kafka client takes the place of this one"
+            "a new Kafka client replaces this one"
         );
-        self.renewed.fetch_add(1, Ordering::Relaxed);
-        self.heard.store(self.now(), Ordering::Relaxed);
-        self.condemned.store(false, Ordering::Release);
+        self.renewals.fetch_add(1, Ordering::Relaxed);
+        self.last_response.store(self.now(), Ordering::Relaxed);
+        self.renewal_due.store(false, Ordering::Release);
     }
 }
 
@@ -134,25 +134,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_is_down_until_it_hears_something() {
-        let life = Life::new("reader", &Arc::default());
-        assert!(life.check().is_ok());
-        life.lost();
-        assert!(life.check().is_err());
-        life.begin_anew();
-        assert!(life.is_down(), "a new client has heard nothing yet");
-        life.heard();
-        assert!(life.check().is_ok());
+    fn a_client_is_unreachable_until_a_broker_responds() {
+        let health = ConnectionHealth::new("reader", &Arc::default());
+        assert!(health.check().is_ok());
+        health.record_unreachable();
+        assert!(health.check().is_err());
+        health.record_renewal();
+        assert!(health.is_unreachable(), "the new client has no response yet");
+        health.record_response();
+        assert!(health.check().is_ok());
     }
 
     #[test]
-    fn a_new_client_is_not_condemned_and_counts() {
-        let renewed = Arc::<AtomicU64>::default();
-        let life = Life::new("reader", &renewed);
-        life.condemn();
-        assert!(life.is_condemned());
-        life.begin_anew();
-        assert!(!life.is_condemned());
-        assert_eq!(renewed.load(Ordering::Relaxed), 1);
+    fn a_new_client_is_not_due_for_renewal_and_counts() {
+        let renewals = Arc::<AtomicU64>::default();
+        let health = ConnectionHealth::new("reader", &renewals);
+        health.request_renewal();
+        assert!(health.is_renewal_due());
+        health.record_renewal();
+        assert!(!health.is_renewal_due());
+        assert_eq!(renewals.load(Ordering::Relaxed), 1);
     }
 }

@@ -1,9 +1,9 @@
-//! What Kafka's errors mean to us.
+//! Maps errors of librdkafka to those of the log.
 
 use kbnt_application::ports::LogError;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
-/// An error of a client as a whole.
+/// Maps an error that concerns a whole client.
 pub(crate) fn of_client(error: &KafkaError) -> LogError {
     match error {
         KafkaError::ClientConfig(..)
@@ -13,7 +13,7 @@ pub(crate) fn of_client(error: &KafkaError) -> LogError {
             Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize) => {
                 LogError::TooLarge(error.to_string())
             }
-            // Nothing that waiting or a new permission would change.
+            // Neither a retry nor a new permission would help.
             Some(
                 Code::InvalidRecord | Code::InvalidTopic | Code::UnsupportedVersion | Code::FencedInstanceId,
             ) => LogError::Refused(error.to_string()),
@@ -22,8 +22,8 @@ pub(crate) fn of_client(error: &KafkaError) -> LogError {
     }
 }
 
-/// An error about a partition.
-pub(crate) fn on_partition(error: &KafkaError, topic: &str, partition: u32) -> LogError {
+/// Maps an error that concerns one partition.
+pub(crate) fn of_partition(error: &KafkaError, topic: &str, partition: u32) -> LogError {
     match error.rdkafka_error_code() {
         Some(
             Code::UnknownTopic

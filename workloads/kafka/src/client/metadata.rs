@@ -1,4 +1,4 @@
-//! What all clients of the cluster have in common.
+//! Creates clients, and asks the cluster through them for metadata and watermarks.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,43 +12,43 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::metadata::Metadata;
 
-use crate::client::connection_health::Life;
-use crate::client::{ASK, error, number};
+use super::connection_health::ConnectionHealth;
+use super::{REQUEST_TIMEOUT, error, partition_id};
 
-/// How long a broker may take to say that it is there.
-const PRESENCE: Duration = Duration::from_secs(3);
+/// Timeout of a probe.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// After which time a partition without a leader is asked for again.
-const BETWEEN_LEADERS: Duration = Duration::from_millis(100);
+/// Pause before another request for a partition that has no leader.
+const LEADER_RETRY: Duration = Duration::from_millis(100);
 
-/// Notes whether brokers can be reached.
-pub(crate) struct Context {
-    life: Arc<Life>,
+/// A client context that records the health of the connection.
+pub(crate) struct HealthContext {
+    health: Arc<ConnectionHealth>,
 }
 
-impl Context {
-    pub(crate) fn new(life: &Arc<Life>) -> Self {
-        Self { life: Arc::clone(life) }
+impl HealthContext {
+    pub(crate) fn new(health: &Arc<ConnectionHealth>) -> Self {
+        Self { health: Arc::clone(health) }
     }
 }
 
-/// Takes note of an error that concerns a client as a whole.
-pub(crate) fn note(life: &Life, error: &KafkaError, reason: &str) {
-    if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
-        life.lost();
-    }
-    tracing::debug!(client = life.name(), %error, reason, "Kafka client");
-}
-
-impl ClientContext for Context {
+impl ClientContext for HealthContext {
     fn error(&self, error: KafkaError, reason: &str) {
-        note(&self.life, &error, reason);
+        record_error(&self.health, &error, reason);
     }
 }
 
-impl ConsumerContext for Context {}
+impl ConsumerContext for HealthContext {}
 
-/// A client with these settings.
+/// Logs an error that concerns a whole client, and records it if it means that no broker can be reached.
+pub(crate) fn record_error(health: &ConnectionHealth, error: &KafkaError, reason: &str) {
+    if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
+        health.record_unreachable();
+    }
+    tracing::debug!(client = health.client(), %error, reason, "Kafka client error");
+}
+
+/// Creates a client with these settings.
 pub(crate) fn create<C: ClientContext, T: FromClientConfigAndContext<C>>(
     config: &ClientConfig,
     context: C,
@@ -56,35 +56,42 @@ pub(crate) fn create<C: ClientContext, T: FromClientConfigAndContext<C>>(
     config.create_with_context(context).map_err(|error| error::of_client(&error))
 }
 
-/// A client that can be asked about the cluster.
-pub(crate) trait Ask {
-    fn metadata(&self, topic: &str, within: Duration) -> KafkaResult<Metadata>;
+/// A client that can fetch the cluster's metadata.
+pub(crate) trait MetadataClient {
+    fn metadata(&self, topic: &str, timeout: Duration) -> KafkaResult<Metadata>;
 
-    /// Whether a cluster with brokers answers it. A client that was told of a cluster without any never hears from one
-    /// again (confluentinc/librdkafka#5301).
-    fn is_answered(&self, topic: &str) -> bool {
-        self.metadata(topic, PRESENCE).is_ok_and(|metadata| !metadata.brokers().is_empty())
+    /// Whether a cluster with brokers responds. A client whose metadata once listed no broker never hears from one again
+    /// (confluentinc/librdkafka#5301).
+    fn probe(&self, topic: &str) -> bool {
+        self.metadata(topic, PROBE_TIMEOUT).is_ok_and(|metadata| !metadata.brokers().is_empty())
     }
 
-    /// Whether the cluster has such a partition; one that cannot be asked for now is not seen.
-    fn has(&self, topic: &str, partition: u32) -> bool {
-        let Ok(metadata) = self.metadata(topic, ASK) else { return false };
+    /// Whether the cluster has this partition; false if the cluster does not respond.
+    fn has_partition(&self, topic: &str, partition: u32) -> bool {
+        let Ok(metadata) = self.metadata(topic, REQUEST_TIMEOUT) else { return false };
         let described = metadata.topics().iter().find(|described| described.name() == topic);
-        described.is_some_and(|topic| topic.partitions().iter().any(|p| p.id() == number(partition)))
+        described.is_some_and(|topic| topic.partitions().iter().any(|p| p.id() == partition_id(partition)))
     }
 }
 
-/// What is kept of a partition. One that has no leader yet, as right after its topic was made, gets one within the time of a question.
-pub(crate) fn kept<C: ConsumerContext>(
+impl<C: ConsumerContext> MetadataClient for BaseConsumer<C> {
+    fn metadata(&self, topic: &str, timeout: Duration) -> KafkaResult<Metadata> {
+        self.fetch_metadata(Some(topic), timeout)
+    }
+}
+
+/// The first and end offsets of a partition. A new partition has no leader for a moment, so the request is repeated
+/// within [`REQUEST_TIMEOUT`].
+pub(crate) fn watermarks<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topic: &str,
     partition: u32,
 ) -> KafkaResult<Bounds> {
-    let asked = Instant::now();
+    let started = Instant::now();
     let (first, end) = loop {
-        match consumer.fetch_watermarks(topic, number(partition), ASK) {
-            Err(error) if is_between_leaders(&error) && asked.elapsed() < ASK => {
-                std::thread::sleep(BETWEEN_LEADERS);
+        match consumer.fetch_watermarks(topic, partition_id(partition), REQUEST_TIMEOUT) {
+            Err(error) if is_leaderless(&error) && started.elapsed() < REQUEST_TIMEOUT => {
+                std::thread::sleep(LEADER_RETRY);
             }
             answer => break answer?,
         }
@@ -92,36 +99,30 @@ pub(crate) fn kept<C: ConsumerContext>(
     Ok(Bounds { first: u64::try_from(first).unwrap_or(0), end: u64::try_from(end).unwrap_or(0) })
 }
 
-fn is_between_leaders(error: &KafkaError) -> bool {
+fn is_leaderless(error: &KafkaError) -> bool {
     let code = error.rdkafka_error_code();
     matches!(code, Some(RDKafkaErrorCode::NotLeaderForPartition | RDKafkaErrorCode::LeaderNotAvailable))
 }
 
-/// What is [`kept`]; a client that misses a partition which the cluster has is condemned.
+/// Returns the [`watermarks`], and requests a renewal of a client that cannot find a partition which the cluster has.
 ///
-/// After an outage a broker names the partitions of a topic in any order. librdkafka (2.12,
-/// `rd_kafka_metadata_cache_topic_update_merge_partitions`) takes over that order, looks a partition up as if they were sorted, and does not
-/// find it for as long as it remembers the topic.
-pub(crate) fn kept_or_condemned<C: ConsumerContext>(
+/// After an outage a broker may list the partitions of a topic in any order. librdkafka (2.12,
+/// `rd_kafka_metadata_cache_topic_update_merge_partitions`) caches them in that order, but looks partitions up as if they were sorted.
+/// It does not find some of them for as long as it caches the topic.
+pub(crate) fn watermarks_or_renewal<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
-    life: &Life,
+    health: &ConnectionHealth,
     topic: &str,
     partition: u32,
 ) -> Result<Bounds, LogError> {
-    kept(consumer, topic, partition).map_err(|error| {
+    watermarks(consumer, topic, partition).map_err(|error| {
         let unknown = error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownPartition);
-        if unknown && consumer.has(topic, partition) {
-            life.condemn();
+        if unknown && consumer.has_partition(topic, partition) {
+            health.request_renewal();
             return LogError::Unavailable(format!(
-                "a Kafka client has lost partition {partition} of {topic}"
+                "the Kafka client does not find partition {partition} of {topic}"
             ));
         }
-        error::on_partition(&error, topic, partition)
+        error::of_partition(&error, topic, partition)
     })
-}
-
-impl<C: ConsumerContext> Ask for BaseConsumer<C> {
-    fn metadata(&self, topic: &str, within: Duration) -> KafkaResult<Metadata> {
-        self.fetch_metadata(Some(topic), within)
-    }
 }

@@ -1,4 +1,4 @@
-//! A client whose place another one can take while it is in use.
+//! A client that can be renewed, that is replaced by a new one, while it is in use.
 
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,93 +7,95 @@ use std::time::Duration;
 use kbnt_application::ports::LogError;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
-use crate::client::connection_health::Life;
-use crate::client::metadata::Ask;
-use crate::client::thread::spawn;
+use super::connection_health::ConnectionHealth;
+use super::metadata::MetadataClient;
+use super::thread::spawn;
 
-type Make<T> = Box<dyn Fn(&Arc<Life>) -> Result<T, LogError> + Send + Sync>;
+type Factory<C> = Box<dyn Fn(&Arc<ConnectionHealth>) -> Result<C, LogError> + Send + Sync>;
 
-/// A client, and what it takes to make another one.
-pub(crate) struct Replaceable<T> {
-    make: Make<T>,
-    current: Mutex<Arc<Current<T>>>,
-    life: Arc<Life>,
+/// The current client, and the factory for the next one.
+pub(crate) struct RenewableClient<C> {
+    factory: Factory<C>,
+    current: Mutex<Arc<ClientInstance<C>>>,
+    health: Arc<ConnectionHealth>,
 }
 
-/// A client that is in use, or was.
-pub(crate) struct Current<T> {
-    client: T,
+/// A client that is current, or was until it was retired.
+pub(crate) struct ClientInstance<C> {
+    client: C,
     retired: CancellationToken,
 }
 
-impl<T> Current<T> {
-    /// Whether another one has taken its place.
+impl<C> ClientInstance<C> {
+    /// Whether a new client has replaced this one.
     pub(crate) fn is_retired(&self) -> bool {
         self.retired.is_cancelled()
     }
 
-    /// Returns once another one has taken its place.
+    /// Completes when a new client has replaced this one.
     pub(crate) fn retired(&self) -> WaitForCancellationFuture<'_> {
         self.retired.cancelled()
     }
 }
 
-impl<T> Deref for Current<T> {
-    type Target = T;
+impl<C> Deref for ClientInstance<C> {
+    type Target = C;
 
-    fn deref(&self) -> &T {
+    fn deref(&self) -> &C {
         &self.client
     }
 }
 
-impl<T: Ask + Send + Sync + 'static> Replaceable<T> {
+impl<C: MetadataClient + Send + Sync + 'static> RenewableClient<C> {
+    /// Creates the first client.
     pub(crate) fn new(
-        life: Arc<Life>,
-        make: impl Fn(&Arc<Life>) -> Result<T, LogError> + Send + Sync + 'static,
+        health: Arc<ConnectionHealth>,
+        factory: impl Fn(&Arc<ConnectionHealth>) -> Result<C, LogError> + Send + Sync + 'static,
     ) -> Result<Self, LogError> {
-        let current = Current { client: make(&life)?, retired: CancellationToken::new() };
-        Ok(Self { make: Box::new(make), current: Mutex::new(Arc::new(current)), life })
+        let current = ClientInstance { client: factory(&health)?, retired: CancellationToken::new() };
+        Ok(Self { factory: Box::new(factory), current: Mutex::new(Arc::new(current)), health })
     }
 
-    pub(crate) fn current(&self) -> Arc<Current<T>> {
+    pub(crate) fn current(&self) -> Arc<ClientInstance<C>> {
         Arc::clone(&self.current.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The life of whichever client it is.
-    pub(crate) fn life(&self) -> &Life {
-        &self.life
+    /// The health of the current client.
+    pub(crate) fn health(&self) -> &ConnectionHealth {
+        &self.health
     }
 
-    /// Puts another client in the place of `old`, if nobody has done so yet.
-    pub(crate) fn replace(&self, old: &Arc<Current<T>>) -> Result<(), LogError> {
+    /// Replaces `old` with a new client. Does nothing if `old` is no longer the current client.
+    pub(crate) fn renew(&self, old: &Arc<ClientInstance<C>>) -> Result<(), LogError> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if Arc::ptr_eq(&current, old) {
-            let another = Current { client: (self.make)(&self.life)?, retired: CancellationToken::new() };
-            let old = std::mem::replace(&mut *current, Arc::new(another));
+            let client = (self.factory)(&self.health)?;
+            let new = ClientInstance { client, retired: CancellationToken::new() };
+            let old = std::mem::replace(&mut *current, Arc::new(new));
             drop(current);
-            self.life.begin_anew();
+            self.health.record_renewal();
             old.retired.cancel();
-            farewell(old)?;
+            close_when_unused(old)?;
         }
         Ok(())
     }
 
-    /// Replaces the client if it was condemned, and asks for a sign of life if it has had none for a while.
-    pub(crate) fn tend(&self, topic: &str) {
+    /// Renews the client if it is due for renewal, and probes the cluster if a probe is due.
+    pub(crate) fn maintain(&self, topic: &str) {
         let current = self.current();
-        if self.life.is_condemned() {
-            if let Err(error) = self.replace(&current) {
-                tracing::warn!(client = self.life.name(), %error, "there is no other Kafka client");
+        if self.health.is_renewal_due() {
+            if let Err(error) = self.renew(&current) {
+                tracing::warn!(client = self.health.client(), %error, "cannot renew a Kafka client");
             }
-        } else if self.life.should_ask() {
-            self.life.note_answer(current.is_answered(topic));
+        } else if self.health.take_probe() {
+            self.health.record_probe(current.probe(topic));
         }
     }
 }
 
-/// Ends a client once nobody uses it any more, which can take a while.
-fn farewell<T: Send + Sync + 'static>(client: Arc<Current<T>>) -> Result<(), LogError> {
-    spawn("kafka-farewell", move || {
+/// Closes a client on a thread of its own once it is no longer in use. That can take a while.
+fn close_when_unused<C: Send + Sync + 'static>(client: Arc<ClientInstance<C>>) -> Result<(), LogError> {
+    spawn("kafka-close", move || {
         while Arc::strong_count(&client) > 1 {
             std::thread::sleep(Duration::from_millis(50));
         }

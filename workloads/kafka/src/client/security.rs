@@ -1,4 +1,4 @@
-//! Who we are at the brokers, and whom we trust there.
+//! Encryption and authentication: the protocol, trusted CAs, and credentials.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use kbnt_application::ports::LogError;
 
-/// How brokers are talked to.
+/// The security protocol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Protocol {
-    /// Neither encrypted nor authenticated.
+    /// No encryption and no authentication.
     #[default]
     Plaintext,
     /// TLS.
@@ -31,18 +31,18 @@ impl Protocol {
         }
     }
 
-    /// Whether brokers show a certificate.
+    /// Whether brokers present a certificate.
     pub const fn is_tls(self) -> bool {
         matches!(self, Self::Ssl | Self::SaslSsl)
     }
 
-    /// Whether we say a name and a password.
+    /// Whether the client authenticates with a user name and a password.
     pub const fn is_sasl(self) -> bool {
         matches!(self, Self::SaslPlaintext | Self::SaslSsl)
     }
 }
 
-/// How the password is proven.
+/// The SASL mechanism.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mechanism {
     /// SCRAM with SHA-512.
@@ -50,7 +50,7 @@ pub enum Mechanism {
     ScramSha512,
     /// SCRAM with SHA-256.
     ScramSha256,
-    /// It is sent as it is.
+    /// The password is sent as plain text.
     Plain,
 }
 
@@ -64,41 +64,41 @@ impl Mechanism {
     }
 }
 
-/// A name and where its password is.
+/// A user name, and the file with its password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sasl {
-    /// How it is proven.
+    /// The SASL mechanism.
     pub mechanism: Mechanism,
-    /// Who we are.
+    /// The user name.
     pub username: String,
-    /// The file with the password; white space around it does not count.
+    /// The file with the password; surrounding white space is ignored.
     pub password_file: PathBuf,
 }
 
 /// A client certificate, as PEM files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCertificate {
-    /// The certificate, and those between it and its CA.
+    /// The certificate, followed by its intermediate CAs.
     pub chain: PathBuf,
     /// Its private key.
     pub key: PathBuf,
 }
 
-/// How to be let in. Files are read again when they change.
+/// Encryption and authentication. Files are read again when they change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Security {
-    /// How brokers are talked to.
+    /// The security protocol.
     pub protocol: Protocol,
-    /// The CAs that brokers' certificates must come from: a PEM file, or a directory all of whose `*.crt` are such files.
-    /// Without it those of the system.
+    /// The CAs that sign brokers' certificates: a PEM file, or a directory of PEM files named `*.crt`. The default is the CAs of the
+    /// system.
     pub ca: Option<PathBuf>,
-    /// For mutual TLS.
+    /// The client's certificate, for mutual TLS.
     pub certificate: Option<ClientCertificate>,
-    /// For SASL.
+    /// The user, for SASL.
     pub sasl: Option<Sasl>,
 }
 
-/// Properties of librdkafka, with what the files said when they were read.
+/// Properties of librdkafka with the contents of the credential files.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Credentials(BTreeMap<&'static str, String>);
 
@@ -109,14 +109,14 @@ impl Credentials {
 }
 
 impl fmt::Debug for Credentials {
-    /// Shows no value: some are secret.
+    /// Shows no values, as some are secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
     }
 }
 
 impl Security {
-    /// Reads the files that the protocol needs. An error names the file.
+    /// Reads the files that the protocol needs. Errors name the file.
     pub(crate) fn read(&self) -> Result<Credentials, LogError> {
         let mut properties = BTreeMap::from([("security.protocol", self.protocol.name().to_owned())]);
         if self.protocol.is_tls() {
@@ -129,8 +129,9 @@ impl Security {
             }
         }
         if self.protocol.is_sasl() {
-            let told = || LogError::Refused("SASL needs a user name and a file with the password".to_owned());
-            let sasl = self.sasl.as_ref().ok_or_else(told)?;
+            let missing =
+                || LogError::Refused("SASL needs a user name and a file with the password".to_owned());
+            let sasl = self.sasl.as_ref().ok_or_else(missing)?;
             properties.insert("sasl.mechanisms", sasl.mechanism.name().to_owned());
             properties.insert("sasl.username", sasl.username.clone());
             properties.insert("sasl.password", text(&sasl.password_file)?.trim().to_owned());
@@ -151,7 +152,7 @@ fn text(path: &Path) -> Result<String, LogError> {
     Ok(text)
 }
 
-/// All certificates of the file, or of the directory's `*.crt`.
+/// All certificates in the file, or in the `*.crt` files of the directory.
 fn authorities(path: &Path) -> Result<String, LogError> {
     if !path.is_dir() {
         return text(path);
@@ -175,7 +176,7 @@ fn authorities(path: &Path) -> Result<String, LogError> {
 mod tests {
     use super::*;
 
-    fn shown(security: &Security) -> BTreeMap<&'static str, String> {
+    fn properties(security: &Security) -> BTreeMap<&'static str, String> {
         security.read().unwrap().0
     }
 
@@ -187,7 +188,7 @@ mod tests {
             sasl: Some(Sasl { mechanism: Mechanism::Plain, username: "u".into(), password_file: nowhere }),
             ..Security::default()
         };
-        assert_eq!(shown(&security), BTreeMap::from([("security.protocol", "plaintext".to_owned())]));
+        assert_eq!(properties(&security), BTreeMap::from([("security.protocol", "plaintext".to_owned())]));
         let tls = Security { protocol: Protocol::Ssl, ..security.clone() };
         assert!(tls.read().unwrap_err().to_string().contains("/nowhere"));
         let sasl = Security { protocol: Protocol::SaslPlaintext, sasl: None, ..security };
@@ -211,7 +212,7 @@ mod tests {
             certificate: None,
             sasl: Some(sasl),
         };
-        let read = shown(&security);
+        let read = properties(&security);
         assert_eq!((read["ssl.ca.pem"].as_str(), read["sasl.password"].as_str()), ("B\nA", "secret"));
         let before = security.read().unwrap();
         assert!(!format!("{before:?}").contains("secret"));

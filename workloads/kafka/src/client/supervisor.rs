@@ -1,5 +1,5 @@
-//! Looks after the clients of a process: one that does not hear from a cluster which answers others is replaced, and so
-//! are all once the credentials have changed.
+//! Supervises the clients of a process. It renews a client that hears nothing from a cluster which answers others, and all clients
+//! when the credentials change.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -10,164 +10,168 @@ use kbnt_application::ports::LogError;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::BaseConsumer;
 
-use crate::client::config::KafkaConfig;
-use crate::client::connection_health::Life;
-use crate::client::metadata::{self as client, Ask as _, Context};
-use crate::client::security::Credentials;
+use super::config::KafkaConfig;
+use super::connection_health::ConnectionHealth;
+use super::metadata::{self, HealthContext, MetadataClient as _};
+use super::security::Credentials;
 
-/// How often the clients are looked at.
-pub(crate) const LOOK: Duration = Duration::from_secs(1);
+/// How often the clients are checked.
+pub(crate) const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often at most a new client is made only to see whether the cluster answers it.
-const PROBE: Duration = Duration::from_secs(5);
+/// The least time between two probes of the cluster with a new client.
+const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How often files with credentials are read.
-const READ: Duration = Duration::from_secs(5);
+/// How often the credential files are read.
+const CREDENTIALS_INTERVAL: Duration = Duration::from_secs(5);
 
-/// All clients of a process, and with what they were made.
-pub(crate) struct Watch {
+/// All clients of a process, and their credentials.
+pub(crate) struct ClientSupervisor {
     config: Arc<KafkaConfig>,
-    /// What a broker has taken, or what we began with.
+    /// Those that a broker accepted last; at first those that the process started with.
     credentials: Mutex<Arc<Credentials>>,
-    lives: Mutex<Vec<Weak<Life>>>,
-    renewed: Arc<AtomicU64>,
-    /// Whether the outage was told.
-    told: AtomicBool,
-    looks: Mutex<Looks>,
+    clients: Mutex<Vec<Weak<ConnectionHealth>>>,
+    renewals: Arc<AtomicU64>,
+    outage_logged: AtomicBool,
+    checks: Mutex<CheckState>,
 }
 
-/// What earlier looks found.
-struct Looks {
-    probed: Option<Instant>,
-    read: Instant,
-    /// Changed credentials that no broker has taken yet.
-    changed: Option<Arc<Credentials>>,
-    /// Why they cannot be read.
-    unreadable: Option<String>,
-    /// Clients that had been silent for too long at the last look.
-    suspects: Vec<Arc<Life>>,
+/// What earlier checks found.
+struct CheckState {
+    last_probe: Option<Instant>,
+    credentials_read: Instant,
+    /// Changed credentials that no broker has accepted yet.
+    new_credentials: Option<Arc<Credentials>>,
+    /// Why the credentials could not be read.
+    credentials_error: Option<String>,
+    /// Clients that were silent for too long at the last check.
+    silent: Vec<Arc<ConnectionHealth>>,
 }
 
-impl Watch {
+impl ClientSupervisor {
+    /// Reads the credentials.
     pub(crate) fn new(config: &Arc<KafkaConfig>) -> Result<Self, LogError> {
         Ok(Self {
             config: Arc::clone(config),
             credentials: Mutex::new(Arc::new(config.security.read()?)),
-            lives: Mutex::default(),
-            renewed: Arc::default(),
-            told: AtomicBool::new(false),
-            looks: Mutex::new(Looks {
-                probed: None,
-                read: Instant::now(),
-                changed: None,
-                unreadable: None,
-                suspects: Vec::new(),
+            clients: Mutex::default(),
+            renewals: Arc::default(),
+            outage_logged: AtomicBool::new(false),
+            checks: Mutex::new(CheckState {
+                last_probe: None,
+                credentials_read: Instant::now(),
+                new_credentials: None,
+                credentials_error: None,
+                silent: Vec::new(),
             }),
         })
     }
 
-    /// Looks after a client of this name from now on.
-    pub(crate) fn life(&self, name: &'static str) -> Arc<Life> {
-        let life = Arc::new(Life::new(name, &self.renewed));
-        self.lives.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&life));
-        life
+    /// Supervises a client with this name for as long as the returned health is in use.
+    pub(crate) fn register(&self, client: &'static str) -> Arc<ConnectionHealth> {
+        let health = Arc::new(ConnectionHealth::new(client, &self.renewals));
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&health));
+        health
     }
 
-    /// These settings and the credentials that count now.
+    /// Adds the current credentials to these settings.
     pub(crate) fn with_credentials(&self, settings: ClientConfig) -> ClientConfig {
         let credentials = Arc::clone(&self.credentials.lock().unwrap_or_else(PoisonError::into_inner));
-        self.config.complete(settings, &credentials)
+        self.config.with_credentials(settings, &credentials)
     }
 
-    /// Whether every client hears from the cluster.
+    /// Whether every client reaches the cluster.
     pub(crate) fn is_up(&self) -> bool {
-        self.living().iter().all(|life| !life.is_down())
+        self.clients().iter().all(|client| !client.is_unreachable())
     }
 
-    /// Clients that were replaced.
-    pub(crate) fn renewed(&self) -> u64 {
-        self.renewed.load(Ordering::Relaxed)
+    /// The number of renewals of clients.
+    pub(crate) fn renewals(&self) -> u64 {
+        self.renewals.load(Ordering::Relaxed)
     }
 
-    fn living(&self) -> Vec<Arc<Life>> {
-        let mut lives = self.lives.lock().unwrap_or_else(PoisonError::into_inner);
-        lives.retain(|life| life.strong_count() > 0);
-        lives.iter().filter_map(Weak::upgrade).collect()
+    fn clients(&self) -> Vec<Arc<ConnectionHealth>> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.retain(|client| client.strong_count() > 0);
+        clients.iter().filter_map(Weak::upgrade).collect()
     }
 
-    /// Looks at all clients, and condemns those that another one would do better than.
-    pub(crate) fn look(&self) {
-        let lives = self.living();
-        self.tell(lives.iter().any(|life| life.is_down()));
-        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
-        self.read_credentials(&mut looks);
-        let silent = |life: &&Arc<Life>| life.silence() >= self.config.renew_after && !life.is_condemned();
-        let suspects: Vec<_> = lives.iter().filter(silent).cloned().collect();
-        // Twice in a row: a process that was stopped for a while finds all of its clients silent.
-        let again = |life: &Arc<Life>| looks.suspects.iter().any(|before| Arc::ptr_eq(before, life));
-        let suspicion = suspects.iter().any(again);
-        looks.suspects = suspects;
-        let rested = looks.probed.is_none_or(|at| at.elapsed() >= PROBE);
-        if !rested || (!suspicion && looks.changed.is_none()) {
+    /// Checks all clients, and requests a renewal where a new client would do better.
+    pub(crate) fn check(&self) {
+        let clients = self.clients();
+        self.log_outage(clients.iter().any(|client| client.is_unreachable()));
+        let mut checks = self.checks.lock().unwrap_or_else(PoisonError::into_inner);
+        self.read_credentials(&mut checks);
+        let is_silent = |client: &&Arc<ConnectionHealth>| {
+            client.silence() >= self.config.renew_after && !client.is_renewal_due()
+        };
+        let silent: Vec<_> = clients.iter().filter(is_silent).cloned().collect();
+        // Two checks in a row: all clients are silent in a process that was suspended for a while.
+        let again = |client: &Arc<ConnectionHealth>| checks.silent.iter().any(|was| Arc::ptr_eq(was, client));
+        let suspicious = silent.iter().any(again);
+        checks.silent = silent;
+        let may_probe = checks.last_probe.is_none_or(|at| at.elapsed() >= PROBE_INTERVAL);
+        if !may_probe || (!suspicious && checks.new_credentials.is_none()) {
             return;
         }
-        looks.probed = Some(Instant::now());
+        checks.last_probe = Some(Instant::now());
         let current = Arc::clone(&self.credentials.lock().unwrap_or_else(PoisonError::into_inner));
-        let credentials = looks.changed.clone().unwrap_or(current);
+        let credentials = checks.new_credentials.clone().unwrap_or(current);
         if !self.probe(&credentials) {
             return;
         }
-        if looks.changed.take().is_some() {
-            tracing::info!(operation = "kafka-credentials", "Kafka takes the new credentials");
+        if checks.new_credentials.take().is_some() {
+            tracing::info!(operation = "kafka-credentials", "Kafka accepts the new credentials");
             *self.credentials.lock().unwrap_or_else(PoisonError::into_inner) = credentials;
-            for life in &lives {
-                life.condemn();
+            for client in &clients {
+                client.request_renewal();
             }
         } else {
-            looks.suspects.iter().filter(silent).for_each(|life| life.condemn());
+            checks.silent.iter().filter(is_silent).for_each(|client| client.request_renewal());
         }
     }
 
-    fn tell(&self, down: bool) {
-        if self.told.swap(down, Ordering::Relaxed) != down {
+    /// Logs the beginning and the end of an outage.
+    fn log_outage(&self, down: bool) {
+        if self.outage_logged.swap(down, Ordering::Relaxed) != down {
             if down {
-                tracing::warn!(operation = "kafka-down", "no Kafka broker can be reached; trying again");
+                tracing::warn!(operation = "kafka-down", "no Kafka broker can be reached; retrying");
             } else {
-                tracing::info!(operation = "kafka-up", "Kafka answers again");
+                tracing::info!(operation = "kafka-up", "Kafka can be reached again");
             }
         }
     }
 
-    fn read_credentials(&self, looks: &mut Looks) {
-        if looks.read.elapsed() < READ {
+    fn read_credentials(&self, checks: &mut CheckState) {
+        if checks.credentials_read.elapsed() < CREDENTIALS_INTERVAL {
             return;
         }
-        looks.read = Instant::now();
+        checks.credentials_read = Instant::now();
         match self.config.security.read() {
             Ok(read) => {
                 let current = self.credentials.lock().unwrap_or_else(PoisonError::into_inner);
-                looks.changed = (read != **current).then(|| Arc::new(read));
-                looks.unreadable = None;
+                checks.new_credentials = (read != **current).then(|| Arc::new(read));
+                checks.credentials_error = None;
             }
             Err(error) => {
                 let error = error.to_string();
-                if looks.unreadable.as_ref() != Some(&error) {
-                    tracing::warn!(operation = "kafka-credentials", %error, "the Kafka credentials stay as they were");
+                if checks.credentials_error.as_ref() != Some(&error) {
+                    tracing::warn!(operation = "kafka-credentials", %error, "cannot read the Kafka credentials; keeping the old ones");
                 }
-                looks.unreadable = Some(error);
+                checks.credentials_error = Some(error);
             }
         }
     }
 
-    /// Whether the cluster answers a client that is new.
+    /// Whether the cluster responds to a new client with these credentials.
     fn probe(&self, credentials: &Credentials) -> bool {
-        let life = Arc::new(Life::new("probe", &self.renewed));
-        let settings = self.config.complete(self.config.asker(), credentials);
-        let made: Result<BaseConsumer<Context>, _> = client::create(&settings, Context::new(&life));
-        match made {
-            Ok(client) => client.is_answered(&self.config.topic_name(Topic::InventoryEvents)),
+        let health = Arc::new(ConnectionHealth::new("probe", &self.renewals));
+        let settings = self.config.with_credentials(self.config.metadata_client(), credentials);
+        let created: Result<BaseConsumer<HealthContext>, _> =
+            metadata::create(&settings, HealthContext::new(&health));
+        match created {
+            Ok(client) => client.probe(&self.config.topic_name(Topic::InventoryEvents)),
             Err(error) => {
-                tracing::warn!(operation = "kafka-credentials", %error, "no Kafka client can be made");
+                tracing::warn!(operation = "kafka-credentials", %error, "cannot create a Kafka client");
                 false
             }
         }

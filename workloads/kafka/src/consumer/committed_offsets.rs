@@ -1,69 +1,70 @@
-//! Offsets that are committed, each with the id of the topic that it is an offset of.
+//! Committed offsets, each with the id of its topic.
 //!
-//! A group keeps offsets by the topic's name. Where a topic is deleted and made again, those of the one before can survive, or be
-//! committed by a member that has not noticed: they say nothing about the topic that is there now.
+//! A consumer group stores offsets by topic name. After a topic is deleted and created again, offsets of the old topic can remain, or
+//! a member that has not noticed can commit them. They say nothing about the new topic, so each commit names the id of its topic.
 
 use std::collections::BTreeMap;
 
+use kbnt_application::Position;
 use kbnt_application::intact::TopicId;
 use kbnt_application::ports::{Commit, ReplacedTopic};
-use kbnt_application::{Position, Topic};
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::client::config::KafkaConfig;
-use crate::client::number;
+use crate::client::{TopicPartition, kafka_offset, partition_id};
 
-/// What stands before the id in the metadata of a commit.
-const ID: &str = "topic-id=";
+/// Prefix of the topic id in the metadata of a commit.
+const TOPIC_ID_PREFIX: &str = "topic-id=";
 
-/// Of which topic each partition is that is read: the id that it had when that began.
+/// The topic id of each partition that is read, as of its assignment.
 #[derive(Debug, Default)]
-pub(crate) struct Ids(BTreeMap<(Topic, u32), TopicId>);
+pub(crate) struct TopicIds(BTreeMap<TopicPartition, TopicId>);
 
-/// What the group has committed for a partition.
+/// The committed offset of a partition.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Committed {
+pub(crate) struct CommittedOffset {
     pub(crate) commit: Commit,
-    /// The topic of which it is an offset; commits of version 0.1.0 do not say so.
-    pub(crate) id: Option<TopicId>,
+    /// The id of its topic; `None` in commits of version 0.1.0.
+    pub(crate) topic_id: Option<TopicId>,
 }
 
-impl Ids {
-    /// A partition is about to be read; its topic has this id, if it is there.
-    pub(crate) fn note(&mut self, place: (Topic, u32), id: Option<TopicId>) {
+impl TopicIds {
+    /// Sets the topic id of a partition; `None` if the topic does not exist.
+    pub(crate) fn set(&mut self, partition: TopicPartition, id: Option<TopicId>) {
         match id {
-            Some(id) => self.0.insert(place, id),
-            None => self.0.remove(&place),
+            Some(id) => self.0.insert(partition, id),
+            None => self.0.remove(&partition),
         };
     }
 
-    /// The topic of this name that is there now, if the commit is one of another.
-    pub(crate) fn replaced(&self, committed: &Committed) -> Option<ReplacedTopic> {
-        let Position { topic, partition, .. } = committed.commit.next;
-        let (known, found) = (committed.id?, *self.0.get(&(topic, partition))?);
+    /// The topic that has replaced the topic of this offset, if any.
+    pub(crate) fn replacement(&self, offset: &CommittedOffset) -> Option<ReplacedTopic> {
+        let Position { topic, partition, .. } = offset.commit.next;
+        let (known, found) = (offset.topic_id?, *self.0.get(&(topic, partition))?);
         (known != found).then_some(ReplacedTopic { topic, known, found })
     }
 
-    /// As librdkafka stores it.
-    pub(crate) fn list<'a>(
+    /// The commits as librdkafka stores them.
+    pub(crate) fn partition_list<'a>(
         &self,
         config: &KafkaConfig,
         commits: impl IntoIterator<Item = &'a Commit>,
     ) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
         for Commit { next, note } in commits {
-            let mut element = list.add_partition(&config.topic_name(next.topic), number(next.partition));
+            let partition = partition_id(next.partition);
+            let mut element = list.add_partition(&config.topic_name(next.topic), partition);
             // The offset is in range, so this cannot fail.
-            let _ = element.set_offset(offset(next.offset));
+            let _ = element.set_offset(kafka_offset(next.offset));
             element.set_metadata(metadata(self.0.get(&(next.topic, next.partition)), note));
         }
         list
     }
 }
 
-impl Committed {
-    /// What the group has answered; `None` if nothing was committed.
+impl CommittedOffset {
+    /// Reads an element of the group's answer; `None` if nothing was committed for the partition.
     pub(crate) fn read(config: &KafkaConfig, element: &TopicPartitionListElem<'_>) -> Option<Self> {
         let Offset::Offset(offset) = element.offset() else { return None };
         let next = Position {
@@ -71,24 +72,19 @@ impl Committed {
             partition: u32::try_from(element.partition()).ok()?,
             offset: u64::try_from(offset).ok()?,
         };
-        let (id, note) = split(element.metadata());
-        Some(Self { commit: Commit { next, note: note.to_owned() }, id })
+        let (topic_id, note) = parse(element.metadata());
+        Some(Self { commit: Commit { next, note: note.to_owned() }, topic_id })
     }
 }
 
-/// An offset as librdkafka has it.
-pub(crate) fn offset(offset: u64) -> Offset {
-    Offset::Offset(i64::try_from(offset).unwrap_or(i64::MAX))
-}
-
 fn metadata(id: Option<&TopicId>, note: &str) -> String {
-    id.map_or_else(|| note.to_owned(), |id| format!("{ID}{id} {note}"))
+    id.map_or_else(|| note.to_owned(), |id| format!("{TOPIC_ID_PREFIX}{id} {note}"))
 }
 
-fn split(metadata: &str) -> (Option<TopicId>, &str) {
-    let told = metadata.strip_prefix(ID).and_then(|rest| rest.split_once(' '));
-    let read = told.and_then(|(id, note)| Some((Some(id.parse().ok()?), note)));
-    read.unwrap_or((None, metadata))
+fn parse(metadata: &str) -> (Option<TopicId>, &str) {
+    let parts = metadata.strip_prefix(TOPIC_ID_PREFIX).and_then(|rest| rest.split_once(' '));
+    let parsed = parts.and_then(|(id, note)| Some((Some(id.parse().ok()?), note)));
+    parsed.unwrap_or((None, metadata))
 }
 
 #[cfg(test)]
@@ -99,11 +95,11 @@ mod tests {
     fn the_id_of_the_topic_stands_before_the_note() {
         let id = TopicId::from_bytes([7; 16]);
         for note in ["", "3 writer-b 0011aabbccdd"] {
-            assert_eq!(split(&metadata(Some(&id), note)), (Some(id), note));
-            assert_eq!(split(&metadata(None, note)), (None, note));
+            assert_eq!(parse(&metadata(Some(&id), note)), (Some(id), note));
+            assert_eq!(parse(&metadata(None, note)), (None, note));
         }
         for odd in ["topic-id=", "topic-id=? 3 a", "topic-id=AAAAAAAAAAAAAAAAAAAAAA"] {
-            assert_eq!(split(odd), (None, odd));
+            assert_eq!(parse(odd), (None, odd));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Records as Kafka's client hands them over.
+//! Decodes the records that a consumer polls.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -6,17 +6,17 @@ use std::sync::Arc;
 use kbnt_application::ports::{Fetched, RawRecord};
 use kbnt_application::{Delivered, Position};
 use kbnt_domain::Timestamp;
+use kbnt_wire::{self as wire, Bytes, RecordView};
 use rdkafka::Message as _;
 use rdkafka::message::{BorrowedMessage, Header, Headers};
 
-use super::record_cache::Reading;
+use super::record_cache::CacheReader;
 use crate::client::config::KafkaConfig;
-use kbnt_wire::{self as wire, Bytes, RecordView};
 
-/// What `message` says; `None` if it is of a topic that we did not ask for.
-pub(crate) fn fetched(
+/// Decodes `message`, or takes it from the cache. Returns `None` if its topic is not one of ours.
+pub(crate) fn decode(
     config: &KafkaConfig,
-    reading: &Reading,
+    cache: &CacheReader,
     message: &BorrowedMessage<'_>,
 ) -> Option<Fetched> {
     let at = Position {
@@ -26,11 +26,11 @@ pub(crate) fn fetched(
     };
     let time = Timestamp::from_millis(message.timestamp().to_millis().unwrap_or(0));
     let record = |delivered: Delivered| {
-        let raw = (reading.bytes == Bytes::Kept).then(|| Arc::new(whole(message, time)));
+        let raw = (cache.bytes == Bytes::Kept).then(|| Arc::new(raw_record(message, time)));
         Fetched::Record(Delivered { raw, ..delivered })
     };
-    if let Some(known) = message.payload().and_then(|value| reading.known(at, value)) {
-        return Some(record(known));
+    if let Some(cached) = message.payload().and_then(|value| cache.take(at, value)) {
+        return Some(record(cached));
     }
     let mut view = RecordView::new(message.payload(), time);
     for header in headers(message) {
@@ -38,23 +38,23 @@ pub(crate) fn fetched(
     }
     Some(match wire::read(at, &view) {
         Ok(delivered) => {
-            message.payload().inspect(|value| reading.read(&delivered, value));
+            message.payload().inspect(|value| cache.share(&delivered, value));
             record(delivered)
         }
-        Err(error) => wire::unreadable(at, &error, whole(message, time)),
+        Err(error) => wire::unreadable(at, &error, raw_record(message, time)),
     })
 }
 
-/// The headers of a record, without those that have a name in no UTF-8.
+/// The headers of a record, without those whose name is not UTF-8.
 fn headers<'a>(message: &'a BorrowedMessage<'_>) -> impl Iterator<Item = Header<'a, &'a [u8]>> {
     let headers = message.headers();
     let count = headers.map_or(0, Headers::count);
-    // At such a name the client's own code panics: the record must not end the thread that reads for all.
+    // rdkafka panics at such a name, and one record must not end the thread that reads all of them.
     let one = move |index| catch_unwind(AssertUnwindSafe(|| headers?.try_get(index))).ok().flatten();
     (0..count).filter_map(one)
 }
 
-fn whole(message: &BorrowedMessage<'_>, at: Timestamp) -> RawRecord {
+fn raw_record(message: &BorrowedMessage<'_>, at: Timestamp) -> RawRecord {
     RawRecord {
         key: message.key().map(<[u8]>::to_vec),
         value: message.payload().map(<[u8]>::to_vec),

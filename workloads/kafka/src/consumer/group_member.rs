@@ -1,4 +1,4 @@
-//! Reads as a member of a service's group.
+//! A member of a service's consumer group. Its [worker](super::group_worker) polls on a thread of its own.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
@@ -11,113 +11,113 @@ use kbnt_application::ports::{Commit, Fetched, GroupBatch, GroupReader, LogError
 use kbnt_domain::Span;
 use tokio::sync::{mpsc, oneshot};
 
-use super::group_worker::{self as group, Portion, Shared};
-use super::polling_consumer::PORTIONS;
-use super::record_cache::Reading;
+use super::group_worker::{self, GroupUpdate, MemberState};
+use super::polling_consumer::CHANNEL_CAPACITY;
+use super::record_cache::CacheReader;
 use crate::client::config::KafkaConfig;
-use crate::client::supervisor::Watch;
+use crate::client::supervisor::ClientSupervisor;
 
-/// How long leaving may take.
-const LEAVE: Duration = Duration::from_secs(5);
+/// How long leaving the group may take.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A member of a service's group.
-pub(crate) struct Member {
-    shared: Shared,
-    portions: mpsc::Receiver<Portion>,
+/// A member of a service's consumer group.
+pub(crate) struct GroupMember {
+    state: MemberState,
+    updates: mpsc::Receiver<GroupUpdate>,
+    /// Completes when the worker has left the group.
     left: oneshot::Receiver<()>,
     buffer: VecDeque<Fetched>,
-    /// What came after the records in the buffer, and is no record.
-    after: Option<Portion>,
-    /// Told when the next batch is asked for: the caller is done with what was revoked.
+    /// An update without records that follows those in the buffer.
+    after_buffer: Option<GroupUpdate>,
+    /// Signalled when the caller asks for the next batch: it no longer needs the revoked partitions.
     revoked: Option<std::sync::mpsc::Sender<()>>,
 }
 
-impl Member {
+impl GroupMember {
+    /// Starts the worker, which joins the group.
     pub(crate) fn join(
         config: &Arc<KafkaConfig>,
-        watch: &Arc<Watch>,
+        supervisor: &Arc<ClientSupervisor>,
         service: Service,
-        reading: Reading,
+        cache: CacheReader,
     ) -> Result<Self, LogError> {
-        let shared = Shared::of(watch.life("member"));
-        let (send, portions) = mpsc::channel(PORTIONS);
-        let left = group::start(config, watch, service, &shared, reading, send)?;
-        Ok(Self { shared, portions, left, buffer: VecDeque::new(), after: None, revoked: None })
+        let state = MemberState::new(supervisor.register("member"));
+        let (send, updates) = mpsc::channel(CHANNEL_CAPACITY);
+        let left = group_worker::start(config, supervisor, service, &state, cache, send)?;
+        Ok(Self { state, updates, left, buffer: VecDeque::new(), after_buffer: None, revoked: None })
     }
-}
 
-impl Drop for Member {
-    fn drop(&mut self) {
-        self.shared.stop.stop();
-    }
-}
-
-impl Member {
-    /// The next portion, if it comes in time.
-    async fn first(&mut self, wait: Span) -> Result<Option<Portion>, LogError> {
-        if let Some(portion) = self.after.take() {
-            return Ok(Some(portion));
+    /// The next update, if it arrives in time.
+    async fn next_update(&mut self, wait: Span) -> Result<Option<GroupUpdate>, LogError> {
+        if let Some(update) = self.after_buffer.take() {
+            return Ok(Some(update));
         }
-        match tokio::time::timeout(Duration::from_millis(wait.as_millis()), self.portions.recv()).await {
+        match tokio::time::timeout(Duration::from_millis(wait.as_millis()), self.updates.recv()).await {
             Ok(None) => Err(LogError::Refused("the group reader has ended".to_owned())),
-            Ok(portion) => Ok(portion),
+            Ok(update) => Ok(update),
             Err(_) => Ok(None),
         }
     }
 
-    /// What a portion is to the caller; records go into the buffer.
-    fn take_in(&mut self, portion: Portion) -> Result<Option<GroupBatch>, LogError> {
-        match portion {
-            Portion::Records(records) => self.buffer.extend(records),
-            Portion::Assigned(assigned) => return Ok(Some(GroupBatch::Assigned(assigned))),
-            Portion::Revoked(partitions, done) => {
-                // Where no records were wanted, those of before are still here.
+    /// Moves records into the buffer; returns an assignment or a revocation to the caller.
+    fn apply(&mut self, update: GroupUpdate) -> Result<Option<GroupBatch>, LogError> {
+        match update {
+            GroupUpdate::Records(records) => self.buffer.extend(records),
+            GroupUpdate::Assigned(assigned) => return Ok(Some(GroupBatch::Assigned(assigned))),
+            GroupUpdate::Revoked(partitions, done) => {
+                // A caller that wanted no records has left some in the buffer.
                 self.buffer.retain(|fetched| !partitions.contains(&fetched.at().partition));
                 self.revoked = Some(done);
                 return Ok(Some(GroupBatch::Revoked(partitions)));
             }
-            Portion::Failed(error) => return Err(error),
+            GroupUpdate::Failed(error) => return Err(error),
         }
         Ok(None)
     }
 
-    /// The next change, if it comes in time. What the thread had read before it noticed that no records are wanted goes into
-    /// the buffer.
-    async fn change(&mut self, wait: Span) -> Result<GroupBatch, LogError> {
-        while let Some(portion) = self.first(wait).await? {
-            if let Some(change) = self.take_in(portion)? {
-                return Ok(change);
+    /// The next assignment or revocation, if it arrives in time. The worker may still send records that it read before it was
+    /// paused; these go into the buffer.
+    async fn next_rebalance(&mut self, wait: Span) -> Result<GroupBatch, LogError> {
+        while let Some(update) = self.next_update(wait).await? {
+            if let Some(rebalance) = self.apply(update)? {
+                return Ok(rebalance);
             }
         }
-        self.shared.life.check()?;
+        self.state.health.check()?;
         Ok(GroupBatch::Records(Vec::new()))
     }
 }
 
+impl Drop for GroupMember {
+    fn drop(&mut self) {
+        self.state.stop.set();
+    }
+}
+
 #[async_trait]
-impl GroupReader for Member {
+impl GroupReader for GroupMember {
     async fn next(&mut self, most: usize, wait: Span) -> Result<GroupBatch, LogError> {
-        // A worker that has stopped needs no answer.
+        // A worker that has ended no longer waits for the signal.
         let _ = self.revoked.take().map(|done| done.send(()));
-        // What is in the buffer comes first, so that it does not grow however often reading is put off.
-        self.shared.hold.store(most <= self.buffer.len(), Ordering::Release);
+        // The buffer is returned first, so that it does not grow however often the caller wants no records.
+        self.state.paused.store(most <= self.buffer.len(), Ordering::Release);
         if most == 0 {
-            return self.change(wait).await;
+            return self.next_rebalance(wait).await;
         }
         if self.buffer.is_empty() {
-            match self.first(wait).await? {
-                Some(portion) => {
-                    if let Some(change) = self.take_in(portion)? {
-                        return Ok(change);
+            match self.next_update(wait).await? {
+                Some(update) => {
+                    if let Some(rebalance) = self.apply(update)? {
+                        return Ok(rebalance);
                     }
                 }
-                None => self.shared.life.check()?,
+                None => self.state.health.check()?,
             }
         }
-        while self.buffer.len() < most && self.after.is_none() {
-            match self.portions.try_recv() {
-                Ok(Portion::Records(records)) => self.buffer.extend(records),
-                Ok(other) => self.after = Some(other),
+        while self.buffer.len() < most && self.after_buffer.is_none() {
+            match self.updates.try_recv() {
+                Ok(GroupUpdate::Records(records)) => self.buffer.extend(records),
+                Ok(other) => self.after_buffer = Some(other),
                 Err(_) => break,
             }
         }
@@ -126,18 +126,18 @@ impl GroupReader for Member {
     }
 
     async fn commit(&mut self, commits: Vec<Commit>) -> Result<(), LogError> {
-        let mut all = self.shared.commits.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pending = self.state.pending_commits.lock().unwrap_or_else(PoisonError::into_inner);
         for commit in commits {
-            all.insert((commit.next.topic, commit.next.partition), commit);
+            pending.insert((commit.next.topic, commit.next.partition), commit);
         }
         Ok(())
     }
 
     async fn leave(mut self: Box<Self>) -> Result<(), LogError> {
-        self.shared.stop.stop();
-        self.portions.close();
-        let left = tokio::time::timeout(LEAVE, &mut self.left).await;
-        // Beyond that the group finds out by itself that we are gone.
+        self.state.stop.set();
+        self.updates.close();
+        let left = tokio::time::timeout(LEAVE_TIMEOUT, &mut self.left).await;
+        // After that the group removes the member when its session times out.
         left.map(drop).map_err(|_| LogError::Unavailable("leaving the group took too long".to_owned()))
     }
 }

@@ -1,6 +1,6 @@
-//! The thread that keeps a member in its group: polls, gives up and takes over partitions, commits.
+//! The thread of a group member: it polls, takes over and gives back partitions, and commits offsets.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,220 +8,171 @@ use std::time::Duration;
 use kbnt_application::intact::{Bounds, TopicId};
 use kbnt_application::ports::{Assignment, Commit, Fetched, LogError, ReplacedTopic};
 use kbnt_application::{Position, Service, Topic};
-use rdkafka::client::ClientContext;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
+use rdkafka::Offset;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::error::KafkaResult;
 use rdkafka::error::RDKafkaErrorCode::UnknownTopicOrPartition;
-use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::types::RDKafkaRespErr;
-use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::{mpsc, oneshot};
 
-use super::committed_offsets::{Committed, Ids, offset};
-use super::polling_consumer::Pump;
-use super::record_cache::Reading;
+use super::committed_offsets::{CommittedOffset, TopicIds};
+use super::polling_consumer::PollingConsumer;
+use super::rebalance::{Rebalance, RebalanceContext};
+use super::record_cache::CacheReader;
 use crate::admin::topic_id;
 use crate::client::config::KafkaConfig;
-use crate::client::connection_health::Life;
-use crate::client::metadata as client;
-use crate::client::supervisor::Watch;
-use crate::client::thread::Stop;
-use crate::client::thread::spawn;
-use crate::client::{ASK, error, number};
+use crate::client::connection_health::ConnectionHealth;
+use crate::client::metadata;
+use crate::client::supervisor::ClientSupervisor;
+use crate::client::thread::{StopFlag, spawn};
+use crate::client::{REQUEST_TIMEOUT, TopicPartition, error, kafka_offset, partition_id};
 
-/// What the thread hands over.
-pub(crate) enum Portion {
+/// What the worker sends to its member.
+pub(crate) enum GroupUpdate {
     Records(Vec<Fetched>),
     Assigned(Vec<Assignment>),
-    /// Handed over to somebody else as soon as the other end says that it has done with them.
+    /// The worker gives these partitions back as soon as the member signals that it no longer needs them.
     Revoked(Vec<u32>, std::sync::mpsc::Sender<()>),
     Failed(LogError),
 }
 
-/// Topics that are others than what was committed for them, by partition number.
-type Replaced = BTreeMap<u32, Vec<ReplacedTopic>>;
+/// Offsets to commit, by partition.
+pub(crate) type Commits = BTreeMap<TopicPartition, Commit>;
 
-/// What a member and its thread share.
+/// Topics that were replaced since their offsets were committed, by partition number.
+type ReplacedTopics = BTreeMap<u32, Vec<ReplacedTopic>>;
+
+/// What a member and its worker share.
 #[derive(Clone)]
-pub(crate) struct Shared {
-    pub(crate) life: Arc<Life>,
-    pub(crate) commits: Arc<Mutex<Commits>>,
-    pub(crate) stop: Stop,
-    /// No records are wanted now, only changes.
-    pub(crate) hold: Arc<AtomicBool>,
+pub(crate) struct MemberState {
+    pub(crate) health: Arc<ConnectionHealth>,
+    /// Offsets that the worker has yet to store for the next commit.
+    pub(crate) pending_commits: Arc<Mutex<Commits>>,
+    pub(crate) stop: StopFlag,
+    /// The member wants no records now, only rebalances.
+    pub(crate) paused: Arc<AtomicBool>,
 }
 
-impl Shared {
-    pub(crate) fn of(life: Arc<Life>) -> Self {
-        Self { life, commits: Arc::default(), stop: Stop::default(), hold: Arc::default() }
+impl MemberState {
+    pub(crate) fn new(health: Arc<ConnectionHealth>) -> Self {
+        Self { health, pending_commits: Arc::default(), stop: StopFlag::default(), paused: Arc::default() }
     }
 }
 
-/// Starts the thread, which joins the group; what it returns tells when the group was left.
+/// Starts the worker, which joins the group. The returned receiver completes when it has left the group.
 pub(crate) fn start(
     config: &Arc<KafkaConfig>,
-    watch: &Arc<Watch>,
+    supervisor: &Arc<ClientSupervisor>,
     service: Service,
-    shared: &Shared,
-    reading: Reading,
-    portions: mpsc::Sender<Portion>,
+    state: &MemberState,
+    cache: CacheReader,
+    updates: mpsc::Sender<GroupUpdate>,
 ) -> Result<oneshot::Receiver<()>, LogError> {
-    let (settings, watching, lead) =
-        (config.member(service), Arc::clone(watch), config.topic_name(service.output()));
-    let of_all = shared.clone();
-    let make = move || {
-        let settings = watching.with_credentials(settings.clone());
-        let consumer: BaseConsumer<Membership> = client::create(&settings, Membership::new(&of_all))?;
-        consumer.subscribe(&[&lead]).map_err(|error| error::of_client(&error))?;
+    let (settings, credentials) = (config.group_member(service), Arc::clone(supervisor));
+    let (output, shared) = (config.topic_name(service.output()), state.clone());
+    let factory = move || {
+        let settings = credentials.with_credentials(settings.clone());
+        let consumer: BaseConsumer<RebalanceContext> =
+            metadata::create(&settings, RebalanceContext::new(&shared))?;
+        consumer.subscribe(&[&output]).map_err(|error| error::of_client(&error))?;
         Ok(consumer)
     };
-    let mut pump = Pump::new(make, config, &shared.life, reading, portions)?;
-    pump.stop = shared.stop.clone();
+    let mut polling = PollingConsumer::new(factory, config, &state.health, cache, updates)?;
+    polling.stop = state.stop.clone();
     let (leaving, left) = oneshot::channel();
-    let (hold, commits) = (Arc::clone(&shared.hold), Arc::clone(&shared.commits));
-    let worker = Worker { pump, service, hold, commits, ids: Ids::default() };
+    let worker = GroupWorker {
+        polling,
+        service,
+        paused: Arc::clone(&state.paused),
+        pending_commits: Arc::clone(&state.pending_commits),
+        topic_ids: TopicIds::default(),
+    };
     spawn("kafka-member", move || worker.run(leaving))?;
     Ok(left)
 }
 
-/// From where to go on, as far as the worker does not know it yet.
-pub(crate) type Commits = BTreeMap<(Topic, u32), Commit>;
-
-/// What the group says, to be acted upon between two polls.
-struct Membership {
-    life: Arc<Life>,
-    changes: Mutex<VecDeque<Change>>,
-    /// What is read now; given back at once when the consumer closes.
-    reading: Mutex<TopicPartitionList>,
-    /// The worker is to end.
-    stop: Stop,
-    /// This consumer is to end.
-    closing: Stop,
-}
-
-/// A change of which partitions of the output topic are ours.
-struct Change {
-    assigned: bool,
-    /// The group has given them away already: nothing can be committed for them.
-    lost: bool,
-    partitions: Vec<u32>,
-}
-
-impl Membership {
-    fn new(shared: &Shared) -> Self {
-        Self {
-            life: Arc::clone(&shared.life),
-            changes: Mutex::default(),
-            reading: Mutex::new(TopicPartitionList::new()),
-            stop: shared.stop.clone(),
-            closing: Stop::default(),
-        }
-    }
-}
-
-impl ClientContext for Membership {
-    fn error(&self, error: KafkaError, reason: &str) {
-        client::note(&self.life, &error, reason);
-    }
-}
-
-impl ConsumerContext for Membership {
-    fn rebalance(&self, consumer: &BaseConsumer<Self>, err: RDKafkaRespErr, tpl: &mut TopicPartitionList) {
-        let assigned = err == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
-        if !assigned && (self.stop.is_told() || self.closing.is_told()) {
-            let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-            let reading = std::mem::replace(&mut *reading, TopicPartitionList::new());
-            if let Err(error) = consumer.incremental_unassign(&reading) {
-                tracing::warn!(%error, "giving partitions back");
-            }
-            return;
-        }
-        let partitions = tpl.elements().iter().filter_map(|e| u32::try_from(e.partition()).ok()).collect();
-        let change = Change { assigned, lost: !assigned && consumer.assignment_lost(), partitions };
-        self.changes.lock().unwrap_or_else(PoisonError::into_inner).push_back(change);
-    }
-}
-
-/// The thread that polls.
-struct Worker {
-    pump: Pump<Membership, Portion>,
+/// The state of the thread.
+struct GroupWorker {
+    polling: PollingConsumer<RebalanceContext, GroupUpdate>,
     service: Service,
-    hold: Arc<AtomicBool>,
-    commits: Arc<Mutex<Commits>>,
-    ids: Ids,
+    paused: Arc<AtomicBool>,
+    pending_commits: Arc<Mutex<Commits>>,
+    topic_ids: TopicIds,
 }
 
-impl Worker {
+impl GroupWorker {
+    /// Works until the member stops, then leaves the group and says so on `leaving`.
     fn run(mut self, leaving: oneshot::Sender<()>) {
-        while self.go_on() {}
-        self.pump.stop.stop();
-        self.pump.consumer.context().closing.stop();
+        while self.run_once() {}
+        self.polling.stop.set();
+        self.context().close();
         self.commit();
-        drop(self.pump);
-        // Nobody may be waiting for it.
+        drop(self.polling);
+        // The member may not wait for it.
         let _ = leaving.send(());
     }
 
-    /// One round; whether there is to be another one.
-    fn go_on(&mut self) -> bool {
-        while let Some(change) = self.next_change() {
-            let wanted = if change.assigned { self.assign(&change) } else { self.revoke(&change) };
-            if !wanted {
+    /// Handles rebalances and polls once. Returns false when the worker must stop.
+    fn run_once(&mut self) -> bool {
+        while let Some(rebalance) = self.context().next() {
+            let received = match rebalance {
+                Rebalance::Assigned(partitions) => self.assign(&partitions),
+                Rebalance::Revoked { partitions, lost } => self.revoke(&partitions, lost),
+            };
+            if !received {
                 return false;
             }
         }
-        if self.pump.life.is_condemned() && !self.renew() {
+        if self.polling.health.is_renewal_due() && !self.renew() {
             return false;
         }
-        self.store();
-        let held =
-            if self.hold.load(Ordering::Acquire) { self.inputs_of(&self.output_read()) } else { Vec::new() };
-        self.pump.steer(held);
-        let portion = match self.pump.poll() {
-            Ok(records) if records.is_empty() => return !self.pump.stop.is_told(),
-            Ok(records) => Portion::Records(records),
-            Err(error) => Portion::Failed(error),
+        self.store_offsets();
+        let is_paused = self.paused.load(Ordering::Acquire);
+        let held = if is_paused { self.inputs_of(&self.owned_partitions()) } else { Vec::new() };
+        self.polling.update_paused(held);
+        let update = match self.polling.poll() {
+            Ok(records) if records.is_empty() => return !self.polling.stop.is_set(),
+            Ok(records) => GroupUpdate::Records(records),
+            Err(error) => GroupUpdate::Failed(error),
         };
-        self.pump.hand_over(portion) && !self.pump.stop.is_told()
+        self.polling.send(update) && !self.polling.stop.is_set()
     }
 
-    /// Joins the group anew with another consumer; whether anybody still wants it.
+    /// Joins the group again with a new consumer. Returns false when the worker must stop.
     fn renew(&mut self) -> bool {
-        let partitions = self.output_read();
-        // Without a broker nothing can be committed: what was not is read again.
-        let lost = !self.pump.life.is_well();
-        if !self.revoke(&Change { assigned: false, lost, partitions }) {
+        // Without a broker nothing can be committed. Records whose offsets were not committed are read again.
+        let lost = !self.polling.health.is_healthy();
+        if !self.revoke(&self.owned_partitions(), lost) {
             return false;
         }
-        self.pump.consumer.context().closing.stop();
-        self.pump.renew(drop);
+        self.context().close();
+        self.polling.renew();
         true
     }
 
-    /// The partitions of the output topic whose inputs are read now.
-    fn output_read(&self) -> Vec<u32> {
-        let context = self.pump.consumer.context();
-        let reading = context.reading.lock().unwrap_or_else(PoisonError::into_inner);
+    fn context(&self) -> &RebalanceContext {
+        self.polling.consumer.context()
+    }
+
+    fn pending_commits(&self) -> MutexGuard<'_, Commits> {
+        self.pending_commits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The partitions of the output topic whose inputs the consumer reads.
+    fn owned_partitions(&self) -> Vec<u32> {
         let count = self.service.output().partitions();
-        let read: BTreeSet<u32> = reading
+        let owned: BTreeSet<u32> = self
+            .context()
+            .inputs()
             .elements()
             .iter()
             .filter_map(|element| u32::try_from(element.partition()).ok())
             .map(|number| number % count)
             .collect();
-        read.into_iter().collect()
-    }
-
-    fn commits(&self) -> MutexGuard<'_, Commits> {
-        self.commits.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn next_change(&self) -> Option<Change> {
-        let context = self.pump.consumer.context();
-        context.changes.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+        owned.into_iter().collect()
     }
 
     /// The input partitions that belong to these partitions of the output topic.
-    fn inputs_of(&self, partitions: &[u32]) -> Vec<(Topic, u32)> {
+    fn inputs_of(&self, partitions: &[u32]) -> Vec<TopicPartition> {
         let output = self.service.output().partitions();
         let inputs = self.service.inputs().iter();
         inputs
@@ -230,73 +181,73 @@ impl Worker {
             .collect()
     }
 
-    /// Begins to read what is ours now, from what was committed.
-    fn assign(&mut self, change: &Change) -> bool {
-        let inputs = self.inputs_of(&change.partitions);
-        let Some((committed, replaced)) = self.committed_for(&inputs) else {
-            // Another consumer is to ask; this one must only have answered the group.
-            let answered = self.pump.consumer.incremental_assign(&self.pump.list(&inputs));
-            return answered.is_ok() && !self.pump.stop.is_told();
+    /// Reads the inputs of newly assigned partitions from their committed offsets on. Returns false when the worker must stop.
+    fn assign(&mut self, partitions: &[u32]) -> bool {
+        let inputs = self.inputs_of(partitions);
+        let Some((committed, replaced)) = self.committed_offsets(&inputs) else {
+            // The next consumer fetches them. This one only completes the rebalance.
+            let list = self.polling.partition_list(&inputs);
+            return self.polling.consumer.incremental_assign(&list).is_ok() && !self.polling.stop.is_set();
         };
-        let mut list = self.pump.list(&inputs);
-        for place in &inputs {
-            let start = committed.get(place).map_or(Offset::Beginning, |commit| offset(commit.next.offset));
-            let name = self.pump.config.topic_name(place.0);
+        let mut list = self.polling.partition_list(&inputs);
+        for input in &inputs {
+            let start =
+                committed.get(input).map_or(Offset::Beginning, |commit| kafka_offset(commit.next.offset));
+            let name = self.polling.config.topic_name(input.0);
             // The partition is in the list and the offset in range, so this cannot fail.
-            let _ = list.set_partition_offset(&name, number(place.1), start);
+            let _ = list.set_partition_offset(&name, partition_id(input.1), start);
         }
-        if let Err(error) = self.pump.consumer.incremental_assign(&list) {
-            // The group believes that we read them. Only a new member can put that right.
-            let failed = LogError::Refused(format!("cannot read what the group has assigned: {error}"));
-            return self.pump.hand_over(Portion::Failed(failed));
+        if let Err(error) = self.polling.consumer.incremental_assign(&list) {
+            // The group believes that this member reads them. Only a new member can correct that.
+            let failed = LogError::Refused(format!("cannot read the assigned partitions: {error}"));
+            return self.polling.send(GroupUpdate::Failed(failed));
         }
-        self.note_reading();
-        self.note_lengths(&inputs, &committed);
-        let mut numbers: Vec<u32> = inputs.iter().map(|(_, number)| *number).collect();
-        numbers.sort_unstable();
-        numbers.dedup();
+        self.update_inputs();
+        self.start_pacing(&inputs, &committed);
         let assignment = |partition| Assignment {
             partition,
             committed: committed.values().filter(|c| c.next.partition == partition).cloned().collect(),
             replaced: replaced.get(&partition).cloned().unwrap_or_default(),
         };
-        self.pump.hand_over(Portion::Assigned(numbers.into_iter().map(assignment).collect()))
+        let assigned = partition_numbers(&inputs).into_iter().map(assignment).collect();
+        self.polling.send(GroupUpdate::Assigned(assigned))
     }
 
-    /// How far each of these has to be read. Without an answer they are read as they come, also where another client would have one:
-    /// joining anew would cost more.
-    fn note_lengths(&mut self, inputs: &[(Topic, u32)], committed: &BTreeMap<(Topic, u32), Commit>) {
-        for place in inputs {
-            let (topic, partition) = *place;
-            let name = self.pump.config.topic_name(topic);
-            let Ok(Bounds { first, end }) = client::kept(&self.pump.consumer, &name, partition) else {
-                return;
-            };
-            let offset = committed.get(place).map_or(first, |commit| commit.next.offset.max(first));
-            self.pump.begun(Position { topic, partition, offset }, end);
+    /// Paces these inputs. If the cluster does not answer, they are read without pacing, even where a renewed client would get an
+    /// answer: joining the group again would cost more.
+    fn start_pacing(&mut self, inputs: &[TopicPartition], committed: &Commits) {
+        for input in inputs {
+            let (topic, partition) = *input;
+            let name = self.polling.config.topic_name(topic);
+            let watermarks = metadata::watermarks(&self.polling.consumer, &name, partition);
+            let Ok(Bounds { first, end }) = watermarks else { return };
+            let offset = committed.get(input).map_or(first, |commit| commit.next.offset.max(first));
+            self.polling.start_pacing(Position { topic, partition, offset }, end);
         }
     }
 
-    /// What the group has committed for these, and which of it is of another topic, by partition number; asks until it is answered,
-    /// told to stop or to be replaced.
-    fn committed_for(&mut self, inputs: &[(Topic, u32)]) -> Option<(Commits, Replaced)> {
-        let (mut commits, mut replaced) = (Commits::new(), Replaced::new());
+    /// Fetches the committed offsets of these inputs, without those of topics that were replaced since. Retries until the cluster
+    /// answers; returns `None` if the worker must stop or renew its consumer first.
+    fn committed_offsets(&mut self, inputs: &[TopicPartition]) -> Option<(Commits, ReplacedTopics)> {
+        let (mut commits, mut replaced) = (Commits::new(), ReplacedTopics::new());
         if inputs.is_empty() {
             return Some((commits, replaced));
         }
-        let answer =
-            self.ask(|worker| worker.pump.consumer.committed_offsets(worker.pump.list(inputs), ASK))?;
+        let answer = self.retry(|worker| {
+            let list = worker.polling.partition_list(inputs);
+            worker.polling.consumer.committed_offsets(list, REQUEST_TIMEOUT)
+        })?;
         let topics: BTreeSet<Topic> = inputs.iter().map(|(topic, _)| *topic).collect();
         for topic in topics {
-            let id = self.ask(|worker| worker.id_of(topic))?;
-            for place in inputs.iter().filter(|place| place.0 == topic) {
-                self.ids.note(*place, id);
+            let id = self.retry(|worker| worker.topic_id(topic))?;
+            for input in inputs.iter().filter(|input| input.0 == topic) {
+                self.topic_ids.set(*input, id);
             }
         }
-        let read = |element| Committed::read(&self.pump.config, element);
+        let read = |element| CommittedOffset::read(&self.polling.config, element);
         for committed in answer.elements().iter().filter_map(read) {
             let Position { topic, partition, .. } = committed.commit.next;
-            if let Some(topic) = self.ids.replaced(&committed) {
+            if let Some(topic) = self.topic_ids.replacement(&committed) {
                 replaced.entry(partition).or_default().push(topic);
             } else {
                 commits.insert((topic, partition), committed.commit);
@@ -305,84 +256,90 @@ impl Worker {
         Some((commits, replaced))
     }
 
-    /// Asks until there is an answer, or nobody wants it any more.
-    fn ask<T>(&self, question: impl Fn(&Self) -> KafkaResult<T>) -> Option<T> {
+    /// Repeats a request until it succeeds; returns `None` if the worker must stop or renew its consumer first.
+    fn retry<T>(&self, request: impl Fn(&Self) -> KafkaResult<T>) -> Option<T> {
         loop {
-            match question(self) {
+            match request(self) {
                 Ok(answer) => {
-                    self.pump.life.heard();
+                    self.polling.health.record_response();
                     return Some(answer);
                 }
-                Err(error) => tracing::debug!(%error, "asking for what a group has committed"),
+                Err(error) => tracing::debug!(%error, "cannot fetch committed offsets; retrying"),
             }
-            if self.pump.stop.is_told() || self.pump.life.is_condemned() {
+            if self.polling.stop.is_set() || self.polling.health.is_renewal_due() {
                 return None;
             }
-            self.pump.ask_if_quiet();
+            self.polling.probe_if_due();
         }
     }
 
-    /// The id of a topic; `None` if it is not there.
-    fn id_of(&self, topic: Topic) -> KafkaResult<Option<TopicId>> {
-        let name = self.pump.config.topic_name(topic);
-        match topic_id::of(self.pump.consumer.client(), &name, ASK) {
+    /// The id of a topic; `None` if the topic does not exist.
+    fn topic_id(&self, topic: Topic) -> KafkaResult<Option<TopicId>> {
+        let name = self.polling.config.topic_name(topic);
+        match topic_id::of(self.polling.consumer.client(), &name, REQUEST_TIMEOUT) {
             Ok(id) => Ok(Some(id)),
             Err(error) if error.rdkafka_error_code() == Some(UnknownTopicOrPartition) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Gives up what is somebody else's now, once our own side is done with it.
-    fn revoke(&mut self, change: &Change) -> bool {
-        let inputs = self.inputs_of(&change.partitions);
-        let mut numbers: Vec<u32> = inputs.iter().map(|(_, number)| *number).collect();
-        numbers.sort_unstable();
-        numbers.dedup();
+    /// Gives partitions back once the member no longer needs them. Returns false when the worker must stop.
+    fn revoke(&mut self, partitions: &[u32], lost: bool) -> bool {
+        let inputs = self.inputs_of(partitions);
+        let numbers = partition_numbers(&inputs);
         let (done, is_done) = std::sync::mpsc::channel();
-        let wanted = numbers.is_empty() || self.pump.hand_over(Portion::Revoked(numbers.clone(), done));
-        while wanted && !numbers.is_empty() && !self.pump.stop.is_told() {
+        let received = numbers.is_empty() || self.polling.send(GroupUpdate::Revoked(numbers.clone(), done));
+        while received && !numbers.is_empty() && !self.polling.stop.is_set() {
             match is_done.recv_timeout(Duration::from_millis(50)) {
-                Err(std::sync::mpsc::RecvTimeoutError::Timeout) => self.pump.ask_if_quiet(),
+                Err(std::sync::mpsc::RecvTimeoutError::Timeout) => self.polling.probe_if_due(),
                 Ok(()) | Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => break,
             }
         }
-        if change.lost {
-            self.commits().retain(|(_, number), _| !numbers.contains(number));
+        if lost {
+            self.pending_commits().retain(|(_, number), _| !numbers.contains(number));
         } else {
             self.commit();
         }
-        self.pump.ending(&inputs);
-        if let Err(error) = self.pump.consumer.incremental_unassign(&self.pump.list(&inputs)) {
-            tracing::warn!(%error, "giving partitions back");
+        self.polling.stop_pacing(&inputs);
+        let revoked = self.polling.partition_list(&inputs);
+        if let Err(error) = self.polling.consumer.incremental_unassign(&revoked) {
+            tracing::warn!(%error, "cannot give partitions back");
         }
-        self.note_reading();
-        wanted
+        self.update_inputs();
+        received
     }
 
-    fn note_reading(&self) {
-        if let Ok(assignment) = self.pump.consumer.assignment() {
-            *self.pump.consumer.context().reading.lock().unwrap_or_else(PoisonError::into_inner) = assignment;
+    /// Copies the consumer's assignment to its context.
+    fn update_inputs(&self) {
+        if let Ok(assignment) = self.polling.consumer.assignment() {
+            self.context().set_inputs(assignment);
         }
     }
 
-    /// Leaves what is to be committed to librdkafka, which commits it every second, and tries again what has failed.
-    fn store(&self) {
-        let waiting = std::mem::take(&mut *self.commits());
-        if waiting.is_empty() {
+    /// Stores the pending offsets in librdkafka, which commits them every second and retries.
+    fn store_offsets(&self) {
+        let pending = std::mem::take(&mut *self.pending_commits());
+        if pending.is_empty() {
             return;
         }
-        let list = self.ids.list(&self.pump.config, waiting.values());
-        if let Err(error) = self.pump.consumer.store_offsets(&list) {
-            // They are read again by whoever reads them now.
-            tracing::debug!(%error, "offsets of partitions that are not ours");
+        let list = self.topic_ids.partition_list(&self.polling.config, pending.values());
+        if let Err(error) = self.polling.consumer.store_offsets(&list) {
+            // The new owner of the partitions reads these records again.
+            tracing::debug!(%error, "cannot store offsets");
         }
     }
 
-    /// Commits all that is to be committed, and waits for it.
+    /// Commits the pending offsets, and waits for it.
     fn commit(&self) {
-        self.store();
-        if let Err(error) = self.pump.consumer.commit_consumer_state(CommitMode::Sync) {
-            tracing::debug!(%error, "offsets were not committed");
+        self.store_offsets();
+        if let Err(error) = self.polling.consumer.commit_consumer_state(CommitMode::Sync) {
+            tracing::debug!(%error, "cannot commit offsets");
         }
     }
+}
+
+/// The numbers of these partitions, each once.
+fn partition_numbers(partitions: &[TopicPartition]) -> Vec<u32> {
+    let numbers: BTreeSet<u32> = partitions.iter().map(|(_, number)| *number).collect();
+    numbers.into_iter().collect()
 }

@@ -1,10 +1,11 @@
-//! Reads events: given partitions, or as a member of a service's consumer group.
+//! Reads events: given partitions, or those that a consumer group assigns.
 
-pub(crate) mod catch_up_pacing;
+mod catch_up_pacing;
 mod committed_offsets;
 mod decode;
 pub(crate) mod group_member;
 mod group_worker;
 pub(crate) mod partition_reader;
 mod polling_consumer;
+mod rebalance;
 pub(crate) mod record_cache;

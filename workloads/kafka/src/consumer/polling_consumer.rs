@@ -1,194 +1,197 @@
-//! A thread that polls a consumer, decodes, and hands records over in bounded portions.
+//! A consumer with what every thread that polls one needs: it decodes records, sends them through a bounded channel, pauses
+//! partitions, probes the cluster, and can be renewed.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kbnt_application::Position;
 use kbnt_application::ports::{Fetched, LogError, RawRecord};
+use kbnt_application::{Position, Topic};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
 use tokio::sync::mpsc;
 
-use super::catch_up_pacing::Abreast;
-use super::decode as record;
-use super::record_cache::Reading;
-use crate::client::Place;
+use super::catch_up_pacing::CatchUpPacing;
+use super::decode::decode;
+use super::record_cache::CacheReader;
 use crate::client::config::KafkaConfig;
-use crate::client::connection_health::Life;
-use crate::client::metadata::{self as client, Ask as _};
-use crate::client::thread::Stop;
-use crate::client::thread::spawn;
-use crate::client::{error, number};
+use crate::client::connection_health::ConnectionHealth;
+use crate::client::metadata::{self, MetadataClient as _};
+use crate::client::thread::{StopFlag, spawn};
+use crate::client::{TopicPartition, error, partition_id};
 
-/// How long a poll waits; also how long a stop may go unnoticed.
-const POLL: Duration = Duration::from_millis(100);
+/// How long a poll waits, and so how long a stop may go unnoticed.
+const POLL_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// Records in one portion.
-const PORTION: usize = 500;
+/// The most records that one poll returns.
+const MAX_RECORDS: usize = 500;
 
-/// A portion takes in no more once it has so many bytes of records that are kept whole, which may be large.
-const BYTES_MOST: usize = 2 << 20;
+/// A poll ends at this many bytes of records that keep their bytes, as these can be large.
+const MAX_BYTES: usize = 2 << 20;
 
-/// Portions that may wait to be taken.
-pub(crate) const PORTIONS: usize = 4;
+/// The number of updates that may wait in the channel.
+pub(crate) const CHANNEL_CAPACITY: usize = 4;
 
-/// The polling end.
-pub(crate) struct Pump<C: ConsumerContext + 'static, T> {
+/// A consumer, and the channel through which its thread sends updates of type `T`.
+pub(crate) struct PollingConsumer<C: ConsumerContext + 'static, T> {
     pub(crate) consumer: BaseConsumer<C>,
-    make: Make<C>,
+    factory: Factory<C>,
     pub(crate) config: Arc<KafkaConfig>,
-    pub(crate) life: Arc<Life>,
-    pub(crate) portions: mpsc::Sender<T>,
-    pub(crate) stop: Stop,
-    topic: String,
-    reading: Reading,
-    abreast: Abreast,
-    /// From which the broker is asked for nothing now.
-    paused: BTreeSet<Place>,
+    pub(crate) health: Arc<ConnectionHealth>,
+    updates: mpsc::Sender<T>,
+    pub(crate) stop: StopFlag,
+    /// The topic to probe the cluster with.
+    probe_topic: String,
+    cache: CacheReader,
+    pacing: CatchUpPacing,
+    paused: BTreeSet<TopicPartition>,
 }
 
-type Make<C> = Box<dyn Fn() -> Result<BaseConsumer<C>, LogError> + Send>;
+type Factory<C> = Box<dyn Fn() -> Result<BaseConsumer<C>, LogError> + Send>;
 
-impl<C: ConsumerContext + 'static, T> Pump<C, T> {
+impl<C: ConsumerContext + 'static, T> PollingConsumer<C, T> {
+    /// Creates the first consumer.
     pub(crate) fn new(
-        make: impl Fn() -> Result<BaseConsumer<C>, LogError> + Send + 'static,
+        factory: impl Fn() -> Result<BaseConsumer<C>, LogError> + Send + 'static,
         config: &Arc<KafkaConfig>,
-        life: &Arc<Life>,
-        reading: Reading,
-        portions: mpsc::Sender<T>,
+        health: &Arc<ConnectionHealth>,
+        cache: CacheReader,
+        updates: mpsc::Sender<T>,
     ) -> Result<Self, LogError> {
         Ok(Self {
-            consumer: make()?,
-            make: Box::new(make),
+            consumer: factory()?,
+            factory: Box::new(factory),
             config: Arc::clone(config),
-            life: Arc::clone(life),
-            portions,
-            stop: Stop::default(),
-            topic: config.topic_name(kbnt_application::Topic::InventoryEvents),
-            reading,
-            abreast: Abreast::default(),
+            health: Arc::clone(health),
+            updates,
+            stop: StopFlag::default(),
+            probe_topic: config.topic_name(Topic::InventoryEvents),
+            cache,
+            pacing: CatchUpPacing::default(),
             paused: BTreeSet::new(),
         })
     }
 
-    /// Puts another consumer in the place of this one, and ends it; whether that could be done.
-    pub(crate) fn renew(&mut self, end: impl FnOnce(BaseConsumer<C>) + Send + 'static) -> bool {
-        let renewed = (self.make)().and_then(|another| {
-            let old = std::mem::replace(&mut self.consumer, another);
-            self.life.begin_anew();
-            self.abreast.clear();
+    /// Replaces the consumer with a new one, which reads nothing yet. Returns whether that succeeded.
+    pub(crate) fn renew(&mut self) -> bool {
+        let renewed = (self.factory)().and_then(|new| {
+            let old = std::mem::replace(&mut self.consumer, new);
+            self.health.record_renewal();
+            self.pacing.clear();
             self.paused.clear();
-            // To end it can take a while.
-            spawn("kafka-farewell", move || end(old))
+            // Closing it can take a while.
+            spawn("kafka-close", move || drop(old))
         });
         if let Err(error) = &renewed {
-            tracing::warn!(client = self.life.name(), %error, "there is no other Kafka client");
+            tracing::warn!(client = self.health.client(), %error, "cannot renew a Kafka client");
         }
         renewed.is_ok()
     }
 
-    /// The records that are there, or the first within a moment.
+    /// Returns the records that have arrived; waits for the first one.
     pub(crate) fn poll(&mut self) -> Result<Vec<Fetched>, LogError> {
         let mut records = Vec::new();
-        let mut wait = POLL;
+        let mut timeout = POLL_TIMEOUT;
         let mut bytes = 0;
-        while records.len() < PORTION && bytes < BYTES_MOST {
-            match self.consumer.poll(wait) {
+        while records.len() < MAX_RECORDS && bytes < MAX_BYTES {
+            match self.consumer.poll(timeout) {
                 Some(Ok(message)) => {
-                    records.extend(record::fetched(&self.config, &self.reading, &message));
+                    records.extend(decode(&self.config, &self.cache, &message));
                     bytes += records.last().and_then(Fetched::raw).map_or(0, RawRecord::size);
                 }
-                Some(Err(error)) => self.note(&error)?,
+                Some(Err(error)) => self.check_error(&error)?,
                 None => break,
             }
-            wait = Duration::ZERO;
+            timeout = Duration::ZERO;
         }
         if !records.is_empty() {
-            self.life.heard();
+            self.health.record_response();
         }
         let now = Instant::now();
         for fetched in &records {
-            self.abreast.read(fetched.at(), now);
+            self.pacing.record_read(fetched.at(), now);
         }
-        self.ask_if_quiet();
+        self.probe_if_due();
         Ok(records)
     }
 
-    /// A partition is read from `from` on, and ends at `end` now.
-    pub(crate) fn begun(&mut self, from: Position, end: u64) {
-        self.abreast.begin(from, end, Instant::now());
+    /// Paces a partition that is now read from `from` on, and whose end offset is `end`.
+    pub(crate) fn start_pacing(&mut self, from: Position, end: u64) {
+        self.pacing.start(from, end, Instant::now());
     }
 
-    /// These are about to be read no more.
-    pub(crate) fn ending(&mut self, places: &[Place]) {
-        for place in places {
-            self.abreast.end(*place);
+    /// Stops pacing partitions that are about to be unassigned, and resumes them.
+    pub(crate) fn stop_pacing(&mut self, partitions: &[TopicPartition]) {
+        for partition in partitions {
+            self.pacing.remove(*partition);
         }
-        let kept = self.paused.iter().copied().filter(|place| !places.contains(place)).collect();
-        self.pause_only(kept);
+        let kept = self.paused.iter().copied().filter(|partition| !partitions.contains(partition)).collect();
+        self.pause_exactly(kept);
     }
 
-    /// Reads none of `held`, and of the others those that need not let others catch up.
-    pub(crate) fn steer(&mut self, held: impl IntoIterator<Item = Place>) {
-        let mut wanted = self.abreast.waiting(Instant::now());
-        wanted.extend(held);
-        self.pause_only(wanted);
+    /// Pauses `held` and the partitions that are too far ahead, and resumes all others.
+    pub(crate) fn update_paused(&mut self, held: impl IntoIterator<Item = TopicPartition>) {
+        let mut paused = self.pacing.partitions_to_pause(Instant::now());
+        paused.extend(held);
+        self.pause_exactly(paused);
     }
 
-    /// Reads all but these.
-    fn pause_only(&mut self, wanted: BTreeSet<Place>) {
+    /// Pauses these partitions, and resumes all others.
+    fn pause_exactly(&mut self, wanted: BTreeSet<TopicPartition>) {
         if wanted == self.paused {
             return;
         }
-        let pause = self.list(wanted.difference(&self.paused));
-        let resume = self.list(self.paused.difference(&wanted));
+        let pause = self.partition_list(wanted.difference(&self.paused));
+        let resume = self.partition_list(self.paused.difference(&wanted));
         let paused = if pause.count() > 0 { self.consumer.pause(&pause) } else { Ok(()) };
         let resumed = if resume.count() > 0 { self.consumer.resume(&resume) } else { Ok(()) };
         if let Err(error) = paused.and(resumed) {
-            tracing::debug!(client = self.life.name(), %error, "choosing what to read");
+            tracing::debug!(client = self.health.client(), %error, "cannot pause or resume partitions");
         }
         self.paused = wanted;
     }
 
-    /// As librdkafka wants it.
-    pub(crate) fn list<'a>(&self, places: impl IntoIterator<Item = &'a Place>) -> TopicPartitionList {
+    /// The partitions in the type of librdkafka.
+    pub(crate) fn partition_list<'a>(
+        &self,
+        partitions: impl IntoIterator<Item = &'a TopicPartition>,
+    ) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
-        for (topic, partition) in places {
-            list.add_partition(&self.config.topic_name(*topic), number(*partition));
+        for (topic, partition) in partitions {
+            list.add_partition(&self.config.topic_name(*topic), partition_id(*partition));
         }
         list
     }
 
-    /// An error that passes by itself is only noted: the client goes on trying.
-    fn note(&self, error: &KafkaError) -> Result<(), LogError> {
-        client::note(&self.life, error, "reading");
+    /// Returns an error that does not pass by itself. Any other is only logged, as librdkafka retries.
+    fn check_error(&self, error: &KafkaError) -> Result<(), LogError> {
+        metadata::record_error(&self.health, error, "poll failed");
         match error::of_client(error) {
             refused @ (LogError::Refused(_) | LogError::TooLarge(_)) => Err(refused),
             _ => Ok(()),
         }
     }
 
-    /// Asks a cluster that said nothing for a while whether it is there.
-    pub(crate) fn ask_if_quiet(&self) {
-        if self.life.should_ask() {
-            self.life.note_answer(self.consumer.is_answered(&self.topic));
+    /// Probes the cluster if it has been silent for a while.
+    pub(crate) fn probe_if_due(&self) {
+        if self.health.take_probe() {
+            self.health.record_probe(self.consumer.probe(&self.probe_topic));
         }
     }
 
-    /// Hands `portion` over as soon as there is room; whether anybody still wants it.
-    pub(crate) fn hand_over(&self, mut portion: T) -> bool {
+    /// Sends `update` as soon as the channel has room. Returns false once the receiver is gone.
+    pub(crate) fn send(&self, mut update: T) -> bool {
         loop {
-            match self.portions.try_send(portion) {
+            match self.updates.try_send(update) {
                 Ok(()) => return true,
                 Err(mpsc::error::TrySendError::Closed(_)) => return false,
-                Err(mpsc::error::TrySendError::Full(back)) => portion = back,
+                Err(mpsc::error::TrySendError::Full(returned)) => update = returned,
             }
-            if self.stop.is_told() {
+            if self.stop.is_set() {
                 return false;
             }
-            self.ask_if_quiet();
+            self.probe_if_due();
             std::thread::sleep(Duration::from_millis(1));
         }
     }

@@ -1,5 +1,5 @@
-//! What this process writes, or has read a moment ago, for its other readers: what they read again need not be decoded again. State
-//! machines read back what they decided, and a read model reads the same topics as the machine beside it.
+//! A cache of decoded records that this process has just written or read, so that its readers need not decode them again. State
+//! machines read back the events that they wrote, and a read model reads the same topics as the machine beside it.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::BuildHasher as _;
@@ -9,151 +9,151 @@ use foldhash::fast::FixedState;
 use foldhash::quality::RandomState;
 use kbnt_application::message::Message;
 use kbnt_application::{Append, Delivered, Position, Topic};
-
-use crate::client::Place;
 use kbnt_wire::Bytes;
 
-/// Records that are kept of one topic, the newest of each partition. Readers are a few batches apart; one that is further behind
-/// decodes.
-const MOST: usize = 3_000;
+use crate::client::TopicPartition;
 
-/// Records that somebody has yet to read.
+/// The number of records cached per topic, shared by its partitions; the newest stay. Readers are a few batches apart. One that is
+/// further behind decodes its records itself.
+const CAPACITY: usize = 3_000;
+
+/// Decoded records that some reader has yet to read.
 #[derive(Debug, Default)]
-pub(crate) struct Known {
-    /// Drawn for this process: nobody can make two values with one digest who does not know it.
+pub(crate) struct RecordCache {
+    /// Random in each process, so that an outsider cannot construct two values with the same digest.
     seed: RandomState,
-    kept: Mutex<Kept>,
+    entries: Mutex<Entries>,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+struct Entries {
     readers: HashMap<Topic, usize>,
-    partitions: HashMap<Place, Records>,
+    partitions: HashMap<TopicPartition, PartitionEntries>,
 }
 
-/// Records of a partition by their values. Where a record will lie is not known when it is sent, and it may be read before its
-/// writer hears of it.
+/// The records of a partition by their values. Offsets would not do as keys: a record's offset is unknown when it is sent, and a
+/// reader may read it before its writer gets the acknowledgement.
 #[derive(Debug, Default)]
-struct Records {
-    by_value: HashMap<Digest, Record, FixedState>,
-    /// Oldest first, also those that all have read.
+struct PartitionEntries {
+    by_value: HashMap<Digest, Entry, FixedState>,
+    /// Oldest first, including records that every reader has read.
     order: VecDeque<Digest>,
 }
 
 #[derive(Debug)]
-struct Record {
-    /// Where it lies, of one that was read: another one with the same value has another id where the value has none.
+struct Entry {
+    /// Only of a record that was read: its id can depend on its offset, so another record with the same value is not the same.
     offset: Option<u64>,
     message: Arc<Message>,
     source: Option<Position>,
-    /// How many have yet to read it.
+    /// The number of readers that have yet to read it.
     readers: usize,
 }
 
-/// Of a record's value.
+/// The digest of a record's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Digest(u64);
 
-/// A reader of topics; they count as read until it is dropped.
-pub(crate) struct Reading {
-    known: Arc<Known>,
+/// A reader of topics. Its topics are cached until it is dropped.
+pub(crate) struct CacheReader {
+    cache: Arc<RecordCache>,
     topics: BTreeSet<Topic>,
-    /// Whether the bytes are handed over, too.
+    /// Whether the reader needs the bytes of records, too.
     pub(crate) bytes: Bytes,
 }
 
-impl Kept {
-    fn keep(&mut self, place: Place, digest: Digest, record: Record) {
-        let records = self.partitions.entry(place).or_default();
-        records.by_value.insert(digest, record);
-        records.order.push_back(digest);
-        while records.order.len() > MOST / place.0.partitions() as usize {
-            records.order.pop_front().map(|oldest| records.by_value.remove(&oldest));
+impl Entries {
+    fn insert(&mut self, partition: TopicPartition, digest: Digest, entry: Entry) {
+        let entries = self.partitions.entry(partition).or_default();
+        entries.by_value.insert(digest, entry);
+        entries.order.push_back(digest);
+        while entries.order.len() > CAPACITY / partition.0.partitions() as usize {
+            entries.order.pop_front().map(|oldest| entries.by_value.remove(&oldest));
         }
     }
 
-    /// The record at `at`, for one of its readers.
+    /// Returns the record at `at` to one of its readers, and removes it once all have it.
     fn take(
         &mut self,
         at: Position,
         digest: impl FnOnce() -> Digest,
     ) -> Option<(Arc<Message>, Option<Position>)> {
-        let place = (at.topic, at.partition);
-        let records = self.partitions.get_mut(&place).map(|records| &mut records.by_value)?;
-        if records.is_empty() {
+        let partition = (at.topic, at.partition);
+        let by_value = self.partitions.get_mut(&partition).map(|entries| &mut entries.by_value)?;
+        if by_value.is_empty() {
             return None;
         }
         let digest = digest();
-        let record = records
+        let entry = by_value
             .get_mut(&digest)
-            .filter(|record| record.offset.is_none_or(|offset| offset == at.offset))?;
-        record.readers -= 1;
-        if record.readers > 0 {
-            return Some((Arc::clone(&record.message), record.source));
+            .filter(|entry| entry.offset.is_none_or(|offset| offset == at.offset))?;
+        entry.readers -= 1;
+        if entry.readers > 0 {
+            return Some((Arc::clone(&entry.message), entry.source));
         }
-        records.remove(&digest).map(|record| (record.message, record.source))
+        by_value.remove(&digest).map(|entry| (entry.message, entry.source))
     }
 }
 
-impl Known {
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+impl RecordCache {
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn digest(&self, value: &[u8]) -> Digest {
         Digest(self.seed.hash_one(value))
     }
 
-    /// Somebody reads these topics.
-    pub(crate) fn read(self: &Arc<Self>, topics: BTreeSet<Topic>, bytes: Bytes) -> Reading {
-        let mut kept = self.kept();
+    /// Registers a reader of these topics.
+    pub(crate) fn reader(self: &Arc<Self>, topics: BTreeSet<Topic>, bytes: Bytes) -> CacheReader {
+        let mut entries = self.entries();
         for topic in &topics {
-            *kept.readers.entry(*topic).or_default() += 1;
+            *entries.readers.entry(*topic).or_default() += 1;
         }
-        Reading { known: Arc::clone(self), topics, bytes }
+        CacheReader { cache: Arc::clone(self), topics, bytes }
     }
 
-    /// Keeps what is about to be written to a partition, for whoever reads it.
-    pub(crate) fn written(&self, place: Place, append: &Append, value: &[u8]) {
-        let mut kept = self.kept();
-        if let Some(readers) = kept.readers.get(&place.0).copied() {
+    /// Caches a record that is about to be written, for each reader of its topic.
+    pub(crate) fn insert_written(&self, partition: TopicPartition, append: &Append, value: &[u8]) {
+        let mut entries = self.entries();
+        if let Some(readers) = entries.readers.get(&partition.0).copied() {
             let (message, source) = (Arc::clone(&append.message), append.source);
-            kept.keep(place, self.digest(value), Record { offset: None, message, source, readers });
+            entries.insert(partition, self.digest(value), Entry { offset: None, message, source, readers });
         }
     }
 }
 
-impl Reading {
-    /// What the record at `at` with this value says, if this process wrote or read it a moment ago.
-    pub(crate) fn known(&self, at: Position, value: &[u8]) -> Option<Delivered> {
-        let (message, source) = self.known.kept().take(at, || self.known.digest(value))?;
+impl CacheReader {
+    /// Returns the record at `at` with this value, if it is cached.
+    pub(crate) fn take(&self, at: Position, value: &[u8]) -> Option<Delivered> {
+        let (message, source) = self.cache.entries().take(at, || self.cache.digest(value))?;
         Some(Delivered { at, message, source, raw: None })
     }
 
-    /// Keeps what was read for the others that read it.
-    pub(crate) fn read(&self, delivered: &Delivered, value: &[u8]) {
+    /// Caches a record that this reader has decoded, for the other readers of its topic.
+    pub(crate) fn share(&self, delivered: &Delivered, value: &[u8]) {
         let Position { topic, partition, offset } = delivered.at;
-        let mut kept = self.known.kept();
-        let readers = kept.readers.get(&topic).map_or(0, |readers| readers.saturating_sub(1));
+        let mut entries = self.cache.entries();
+        let readers = entries.readers.get(&topic).map_or(0, |readers| readers.saturating_sub(1));
         if readers > 0 {
             let (message, source) = (Arc::clone(&delivered.message), delivered.source);
-            let record = Record { offset: Some(offset), message, source, readers };
-            kept.keep((topic, partition), self.known.digest(value), record);
+            let entry = Entry { offset: Some(offset), message, source, readers };
+            entries.insert((topic, partition), self.cache.digest(value), entry);
         }
     }
 }
 
-impl Drop for Reading {
+impl Drop for CacheReader {
     fn drop(&mut self) {
-        let mut kept = self.known.kept();
+        let mut entries = self.cache.entries();
         for topic in &self.topics {
-            let readers = kept.readers.get_mut(topic).map_or(0, |readers| {
+            let readers = entries.readers.get_mut(topic).map_or(0, |readers| {
                 *readers -= 1;
                 *readers
             });
             if readers == 0 {
-                kept.readers.remove(topic);
-                kept.partitions.retain(|(kept, _), _| kept != topic);
+                entries.readers.remove(topic);
+                entries.partitions.retain(|(cached, _), _| cached != topic);
             }
         }
     }
@@ -167,100 +167,100 @@ mod tests {
 
     use super::*;
 
-    const PLACE: Place = (Topic::OrderEvents, 1);
+    const PARTITION: TopicPartition = (Topic::OrderEvents, 1);
 
     fn append(number: u64) -> Append {
         let id = EventId::named(&number.to_string());
         let event = OrderCancelRequested { order: OrderId::from_uuid(*id.as_uuid()) }.into();
         let (at, trace) = (Timestamp::from_millis(1), Trace::root(&id));
         let message = Message { id, at, service: Service::Order, cause: None, trace, writer: None, event };
-        Append { message: Arc::new(message), route: Route::Partition(PLACE.1), source: None }
+        Append { message: Arc::new(message), route: Route::Partition(PARTITION.1), source: None }
     }
 
     fn value(number: u64) -> Vec<u8> {
         number.to_string().into_bytes()
     }
 
-    fn write(all: &Known, number: u64) {
-        all.written(PLACE, &append(number), &value(number));
+    fn write(cache: &RecordCache, number: u64) {
+        cache.insert_written(PARTITION, &append(number), &value(number));
     }
 
     fn at(offset: u64) -> Position {
-        Position { topic: PLACE.0, partition: PLACE.1, offset }
+        Position { topic: PARTITION.0, partition: PARTITION.1, offset }
     }
 
-    /// Whether this record is known; what is known must be that record.
-    fn known(reading: &Reading, number: u64) -> bool {
+    /// Whether this record is cached. A record from the cache must be the right one.
+    fn is_cached(reader: &CacheReader, number: u64) -> bool {
         let at = at(1_000 + number);
-        let known = reading.known(at, &value(number));
-        assert!(known.iter().all(|known| known.at == at && known.message == append(number).message));
-        known.is_some()
+        let cached = reader.take(at, &value(number));
+        assert!(cached.iter().all(|cached| cached.at == at && cached.message == append(number).message));
+        cached.is_some()
     }
 
     #[test]
-    fn what_is_written_is_known_once_wherever_it_lies() {
-        let all = Arc::new(Known::default());
-        let reading = all.read([PLACE.0].into(), Bytes::Left);
-        (0..2).for_each(|number| write(&all, number));
-        assert!(known(&reading, 1));
-        assert!(!known(&reading, 1), "it was read back");
-        let elsewhere = Position { topic: PLACE.0, partition: 0, offset: 0 };
-        assert!(reading.known(elsewhere, &value(0)).is_none(), "it was written to another partition");
-        assert!(known(&reading, 0));
+    fn what_is_written_is_cached_once_whatever_its_offset() {
+        let cache = Arc::new(RecordCache::default());
+        let reader = cache.reader([PARTITION.0].into(), Bytes::Left);
+        (0..2).for_each(|number| write(&cache, number));
+        assert!(is_cached(&reader, 1));
+        assert!(!is_cached(&reader, 1), "it was read back");
+        let elsewhere = Position { topic: PARTITION.0, partition: 0, offset: 0 };
+        assert!(reader.take(elsewhere, &value(0)).is_none(), "it was written to another partition");
+        assert!(is_cached(&reader, 0));
     }
 
     #[test]
-    fn what_one_has_read_is_known_to_the_others_once_each() {
-        let all = Arc::new(Known::default());
-        let [first, second, third] = [(); 3].map(|()| all.read([PLACE.0].into(), Bytes::Left));
+    fn what_one_has_read_is_cached_for_the_others_once_each() {
+        let cache = Arc::new(RecordCache::default());
+        let [first, second, third] = [(); 3].map(|()| cache.reader([PARTITION.0].into(), Bytes::Left));
         let source = Some(at(7));
         let read = |number| {
             let delivered =
                 Delivered { at: at(1_000 + number), message: append(number).message, source, raw: None };
-            first.read(&delivered, &value(number));
+            first.share(&delivered, &value(number));
         };
         read(0);
-        let told = second.known(at(1_000), &value(0)).unwrap();
-        assert_eq!((told.source, told.message), (source, append(0).message));
-        assert!(known(&third, 0));
-        assert!(!known(&third, 0), "all have read it");
+        let cached = second.take(at(1_000), &value(0)).unwrap();
+        assert_eq!((cached.source, cached.message), (source, append(0).message));
+        assert!(is_cached(&third, 0));
+        assert!(!is_cached(&third, 0), "all have read it");
         drop((second, third));
         read(1);
-        assert!(!known(&first, 1), "nobody else reads it");
+        assert!(!is_cached(&first, 1), "nobody else reads it");
     }
 
     #[test]
-    fn another_record_with_the_value_of_one_that_was_read_is_not_known() {
-        let all = Arc::new(Known::default());
-        let [first, second] = [(); 2].map(|()| all.read([PLACE.0].into(), Bytes::Left));
-        first.read(
+    fn another_record_with_the_value_of_one_that_was_read_is_not_cached() {
+        let cache = Arc::new(RecordCache::default());
+        let [first, second] = [(); 2].map(|()| cache.reader([PARTITION.0].into(), Bytes::Left));
+        first.share(
             &Delivered { at: at(1_000), message: append(0).message, source: None, raw: None },
             &value(0),
         );
-        assert!(first.known(at(1_001), &value(0)).is_none(), "its id may come from where it lies");
-        assert!(known(&second, 0));
+        assert!(first.take(at(1_001), &value(0)).is_none(), "its id may come from where it lies");
+        assert!(is_cached(&second, 0));
     }
 
     #[test]
-    fn what_nobody_reads_is_not_kept() {
-        let all = Arc::new(Known::default());
-        write(&all, 0);
+    fn what_nobody_reads_is_not_cached() {
+        let cache = Arc::new(RecordCache::default());
+        write(&cache, 0);
         let (first, second) = (
-            all.read([PLACE.0].into(), Bytes::Left),
-            all.read([PLACE.0, Topic::UserEvents].into(), Bytes::Left),
+            cache.reader([PARTITION.0].into(), Bytes::Left),
+            cache.reader([PARTITION.0, Topic::UserEvents].into(), Bytes::Left),
         );
-        assert!(!known(&first, 0), "it was written before");
-        write(&all, 1);
+        assert!(!is_cached(&first, 0), "it was written before");
+        write(&cache, 1);
         drop((first, second));
-        assert!(!known(&all.read([PLACE.0].into(), Bytes::Left), 1));
+        assert!(!is_cached(&cache.reader([PARTITION.0].into(), Bytes::Left), 1));
     }
 
     #[test]
-    fn the_newest_are_kept() {
-        let all = Arc::new(Known::default());
-        let reading = all.read([PLACE.0].into(), Bytes::Left);
-        (0..=MOST as u64 / 3).for_each(|number| write(&all, number));
-        assert!(!known(&reading, 0));
-        assert!(known(&reading, 1));
+    fn the_newest_stay_in_the_cache() {
+        let cache = Arc::new(RecordCache::default());
+        let reader = cache.reader([PARTITION.0].into(), Bytes::Left);
+        (0..=CAPACITY as u64 / 3).for_each(|number| write(&cache, number));
+        assert!(!is_cached(&reader, 0));
+        assert!(is_cached(&reader, 1));
     }
 }

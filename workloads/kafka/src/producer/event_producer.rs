@@ -1,4 +1,4 @@
-//! Writes events with an idempotent producer.
+//! The idempotent producer of events.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,184 +12,195 @@ use rdkafka::message::{DeliveryResult, Message as _};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, PurgeConfig};
 use tokio::sync::oneshot;
 
-use super::outgoing::Outgoing;
-use super::polled_producer::Polled;
-use crate::client::Place;
+use super::outgoing_record::OutgoingRecord;
+use super::polled_producer::PolledProducer;
 use crate::client::config::KafkaConfig;
-use crate::client::connection_health::Life;
-use crate::client::error;
-use crate::client::metadata as client;
-use crate::client::number;
-use crate::client::renewable::{Current, Replaceable};
-use crate::client::supervisor::Watch;
+use crate::client::connection_health::ConnectionHealth;
+use crate::client::metadata;
+use crate::client::renewable::{ClientInstance, RenewableClient};
+use crate::client::supervisor::ClientSupervisor;
+use crate::client::{TopicPartition, error, partition_id};
 
-/// How long to wait for room in a full queue.
-const FULL: Duration = Duration::from_millis(2);
+/// Pause before a retry while the producer's queue is full.
+const QUEUE_FULL_RETRY: Duration = Duration::from_millis(2);
 
-/// Writes with one producer at a time.
-pub(crate) struct Writer {
+/// Sends events to Kafka. A producer that cannot go on is renewed.
+pub(crate) struct EventProducer {
     config: Arc<KafkaConfig>,
-    pub(crate) producer: Replaceable<Producer>,
+    pub(crate) producer: RenewableClient<Producer>,
 }
 
-pub(crate) type Producer = Polled<Acks>;
+type Producer = PolledProducer<DeliveryContext>;
 
-/// Receives acknowledgements.
-pub(crate) struct Acks {
-    life: Arc<Life>,
+/// Receives delivery reports.
+pub(crate) struct DeliveryContext {
+    health: Arc<ConnectionHealth>,
 }
 
-/// The offset of a record.
-type Outcome = Result<u64, KafkaError>;
+/// The offset of a record, or why it was not delivered.
+type Delivery = Result<u64, KafkaError>;
 
-/// Where records lie, in order.
-pub(crate) type Written = Result<Vec<Position>, LogError>;
+/// The positions of appended records, in order.
+pub(crate) type AppendResult = Result<Vec<Position>, LogError>;
 
-/// A batch that waits for its acknowledgements.
-pub(crate) struct Batch {
-    outcomes: Mutex<Vec<Option<Outcome>>>,
+/// A batch that waits for its delivery reports.
+pub(crate) struct PendingBatch {
+    deliveries: Mutex<Vec<Option<Delivery>>>,
     missing: AtomicUsize,
     done: Mutex<Option<oneshot::Sender<()>>>,
 }
 
-impl Batch {
+impl PendingBatch {
     fn new(count: usize) -> (Arc<Self>, oneshot::Receiver<()>) {
         let (done, all) = oneshot::channel();
-        let outcomes = Mutex::new(vec![None; count]);
-        (Arc::new(Self { outcomes, missing: AtomicUsize::new(count), done: Mutex::new(Some(done)) }), all)
+        let deliveries = Mutex::new(vec![None; count]);
+        (Arc::new(Self { deliveries, missing: AtomicUsize::new(count), done: Mutex::new(Some(done)) }), all)
     }
 
-    fn outcomes(&self) -> MutexGuard<'_, Vec<Option<Outcome>>> {
-        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn deliveries(&self) -> MutexGuard<'_, Vec<Option<Delivery>>> {
+        self.deliveries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ended(&self, index: usize, outcome: Outcome) {
-        if let Some(slot) = self.outcomes().get_mut(index) {
-            *slot = Some(outcome);
+    /// Records the delivery of the record with this index in the batch.
+    fn record(&self, index: usize, delivery: Delivery) {
+        if let Some(slot) = self.deliveries().get_mut(index) {
+            *slot = Some(delivery);
         }
         if self.missing.fetch_sub(1, Ordering::AcqRel) == 1 {
             let done = self.done.lock().unwrap_or_else(PoisonError::into_inner).take();
-            // Whoever gave up waiting does not need to know.
+            // The caller may have given up.
             let _ = done.map(|done| done.send(()));
         }
     }
 
-    /// What became of each record.
-    fn take(&self) -> Vec<Option<Outcome>> {
-        std::mem::take(&mut *self.outcomes())
+    /// Takes the delivery of each record.
+    fn take(&self) -> Vec<Option<Delivery>> {
+        std::mem::take(&mut *self.deliveries())
     }
 }
 
-impl ClientContext for Acks {
+impl ClientContext for DeliveryContext {
     fn error(&self, error: KafkaError, reason: &str) {
-        client::note(&self.life, &error, reason);
+        metadata::record_error(&self.health, &error, reason);
     }
 }
 
-impl ProducerContext for Acks {
-    type DeliveryOpaque = Box<(Arc<Batch>, usize)>;
+impl ProducerContext for DeliveryContext {
+    type DeliveryOpaque = Box<(Arc<PendingBatch>, usize)>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, ticket: Self::DeliveryOpaque) {
-        let outcome = match result {
+    fn delivery(&self, result: &DeliveryResult<'_>, opaque: Self::DeliveryOpaque) {
+        let delivery = match result {
             Ok(message) => {
-                self.life.heard();
-                acknowledged(message.offset())
+                self.health.record_response();
+                delivered_at(message.offset())
             }
             Err((error, _)) => Err(error.clone()),
         };
-        ticket.0.ended(ticket.1, outcome);
+        let (batch, index) = *opaque;
+        batch.record(index, delivery);
     }
 }
 
-/// What an acknowledged record's offset says. librdkafka gives none for a record that the broker knows already: it was sent twice, and the
-/// first answer was lost. Whoever wrote it waits to read it back from where it lies, so it is written again, under its own id.
-fn acknowledged(offset: i64) -> Outcome {
+/// The delivery of a record that was acknowledged with this offset. librdkafka reports no offset for a record that the broker has
+/// already: it was sent twice, as the first acknowledgement was lost. Its writer waits to read it back from its offset, so the
+/// record is written again with the same event id.
+fn delivered_at(offset: i64) -> Delivery {
     u64::try_from(offset)
         .map_err(|_| KafkaError::MessageProduction(RDKafkaErrorCode::DuplicateSequenceNumber))
 }
 
-impl Writer {
-    pub(crate) fn new(config: &Arc<KafkaConfig>, watch: &Arc<Watch>) -> Result<Self, LogError> {
-        let (settings, watching) = (config.writer(), Arc::clone(watch));
-        let make = move |life: &Arc<Life>| {
-            client::create(&watching.with_credentials(settings.clone()), Acks { life: Arc::clone(life) })
+impl EventProducer {
+    /// Creates the producer.
+    pub(crate) fn new(
+        config: &Arc<KafkaConfig>,
+        supervisor: &Arc<ClientSupervisor>,
+    ) -> Result<Self, LogError> {
+        let (settings, credentials) = (config.event_producer(), Arc::clone(supervisor));
+        let factory = move |health: &Arc<ConnectionHealth>| {
+            let context = DeliveryContext { health: Arc::clone(health) };
+            metadata::create(&credentials.with_credentials(settings.clone()), context)
         };
-        Ok(Self { config: Arc::clone(config), producer: Replaceable::new(watch.life("writer"), make)? })
+        let producer = RenewableClient::new(supervisor.register("writer"), factory)?;
+        Ok(Self { config: Arc::clone(config), producer })
     }
 
-    /// Writes portions of records to a partition, in order; returns when all is acknowledged by all in-sync replicas, or all that
-    /// failed has failed. Tells of each portion where it lies.
-    pub(crate) async fn write(&self, place: Place, portions: Vec<Vec<Outgoing>>) -> Vec<Written> {
+    /// Sends chunks of records to a partition in order. Returns the result of each chunk when all in-sync replicas have
+    /// acknowledged all records, or when every failure is known.
+    pub(crate) async fn send(
+        &self,
+        partition: TopicPartition,
+        chunks: Vec<Vec<OutgoingRecord>>,
+    ) -> Vec<AppendResult> {
         let producer = self.producer.current();
-        let counts: Vec<usize> = portions.iter().map(Vec::len).collect();
-        let (batch, mut all) = Batch::new(counts.iter().sum());
-        let topic = self.config.topic_name(place.0);
-        for (index, outgoing) in portions.into_iter().flatten().enumerate() {
-            send(&producer, (&topic, number(place.1)), outgoing, &batch, index).await;
+        let counts: Vec<usize> = chunks.iter().map(Vec::len).collect();
+        let (batch, mut all) = PendingBatch::new(counts.iter().sum());
+        let topic = self.config.topic_name(partition.0);
+        for (index, record) in chunks.into_iter().flatten().enumerate() {
+            send_record(&producer, (&topic, partition_id(partition.1)), record, &batch, index).await;
         }
-        // The batch keeps the sender until the last record has ended.
+        // The batch keeps the sender until the last record is reported.
         tokio::select! {
             _ = &mut all => {}
             () = producer.retired() => {
-                // What it still holds is written by the next one, as a whole batch and in order: all of it fails now. Some
-                // of it may arrive yet; whoever reads it twice knows its ids.
+                // All records that it still holds fail now, and the next producer writes them again as a whole batch and in order.
+                // Some may have arrived; their readers recognise the event ids.
                 producer.purge(PurgeConfig::default().queue().inflight());
                 let _ = all.await;
             }
         }
-        let position = |outcome| self.position(&producer, place, outcome);
-        let written = |outcomes: Vec<_>| outcomes.into_iter().map(position).collect();
-        by_portion(counts, batch.take()).map(written).collect()
+        let position = |delivery| self.position(&producer, partition, delivery);
+        let result = |deliveries: Vec<_>| deliveries.into_iter().map(position).collect();
+        by_chunk(counts, batch.take()).map(result).collect()
     }
 
-    /// Where a record lies.
+    /// The position of a record, or why it was not appended.
     fn position(
         &self,
-        producer: &Arc<Current<Producer>>,
-        (topic, partition): Place,
-        outcome: Option<Outcome>,
+        producer: &Arc<ClientInstance<Producer>>,
+        (topic, partition): TopicPartition,
+        delivery: Option<Delivery>,
     ) -> Result<Position, LogError> {
-        match outcome {
+        match delivery {
             Some(Ok(offset)) => Ok(Position { topic, partition, offset }),
             Some(Err(error)) => Err(self.failed(producer, (topic, partition), &error)),
-            None => Err(LogError::Unavailable("the producer has gone".to_owned())),
+            None => Err(LogError::Unavailable("the producer is closed".to_owned())),
         }
     }
 
-    /// What became of a record that failed. A producer that cannot go on is replaced; what it held failed with it, so
-    /// nothing overtakes.
+    /// Maps a delivery error. After a fatal error the producer is renewed. All records that it held have failed with it, so no
+    /// record overtakes another.
     fn failed(
         &self,
-        producer: &Arc<Current<Producer>>,
-        (topic, partition): Place,
+        producer: &Arc<ClientInstance<Producer>>,
+        (topic, partition): TopicPartition,
         error: &KafkaError,
     ) -> LogError {
         if producer.client().fatal_error().is_some() {
             tracing::warn!(%error, "the Kafka producer cannot go on");
-            return match self.producer.replace(producer) {
+            return match self.producer.renew(producer) {
                 Ok(()) => LogError::Unavailable(error.to_string()),
                 Err(error) => error,
             };
         }
-        error::on_partition(error, &self.config.topic_name(topic), partition)
+        error::of_partition(error, &self.config.topic_name(topic), partition)
     }
 }
 
-/// The outcomes of each portion, of portions of so many records.
-fn by_portion(
+/// The deliveries of each chunk, given the number of records in each chunk.
+fn by_chunk(
     counts: Vec<usize>,
-    outcomes: Vec<Option<Outcome>>,
-) -> impl Iterator<Item = Vec<Option<Outcome>>> {
-    let mut outcomes = outcomes.into_iter();
-    counts.into_iter().map(move |count| outcomes.by_ref().take(count).collect())
+    deliveries: Vec<Option<Delivery>>,
+) -> impl Iterator<Item = Vec<Option<Delivery>>> {
+    let mut deliveries = deliveries.into_iter();
+    counts.into_iter().map(move |count| deliveries.by_ref().take(count).collect())
 }
 
-/// Hands one record to the producer, waiting for room in its queue.
-async fn send(
-    producer: &Current<Producer>,
+/// Passes one record to the producer; waits for room in its queue.
+async fn send_record(
+    producer: &ClientInstance<Producer>,
     (topic, partition): (&str, i32),
-    outgoing: Outgoing,
-    batch: &Arc<Batch>,
+    outgoing: OutgoingRecord,
+    batch: &Arc<PendingBatch>,
     index: usize,
 ) {
     let mut record: BaseRecord<'_, [u8], [u8], _> =
@@ -201,13 +212,13 @@ async fn send(
     loop {
         match producer.send(record) {
             Ok(()) => return,
-            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), returned))
                 if !producer.is_retired() =>
             {
-                record = back;
-                tokio::time::sleep(FULL).await;
+                record = returned;
+                tokio::time::sleep(QUEUE_FULL_RETRY).await;
             }
-            Err((error, _)) => return batch.ended(index, Err(error)),
+            Err((error, _)) => return batch.record(index, Err(error)),
         }
     }
 }
@@ -218,20 +229,20 @@ mod tests {
 
     #[test]
     fn a_record_without_an_offset_is_written_again() {
-        assert_eq!(acknowledged(7), Ok(7));
-        let error = acknowledged(-1).unwrap_err();
-        assert!(matches!(error::on_partition(&error, "order-events", 0), LogError::Unavailable(_)));
+        assert_eq!(delivered_at(7), Ok(7));
+        let error = delivered_at(-1).unwrap_err();
+        assert!(matches!(error::of_partition(&error, "order-events", 0), LogError::Unavailable(_)));
     }
 
     #[test]
-    fn a_portion_that_failed_leaves_the_others_their_own_places() {
+    fn a_chunk_that_failed_leaves_the_others_their_own_positions() {
         let failed = || Some(Err(KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge)));
-        let outcomes = vec![Some(Ok(7)), failed(), Some(Ok(8)), Some(Ok(9)), None, Some(Ok(10))];
-        let places = |outcomes: Vec<Option<Outcome>>| -> Option<Vec<u64>> {
-            outcomes.into_iter().map(|outcome| outcome?.ok()).collect()
+        let deliveries = vec![Some(Ok(7)), failed(), Some(Ok(8)), Some(Ok(9)), None, Some(Ok(10))];
+        let offsets = |deliveries: Vec<Option<Delivery>>| -> Option<Vec<u64>> {
+            deliveries.into_iter().map(|delivery| delivery?.ok()).collect()
         };
-        let portions: Vec<_> = by_portion(vec![3, 1, 2], outcomes).map(places).collect();
+        let chunks: Vec<_> = by_chunk(vec![3, 1, 2], deliveries).map(offsets).collect();
         let expected = vec![None, Some(vec![9]), None];
-        assert_eq!(portions, expected);
+        assert_eq!(chunks, expected);
     }
 }

@@ -1,7 +1,7 @@
-//! Writes records: events with an idempotent producer, log lines with one that may drop them.
+//! Writes records: events with an idempotent producer, and log lines with one that may drop them.
 
 pub(crate) mod event_producer;
 pub(crate) mod log_line_producer;
-pub(crate) mod outgoing;
+pub(crate) mod outgoing_record;
 pub(crate) mod partition_queues;
-pub(crate) mod polled_producer;
+mod polled_producer;

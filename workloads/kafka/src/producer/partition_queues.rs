@@ -1,9 +1,9 @@
-//! What is written to a partition at the same time is written together: a burst goes to the producer as soon as the one
-//! before is acknowledged, with all that has come meanwhile.
+//! An ordered queue of appends for each partition. While one batch of a partition is in flight, the appends that arrive form the
+//! next batch, which is sent once the previous one is acknowledged.
 //!
-//! An idempotent producer has one request under way for each partition. Where records linger in its queue for longer than
-//! that request takes, librdkafka (2.12) looks for a place again and again without a pause, which on a busy machine takes
-//! from the broker the very processor that it would need to answer. So nothing may come into its queue that has to wait.
+//! The event producer has one request in flight per partition. If records linger in its queue for longer than such a request takes,
+//! librdkafka (2.12) spins, and on a busy machine takes from the broker the CPU that it needs to answer. So records must wait here,
+//! not in the producer.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,55 +14,55 @@ use kbnt_application::ports::LogError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
-use super::event_producer::{Writer, Written};
-use super::outgoing::Outgoing;
-use crate::client::Place;
+use super::event_producer::{AppendResult, EventProducer};
+use super::outgoing_record::OutgoingRecord;
+use crate::client::TopicPartition;
 
-/// Bytes of records that one caller may add to a burst: less than the producer puts into one request.
-const PORTION: usize = 512 << 10;
+/// The most bytes that one caller may add to a batch: less than the producer puts into one request.
+const MAX_CHUNK_BYTES: usize = 512 << 10;
 
-/// Portions of one burst.
-const TOGETHER: usize = 1024;
+/// The most chunks in a batch.
+const MAX_CHUNKS: usize = 1024;
 
-/// How far apart bursts begin where several callers write at a time. Each burst costs the broker a request and its readers a fetch:
-/// a thousand callers a second who write one record each would otherwise make hundreds of them.
-const APART: Duration = Duration::from_millis(30);
+/// The least time between the starts of two batches while several callers append at a time. Each batch costs the broker a request
+/// and its readers a fetch; a thousand callers a second with one record each would otherwise cause hundreds of them.
+const BATCH_INTERVAL: Duration = Duration::from_millis(30);
 
-/// Records of one caller that fit into one burst.
-struct Portion {
-    records: Vec<Outgoing>,
-    answer: oneshot::Sender<Written>,
+/// Records of one caller that fit into one batch.
+struct Chunk {
+    records: Vec<OutgoingRecord>,
+    answer: oneshot::Sender<AppendResult>,
 }
 
-/// A queue for each partition.
-pub(crate) struct Lanes {
-    writer: Arc<Writer>,
-    lanes: Mutex<HashMap<Place, mpsc::Sender<Portion>>>,
+/// The queues of all partitions.
+pub(crate) struct PartitionQueues {
+    producer: Arc<EventProducer>,
+    queues: Mutex<HashMap<TopicPartition, mpsc::Sender<Chunk>>>,
 }
 
-impl Lanes {
-    /// Queues for this writer.
-    pub(crate) fn of(writer: &Arc<Writer>) -> Self {
-        Self { writer: Arc::clone(writer), lanes: Mutex::default() }
+impl PartitionQueues {
+    /// Queues that feed this producer.
+    pub(crate) fn new(producer: &Arc<EventProducer>) -> Self {
+        Self { producer: Arc::clone(producer), queues: Mutex::default() }
     }
 
-    /// Writes in order; returns when all is acknowledged by all in-sync replicas, or all that failed has failed. What still
-    /// waits for its burst is not written if the caller gives up.
-    pub(crate) async fn append(&self, records: Vec<(Place, Outgoing)>) -> Written {
+    /// Appends records in order. Returns when all in-sync replicas have acknowledged all of them, or when every failure is known.
+    /// Records that still wait in a queue when the caller gives up are not written.
+    pub(crate) async fn append(&self, records: Vec<(TopicPartition, OutgoingRecord)>) -> AppendResult {
         let count = records.len();
-        let mut by_lane = BTreeMap::<Place, (Vec<usize>, Vec<Outgoing>)>::new();
-        for (index, (place, record)) in records.into_iter().enumerate() {
-            let (indices, records) = by_lane.entry(place).or_default();
+        let mut by_partition = BTreeMap::<TopicPartition, (Vec<usize>, Vec<OutgoingRecord>)>::new();
+        for (index, (partition, record)) in records.into_iter().enumerate() {
+            let (indices, records) = by_partition.entry(partition).or_default();
             indices.push(index);
             records.push(record);
         }
-        let (indices, appends): (Vec<_>, Vec<_>) = by_lane
+        let (indices, appends): (Vec<_>, Vec<_>) = by_partition
             .into_iter()
-            .map(|(place, (indices, records))| (indices, append_to(self.lane(place), records)))
+            .map(|(partition, (indices, records))| (indices, enqueue(self.queue(partition), records)))
             .unzip();
         let mut positions = vec![None; count];
-        for (indices, written) in indices.into_iter().zip(join_all(appends).await) {
-            for (index, position) in indices.into_iter().zip(written?) {
+        for (indices, appended) in indices.into_iter().zip(join_all(appends).await) {
+            for (index, position) in indices.into_iter().zip(appended?) {
                 positions[index] = Some(position);
             }
         }
@@ -70,57 +70,57 @@ impl Lanes {
         all.ok_or_else(|| LogError::Unavailable("not every record was acknowledged".to_owned()))
     }
 
-    /// The queue of a partition, on a task of the present runtime.
-    fn lane(&self, place: Place) -> mpsc::Sender<Portion> {
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = || {
-            let (send, portions) = mpsc::channel(TOGETHER);
-            tokio::spawn(write(Arc::clone(&self.writer), place, portions));
+    /// The queue of a partition. Its task runs on the current runtime.
+    fn queue(&self, partition: TopicPartition) -> mpsc::Sender<Chunk> {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = || {
+            let (send, chunks) = mpsc::channel(MAX_CHUNKS);
+            tokio::spawn(produce(Arc::clone(&self.producer), partition, chunks));
             send
         };
-        lanes.entry(place).or_insert_with(open).clone()
+        queues.entry(partition).or_insert_with(start).clone()
     }
 }
 
-/// Writes the records of one caller, portion by portion.
-async fn append_to(lane: mpsc::Sender<Portion>, records: Vec<Outgoing>) -> Written {
-    let gone = || LogError::Unavailable("nobody writes any more".to_owned());
+/// Appends the records of one caller, chunk by chunk.
+async fn enqueue(queue: mpsc::Sender<Chunk>, records: Vec<OutgoingRecord>) -> AppendResult {
+    let closed = || LogError::Unavailable("the producer is closed".to_owned());
     let mut positions = Vec::with_capacity(records.len());
     let mut records = records.into_iter().peekable();
     while records.peek().is_some() {
-        let mut weight = 0;
-        let mut fits = |outgoing: &Outgoing| {
-            let before = weight;
-            weight += outgoing.size();
-            before == 0 || weight <= PORTION
+        let mut bytes = 0;
+        let mut fits = |record: &OutgoingRecord| {
+            let before = bytes;
+            bytes += record.size();
+            before == 0 || bytes <= MAX_CHUNK_BYTES
         };
-        let portion = std::iter::from_fn(|| records.next_if(&mut fits)).collect();
+        let chunk = std::iter::from_fn(|| records.next_if(&mut fits)).collect();
         let (answer, answered) = oneshot::channel();
-        lane.send(Portion { records: portion, answer }).await.map_err(|_| gone())?;
-        positions.extend(answered.await.map_err(|_| gone())??);
+        queue.send(Chunk { records: chunk, answer }).await.map_err(|_| closed())?;
+        positions.extend(answered.await.map_err(|_| closed())??);
     }
     Ok(positions)
 }
 
-/// Writes what comes to one partition, until nobody can send more.
-async fn write(writer: Arc<Writer>, place: Place, mut portions: mpsc::Receiver<Portion>) {
-    let mut burst = Vec::with_capacity(TOGETHER);
-    while portions.recv_many(&mut burst, TOGETHER).await > 0 {
-        let began = Instant::now();
-        let wanted = burst.drain(..).filter(|portion| !portion.answer.is_closed());
+/// Produces the chunks of one partition in batches, until its queue closes.
+async fn produce(producer: Arc<EventProducer>, partition: TopicPartition, mut chunks: mpsc::Receiver<Chunk>) {
+    let mut batch = Vec::with_capacity(MAX_CHUNKS);
+    while chunks.recv_many(&mut batch, MAX_CHUNKS).await > 0 {
+        let started = Instant::now();
+        let wanted = batch.drain(..).filter(|chunk| !chunk.answer.is_closed());
         let (records, answers): (Vec<_>, Vec<_>) =
-            wanted.map(|Portion { records, answer }| (records, answer)).unzip();
+            wanted.map(|Chunk { records, answer }| (records, answer)).unzip();
         if answers.is_empty() {
             continue;
         }
-        let many = answers.len() > 1;
-        // One after the other and nothing between: the producer waits for no more than a moment.
-        for (answer, written) in answers.into_iter().zip(writer.write(place, records).await) {
-            // Whoever has given up meanwhile finds the records in the log.
-            let _ = answer.send(written);
+        let several = answers.len() > 1;
+        // The batch is sent without a pause between its chunks, so that none lingers in the producer.
+        for (answer, appended) in answers.into_iter().zip(producer.send(partition, records).await) {
+            // A caller that has given up finds the records in the log.
+            let _ = answer.send(appended);
         }
-        if many {
-            sleep_until(began + APART).await;
+        if several {
+            sleep_until(started + BATCH_INTERVAL).await;
         }
     }
 }

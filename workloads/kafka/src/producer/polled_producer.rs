@@ -1,4 +1,4 @@
-//! A producer, and the thread that takes in what became of its records.
+//! A producer with a thread that polls it for delivery reports.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -11,30 +11,28 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::metadata::Metadata;
 use rdkafka::producer::{BaseProducer, Producer as _, ProducerContext};
 
-use crate::client::metadata::Ask;
+use crate::client::metadata::MetadataClient;
+use crate::client::thread::StopFlag;
 
-use crate::client::thread::Stop;
+/// How long one poll waits, and so how long a stop may go unnoticed. In the last millisecond of a poll rdkafka (0.39) spins, which
+/// its own threaded producer does ten times a second even when idle. A timeout slightly above whole milliseconds avoids that.
+const POLL_TIMEOUT: Duration = Duration::from_micros(250_050);
 
-/// How long one wait for acknowledgements lasts, and how long a stop may go unnoticed. In the last millisecond of each wait
-/// rdkafka (0.39) looks again and again without a pause, which its own threaded producer does ten times a second, also when
-/// it is idle; a little over whole milliseconds a wait without news ends before that.
-const WAIT: Duration = Duration::from_micros(250_050);
-
-/// A producer whose thread ends with it.
-pub(crate) struct Polled<C: ProducerContext + 'static> {
+/// A producer whose polling thread ends with it.
+pub(crate) struct PolledProducer<C: ProducerContext + 'static> {
     producer: Arc<BaseProducer<C>>,
-    stop: Stop,
+    stop: StopFlag,
     thread: Option<JoinHandle<()>>,
 }
 
-impl<C: ProducerContext + 'static> FromClientConfigAndContext<C> for Polled<C> {
+impl<C: ProducerContext + 'static> FromClientConfigAndContext<C> for PolledProducer<C> {
     fn from_config_and_context(config: &ClientConfig, context: C) -> KafkaResult<Self> {
         let producer = Arc::new(BaseProducer::from_config_and_context(config, context)?);
-        let (stop, polled) = (Stop::default(), Arc::clone(&producer));
-        let told = stop.clone();
+        let stop = StopFlag::default();
+        let (polled, stopped) = (Arc::clone(&producer), stop.clone());
         let poll = move || {
-            while !told.is_told() {
-                polled.poll(WAIT);
+            while !stopped.is_set() {
+                polled.poll(POLL_TIMEOUT);
             }
         };
         let thread = std::thread::Builder::new().name("kafka-acks".to_owned()).spawn(poll);
@@ -43,7 +41,7 @@ impl<C: ProducerContext + 'static> FromClientConfigAndContext<C> for Polled<C> {
     }
 }
 
-impl<C: ProducerContext + 'static> Deref for Polled<C> {
+impl<C: ProducerContext + 'static> Deref for PolledProducer<C> {
     type Target = BaseProducer<C>;
 
     fn deref(&self) -> &Self::Target {
@@ -51,17 +49,17 @@ impl<C: ProducerContext + 'static> Deref for Polled<C> {
     }
 }
 
-impl<C: ProducerContext + 'static> Ask for Polled<C> {
-    fn metadata(&self, topic: &str, within: Duration) -> KafkaResult<Metadata> {
-        self.client().fetch_metadata(Some(topic), within)
+impl<C: ProducerContext + 'static> MetadataClient for PolledProducer<C> {
+    fn metadata(&self, topic: &str, timeout: Duration) -> KafkaResult<Metadata> {
+        self.client().fetch_metadata(Some(topic), timeout)
     }
 }
 
-impl<C: ProducerContext + 'static> Drop for Polled<C> {
-    /// Waits for the thread: the client must have ended before the process does.
+impl<C: ProducerContext + 'static> Drop for PolledProducer<C> {
+    /// Waits for the thread, as the client must be closed before the process exits.
     fn drop(&mut self) {
-        self.stop.stop();
-        // A thread that has panicked has ended as well.
+        self.stop.set();
+        // A thread that panicked has ended, too.
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }

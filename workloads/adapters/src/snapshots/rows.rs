@@ -7,7 +7,7 @@ use kbnt_application::inventory::Image;
 use kbnt_application::ports::{Mark, Snapshot};
 use kbnt_application::{Position, Topic};
 use kbnt_domain::event::Writer;
-use kbnt_domain::stock::image::{Active, Claim, End, Ended, LedgerImage, Line, ProductImage};
+use kbnt_domain::stock::image::{Active, Claim, ClosedOrder, End, LedgerImage, Line, ProductImage};
 use kbnt_domain::{Currency, EventId, OrderId, Reason, Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -248,7 +248,7 @@ pub(super) struct EndedRow<'a> {
 }
 
 impl<'a> EndedRow<'a> {
-    pub(super) fn of(ended: &'a Ended) -> Self {
+    pub(super) fn of(ended: &'a ClosedOrder) -> Self {
         Self {
             order: *ended.order.as_uuid().as_bytes(),
             fingerprint: ended.fingerprint.map(u64::to_le_bytes),
@@ -266,8 +266,8 @@ impl<'a> EndedRow<'a> {
         }
     }
 
-    pub(super) fn ended(&self) -> Result<Ended, Bad> {
-        Ok(Ended {
+    pub(super) fn ended(&self) -> Result<ClosedOrder, Bad> {
+        Ok(ClosedOrder {
             order: order(self.order),
             fingerprint: self.fingerprint.map(u64::from_le_bytes),
             at: Timestamp::from_millis(self.at),

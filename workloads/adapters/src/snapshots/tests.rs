@@ -4,7 +4,7 @@ use kbnt_application::inventory::Image;
 use kbnt_application::ports::{Mark, Snapshot, SnapshotError, SnapshotStore as _};
 use kbnt_application::{Position, Topic};
 use kbnt_domain::event::Writer;
-use kbnt_domain::stock::image::{Active, Claim, End, Ended, LedgerImage, Line, ProductImage};
+use kbnt_domain::stock::image::{Active, Claim, ClosedOrder, End, LedgerImage, Line, ProductImage};
 use kbnt_domain::{Currency, EventId, OrderId, Reason, Span, Timestamp};
 use uuid::Uuid;
 
@@ -43,7 +43,7 @@ fn snapshot(term: u64) -> Snapshot {
         real: -3,
         sources: vec![("api".parse().unwrap(), u64::MAX), ("git".parse().unwrap(), 0)],
     };
-    let ended = |n, end, claim: Option<Claim>| Ended {
+    let ended = |n, end, claim: Option<Claim>| ClosedOrder {
         order: order(n),
         fingerprint: claim.as_ref().map(|claim| claim.fingerprint),
         at: Timestamp::from_millis(-5),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kbnt_domain::event::{Event, Writer, WriterElected};
-use kbnt_domain::stock::Told;
+use kbnt_domain::stock::EmittedEvent;
 
 use crate::machine::{Delivered, Halt, Outbox};
 
@@ -35,7 +35,7 @@ impl InventoryMachine {
         let at = record.map(|record| record.at);
         let mut record = record;
         let mut told = std::mem::take(&mut self.told);
-        for Told { event, frees } in told.drain(..) {
+        for EmittedEvent { event, frees } in told.drain(..) {
             if !matches!(event, Event::ReservationExpired(_))
                 && let Some(record) = record.take()
             {

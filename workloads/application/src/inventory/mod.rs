@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use kbnt_domain::event::{Event, Writer};
 use kbnt_domain::stock::image::ImageError;
-use kbnt_domain::stock::{CreditId, Ledger, Told};
+use kbnt_domain::stock::{CreditId, EmittedEvent, Ledger};
 use kbnt_domain::{EventId, OrderId, Timestamp};
 
 use crate::machine::{Delivered, EffectOutcome, Halt, Machine, Outbox, Position};
@@ -52,7 +52,7 @@ pub struct InventoryMachine {
     counts: Counts,
     halted: Option<Halt>,
     /// Scratch space of a step.
-    told: Vec<Told>,
+    told: Vec<EmittedEvent>,
 }
 
 impl InventoryMachine {
@@ -149,7 +149,7 @@ impl Machine for InventoryMachine {
     }
 
     fn foresee(&self, coming: &mut dyn Iterator<Item = &Delivered>) {
-        self.ledger.foresee(coming.filter_map(|record| inputs::order_of(&record.message.event)));
+        self.ledger.prefetch(coming.filter_map(|record| inputs::order_of(&record.message.event)));
     }
 
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {

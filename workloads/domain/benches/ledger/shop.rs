@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use kbnt_domain::event::{Basket, Event, Line, PaymentMethod, PaymentProcessed};
-use kbnt_domain::stock::{Declaration, Ledger, Outcome, Request, StockTerms, Told};
+use kbnt_domain::stock::{Declaration, EmittedEvent, Ledger, Outcome, Request, StockTerms};
 use kbnt_domain::{
     Currency, Money, OrderId, ProductId, Quantity, ReservationId, Span, Timestamp, TransactionId, UserId,
 };
@@ -32,7 +32,7 @@ pub struct Shop {
     /// The oldest of them.
     oldest: usize,
     now: u64,
-    told: Vec<Told>,
+    emitted: Vec<EmittedEvent>,
 }
 
 fn price() -> Money {
@@ -58,8 +58,8 @@ impl Shop {
             window: Span::from_millis(400_000),
         };
         let mut ledger = Ledger::new(terms);
-        let (mut told, mut random) = (Vec::new(), Random(7));
-        ledger.open(Timestamp::from_millis(0), &mut told);
+        let (mut emitted, mut random) = (Vec::new(), Random(7));
+        ledger.open(Timestamp::from_millis(0), &mut emitted);
         let ids = |kind: &str, count| (0..count).map(|id| format!("{kind}-{id:05}")).collect::<Vec<_>>();
         let products: Vec<ProductId> = ids("PROD", products).iter().map(|id| id.parse().unwrap()).collect();
         let users: Vec<UserId> = ids("USER", USERS).iter().map(|id| id.parse().unwrap()).collect();
@@ -72,9 +72,9 @@ impl Shop {
                 low_stock_threshold: None,
                 source: "bench".parse().unwrap(),
             };
-            ledger.declare(&declaration, Timestamp::from_millis(0), &mut told).unwrap();
+            ledger.declare(&declaration, Timestamp::from_millis(0), &mut emitted).unwrap();
         }
-        for credit in told.drain(..).filter_map(|told| told.frees) {
+        for credit in emitted.drain(..).filter_map(|emitted| emitted.frees) {
             ledger.settle(credit);
         }
         let of = |_| basket(&mut random, &users[0], &products[0]);
@@ -92,7 +92,7 @@ impl Shop {
             live,
             oldest: 0,
             now: 0,
-            told,
+            emitted,
         }
     }
 
@@ -111,7 +111,7 @@ impl Shop {
         self.now += PACE;
         let now = Timestamp::from_millis(self.now.cast_signed());
         let request = Request { order, basket: &self.baskets[number].0, placed_at: now };
-        let outcome = self.ledger.reserve(&request, now, &mut self.told);
+        let outcome = self.ledger.reserve(&request, now, &mut self.emitted);
         debug_assert_eq!(outcome, Outcome::Decided);
         self.hand_on();
         (order, u32::try_from(number).unwrap())
@@ -125,19 +125,19 @@ impl Shop {
             transaction: self.transaction.clone(),
         };
         let now = Timestamp::from_millis(self.now.cast_signed());
-        let outcome = self.ledger.pay(&payment, now, &mut self.told);
+        let outcome = self.ledger.pay(&payment, now, &mut self.emitted);
         debug_assert_eq!(outcome, Outcome::Decided);
         self.hand_on();
     }
 
     /// The events go on to the log.
     fn hand_on(&mut self) {
-        for told in self.told.drain(..) {
+        for emitted in self.emitted.drain(..) {
             debug_assert!(matches!(
-                told.event,
+                emitted.event,
                 Event::VirtualStockReserved(_) | Event::ReservationConfirmed(_)
             ));
-            black_box(&told);
+            black_box(&emitted);
         }
     }
 
@@ -156,7 +156,7 @@ impl Shop {
         (0..BATCH).for_each(|number| self.fill_in(number));
         let next = |i| if at_random { self.random.below(LIVE) } else { (self.oldest + i) % LIVE };
         let paid: [usize; BATCH] = std::array::from_fn(next);
-        self.ledger.foresee(news.into_iter().chain(paid.iter().map(|&which| self.live[which].0)));
+        self.ledger.prefetch(news.into_iter().chain(paid.iter().map(|&which| self.live[which].0)));
         for (number, (order, which)) in news.into_iter().zip(paid).enumerate() {
             let new = self.reserve(order, number);
             let old = std::mem::replace(&mut self.live[which], new);

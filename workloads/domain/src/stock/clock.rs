@@ -8,7 +8,7 @@ use super::ledger::Ledger;
 pub(super) const SETTING: Span = Span::from_minutes(1);
 
 impl Ledger {
-    /// It is `now`. That is told before anything is recovered and then again and again. No record is taken to be written after
+    /// It is `now`. It is set before anything is recovered, and then again and again. No record is taken to be written after
     /// it; and if it is well before the time of earlier decisions, the clock was wrong then and has been put right: a reservation
     /// of that time lasts from now on as long as any, at most.
     pub fn set_clock(&mut self, now: Timestamp) {
@@ -17,7 +17,7 @@ impl Ledger {
             return;
         }
         self.clock = now;
-        self.memory.put_back(now);
+        self.closed_orders.put_back(now);
         self.reservations.bring_forward(now + self.terms.ttl);
         self.changes += 1;
     }

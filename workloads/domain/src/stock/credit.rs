@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::product::ProductIx;
 
-/// A decision that freed units; told back by [`super::Ledger::settle`] once its record is safe.
+/// A decision that freed units; [`super::Ledger::settle`] is given it once its record is safe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CreditId(u64);
 

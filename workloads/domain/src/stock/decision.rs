@@ -41,14 +41,14 @@ pub struct Request<'a> {
 
 /// An event that a decision tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct EmittedEvent {
     /// The event.
     pub event: Event,
     /// What to [settle](super::Ledger::settle) once its record is safe.
     pub frees: Option<CreditId>,
 }
 
-impl<E: Into<Event>> From<E> for Told {
+impl<E: Into<Event>> From<E> for EmittedEvent {
     fn from(event: E) -> Self {
         Self { event: event.into(), frees: None }
     }
@@ -57,7 +57,7 @@ impl<E: Into<Event>> From<E> for Told {
 /// How a decision went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// Its events are told.
+    /// Its events are emitted.
     Decided,
     /// It was decided before, or there is nothing to decide (any more).
     Repeated,

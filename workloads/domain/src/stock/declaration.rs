@@ -6,7 +6,7 @@ use thiserror::Error;
 use crate::event::StockDeclared;
 use crate::{Money, ProductId, SourceId, Timestamp};
 
-use super::decision::Told;
+use super::decision::EmittedEvent;
 use super::ledger::Ledger;
 use super::product::{ProductIx, Terms};
 use super::view::ProductLevel;
@@ -83,9 +83,9 @@ impl Ledger {
         &mut self,
         declaration: &Declaration,
         now: Timestamp,
-        told: &mut Vec<Told>,
+        emitted: &mut Vec<EmittedEvent>,
     ) -> Result<ProductLevel, DeclareError> {
-        if !self.begin(now, told) {
+        if !self.begin(now, emitted) {
             return Err(DeclareError::NotOpen);
         }
         let threshold = self.threshold(declaration);
@@ -124,8 +124,8 @@ impl Ledger {
             received: declaration.received,
             level: shown.level,
         };
-        told.push(Told { event: event.into(), frees });
-        self.inspect(product, told);
+        emitted.push(EmittedEvent { event: event.into(), frees });
+        self.inspect(product, emitted);
         Ok(shown)
     }
 

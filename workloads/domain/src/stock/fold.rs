@@ -7,12 +7,12 @@ use crate::event::{Event, StockDeclared, VirtualStockReserved};
 use crate::{OrderId, Reason, ReservationId, Timestamp};
 
 use super::clock::SETTING;
-use super::decision::Told;
-use super::ended::{End, Ended};
-use super::held::{Claim, Line, Lines, Slot};
+use super::closed_orders::{ClosedOrder, End};
+use super::decision::EmittedEvent;
 use super::index::{Known, Place};
 use super::ledger::Ledger;
 use super::product::Terms;
+use super::reservations::{Claim, Line, Lines, Slot};
 use super::verify::Violation;
 
 impl Ledger {
@@ -25,8 +25,8 @@ impl Ledger {
             Event::StockDeclared(declared) => self.recover_declared(declared),
             Event::LowStock(low) => {
                 let product = self.catalogue.intern(&low.product);
-                let told_at = &mut self.catalogue.particulars_mut(product).told_at;
-                *told_at = (*told_at).max(Some(at));
+                let alerted_at = &mut self.catalogue.particulars_mut(product).alerted_at;
+                *alerted_at = (*alerted_at).max(Some(at));
             }
             Event::VirtualStockReserved(reserved) => self.recover_reserved(reserved, written),
             Event::ReservationConfirmed(confirmed) => {
@@ -34,7 +34,7 @@ impl Ledger {
                     && let Some(active) = self.take(slot)
                 {
                     self.hand_out(&active.claim, &mut Vec::new());
-                    self.end(Ended::of(active.order, &active.claim, End::Confirmed, at), Some(known));
+                    self.end(ClosedOrder::of(active.order, &active.claim, End::Confirmed, at), Some(known));
                 }
             }
             Event::ReservationReleased(released) => match released.reservation {
@@ -62,20 +62,20 @@ impl Ledger {
         self.forget();
     }
 
-    /// All events are folded: from now on the ledger decides. Tells what a crash kept from being told.
-    pub fn open(&mut self, now: Timestamp, told: &mut Vec<Told>) {
+    /// All events are folded: from now on the ledger decides. Emits what a crash kept from being emitted.
+    pub fn open(&mut self, now: Timestamp, emitted: &mut Vec<EmittedEvent>) {
         self.clock = now;
         self.open = true;
         self.verify();
         for product in self.catalogue.places() {
             let particulars = self.catalogue.particulars(product);
-            // Where the order of the last alert and the last rise cannot be told, the alert is given again.
+            // Where the order of the last alert and the last rise is not known, the alert is given again.
             self.catalogue.at_mut(product).low =
-                particulars.told_at.is_some_and(|told_at| particulars.freed_at < Some(told_at));
+                particulars.alerted_at.is_some_and(|alerted_at| particulars.freed_at < Some(alerted_at));
         }
-        self.sweep(told);
+        self.sweep(emitted);
         for product in self.catalogue.places() {
-            self.inspect(product, told);
+            self.inspect(product, emitted);
         }
         self.changes += 1;
     }
@@ -89,7 +89,7 @@ impl Ledger {
         };
         self.catalogue.declare(product, terms, &declared.source, declared.received);
         if declared.level.real.saturating_sub(declared.level.reserved) >= declared.low_stock_threshold {
-            self.catalogue.particulars_mut(product).told_at = None;
+            self.catalogue.particulars_mut(product).alerted_at = None;
         }
     }
 
@@ -103,7 +103,7 @@ impl Ledger {
         let attempts = match from.map(|known| known.place) {
             None => 0,
             Some(Place::Active(_)) => return,
-            Some(Place::Ended(number)) => self.memory.get(number).map_or(0, |ended| ended.attempts),
+            Some(Place::Closed(number)) => self.closed_orders.get(number).map_or(0, |closed| closed.attempts),
         };
         if reserved.attempt < attempts {
             return;
@@ -144,17 +144,17 @@ impl Ledger {
             *freed_at = (*freed_at).max(Some(at));
         }
         self.free(&active.claim, &mut Vec::new());
-        let ended = match end {
-            End::Expired => Ended::expired(active, at),
-            _ => Ended::of(order, &active.claim, end, at),
+        let closed = match end {
+            End::Expired => ClosedOrder::expired(active, at),
+            _ => ClosedOrder::of(order, &active.claim, end, at),
         };
-        self.end(ended, Some(known));
+        self.end(closed, Some(known));
     }
 
     /// What is remembered of an order that holds nothing; none where it holds something, which no such event is about.
-    fn ended(&self, known: Known) -> Option<&Ended> {
+    fn closed(&self, known: Known) -> Option<&ClosedOrder> {
         match known.place {
-            Place::Ended(number) => self.memory.get(number),
+            Place::Closed(number) => self.closed_orders.get(number),
             Place::Active(_) => None,
         }
     }
@@ -162,30 +162,30 @@ impl Ledger {
     /// A release without a reservation: of an order that is not there yet, or that has expired.
     fn recover_promise(&mut self, order: OrderId, reason: Reason, at: Timestamp) {
         let Some(known) = self.find(order) else {
-            let ended = Ended { at, ..self.unknown(order, End::Released(reason), false) };
-            return self.end(ended, None);
+            let closed = ClosedOrder { at, ..self.unknown(order, End::Released(reason), false) };
+            return self.end(closed, None);
         };
-        if self.ended(known).is_some_and(Ended::may_revive) {
-            self.amend(known, at, |ended| ended.bar(reason));
+        if self.closed(known).is_some_and(ClosedOrder::may_revive) {
+            self.amend(known, at, |closed| closed.bar(reason));
         }
     }
 
     fn recover_lost(&mut self, order: OrderId, reason: Reason, at: Timestamp) {
         let Some(known) = self.find(order) else {
-            let ended = Ended { at, ..self.unknown(order, End::Refused(reason), true) };
-            return self.end(ended, None);
+            let closed = ClosedOrder { at, ..self.unknown(order, End::Refused(reason), true) };
+            return self.end(closed, None);
         };
-        self.amend(known, at, Ended::lose);
+        self.amend(known, at, ClosedOrder::lose);
     }
 
     fn recover_refused(&mut self, order: OrderId, reason: Reason, fingerprint: u64, at: Timestamp) {
         let Some(known) = self.find(order) else {
-            let mut ended = self.unknown(order, End::Refused(reason), false);
-            (ended.at, ended.fingerprint) = (at, Some(fingerprint));
-            return self.end(ended, None);
+            let mut closed = self.unknown(order, End::Refused(reason), false);
+            (closed.at, closed.fingerprint) = (at, Some(fingerprint));
+            return self.end(closed, None);
         };
-        if self.ended(known).is_some_and(|ended| ended.fingerprint.is_none()) {
-            self.amend(known, at, |ended| ended.fingerprint = Some(fingerprint));
+        if self.closed(known).is_some_and(|closed| closed.fingerprint.is_none()) {
+            self.amend(known, at, |closed| closed.fingerprint = Some(fingerprint));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The ledger's state as plain data, to be kept outside and taken up again.
 //!
-//! An image stands for the events that a ledger has told so far, once all of them are safe: folding goes on from it where
+//! An image stands for the events that a ledger has emitted so far, once all of them are safe: folding goes on from it where
 //! they end. It also knows what inputs taught the ledger that no event tells (see [`Ledger::reject`]).
 
 use std::sync::Arc;
@@ -9,9 +9,9 @@ use thiserror::Error;
 
 use crate::{Currency, ProductId, SourceId, Span, Timestamp};
 
-pub use super::ended::{End, Ended};
-pub use super::held::{Active, Claim, Line, Lines};
+pub use super::closed_orders::{ClosedOrder, End};
 pub use super::product::ProductIx;
+pub use super::reservations::{Active, Claim, Line, Lines};
 
 use super::decision::StockTerms;
 use super::index::Place;
@@ -32,7 +32,7 @@ pub struct ProductImage {
     pub currency: Currency,
     /// Available below this is low.
     pub threshold: u64,
-    /// Low stock was told, and available has not risen to the threshold since.
+    /// A low-stock alert was given, and available has not risen to the threshold since.
     pub low: bool,
     /// Received less confirmed.
     pub real: i64,
@@ -54,7 +54,7 @@ pub struct LedgerImage {
     /// The active reservations, in no order that means anything.
     pub active: Vec<Active>,
     /// The remembered orders in order of ending.
-    pub ended: Vec<Ended>,
+    pub ended: Vec<ClosedOrder>,
 }
 
 /// Why an image is of no use.
@@ -74,7 +74,7 @@ pub enum ImageError {
 }
 
 impl Ledger {
-    /// What stands in the ledger now, as if all that it told were safe. In time proportional to what there is.
+    /// What stands in the ledger now, as if all that it emitted were safe. In time proportional to what there is.
     pub fn image(&self) -> LedgerImage {
         let product = |(ix, counters): (ProductIx, &super::product::Counters)| {
             let particulars = self.catalogue.particulars(ix);
@@ -102,16 +102,16 @@ impl Ledger {
 
     /// The ended orders as they stand. Memory also holds what was amended since; to look each one up would take ten times as
     /// long as to go through the index once.
-    fn remembered(&self) -> impl Iterator<Item = &Ended> {
-        let mut stands = vec![false; self.memory.len()];
+    fn remembered(&self) -> impl Iterator<Item = &ClosedOrder> {
+        let mut stands = vec![false; self.closed_orders.len()];
         for place in self.index.places() {
-            if let Place::Ended(number) = place
-                && let Some(stands) = stands.get_mut(self.memory.place(number))
+            if let Place::Closed(number) = place
+                && let Some(stands) = stands.get_mut(self.closed_orders.place(number))
             {
                 *stands = true;
             }
         }
-        self.memory.iter().zip(stands).filter(|(_, stands)| *stands).map(|((_, ended), _)| ended)
+        self.closed_orders.iter().zip(stands).filter(|(_, stands)| *stands).map(|((_, ended), _)| ended)
     }
 
     /// A ledger that has folded what `image` stands for, to be [recovered](Ledger::recover) from the events after that and
@@ -126,8 +126,8 @@ impl Ledger {
             if ledger.catalogue.intern(&product.id) != place {
                 return Err(ImageError::Unsound);
             }
-            let told_at = product.low.then_some(image.clock);
-            ledger.catalogue.restore(place, product, told_at);
+            let alerted_at = product.low.then_some(image.clock);
+            ledger.catalogue.restore(place, product, alerted_at);
         }
         ledger.catalogue.confirmed = image.confirmed;
         for ended in image.ended {

@@ -10,8 +10,8 @@ use foldhash::fast::RandomState;
 
 use crate::OrderId;
 
-use super::ended::{NUMBERS, Number};
-use super::held::Slot;
+use super::closed_orders::{NUMBERS, Number};
+use super::reservations::Slot;
 
 /// Where an order stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub(super) enum Place {
     /// Holds units.
     Active(Slot),
     /// Has ended.
-    Ended(Number),
+    Closed(Number),
 }
 
 impl Place {
@@ -27,19 +27,19 @@ impl Place {
     pub(super) const fn slot(self) -> Option<Slot> {
         match self {
             Self::Active(slot) => Some(slot),
-            Self::Ended(_) => None,
+            Self::Closed(_) => None,
         }
     }
 
     const fn pack(self) -> u32 {
         match self {
             Self::Active(slot) => slot,
-            Self::Ended(number) => number | NUMBERS,
+            Self::Closed(number) => number | NUMBERS,
         }
     }
 
     const fn unpack(packed: u32) -> Self {
-        if packed < NUMBERS { Self::Active(packed) } else { Self::Ended(packed - NUMBERS) }
+        if packed < NUMBERS { Self::Active(packed) } else { Self::Closed(packed - NUMBERS) }
     }
 }
 

@@ -3,12 +3,12 @@
 use crate::event::{LowStock, ReservationExpired};
 use crate::{OrderId, ReservationId, Span, Timestamp};
 
+use super::closed_orders::{ClosedOrder, ClosedOrders};
 use super::credit::{CreditId, Credits, Freed};
-use super::decision::{SKEW, StockTerms, Told};
-use super::ended::{Ended, Memory};
-use super::held::{Active, Claim, Line, Reservations, Slot};
+use super::decision::{EmittedEvent, SKEW, StockTerms};
 use super::index::{Index, Known, Place};
 use super::product::{Catalogue, Counters, ProductIx};
+use super::reservations::{Active, Claim, Line, Reservations, Slot};
 use super::verify::Violation;
 
 /// Forgotten at most in one step: more than a step can add, and little enough not to be felt.
@@ -18,13 +18,13 @@ const FORGET_MOST: usize = 16;
 #[derive(Debug)]
 pub struct Ledger {
     pub(super) terms: StockTerms,
-    /// The latest time that was told; it goes back only where the clock was wrong and has been put right.
+    /// The latest time that was given; it goes back only where the clock was wrong and has been put right.
     pub(super) clock: Timestamp,
-    /// The present, as it was told last.
+    /// The present, as it was given last.
     pub(super) present: Option<Timestamp>,
     pub(super) catalogue: Catalogue,
     pub(super) reservations: Reservations,
-    pub(super) memory: Memory,
+    pub(super) closed_orders: ClosedOrders,
     pub(super) index: Index,
     pub(super) credits: Credits,
     pub(super) violations: Vec<Violation>,
@@ -41,7 +41,7 @@ impl Ledger {
             present: None,
             catalogue: Catalogue::default(),
             reservations: Reservations::default(),
-            memory: Memory::default(),
+            closed_orders: ClosedOrders::default(),
             index: Index::default(),
             credits: Credits::default(),
             violations: Vec::new(),
@@ -61,11 +61,11 @@ impl Ledger {
     }
 
     /// Expires what is due at `now`.
-    pub fn expire(&mut self, now: Timestamp, told: &mut Vec<Told>) {
-        self.begin(now, told);
+    pub fn expire(&mut self, now: Timestamp, emitted: &mut Vec<EmittedEvent>) {
+        self.begin(now, emitted);
     }
 
-    /// The record that told what `credit` freed is safe: the units may be promised. The second time changes nothing.
+    /// The record of what `credit` freed is safe: the units may be promised. The second time changes nothing.
     pub fn settle(&mut self, credit: CreditId) {
         for (product, units) in self.credits.settle(credit).unwrap_or_default() {
             self.catalogue.unsettle(product, |unsettled| unsettled.saturating_sub(units));
@@ -73,43 +73,44 @@ impl Ledger {
     }
 
     /// Starts a decision at `now`; false if there can be none.
-    pub(super) fn begin(&mut self, now: Timestamp, told: &mut Vec<Told>) -> bool {
+    pub(super) fn begin(&mut self, now: Timestamp, emitted: &mut Vec<EmittedEvent>) -> bool {
         if !self.open {
             return false;
         }
         // A reservation is due later than it is made, so in one instant nothing more falls due.
         if now > self.clock {
             self.clock = now;
-            self.sweep(told);
+            self.sweep(emitted);
         }
         self.open
     }
 
     /// Expires all that is due and forgets some of what is old.
-    pub(super) fn sweep(&mut self, told: &mut Vec<Told>) {
+    pub(super) fn sweep(&mut self, emitted: &mut Vec<EmittedEvent>) {
         while let Some((deadline, slot)) = self.reservations.next()
             && deadline <= self.clock
         {
-            self.expire_one(slot, told);
+            self.expire_one(slot, emitted);
         }
         self.forget();
     }
 
-    fn expire_one(&mut self, slot: Slot, told: &mut Vec<Told>) {
+    fn expire_one(&mut self, slot: Slot, emitted: &mut Vec<EmittedEvent>) {
         let Some(active) = self.take(slot) else { return };
         let known = self.known_at(active.order, Place::Active(slot));
         let reservation = active.id();
         let (order, deadline) = (active.order, active.claim.deadline);
-        let frees = Some(self.give_back(&active.claim, told));
-        told.push(Told { event: ReservationExpired { order, reservation, deadline }.into(), frees });
-        self.end(Ended::expired(active, self.clock), known);
+        let frees = Some(self.give_back(&active.claim, emitted));
+        emitted
+            .push(EmittedEvent { event: ReservationExpired { order, reservation, deadline }.into(), frees });
+        self.end(ClosedOrder::expired(active, self.clock), known);
     }
 
     /// Forgets some of what ended before the horizon.
     pub(super) fn forget(&mut self) {
         let horizon = self.horizon();
         for _ in 0..FORGET_MOST {
-            if !self.memory.forget(horizon) {
+            if !self.closed_orders.forget(horizon) {
                 return;
             }
         }
@@ -124,7 +125,7 @@ impl Ledger {
     pub(super) fn find(&self, order: OrderId) -> Option<Known> {
         self.index.get(order, |place| match place {
             Place::Active(slot) => self.reservations.get(slot).map(|active| active.order),
-            Place::Ended(number) => self.memory.get(number).map(|ended| ended.order),
+            Place::Closed(number) => self.closed_orders.get(number).map(|closed| closed.order),
         })
     }
 
@@ -144,12 +145,12 @@ impl Ledger {
             self.index.shift(from, to);
             return;
         }
-        let known = self.reservations.len() + self.memory.len();
-        let memory = &self.memory;
+        let known = self.reservations.len() + self.closed_orders.len();
+        let memory = &self.closed_orders;
         self.index.insert(order, to, known, |place| match place {
             // Whatever ends a reservation moves its order on.
             Place::Active(_) => true,
-            Place::Ended(number) => memory.holds(number),
+            Place::Closed(number) => memory.holds(number),
         });
     }
 
@@ -159,11 +160,11 @@ impl Ledger {
         order: OrderId,
         claim: Claim,
         from: Option<Known>,
-        told: &mut Vec<Told>,
+        emitted: &mut Vec<EmittedEvent>,
     ) -> Slot {
         for line in &claim.lines {
             self.catalogue.at_mut(line.product).reserved += u64::from(line.units);
-            self.inspect(line.product, told);
+            self.inspect(line.product, emitted);
         }
         self.catalogue.totals.reserved += claim.units();
         self.catalogue.totals.active_reservations += 1;
@@ -182,8 +183,8 @@ impl Ledger {
     }
 
     /// The units of a hold that has ended are available again, and may be promised once that is safe.
-    pub(super) fn give_back(&mut self, claim: &Claim, told: &mut Vec<Told>) -> CreditId {
-        self.free(claim, told);
+    pub(super) fn give_back(&mut self, claim: &Claim, emitted: &mut Vec<EmittedEvent>) -> CreditId {
+        self.free(claim, emitted);
         let freed: Freed = claim.lines.iter().map(|line| (line.product, u64::from(line.units))).collect();
         for &(product, units) in &freed {
             self.catalogue.unsettle(product, |unsettled| unsettled + units);
@@ -192,19 +193,19 @@ impl Ledger {
     }
 
     /// The units of a hold that has ended are available again.
-    pub(super) fn free(&mut self, claim: &Claim, told: &mut Vec<Told>) {
+    pub(super) fn free(&mut self, claim: &Claim, emitted: &mut Vec<EmittedEvent>) {
         for line in &claim.lines {
             self.unreserve(line);
-            self.inspect(line.product, told);
+            self.inspect(line.product, emitted);
         }
         self.catalogue.totals.reserved = self.catalogue.totals.reserved.wrapping_sub(claim.units());
     }
 
     /// The units of a hold that has ended leave the stock.
-    pub(super) fn hand_out(&mut self, claim: &Claim, told: &mut Vec<Told>) {
+    pub(super) fn hand_out(&mut self, claim: &Claim, emitted: &mut Vec<EmittedEvent>) {
         for line in &claim.lines {
             self.unreserve(line).real -= i64::from(line.units);
-            self.inspect(line.product, told);
+            self.inspect(line.product, emitted);
         }
         let (units, totals) = (claim.units(), &mut self.catalogue.totals);
         totals.reserved = totals.reserved.wrapping_sub(units);
@@ -220,37 +221,37 @@ impl Ledger {
     }
 
     /// Remembers how an order ended.
-    pub(super) fn end(&mut self, ended: Ended, from: Option<Known>) {
-        let order = ended.order;
-        if ended.at < self.horizon() {
+    pub(super) fn end(&mut self, closed: ClosedOrder, from: Option<Known>) {
+        let order = closed.order;
+        if closed.at < self.horizon() {
             if let Some(from) = from {
                 self.index.remove(from);
             }
             return;
         }
-        let number = self.memory.push(ended);
-        self.stand(order, from, Place::Ended(number));
+        let number = self.closed_orders.push(closed);
+        self.stand(order, from, Place::Closed(number));
     }
 
     /// Something more happened to an ended order at `at`: it is remembered anew from then on.
-    pub(super) fn amend(&mut self, known: Known, at: Timestamp, change: impl FnOnce(&mut Ended)) {
-        let Place::Ended(number) = known.place else { return };
-        let Some(ended) = self.memory.get_mut(number) else { return };
-        let mut ended = Ended { claim: ended.claim.take(), at, ..*ended };
-        change(&mut ended);
-        self.end(ended, Some(known));
+    pub(super) fn amend(&mut self, known: Known, at: Timestamp, change: impl FnOnce(&mut ClosedOrder)) {
+        let Place::Closed(number) = known.place else { return };
+        let Some(closed) = self.closed_orders.get_mut(number) else { return };
+        let mut closed = ClosedOrder { claim: closed.claim.take(), at, ..*closed };
+        change(&mut closed);
+        self.end(closed, Some(known));
     }
 
     /// Looks at a product whose units have changed: whether its books are sound, and whether its stock is low.
-    pub(super) fn inspect(&mut self, product: ProductIx, told: &mut Vec<Told>) {
+    pub(super) fn inspect(&mut self, product: ProductIx, emitted: &mut Vec<EmittedEvent>) {
         if self.open && self.catalogue.wants_attention(product) {
-            self.attend(product, told);
+            self.attend(product, emitted);
         }
     }
 
     /// Tells low stock, once for each time that available falls below the threshold.
     #[cold]
-    fn attend(&mut self, product: ProductIx, told: &mut Vec<Told>) {
+    fn attend(&mut self, product: ProductIx, emitted: &mut Vec<EmittedEvent>) {
         let unsettled = self.catalogue.unsettled(product);
         let counters = self.catalogue.at_mut(product);
         let Some(level) = counters.level().filter(|level| unsettled <= level.available()) else {
@@ -260,7 +261,7 @@ impl Ledger {
         let low = level.available() < counters.threshold;
         if low && !counters.low {
             let (product, threshold) = (counters.id.clone(), counters.threshold);
-            told.push(LowStock { product, threshold, level }.into());
+            emitted.push(LowStock { product, threshold, level }.into());
         }
         counters.low = low;
     }

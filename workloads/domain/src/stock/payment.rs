@@ -5,11 +5,11 @@ use crate::event::{
 };
 use crate::{OrderId, Reason, ReservationId, Timestamp};
 
-use super::decision::{Outcome, Told};
-use super::ended::{End, Ended, Number};
-use super::held::{Active, Slot};
+use super::closed_orders::{ClosedOrder, End, Number};
+use super::decision::{EmittedEvent, Outcome};
 use super::index::{Known, Place};
 use super::ledger::Ledger;
+use super::reservations::{Active, Slot};
 use super::reserve::Cover;
 
 impl Ledger {
@@ -17,19 +17,24 @@ impl Ledger {
     /// that cannot be, and where there is none, the charge must be undone.
     ///
     /// A payment that does not fit the reservation, in its amount or its id, undoes both.
-    pub fn pay(&mut self, payment: &PaymentProcessed, now: Timestamp, told: &mut Vec<Told>) -> Outcome {
-        if !self.begin(now, told) {
+    pub fn pay(
+        &mut self,
+        payment: &PaymentProcessed,
+        now: Timestamp,
+        emitted: &mut Vec<EmittedEvent>,
+    ) -> Outcome {
+        if !self.begin(now, emitted) {
             return Outcome::Closed;
         }
         let Some(known) = self.find(payment.order) else {
             let end = End::Refused(Reason::StaleCommand);
             self.end(self.unknown(payment.order, end, true), None);
-            told.push(lost(payment, None, Reason::StaleCommand).into());
+            emitted.push(lost(payment, None, Reason::StaleCommand).into());
             return Outcome::Decided;
         };
         match known.place {
-            Place::Active(slot) => self.pay_active(known, slot, payment, told),
-            Place::Ended(number) => self.pay_ended(known, number, payment, told),
+            Place::Active(slot) => self.pay_active(known, slot, payment, emitted),
+            Place::Closed(number) => self.pay_ended(known, number, payment, emitted),
         }
     }
 
@@ -38,7 +43,7 @@ impl Ledger {
         known: Known,
         slot: Slot,
         payment: &PaymentProcessed,
-        told: &mut Vec<Told>,
+        emitted: &mut Vec<EmittedEvent>,
     ) -> Outcome {
         let Some(active) = self.reservations.get(slot) else { return Outcome::Closed };
         let reservation = active.id();
@@ -46,21 +51,27 @@ impl Ledger {
         let fits = payment.reservation == reservation
             || is_of(payment.reservation, payment.order, active.claim.attempt);
         if amount == payment.amount && fits {
-            self.confirm(known, slot, payment, told);
+            self.confirm(known, slot, payment, emitted);
         } else {
-            self.release_active(known, slot, Reason::AmountInvalid, told);
+            self.release_active(known, slot, Reason::AmountInvalid, emitted);
             if let Some(known) = self.find(payment.order) {
-                self.amend(known, self.clock, Ended::lose);
+                self.amend(known, self.clock, ClosedOrder::lose);
             }
-            told.push(lost(payment, Some(reservation), Reason::AmountInvalid).into());
+            emitted.push(lost(payment, Some(reservation), Reason::AmountInvalid).into());
         }
         Outcome::Decided
     }
 
-    fn confirm(&mut self, known: Known, slot: Slot, payment: &PaymentProcessed, told: &mut Vec<Told>) {
+    fn confirm(
+        &mut self,
+        known: Known,
+        slot: Slot,
+        payment: &PaymentProcessed,
+        emitted: &mut Vec<EmittedEvent>,
+    ) {
         let Some(Active { order, claim }) = self.take(slot) else { return };
-        self.hand_out(&claim, told);
-        self.end(Ended::of(order, &claim, End::Confirmed, self.clock), Some(known));
+        self.hand_out(&claim, emitted);
+        self.end(ClosedOrder::of(order, &claim, End::Confirmed, self.clock), Some(known));
         let event = Event::ReservationConfirmed(ReservationConfirmed {
             order,
             reservation: ReservationId::derive(&order, claim.attempt),
@@ -68,7 +79,7 @@ impl Ledger {
             amount: payment.amount,
             transaction: payment.transaction.clone(),
         });
-        told.push(Told { event, frees: None });
+        emitted.push(EmittedEvent { event, frees: None });
     }
 
     fn pay_ended(
@@ -76,27 +87,27 @@ impl Ledger {
         known: Known,
         number: Number,
         payment: &PaymentProcessed,
-        told: &mut Vec<Told>,
+        emitted: &mut Vec<EmittedEvent>,
     ) -> Outcome {
-        let Some(ended) = self.memory.get(number) else { return Outcome::Closed };
-        if ended.lost || ended.end == End::Confirmed {
+        let Some(closed) = self.closed_orders.get(number) else { return Outcome::Closed };
+        if closed.lost || closed.end == End::Confirmed {
             return Outcome::Repeated;
         }
-        let mut reason = ended.reason();
-        let attempts = ended.attempts;
-        if let Some(claim) = ended.claim.as_deref() {
+        let mut reason = closed.reason();
+        let attempts = closed.attempts;
+        if let Some(claim) = closed.claim.as_deref() {
             let fits = claim.money(claim.amount) == payment.amount
                 && is_of(payment.reservation, payment.order, attempts);
             match self.cover(&claim.lines) {
                 Cover::Later if fits => return Outcome::Waits,
-                Cover::Enough if fits => return self.revive(known, number, payment, told),
+                Cover::Enough if fits => return self.revive(known, number, payment, emitted),
                 _ if fits => {}
                 _ => reason = Reason::AmountInvalid,
             }
         }
         let reservation = attempts.checked_sub(1).map(|last| ReservationId::derive(&payment.order, last));
-        self.amend(known, self.clock, Ended::lose);
-        told.push(lost(payment, reservation, reason).into());
+        self.amend(known, self.clock, ClosedOrder::lose);
+        emitted.push(lost(payment, reservation, reason).into());
         Outcome::Decided
     }
 
@@ -106,20 +117,20 @@ impl Ledger {
         known: Known,
         number: Number,
         payment: &PaymentProcessed,
-        told: &mut Vec<Told>,
+        emitted: &mut Vec<EmittedEvent>,
     ) -> Outcome {
-        let Some(claim) = self.memory.get_mut(number).and_then(|ended| ended.claim.take()) else {
+        let Some(claim) = self.closed_orders.get_mut(number).and_then(|closed| closed.claim.take()) else {
             return Outcome::Closed;
         };
         let mut claim = *claim;
         claim.attempt += 1;
         claim.deadline = self.clock + self.terms.ttl;
-        self.tell_reserved(payment.order, &claim, None, told);
-        let low_stock_from = told.len();
-        let slot = self.hold(payment.order, claim, Some(known), told);
-        let low_stock = told.split_off(low_stock_from);
-        self.confirm(known.moved(Place::Active(slot)), slot, payment, told);
-        told.extend(low_stock);
+        self.emit_reserved(payment.order, &claim, None, emitted);
+        let low_stock_from = emitted.len();
+        let slot = self.hold(payment.order, claim, Some(known), emitted);
+        let low_stock = emitted.split_off(low_stock_from);
+        self.confirm(known.moved(Place::Active(slot)), slot, payment, emitted);
+        emitted.extend(low_stock);
         Outcome::Decided
     }
 
@@ -129,13 +140,13 @@ impl Ledger {
         failure: &PaymentFailed,
         failed_at: Timestamp,
         now: Timestamp,
-        told: &mut Vec<Told>,
+        emitted: &mut Vec<EmittedEvent>,
     ) -> Outcome {
-        if !self.begin(now, told) {
+        if !self.begin(now, emitted) {
             return Outcome::Closed;
         }
         let Some(known) = self.find(failure.order) else {
-            return self.release_unknown(failure.order, failure.reason, failed_at, told);
+            return self.release_unknown(failure.order, failure.reason, failed_at, emitted);
         };
         match known.place {
             Place::Active(slot) => {
@@ -143,14 +154,14 @@ impl Ledger {
                 if !is_of(failure.reservation, failure.order, attempts) {
                     return Outcome::Conflict;
                 }
-                self.release_active(known, slot, failure.reason, told);
+                self.release_active(known, slot, failure.reason, emitted);
                 Outcome::Decided
             }
-            Place::Ended(number) => {
-                // Whoever says later that it is paid after all says so too late: nothing revives it. That is not told, so
+            Place::Closed(number) => {
+                // Whoever says later that it is paid after all says so too late: nothing revives it. That is no event, so
                 // a failure must be seen again after a restart.
-                if self.memory.get(number).is_some_and(Ended::may_revive) {
-                    self.amend(known, self.clock, |ended| ended.bar(failure.reason));
+                if self.closed_orders.get(number).is_some_and(ClosedOrder::may_revive) {
+                    self.amend(known, self.clock, |closed| closed.bar(failure.reason));
                 }
                 Outcome::Repeated
             }
@@ -163,25 +174,25 @@ impl Ledger {
         order: OrderId,
         asked_at: Timestamp,
         now: Timestamp,
-        told: &mut Vec<Told>,
+        emitted: &mut Vec<EmittedEvent>,
     ) -> Outcome {
-        if !self.begin(now, told) {
+        if !self.begin(now, emitted) {
             return Outcome::Closed;
         }
         let reason = Reason::CancelledByClient;
         let Some(known) = self.find(order) else {
-            return self.release_unknown(order, reason, asked_at, told);
+            return self.release_unknown(order, reason, asked_at, emitted);
         };
         match known.place {
             Place::Active(slot) => {
-                self.release_active(known, slot, reason, told);
+                self.release_active(known, slot, reason, emitted);
                 Outcome::Decided
             }
             // An expired one may still be revived by a payment under way: not after this.
-            Place::Ended(number) => match self.memory.get(number) {
-                Some(ended) if ended.may_revive() => {
-                    self.amend(known, self.clock, |ended| ended.bar(reason));
-                    told.push(ReservationReleased { order, reservation: None, reason }.into());
+            Place::Closed(number) => match self.closed_orders.get(number) {
+                Some(closed) if closed.may_revive() => {
+                    self.amend(known, self.clock, |closed| closed.bar(reason));
+                    emitted.push(ReservationReleased { order, reservation: None, reason }.into());
                     Outcome::Decided
                 }
                 _ => Outcome::Repeated,
@@ -189,12 +200,13 @@ impl Ledger {
         }
     }
 
-    fn release_active(&mut self, known: Known, slot: Slot, reason: Reason, told: &mut Vec<Told>) {
+    fn release_active(&mut self, known: Known, slot: Slot, reason: Reason, emitted: &mut Vec<EmittedEvent>) {
         let Some(active) = self.take(slot) else { return };
         let (order, reservation) = (active.order, Some(active.id()));
-        let frees = Some(self.give_back(&active.claim, told));
-        told.push(Told { event: ReservationReleased { order, reservation, reason }.into(), frees });
-        self.end(Ended::of(order, &active.claim, End::Released(reason), self.clock), Some(known));
+        let frees = Some(self.give_back(&active.claim, emitted));
+        emitted
+            .push(EmittedEvent { event: ReservationReleased { order, reservation, reason }.into(), frees });
+        self.end(ClosedOrder::of(order, &active.claim, End::Released(reason), self.clock), Some(known));
     }
 
     /// A release before its reservation: the promise that a late one is refused. One that is older than the window needs
@@ -204,19 +216,28 @@ impl Ledger {
         order: OrderId,
         reason: Reason,
         asked_at: Timestamp,
-        told: &mut Vec<Told>,
+        emitted: &mut Vec<EmittedEvent>,
     ) -> Outcome {
         if asked_at < self.clock - self.terms.window {
             return Outcome::Stale;
         }
         self.end(self.unknown(order, End::Released(reason), false), None);
-        told.push(ReservationReleased { order, reservation: None, reason }.into());
+        emitted.push(ReservationReleased { order, reservation: None, reason }.into());
         Outcome::Decided
     }
 
     /// What is remembered of an order that was never asked for.
-    pub(super) fn unknown(&self, order: OrderId, end: End, lost: bool) -> Ended {
-        Ended { order, fingerprint: None, at: self.clock, end, lost, barred: None, attempts: 0, claim: None }
+    pub(super) fn unknown(&self, order: OrderId, end: End, lost: bool) -> ClosedOrder {
+        ClosedOrder {
+            order,
+            fingerprint: None,
+            at: self.clock,
+            end,
+            lost,
+            barred: None,
+            attempts: 0,
+            claim: None,
+        }
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) struct Counters {
     pub(super) unit_price: i64,
     pub(super) currency: Currency,
     pub(super) declared: bool,
-    /// Low stock was told, and available has not risen to the threshold since.
+    /// A low-stock alert was given, and available has not risen to the threshold since.
     pub(super) low: bool,
     /// Some of it is not settled.
     in_flight: bool,
@@ -59,8 +59,8 @@ pub(super) struct Particulars {
     pub(super) sources: Vec<(SourceId, u64)>,
     /// Freed or received, but not to be promised before the record that says so is safe.
     pub(super) unsettled: u64,
-    /// When low stock was last told, while recovering.
-    pub(super) told_at: Option<Timestamp>,
+    /// When the last low-stock alert was given, while recovering.
+    pub(super) alerted_at: Option<Timestamp>,
     /// When an order last gave units back, while recovering.
     pub(super) freed_at: Option<Timestamp>,
 }
@@ -228,11 +228,11 @@ impl Catalogue {
         }
     }
 
-    /// Sets what an image says of a product that has nothing yet; of low stock, when it was told at the latest.
-    pub(super) fn restore(&mut self, ix: ProductIx, image: ProductImage, told_at: Option<Timestamp>) {
+    /// Sets what an image says of a product that has nothing yet; of a low-stock alert, when it was given at the latest.
+    pub(super) fn restore(&mut self, ix: ProductIx, image: ProductImage, alerted_at: Option<Timestamp>) {
         let particulars = &mut self.particulars[ix as usize];
         (particulars.name, particulars.sources) = (image.name, image.sources);
-        particulars.told_at = told_at;
+        particulars.alerted_at = alerted_at;
         let counters = &mut self.counters[ix as usize];
         counters.real = image.real;
         counters.unit_price = image.unit_price;

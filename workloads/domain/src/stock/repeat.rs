@@ -4,8 +4,8 @@ use crate::event::{OrderRepeated, PlaceOrder};
 use crate::order::OrderStatus;
 use crate::{Reason, ReservationId, Timestamp};
 
-use super::decision::{Outcome, Told};
-use super::ended::{End, Ended};
+use super::closed_orders::{ClosedOrder, End};
+use super::decision::{EmittedEvent, Outcome};
 use super::index::Place;
 use super::ledger::Ledger;
 
@@ -17,32 +17,32 @@ impl Ledger {
         command: &PlaceOrder,
         asked_at: Timestamp,
         now: Timestamp,
-        told: &mut Vec<Told>,
+        emitted: &mut Vec<EmittedEvent>,
     ) -> Outcome {
-        if !self.begin(now, told) {
+        if !self.begin(now, emitted) {
             return Outcome::Closed;
         }
-        let ended = self.find(command.order).and_then(|known| match known.place {
-            Place::Ended(number) => self.memory.get(number),
+        let closed = self.find(command.order).and_then(|known| match known.place {
+            Place::Closed(number) => self.closed_orders.get(number),
             Place::Active(_) => None,
         });
-        let Some(ended) = ended.filter(|ended| ended.at < asked_at) else { return Outcome::Repeated };
-        let Some((status, reason)) = ended.conclusion() else { return Outcome::Repeated };
-        let reservation = ended.attempts.checked_sub(1);
+        let Some(closed) = closed.filter(|closed| closed.at < asked_at) else { return Outcome::Repeated };
+        let Some((status, reason)) = closed.conclusion() else { return Outcome::Repeated };
+        let reservation = closed.attempts.checked_sub(1);
         let event = OrderRepeated {
             order: command.order,
             user: command.basket.user.clone(),
             status,
             reason,
             reservation: reservation.map(|last| ReservationId::derive(&command.order, last)),
-            fingerprint: ended.fingerprint.unwrap_or_else(|| command.basket.fingerprint()),
+            fingerprint: closed.fingerprint.unwrap_or_else(|| command.basket.fingerprint()),
         };
-        told.push(event.into());
+        emitted.push(event.into());
         Outcome::Decided
     }
 }
 
-impl Ended {
+impl ClosedOrder {
     /// How order-service has concluded or will conclude the order; `None` as long as something may change that.
     fn conclusion(&self) -> Option<(OrderStatus, Option<Reason>)> {
         let undone = |reason| Some((OrderStatus::Cancelled, Some(reason)));

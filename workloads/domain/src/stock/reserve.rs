@@ -6,12 +6,12 @@ use crate::event::{
 };
 use crate::{Money, MoneyError, OrderId, ProductId, Reason, ReservationId, Timestamp, UserId};
 
-use super::decision::{Outcome, Request, SKEW, Told};
-use super::ended::{End, Ended};
-use super::held::{Claim, Line, Lines};
+use super::closed_orders::{ClosedOrder, End};
+use super::decision::{EmittedEvent, Outcome, Request, SKEW};
 use super::index::{Known, Place};
 use super::ledger::Ledger;
 use super::product::ProductIx;
+use super::reservations::{Claim, Line, Lines};
 
 /// The most lines of an order.
 const LINES_MOST: usize = 100;
@@ -36,26 +36,31 @@ pub(super) enum Cover {
 
 impl Ledger {
     /// Decides whether an order gets its units.
-    pub fn reserve(&mut self, request: &Request<'_>, now: Timestamp, told: &mut Vec<Told>) -> Outcome {
-        if !self.begin(now, told) {
+    pub fn reserve(
+        &mut self,
+        request: &Request<'_>,
+        now: Timestamp,
+        emitted: &mut Vec<EmittedEvent>,
+    ) -> Outcome {
+        if !self.begin(now, emitted) {
             return Outcome::Closed;
         }
         let fingerprint = request.basket.fingerprint();
         if let Some(known) = self.find(request.order) {
-            return self.reserve_again(known, request, fingerprint, told);
+            return self.reserve_again(known, request, fingerprint, emitted);
         }
         let user = &request.basket.user;
         if request.placed_at < self.clock - self.terms.window || request.placed_at > self.clock + SKEW {
-            return self.refuse(request.order, user, Reason::StaleCommand, fingerprint, told);
+            return self.refuse(request.order, user, Reason::StaleCommand, fingerprint, emitted);
         }
         let (lines, amount) = match self.price(request.basket) {
             Ok(priced) => priced,
             Err(Unpriced::Invalid) => {
-                return self.refuse(request.order, user, Reason::AmountInvalid, fingerprint, told);
+                return self.refuse(request.order, user, Reason::AmountInvalid, fingerprint, emitted);
             }
             Err(Unpriced::NotFound(product)) => {
                 let order = request.order;
-                told.push(ProductNotFound { order, user: user.clone(), product, fingerprint }.into());
+                emitted.push(ProductNotFound { order, user: user.clone(), product, fingerprint }.into());
                 return self.refused(order, Reason::ProductNotFound, fingerprint);
             }
         };
@@ -65,7 +70,7 @@ impl Ledger {
                 let available = self.catalogue.at(product).available();
                 let product = self.catalogue.at(product).id.clone();
                 let (order, user) = (request.order, user.clone());
-                told.push(
+                emitted.push(
                     InsufficientStock { order, user, product, requested, available, fingerprint }.into(),
                 );
                 self.refused(order, Reason::InsufficientStock, fingerprint)
@@ -80,24 +85,24 @@ impl Ledger {
                     deadline: self.clock + self.terms.ttl,
                     attempt: 0,
                 };
-                self.tell_reserved(request.order, &claim, Some(&request.basket.payment), told);
-                self.hold(request.order, claim, None, told);
+                self.emit_reserved(request.order, &claim, Some(&request.basket.payment), emitted);
+                self.hold(request.order, claim, None, emitted);
                 Outcome::Decided
             }
         }
     }
 
     /// The order has ended, as its user may not order: should another process let the user pass after that, it is refused.
-    /// That is not told, so a rejection must be seen again after a restart.
+    /// That is no event, so a rejection must be seen again after a restart.
     pub fn reject(
         &mut self,
         order: OrderId,
         reason: Reason,
         rejected_at: Timestamp,
         now: Timestamp,
-        told: &mut Vec<Told>,
+        emitted: &mut Vec<EmittedEvent>,
     ) -> Outcome {
-        if !self.begin(now, told) {
+        if !self.begin(now, emitted) {
             return Outcome::Closed;
         }
         if self.knows(order) || rejected_at < self.clock - self.terms.window {
@@ -113,12 +118,12 @@ impl Ledger {
         order: Known,
         request: &Request<'_>,
         fingerprint: u64,
-        told: &mut Vec<Told>,
+        emitted: &mut Vec<EmittedEvent>,
     ) -> Outcome {
         let place = order.place;
         let known = match place {
             Place::Active(slot) => self.reservations.get(slot).map(|active| active.claim.fingerprint),
-            Place::Ended(number) => self.memory.get(number).and_then(|ended| ended.fingerprint),
+            Place::Closed(number) => self.closed_orders.get(number).and_then(|closed| closed.fingerprint),
         };
         match (known, place) {
             (Some(known), _) if known == fingerprint || request.basket.has_fingerprint(known) => {
@@ -127,11 +132,11 @@ impl Ledger {
             (Some(_), _) => Outcome::Conflict,
             (None, Place::Active(_)) => Outcome::Repeated,
             // A release came before: this is the late request that it promised to refuse.
-            (None, Place::Ended(number)) => {
-                let reason = self.memory.get(number).map_or(Reason::StaleCommand, Ended::reason);
+            (None, Place::Closed(number)) => {
+                let reason = self.closed_orders.get(number).map_or(Reason::StaleCommand, ClosedOrder::reason);
                 let user = request.basket.user.clone();
-                told.push(ReservationRefused { order: request.order, user, reason, fingerprint }.into());
-                self.amend(order, self.clock, |ended| ended.fingerprint = Some(fingerprint));
+                emitted.push(ReservationRefused { order: request.order, user, reason, fingerprint }.into());
+                self.amend(order, self.clock, |closed| closed.fingerprint = Some(fingerprint));
                 Outcome::Decided
             }
         }
@@ -143,15 +148,15 @@ impl Ledger {
         user: &UserId,
         reason: Reason,
         fingerprint: u64,
-        told: &mut Vec<Told>,
+        emitted: &mut Vec<EmittedEvent>,
     ) -> Outcome {
-        told.push(ReservationRefused { order, user: user.clone(), reason, fingerprint }.into());
+        emitted.push(ReservationRefused { order, user: user.clone(), reason, fingerprint }.into());
         self.refused(order, reason, fingerprint)
     }
 
     /// Remembers a refusal, so that the same request is not asked again when stock has come.
     fn refused(&mut self, order: OrderId, reason: Reason, fingerprint: u64) -> Outcome {
-        let ended = Ended {
+        let closed = ClosedOrder {
             order,
             fingerprint: Some(fingerprint),
             at: self.clock,
@@ -161,7 +166,7 @@ impl Ledger {
             attempts: 0,
             claim: None,
         };
-        self.end(ended, None);
+        self.end(closed, None);
         Outcome::Decided
     }
 
@@ -185,7 +190,7 @@ impl Ledger {
                 lines.push(Line { product, units, unit_price: price.minor() });
             }
         }
-        // A product that is not there is told before a total that does not fit.
+        // A product that is not there is reported before a total that does not fit.
         let total = total.ok().flatten().ok_or(Unpriced::Invalid)?;
         Ok((lines, total))
     }
@@ -206,12 +211,12 @@ impl Ledger {
         cover
     }
 
-    pub(super) fn tell_reserved(
+    pub(super) fn emit_reserved(
         &self,
         order: OrderId,
         claim: &Claim,
         payment: Option<&PaymentMethod>,
-        told: &mut Vec<Told>,
+        emitted: &mut Vec<EmittedEvent>,
     ) {
         let event = Event::VirtualStockReserved(VirtualStockReserved {
             order,
@@ -224,7 +229,7 @@ impl Ledger {
             expires_at: claim.deadline,
             fingerprint: claim.fingerprint,
         });
-        told.push(Told { event, frees: None });
+        emitted.push(EmittedEvent { event, frees: None });
     }
 
     pub(super) fn priced_lines(&self, claim: &Claim) -> Vec<PricedLine> {

@@ -2,10 +2,10 @@
 
 use crate::{OrderId, ProductId, ReservationId};
 
-use super::ended::{End, Ended, NUMBERS, Number};
-use super::held::{Active, Claim};
+use super::closed_orders::{ClosedOrder, End, NUMBERS, Number};
 use super::index::Place;
 use super::ledger::Ledger;
+use super::reservations::{Active, Claim};
 use super::view::{
     Held, LevelPage, Portion, ProductLevel, ReservationFilter, ReservationPage, ReservationPlace,
     ReservationState, ReservationView, StockFilter, Totals,
@@ -34,7 +34,9 @@ impl Ledger {
     pub fn reservation_of(&self, order: OrderId) -> Option<ReservationView> {
         match self.find(order)?.place {
             Place::Active(slot) => self.reservations.get(slot).map(|active| self.view(active)),
-            Place::Ended(number) => self.memory.get(number).and_then(|ended| self.view_ended(ended)),
+            Place::Closed(number) => {
+                self.closed_orders.get(number).and_then(|closed| self.view_ended(closed))
+            }
         }
     }
 
@@ -86,7 +88,7 @@ impl Ledger {
         for _ in 0..portion.looks {
             let (here, view) = match at {
                 ReservationPlace::Active(slot) if slot as usize >= self.reservations.slots() => {
-                    at = ReservationPlace::Ended(self.memory.first());
+                    at = ReservationPlace::Closed(self.closed_orders.first());
                     continue;
                 }
                 ReservationPlace::Active(slot) => {
@@ -95,10 +97,10 @@ impl Ledger {
                         active.filter(|active| passes(ReservationState::Reserved, Some(&active.claim)));
                     (at, active.map(|active| self.view(active)))
                 }
-                ReservationPlace::Ended(number) => match self.memory.at_or_after(number) {
+                ReservationPlace::Closed(number) => match self.closed_orders.at_or_after(number) {
                     None => return page,
-                    Some((number, ended)) => {
-                        (ReservationPlace::Ended(number), self.view_remembered(number, ended, &passes))
+                    Some((number, closed)) => {
+                        (ReservationPlace::Closed(number), self.view_remembered(number, closed, &passes))
                     }
                 },
             };
@@ -111,7 +113,9 @@ impl Ledger {
             }
             at = match here {
                 ReservationPlace::Active(slot) => ReservationPlace::Active(slot.saturating_add(1)),
-                ReservationPlace::Ended(number) => ReservationPlace::Ended(number.wrapping_add(1) % NUMBERS),
+                ReservationPlace::Closed(number) => {
+                    ReservationPlace::Closed(number.wrapping_add(1) % NUMBERS)
+                }
             };
         }
         page.next = Some(at);
@@ -122,12 +126,12 @@ impl Ledger {
     fn view_remembered(
         &self,
         number: Number,
-        ended: &Ended,
+        closed: &ClosedOrder,
         passes: &impl Fn(ReservationState, Option<&Claim>) -> bool,
     ) -> Option<ReservationView> {
-        let wanted = state_of(ended.end).is_some_and(|state| passes(state, ended.claim.as_deref()));
-        let stands = || self.find(ended.order).is_some_and(|known| known.place == Place::Ended(number));
-        if wanted && stands() { self.view_ended(ended) } else { None }
+        let wanted = state_of(closed.end).is_some_and(|state| passes(state, closed.claim.as_deref()));
+        let stands = || self.find(closed.order).is_some_and(|known| known.place == Place::Closed(number));
+        if wanted && stands() { self.view_ended(closed) } else { None }
     }
 
     fn view(&self, active: &Active) -> ReservationView {
@@ -140,17 +144,17 @@ impl Ledger {
         }
     }
 
-    fn view_ended(&self, ended: &Ended) -> Option<ReservationView> {
-        let reason = match ended.end {
+    fn view_ended(&self, closed: &ClosedOrder) -> Option<ReservationView> {
+        let reason = match closed.end {
             End::Released(reason) => Some(reason),
             End::Confirmed | End::Expired | End::Refused(_) => None,
         };
         Some(ReservationView {
-            reservation: ReservationId::derive(&ended.order, ended.attempts.checked_sub(1)?),
-            order: ended.order,
-            state: state_of(ended.end)?,
+            reservation: ReservationId::derive(&closed.order, closed.attempts.checked_sub(1)?),
+            order: closed.order,
+            state: state_of(closed.end)?,
             reason,
-            held: ended.claim.as_deref().map(|claim| self.held(claim)),
+            held: closed.claim.as_deref().map(|claim| self.held(claim)),
         })
     }
 

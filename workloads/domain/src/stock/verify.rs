@@ -124,7 +124,7 @@ impl Ledger {
         let found = |order, is: fn(Place) -> bool| self.find(order).is_some_and(|known| is(known.place));
         let active =
             self.reservations.iter().all(|active| found(active.order, |at| matches!(at, Place::Active(_))));
-        let ended = self.memory.iter().all(|(_, ended)| found(ended.order, |_| true));
-        active && ended
+        let closed = self.closed_orders.iter().all(|(_, closed)| found(closed.order, |_| true));
+        active && closed
     }
 }

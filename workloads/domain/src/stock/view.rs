@@ -121,7 +121,7 @@ pub enum ReservationPlace {
     /// With the active one at this place.
     Active(u32),
     /// With the remembered one of this number.
-    Ended(u32),
+    Closed(u32),
 }
 
 impl Default for ReservationPlace {

@@ -32,17 +32,17 @@ fn a_hold_of_a_wrong_clock_ends_one_ttl_after_it_was_put_right() {
     shop.pay(2, "10.00");
     put_right(&mut shop, 1_000);
     assert_eq!(due(&shop), [at(1_000 + TTL_MS)]);
-    shop.told();
+    shop.emitted();
     // It decides by the right time, and remembers what it did.
     assert_eq!(shop.reserve(3, &[("A", 1)]), Outcome::Decided);
-    assert_eq!(shop.told(), ["reserved"]);
+    assert_eq!(shop.emitted(), ["reserved"]);
     assert_eq!(shop.reserve(2, &[("A", 1)]), Outcome::Repeated);
     shop.now = 1_000 + TTL_MS - 1;
     shop.expire();
-    assert_eq!(shop.told(), [""; 0], "never early");
+    assert_eq!(shop.emitted(), [""; 0], "never early");
     shop.now += 1;
     shop.expire();
-    assert_eq!(shop.told(), ["expired", "expired"]);
+    assert_eq!(shop.emitted(), ["expired", "expired"]);
     assert_eq!(shop.level("A"), (9, 0, 9));
 }
 
@@ -76,12 +76,12 @@ fn records_of_the_future_make_nothing_old_and_hold_for_their_own_time_from_now()
     assert_eq!(due(&shop), [at(5_000 + TTL_MS)]);
     assert_eq!(shop.reserve(1, &[("A", 1)]), Outcome::Repeated, "it is not forgotten");
     assert_eq!(shop.reserve(4, &[("A", 1)]), Outcome::Decided);
-    assert_eq!(shop.told(), ["reserved"], "and nothing is too old");
+    assert_eq!(shop.emitted(), ["reserved"], "and nothing is too old");
 }
 
 fn repeat(shop: &mut Shop, number: u128, asked_at: i64) -> Outcome {
     let command = PlaceOrder { order: order(number), basket: basket(&[("A", 1)]) };
-    shop.step(|ledger, now, told| ledger.repeat(&command, at(asked_at), now, told))
+    shop.step(|ledger, now, emitted| ledger.repeat(&command, at(asked_at), now, emitted))
 }
 
 fn end(shop: &mut Shop) -> (OrderStatus, Option<Reason>, bool) {
@@ -116,7 +116,7 @@ fn an_order_that_comes_again_is_told_how_it_ended_and_decided_only_once() {
         assert_eq!(shop.reserve(number, &[("A", 1)]), Outcome::Repeated, "{number}");
     }
     assert_eq!(repeat(&mut shop, 5, 20), Outcome::Repeated, "a new order is asked for by its user");
-    assert_eq!(shop.told(), [""; 0]);
+    assert_eq!(shop.emitted(), [""; 0]);
 }
 
 #[test]

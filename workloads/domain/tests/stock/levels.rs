@@ -14,7 +14,7 @@ fn receipts_are_cumulative_by_source() {
     let Event::StockDeclared(declared) = shop.only() else { panic!() };
     assert_eq!((declared.received, declared.level.real), (150, 150));
     shop.declare(&declaration("A", 150)).unwrap();
-    assert!(shop.told().is_empty());
+    assert!(shop.emitted().is_empty());
     let other = Declaration { source: "other".parse().unwrap(), ..declaration("A", 7) };
     let level = shop.declare(&other).unwrap();
     assert_eq!(level.level.real, 157);
@@ -37,10 +37,10 @@ fn the_sources_of_a_product_are_bounded_and_more_of_an_old_log_count_on() {
     for number in 1..SOURCES_MOST {
         shop.declare(&from(number, 1)).unwrap();
     }
-    shop.told();
+    shop.emitted();
     let refused = shop.declare(&from(SOURCES_MOST, 1));
     assert!(matches!(refused, Err(DeclareError::TooManySources { .. })), "{refused:?}");
-    assert!(shop.told().is_empty());
+    assert!(shop.emitted().is_empty());
     assert_eq!(shop.declare(&from(1, 3)).unwrap().level.real, SOURCES_MOST as u64 + 2, "known ones go on");
     shop.declare(&Declaration { source: "new".parse().unwrap(), ..declaration("B", 1) }).unwrap();
 
@@ -86,7 +86,7 @@ fn a_write_off_never_takes_what_is_promised_or_sold() {
     let refused = shop.declare(&declaration("A", 4)).unwrap_err();
     let DeclareError::WriteOffRefused { received, declared, available, .. } = refused else { panic!() };
     assert_eq!((received, declared, available), (10, 4, 5));
-    assert!(shop.told().is_empty());
+    assert!(shop.emitted().is_empty());
     shop.declare(&declaration("A", 5)).unwrap();
     assert_eq!(shop.level("A"), (2, 2, 0));
 }
@@ -116,11 +116,11 @@ fn name_price_and_threshold_change_without_units() {
     let level = shop.declare(&changed).unwrap();
     assert_eq!((&*level.name, level.unit_price), ("Other", money("1.00")));
     shop.declare(&Declaration { low_stock_threshold: Some(3), ..changed.clone() }).unwrap();
-    assert_eq!(shop.told(), ["declared", "declared"]);
+    assert_eq!(shop.emitted(), ["declared", "declared"]);
     // No threshold keeps what is set.
     let level = shop.declare(&Declaration { low_stock_threshold: None, ..changed }).unwrap();
     assert_eq!(level.low_stock_threshold, 3);
-    assert!(shop.told().is_empty());
+    assert!(shop.emitted().is_empty());
 }
 
 #[test]
@@ -161,17 +161,17 @@ fn low_stock_is_told_once_for_each_crossing() {
     let mut shop = Shop::with(&[]);
     shop.declare(&Declaration { low_stock_threshold: Some(10), ..declaration("A", 12) }).unwrap();
     shop.reserve(1, &[("A", 2)]);
-    assert_eq!(shop.told(), ["declared", "reserved"]);
+    assert_eq!(shop.emitted(), ["declared", "reserved"]);
     shop.reserve(2, &[("A", 1)]);
     let Event::LowStock(low) = shop.log.pop().unwrap().1 else { panic!() };
     assert_eq!((low.threshold, low.level.available()), (10, 9));
     shop.reserve(3, &[("A", 1)]);
     shop.cancel(3);
-    assert_eq!(shop.told(), ["reserved", "reserved", "released"]);
+    assert_eq!(shop.emitted(), ["reserved", "reserved", "released"]);
     shop.cancel(2);
     shop.reserve(4, &[("A", 1)]);
     shop.pay(4, "10.00");
-    assert_eq!(shop.told(), ["released", "reserved", "low", "confirmed"]);
+    assert_eq!(shop.emitted(), ["released", "reserved", "low", "confirmed"]);
 }
 
 #[test]
@@ -179,9 +179,9 @@ fn the_threshold_of_the_shop_is_for_products_without_their_own() {
     let mut shop = Shop::new(StockTerms { ttl: TTL, low_stock_threshold: 5, window: WINDOW });
     let level = shop.declare(&Declaration { low_stock_threshold: None, ..declaration("A", 4) }).unwrap();
     assert_eq!((level.low_stock_threshold, level.low_stock), (5, true));
-    assert_eq!(shop.told(), ["declared", "low"]);
+    assert_eq!(shop.emitted(), ["declared", "low"]);
     shop.declare(&Declaration { low_stock_threshold: Some(4), ..declaration("A", 4) }).unwrap();
-    assert_eq!(shop.told(), ["declared"]);
+    assert_eq!(shop.emitted(), ["declared"]);
     assert!(!shop.ledger.level(&"A".parse().unwrap()).unwrap().low_stock);
 }
 
@@ -213,5 +213,5 @@ fn a_ledger_that_is_not_open_decides_nothing() {
     assert_eq!(shop.reserve(1, &[("A", 1)]), Outcome::Closed);
     assert_eq!(shop.cancel(1), Outcome::Closed);
     assert_eq!(shop.declare(&declaration("A", 1)), Err(DeclareError::NotOpen));
-    assert!(shop.told().is_empty());
+    assert!(shop.emitted().is_empty());
 }

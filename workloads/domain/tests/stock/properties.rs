@@ -206,7 +206,7 @@ fn declare(world: &mut World, product: usize, source: usize, received: u64, thre
 
 fn run(world: &mut World, op: &Op) {
     // Whatever is coming, and some that never comes.
-    world.ledger.foresee((0..=ORDERS + 1).map(order));
+    world.ledger.prefetch((0..=ORDERS + 1).map(order));
     match op {
         // What is refused as dated too far ahead is in time later; once it is forgotten only its place in the log tells.
         Op::Reserve { order: number, .. }

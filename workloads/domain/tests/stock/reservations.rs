@@ -22,7 +22,7 @@ fn a_paid_order_leaves_the_stock() {
     assert_eq!(reserved.reservation, reservation(1, 0));
     assert_eq!(shop.pay(1, "30.00"), Outcome::Decided);
     assert_eq!(shop.level("A"), (97, 0, 97));
-    assert_eq!(shop.told(), ["confirmed"]);
+    assert_eq!(shop.emitted(), ["confirmed"]);
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn a_hundred_lines_of_a_million_are_counted_right() {
     let most = u64::from(Quantity::MAX);
     shop.reserve(1, &[("A", most); 100]);
     assert_eq!(shop.level("A"), (100_000_000, 100_000_000, 0));
-    assert_eq!(shop.told(), ["reserved"]);
+    assert_eq!(shop.emitted(), ["reserved"]);
     shop.reserve(2, &[("B", 1); 101]);
     let Event::ReservationRefused(refused) = shop.only() else { panic!() };
     assert_eq!(refused.reason, Reason::AmountInvalid);
@@ -73,16 +73,16 @@ fn the_deadline_is_exact() {
     shop.reserve(1, &[("A", 1)]);
     shop.now = TTL_MS - 1;
     shop.reserve(2, &[("A", 1)]);
-    assert_eq!(shop.told(), ["reserved", "insufficient"]);
+    assert_eq!(shop.emitted(), ["reserved", "insufficient"]);
     assert_eq!(shop.ledger.next_deadline(), Some(at(TTL_MS)));
     shop.now = TTL_MS;
     // No tick came in between: the decision itself expires what is due.
     shop.settles = false;
     assert_eq!(shop.reserve(3, &[("A", 1)]), Outcome::Waits);
-    assert_eq!(shop.told(), ["expired"]);
+    assert_eq!(shop.emitted(), ["expired"]);
     shop.settle();
     assert_eq!(shop.reserve(3, &[("A", 1)]), Outcome::Decided);
-    assert_eq!(shop.told(), ["reserved"]);
+    assert_eq!(shop.emitted(), ["reserved"]);
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn one_instant_before_the_deadline_a_payment_is_in_time() {
     shop.reserve(1, &[("A", 1)]);
     shop.now = TTL_MS - 1;
     shop.pay(1, "10.00");
-    assert_eq!(shop.told(), ["reserved", "confirmed"]);
+    assert_eq!(shop.emitted(), ["reserved", "confirmed"]);
 }
 
 #[test]
@@ -104,12 +104,12 @@ fn a_clock_that_steps_back_expires_nothing_early_and_nothing_twice() {
     shop.log.clear();
     shop.now = TTL_MS + 4_999;
     shop.expire();
-    assert!(shop.told().is_empty());
+    assert!(shop.emitted().is_empty());
     shop.now = TTL_MS + 5_000;
     shop.expire();
     shop.now = 0;
     shop.expire();
-    assert_eq!(shop.told(), ["expired", "expired"]);
+    assert_eq!(shop.emitted(), ["expired", "expired"]);
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn the_same_request_has_no_second_effect_and_another_one_is_a_conflict() {
     assert_eq!(shop.pay(1, "30.00"), Outcome::Repeated);
     assert_eq!(shop.fail(1, Reason::PaymentDeclined), Outcome::Repeated);
     assert_eq!(shop.cancel(1), Outcome::Repeated);
-    assert_eq!(shop.told(), ["confirmed"]);
+    assert_eq!(shop.emitted(), ["confirmed"]);
     assert_eq!(shop.level("A"), (7, 0, 7));
 }
 
@@ -135,7 +135,7 @@ fn a_refusal_stands_when_stock_has_come() {
     shop.reserve(1, &[("A", 2)]);
     shop.declare(&declaration("A", 10)).unwrap();
     assert_eq!(shop.reserve(1, &[("A", 2)]), Outcome::Repeated);
-    assert_eq!(shop.told(), ["insufficient", "declared"]);
+    assert_eq!(shop.emitted(), ["insufficient", "declared"]);
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn a_release_frees_once() {
     shop.now = TTL_MS;
     shop.expire();
     assert_eq!(shop.level("A"), (5, 0, 5));
-    assert_eq!(shop.told(), ["reserved"]);
+    assert_eq!(shop.emitted(), ["reserved"]);
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn a_failure_of_another_orders_reservation_changes_nothing() {
     shop.reserve(1, &[("A", 3)]);
     let mut failure = failed(1, Reason::PaymentDeclined);
     failure.reservation = reservation(2, 0);
-    let outcome = shop.step(|ledger, now, told| ledger.fail(&failure, now, now, told));
+    let outcome = shop.step(|ledger, now, emitted| ledger.fail(&failure, now, now, emitted));
     assert_eq!(outcome, Outcome::Conflict);
     assert_eq!(shop.level("A"), (5, 3, 2));
 }
@@ -182,7 +182,7 @@ fn a_release_before_its_reservation_refuses_it() {
         assert_eq!(shop.reserve(1, &[("A", 1)]), Outcome::Repeated);
         assert_eq!(shop.reserve(1, &[("A", 2)]), Outcome::Conflict);
         shop.pay(1, "10.00");
-        assert_eq!(shop.told(), ["lost"]);
+        assert_eq!(shop.emitted(), ["lost"]);
         assert_eq!(shop.level("A"), (5, 0, 5));
     }
 }
@@ -222,7 +222,7 @@ fn a_late_payment_whose_units_are_gone_is_lost_once() {
     shop.log.clear();
     // There would be enough by now, but the refund is under way.
     assert_eq!(shop.pay(1, "30.00"), Outcome::Repeated);
-    assert!(shop.told().is_empty());
+    assert!(shop.emitted().is_empty());
 }
 
 #[test]
@@ -232,10 +232,10 @@ fn a_late_payment_waits_for_units_that_were_freed_a_moment_ago() {
     shop.settles = false;
     shop.now = TTL_MS;
     assert_eq!(shop.pay(1, "30.00"), Outcome::Waits);
-    assert_eq!(shop.told(), ["reserved", "expired"]);
+    assert_eq!(shop.emitted(), ["reserved", "expired"]);
     shop.settle();
     assert_eq!(shop.pay(1, "30.00"), Outcome::Decided);
-    assert_eq!(shop.told(), ["reserved", "confirmed"]);
+    assert_eq!(shop.emitted(), ["reserved", "confirmed"]);
 }
 
 #[test]
@@ -263,12 +263,12 @@ fn a_payment_that_does_not_fit_undoes_the_reservation_and_itself() {
         shop.log.clear();
         let mut payment = processed(1, attempt, amount);
         payment.reservation = reservation(number, attempt);
-        assert_eq!(shop.step(|ledger, now, told| ledger.pay(&payment, now, told)), Outcome::Decided);
+        assert_eq!(shop.step(|ledger, now, emitted| ledger.pay(&payment, now, emitted)), Outcome::Decided);
         let Event::ReservationLost(lost) = shop.log.pop().unwrap().1 else { panic!() };
         assert_eq!((lost.amount, lost.reason), (money(amount), Reason::AmountInvalid));
-        assert_eq!(shop.told(), ["released"]);
+        assert_eq!(shop.emitted(), ["released"]);
         assert_eq!(shop.level("A"), (5, 0, 5));
-        assert_eq!(shop.step(|ledger, now, told| ledger.pay(&payment, now, told)), Outcome::Repeated);
+        assert_eq!(shop.step(|ledger, now, emitted| ledger.pay(&payment, now, emitted)), Outcome::Repeated);
     }
 }
 
@@ -291,7 +291,7 @@ fn a_cancel_after_the_expiry_forbids_the_revival() {
     shop.reserve(1, &[("A", 3)]);
     shop.now = TTL_MS;
     shop.cancel(1);
-    assert_eq!(shop.told(), ["reserved", "expired", "released"]);
+    assert_eq!(shop.emitted(), ["reserved", "expired", "released"]);
     assert_eq!(shop.cancel(1), Outcome::Repeated);
     shop.pay(1, "30.00");
     let Event::ReservationLost(lost) = shop.only() else { panic!() };
@@ -305,7 +305,7 @@ fn a_failure_after_the_expiry_forbids_the_revival_and_tells_nothing() {
     shop.reserve(1, &[("A", 3)]);
     shop.now = TTL_MS;
     assert_eq!(shop.fail(1, Reason::PaymentUnavailable), Outcome::Repeated);
-    assert_eq!(shop.told(), ["reserved", "expired"]);
+    assert_eq!(shop.emitted(), ["reserved", "expired"]);
     shop.pay(1, "30.00");
     let Event::ReservationLost(lost) = shop.only() else { panic!() };
     assert_eq!(lost.reason, Reason::PaymentUnavailable);
@@ -334,9 +334,9 @@ fn commands_outside_the_window_are_refused() {
         }
     }
     let now = at(shop.now);
-    let stale = shop.step(|ledger, _, told| ledger.cancel(order(9), at(edge - 1), now, told));
+    let stale = shop.step(|ledger, _, emitted| ledger.cancel(order(9), at(edge - 1), now, emitted));
     assert_eq!(stale, Outcome::Stale);
-    assert!(shop.told().is_empty());
+    assert!(shop.emitted().is_empty());
 }
 
 #[test]
@@ -373,7 +373,7 @@ fn totals_that_do_not_fit_are_refused() {
         assert_eq!(refused.reason, Reason::AmountInvalid);
     }
     shop.reserve(9, &[("A", 1)]);
-    assert_eq!(shop.told(), ["reserved"]);
+    assert_eq!(shop.emitted(), ["reserved"]);
 }
 
 #[test]

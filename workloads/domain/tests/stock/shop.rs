@@ -2,7 +2,7 @@
 
 use kbnt_domain::event::{Basket, Event, Line, PaymentFailed, PaymentMethod, PaymentProcessed};
 use kbnt_domain::stock::{
-    CreditId, Declaration, DeclareError, Ledger, Outcome, ProductLevel, Request, StockTerms, Told,
+    CreditId, Declaration, DeclareError, EmittedEvent, Ledger, Outcome, ProductLevel, Request, StockTerms,
 };
 use kbnt_domain::{Currency, Money, OrderId, Quantity, Reason, ReservationId, Span, Timestamp};
 use uuid::Uuid;
@@ -97,10 +97,13 @@ impl Shop {
         Self { ledger, now: 0, log: Vec::new(), open: Vec::new(), settles: true }
     }
 
-    pub(crate) fn step<R>(&mut self, decide: impl FnOnce(&mut Ledger, Timestamp, &mut Vec<Told>) -> R) -> R {
-        let mut told = Vec::new();
-        let answer = decide(&mut self.ledger, at(self.now), &mut told);
-        for Told { event, frees } in told {
+    pub(crate) fn step<R>(
+        &mut self,
+        decide: impl FnOnce(&mut Ledger, Timestamp, &mut Vec<EmittedEvent>) -> R,
+    ) -> R {
+        let mut emitted = Vec::new();
+        let answer = decide(&mut self.ledger, at(self.now), &mut emitted);
+        for EmittedEvent { event, frees } in emitted {
             self.log.push((at(self.now), event));
             self.open.extend(frees);
         }
@@ -118,7 +121,7 @@ impl Shop {
     }
 
     pub(crate) fn declare(&mut self, declaration: &Declaration) -> Result<ProductLevel, DeclareError> {
-        self.step(|ledger, now, told| ledger.declare(declaration, now, told))
+        self.step(|ledger, now, emitted| ledger.declare(declaration, now, emitted))
     }
 
     pub(crate) fn reserve(&mut self, number: u128, lines: &[(&str, u64)]) -> Outcome {
@@ -134,19 +137,19 @@ impl Shop {
     ) -> Outcome {
         let basket = basket(lines);
         let request = Request { order: order(number), basket: &basket, placed_at };
-        self.step(|ledger, now, told| ledger.reserve(&request, now, told))
+        self.step(|ledger, now, emitted| ledger.reserve(&request, now, emitted))
     }
 
     pub(crate) fn pay(&mut self, number: u128, amount: &str) -> Outcome {
-        self.step(|ledger, now, told| ledger.pay(&processed(number, 0, amount), now, told))
+        self.step(|ledger, now, emitted| ledger.pay(&processed(number, 0, amount), now, emitted))
     }
 
     pub(crate) fn fail(&mut self, number: u128, reason: Reason) -> Outcome {
-        self.step(|ledger, now, told| ledger.fail(&failed(number, reason), now, now, told))
+        self.step(|ledger, now, emitted| ledger.fail(&failed(number, reason), now, now, emitted))
     }
 
     pub(crate) fn cancel(&mut self, number: u128) -> Outcome {
-        self.step(|ledger, now, told| ledger.cancel(order(number), now, now, told))
+        self.step(|ledger, now, emitted| ledger.cancel(order(number), now, now, emitted))
     }
 
     pub(crate) fn expire(&mut self) {
@@ -160,7 +163,7 @@ impl Shop {
     }
 
     /// The names of what was told since the last call.
-    pub(crate) fn told(&mut self) -> Vec<&'static str> {
+    pub(crate) fn emitted(&mut self) -> Vec<&'static str> {
         self.log.drain(..).map(|(_, event)| name(&event)).collect()
     }
 

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kbnt_domain::event::{Basket, Event, PaymentFailed, PaymentProcessed};
 use kbnt_domain::stock::image::LedgerImage;
-use kbnt_domain::stock::{CreditId, Declaration, DeclareError, Ledger, Outcome, Request, StockTerms, Told};
+use kbnt_domain::stock::{
+    CreditId, Declaration, DeclareError, EmittedEvent, Ledger, Outcome, Request, StockTerms,
+};
 use kbnt_domain::{OrderId, ProductId, Timestamp};
 
 use crate::books::Books;
@@ -107,12 +109,12 @@ impl World {
     /// Takes a step and compares the ledger with the naive books. The answer, and what was told.
     pub(crate) fn step<R>(
         &mut self,
-        decide: impl FnOnce(&mut Ledger, Timestamp, &mut Vec<Told>) -> R,
+        decide: impl FnOnce(&mut Ledger, Timestamp, &mut Vec<EmittedEvent>) -> R,
     ) -> (R, Vec<Event>) {
-        let mut told = Vec::new();
-        let answer = decide(&mut self.ledger, self.now, &mut told);
-        let events = told.iter().map(|told| told.event.clone()).collect();
-        for Told { event, frees } in told {
+        let mut emitted = Vec::new();
+        let answer = decide(&mut self.ledger, self.now, &mut emitted);
+        let events = emitted.iter().map(|emitted| emitted.event.clone()).collect();
+        for EmittedEvent { event, frees } in emitted {
             self.note(&event);
             self.log[Self::partition(&event)].push(Entry { at: self.now, event, frees });
         }
@@ -124,7 +126,7 @@ impl World {
         match event {
             Event::LowStock(e) => {
                 assert!(e.level.available() < e.threshold, "{e:?}");
-                assert_ne!(self.low.insert(e.product.clone(), true), Some(true), "told twice: {e:?}");
+                assert_ne!(self.low.insert(e.product.clone(), true), Some(true), "emitted twice: {e:?}");
             }
             Event::InsufficientStock(e) => self.remember(e.order),
             Event::ProductNotFound(e) => self.remember(e.order),
@@ -185,9 +187,9 @@ impl World {
             let low = books.available(product) < i64::try_from(books.thresholds[product]).unwrap();
             assert_eq!(shown.low_stock, low);
             let alerted = self.alerted.remove(&shown.product);
-            let told = self.low.entry(shown.product.clone()).or_insert(alerted);
-            assert!(!low || *told, "low stock of {product} was not told");
-            *told &= low;
+            let emitted = self.low.entry(shown.product.clone()).or_insert(alerted);
+            assert!(!low || *emitted, "low stock of {product} was not emitted");
+            *emitted &= low;
         }
         let due = books.holds.values().filter(|hold| hold.end.is_none()).map(|hold| hold.deadline).min();
         assert_eq!(self.ledger.next_deadline(), due);
@@ -274,16 +276,16 @@ impl World {
 
     pub(crate) fn replay(&mut self, asked: &Asked) -> (Outcome, Vec<Event>) {
         let (order, at) = (asked.order, asked.at);
-        self.step(|ledger, now, told| match &asked.input {
-            Input::Reserve(basket) => ledger.reserve(&Request { order, basket, placed_at: at }, now, told),
-            Input::Pay(payment) => ledger.pay(payment, now, told),
-            Input::Fail(failure) => ledger.fail(failure, at, now, told),
-            Input::Cancel => ledger.cancel(order, at, now, told),
+        self.step(|ledger, now, emitted| match &asked.input {
+            Input::Reserve(basket) => ledger.reserve(&Request { order, basket, placed_at: at }, now, emitted),
+            Input::Pay(payment) => ledger.pay(payment, now, emitted),
+            Input::Fail(failure) => ledger.fail(failure, at, now, emitted),
+            Input::Cancel => ledger.cancel(order, at, now, emitted),
         })
     }
 
     pub(crate) fn declare(&mut self, declaration: &Declaration) -> (Result<(), DeclareError>, Vec<Event>) {
-        let (answer, events) = self.step(|ledger, now, told| ledger.declare(declaration, now, told));
+        let (answer, events) = self.step(|ledger, now, emitted| ledger.declare(declaration, now, emitted));
         (answer.map(drop), events)
     }
 }

@@ -131,7 +131,7 @@ impl fmt::Display for ReservationCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.place {
             ReservationPlace::Active(at) => write!(f, "{}-a-{at}", self.term),
-            ReservationPlace::Ended(number) => write!(f, "{}-e-{number}", self.term),
+            ReservationPlace::Closed(number) => write!(f, "{}-e-{number}", self.term),
         }
     }
 }
@@ -149,7 +149,7 @@ impl FromStr for ReservationCursor {
         let at = at.parse().map_err(|_| InvalidCursor)?;
         let place = match kind {
             "a" => ReservationPlace::Active(at),
-            "e" => ReservationPlace::Ended(at),
+            "e" => ReservationPlace::Closed(at),
             _ => return Err(InvalidCursor),
         };
         let cursor = Self { term: term.parse().map_err(|_| InvalidCursor)?, place };

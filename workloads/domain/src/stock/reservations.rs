@@ -116,7 +116,7 @@ impl Reservations {
         Some((*link, active.claim.fingerprint ^ u64::from(last)))
     }
 
-    /// Reads the memory that taking it out reads next, its neighbours' links, and tells nothing of use.
+    /// Reads the memory that taking it out reads next, its neighbours' links, and returns nothing of use.
     pub(super) fn touch_beside(&self, link: Link) -> u64 {
         let neighbour = |slot: Slot| self.links.get(slot as usize).map_or(NONE, |link| link.after);
         u64::from(neighbour(link.before) ^ neighbour(link.after))

@@ -1,10 +1,10 @@
-//! Orders that have ended, remembered for a window of time.
+//! Closed orders, remembered for a window of time.
 
 use std::collections::VecDeque;
 
 use crate::{OrderId, Reason, Timestamp};
 
-use super::held::{Active, Claim};
+use super::reservations::{Active, Claim};
 
 /// How an order stands that holds nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,9 +19,9 @@ pub enum End {
     Refused(Reason),
 }
 
-/// An ended order.
+/// A closed order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ended {
+pub struct ClosedOrder {
     /// Which.
     pub order: OrderId,
     /// Of the basket that was decided on; `None` where only a release was seen so far.
@@ -30,7 +30,7 @@ pub struct Ended {
     pub at: Timestamp,
     /// How.
     pub end: End,
-    /// Its payment was told to be lost.
+    /// Its payment was reported as lost.
     pub lost: bool,
     /// Why it is not to be revived though it has only expired: it was cancelled, or its payment has failed.
     pub barred: Option<Reason>,
@@ -40,7 +40,7 @@ pub struct Ended {
     pub claim: Option<Box<Claim>>,
 }
 
-impl Ended {
+impl ClosedOrder {
     /// What is remembered of a reservation that has ended for good.
     pub(super) fn of(order: OrderId, claim: &Claim, end: End, at: Timestamp) -> Self {
         let (fingerprint, attempts) = (Some(claim.fingerprint), claim.attempt + 1);
@@ -49,8 +49,8 @@ impl Ended {
 
     /// What is remembered of one that has expired: all, as it may be revived.
     pub(super) fn expired(active: Active, at: Timestamp) -> Self {
-        let ended = Self::of(active.order, &active.claim, End::Expired, at);
-        Self { claim: Some(Box::new(active.claim)), ..ended }
+        let closed = Self::of(active.order, &active.claim, End::Expired, at);
+        Self { claim: Some(Box::new(active.claim)), ..closed }
     }
 
     /// Its payment is to be undone: nothing revives it.
@@ -80,30 +80,30 @@ impl Ended {
     }
 }
 
-/// The number of an ended order, in order of ending; wraps around.
+/// The number of a closed order, in order of closing; wraps around.
 pub(super) type Number = u32;
 
 /// Numbers have this many values.
 pub(super) const NUMBERS: u32 = 1 << 31;
 
-/// Ended orders in order of ending.
+/// Closed orders in order of closing.
 #[derive(Debug, Default)]
-pub(super) struct Memory {
+pub(super) struct ClosedOrders {
     first: Number,
-    ended: VecDeque<Ended>,
+    closed: VecDeque<ClosedOrder>,
 }
 
-impl Memory {
+impl ClosedOrders {
     /// How many are remembered.
     pub(super) fn len(&self) -> usize {
-        self.ended.len()
+        self.closed.len()
     }
 
     /// Remembers one more.
-    pub(super) fn push(&mut self, ended: Ended) -> Number {
+    pub(super) fn push(&mut self, closed: ClosedOrder) -> Number {
         // Far fewer are remembered than there are numbers, or memory would have run out.
-        let behind = u32::try_from(self.ended.len()).unwrap_or(NUMBERS);
-        self.ended.push_back(ended);
+        let behind = u32::try_from(self.closed.len()).unwrap_or(NUMBERS);
+        self.closed.push_back(closed);
         self.first.wrapping_add(behind) % NUMBERS
     }
 
@@ -112,13 +112,13 @@ impl Memory {
         (number.wrapping_sub(self.first) % NUMBERS) as usize
     }
 
-    pub(super) fn get(&self, number: Number) -> Option<&Ended> {
-        self.ended.get(self.place(number))
+    pub(super) fn get(&self, number: Number) -> Option<&ClosedOrder> {
+        self.closed.get(self.place(number))
     }
 
-    pub(super) fn get_mut(&mut self, number: Number) -> Option<&mut Ended> {
+    pub(super) fn get_mut(&mut self, number: Number) -> Option<&mut ClosedOrder> {
         let place = self.place(number);
-        self.ended.get_mut(place)
+        self.closed.get_mut(place)
     }
 
     /// The number of the oldest.
@@ -127,7 +127,7 @@ impl Memory {
     }
 
     /// The one of this number, or the oldest where it is forgotten; `None` beyond the newest.
-    pub(super) fn at_or_after(&self, number: Number) -> Option<(Number, &Ended)> {
+    pub(super) fn at_or_after(&self, number: Number) -> Option<(Number, &ClosedOrder)> {
         // What lies far ahead of the oldest has been passed by it.
         let forgotten = self.place(number) > (NUMBERS / 2) as usize;
         let number = if forgotten { self.first } else { number };
@@ -136,14 +136,14 @@ impl Memory {
 
     /// Whether a number is anybody's.
     pub(super) fn holds(&self, number: Number) -> bool {
-        self.place(number) < self.ended.len()
+        self.place(number) < self.closed.len()
     }
 
     /// Forgets the oldest, if it ended before `horizon`.
     pub(super) fn forget(&mut self, horizon: Timestamp) -> bool {
-        let due = self.ended.front().is_some_and(|oldest| oldest.at < horizon);
+        let due = self.closed.front().is_some_and(|oldest| oldest.at < horizon);
         if due {
-            self.ended.pop_front();
+            self.closed.pop_front();
             self.first = self.first.wrapping_add(1) % NUMBERS;
         }
         due
@@ -151,15 +151,15 @@ impl Memory {
 
     /// Nothing has ended after `now`.
     pub(super) fn put_back(&mut self, now: Timestamp) {
-        for ended in &mut self.ended {
-            ended.at = ended.at.min(now);
+        for closed in &mut self.closed {
+            closed.at = closed.at.min(now);
         }
     }
 
     /// All of them; one that was revived since stands here, too.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Number, &Ended)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Number, &ClosedOrder)> {
         (0..NUMBERS)
-            .zip(&self.ended)
-            .map(|(behind, ended)| (self.first.wrapping_add(behind) % NUMBERS, ended))
+            .zip(&self.closed)
+            .map(|(behind, closed)| (self.first.wrapping_add(behind) % NUMBERS, closed))
     }
 }

@@ -16,7 +16,7 @@ const BATCH: usize = 128;
 
 impl Ledger {
     /// Brings near what decisions about these orders will read; some tens of orders at a time. It changes nothing.
-    pub fn foresee(&self, orders: impl Iterator<Item = OrderId>) {
+    pub fn prefetch(&self, orders: impl Iterator<Item = OrderId>) {
         let (mut tags, mut touched) = (Vec::with_capacity(BATCH), 0);
         for order in orders {
             let (tag, read) = self.index.touch(order);

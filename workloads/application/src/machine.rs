@@ -6,9 +6,8 @@
 //!    What is [`Machine::unanswered`] below the committed offsets is handled then.
 //! 2. [`Machine::handle`] for each input record of that partition, in order; [`Machine::unreadable`] for one that nobody
 //!    understands.
-//! 3. After a batch of steps: append what the [`Outbox`] collected, wait until all of it is acknowledged, tell the
-//!    machine so by [`Machine::durable`], only then start the effects and commit the offsets, each held back to
-//!    [`Machine::hold`].
+//! 3. After a batch of steps: append what the [`Outbox`] collected, wait until all of it is acknowledged, only then start
+//!    the effects and commit the offsets, each held back to [`Machine::hold`].
 //! 4. [`Machine::tick`] when the time that [`Machine::next_tick`] names has come.
 //!
 //! # A machine that says it is the sole writer
@@ -275,7 +274,7 @@ pub trait Machine: Send + 'static {
     fn fold(&mut self, record: &Delivered);
 
     /// All of `partition` is folded: writes what a crash may have kept from being written.
-    fn recovered(&mut self, partition: u32, outbox: &mut Outbox);
+    fn recovered(&mut self, _partition: u32, _outbox: &mut Outbox) {}
 
     /// These input records come next, if nothing comes between: time to bring near what they will need.
     fn foresee(&self, _coming: &mut dyn Iterator<Item = &Delivered>) {}
@@ -292,13 +291,15 @@ pub trait Machine: Send + 'static {
     }
 
     /// An effect for `order` came to an end.
-    fn completed(&mut self, order: OrderId, outcome: EffectOutcome, outbox: &mut Outbox);
+    fn completed(&mut self, _order: OrderId, _outcome: EffectOutcome, _outbox: &mut Outbox) {}
 
     /// Time has passed.
-    fn tick(&mut self, outbox: &mut Outbox);
+    fn tick(&mut self, _outbox: &mut Outbox) {}
 
     /// When `tick` has something to do next.
-    fn next_tick(&self) -> Option<Timestamp>;
+    fn next_tick(&self) -> Option<Timestamp> {
+        None
+    }
 
     /// How many orders or records were taken in that it is not done with, because it waits for the world outside or for its own
     /// records. While there are many, the runtime takes in no more, so that they stay few however far behind it is. What waits for an
@@ -311,9 +312,6 @@ pub trait Machine: Send + 'static {
     fn stuck(&self) -> usize {
         0
     }
-
-    /// Everything that was written so far is acknowledged.
-    fn durable(&mut self);
 
     /// The lowest offset of an input partition that must be read again after a restart, because its answer is not
     /// written yet. `None`: all that was handled is answered.

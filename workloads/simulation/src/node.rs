@@ -132,10 +132,6 @@ impl Machine for Node {
         whichever!(self, machine => machine.stuck())
     }
 
-    fn durable(&mut self) {
-        whichever!(self, machine => machine.durable());
-    }
-
     fn hold(&self, topic: Topic, partition: u32) -> Option<u64> {
         whichever!(self, machine => machine.hold(topic, partition))
     }

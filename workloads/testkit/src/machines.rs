@@ -7,7 +7,7 @@ use kbnt_application::machine::Halt;
 use kbnt_application::message::{Service, Topic, Trace, partition_of};
 use kbnt_application::{Delivered, Effect, EffectOutcome, Machine, Outbox, Position};
 use kbnt_domain::event::{NotificationSent, ReservationRefused, Writer, WriterElected};
-use kbnt_domain::{Event, EventId, OrderId, Reason, Timestamp};
+use kbnt_domain::{Event, EventId, OrderId, Reason};
 
 /// Answers each `OrderCreated` with one `NotificationSent`, at once or after an effect.
 #[derive(Default)]
@@ -49,8 +49,6 @@ impl Machine for Echo {
         }
     }
 
-    fn recovered(&mut self, _partition: u32, _outbox: &mut Outbox) {}
-
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
         assert!(self.assigned.contains(&record.at.partition), "{:?} is not ours", record.at);
         let Event::OrderCreated(created) = &record.message.event else { return };
@@ -78,17 +76,9 @@ impl Machine for Echo {
         }
     }
 
-    fn tick(&mut self, _outbox: &mut Outbox) {}
-
-    fn next_tick(&self) -> Option<Timestamp> {
-        None
-    }
-
     fn in_hand(&self) -> usize {
         self.under_way.len()
     }
-
-    fn durable(&mut self) {}
 
     fn hold(&self, topic: Topic, partition: u32) -> Option<u64> {
         let here = |at: &&Position| at.topic == topic && at.partition == partition;
@@ -158,8 +148,6 @@ impl Machine for Solo {
         }
     }
 
-    fn recovered(&mut self, _partition: u32, _outbox: &mut Outbox) {}
-
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
         let Event::PlaceOrder(placed) = &record.message.event else { return };
         if self.refused.insert(placed.order) {
@@ -170,16 +158,6 @@ impl Machine for Solo {
             outbox.emit(ReservationRefused { order, user, reason, fingerprint: 7 });
         }
     }
-
-    fn completed(&mut self, _order: OrderId, _outcome: EffectOutcome, _outbox: &mut Outbox) {}
-
-    fn tick(&mut self, _outbox: &mut Outbox) {}
-
-    fn next_tick(&self) -> Option<Timestamp> {
-        None
-    }
-
-    fn durable(&mut self) {}
 
     fn hold(&self, _topic: Topic, _partition: u32) -> Option<u64> {
         None

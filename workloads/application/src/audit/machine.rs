@@ -13,11 +13,11 @@ use std::sync::Arc;
 
 use kbnt_domain::audit::{Hash, Head, link_hash};
 use kbnt_domain::event::{AuditLogCreated, DeadLetterStored};
-use kbnt_domain::{Event, EventId, OrderId, Timestamp};
+use kbnt_domain::{Event, EventId, Timestamp};
 
 use super::canon::{content_hash, vouched_hash};
 use super::coverage::Coverage;
-use crate::machine::{Append, Delivered, EffectOutcome, Machine, Outbox, Position};
+use crate::machine::{Append, Delivered, Machine, Outbox, Position};
 use crate::message::{Classification, Message, Service, Subject, Topic, Trace};
 use crate::ports::Unreadable;
 
@@ -212,8 +212,6 @@ impl Machine for AuditMachine {
         self.follow(record);
     }
 
-    fn recovered(&mut self, _partition: u32, _outbox: &mut Outbox) {}
-
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
         self.link_new(record.at, outbox, || Pending::new(record));
     }
@@ -233,8 +231,6 @@ impl Machine for AuditMachine {
         Some(Append { message: Arc::new(message), ..append.clone() })
     }
 
-    fn completed(&mut self, _order: OrderId, _outcome: EffectOutcome, _outbox: &mut Outbox) {}
-
     fn tick(&mut self, outbox: &mut Outbox) {
         self.link_again(outbox);
         let resolutions = if self.owner { std::mem::take(&mut self.resolutions) } else { VecDeque::new() };
@@ -250,8 +246,6 @@ impl Machine for AuditMachine {
     fn in_hand(&self) -> usize {
         self.pending.len()
     }
-
-    fn durable(&mut self) {}
 
     fn hold(&self, topic: Topic, partition: u32) -> Option<u64> {
         let linked = self.linked.next(topic, partition);

@@ -234,9 +234,7 @@ impl<M: Machine, R> Driver<M, R> {
     /// All that a batch wrote is acknowledged: its effects start, its callers are answered.
     fn durable(&mut self, sent: Sent<R>, positions: &[Position], after: After) -> Result<(), Failure> {
         let Sent { mut batch, appends, at } = sent;
-        let Core { machine, effects, commands, observer, service, stopwatch, tail, status, .. } =
-            &mut self.core;
-        machine.durable();
+        let Core { effects, commands, observer, service, stopwatch, tail, status, .. } = &mut self.core;
         effects.start(&mut batch.effects, |attempt, effect| {
             commands.push_back(Command::Start(attempt, effect));
         });

@@ -19,9 +19,9 @@ use std::sync::Arc;
 use kbnt_domain::event::{Event, Writer};
 use kbnt_domain::stock::image::ImageError;
 use kbnt_domain::stock::{CreditId, Ledger, Told};
-use kbnt_domain::{EventId, OrderId, Timestamp};
+use kbnt_domain::{EventId, Timestamp};
 
-use crate::machine::{Delivered, EffectOutcome, Halt, Machine, Outbox, Position};
+use crate::machine::{Delivered, Halt, Machine, Outbox, Position};
 use crate::message::{Service, Topic};
 
 pub use config::InventoryConfig;
@@ -162,8 +162,6 @@ impl Machine for InventoryMachine {
         }
     }
 
-    fn completed(&mut self, _order: OrderId, _outcome: EffectOutcome, _outbox: &mut Outbox) {}
-
     fn tick(&mut self, outbox: &mut Outbox) {
         if !self.active() {
             return;
@@ -182,9 +180,6 @@ impl Machine for InventoryMachine {
         }
         self.ledger.next_deadline()
     }
-
-    /// An acknowledged record may still lie above a newer election; see [`Machine::follow`].
-    fn durable(&mut self) {}
 
     fn hold(&self, topic: Topic, partition: u32) -> Option<u64> {
         let of = |record: &&Delivered| (record.at.topic, record.at.partition) == (topic, partition);

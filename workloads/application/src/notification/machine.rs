@@ -124,8 +124,6 @@ impl Machine for NotificationMachine {
         }
     }
 
-    fn recovered(&mut self, _partition: u32, _outbox: &mut Outbox) {}
-
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
         let Some(share) = self.shares.get_mut(&record.at.partition) else { return };
         if !share.inputs.advance(record.at) {
@@ -186,8 +184,6 @@ impl Machine for NotificationMachine {
     fn in_hand(&self) -> usize {
         self.open.len()
     }
-
-    fn durable(&mut self) {}
 
     fn hold(&self, topic: Topic, partition: u32) -> Option<u64> {
         self.shares.get(&partition)?.holds.lowest(topic)

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use kbnt_domain::order::Facts;
 use kbnt_domain::{Event, OrderId, Span, Timestamp};
 
-use crate::machine::{Delivered, EffectOutcome, Machine, Outbox};
+use crate::machine::{Delivered, Machine, Outbox};
 use crate::message::{Service, Topic};
 use crate::share::{Holds, Inputs, Limits, Memory, Present, order_of};
 
@@ -156,8 +156,6 @@ impl Machine for OrderMachine {
         }
     }
 
-    fn recovered(&mut self, _partition: u32, _outbox: &mut Outbox) {}
-
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
         let Some(share) = self.shares.get_mut(&record.at.partition) else { return };
         if share.inputs.advance(record.at) {
@@ -167,16 +165,6 @@ impl Machine for OrderMachine {
             }
         }
     }
-
-    fn completed(&mut self, _order: OrderId, _outcome: EffectOutcome, _outbox: &mut Outbox) {}
-
-    fn tick(&mut self, _outbox: &mut Outbox) {}
-
-    fn next_tick(&self) -> Option<Timestamp> {
-        None
-    }
-
-    fn durable(&mut self) {}
 
     fn hold(&self, topic: Topic, partition: u32) -> Option<u64> {
         self.shares.get(&partition)?.holds.lowest(topic)

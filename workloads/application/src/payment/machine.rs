@@ -257,8 +257,6 @@ impl Machine for PaymentMachine {
         self.open.values().filter(|open| open.payment.is_stuck()).count()
     }
 
-    fn durable(&mut self) {}
-
     fn hold(&self, topic: Topic, partition: u32) -> Option<u64> {
         self.shares.get(&partition)?.holds.lowest(topic)
     }

@@ -7,7 +7,7 @@ use kbnt_domain::user::{Registration, UnknownUser, User, UserRegistry};
 use kbnt_domain::{Event, OrderId, Timestamp, UserId};
 
 use super::answered::{Answer, Answered, Turn};
-use crate::machine::{Delivered, EffectOutcome, Machine, Outbox, Position};
+use crate::machine::{Delivered, Machine, Outbox, Position};
 use crate::message::{Service, Topic};
 use crate::share::{Inputs, Limits};
 
@@ -180,16 +180,6 @@ impl Machine for UserMachine {
             }
         }
     }
-
-    fn completed(&mut self, _order: OrderId, _outcome: EffectOutcome, _outbox: &mut Outbox) {}
-
-    fn tick(&mut self, _outbox: &mut Outbox) {}
-
-    fn next_tick(&self) -> Option<Timestamp> {
-        None
-    }
-
-    fn durable(&mut self) {}
 
     fn hold(&self, _topic: Topic, _partition: u32) -> Option<u64> {
         None

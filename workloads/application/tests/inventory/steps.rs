@@ -118,7 +118,6 @@ fn a_request_waits_for_units_in_flight_and_what_comes_after_it_waits_behind() {
     for p in 0..3 {
         lab.flush(0, p, usize::MAX);
     }
-    lab.processes[0].machine.durable();
     lab.tick(0);
     assert!(about(&lab, 2).is_empty() && about(&lab, 3).is_empty());
     for p in 0..3 {

@@ -259,7 +259,6 @@ impl Work {
         step(self.machine.as_mut(), &mut outbox);
         let (appends, effects) = outbox.take();
         appends.iter().try_for_each(|append| self.can_be_written(append))?;
-        self.machine.durable();
         Ok(effects)
     }
 

@@ -88,8 +88,6 @@ impl Machine for Toy {
         }
     }
 
-    fn recovered(&mut self, _partition: u32, _outbox: &mut Outbox) {}
-
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
         let Some(order) = order_of(&record.message) else { return };
         self.handled.push(order);
@@ -124,8 +122,6 @@ impl Machine for Toy {
     fn in_hand(&self) -> usize {
         self.under_way.len()
     }
-
-    fn durable(&mut self) {}
 
     fn hold(&self, _topic: Topic, _partition: u32) -> Option<u64> {
         self.under_way.values().min().copied()

@@ -5,6 +5,7 @@ use kbnt_domain::event::Event;
 use kbnt_domain::stock::{Outcome, Request};
 
 use crate::machine::{Delivered, Outbox, Position};
+use crate::message::Message;
 
 use super::InventoryMachine;
 
@@ -31,7 +32,7 @@ impl InventoryMachine {
     /// `None` for what asks nothing of the inventory.
     fn decide(&mut self, record: &Delivered, outbox: &Outbox) -> Option<Outcome> {
         let (now, message) = (outbox.now(), &record.message);
-        let order = order_of(&message.event)?;
+        let order = asking_order(message)?;
         if let Event::UserRejected(event) = &message.event {
             return Some(self.ledger.reject(order, event.reason, message.at, now, &mut self.told));
         }
@@ -77,14 +78,15 @@ impl InventoryMachine {
 }
 
 /// The order that an input is about, if it asks anything of the inventory.
-pub(super) const fn order_of(event: &Event) -> Option<OrderId> {
-    match event {
-        Event::UserRejected(event) => Some(event.order),
-        Event::UserValidated(event) => Some(event.order),
-        Event::PaymentProcessed(event) => Some(event.order),
-        Event::PaymentFailed(event) => Some(event.order),
-        Event::PlaceOrder(event) => Some(event.order),
-        Event::OrderCancelRequested(event) => Some(event.order),
-        _ => None,
-    }
+pub(super) fn asking_order(message: &Message) -> Option<OrderId> {
+    let asks = matches!(
+        message.event,
+        Event::UserRejected(_)
+            | Event::UserValidated(_)
+            | Event::PaymentProcessed(_)
+            | Event::PaymentFailed(_)
+            | Event::PlaceOrder(_)
+            | Event::OrderCancelRequested(_)
+    );
+    if asks { message.order() } else { None }
 }

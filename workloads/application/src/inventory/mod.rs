@@ -149,7 +149,7 @@ impl Machine for InventoryMachine {
     }
 
     fn foresee(&self, coming: &mut dyn Iterator<Item = &Delivered>) {
-        self.ledger.foresee(coming.filter_map(|record| inputs::order_of(&record.message.event)));
+        self.ledger.foresee(coming.filter_map(|record| inputs::asking_order(&record.message)));
     }
 
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {

@@ -9,7 +9,7 @@ use kbnt_domain::{Event, OrderId, Timestamp, UserId};
 
 use crate::machine::{Delivered, Effect, EffectOutcome, Machine, Outbox};
 use crate::message::{Message, Service, Topic};
-use crate::share::{Holds, Inputs, Limits, Memory, Present, order_of};
+use crate::share::{Holds, Inputs, Limits, Memory, Present};
 
 /// Attempts before it gives up: about two minutes with the pauses between them.
 const ATTEMPTS: u32 = 9;
@@ -118,7 +118,7 @@ impl Machine for NotificationMachine {
 
     fn fold(&mut self, record: &Delivered) {
         if let (Some(order), Some(share)) =
-            (order_of(&record.message), self.shares.get_mut(&record.at.partition))
+            (record.message.order(), self.shares.get_mut(&record.at.partition))
         {
             share.told.insert(order, self.present.cap(record.message.at), ());
         }
@@ -129,7 +129,7 @@ impl Machine for NotificationMachine {
         if !share.inputs.advance(record.at) {
             return;
         }
-        let (Some(order), Some(notice)) = (order_of(&record.message), Notice::about(record)) else { return };
+        let (Some(order), Some(notice)) = (record.message.order(), Notice::about(record)) else { return };
         // The first end of an order is its end: whoever told the customer about it tells nothing else.
         if share.told.contains(&order) || self.open.contains_key(&order) {
             return;

@@ -7,7 +7,7 @@ use kbnt_domain::{Event, OrderId, Span, Timestamp};
 
 use crate::machine::{Delivered, Machine, Outbox};
 use crate::message::{Service, Topic};
-use crate::share::{Holds, Inputs, Limits, Memory, Present, order_of};
+use crate::share::{Holds, Inputs, Limits, Memory, Present};
 
 /// How much the clocks of two services may differ before a fact is taken for one of a forgotten order.
 const SKEW: Span = Span::from_minutes(60);
@@ -60,7 +60,7 @@ impl Share {
 
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
         let event = &record.message.event;
-        let Some(order) = order_of(&record.message).filter(|order| !self.ended.contains(order)) else {
+        let Some(order) = record.message.order().filter(|order| !self.ended.contains(order)) else {
             return;
         };
         match event {
@@ -150,7 +150,7 @@ impl Machine for OrderMachine {
     fn fold(&mut self, record: &Delivered) {
         let ends = matches!(record.message.event, Event::OrderCreated(_) | Event::OrderCancelled(_));
         if let (true, Some(order), Some(share)) =
-            (ends, order_of(&record.message), self.shares.get_mut(&record.at.partition))
+            (ends, record.message.order(), self.shares.get_mut(&record.at.partition))
         {
             share.end(order, self.present.cap(record.message.at));
         }

@@ -9,7 +9,7 @@ use kbnt_domain::{Event, OrderId, Reason, Timestamp};
 use super::share::{Open, Settled, Share};
 use crate::machine::{Delivered, EffectOutcome, Machine, Outbox};
 use crate::message::{Service, Topic};
-use crate::share::{Limits, Present, order_of};
+use crate::share::{Limits, Present};
 
 /// Charges and refunds.
 #[derive(Debug, Default)]
@@ -134,7 +134,7 @@ impl PaymentMachine {
     /// A record of payment-events: of an assigned partition, by whichever process.
     fn learn(&mut self, record: &Delivered) {
         let Some(share) = self.shares.get_mut(&record.at.partition) else { return };
-        let Some(order) = order_of(&record.message) else { return };
+        let Some(order) = record.message.order() else { return };
         let at = self.present.cap(record.message.at);
         let Some(first) = share.learn(order, &record.message, at) else { return };
         if let Some(open) = self.open.get_mut(&order) {

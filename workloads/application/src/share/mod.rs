@@ -9,15 +9,3 @@ pub use holds::Holds;
 pub use inputs::Inputs;
 pub use memory::{Limits, Memory};
 pub use present::Present;
-
-use kbnt_domain::OrderId;
-
-use crate::message::{Message, Subject};
-
-/// The order that a message is about.
-pub fn order_of(message: &Message) -> Option<OrderId> {
-    match Subject::of(&message.event) {
-        Subject::Order(order) => Some(order),
-        _ => None,
-    }
-}

@@ -213,16 +213,6 @@ fn outcomes(effect: &Effect) -> Vec<EffectOutcome> {
     }
 }
 
-const fn order_of(effect: &Effect) -> OrderId {
-    match effect {
-        Effect::Charge { order, .. }
-        | Effect::QueryCharge { order }
-        | Effect::CloseCharge { order }
-        | Effect::Refund { order, .. }
-        | Effect::Notify { order, .. } => *order,
-    }
-}
-
 /// A machine at work: all that it has written can be written.
 struct Work {
     machine: Box<dyn Machine>,
@@ -245,7 +235,7 @@ impl Work {
             self.pick = self.pick.wrapping_mul(31).wrapping_add(7);
             let outcome = outcomes[self.pick % outcomes.len()].clone();
             under_way
-                .extend(self.write(|machine, outbox| machine.completed(order_of(&effect), outcome, outbox))?);
+                .extend(self.write(|machine, outbox| machine.completed(effect.order(), outcome, outbox))?);
         }
         Ok(())
     }

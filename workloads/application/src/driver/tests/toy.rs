@@ -10,7 +10,6 @@ use kbnt_domain::{Event, OrderId, Reason, Timestamp};
 use crate::inventory::{Image, InventoryConfig, InventoryMachine};
 use crate::machine::{Append, Delivered, Effect, EffectOutcome, Halt, Machine, Outbox, Position};
 use crate::message::{Service, Topic};
-use crate::share::order_of;
 use crate::testkit::{placed, user};
 
 #[derive(Default)]
@@ -89,7 +88,7 @@ impl Machine for Toy {
     }
 
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
-        let Some(order) = order_of(&record.message) else { return };
+        let Some(order) = record.message.order() else { return };
         self.handled.push(order);
         if self.with_effect {
             self.under_way.insert(order, record.at.offset);

@@ -22,6 +22,9 @@ pub mod share;
 mod testkit;
 pub mod user;
 
-pub use machine::{Append, Delivered, Effect, EffectOutcome, Halt, Machine, Outbox, Position, Route};
+pub use machine::{
+    Append, Delivered, Effect, EffectOutcome, Halt, Machine, NotificationRequest, Outbox, PaymentRequest,
+    Position, Route,
+};
 pub use message::{Message, Service, Topic, Trace};
 pub use projection::Projection;

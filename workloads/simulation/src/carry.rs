@@ -5,7 +5,7 @@ use std::time::Duration;
 use kbnt_application::driver::{Command, Event, Failure, Reader};
 use kbnt_application::intact::Damage;
 use kbnt_application::ports::{Assignment, Commit, Fetched, LogError, SnapshotError};
-use kbnt_application::{Effect, Outbox, Position, Service};
+use kbnt_application::{Effect, Outbox, PaymentRequest, Position, Service};
 use kbnt_domain::Event as Record;
 
 use crate::log::{Log, Place};
@@ -190,7 +190,7 @@ impl World {
                     self.allowed(&self.processes[id], &effect)?;
                     self.say(|| format!("{} does {effect:?}", self.processes[id].name()));
                     let actions = &mut self.processes[id].actions;
-                    if let Effect::Charge { order, .. } = &effect {
+                    if let Effect::Payment(PaymentRequest::Charge { order, .. }) = &effect {
                         actions.charging.insert(*order);
                     }
                     self.flights.start(id, attempt, effect);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use kbnt_application::machine::Halt;
 use kbnt_application::message::{Service, Topic, Trace, partition_of};
-use kbnt_application::{Delivered, Effect, EffectOutcome, Machine, Outbox, Position};
+use kbnt_application::{Delivered, EffectOutcome, Machine, Outbox, PaymentRequest, Position};
 use kbnt_domain::event::{NotificationSent, ReservationRefused, Writer, WriterElected};
 use kbnt_domain::{Event, EventId, OrderId, Reason};
 
@@ -59,7 +59,7 @@ impl Machine for Echo {
             let message = &record.message;
             let waiting = (record.at, message.id, message.trace);
             if self.under_way.insert(created.order, waiting).is_none() {
-                outbox.perform(Effect::QueryCharge { order: created.order });
+                outbox.perform(PaymentRequest::Query { order: created.order });
             }
         } else {
             self.answered.insert(created.order);

@@ -2,6 +2,7 @@
 
 mod classify;
 mod place;
+mod position;
 mod topic;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use kbnt_domain::{EventId, OrderId, Timestamp};
 
 pub use classify::{Classification, EventType, Layer, Level, Subject};
 pub use place::{Misplaced, home_of, in_place};
+pub use position::Position;
 pub use topic::{Service, Topic, partition_of};
 
 /// An event in its envelope, as every topic but application-logs carries it.

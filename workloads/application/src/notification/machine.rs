@@ -7,7 +7,7 @@ use kbnt_domain::event::{CancelKind, NotificationFailed, NotificationSent};
 use kbnt_domain::payment::{PAUSE_MOST, pause_after};
 use kbnt_domain::{Event, OrderId, Timestamp, UserId};
 
-use crate::machine::{Delivered, Effect, EffectOutcome, Machine, Outbox};
+use crate::machine::{Delivered, EffectOutcome, Machine, NotificationRequest, Outbox};
 use crate::message::{Message, Service, Topic};
 use crate::share::{Holds, Inputs, Limits, Memory, Present};
 
@@ -59,9 +59,9 @@ impl Notice {
         Some(Self { partition, about, user, template, failures: 0, again_at: None })
     }
 
-    fn effect(&self, order: OrderId) -> Effect {
+    fn request(&self, order: OrderId) -> NotificationRequest {
         let (user, about) = (self.user.clone(), Arc::clone(&self.about));
-        Effect::Notify { order, user, template: self.template, about }
+        NotificationRequest { order, user, template: self.template, about }
     }
 }
 
@@ -134,7 +134,7 @@ impl Machine for NotificationMachine {
         if share.told.contains(&order) || self.open.contains_key(&order) {
             return;
         }
-        outbox.perform(notice.effect(order));
+        outbox.perform(notice.request(order));
         self.open.insert(order, notice);
         share.holds.add(record.at, order);
     }
@@ -172,7 +172,7 @@ impl Machine for NotificationMachine {
             self.pauses.remove(&(at, order));
             if let Some(notice) = self.open.get_mut(&order).filter(|notice| notice.again_at == Some(at)) {
                 notice.again_at = None;
-                outbox.perform(notice.effect(order));
+                outbox.perform(notice.request(order));
             }
         }
     }

@@ -97,8 +97,8 @@ impl PaymentMachine {
         match action {
             Action::Wait => {}
             Action::Try(attempt) => {
-                if let Some(effect) = open.effect(order, attempt) {
-                    outbox.perform(effect);
+                if let Some(request) = open.request(order, attempt) {
+                    outbox.perform(request);
                 }
             }
             Action::Tell(told) => {

@@ -9,15 +9,15 @@ mod read_model;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use kbnt_domain::audit::{Hash, record_hash, sha256};
 use kbnt_domain::{EventId, Span, Timestamp};
 use thiserror::Error;
 
 use crate::intact::{Bounds, Damage, Fault, TopicId};
 use crate::inventory::Image;
-use crate::machine::{Append, Delivered, Effect, EffectOutcome, Position};
+use crate::machine::{Append, Delivered, EffectOutcome, NotificationRequest, PaymentRequest, Position};
 use crate::message::{Service, Topic};
 
+pub use crate::machine::{RawRecord, Unreadable};
 pub use calls::{CALL_PATIENCE, CallError, Callable, Changes, Work};
 pub use leadership::{Active, Leadership};
 pub use metrics::{HttpMetrics, Refresh};
@@ -68,46 +68,6 @@ impl LogError {
             Self::NoSuchPartition { .. } => ErrorClass::Waiting,
             Self::Refused(_) | Self::TooLarge(_) | Self::Damaged(_) => ErrorClass::Permanent,
         }
-    }
-}
-
-/// A record that says nothing we understand: malformed, or of an unknown version. It never blocks its partition.
-#[derive(Clone, Debug)]
-pub struct Unreadable {
-    /// Where it lies.
-    pub at: Position,
-    /// What is wrong with it.
-    pub reason: String,
-    /// The record, whole.
-    pub raw: Arc<RawRecord>,
-}
-
-/// A record as bytes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RawRecord {
-    /// The key, if it has one.
-    pub key: Option<Vec<u8>>,
-    /// The value; `None` is a tombstone.
-    pub value: Option<Vec<u8>>,
-    /// The headers, in order; a name may stand in several.
-    pub headers: Vec<(String, Option<Vec<u8>>)>,
-    /// The log's own time of the record.
-    pub at: Timestamp,
-}
-
-impl RawRecord {
-    /// The SHA-256 of all of it, as the audit trail vouches for it.
-    pub fn hash(&self) -> Hash {
-        let Self { key, value, headers, at } = self;
-        let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_deref()));
-        record_hash(*at, key.as_deref(), value.as_deref().map(sha256).as_ref(), headers)
-    }
-
-    /// Bytes of key, value and headers.
-    pub fn size(&self) -> usize {
-        let length = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
-        let headers = self.headers.iter().map(|(name, value)| name.len() + length(value)).sum::<usize>();
-        length(&self.key) + length(&self.value) + headers
     }
 }
 
@@ -319,11 +279,11 @@ pub trait Clock: Send + Sync + 'static {
 /// happened: what is not known is [`EffectOutcome::Unknown`].
 #[async_trait]
 pub trait PaymentGateway: Send + Sync + 'static {
-    /// Performs `Charge`, `QueryCharge` or `Refund`.
-    async fn perform(&self, effect: &Effect) -> EffectOutcome;
+    /// Does what is asked, and says what came of it.
+    async fn perform(&self, request: &PaymentRequest) -> EffectOutcome;
 
     /// Whether somebody is asked for it, who can be asked for so much at a time; `false` of what only waits for a timer.
-    fn takes_place(&self, _effect: &Effect) -> bool {
+    fn takes_place(&self, _request: &PaymentRequest) -> bool {
         true
     }
 }
@@ -331,6 +291,6 @@ pub trait PaymentGateway: Send + Sync + 'static {
 /// Tells customers: one attempt per call.
 #[async_trait]
 pub trait Notifier: Send + Sync + 'static {
-    /// Performs `Notify`.
-    async fn notify(&self, effect: &Effect) -> EffectOutcome;
+    /// Tells the customer, and says what came of it.
+    async fn notify(&self, request: &NotificationRequest) -> EffectOutcome;
 }

@@ -49,8 +49,8 @@ impl Default for Outside {
 impl EffectPerformer for Outside {
     async fn perform(&self, effect: &Effect) -> EffectOutcome {
         match effect {
-            Effect::Notify { .. } => self.notifier.notify(effect).await,
-            _ => self.gateway.perform(effect).await,
+            Effect::Notification(request) => self.notifier.notify(request).await,
+            Effect::Payment(request) => self.gateway.perform(request).await,
         }
     }
 }

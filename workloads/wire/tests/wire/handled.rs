@@ -9,7 +9,9 @@ use kbnt_application::order::OrderMachine;
 use kbnt_application::payment::PaymentMachine;
 use kbnt_application::ports::{Fetched, RawRecord};
 use kbnt_application::user::{UserConfig, UserMachine};
-use kbnt_application::{Append, Delivered, Effect, EffectOutcome, Machine, Outbox, Position, Route, Service};
+use kbnt_application::{
+    Append, Delivered, Effect, EffectOutcome, Machine, Outbox, PaymentRequest, Position, Route, Service,
+};
 use kbnt_domain::stock::{Declaration, UNITS_MOST};
 use kbnt_domain::{Currency, Event, Money, OrderId, ReservationId, Span, Timestamp};
 use kbnt_wire::{self as wire, RecordView};
@@ -196,17 +198,17 @@ fn machines(now: Timestamp, ttl: Span, price: i64, received: u64) -> Vec<Box<dyn
 fn outcomes(effect: &Effect) -> Vec<EffectOutcome> {
     let detail = || "d".to_owned();
     match effect {
-        Effect::Charge { .. } | Effect::QueryCharge { .. } | Effect::CloseCharge { .. } => vec![
+        Effect::Payment(PaymentRequest::Refund { .. }) => {
+            vec![EffectOutcome::NotRefunded { detail: detail() }, EffectOutcome::Refunded]
+        }
+        Effect::Payment(_) => vec![
             EffectOutcome::Charged { transaction: "tx-1".parse().unwrap() },
             EffectOutcome::Declined,
             EffectOutcome::NotCharged { detail: detail() },
             EffectOutcome::Unknown { detail: detail() },
             EffectOutcome::Closed,
         ],
-        Effect::Refund { .. } => {
-            vec![EffectOutcome::NotRefunded { detail: detail() }, EffectOutcome::Refunded]
-        }
-        Effect::Notify { .. } => vec![
+        Effect::Notification(_) => vec![
             EffectOutcome::NotNotified { channel: "log", detail: detail(), retry: true },
             EffectOutcome::Notified { channel: "log" },
         ],

@@ -8,7 +8,7 @@ use kbnt_domain::event::{NotificationSent, ReservationRefused, Writer, WriterEle
 use kbnt_domain::{Event, OrderId, Reason, Timestamp};
 
 use crate::inventory::{Image, InventoryConfig, InventoryMachine};
-use crate::machine::{Append, Delivered, Effect, EffectOutcome, Halt, Machine, Outbox, Position};
+use crate::machine::{Append, Delivered, EffectOutcome, Halt, Machine, Outbox, PaymentRequest, Position};
 use crate::message::{Service, Topic};
 use crate::testkit::{placed, user};
 
@@ -92,7 +92,7 @@ impl Machine for Toy {
         self.handled.push(order);
         if self.with_effect {
             self.under_way.insert(order, record.at.offset);
-            outbox.perform(Effect::QueryCharge { order });
+            outbox.perform(PaymentRequest::Query { order });
         } else {
             self.answer(order, outbox);
         }

@@ -24,7 +24,7 @@ pub mod user;
 
 pub use machine::{
     Append, Delivered, Effect, EffectOutcome, Halt, Machine, NotificationRequest, Outbox, PaymentRequest,
-    Position, Route,
+    Position, Route, SoleWriter,
 };
 pub use message::{Message, Service, Topic, Trace};
 pub use projection::Projection;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use kbnt_application::driver::{Command, Event, Failure, Reader};
 use kbnt_application::intact::Damage;
-use kbnt_application::ports::{Assignment, Commit, Fetched, LogError, SnapshotError};
+use kbnt_application::inventory::Image;
+use kbnt_application::ports::{Assignment, Commit, Fetched, LogError, Snapshot, SnapshotError};
 use kbnt_application::{Effect, Outbox, PaymentRequest, Position, Service};
 use kbnt_domain::Event as Record;
 
@@ -284,11 +285,7 @@ impl World {
     }
 
     /// The snapshot before so many newer ones; now and then one is damaged.
-    fn load(
-        &mut self,
-        id: usize,
-        before: usize,
-    ) -> Option<Result<kbnt_application::ports::Snapshot, SnapshotError>> {
+    fn load(&mut self, id: usize, before: usize) -> Option<Result<Snapshot<Image>, SnapshotError>> {
         let at = self.kept.len().checked_sub(before + 1)?;
         if self.rng.chance(250) {
             return Some(Err(SnapshotError::Damaged("by the seed")));

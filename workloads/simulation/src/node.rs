@@ -3,14 +3,13 @@
 use std::ops::Range;
 
 use kbnt_application::audit::AuditMachine;
-use kbnt_application::inventory::{Image, InventoryConfig, InventoryMachine};
+use kbnt_application::inventory::{InventoryConfig, InventoryMachine};
 use kbnt_application::notification::NotificationMachine;
 use kbnt_application::order::OrderMachine;
 use kbnt_application::payment::PaymentMachine;
 use kbnt_application::ports::Unreadable;
 use kbnt_application::user::{UserConfig, UserMachine};
-use kbnt_application::{Append, Delivered, EffectOutcome, Halt, Machine, Outbox, Position, Service, Topic};
-use kbnt_domain::stock::image::ImageError;
+use kbnt_application::{Append, Delivered, EffectOutcome, Machine, Outbox, Position, Service, Topic};
 use kbnt_domain::user::Registration;
 use kbnt_domain::{OrderId, Timestamp};
 
@@ -68,6 +67,8 @@ macro_rules! whichever {
 }
 
 impl Machine for Node {
+    type Sole = InventoryMachine;
+
     fn service(&self) -> Service {
         whichever!(self, machine => machine.service())
     }
@@ -94,10 +95,6 @@ impl Machine for Node {
 
     fn recovered(&mut self, partition: u32, outbox: &mut Outbox) {
         whichever!(self, machine => machine.recovered(partition, outbox));
-    }
-
-    fn foresee(&self, coming: &mut dyn Iterator<Item = &Delivered>) {
-        whichever!(self, machine => machine.foresee(coming));
     }
 
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
@@ -148,18 +145,6 @@ impl Machine for Node {
         whichever!(self, machine => machine.drains())
     }
 
-    fn sole_writer(&self) -> bool {
-        whichever!(self, machine => machine.sole_writer())
-    }
-
-    fn elect(&mut self, outbox: &mut Outbox) {
-        whichever!(self, machine => machine.elect(outbox));
-    }
-
-    fn resume(&self) -> Vec<Position> {
-        whichever!(self, machine => machine.resume())
-    }
-
     fn follows(&self) -> bool {
         whichever!(self, machine => machine.follows())
     }
@@ -168,15 +153,10 @@ impl Machine for Node {
         whichever!(self, machine => machine.follow(record));
     }
 
-    fn halted(&self) -> Option<Halt> {
-        whichever!(self, machine => machine.halted())
-    }
-
-    fn image(&self) -> Option<Image> {
-        whichever!(self, machine => machine.image())
-    }
-
-    fn restore(&mut self, image: Image) -> Result<(), ImageError> {
-        whichever!(self, machine => machine.restore(image))
+    fn sole_writer(&mut self) -> Option<&mut InventoryMachine> {
+        match self {
+            Self::Inventory(machine) => Some(machine),
+            _ => None,
+        }
     }
 }

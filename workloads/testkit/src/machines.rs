@@ -1,11 +1,12 @@
 //! Two machines that answer each order once: one that shares its work, one that is the only writer.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use kbnt_application::machine::Halt;
 use kbnt_application::message::{Service, Topic, Trace, partition_of};
-use kbnt_application::{Delivered, EffectOutcome, Machine, Outbox, PaymentRequest, Position};
+use kbnt_application::{Delivered, EffectOutcome, Machine, Outbox, PaymentRequest, Position, SoleWriter};
 use kbnt_domain::event::{NotificationSent, ReservationRefused, Writer, WriterElected};
 use kbnt_domain::{Event, EventId, OrderId, Reason};
 
@@ -28,6 +29,8 @@ impl Echo {
 }
 
 impl Machine for Echo {
+    type Sole = Infallible;
+
     fn service(&self) -> Service {
         Service::Notification
     }
@@ -124,6 +127,8 @@ impl Solo {
 }
 
 impl Machine for Solo {
+    type Sole = Self;
+
     fn service(&self) -> Service {
         Service::Inventory
     }
@@ -163,9 +168,22 @@ impl Machine for Solo {
         None
     }
 
-    fn sole_writer(&self) -> bool {
-        true
+    fn sole_writer(&mut self) -> Option<&mut Self> {
+        Some(self)
     }
+
+    fn follow(&mut self, record: &Delivered) {
+        self.followed += 1;
+        if let Event::WriterElected(elected) = &record.message.event {
+            self.newest = self.newest.clone().max(Some(elected.writer.clone()));
+        }
+    }
+}
+
+/// It takes no images.
+impl SoleWriter for Solo {
+    type Image = Infallible;
+    type Error = Infallible;
 
     fn elect(&mut self, outbox: &mut Outbox) {
         self.term = self.newest.as_ref().map_or(0, |writer| writer.term) + 1;
@@ -183,17 +201,18 @@ impl Machine for Solo {
         self.resume.iter().map(position).collect()
     }
 
-    fn follow(&mut self, record: &Delivered) {
-        self.followed += 1;
-        if let Event::WriterElected(elected) = &record.message.event {
-            self.newest = self.newest.clone().max(Some(elected.writer.clone()));
-        }
-    }
-
     fn halted(&self) -> Option<Halt> {
         if self.broken {
             return Some(Halt::Broken("on purpose".into()));
         }
         self.newest.clone().filter(|newest| self.term > 0 && *newest > self.writer()).map(Halt::Fenced)
+    }
+
+    fn image(&self) -> Option<Infallible> {
+        None
+    }
+
+    fn restore(&mut self, image: Infallible) -> Result<Writer, Infallible> {
+        match image {}
     }
 }

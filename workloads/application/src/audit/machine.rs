@@ -8,6 +8,7 @@
 //! record. What a person did with it is linked too, as soon as it is read back.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -194,6 +195,8 @@ impl AuditMachine {
 }
 
 impl Machine for AuditMachine {
+    type Sole = Infallible;
+
     fn service(&self) -> Service {
         Service::Audit
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use kbnt_domain::{OrderId, Timestamp};
 
 use super::Call;
-use crate::machine::{Append, Delivered, Effect, EffectOutcome, Machine, Outbox, Position};
+use crate::machine::{Append, Delivered, Effect, EffectOutcome, Machine, Outbox, Position, SoleWriter};
 use crate::message::Service;
 use crate::ports::{Clock, Unreadable};
 
@@ -70,7 +70,9 @@ impl<R> Batch<R> {
     }
 
     pub(super) fn elect(&mut self, machine: &mut impl Machine, clock: &dyn Clock) {
-        self.step(clock, |outbox| machine.elect(outbox));
+        if let Some(writer) = machine.sole_writer() {
+            self.step(clock, |outbox| writer.elect(outbox));
+        }
     }
 
     pub(super) fn completed(

@@ -71,7 +71,7 @@ impl<M: Machine, R> Driver<M, R> {
     }
 
     pub(super) fn leave(&mut self) {
-        if self.core.machine.sole_writer() {
+        if self.core.machine.sole_writer().is_some() {
             self.finish(Ok(()));
         } else {
             self.stage = Stage::Leaving;

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use kbnt_domain::Span;
 
-use super::assign::Assigning;
+use super::assign::{Assigning, understood};
 use super::batch::Batch;
 use super::{Change, Command, Core, Driver, Event, Failure, Reader, Stage, Wants};
-use crate::machine::{Append, Machine, Position};
+use crate::machine::{Append, Machine, Position, SoleWriter};
 use crate::ports::{self, Fetched, LogError, Mark};
 
 /// How long a read waits for records.
@@ -279,7 +279,7 @@ impl<M: Machine, R> Driver<M, R> {
     /// Notes from where another process would have to go on.
     fn commit(&mut self, after: After) -> Result<(), Failure> {
         // What a sole writer has handled is found again in its own records.
-        if self.core.machine.sole_writer() {
+        if self.core.machine.sole_writer().is_some() {
             return self.go_on(after);
         }
         let due = self.core.inputs.due(&self.core.machine);
@@ -365,10 +365,9 @@ impl<M: Machine, R> Core<M, R> {
     fn handle(&mut self, records: &[Fetched]) {
         let Self { batch, machine, clock, service, stopwatch, inputs, observer, .. } = self;
         let batch = batch.get_or_insert_with(|| Batch::new(*service, clock.as_ref(), stopwatch()));
-        machine.foresee(&mut records.iter().filter_map(|fetched| match fetched {
-            Fetched::Record(record) => Some(record),
-            Fetched::Unreadable(_) => None,
-        }));
+        if let Some(writer) = machine.sole_writer() {
+            writer.foresee(&mut understood(records));
+        }
         for fetched in records {
             match fetched {
                 Fetched::Unreadable(record) => {

@@ -21,7 +21,7 @@ use kbnt_domain::stock::image::ImageError;
 use kbnt_domain::stock::{CreditId, Ledger, Told};
 use kbnt_domain::{EventId, Timestamp};
 
-use crate::machine::{Delivered, Halt, Machine, Outbox, Position};
+use crate::machine::{Delivered, Halt, Machine, Outbox, Position, SoleWriter};
 use crate::message::{Service, Topic};
 
 pub use config::InventoryConfig;
@@ -93,6 +93,8 @@ impl InventoryMachine {
 }
 
 impl Machine for InventoryMachine {
+    type Sole = Self;
+
     fn service(&self) -> Service {
         Service::Inventory
     }
@@ -125,31 +127,12 @@ impl Machine for InventoryMachine {
         }
     }
 
-    fn elect(&mut self, outbox: &mut Outbox) {
-        let term = self.newest.as_ref().map_or(0, |newest| newest.term).saturating_add(1);
-        let writer = Arc::new(Writer { term, name: self.config.writer_name.clone() });
-        self.writer = Some(Arc::clone(&writer));
-        self.emit_election(&writer, outbox);
-    }
-
     fn recovered(&mut self, partition: u32, outbox: &mut Outbox) {
         self.recovered.insert(partition);
         if self.active() {
             self.ledger.open(outbox.now(), &mut self.told);
             self.emit_told(None, outbox);
         }
-    }
-
-    /// The last answered ones themselves, not those after them: an answer may be two records, and a crash may have kept
-    /// only the first. Users and payments are read again as far as the own records were: the first answer about an order
-    /// stands, and not every first answer (a rejected user, a failed payment after the expiry) left a record here.
-    fn resume(&self) -> Vec<Position> {
-        let position = |(&(topic, partition), &offset)| Position { topic, partition, offset };
-        self.answered.iter().map(position).filter(|at| at.topic == Topic::OrderEvents).collect()
-    }
-
-    fn foresee(&self, coming: &mut dyn Iterator<Item = &Delivered>) {
-        self.ledger.foresee(coming.filter_map(|record| inputs::asking_order(&record.message)));
     }
 
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
@@ -186,8 +169,8 @@ impl Machine for InventoryMachine {
         self.waiting.iter().find(of).map(|record| record.at.offset)
     }
 
-    fn sole_writer(&self) -> bool {
-        true
+    fn sole_writer(&mut self) -> Option<&mut Self> {
+        Some(self)
     }
 
     fn follow(&mut self, record: &Delivered) {
@@ -207,6 +190,30 @@ impl Machine for InventoryMachine {
             self.retry = true;
         }
     }
+}
+
+impl SoleWriter for InventoryMachine {
+    type Image = Image;
+    type Error = ImageError;
+
+    fn elect(&mut self, outbox: &mut Outbox) {
+        let term = self.newest.as_ref().map_or(0, |newest| newest.term).saturating_add(1);
+        let writer = Arc::new(Writer { term, name: self.config.writer_name.clone() });
+        self.writer = Some(Arc::clone(&writer));
+        self.emit_election(&writer, outbox);
+    }
+
+    /// The last answered ones themselves, not those after them: an answer may be two records, and a crash may have kept
+    /// only the first. Users and payments are read again as far as the own records were: the first answer about an order
+    /// stands, and not every first answer (a rejected user, a failed payment after the expiry) left a record here.
+    fn resume(&self) -> Vec<Position> {
+        let position = |(&(topic, partition), &offset)| Position { topic, partition, offset };
+        self.answered.iter().map(position).filter(|at| at.topic == Topic::OrderEvents).collect()
+    }
+
+    fn foresee(&self, coming: &mut dyn Iterator<Item = &Delivered>) {
+        self.ledger.foresee(coming.filter_map(|record| inputs::asking_order(&record.message)));
+    }
 
     fn halted(&self) -> Option<Halt> {
         self.halted.clone()
@@ -216,7 +223,7 @@ impl Machine for InventoryMachine {
         self.take_image()
     }
 
-    fn restore(&mut self, image: Image) -> Result<(), ImageError> {
+    fn restore(&mut self, image: Image) -> Result<Writer, ImageError> {
         self.restore_image(image)
     }
 }

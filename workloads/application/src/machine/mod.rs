@@ -10,18 +10,7 @@
 //!    the effects and commit the offsets, each held back to [`Machine::hold`].
 //! 4. [`Machine::tick`] when the time that [`Machine::next_tick`] names has come.
 //!
-//! # A machine that says it is the sole writer
-//! It has no group: one process has all partitions.
-//! 1. `assigned` for each partition, then `fold` for all of its own output topic, read with the fence.
-//! 2. [`Machine::elect`]; what it wrote is appended, and folding goes on until the election is read back in every
-//!    partition. A newer election that is met on the way means: `elect` again.
-//! 3. `recovered` for each partition, then `handle` from [`Machine::resume`] on.
-//! 4. From then on it [follows](Machine::follow) its own output topic, and stops when it is [halted](Machine::halted).
-//!
-//! Between batches, when all that it wrote is acknowledged, its [`Machine::image`] may be taken. Once the last record of its
-//! own in each partition is read back below any newer election, the image is a [`crate::ports::Snapshot`], and a later start
-//! may begin with [`Machine::restore`] instead of with the first record: it folds what lies behind those records, and
-//! reads its inputs from where they were held at the time of the image, or where [`Machine::resume`] is further, from there.
+//! How it goes with a machine that writes alone is said at [`SoleWriter`].
 //!
 //! A machine must be ready to see any input again after a crash, and to lose what it wrote and did not see
 //! acknowledged, each partition's tail on its own.
@@ -29,23 +18,27 @@
 mod effect;
 mod outbox;
 mod record;
+mod writer;
 
 use std::ops::Range;
 
 use kbnt_domain::event::Writer;
-use kbnt_domain::stock::image::ImageError;
 use kbnt_domain::{OrderId, Timestamp};
 
-use crate::inventory::Image;
 use crate::message::{Service, Topic};
 
 pub use crate::message::Position;
 pub use effect::{Effect, EffectOutcome, NotificationRequest, PaymentRequest};
 pub use outbox::Outbox;
 pub use record::{Append, Delivered, RawRecord, Route, Unreadable};
+pub use writer::{ImageOf, SoleWriter};
 
 /// A service as a deterministic state machine. See the [module](self) for how it is driven.
 pub trait Machine: Send + 'static {
+    /// What writes alone: the machine itself, or [`Infallible`](std::convert::Infallible) where it shares its work with others of its
+    /// group.
+    type Sole: SoleWriter;
+
     /// Which service it is; its inputs and its output topic follow.
     fn service(&self) -> Service;
 
@@ -69,9 +62,6 @@ pub trait Machine: Send + 'static {
 
     /// All of `partition` is folded: writes what a crash may have kept from being written.
     fn recovered(&mut self, _partition: u32, _outbox: &mut Outbox) {}
-
-    /// These input records come next, if nothing comes between: time to bring near what they will need.
-    fn foresee(&self, _coming: &mut dyn Iterator<Item = &Delivered>) {}
 
     /// Takes in an input record.
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox);
@@ -129,43 +119,20 @@ pub trait Machine: Send + 'static {
         false
     }
 
-    /// Whether one process at a time has all partitions, settled by elections in the log instead of by a group.
-    fn sole_writer(&self) -> bool {
-        false
+    /// It as the only writer, if that is what it is.
+    fn sole_writer(&mut self) -> Option<&mut Self::Sole> {
+        None
     }
 
-    /// Of a sole writer: writes its election to every partition, with a term above every one that it has folded.
-    fn elect(&mut self, _outbox: &mut Outbox) {}
-
-    /// Of a sole writer that has recovered: the next input offsets to handle; partitions not named start at 0.
-    fn resume(&self) -> Vec<Position> {
-        Vec::new()
-    }
-
-    /// Whether [`Machine::follow`] is to be called.
+    /// Whether a member of a group is shown its output topic by [`Machine::follow`]; a sole writer always is.
     fn follows(&self) -> bool {
-        self.sole_writer()
+        false
     }
 
     /// Takes in a record of its own output topic, of any partition and whoever wrote it, as it appears in the log;
     /// records of fenced writers are left out. It starts at the first record (for a sole writer, which has folded
     /// them all: after its election), and is at the end of every partition before the first `assigned`.
     fn follow(&mut self, _record: &Delivered) {}
-
-    /// Why the machine must not write any more; the runtime then stops without writing what is in hand.
-    fn halted(&self) -> Option<Halt> {
-        None
-    }
-
-    /// Of a sole writer at work: all that it knows, as if everything that it wrote were read back.
-    fn image(&self) -> Option<Image> {
-        None
-    }
-
-    /// Of a sole writer that has seen nothing yet: takes up what an image knows, instead of folding what it stands for.
-    fn restore(&mut self, _image: Image) -> Result<(), ImageError> {
-        Ok(())
-    }
 }
 
 /// Why a machine must not write any more.

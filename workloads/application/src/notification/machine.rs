@@ -1,6 +1,7 @@
 //! Tells customers, with a bounded number of attempts.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use kbnt_domain::event::{CancelKind, NotificationFailed, NotificationSent};
@@ -88,6 +89,8 @@ impl NotificationMachine {
 }
 
 impl Machine for NotificationMachine {
+    type Sole = Infallible;
+
     fn service(&self) -> Service {
         Service::Notification
     }

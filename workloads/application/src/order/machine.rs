@@ -1,6 +1,7 @@
 //! Concludes orders from the facts of three topics; see the table in `docs/saga.md`.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::convert::Infallible;
 
 use kbnt_domain::order::Facts;
 use kbnt_domain::{Event, OrderId, Span, Timestamp};
@@ -126,6 +127,8 @@ impl Share {
 }
 
 impl Machine for OrderMachine {
+    type Sole = Infallible;
+
     fn service(&self) -> Service {
         Service::Order
     }

@@ -1,6 +1,7 @@
 //! Drives one [`Payment`] per order; see "Payment" in `docs/saga.md`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::convert::Infallible;
 
 use kbnt_domain::event::{ReservationLost, VirtualStockReserved};
 use kbnt_domain::payment::{Action, Ending, Outcome, Payment, Refund, Told};
@@ -151,6 +152,8 @@ impl PaymentMachine {
 }
 
 impl Machine for PaymentMachine {
+    type Sole = Infallible;
+
     fn service(&self) -> Service {
         Service::Payment
     }

@@ -13,7 +13,6 @@ use kbnt_domain::{EventId, Span, Timestamp};
 use thiserror::Error;
 
 use crate::intact::{Bounds, Damage, Fault, TopicId};
-use crate::inventory::Image;
 use crate::machine::{Append, Delivered, EffectOutcome, NotificationRequest, PaymentRequest, Position};
 use crate::message::{Service, Topic};
 
@@ -223,7 +222,7 @@ pub struct Mark {
 
 /// A sole writer's state, so that a start need not fold everything.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Snapshot {
+pub struct Snapshot<I> {
     /// When its image was taken.
     pub taken: Timestamp,
     /// In each partition of the output topic the last record that is in the image. A log that has another one there is
@@ -232,7 +231,7 @@ pub struct Snapshot {
     /// From where the inputs are to be read.
     pub inputs: Vec<Position>,
     /// The state.
-    pub image: Image,
+    pub image: I,
 }
 
 /// Why a snapshot could not be kept, or is of no use.
@@ -250,13 +249,13 @@ pub enum SnapshotError {
 }
 
 /// Keeps the last two snapshots of a sole writer. It blocks: it belongs on a thread that may wait.
-pub trait SnapshotStore: Send + Sync + 'static {
+pub trait SnapshotStore<I>: Send + Sync + 'static {
     /// Keeps a snapshot as the newest one, in place of the one before the last; it would survive a crash of the machine from
     /// then on. How many bytes it takes.
-    fn keep(&self, snapshot: &Snapshot) -> Result<u64, SnapshotError>;
+    fn keep(&self, snapshot: &Snapshot<I>) -> Result<u64, SnapshotError>;
 
     /// The newest snapshot for 0, the one before it for 1; `None` if there is none.
-    fn load(&self, before: usize) -> Option<Result<Snapshot, SnapshotError>>;
+    fn load(&self, before: usize) -> Option<Result<Snapshot<I>, SnapshotError>>;
 }
 
 /// Tells the time.

@@ -1,6 +1,7 @@
 //! Answers each order's question whether its user may order, from a registry folded from the log.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 
 use kbnt_domain::event::{PlaceOrder, UserRejected, UserStatus, UserValidated};
 use kbnt_domain::user::{Registration, UnknownUser, User, UserRegistry};
@@ -133,6 +134,8 @@ impl UserMachine {
 }
 
 impl Machine for UserMachine {
+    type Sole = Infallible;
+
     fn service(&self) -> Service {
         Service::User
     }

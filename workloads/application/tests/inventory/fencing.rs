@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kbnt_application::fence::TermFence;
 use kbnt_application::machine::Halt;
-use kbnt_application::{Delivered, Machine, Message, Position, Service, Topic, Trace};
+use kbnt_application::{Delivered, Machine, Message, Position, Service, SoleWriter, Topic, Trace};
 use kbnt_domain::event::{Event, Level, LowStock, OrderCancelRequested, Writer, WriterElected};
 use kbnt_domain::stock::DeclareError;
 use kbnt_domain::{EventId, Timestamp};

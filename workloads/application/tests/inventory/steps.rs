@@ -2,7 +2,7 @@
 
 use kbnt_application::inventory::{InventoryConfig, InventoryMachine};
 use kbnt_application::message::partition_of;
-use kbnt_application::{Delivered, Machine, Topic};
+use kbnt_application::{Delivered, Machine, SoleWriter, Topic};
 use kbnt_domain::event::{
     Basket, Event, Line, OrderCancelRequested, PaymentFailed, PaymentMethod, PaymentProcessed, UserValidated,
 };

@@ -1,14 +1,16 @@
 //! A machine that answers each order once: at once, or after an effect; one of many, or the only writer.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::ops::Range;
 use std::sync::Arc;
 
 use kbnt_domain::event::{NotificationSent, ReservationRefused, Writer, WriterElected};
 use kbnt_domain::{Event, OrderId, Reason, Timestamp};
 
-use crate::inventory::{Image, InventoryConfig, InventoryMachine};
-use crate::machine::{Append, Delivered, EffectOutcome, Halt, Machine, Outbox, PaymentRequest, Position};
+use crate::machine::{
+    Append, Delivered, EffectOutcome, Halt, Machine, Outbox, PaymentRequest, Position, SoleWriter,
+};
 use crate::message::{Service, Topic};
 use crate::testkit::{placed, user};
 
@@ -64,6 +66,8 @@ impl Toy {
 }
 
 impl Machine for Toy {
+    type Sole = Self;
+
     fn service(&self) -> Service {
         if self.sole { Service::Inventory } else { Service::Notification }
     }
@@ -135,15 +139,8 @@ impl Machine for Toy {
         self.drains
     }
 
-    fn sole_writer(&self) -> bool {
-        self.sole
-    }
-
-    fn elect(&mut self, outbox: &mut Outbox) {
-        self.term = self.newest + 1;
-        let writer = Writer { term: self.term, name: "toy".into() };
-        outbox.sign(Arc::new(writer.clone()));
-        outbox.emit_to(0, &format!("elected/{}/toy", self.term), WriterElected { writer });
+    fn sole_writer(&mut self) -> Option<&mut Self> {
+        self.sole.then_some(self)
     }
 
     fn follows(&self) -> bool {
@@ -156,22 +153,34 @@ impl Machine for Toy {
             self.newest = self.newest.max(elected.writer.term);
         }
     }
+}
+
+impl SoleWriter for Toy {
+    type Image = ();
+    type Error = Infallible;
+
+    fn elect(&mut self, outbox: &mut Outbox) {
+        self.term = self.newest + 1;
+        let writer = Writer { term: self.term, name: "toy".into() };
+        outbox.sign(Arc::new(writer.clone()));
+        outbox.emit_to(0, &format!("elected/{}/toy", self.term), WriterElected { writer });
+    }
+
+    fn resume(&self) -> Vec<Position> {
+        Vec::new()
+    }
 
     fn halted(&self) -> Option<Halt> {
         let newer = Writer { term: self.newest, name: "other".into() };
         (self.term > 0 && self.newest > self.term).then_some(Halt::Fenced(newer))
     }
 
-    fn image(&self) -> Option<Image> {
-        InventoryMachine::new(InventoryConfig::new("toy")).image()
+    fn image(&self) -> Option<()> {
+        None
     }
 
-    fn restore(&mut self, _image: Image) -> Result<(), kbnt_domain::stock::image::ImageError> {
+    fn restore(&mut self, (): ()) -> Result<Writer, Infallible> {
         self.restored = true;
-        Ok(())
-    }
-
-    fn resume(&self) -> Vec<Position> {
-        Vec::new()
+        Ok(Writer { term: self.newest, name: "other".into() })
     }
 }

@@ -1,15 +1,12 @@
 //! Any of the six production machines.
 
-use std::ops::Range;
-
 use kbnt_application::audit::AuditMachine;
 use kbnt_application::inventory::{InventoryConfig, InventoryMachine};
 use kbnt_application::notification::NotificationMachine;
 use kbnt_application::order::OrderMachine;
 use kbnt_application::payment::PaymentMachine;
-use kbnt_application::ports::Unreadable;
 use kbnt_application::user::{UserConfig, UserMachine};
-use kbnt_application::{Append, Delivered, EffectOutcome, Machine, Outbox, Position, Service, Topic};
+use kbnt_application::{Auditor, Delivered, EffectOutcome, Machine, Outbox, Service, Topic};
 use kbnt_domain::user::Registration;
 use kbnt_domain::{OrderId, Timestamp};
 
@@ -101,14 +98,6 @@ impl Machine for Node {
         whichever!(self, machine => machine.handle(record, outbox));
     }
 
-    fn unreadable(&mut self, record: &Unreadable, outbox: &mut Outbox) {
-        whichever!(self, machine => machine.unreadable(record, outbox));
-    }
-
-    fn shortened(&self, append: &Append) -> Option<Append> {
-        whichever!(self, machine => machine.shortened(append))
-    }
-
     fn completed(&mut self, order: OrderId, outcome: EffectOutcome, outbox: &mut Outbox) {
         whichever!(self, machine => machine.completed(order, outcome, outbox));
     }
@@ -133,24 +122,19 @@ impl Machine for Node {
         whichever!(self, machine => machine.hold(topic, partition))
     }
 
-    fn unanswered(&self, topic: Topic, partition: u32, committed: u64) -> Vec<Range<u64>> {
-        whichever!(self, machine => machine.unanswered(topic, partition, committed))
-    }
-
-    fn witnessed(&self) -> Vec<Position> {
-        whichever!(self, machine => machine.witnessed())
-    }
-
-    fn drains(&self) -> bool {
-        whichever!(self, machine => machine.drains())
-    }
-
     fn follows(&self) -> bool {
         whichever!(self, machine => machine.follows())
     }
 
     fn follow(&mut self, record: &Delivered) {
         whichever!(self, machine => machine.follow(record));
+    }
+
+    fn auditor(&mut self) -> Option<&mut dyn Auditor> {
+        match self {
+            Self::Audit(machine) => Some(machine.as_mut()),
+            _ => None,
+        }
     }
 
     fn sole_writer(&mut self) -> Option<&mut InventoryMachine> {

@@ -18,7 +18,7 @@ use kbnt_domain::{Event, EventId, Timestamp};
 
 use super::canon::{content_hash, vouched_hash};
 use super::coverage::Coverage;
-use crate::machine::{Append, Delivered, Machine, Outbox, Position};
+use crate::machine::{Append, Auditor, Delivered, Machine, Outbox, Position};
 use crate::message::{Classification, Message, Service, Subject, Topic, Trace};
 use crate::ports::Unreadable;
 
@@ -219,21 +219,6 @@ impl Machine for AuditMachine {
         self.link_new(record.at, outbox, || Pending::new(record));
     }
 
-    fn unreadable(&mut self, record: &Unreadable, outbox: &mut Outbox) {
-        self.link_new(record.at, outbox, || Pending::of_unreadable(record));
-    }
-
-    /// The beginning of a dead letter that is too large; its link vouches for all of it.
-    fn shortened(&self, append: &Append) -> Option<Append> {
-        let Event::DeadLetterStored(letter) = &append.message.event else { return None };
-        let shorter = letter.shortened();
-        if shorter.whole || !letter.whole {
-            return None;
-        }
-        let message = Message { event: shorter.into(), ..append.message.as_ref().clone() };
-        Some(Append { message: Arc::new(message), ..append.clone() })
-    }
-
     fn tick(&mut self, outbox: &mut Outbox) {
         self.link_again(outbox);
         let resolutions = if self.owner { std::mem::take(&mut self.resolutions) } else { VecDeque::new() };
@@ -255,18 +240,8 @@ impl Machine for AuditMachine {
         (self.claimed.next(topic, partition) > linked).then_some(linked)
     }
 
-    /// Whatever was committed: what has no link gets one.
-    fn unanswered(&self, topic: Topic, partition: u32, committed: u64) -> Vec<Range<u64>> {
-        self.linked.missing(topic, partition, committed)
-    }
-
-    /// Every link is of a record that was there.
-    fn witnessed(&self) -> Vec<Position> {
-        self.linked.ends().filter(|at| at.topic.is_event_store()).collect()
-    }
-
-    fn drains(&self) -> bool {
-        true
+    fn auditor(&mut self) -> Option<&mut dyn Auditor> {
+        Some(self)
     }
 
     fn follows(&self) -> bool {
@@ -282,6 +257,33 @@ impl Machine for AuditMachine {
             }
             _ => {}
         }
+    }
+}
+
+impl Auditor for AuditMachine {
+    fn unreadable(&mut self, record: &Unreadable, outbox: &mut Outbox) {
+        self.link_new(record.at, outbox, || Pending::of_unreadable(record));
+    }
+
+    /// The beginning of a dead letter that is too large; its link vouches for all of it.
+    fn shortened(&self, append: &Append) -> Option<Append> {
+        let Event::DeadLetterStored(letter) = &append.message.event else { return None };
+        let shorter = letter.shortened();
+        if shorter.whole || !letter.whole {
+            return None;
+        }
+        let message = Message { event: shorter.into(), ..append.message.as_ref().clone() };
+        Some(Append { message: Arc::new(message), ..append.clone() })
+    }
+
+    /// Whatever was committed: what has no link gets one.
+    fn unanswered(&self, topic: Topic, partition: u32, committed: u64) -> Vec<Range<u64>> {
+        self.linked.missing(topic, partition, committed)
+    }
+
+    /// Every link is of a record that was there.
+    fn witnessed(&self) -> Vec<Position> {
+        self.linked.ends().filter(|at| at.topic.is_event_store()).collect()
     }
 }
 

@@ -62,7 +62,11 @@ impl<R> Batch<R> {
 
     pub(super) fn unreadable(&mut self, machine: &mut impl Machine, clock: &dyn Clock, record: &Unreadable) {
         self.inputs += 1;
-        self.step(clock, |outbox| machine.unreadable(record, outbox));
+        self.step(clock, |outbox| {
+            if let Some(auditor) = machine.auditor() {
+                auditor.unreadable(record, outbox);
+            }
+        });
     }
 
     pub(super) fn recovered(&mut self, machine: &mut impl Machine, clock: &dyn Clock, partition: u32) {

@@ -165,7 +165,8 @@ impl<M: Machine, R> Driver<M, R> {
             self.core.clock.log_says(newest);
         }
         if self.core.machine.sole_writer().is_none() {
-            let mut wanted = self.core.machine.witnessed();
+            let auditor = self.core.machine.auditor();
+            let mut wanted = auditor.map(|auditor| auditor.witnessed()).unwrap_or_default();
             wanted.retain(|at| at.partition < at.topic.partitions());
             if wanted.is_empty() {
                 self.join();

@@ -206,9 +206,10 @@ impl<M: Machine, R> Driver<M, R> {
     /// What the log refuses for its size is written as short as the machine can have it.
     pub(super) fn too_large(&mut self, error: LogError) -> Result<(), Failure> {
         let Stage::Appending(sent, _) = &mut self.stage else { return Ok(()) };
+        let Some(auditor) = self.core.machine.auditor() else { return Err(error.into()) };
         let mut any = false;
         for append in Arc::make_mut(&mut sent.appends) {
-            if let Some(shorter) = self.core.machine.shortened(append) {
+            if let Some(shorter) = auditor.shortened(append) {
                 *append = shorter;
                 any = true;
             }

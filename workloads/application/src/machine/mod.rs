@@ -3,9 +3,8 @@
 //! # How a runtime drives a machine
 //! 1. [`Machine::assigned`] for a partition, then [`Machine::fold`] for each record of that partition of the
 //!    machine's own output topic, from the first to the end, then [`Machine::recovered`].
-//!    What is [`Machine::unanswered`] below the committed offsets is handled then.
-//! 2. [`Machine::handle`] for each input record of that partition, in order; [`Machine::unreadable`] for one that nobody
-//!    understands.
+//!    What is [`Auditor::unanswered`] below the committed offsets is handled then.
+//! 2. [`Machine::handle`] for each input record of that partition, in order; one that nobody understands is for an [`Auditor`] only.
 //! 3. After a batch of steps: append what the [`Outbox`] collected, wait until all of it is acknowledged, only then start
 //!    the effects and commit the offsets, each held back to [`Machine::hold`].
 //! 4. [`Machine::tick`] when the time that [`Machine::next_tick`] names has come.
@@ -15,12 +14,11 @@
 //! A machine must be ready to see any input again after a crash, and to lose what it wrote and did not see
 //! acknowledged, each partition's tail on its own.
 
+mod auditor;
 mod effect;
 mod outbox;
 mod record;
 mod writer;
-
-use std::ops::Range;
 
 use kbnt_domain::event::Writer;
 use kbnt_domain::{OrderId, Timestamp};
@@ -28,6 +26,7 @@ use kbnt_domain::{OrderId, Timestamp};
 use crate::message::{Service, Topic};
 
 pub use crate::message::Position;
+pub use auditor::Auditor;
 pub use effect::{Effect, EffectOutcome, NotificationRequest, PaymentRequest};
 pub use outbox::Outbox;
 pub use record::{Append, Delivered, RawRecord, Route, Unreadable};
@@ -66,14 +65,6 @@ pub trait Machine: Send + 'static {
     /// Takes in an input record.
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox);
 
-    /// There is an input record that nobody understands. Whoever keeps it must keep it whole.
-    fn unreadable(&mut self, _record: &Unreadable, _outbox: &mut Outbox) {}
-
-    /// What to write where the log has refused `append` for its size; `None` if that was the least.
-    fn shortened(&self, _append: &Append) -> Option<Append> {
-        None
-    }
-
     /// An effect for `order` came to an end.
     fn completed(&mut self, _order: OrderId, _outcome: EffectOutcome, _outbox: &mut Outbox) {}
 
@@ -101,22 +92,9 @@ pub trait Machine: Send + 'static {
     /// written yet. `None`: all that was handled is answered.
     fn hold(&self, topic: Topic, partition: u32) -> Option<u64>;
 
-    /// Stretches of an input partition below the committed offset of which its own records do not say that they were handled.
-    /// They are read again before anything new: its own records count, and a commit is never believed against them.
-    fn unanswered(&self, _topic: Topic, _partition: u32, _committed: u64) -> Vec<Range<u64>> {
-        Vec::new()
-    }
-
-    /// Of partitions of event stores that it reads the position after the last record that was there, as its own records say: known
-    /// once it has followed them all.
-    fn witnessed(&self) -> Vec<Position> {
-        Vec::new()
-    }
-
-    /// Whether it still takes in what is there already when the process is told to stop: for a machine that only writes down what
-    /// others did.
-    fn drains(&self) -> bool {
-        false
+    /// It as an auditor, if that is what it is.
+    fn auditor(&mut self) -> Option<&mut dyn Auditor> {
+        None
     }
 
     /// It as the only writer, if that is what it is.

@@ -279,7 +279,11 @@ impl<M: Machine> Work<M> {
                 }
                 Fetched::Record(record) if record.at.topic == service.output() => self.machine.follow(record),
                 Fetched::Unreadable(record) if is_input => {
-                    self.step(|machine, outbox| machine.unreadable(record, outbox))?;
+                    self.step(|machine, outbox| {
+                        if let Some(auditor) = machine.auditor() {
+                            auditor.unreadable(record, outbox);
+                        }
+                    })?;
                 }
                 Fetched::Record(_) | Fetched::Unreadable(_) => {}
             }

@@ -9,7 +9,8 @@ use kbnt_domain::event::{NotificationSent, ReservationRefused, Writer, WriterEle
 use kbnt_domain::{Event, OrderId, Reason, Timestamp};
 
 use crate::machine::{
-    Append, Delivered, EffectOutcome, Halt, Machine, Outbox, PaymentRequest, Position, SoleWriter,
+    Append, Auditor, Delivered, EffectOutcome, Halt, Machine, Outbox, PaymentRequest, Position, SoleWriter,
+    Unreadable,
 };
 use crate::message::{Service, Topic};
 use crate::testkit::{placed, user};
@@ -102,10 +103,6 @@ impl Machine for Toy {
         }
     }
 
-    fn shortened(&self, _append: &Append) -> Option<Append> {
-        self.shorter.clone()
-    }
-
     fn completed(&mut self, order: OrderId, _outcome: EffectOutcome, outbox: &mut Outbox) {
         if self.under_way.remove(&order).is_some() {
             self.answer(order, outbox);
@@ -130,13 +127,9 @@ impl Machine for Toy {
         self.under_way.values().min().copied()
     }
 
-    fn unanswered(&self, topic: Topic, _partition: u32, _committed: u64) -> Vec<Range<u64>> {
-        let of = |gap: &Range<u64>| topic == Topic::OrderEvents && !gap.is_empty();
-        self.gap.clone().filter(of).into_iter().collect()
-    }
-
-    fn drains(&self) -> bool {
-        self.drains
+    fn auditor(&mut self) -> Option<&mut dyn Auditor> {
+        let audits = self.drains || self.gap.is_some() || self.shorter.is_some();
+        if audits { Some(self) } else { None }
     }
 
     fn sole_writer(&mut self) -> Option<&mut Self> {
@@ -152,6 +145,23 @@ impl Machine for Toy {
         if let Event::WriterElected(elected) = &record.message.event {
             self.newest = self.newest.max(elected.writer.term);
         }
+    }
+}
+
+impl Auditor for Toy {
+    fn unreadable(&mut self, _record: &Unreadable, _outbox: &mut Outbox) {}
+
+    fn shortened(&self, _append: &Append) -> Option<Append> {
+        self.shorter.clone()
+    }
+
+    fn unanswered(&self, topic: Topic, _partition: u32, _committed: u64) -> Vec<Range<u64>> {
+        let of = |gap: &Range<u64>| topic == Topic::OrderEvents && !gap.is_empty();
+        self.gap.clone().filter(of).into_iter().collect()
+    }
+
+    fn witnessed(&self) -> Vec<Position> {
+        Vec::new()
     }
 }
 

@@ -206,7 +206,7 @@ fn outcomes(effect: &Effect) -> Vec<EffectOutcome> {
 
 /// A machine at work: all that it has written can be written.
 struct Work<M> {
-    machine: M,
+    machine: Box<M>,
     now: Timestamp,
     pick: usize,
     written: usize,
@@ -296,7 +296,7 @@ impl<M: Machine> Work<M> {
 }
 
 fn takes_in<M: Machine>(
-    machine: M,
+    machine: Box<M>,
     records: &[Fetched],
     now: Timestamp,
     pick: usize,
@@ -327,12 +327,12 @@ proptest! {
         let ttl = Span::from_millis(ttl);
         let users = UserConfig { allow_unknown: true, ..UserConfig::default() };
         let another = InventoryConfig { ttl, ..InventoryConfig::new("another") };
-        takes_in(UserMachine::new(users), &records, now, pick)?;
-        takes_in(inventory(now, ttl, price, received), &records, now, pick)?;
-        takes_in(InventoryMachine::new(another), &records, now, pick)?;
-        takes_in(PaymentMachine::new(), &records, now, pick)?;
-        takes_in(OrderMachine::new(), &records, now, pick)?;
-        takes_in(NotificationMachine::new(), &records, now, pick)?;
-        takes_in(AuditMachine::new(), &records, now, pick)?;
+        takes_in(Box::new(UserMachine::new(users)), &records, now, pick)?;
+        takes_in(Box::new(inventory(now, ttl, price, received)), &records, now, pick)?;
+        takes_in(Box::new(InventoryMachine::new(another)), &records, now, pick)?;
+        takes_in(Box::new(PaymentMachine::new()), &records, now, pick)?;
+        takes_in(Box::new(OrderMachine::new()), &records, now, pick)?;
+        takes_in(Box::new(NotificationMachine::new()), &records, now, pick)?;
+        takes_in(Box::new(AuditMachine::new()), &records, now, pick)?;
     }
 }

@@ -13,15 +13,18 @@ pub mod machine;
 pub mod message;
 pub mod notification;
 pub mod order;
+pub mod partition_state;
 pub mod payment;
 pub mod ports;
 pub mod projection;
 pub mod projections;
-pub mod share;
 #[cfg(test)]
 mod testkit;
 pub mod user;
 
-pub use machine::{Append, Delivered, Effect, EffectOutcome, Halt, Machine, Outbox, Position, Route};
+pub use machine::{
+    Append, Auditor, Delivered, Effect, EffectOutcome, Halt, Machine, NotificationRequest, Outbox,
+    PaymentRequest, Position, Route, SoleWriter,
+};
 pub use message::{Message, Service, Topic, Trace};
 pub use projection::Projection;

@@ -18,7 +18,9 @@ use kbnt_application::payment::PaymentMachine;
 use kbnt_application::ports::NoObserver;
 use kbnt_application::ports::{Clock as _, EventLog, Fetched};
 use kbnt_application::user::{UserConfig, UserMachine};
-use kbnt_application::{Append, Effect, EffectOutcome, Machine, Outbox, Position, Service, Topic};
+use kbnt_application::{
+    Append, Effect, EffectOutcome, Machine, Outbox, PaymentRequest, Position, Service, Topic,
+};
 use kbnt_domain::event::{Basket, Line, PaymentMethod};
 use kbnt_domain::stock::Declaration;
 use kbnt_domain::{Currency, Event, Money, OrderId, Quantity, Span};
@@ -34,11 +36,11 @@ struct Willing;
 impl EffectPerformer for Willing {
     async fn perform(&self, effect: &Effect) -> EffectOutcome {
         match effect {
-            Effect::Notify { .. } => EffectOutcome::Notified { channel: "log" },
-            Effect::Charge { order, .. } => {
+            Effect::Notification(_) => EffectOutcome::Notified { channel: "log" },
+            Effect::Payment(PaymentRequest::Charge { order, .. }) => {
                 EffectOutcome::Charged { transaction: order.to_string().parse().unwrap() }
             }
-            _ => EffectOutcome::Refunded,
+            Effect::Payment(_) => EffectOutcome::Refunded,
         }
     }
 }

@@ -9,7 +9,7 @@ use kbnt_adapters::lease::{KubernetesLease, LeaseConfig};
 use kbnt_adapters::metrics::Metrics;
 use kbnt_adapters::snapshots::SnapshotDirectory;
 use kbnt_application::Service;
-use kbnt_application::inventory::InventoryConfig;
+use kbnt_application::inventory::{Image, InventoryConfig};
 use kbnt_application::user::UserConfig;
 use kbnt_kafka::KafkaLog;
 use kbnt_runtime::SnapshotPlan;
@@ -84,7 +84,7 @@ pub(crate) async fn run(options: ServiceOptions, life: Life) -> Result<ExitCode,
 }
 
 /// Where inventory-service keeps its snapshots, if it does.
-fn snapshot_plan(options: &SnapshotOptions) -> Result<Option<SnapshotPlan>, Failure> {
+fn snapshot_plan(options: &SnapshotOptions) -> Result<Option<SnapshotPlan<Image>>, Failure> {
     let Some(directory) = &options.snapshot_dir else { return Ok(None) };
     let refused = |error| Failure::Options(format!("snapshots in {}: {error}", directory.display()));
     let store = Arc::new(SnapshotDirectory::open(directory).map_err(refused)?);

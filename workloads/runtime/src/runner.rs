@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use kbnt_application::driver::Failure;
 use kbnt_application::intact::Damage;
+use kbnt_application::machine::ImageOf;
 use kbnt_application::ports::{CallError, Clock, EventLog, Leadership, LogError, Observer};
 use kbnt_application::{Effect, EffectOutcome, Machine, Service};
 use kbnt_domain::event::Writer;
@@ -83,12 +84,12 @@ impl RunError {
 }
 
 /// Drives one machine on a log. See [`kbnt_application::machine`] for the rules.
-pub struct Runner<M> {
+pub struct Runner<M: Machine> {
     machine: M,
     parts: RunnerParts,
     end: HandleEnd<M>,
     leadership: Option<Arc<dyn Leadership>>,
-    snapshots: Option<SnapshotPlan>,
+    snapshots: Option<SnapshotPlan<ImageOf<M>>>,
 }
 
 impl<M: Machine> Runner<M> {
@@ -113,17 +114,17 @@ impl<M: Machine> Runner<M> {
 
     /// Lets a sole writer begin with a snapshot, and keep new ones.
     #[must_use]
-    pub fn with_snapshots(mut self, plan: SnapshotPlan) -> Self {
+    pub fn with_snapshots(mut self, plan: SnapshotPlan<ImageOf<M>>) -> Self {
         self.snapshots = Some(plan);
         self
     }
 
     /// Runs until `shutdown` or an error that stays. On `shutdown` it finishes the batch in hand, commits its offsets and
     /// hands its partitions over. Where the log is damaged it ends the machine, and lives on only to say so.
-    pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
+    pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), RunError> {
         let progress = self.end.progress.clone();
         // Only one that may write alone takes turns.
-        let leadership = self.leadership.filter(|_| self.machine.sole_writer());
+        let leadership = self.leadership.filter(|_| self.machine.sole_writer().is_some());
         let shell = Shell::new(
             self.machine,
             self.parts,

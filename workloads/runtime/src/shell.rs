@@ -9,6 +9,7 @@ use futures::FutureExt as _;
 use futures::future::{OptionFuture, try_join_all};
 use kbnt_application::driver::{Command, Driver, Event, Failure, Reader, Setup, Wants};
 use kbnt_application::intact::Bounds;
+use kbnt_application::machine::ImageOf;
 use kbnt_application::ports::{ErrorClass, Fetched, GroupBatch, Leadership, LogError, Stage};
 use kbnt_application::{Machine, Position, Service};
 use kbnt_domain::Span;
@@ -34,7 +35,7 @@ pub(super) const WAIT: Span = Span::from_millis(500);
 type Later<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// What a driver works with in this process.
-pub(super) struct Shell<M> {
+pub(super) struct Shell<M: Machine> {
     pub(super) parts: RunnerParts,
     pub(super) shutdown: CancellationToken,
     driver: Driver<M, Reply>,
@@ -43,7 +44,7 @@ pub(super) struct Shell<M> {
     jobs: mpsc::Receiver<Job<M>>,
     progress: watch::Sender<Progress>,
     leadership: Option<Arc<dyn Leadership>>,
-    snapshots: Option<SnapshotPlan>,
+    snapshots: Option<SnapshotPlan<ImageOf<M>>>,
     output: Option<Paced<Partitions>>,
     scan: Option<Paced<Partitions>>,
     source: Option<Paced<Source>>,
@@ -73,7 +74,7 @@ impl<M: Machine> Shell<M> {
         parts: RunnerParts,
         end: HandleEnd<M>,
         leadership: Option<Arc<dyn Leadership>>,
-        snapshots: Option<SnapshotPlan>,
+        snapshots: Option<SnapshotPlan<ImageOf<M>>>,
         shutdown: CancellationToken,
     ) -> Self {
         let (service, started, performer) = (machine.service(), Instant::now(), Arc::clone(&parts.effects));
@@ -279,7 +280,7 @@ impl<M: Machine> Shell<M> {
                 Command::Refuse(reply, failure) => reply(Err(RunError::from(failure).of_call())),
                 Command::Close(reader) => self.close(reader),
                 Command::Keep(snapshot) => {
-                    self.keeping = self.snapshots.clone().map(|plan| plan.keep(snapshot).boxed());
+                    self.keeping = self.snapshots.as_ref().map(|plan| plan.keep(snapshot).boxed());
                 }
                 Command::AwaitTurn => {
                     let leadership = self.leadership.clone();
@@ -304,7 +305,7 @@ impl<M: Machine> Shell<M> {
     }
 
     /// Does what the driver waits for.
-    async fn answer(&mut self, request: Command<Reply>) {
+    async fn answer(&mut self, request: Command<M, Reply>) {
         match request {
             Command::Append(batch) => match self.append(&batch).await {
                 Ok(positions) => self.driver.step(Event::Appended(&positions)),

@@ -7,10 +7,9 @@ use kbnt_application::ports::{Snapshot, SnapshotError, SnapshotStore};
 use tokio::task::{JoinError, spawn_blocking};
 
 /// Where a sole writer keeps its snapshots, and how often it takes one.
-#[derive(Clone)]
-pub struct SnapshotPlan {
+pub struct SnapshotPlan<I> {
     /// Where.
-    pub store: Arc<dyn SnapshotStore>,
+    pub store: Arc<dyn SnapshotStore<I>>,
     /// Not more often than this; and not if nothing was written since the last one.
     pub every: Duration,
 }
@@ -18,19 +17,22 @@ pub struct SnapshotPlan {
 /// What came of keeping one, and how long it took.
 pub(super) type Kept = (Result<u64, SnapshotError>, Duration);
 
-impl SnapshotPlan {
+impl<I: Send + 'static> SnapshotPlan<I> {
     /// The newest snapshot but so many.
-    pub(super) async fn load(&self, before: usize) -> Option<Result<Snapshot, SnapshotError>> {
+    pub(super) async fn load(&self, before: usize) -> Option<Result<Snapshot<I>, SnapshotError>> {
         let store = Arc::clone(&self.store);
         let loaded = spawn_blocking(move || store.load(before)).await;
         loaded.unwrap_or_else(|error| Some(Err(stopped(error))))
     }
 
     /// Keeps one, beside the work.
-    pub(super) async fn keep(self, snapshot: Box<Snapshot>) -> Kept {
-        let started = Instant::now();
-        let kept = spawn_blocking(move || self.store.keep(&snapshot)).await;
-        (kept.unwrap_or_else(|error| Err(stopped(error))), started.elapsed())
+    pub(super) fn keep(&self, snapshot: Box<Snapshot<I>>) -> impl Future<Output = Kept> + Send + use<I> {
+        let store = Arc::clone(&self.store);
+        async move {
+            let started = Instant::now();
+            let kept = spawn_blocking(move || store.keep(&snapshot)).await;
+            (kept.unwrap_or_else(|error| Err(stopped(error))), started.elapsed())
+        }
     }
 }
 

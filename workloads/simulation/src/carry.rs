@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use kbnt_application::driver::{Command, Event, Failure, Reader};
 use kbnt_application::intact::Damage;
-use kbnt_application::ports::{Assignment, Commit, Fetched, LogError, SnapshotError};
-use kbnt_application::{Effect, Outbox, Position, Service};
+use kbnt_application::inventory::Image;
+use kbnt_application::ports::{Assignment, Commit, Fetched, LogError, Snapshot, SnapshotError};
+use kbnt_application::{Effect, Outbox, PaymentRequest, Position, Service};
 use kbnt_domain::Event as Record;
 
 use crate::log::{Log, Place};
@@ -190,7 +191,7 @@ impl World {
                     self.allowed(&self.processes[id], &effect)?;
                     self.say(|| format!("{} does {effect:?}", self.processes[id].name()));
                     let actions = &mut self.processes[id].actions;
-                    if let Effect::Charge { order, .. } = &effect {
+                    if let Effect::Payment(PaymentRequest::Charge { order, .. }) = &effect {
                         actions.charging.insert(*order);
                     }
                     self.flights.start(id, attempt, effect);
@@ -284,11 +285,7 @@ impl World {
     }
 
     /// The snapshot before so many newer ones; now and then one is damaged.
-    fn load(
-        &mut self,
-        id: usize,
-        before: usize,
-    ) -> Option<Result<kbnt_application::ports::Snapshot, SnapshotError>> {
+    fn load(&mut self, id: usize, before: usize) -> Option<Result<Snapshot<Image>, SnapshotError>> {
         let at = self.kept.len().checked_sub(before + 1)?;
         if self.rng.chance(250) {
             return Some(Err(SnapshotError::Damaged("by the seed")));

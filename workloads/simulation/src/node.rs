@@ -1,16 +1,12 @@
 //! Any of the six production machines.
 
-use std::ops::Range;
-
 use kbnt_application::audit::AuditMachine;
-use kbnt_application::inventory::{Image, InventoryConfig, InventoryMachine};
+use kbnt_application::inventory::{InventoryConfig, InventoryMachine};
 use kbnt_application::notification::NotificationMachine;
 use kbnt_application::order::OrderMachine;
 use kbnt_application::payment::PaymentMachine;
-use kbnt_application::ports::Unreadable;
 use kbnt_application::user::{UserConfig, UserMachine};
-use kbnt_application::{Append, Delivered, EffectOutcome, Halt, Machine, Outbox, Position, Service, Topic};
-use kbnt_domain::stock::image::ImageError;
+use kbnt_application::{Auditor, Delivered, EffectOutcome, Machine, Outbox, Service, Topic};
 use kbnt_domain::user::Registration;
 use kbnt_domain::{OrderId, Timestamp};
 
@@ -68,6 +64,8 @@ macro_rules! whichever {
 }
 
 impl Machine for Node {
+    type Sole = InventoryMachine;
+
     fn service(&self) -> Service {
         whichever!(self, machine => machine.service())
     }
@@ -96,20 +94,8 @@ impl Machine for Node {
         whichever!(self, machine => machine.recovered(partition, outbox));
     }
 
-    fn foresee(&self, coming: &mut dyn Iterator<Item = &Delivered>) {
-        whichever!(self, machine => machine.foresee(coming));
-    }
-
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
         whichever!(self, machine => machine.handle(record, outbox));
-    }
-
-    fn unreadable(&mut self, record: &Unreadable, outbox: &mut Outbox) {
-        whichever!(self, machine => machine.unreadable(record, outbox));
-    }
-
-    fn shortened(&self, append: &Append) -> Option<Append> {
-        whichever!(self, machine => machine.shortened(append))
     }
 
     fn completed(&mut self, order: OrderId, outcome: EffectOutcome, outbox: &mut Outbox) {
@@ -132,36 +118,8 @@ impl Machine for Node {
         whichever!(self, machine => machine.stuck())
     }
 
-    fn durable(&mut self) {
-        whichever!(self, machine => machine.durable());
-    }
-
     fn hold(&self, topic: Topic, partition: u32) -> Option<u64> {
         whichever!(self, machine => machine.hold(topic, partition))
-    }
-
-    fn unanswered(&self, topic: Topic, partition: u32, committed: u64) -> Vec<Range<u64>> {
-        whichever!(self, machine => machine.unanswered(topic, partition, committed))
-    }
-
-    fn witnessed(&self) -> Vec<Position> {
-        whichever!(self, machine => machine.witnessed())
-    }
-
-    fn drains(&self) -> bool {
-        whichever!(self, machine => machine.drains())
-    }
-
-    fn sole_writer(&self) -> bool {
-        whichever!(self, machine => machine.sole_writer())
-    }
-
-    fn elect(&mut self, outbox: &mut Outbox) {
-        whichever!(self, machine => machine.elect(outbox));
-    }
-
-    fn resume(&self) -> Vec<Position> {
-        whichever!(self, machine => machine.resume())
     }
 
     fn follows(&self) -> bool {
@@ -172,15 +130,17 @@ impl Machine for Node {
         whichever!(self, machine => machine.follow(record));
     }
 
-    fn halted(&self) -> Option<Halt> {
-        whichever!(self, machine => machine.halted())
+    fn auditor(&mut self) -> Option<&mut dyn Auditor> {
+        match self {
+            Self::Audit(machine) => Some(machine.as_mut()),
+            _ => None,
+        }
     }
 
-    fn image(&self) -> Option<Image> {
-        whichever!(self, machine => machine.image())
-    }
-
-    fn restore(&mut self, image: Image) -> Result<(), ImageError> {
-        whichever!(self, machine => machine.restore(image))
+    fn sole_writer(&mut self) -> Option<&mut InventoryMachine> {
+        match self {
+            Self::Inventory(machine) => Some(machine),
+            _ => None,
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use kbnt_application::driver::Event;
+use kbnt_application::inventory::Image;
 use kbnt_application::ports::Snapshot;
 use kbnt_application::{Append, Delivered, EffectOutcome, Service};
 
@@ -46,7 +47,7 @@ pub struct World {
     /// What crashed processes had sent and that still gets in.
     pub(crate) late: Vec<(Place, VecDeque<Append>)>,
     /// Snapshots of the inventory, the oldest first.
-    pub(crate) kept: Vec<Snapshot>,
+    pub(crate) kept: Vec<Snapshot<Image>>,
     pub(crate) report: Report,
     /// Faults are over, and nothing is left to chance that need not be.
     pub(crate) resting: bool,

@@ -1,13 +1,14 @@
 //! Two machines that answer each order once: one that shares its work, one that is the only writer.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use kbnt_application::machine::Halt;
 use kbnt_application::message::{Service, Topic, Trace, partition_of};
-use kbnt_application::{Delivered, Effect, EffectOutcome, Machine, Outbox, Position};
+use kbnt_application::{Delivered, EffectOutcome, Machine, Outbox, PaymentRequest, Position, SoleWriter};
 use kbnt_domain::event::{NotificationSent, ReservationRefused, Writer, WriterElected};
-use kbnt_domain::{Event, EventId, OrderId, Reason, Timestamp};
+use kbnt_domain::{Event, EventId, OrderId, Reason};
 
 /// Answers each `OrderCreated` with one `NotificationSent`, at once or after an effect.
 #[derive(Default)]
@@ -28,6 +29,8 @@ impl Echo {
 }
 
 impl Machine for Echo {
+    type Sole = Infallible;
+
     fn service(&self) -> Service {
         Service::Notification
     }
@@ -49,8 +52,6 @@ impl Machine for Echo {
         }
     }
 
-    fn recovered(&mut self, _partition: u32, _outbox: &mut Outbox) {}
-
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
         assert!(self.assigned.contains(&record.at.partition), "{:?} is not ours", record.at);
         let Event::OrderCreated(created) = &record.message.event else { return };
@@ -61,7 +62,7 @@ impl Machine for Echo {
             let message = &record.message;
             let waiting = (record.at, message.id, message.trace);
             if self.under_way.insert(created.order, waiting).is_none() {
-                outbox.perform(Effect::QueryCharge { order: created.order });
+                outbox.perform(PaymentRequest::Query { order: created.order });
             }
         } else {
             self.answered.insert(created.order);
@@ -78,17 +79,9 @@ impl Machine for Echo {
         }
     }
 
-    fn tick(&mut self, _outbox: &mut Outbox) {}
-
-    fn next_tick(&self) -> Option<Timestamp> {
-        None
-    }
-
     fn in_hand(&self) -> usize {
         self.under_way.len()
     }
-
-    fn durable(&mut self) {}
 
     fn hold(&self, topic: Topic, partition: u32) -> Option<u64> {
         let here = |at: &&Position| at.topic == topic && at.partition == partition;
@@ -134,6 +127,8 @@ impl Solo {
 }
 
 impl Machine for Solo {
+    type Sole = Self;
+
     fn service(&self) -> Service {
         Service::Inventory
     }
@@ -158,8 +153,6 @@ impl Machine for Solo {
         }
     }
 
-    fn recovered(&mut self, _partition: u32, _outbox: &mut Outbox) {}
-
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
         let Event::PlaceOrder(placed) = &record.message.event else { return };
         if self.refused.insert(placed.order) {
@@ -171,23 +164,26 @@ impl Machine for Solo {
         }
     }
 
-    fn completed(&mut self, _order: OrderId, _outcome: EffectOutcome, _outbox: &mut Outbox) {}
-
-    fn tick(&mut self, _outbox: &mut Outbox) {}
-
-    fn next_tick(&self) -> Option<Timestamp> {
-        None
-    }
-
-    fn durable(&mut self) {}
-
     fn hold(&self, _topic: Topic, _partition: u32) -> Option<u64> {
         None
     }
 
-    fn sole_writer(&self) -> bool {
-        true
+    fn sole_writer(&mut self) -> Option<&mut Self> {
+        Some(self)
     }
+
+    fn follow(&mut self, record: &Delivered) {
+        self.followed += 1;
+        if let Event::WriterElected(elected) = &record.message.event {
+            self.newest = self.newest.clone().max(Some(elected.writer.clone()));
+        }
+    }
+}
+
+/// It takes no images.
+impl SoleWriter for Solo {
+    type Image = Infallible;
+    type Error = Infallible;
 
     fn elect(&mut self, outbox: &mut Outbox) {
         self.term = self.newest.as_ref().map_or(0, |writer| writer.term) + 1;
@@ -205,17 +201,18 @@ impl Machine for Solo {
         self.resume.iter().map(position).collect()
     }
 
-    fn follow(&mut self, record: &Delivered) {
-        self.followed += 1;
-        if let Event::WriterElected(elected) = &record.message.event {
-            self.newest = self.newest.clone().max(Some(elected.writer.clone()));
-        }
-    }
-
     fn halted(&self) -> Option<Halt> {
         if self.broken {
             return Some(Halt::Broken("on purpose".into()));
         }
         self.newest.clone().filter(|newest| self.term > 0 && *newest > self.writer()).map(Halt::Fenced)
+    }
+
+    fn image(&self) -> Option<Infallible> {
+        None
+    }
+
+    fn restore(&mut self, image: Infallible) -> Result<Writer, Infallible> {
+        match image {}
     }
 }

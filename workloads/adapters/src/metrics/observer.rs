@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kbnt_application::machine::Halt;
 use kbnt_application::ports::{LogError, Unreadable};
-use kbnt_application::{Append, Delivered, Effect, EffectOutcome, Position, Service, Topic};
+use kbnt_application::{Append, Delivered, Effect, EffectOutcome, PaymentRequest, Position, Service, Topic};
 use kbnt_domain::event::{CancelKind, DeadLetterStored};
 use kbnt_domain::{Event, OrderId, Timestamp};
 
@@ -67,15 +67,18 @@ impl Observer for Metrics {
     fn effect(&self, service: Service, effect: &Effect, outcome: &EffectOutcome, took: Duration) {
         say_trouble(service, effect, outcome);
         let outcome = outcome_name(outcome);
-        let operation = match effect {
-            Effect::Charge { .. } => "charge",
-            Effect::QueryCharge { .. } => "query",
-            Effect::CloseCharge { .. } => "close",
-            Effect::Refund { .. } => "refund",
-            Effect::Notify { .. } => {
+        let request = match effect {
+            Effect::Payment(request) => request,
+            Effect::Notification(_) => {
                 self.edges.notification_duration.with_label_values(&[outcome]).observe(took.as_secs_f64());
                 return;
             }
+        };
+        let operation = match request {
+            PaymentRequest::Charge { .. } => "charge",
+            PaymentRequest::Query { .. } => "query",
+            PaymentRequest::Close { .. } => "close",
+            PaymentRequest::Refund { .. } => "refund",
         };
         self.edges.payment_duration.with_label_values(&[operation, outcome]).observe(took.as_secs_f64());
     }

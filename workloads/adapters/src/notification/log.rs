@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use kbnt_application::ports::Notifier;
-use kbnt_application::{Effect, EffectOutcome};
+use kbnt_application::{EffectOutcome, NotificationRequest};
 
 /// How this way is called.
 const CHANNEL: &str = "log";
@@ -13,11 +13,8 @@ pub struct LogNotifier;
 
 #[async_trait]
 impl Notifier for LogNotifier {
-    async fn notify(&self, effect: &Effect) -> EffectOutcome {
-        let Effect::Notify { order, user, template, .. } = effect else {
-            let detail = "not a notification".to_owned();
-            return EffectOutcome::NotNotified { channel: CHANNEL, detail, retry: false };
-        };
+    async fn notify(&self, request: &NotificationRequest) -> EffectOutcome {
+        let NotificationRequest { order, user, template, .. } = request;
         tracing::info!(operation = "customer-notified", %order, %user, template, "the customer is told");
         EffectOutcome::Notified { channel: CHANNEL }
     }

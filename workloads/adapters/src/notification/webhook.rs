@@ -11,7 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, Mac};
 use kbnt_application::message::Message;
 use kbnt_application::ports::Notifier;
-use kbnt_application::{Append, Effect, EffectOutcome, Route};
+use kbnt_application::{Append, EffectOutcome, NotificationRequest, Route};
 use kbnt_domain::{OrderId, UserId};
 use reqwest::{Url, header};
 use serde::Serialize;
@@ -144,10 +144,8 @@ fn body(order: OrderId, user: &UserId, template: &str, about: &Arc<Message>) -> 
 
 #[async_trait]
 impl Notifier for WebhookNotifier {
-    async fn notify(&self, effect: &Effect) -> EffectOutcome {
-        let Effect::Notify { order, user, template, about } = effect else {
-            return not_told("not a notification", false);
-        };
+    async fn notify(&self, request: &NotificationRequest) -> EffectOutcome {
+        let NotificationRequest { order, user, template, about } = request;
         match body(*order, user, template, about) {
             Some(body) => self.post(about, body).await,
             None => not_told("the event cannot be written as JSON", false),

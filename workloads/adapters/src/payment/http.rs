@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use kbnt_application::ports::PaymentGateway;
-use kbnt_application::{Effect, EffectOutcome};
+use kbnt_application::{EffectOutcome, PaymentRequest};
 use kbnt_domain::event::PaymentMethod;
 use kbnt_domain::ids::InvalidTransactionId;
 use kbnt_domain::{Money, OrderId, ReservationId, TransactionId, UserId};
@@ -248,21 +248,16 @@ fn answer(order: OrderId, body: &[u8]) -> Option<ChargeAnswer> {
 
 #[async_trait]
 impl PaymentGateway for HttpGateway {
-    async fn perform(&self, effect: &Effect) -> EffectOutcome {
-        match effect {
-            Effect::Charge { order, reservation, user, amount, payment } => {
+    async fn perform(&self, request: &PaymentRequest) -> EffectOutcome {
+        match request {
+            PaymentRequest::Charge { order, reservation, user, amount, payment } => {
                 self.charge(*order, *reservation, user, *amount, payment).await
             }
-            Effect::QueryCharge { order } => self.query(*order).await,
-            Effect::CloseCharge { order } => self.close(*order).await,
-            Effect::Refund { order, transaction, amount } => {
+            PaymentRequest::Query { order } => self.query(*order).await,
+            PaymentRequest::Close { order } => self.close(*order).await,
+            PaymentRequest::Refund { order, transaction, amount } => {
                 self.refund(*order, transaction.as_ref(), *amount).await
             }
-            Effect::Notify { .. } => EffectOutcome::NotNotified {
-                channel: "none",
-                detail: "not a payment".to_owned(),
-                retry: false,
-            },
         }
     }
 }

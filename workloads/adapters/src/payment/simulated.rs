@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use kbnt_application::ports::PaymentGateway;
-use kbnt_application::{Effect, EffectOutcome};
+use kbnt_application::{EffectOutcome, PaymentRequest};
 use kbnt_domain::{Money, OrderId, TransactionId};
 use thiserror::Error;
 
@@ -211,29 +211,24 @@ fn draw(order: OrderId, seed: u64) -> f64 {
 
 #[async_trait]
 impl PaymentGateway for SimulatedGateway {
-    async fn perform(&self, effect: &Effect) -> EffectOutcome {
+    async fn perform(&self, request: &PaymentRequest) -> EffectOutcome {
         if !self.rules.delay.is_zero() {
             tokio::time::sleep(self.rules.delay).await;
         }
-        match effect {
-            Effect::Charge { order, amount, payment, .. } => {
+        match request {
+            PaymentRequest::Charge { order, amount, payment, .. } => {
                 self.charge(*order, *amount, payment.token.as_deref()).await
             }
-            Effect::QueryCharge { order } => self.query(*order),
-            Effect::CloseCharge { order } => self.close(*order),
-            Effect::Refund { order, .. } => self.refund(*order),
-            Effect::Notify { .. } => EffectOutcome::NotNotified {
-                channel: "none",
-                detail: "not a payment".to_owned(),
-                retry: false,
-            },
+            PaymentRequest::Query { order } => self.query(*order),
+            PaymentRequest::Close { order } => self.close(*order),
+            PaymentRequest::Refund { order, .. } => self.refund(*order),
         }
     }
 
     /// The delay that a token asks for is a timer: held in a place, a few hundred of them would stop everybody's payments.
-    fn takes_place(&self, effect: &Effect) -> bool {
-        match effect {
-            Effect::Charge { payment, .. } if self.rules.test_tokens => {
+    fn takes_place(&self, request: &PaymentRequest) -> bool {
+        match request {
+            PaymentRequest::Charge { payment, .. } if self.rules.test_tokens => {
                 !matches!(Token::of(payment.token.as_deref()), Token::Delayed(_))
             }
             _ => true,
@@ -255,8 +250,8 @@ mod tests {
         "USER-1".parse().unwrap()
     }
 
-    fn charge(order: OrderId, minor: i64, token: Option<&str>) -> Effect {
-        Effect::Charge {
+    fn charge(order: OrderId, minor: i64, token: Option<&str>) -> PaymentRequest {
+        PaymentRequest::Charge {
             order,
             reservation: ReservationId::derive(&order, 0),
             user: user(),
@@ -312,7 +307,7 @@ mod tests {
         }
         let away = gateway.perform(&charge(order("away"), 1, Some("tok_unreachable"))).await;
         assert!(matches!(away, EffectOutcome::NotCharged { .. }));
-        let found = gateway.perform(&Effect::QueryCharge { order: order("away") }).await;
+        let found = gateway.perform(&PaymentRequest::Query { order: order("away") }).await;
         assert!(matches!(found, EffectOutcome::NotCharged { .. }));
     }
 
@@ -321,7 +316,7 @@ mod tests {
         let gateway = testing();
         let lost = charge(order("lost"), 1, Some("tok_unknown_outcome"));
         assert!(matches!(gateway.perform(&lost).await, EffectOutcome::Unknown { .. }));
-        let first = gateway.perform(&Effect::QueryCharge { order: order("lost") }).await;
+        let first = gateway.perform(&PaymentRequest::Query { order: order("lost") }).await;
         let again = gateway.perform(&charge(order("lost"), 1, None)).await;
         assert!(matches!(first, EffectOutcome::Charged { .. }));
         assert_eq!(first, again);
@@ -330,10 +325,13 @@ mod tests {
     #[tokio::test]
     async fn a_closed_order_is_not_charged_and_a_charged_one_not_closed() {
         let gateway = SimulatedGateway::default();
-        assert_eq!(gateway.perform(&Effect::CloseCharge { order: order("a") }).await, EffectOutcome::Closed);
+        assert_eq!(
+            gateway.perform(&PaymentRequest::Close { order: order("a") }).await,
+            EffectOutcome::Closed
+        );
         assert_eq!(gateway.perform(&charge(order("a"), 1, None)).await, EffectOutcome::Closed);
         let charged = gateway.perform(&charge(order("b"), 1, None)).await;
-        assert_eq!(gateway.perform(&Effect::CloseCharge { order: order("b") }).await, charged);
+        assert_eq!(gateway.perform(&PaymentRequest::Close { order: order("b") }).await, charged);
     }
 
     #[tokio::test]

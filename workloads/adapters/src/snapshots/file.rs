@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Seek as _, SeekFrom, Write};
 
+use kbnt_application::inventory::Image;
 use kbnt_application::ports::{Snapshot, SnapshotError};
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +51,7 @@ fn put(row: &impl Serialize, to: &mut impl Write) -> io::Result<()> {
     postcard::to_io(row, to).map(drop).map_err(|_| io::Error::other("the rows could not be written"))
 }
 
-fn put_rows(snapshot: &Snapshot, to: &mut impl Write) -> io::Result<()> {
+fn put_rows(snapshot: &Snapshot<Image>, to: &mut impl Write) -> io::Result<()> {
     let ledger = &snapshot.image.ledger;
     put(&Head::of(snapshot), to)?;
     ledger.products.iter().try_for_each(|product| put(&ProductRow::of(product), to))?;
@@ -59,7 +60,7 @@ fn put_rows(snapshot: &Snapshot, to: &mut impl Write) -> io::Result<()> {
 }
 
 /// Writes a snapshot to an empty file, down to the disk. How many bytes it is.
-pub(super) fn write(file: File, snapshot: &Snapshot) -> io::Result<u64> {
+pub(super) fn write(file: File, snapshot: &Snapshot<Image>) -> io::Result<u64> {
     let mut rows =
         Summed { inner: BufWriter::with_capacity(1 << 20, file), length: 0, sum: crc32fast::Hasher::new() };
     rows.inner.write_all(&[0; HEADER])?;
@@ -81,7 +82,7 @@ fn number<const N: usize>(bytes: &[u8]) -> Result<[u8; N], SnapshotError> {
 }
 
 /// The snapshot of these bytes.
-pub(super) fn read(bytes: &[u8]) -> Result<Snapshot, SnapshotError> {
+pub(super) fn read(bytes: &[u8]) -> Result<Snapshot<Image>, SnapshotError> {
     if !bytes.starts_with(&MAGIC) {
         return Err(SnapshotError::Damaged("it does not begin as a snapshot does"));
     }
@@ -110,7 +111,7 @@ fn take<'a, T: Deserialize<'a>>(rows: &mut &'a [u8]) -> Result<T, Bad> {
     Ok(row)
 }
 
-fn read_rows(mut rows: &[u8]) -> Result<Snapshot, Bad> {
+fn read_rows(mut rows: &[u8]) -> Result<Snapshot<Image>, Bad> {
     let head: Head<'_> = take(&mut rows)?;
     let mut snapshot = head.snapshot()?;
     let ledger = &mut snapshot.image.ledger;

@@ -9,6 +9,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use kbnt_application::inventory::Image;
 use kbnt_application::ports::{Snapshot, SnapshotError, SnapshotStore};
 
 /// How many are kept.
@@ -52,8 +53,8 @@ fn files(directory: &Path, extension: &str) -> io::Result<Vec<PathBuf>> {
     Ok(paths?.into_iter().filter(|path| path.extension().is_some_and(|found| found == extension)).collect())
 }
 
-impl SnapshotStore for SnapshotDirectory {
-    fn keep(&self, snapshot: &Snapshot) -> Result<u64, SnapshotError> {
+impl SnapshotStore<Image> for SnapshotDirectory {
+    fn keep(&self, snapshot: &Snapshot<Image>) -> Result<u64, SnapshotError> {
         let before = self.numbered()?;
         let number = before.first().map_or(0, |(newest, _)| newest + 1);
         let unfinished = self.directory.join(format!("{number}-{:08x}.{UNFINISHED}", fastrand::u32(..)));
@@ -74,7 +75,7 @@ impl SnapshotStore for SnapshotDirectory {
         Ok(bytes)
     }
 
-    fn load(&self, before: usize) -> Option<Result<Snapshot, SnapshotError>> {
+    fn load(&self, before: usize) -> Option<Result<Snapshot<Image>, SnapshotError>> {
         match self.numbered() {
             Ok(found) => found.get(before).map(|(_, file)| file::read(&fs::read(file)?)),
             Err(error) => Some(Err(error.into())),

@@ -56,7 +56,7 @@ pub(super) struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    pub(super) fn of(snapshot: &'a Snapshot) -> Self {
+    pub(super) fn of(snapshot: &'a Snapshot<Image>) -> Self {
         let Image { writer, ledger } = &snapshot.image;
         Self {
             taken: snapshot.taken.as_millis(),
@@ -78,7 +78,7 @@ impl<'a> Head<'a> {
     }
 
     /// The snapshot, without its rows.
-    pub(super) fn snapshot(&self) -> Result<Snapshot, Bad> {
+    pub(super) fn snapshot(&self) -> Result<Snapshot<Image>, Bad> {
         let mark = |(at, id): &(At<'_>, [u8; 16])| {
             Ok(Mark { at: position(at)?, id: EventId::from_uuid(Uuid::from_bytes(*id)) })
         };

@@ -31,7 +31,7 @@ fn order(n: u32) -> OrderId {
 }
 
 /// Rows of every kind.
-fn snapshot(term: u64) -> Snapshot {
+fn snapshot(term: u64) -> Snapshot<Image> {
     let product = |id: &str, declared| ProductImage {
         id: id.parse().unwrap(),
         declared,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kbnt_adapters::outbound::{BreakerConfig, OutboundConfig};
 use kbnt_adapters::payment::{HttpGateway, HttpGatewayConfig};
 use kbnt_application::ports::PaymentGateway;
-use kbnt_application::{Effect, EffectOutcome};
+use kbnt_application::{EffectOutcome, PaymentRequest};
 use kbnt_domain::event::PaymentMethod;
 use kbnt_domain::{OrderId, ReservationId};
 use serde_json::{Value, json};
@@ -18,8 +18,8 @@ fn gateway(server: &Server, outbound: OutboundConfig) -> HttpGateway {
     HttpGateway::new(HttpGatewayConfig { url: server.url(), secret, outbound }).unwrap()
 }
 
-fn charge(order: OrderId) -> Effect {
-    Effect::Charge {
+fn charge(order: OrderId) -> PaymentRequest {
+    PaymentRequest::Charge {
         order,
         reservation: ReservationId::derive(&order, 0),
         user: user(),
@@ -28,8 +28,8 @@ fn charge(order: OrderId) -> Effect {
     }
 }
 
-fn refund(order: OrderId) -> Effect {
-    Effect::Refund { order, transaction: Some("tx-1".parse().unwrap()), amount: amount() }
+fn refund(order: OrderId) -> PaymentRequest {
+    PaymentRequest::Refund { order, transaction: Some("tx-1".parse().unwrap()), amount: amount() }
 }
 
 fn says(order: OrderId, status: &str) -> String {
@@ -116,13 +116,14 @@ async fn any_text_that_can_be_shown_names_a_charge_and_anything_else_is_a_charge
         json!({"orderId": id.to_string(), "status": "charged", "transactionId": transaction}).to_string()
     };
     for name in ["pi_3/x+y=:z".to_owned(), "x".repeat(66), "é".repeat(255), "ch 取引 1".to_owned()] {
-        for effect in [charge(id), Effect::QueryCharge { order: id }, Effect::CloseCharge { order: id }] {
+        for effect in [charge(id), PaymentRequest::Query { order: id }, PaymentRequest::Close { order: id }] {
             let server = Server::start([Does::Answer(200, says(&json!(name)))]).await;
             let found = gateway(&server, hasty()).perform(&effect).await;
             assert_eq!(found, EffectOutcome::Charged { transaction: name.parse().unwrap() }, "{effect:?}");
         }
         let server = Server::start([Does::Answer(200, "{}".into())]).await;
-        let refund = Effect::Refund { order: id, transaction: Some(name.parse().unwrap()), amount: amount() };
+        let refund =
+            PaymentRequest::Refund { order: id, transaction: Some(name.parse().unwrap()), amount: amount() };
         gateway(&server, hasty()).perform(&refund).await;
         let body: Value = serde_json::from_str(&server.requests()[0].body).unwrap();
         assert_eq!(body.pointer("/transactionId").unwrap(), &name, "as the gateway has it");
@@ -138,7 +139,7 @@ async fn any_text_that_can_be_shown_names_a_charge_and_anything_else_is_a_charge
         json!(["x"]),
         json!(true),
     ] {
-        for effect in [charge(id), Effect::QueryCharge { order: id }, Effect::CloseCharge { order: id }] {
+        for effect in [charge(id), PaymentRequest::Query { order: id }, PaymentRequest::Close { order: id }] {
             let server = Server::start([Does::Answer(200, says(&no_name))]).await;
             let found = gateway(&server, hasty()).perform(&effect).await;
             assert_eq!(name_of(&found), "charged, unnamed", "{effect:?} {no_name}");
@@ -153,7 +154,7 @@ async fn any_text_that_can_be_shown_names_a_charge_and_anything_else_is_a_charge
 async fn a_charge_without_a_name_is_refunded_by_its_order() {
     let id = order("a");
     let server = Server::start([Does::Answer(200, says(id, "refunded"))]).await;
-    let refund = Effect::Refund { order: id, transaction: None, amount: amount() };
+    let refund = PaymentRequest::Refund { order: id, transaction: None, amount: amount() };
     assert_eq!(gateway(&server, hasty()).perform(&refund).await, EffectOutcome::Refunded);
     let request = server.requests().remove(0);
     assert_eq!(request.line(), format!("POST /charges/{id}/refund HTTP/1.1"));
@@ -169,16 +170,16 @@ async fn nobody_there_means_that_nothing_was_charged() {
     let url = "http://127.0.0.1:1".parse().unwrap();
     let away = HttpGateway::new(HttpGatewayConfig { url, secret: None, outbound: hasty() }).unwrap();
     assert_eq!(name_of(&away.perform(&charge(order("a"))).await), "not charged");
-    assert_eq!(name_of(&away.perform(&Effect::QueryCharge { order: order("a") }).await), "unknown");
-    assert_eq!(name_of(&away.perform(&Effect::CloseCharge { order: order("a") }).await), "unknown");
+    assert_eq!(name_of(&away.perform(&PaymentRequest::Query { order: order("a") }).await), "unknown");
+    assert_eq!(name_of(&away.perform(&PaymentRequest::Close { order: order("a") }).await), "unknown");
     assert_eq!(name_of(&away.perform(&refund(order("a"))).await), "not refunded");
     assert!(server.requests().is_empty());
 }
 
 /// What is asked, what the server does after some trouble, and what is told.
-fn questions(id: OrderId) -> Vec<(Effect, Does, &'static str)> {
-    let query = || Effect::QueryCharge { order: id };
-    let close = || Effect::CloseCharge { order: id };
+fn questions(id: OrderId) -> Vec<(PaymentRequest, Does, &'static str)> {
+    let query = || PaymentRequest::Query { order: id };
+    let close = || PaymentRequest::Close { order: id };
     let says = |status: &str| Does::Answer(200, says(id, status));
     let only = |status: u16| Does::Answer(status, String::new());
     vec![
@@ -208,12 +209,12 @@ fn questions(id: OrderId) -> Vec<(Effect, Does, &'static str)> {
 }
 
 /// The request line of what is asked.
-fn line(effect: &Effect) -> String {
-    match effect {
-        Effect::QueryCharge { order } => format!("GET /charges/{order} HTTP/1.1"),
-        Effect::CloseCharge { order } => format!("POST /charges/{order}/close HTTP/1.1"),
-        Effect::Refund { order, .. } => format!("POST /charges/{order}/refund HTTP/1.1"),
-        Effect::Charge { .. } | Effect::Notify { .. } => panic!("no question"),
+fn line(request: &PaymentRequest) -> String {
+    match request {
+        PaymentRequest::Query { order } => format!("GET /charges/{order} HTTP/1.1"),
+        PaymentRequest::Close { order } => format!("POST /charges/{order}/close HTTP/1.1"),
+        PaymentRequest::Refund { order, .. } => format!("POST /charges/{order}/refund HTTP/1.1"),
+        PaymentRequest::Charge { .. } => panic!("no question"),
     }
 }
 

@@ -8,7 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, Mac};
 use kbnt_adapters::notification::{WebhookConfig, WebhookNotifier};
 use kbnt_application::ports::Notifier;
-use kbnt_application::{Effect, EffectOutcome, Outbox, Service};
+use kbnt_application::{EffectOutcome, NotificationRequest, Outbox, Service};
 use kbnt_domain::Reason;
 use kbnt_domain::Timestamp;
 use kbnt_domain::event::{CancelKind, OrderCancelled};
@@ -25,7 +25,7 @@ fn notifier(server: &Server) -> WebhookNotifier {
     WebhookNotifier::new(WebhookConfig { url: server.url(), secret, outbound: hasty() }).unwrap()
 }
 
-fn notification() -> Effect {
+fn notification() -> NotificationRequest {
     let mut outbox = Outbox::new(Service::Order, Timestamp::from_millis(1_790_000_000_000));
     let event = OrderCancelled {
         order: order("a"),
@@ -35,7 +35,7 @@ fn notification() -> Effect {
     };
     outbox.emit_named("an end", event);
     let about = Arc::clone(&outbox.take().0[0].message);
-    Effect::Notify { order: order("a"), user: user(), template: "order-rejected", about }
+    NotificationRequest { order: order("a"), user: user(), template: "order-rejected", about }
 }
 
 /// As a receiver checks it.

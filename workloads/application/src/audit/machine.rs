@@ -8,16 +8,17 @@
 //! record. What a person did with it is linked too, as soon as it is read back.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::ops::Range;
 use std::sync::Arc;
 
 use kbnt_domain::audit::{Hash, Head, link_hash};
 use kbnt_domain::event::{AuditLogCreated, DeadLetterStored};
-use kbnt_domain::{Event, EventId, OrderId, Timestamp};
+use kbnt_domain::{Event, EventId, Timestamp};
 
 use super::canon::{content_hash, vouched_hash};
 use super::coverage::Coverage;
-use crate::machine::{Append, Delivered, EffectOutcome, Machine, Outbox, Position};
+use crate::machine::{Append, Auditor, Delivered, Machine, Outbox, Position};
 use crate::message::{Classification, Message, Service, Subject, Topic, Trace};
 use crate::ports::Unreadable;
 
@@ -194,6 +195,8 @@ impl AuditMachine {
 }
 
 impl Machine for AuditMachine {
+    type Sole = Infallible;
+
     fn service(&self) -> Service {
         Service::Audit
     }
@@ -212,28 +215,9 @@ impl Machine for AuditMachine {
         self.follow(record);
     }
 
-    fn recovered(&mut self, _partition: u32, _outbox: &mut Outbox) {}
-
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
         self.link_new(record.at, outbox, || Pending::new(record));
     }
-
-    fn unreadable(&mut self, record: &Unreadable, outbox: &mut Outbox) {
-        self.link_new(record.at, outbox, || Pending::of_unreadable(record));
-    }
-
-    /// The beginning of a dead letter that is too large; its link vouches for all of it.
-    fn shortened(&self, append: &Append) -> Option<Append> {
-        let Event::DeadLetterStored(letter) = &append.message.event else { return None };
-        let shorter = letter.shortened();
-        if shorter.whole || !letter.whole {
-            return None;
-        }
-        let message = Message { event: shorter.into(), ..append.message.as_ref().clone() };
-        Some(Append { message: Arc::new(message), ..append.clone() })
-    }
-
-    fn completed(&mut self, _order: OrderId, _outcome: EffectOutcome, _outbox: &mut Outbox) {}
 
     fn tick(&mut self, outbox: &mut Outbox) {
         self.link_again(outbox);
@@ -251,25 +235,13 @@ impl Machine for AuditMachine {
         self.pending.len()
     }
 
-    fn durable(&mut self) {}
-
     fn hold(&self, topic: Topic, partition: u32) -> Option<u64> {
         let linked = self.linked.next(topic, partition);
         (self.claimed.next(topic, partition) > linked).then_some(linked)
     }
 
-    /// Whatever was committed: what has no link gets one.
-    fn unanswered(&self, topic: Topic, partition: u32, committed: u64) -> Vec<Range<u64>> {
-        self.linked.missing(topic, partition, committed)
-    }
-
-    /// Every link is of a record that was there.
-    fn witnessed(&self) -> Vec<Position> {
-        self.linked.ends().filter(|at| at.topic.is_event_store()).collect()
-    }
-
-    fn drains(&self) -> bool {
-        true
+    fn auditor(&mut self) -> Option<&mut dyn Auditor> {
+        Some(self)
     }
 
     fn follows(&self) -> bool {
@@ -285,6 +257,33 @@ impl Machine for AuditMachine {
             }
             _ => {}
         }
+    }
+}
+
+impl Auditor for AuditMachine {
+    fn unreadable(&mut self, record: &Unreadable, outbox: &mut Outbox) {
+        self.link_new(record.at, outbox, || Pending::of_unreadable(record));
+    }
+
+    /// The beginning of a dead letter that is too large; its link vouches for all of it.
+    fn shortened(&self, append: &Append) -> Option<Append> {
+        let Event::DeadLetterStored(letter) = &append.message.event else { return None };
+        let shorter = letter.shortened();
+        if shorter.whole || !letter.whole {
+            return None;
+        }
+        let message = Message { event: shorter.into(), ..append.message.as_ref().clone() };
+        Some(Append { message: Arc::new(message), ..append.clone() })
+    }
+
+    /// Whatever was committed: what has no link gets one.
+    fn unanswered(&self, topic: Topic, partition: u32, committed: u64) -> Vec<Range<u64>> {
+        self.linked.missing(topic, partition, committed)
+    }
+
+    /// Every link is of a record that was there.
+    fn witnessed(&self) -> Vec<Position> {
+        self.linked.ends().filter(|at| at.topic.is_event_store()).collect()
     }
 }
 

@@ -159,7 +159,10 @@ impl<M: Machine, R> Driver<M, R> {
     pub(super) fn read_again(&mut self, mut assigning: Box<Assigning>) -> Result<(), Failure> {
         while let Some(Commit { next, .. }) = assigning.commits.pop_front() {
             let at = |offset| Position { offset, ..next };
-            for gap in self.core.machine.unanswered(next.topic, next.partition, next.offset) {
+            let auditor = self.core.machine.auditor();
+            let unanswered =
+                auditor.map(|auditor| auditor.unanswered(next.topic, next.partition, next.offset));
+            for gap in unanswered.unwrap_or_default() {
                 let gap = Gap { from: at(gap.start), until: at(gap.end) };
                 assigning.scans.push_back(Scan::of_gap(gap));
             }
@@ -279,7 +282,7 @@ impl<M: Machine, R> Core<M, R> {
 }
 
 /// Those of `records` that are understood.
-fn understood(records: &[Fetched]) -> impl Iterator<Item = &Delivered> {
+pub(super) fn understood(records: &[Fetched]) -> impl Iterator<Item = &Delivered> {
     records.iter().filter_map(|fetched| match fetched {
         Fetched::Record(record) => Some(record),
         Fetched::Unreadable(_) => None,

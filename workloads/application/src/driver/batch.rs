@@ -6,7 +6,7 @@ use std::time::Duration;
 use kbnt_domain::{OrderId, Timestamp};
 
 use super::Call;
-use crate::machine::{Append, Delivered, Effect, EffectOutcome, Machine, Outbox, Position};
+use crate::machine::{Append, Delivered, Effect, EffectOutcome, Machine, Outbox, Position, SoleWriter};
 use crate::message::Service;
 use crate::ports::{Clock, Unreadable};
 
@@ -62,7 +62,11 @@ impl<R> Batch<R> {
 
     pub(super) fn unreadable(&mut self, machine: &mut impl Machine, clock: &dyn Clock, record: &Unreadable) {
         self.inputs += 1;
-        self.step(clock, |outbox| machine.unreadable(record, outbox));
+        self.step(clock, |outbox| {
+            if let Some(auditor) = machine.auditor() {
+                auditor.unreadable(record, outbox);
+            }
+        });
     }
 
     pub(super) fn recovered(&mut self, machine: &mut impl Machine, clock: &dyn Clock, partition: u32) {
@@ -70,7 +74,9 @@ impl<R> Batch<R> {
     }
 
     pub(super) fn elect(&mut self, machine: &mut impl Machine, clock: &dyn Clock) {
-        self.step(clock, |outbox| machine.elect(outbox));
+        if let Some(writer) = machine.sole_writer() {
+            self.step(clock, |outbox| writer.elect(outbox));
+        }
     }
 
     pub(super) fn completed(

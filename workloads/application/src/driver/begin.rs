@@ -11,12 +11,12 @@ use super::tail::{Tail, admitted};
 use super::work::{After, WAIT};
 use super::{Command, Core, Driver, Event, Failure, Reader, Stage, Wants, beginning};
 use crate::intact::Fault;
-use crate::machine::{Machine, Position};
+use crate::machine::{ImageOf, Machine, Position, SoleWriter};
 use crate::message::Topic;
 use crate::ports::{Fetched, LogError, Mark, Snapshot};
 
 /// What a machine that comes to work waits for.
-pub(super) enum Begin {
+pub(super) enum Begin<M: Machine> {
     /// The first event.
     Started,
     /// The output topic is read up to where it ended: followed by a member, folded by a writer.
@@ -29,11 +29,11 @@ pub(super) enum Begin {
     /// The snapshot before so many newer ones.
     Loading(usize),
     /// Where the partitions end that a snapshot needs.
-    Needing(usize, Box<Snapshot>),
+    Needing(usize, Box<Snapshot<ImageOf<M>>>),
     /// Whether it may decide although the log ends before a snapshot.
     Short(usize),
     /// The last records of a snapshot.
-    Searching(usize, Box<Search>),
+    Searching(usize, Box<Search<ImageOf<M>>>),
     /// Its turn to write.
     StandingBy,
     /// The reader of its inputs.
@@ -60,7 +60,7 @@ pub(super) struct Elections {
     won: usize,
 }
 
-impl Begin {
+impl<M: Machine> Begin<M> {
     pub(super) fn wants(&self) -> Wants {
         let output = match self {
             Self::Folding(folding) => folding.ends.is_some(),
@@ -123,14 +123,14 @@ impl<M: Machine, R> Driver<M, R> {
         Ok(())
     }
 
-    pub(super) fn await_in(&mut self, begin: Begin) {
+    pub(super) fn await_in(&mut self, begin: Begin<M>) {
         self.stage = Stage::Begin(begin);
     }
 
     fn start(&mut self) {
         let Core { machine, clock, service, .. } = &mut self.core;
         machine.set_clock(clock.now());
-        if machine.sole_writer() {
+        if machine.sole_writer().is_some() {
             for at in beginning(service.output()) {
                 machine.assigned(at.partition);
             }
@@ -164,8 +164,9 @@ impl<M: Machine, R> Driver<M, R> {
         if let Some(newest) = folding.newest {
             self.core.clock.log_says(newest);
         }
-        if !self.core.machine.sole_writer() {
-            let mut wanted = self.core.machine.witnessed();
+        if self.core.machine.sole_writer().is_none() {
+            let auditor = self.core.machine.auditor();
+            let mut wanted = auditor.map(|auditor| auditor.witnessed()).unwrap_or_default();
             wanted.retain(|at| at.partition < at.topic.partitions());
             if wanted.is_empty() {
                 self.join();
@@ -221,8 +222,9 @@ impl<M: Machine, R> Driver<M, R> {
     fn open_inputs(&mut self) {
         let inputs = self.core.service.inputs();
         let mut from: Vec<Position> = inputs.iter().copied().flat_map(beginning).collect();
+        let resumed = self.core.machine.sole_writer().map(|writer| writer.resume()).unwrap_or_default();
         let settled = self.snapshots.as_ref().map_or(&[][..], |snapshots| snapshots.inputs());
-        for next in self.core.machine.resume().iter().chain(settled) {
+        for next in resumed.iter().chain(settled) {
             let here = |at: &&mut Position| at.topic == next.topic && at.partition == next.partition;
             if let Some(position) = from.iter_mut().find(here) {
                 position.offset = position.offset.max(next.offset);
@@ -309,7 +311,7 @@ impl<M: Machine, R> Core<M, R> {
         let Self { machine, tail, service, observer, .. } = self;
         let Some(tail) = tail else { return };
         folding.count += records.len() as u64;
-        let folds = machine.sole_writer();
+        let folds = machine.sole_writer().is_some();
         for record in admitted(records, *service, observer.as_ref(), &mut tail.fence) {
             folding.newest = Some(record.message.at);
             if folds { machine.fold(record) } else { machine.follow(record) }

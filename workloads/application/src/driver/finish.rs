@@ -9,7 +9,7 @@ use super::work::After;
 use super::{Command, Driver, Failure, Stage};
 use crate::machine::Machine;
 
-/// How long a machine that drains may take in what is there, and how long it waits for any.
+/// How long an auditor may take in what is there, and how long it waits for any.
 const LAST_RECORDS: Duration = Duration::from_secs(3);
 pub(super) const LAST_WAIT: Span = Span::from_millis(100);
 
@@ -32,7 +32,7 @@ impl<M: Machine, R> Driver<M, R> {
 
     fn end_work(&mut self) -> Result<(), Failure> {
         self.core.status.ready = false;
-        if self.settled_in && self.core.machine.drains() {
+        if self.settled_in && self.core.machine.auditor().is_some() {
             self.stage = Stage::Draining((self.core.stopwatch)() + LAST_RECORDS);
             return Ok(());
         }
@@ -71,7 +71,7 @@ impl<M: Machine, R> Driver<M, R> {
     }
 
     pub(super) fn leave(&mut self) {
-        if self.core.machine.sole_writer() {
+        if self.core.machine.sole_writer().is_some() {
             self.finish(Ok(()));
         } else {
             self.stage = Stage::Leaving;

@@ -52,7 +52,7 @@ use self::snapshots::Snapshots;
 use self::tail::Tail;
 use self::work::{After, Sent};
 use crate::intact::Fault;
-use crate::machine::{Append, Effect, EffectOutcome, Halt, Machine, Outbox, Position};
+use crate::machine::{Append, Effect, EffectOutcome, Halt, ImageOf, Machine, Outbox, Position, SoleWriter};
 use crate::message::{Service, Topic};
 use crate::ports::{self, Assignment, Clock, Commit, Fetched, LogError, Observer, Snapshot, SnapshotError};
 
@@ -74,7 +74,7 @@ pub enum Reader {
 }
 
 /// What happens to a driver.
-pub enum Event<'a, M, R> {
+pub enum Event<'a, M: Machine, R> {
     /// The process has started.
     Begin,
     /// Where the partitions end, in the order in which they were asked for.
@@ -84,7 +84,7 @@ pub enum Event<'a, M, R> {
     /// The process is a member of its group.
     Joined,
     /// The snapshot that was asked for, if there is one.
-    Loaded(Option<Result<Snapshot, SnapshotError>>),
+    Loaded(Option<Result<Snapshot<ImageOf<M>>, SnapshotError>>),
     /// Whether the machine may decide although the log contradicts what is known of it.
     Contradicted(Result<(), LogError>),
     /// It is this process's turn to stand for election.
@@ -122,8 +122,7 @@ pub enum Event<'a, M, R> {
 }
 
 /// What a driver asks for.
-#[derive(Debug)]
-pub enum Command<R> {
+pub enum Command<M: Machine, R> {
     /// Say where these partitions end.
     Ends(Vec<Position>),
     /// Read these partitions from these positions on, in place of what the reader read before; say where they end.
@@ -149,7 +148,7 @@ pub enum Command<R> {
     /// Nobody knows what came of what the caller asked for.
     Refuse(R, Failure),
     /// Keep a snapshot.
-    Keep(Box<Snapshot>),
+    Keep(Box<Snapshot<ImageOf<M>>>),
     /// Hand the partitions over.
     Leave,
     /// That was all.
@@ -209,9 +208,9 @@ enum Change {
 }
 
 /// What a driver waits for.
-enum Stage<R> {
+enum Stage<M: Machine, R> {
     /// To come to work.
-    Begin(Begin),
+    Begin(Begin<M>),
     /// Anything to do.
     Ready,
     /// The acknowledgement of a batch.
@@ -231,14 +230,14 @@ enum Stage<R> {
 }
 
 /// A machine, and what driving it needs in every stage.
-struct Core<M, R> {
+struct Core<M: Machine, R> {
     machine: M,
     service: Service,
     clock: Arc<dyn Clock>,
     stopwatch: Stopwatch,
     observer: Arc<dyn Observer>,
     limits: Limits,
-    commands: VecDeque<Command<R>>,
+    commands: VecDeque<Command<M, R>>,
     batch: Option<Batch<R>>,
     effects: Effects,
     inputs: Inputs,
@@ -247,10 +246,10 @@ struct Core<M, R> {
 }
 
 /// Drives one machine. See the [module](self).
-pub struct Driver<M, R> {
+pub struct Driver<M: Machine, R> {
     core: Core<M, R>,
-    stage: Stage<R>,
-    snapshots: Option<Snapshots>,
+    stage: Stage<M, R>,
+    snapshots: Option<Snapshots<ImageOf<M>>>,
     /// Whether a sole writer waits for its turn.
     led: bool,
     /// What is to be done once the batch in hand is.
@@ -301,7 +300,7 @@ impl<M: Machine, R> Driver<M, R> {
     }
 
     /// The next thing to be done, if there is any.
-    pub fn next_command(&mut self) -> Option<Command<R>> {
+    pub fn next_command(&mut self) -> Option<Command<M, R>> {
         self.core.commands.pop_front()
     }
 
@@ -401,7 +400,7 @@ impl<M: Machine, R> Driver<M, R> {
 }
 
 impl<M: Machine, R> Core<M, R> {
-    fn command(&mut self, command: Command<R>) {
+    fn command(&mut self, command: Command<M, R>) {
         self.commands.push_back(command);
     }
 
@@ -413,8 +412,8 @@ impl<M: Machine, R> Core<M, R> {
     }
 
     /// Ends the run if the machine must not write any more.
-    fn check(&self) -> Result<(), Failure> {
-        let Some(halt) = self.machine.halted() else { return Ok(()) };
+    fn check(&mut self) -> Result<(), Failure> {
+        let Some(halt) = self.machine.sole_writer().and_then(|writer| writer.halted()) else { return Ok(()) };
         self.observer.halted(self.service, &halt);
         Err(match halt {
             Halt::Fenced(writer) => Failure::Fenced(writer),

@@ -6,15 +6,15 @@ use super::begin::{Begin, Folding};
 use super::tail::Tail;
 use super::{Command, Driver, Reader};
 use crate::intact::Fault;
-use crate::machine::{Machine, Position};
+use crate::machine::{ImageOf, Machine, Position, SoleWriter};
 use crate::ports::{Fetched, Mark, Snapshot, SnapshotError, SnapshotTold};
 
 /// Reads without a record after which there is none to come.
 const PATIENCE: usize = 10;
 
 /// The last records of a snapshot are looked for in the log.
-pub(super) struct Search {
-    snapshot: Snapshot,
+pub(super) struct Search<I> {
+    snapshot: Snapshot<I>,
     unseen: BTreeMap<u32, Mark>,
     /// What was read behind those that were found.
     ahead: Vec<Fetched>,
@@ -23,8 +23,8 @@ pub(super) struct Search {
     folding: Folding,
 }
 
-impl Search {
-    fn new(snapshot: Snapshot, folding: Folding) -> Self {
+impl<I> Search<I> {
+    fn new(snapshot: Snapshot<I>, folding: Folding) -> Self {
         let unseen = snapshot.folded.iter().map(|mark| (mark.at.partition, *mark)).collect();
         Self { snapshot, unseen, ahead: Vec::new(), idle: 0, is_open: false, folding }
     }
@@ -59,7 +59,11 @@ impl<M: Machine, R> Driver<M, R> {
         self.stage = super::Stage::Begin(Begin::Loading(before));
     }
 
-    pub(super) fn loaded(&mut self, before: usize, loaded: Option<Result<Snapshot, SnapshotError>>) {
+    pub(super) fn loaded(
+        &mut self,
+        before: usize,
+        loaded: Option<Result<Snapshot<ImageOf<M>>, SnapshotError>>,
+    ) {
         let snapshot = match loaded {
             None => return self.fold_all(),
             Some(Ok(snapshot)) => snapshot,
@@ -82,7 +86,7 @@ impl<M: Machine, R> Driver<M, R> {
     }
 
     /// The partitions that a snapshot needs end here.
-    pub(super) fn needed(&mut self, before: usize, snapshot: Box<Snapshot>, ends: &[Position]) {
+    pub(super) fn needed(&mut self, before: usize, snapshot: Box<Snapshot<ImageOf<M>>>, ends: &[Position]) {
         let needed = needed_by(&snapshot);
         let short = needed.iter().zip(ends).find(|(needed, end)| end.offset < needed.offset);
         if let Some((needed, end)) = short {
@@ -102,7 +106,7 @@ impl<M: Machine, R> Driver<M, R> {
     pub(super) fn search(
         &mut self,
         before: usize,
-        mut search: Box<Search>,
+        mut search: Box<Search<ImageOf<M>>>,
         records: &[Fetched],
         next: &[Position],
     ) {
@@ -115,18 +119,23 @@ impl<M: Machine, R> Driver<M, R> {
     }
 
     /// Goes on to search, or lets the machine begin with the snapshot.
-    pub(super) fn search_on(&mut self, before: usize, search: Box<Search>) {
+    pub(super) fn search_on(&mut self, before: usize, search: Box<Search<ImageOf<M>>>) {
         if !search.unseen.is_empty() {
             self.await_in(Begin::Searching(before, search));
             return;
         }
         let Search { snapshot, ahead, mut folding, .. } = *search;
         let Snapshot { taken, folded, inputs, image } = snapshot;
-        let writer = image.writer.clone();
-        if let Err(error) = self.core.machine.restore(image) {
-            self.refuse_snapshot(before, &error.to_string());
-            return;
-        }
+        // Only a writer begins with a snapshot.
+        let Some(machine) = self.core.machine.sole_writer() else { return self.fold_all() };
+        let writer = match machine.restore(image) {
+            Ok(writer) => writer,
+            Err(error) => {
+                let why = error.to_string();
+                self.refuse_snapshot(before, &why);
+                return;
+            }
+        };
         self.core.observer.snapshot(self.core.service, &SnapshotTold::Restored { taken, before });
         if let Some(snapshots) = &mut self.snapshots {
             snapshots.begin_with(inputs);
@@ -150,7 +159,7 @@ impl<M: Machine, R> Driver<M, R> {
 }
 
 /// The positions up to which a log must have records for a snapshot to be of use.
-fn needed_by(snapshot: &Snapshot) -> Vec<Position> {
+fn needed_by<I>(snapshot: &Snapshot<I>) -> Vec<Position> {
     let after = |mark: &Mark| Position { offset: mark.at.offset + 1, ..mark.at };
     snapshot.folded.iter().map(after).chain(snapshot.inputs.iter().copied()).collect()
 }

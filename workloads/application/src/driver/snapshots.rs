@@ -4,7 +4,7 @@ use std::mem;
 use std::time::Duration;
 
 use super::{Command, Core, Driver};
-use crate::machine::{Machine, Position};
+use crate::machine::{ImageOf, Machine, Position, SoleWriter};
 use crate::ports::{Mark, Snapshot, SnapshotError, SnapshotTold};
 use kbnt_domain::Timestamp;
 
@@ -12,11 +12,11 @@ use kbnt_domain::Timestamp;
 const SHARE: u32 = 20;
 
 /// The snapshots of a writer at work.
-pub(super) struct Snapshots {
+pub(super) struct Snapshots<I> {
     /// Not more often than this; and not if nothing was written since the last one.
     every: Duration,
     due: Duration,
-    stage: Stage,
+    stage: Stage<I>,
     /// Up to where the last one goes.
     last: Vec<Mark>,
     /// From where the one that the machine began with lets it read its inputs.
@@ -24,16 +24,16 @@ pub(super) struct Snapshots {
 }
 
 /// What becomes of one.
-enum Stage {
+enum Stage<I> {
     /// There is none.
     Idle,
     /// It stands for records that are not read back yet; copying it took so long.
-    ReadingBack(Box<Snapshot>, Duration),
+    ReadingBack(Box<Snapshot<I>>, Duration),
     /// It is on its way to the store.
     Keeping { taken: Timestamp, folded: Vec<Mark>, copied: Duration },
 }
 
-impl Snapshots {
+impl<I> Snapshots<I> {
     pub(super) fn new(every: Duration, now: Duration) -> Self {
         Self { every, due: now + every, stage: Stage::Idle, last: Vec::new(), inputs: Vec::new() }
     }
@@ -90,9 +90,10 @@ impl<M: Machine, R> Driver<M, R> {
 }
 
 impl<M: Machine, R> Core<M, R> {
-    fn snapshot(&self) -> Stage {
+    fn snapshot(&mut self) -> Stage<ImageOf<M>> {
         let started = (self.stopwatch)();
-        let (Some(image), Some(tail)) = (self.machine.image(), &self.tail) else { return Stage::Idle };
+        let image = self.machine.sole_writer().and_then(|writer| writer.image());
+        let (Some(image), Some(tail)) = (image, &self.tail) else { return Stage::Idle };
         let snapshot = Snapshot {
             taken: self.clock.now(),
             folded: tail.written().copied().collect(),

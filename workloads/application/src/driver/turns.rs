@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::machine::Effect;
+use crate::machine::{Effect, PaymentRequest};
 use kbnt_domain::UserId;
 
 /// The most places that one user has, however many are free.
@@ -24,11 +24,8 @@ pub(super) struct Turns {
 /// For whom an effect is. What follows a charge is not of the user's making.
 pub(super) fn who(effect: &Effect) -> Who {
     match effect {
-        Effect::Charge { user, .. } => Some(user.clone()),
-        Effect::QueryCharge { .. }
-        | Effect::CloseCharge { .. }
-        | Effect::Refund { .. }
-        | Effect::Notify { .. } => None,
+        Effect::Payment(PaymentRequest::Charge { user, .. }) => Some(user.clone()),
+        Effect::Payment(_) | Effect::Notification(_) => None,
     }
 }
 
@@ -100,7 +97,7 @@ mod tests {
         let order = OrderId::derive(&user, &n.to_string());
         let payment = PaymentMethod { method: "pix".into(), token: None };
         let (reservation, amount) = (ReservationId::derive(&order, 0), Money::zero(Currency::BRL));
-        Effect::Charge { order, reservation, user, amount, payment }
+        PaymentRequest::Charge { order, reservation, user, amount, payment }.into()
     }
 
     /// Gives places as long as there are any that somebody may have; who has how many.
@@ -123,7 +120,8 @@ mod tests {
         turns.push(charge("other", 0));
         fill(&mut turns, &mut taken);
         assert_eq!(has(&turns, "other"), 1);
-        turns.push(Effect::QueryCharge { order: OrderId::derive(&"other".parse().unwrap(), "0") });
+        let order = OrderId::derive(&"other".parse().unwrap(), "0");
+        turns.push(PaymentRequest::Query { order }.into());
         fill(&mut turns, &mut taken);
         assert_eq!(taken, A_USER_MOST + 2);
         turns.done(&Some("slow".parse().unwrap()));

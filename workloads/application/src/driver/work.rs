@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use kbnt_domain::Span;
 
-use super::assign::Assigning;
+use super::assign::{Assigning, understood};
 use super::batch::Batch;
 use super::{Change, Command, Core, Driver, Event, Failure, Reader, Stage, Wants};
-use crate::machine::{Append, Machine, Position};
+use crate::machine::{Append, Machine, Position, SoleWriter};
 use crate::ports::{self, Fetched, LogError, Mark};
 
 /// How long a read waits for records.
@@ -206,9 +206,10 @@ impl<M: Machine, R> Driver<M, R> {
     /// What the log refuses for its size is written as short as the machine can have it.
     pub(super) fn too_large(&mut self, error: LogError) -> Result<(), Failure> {
         let Stage::Appending(sent, _) = &mut self.stage else { return Ok(()) };
+        let Some(auditor) = self.core.machine.auditor() else { return Err(error.into()) };
         let mut any = false;
         for append in Arc::make_mut(&mut sent.appends) {
-            if let Some(shorter) = self.core.machine.shortened(append) {
+            if let Some(shorter) = auditor.shortened(append) {
                 *append = shorter;
                 any = true;
             }
@@ -234,9 +235,7 @@ impl<M: Machine, R> Driver<M, R> {
     /// All that a batch wrote is acknowledged: its effects start, its callers are answered.
     fn durable(&mut self, sent: Sent<R>, positions: &[Position], after: After) -> Result<(), Failure> {
         let Sent { mut batch, appends, at } = sent;
-        let Core { machine, effects, commands, observer, service, stopwatch, tail, status, .. } =
-            &mut self.core;
-        machine.durable();
+        let Core { effects, commands, observer, service, stopwatch, tail, status, .. } = &mut self.core;
         effects.start(&mut batch.effects, |attempt, effect| {
             commands.push_back(Command::Start(attempt, effect));
         });
@@ -281,7 +280,7 @@ impl<M: Machine, R> Driver<M, R> {
     /// Notes from where another process would have to go on.
     fn commit(&mut self, after: After) -> Result<(), Failure> {
         // What a sole writer has handled is found again in its own records.
-        if self.core.machine.sole_writer() {
+        if self.core.machine.sole_writer().is_some() {
             return self.go_on(after);
         }
         let due = self.core.inputs.due(&self.core.machine);
@@ -367,10 +366,9 @@ impl<M: Machine, R> Core<M, R> {
     fn handle(&mut self, records: &[Fetched]) {
         let Self { batch, machine, clock, service, stopwatch, inputs, observer, .. } = self;
         let batch = batch.get_or_insert_with(|| Batch::new(*service, clock.as_ref(), stopwatch()));
-        machine.foresee(&mut records.iter().filter_map(|fetched| match fetched {
-            Fetched::Record(record) => Some(record),
-            Fetched::Unreadable(_) => None,
-        }));
+        if let Some(writer) = machine.sole_writer() {
+            writer.prefetch(&mut understood(records));
+        }
         for fetched in records {
             match fetched {
                 Fetched::Unreadable(record) => {

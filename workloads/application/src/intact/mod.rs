@@ -14,8 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use thiserror::Error;
 
-use crate::machine::Position;
-use crate::message::{Service, Topic};
+use crate::message::{Position, Service, Topic};
 
 pub use ids::{InvalidTopicIds, TopicIds};
 pub use registry::Integrity;

@@ -16,8 +16,8 @@ impl InventoryMachine {
         if !self.active() {
             return Err(DeclareError::NotOpen);
         }
-        let answer = self.ledger.declare(declaration, outbox.now(), &mut self.told);
-        self.emit_told(None, outbox);
+        let answer = self.ledger.declare(declaration, outbox.now(), &mut self.emitted);
+        self.emit_events(None, outbox);
         answer
     }
 }

@@ -20,13 +20,13 @@ impl InventoryMachine {
         }
     }
 
-    /// Writes what the ledger told, as the answer to `record` if there is one. Expiries come first and answer nothing: they
+    /// Writes what the ledger emitted, as the answer to `record` if there is one. Expiries come first and answer nothing: they
     /// would have happened without it, and they must not pass for its answer after a crash.
-    pub(super) fn emit_told(&mut self, record: Option<&Delivered>, outbox: &mut Outbox) {
+    pub(super) fn emit_events(&mut self, record: Option<&Delivered>, outbox: &mut Outbox) {
         if let Some(violation) = self.ledger.violations().first() {
             self.halted.get_or_insert_with(|| Halt::Broken(violation.to_string()));
         }
-        if self.told.is_empty() {
+        if self.emitted.is_empty() {
             return;
         }
         let Some(writer) = self.writer.clone() else { return };
@@ -34,8 +34,8 @@ impl InventoryMachine {
         outbox.unprompted();
         let at = record.map(|record| record.at);
         let mut record = record;
-        let mut told = std::mem::take(&mut self.told);
-        for EmittedEvent { event, frees } in told.drain(..) {
+        let mut emitted = std::mem::take(&mut self.emitted);
+        for EmittedEvent { event, frees } in emitted.drain(..) {
             if !matches!(event, Event::ReservationExpired(_))
                 && let Some(record) = record.take()
             {
@@ -59,7 +59,7 @@ impl InventoryMachine {
             }
         }
         outbox.unprompted();
-        self.told = told;
+        self.emitted = emitted;
     }
 }
 

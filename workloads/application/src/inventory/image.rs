@@ -23,9 +23,10 @@ impl InventoryMachine {
         Some(Image { writer, ledger: self.ledger.image() })
     }
 
-    pub(super) fn restore_image(&mut self, image: Image) -> Result<(), ImageError> {
-        self.ledger = Ledger::restore(self.config.terms(), image.ledger)?;
-        self.newest = Some(image.writer);
-        Ok(())
+    pub(super) fn restore_image(&mut self, image: Image) -> Result<Writer, ImageError> {
+        let Image { writer, ledger } = image;
+        self.ledger = Ledger::restore(self.config.terms(), ledger)?;
+        self.newest = Some(writer.clone());
+        Ok(writer)
     }
 }

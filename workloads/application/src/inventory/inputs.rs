@@ -5,6 +5,7 @@ use kbnt_domain::event::Event;
 use kbnt_domain::stock::{Outcome, Request};
 
 use crate::machine::{Delivered, Outbox, Position};
+use crate::message::Message;
 
 use super::InventoryMachine;
 
@@ -12,7 +13,7 @@ impl InventoryMachine {
     /// Takes a step that answers `record`; false if it must wait.
     pub(super) fn step(&mut self, record: &Delivered, outbox: &mut Outbox) -> bool {
         let outcome = self.decide(record, outbox);
-        self.emit_told(Some(record), outbox);
+        self.emit_events(Some(record), outbox);
         match outcome {
             Some(Outcome::Waits) => {
                 self.counts.waits += 1;
@@ -31,26 +32,26 @@ impl InventoryMachine {
     /// `None` for what asks nothing of the inventory.
     fn decide(&mut self, record: &Delivered, outbox: &Outbox) -> Option<Outcome> {
         let (now, message) = (outbox.now(), &record.message);
-        let order = order_of(&message.event)?;
+        let order = asking_order(message)?;
         if let Event::UserRejected(event) = &message.event {
-            return Some(self.ledger.reject(order, event.reason, message.at, now, &mut self.told));
+            return Some(self.ledger.reject(order, event.reason, message.at, now, &mut self.emitted));
         }
         // It was answered, and the order's end is forgotten since: to take it as new would undo what was done.
         if self.was_answered(record.at) && !self.ledger.knows(order) {
             return Some(Outcome::Stale);
         }
         let asked_before = self.was_answered(record.at);
-        let (ledger, told) = (&mut self.ledger, &mut self.told);
+        let (ledger, emitted) = (&mut self.ledger, &mut self.emitted);
         match &message.event {
             Event::UserValidated(event) => {
                 let request = Request { order, basket: &event.basket, placed_at: event.placed_at };
-                Some(ledger.reserve(&request, now, told))
+                Some(ledger.reserve(&request, now, emitted))
             }
-            Event::PaymentProcessed(event) => Some(ledger.pay(event, now, told)),
-            Event::PaymentFailed(event) => Some(ledger.fail(event, message.at, now, told)),
+            Event::PaymentProcessed(event) => Some(ledger.pay(event, now, emitted)),
+            Event::PaymentFailed(event) => Some(ledger.fail(event, message.at, now, emitted)),
             Event::PlaceOrder(_) if asked_before => Some(Outcome::Repeated),
-            Event::PlaceOrder(command) => Some(ledger.repeat(command, message.at, now, told)),
-            Event::OrderCancelRequested(_) => Some(ledger.cancel(order, message.at, now, told)),
+            Event::PlaceOrder(command) => Some(ledger.repeat(command, message.at, now, emitted)),
+            Event::OrderCancelRequested(_) => Some(ledger.cancel(order, message.at, now, emitted)),
             _ => None,
         }
     }
@@ -77,14 +78,15 @@ impl InventoryMachine {
 }
 
 /// The order that an input is about, if it asks anything of the inventory.
-pub(super) const fn order_of(event: &Event) -> Option<OrderId> {
-    match event {
-        Event::UserRejected(event) => Some(event.order),
-        Event::UserValidated(event) => Some(event.order),
-        Event::PaymentProcessed(event) => Some(event.order),
-        Event::PaymentFailed(event) => Some(event.order),
-        Event::PlaceOrder(event) => Some(event.order),
-        Event::OrderCancelRequested(event) => Some(event.order),
-        _ => None,
-    }
+pub(super) fn asking_order(message: &Message) -> Option<OrderId> {
+    let asks = matches!(
+        message.event,
+        Event::UserRejected(_)
+            | Event::UserValidated(_)
+            | Event::PaymentProcessed(_)
+            | Event::PaymentFailed(_)
+            | Event::PlaceOrder(_)
+            | Event::OrderCancelRequested(_)
+    );
+    if asks { message.order() } else { None }
 }

@@ -19,9 +19,9 @@ use std::sync::Arc;
 use kbnt_domain::event::{Event, Writer};
 use kbnt_domain::stock::image::ImageError;
 use kbnt_domain::stock::{CreditId, EmittedEvent, Ledger};
-use kbnt_domain::{EventId, OrderId, Timestamp};
+use kbnt_domain::{EventId, Timestamp};
 
-use crate::machine::{Delivered, EffectOutcome, Halt, Machine, Outbox, Position};
+use crate::machine::{Delivered, Halt, Machine, Outbox, Position, SoleWriter};
 use crate::message::{Service, Topic};
 
 pub use config::InventoryConfig;
@@ -52,7 +52,7 @@ pub struct InventoryMachine {
     counts: Counts,
     halted: Option<Halt>,
     /// Scratch space of a step.
-    told: Vec<EmittedEvent>,
+    emitted: Vec<EmittedEvent>,
 }
 
 impl InventoryMachine {
@@ -71,7 +71,7 @@ impl InventoryMachine {
             named: 0,
             counts: Counts::default(),
             halted: None,
-            told: Vec::new(),
+            emitted: Vec::new(),
         }
     }
 
@@ -93,6 +93,8 @@ impl InventoryMachine {
 }
 
 impl Machine for InventoryMachine {
+    type Sole = Self;
+
     fn service(&self) -> Service {
         Service::Inventory
     }
@@ -125,31 +127,12 @@ impl Machine for InventoryMachine {
         }
     }
 
-    fn elect(&mut self, outbox: &mut Outbox) {
-        let term = self.newest.as_ref().map_or(0, |newest| newest.term).saturating_add(1);
-        let writer = Arc::new(Writer { term, name: self.config.writer_name.clone() });
-        self.writer = Some(Arc::clone(&writer));
-        self.emit_election(&writer, outbox);
-    }
-
     fn recovered(&mut self, partition: u32, outbox: &mut Outbox) {
         self.recovered.insert(partition);
         if self.active() {
-            self.ledger.open(outbox.now(), &mut self.told);
-            self.emit_told(None, outbox);
+            self.ledger.open(outbox.now(), &mut self.emitted);
+            self.emit_events(None, outbox);
         }
-    }
-
-    /// The last answered ones themselves, not those after them: an answer may be two records, and a crash may have kept
-    /// only the first. Users and payments are read again as far as the own records were: the first answer about an order
-    /// stands, and not every first answer (a rejected user, a failed payment after the expiry) left a record here.
-    fn resume(&self) -> Vec<Position> {
-        let position = |(&(topic, partition), &offset)| Position { topic, partition, offset };
-        self.answered.iter().map(position).filter(|at| at.topic == Topic::OrderEvents).collect()
-    }
-
-    fn foresee(&self, coming: &mut dyn Iterator<Item = &Delivered>) {
-        self.ledger.prefetch(coming.filter_map(|record| inputs::order_of(&record.message.event)));
     }
 
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
@@ -162,15 +145,13 @@ impl Machine for InventoryMachine {
         }
     }
 
-    fn completed(&mut self, _order: OrderId, _outcome: EffectOutcome, _outbox: &mut Outbox) {}
-
     fn tick(&mut self, outbox: &mut Outbox) {
         if !self.active() {
             return;
         }
         self.go_on(outbox);
-        self.ledger.expire(outbox.now(), &mut self.told);
-        self.emit_told(None, outbox);
+        self.ledger.expire(outbox.now(), &mut self.emitted);
+        self.emit_events(None, outbox);
     }
 
     fn next_tick(&self) -> Option<Timestamp> {
@@ -183,16 +164,13 @@ impl Machine for InventoryMachine {
         self.ledger.next_deadline()
     }
 
-    /// An acknowledged record may still lie above a newer election; see [`Machine::follow`].
-    fn durable(&mut self) {}
-
     fn hold(&self, topic: Topic, partition: u32) -> Option<u64> {
         let of = |record: &&Delivered| (record.at.topic, record.at.partition) == (topic, partition);
         self.waiting.iter().find(of).map(|record| record.at.offset)
     }
 
-    fn sole_writer(&self) -> bool {
-        true
+    fn sole_writer(&mut self) -> Option<&mut Self> {
+        Some(self)
     }
 
     fn follow(&mut self, record: &Delivered) {
@@ -212,6 +190,30 @@ impl Machine for InventoryMachine {
             self.retry = true;
         }
     }
+}
+
+impl SoleWriter for InventoryMachine {
+    type Image = Image;
+    type Error = ImageError;
+
+    fn elect(&mut self, outbox: &mut Outbox) {
+        let term = self.newest.as_ref().map_or(0, |newest| newest.term).saturating_add(1);
+        let writer = Arc::new(Writer { term, name: self.config.writer_name.clone() });
+        self.writer = Some(Arc::clone(&writer));
+        self.emit_election(&writer, outbox);
+    }
+
+    /// The last answered ones themselves, not those after them: an answer may be two records, and a crash may have kept
+    /// only the first. Users and payments are read again as far as the own records were: the first answer about an order
+    /// stands, and not every first answer (a rejected user, a failed payment after the expiry) left a record here.
+    fn resume(&self) -> Vec<Position> {
+        let position = |(&(topic, partition), &offset)| Position { topic, partition, offset };
+        self.answered.iter().map(position).filter(|at| at.topic == Topic::OrderEvents).collect()
+    }
+
+    fn prefetch(&self, coming: &mut dyn Iterator<Item = &Delivered>) {
+        self.ledger.prefetch(coming.filter_map(|record| inputs::asking_order(&record.message)));
+    }
 
     fn halted(&self) -> Option<Halt> {
         self.halted.clone()
@@ -221,7 +223,7 @@ impl Machine for InventoryMachine {
         self.take_image()
     }
 
-    fn restore(&mut self, image: Image) -> Result<(), ImageError> {
+    fn restore(&mut self, image: Image) -> Result<Writer, ImageError> {
         self.restore_image(image)
     }
 }

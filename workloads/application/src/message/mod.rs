@@ -2,15 +2,17 @@
 
 mod classify;
 mod place;
+mod position;
 mod topic;
 
 use std::sync::Arc;
 
 use kbnt_domain::event::{Event, Writer};
-use kbnt_domain::{EventId, Timestamp};
+use kbnt_domain::{EventId, OrderId, Timestamp};
 
 pub use classify::{Classification, EventType, Layer, Level, Subject};
 pub use place::{Misplaced, home_of, in_place};
+pub use position::Position;
 pub use topic::{Service, Topic, partition_of};
 
 /// An event in its envelope, as every topic but application-logs carries it.
@@ -33,6 +35,14 @@ pub struct Message {
 }
 
 impl Message {
+    /// The order that it is about.
+    pub fn order(&self) -> Option<OrderId> {
+        match Subject::of(&self.event) {
+            Subject::Order(order) => Some(order),
+            _ => None,
+        }
+    }
+
     /// How many bytes it takes as a record, roughly: only dead letters can be large.
     pub fn weight(&self) -> usize {
         match &self.event {

@@ -4,8 +4,8 @@ use kbnt_domain::Event;
 use thiserror::Error;
 
 use super::classify::{Classification, Subject};
+use super::position::Position;
 use super::topic::partition_of;
-use crate::machine::Position;
 
 /// A record lies in a partition that is not its key's. The services of an order work on one partition number each, so nobody
 /// who is in charge of the order would read it there, and whoever does read it is in charge of others.

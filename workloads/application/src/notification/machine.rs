@@ -1,15 +1,16 @@
 //! Tells customers, with a bounded number of attempts.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use kbnt_domain::event::{CancelKind, NotificationFailed, NotificationSent};
 use kbnt_domain::payment::{PAUSE_MOST, pause_after};
 use kbnt_domain::{Event, OrderId, Timestamp, UserId};
 
-use crate::machine::{Delivered, Effect, EffectOutcome, Machine, Outbox};
+use crate::machine::{Delivered, EffectOutcome, Machine, NotificationRequest, Outbox};
 use crate::message::{Message, Service, Topic};
-use crate::share::{Holds, Inputs, Limits, Memory, Present, order_of};
+use crate::partition_state::{Holds, Inputs, Limits, Memory, Present};
 
 /// Attempts before it gives up: about two minutes with the pauses between them.
 const ATTEMPTS: u32 = 9;
@@ -18,7 +19,7 @@ const ATTEMPTS: u32 = 9;
 #[derive(Debug, Default)]
 pub struct NotificationMachine {
     limits: Limits,
-    shares: BTreeMap<u32, Share>,
+    partitions: BTreeMap<u32, PartitionState>,
     open: HashMap<OrderId, Notice>,
     pauses: BTreeSet<(Timestamp, OrderId)>,
     present: Present,
@@ -26,7 +27,7 @@ pub struct NotificationMachine {
 
 /// What is known of one partition.
 #[derive(Debug)]
-struct Share {
+struct PartitionState {
     told: Memory<()>,
     inputs: Inputs,
     holds: Holds,
@@ -59,9 +60,9 @@ impl Notice {
         Some(Self { partition, about, user, template, failures: 0, again_at: None })
     }
 
-    fn effect(&self, order: OrderId) -> Effect {
+    fn request(&self, order: OrderId) -> NotificationRequest {
         let (user, about) = (self.user.clone(), Arc::clone(&self.about));
-        Effect::Notify { order, user, template: self.template, about }
+        NotificationRequest { order, user, template: self.template, about }
     }
 }
 
@@ -79,15 +80,17 @@ impl NotificationMachine {
 
     fn close(&mut self, order: OrderId, now: Timestamp) -> Option<Notice> {
         let notice = self.open.remove(&order)?;
-        if let Some(share) = self.shares.get_mut(&notice.partition) {
-            share.told.insert(order, now, ());
-            share.holds.release(&order);
+        if let Some(state) = self.partitions.get_mut(&notice.partition) {
+            state.told.insert(order, now, ());
+            state.holds.release(&order);
         }
         Some(notice)
     }
 }
 
 impl Machine for NotificationMachine {
+    type Sole = Infallible;
+
     fn service(&self) -> Service {
         Service::Notification
     }
@@ -95,7 +98,7 @@ impl Machine for NotificationMachine {
     /// A clock that was wrong may have had attempts put off for hours: after it is put back, they are due.
     fn set_clock(&mut self, now: Timestamp) {
         if self.present.set(now) {
-            self.shares.values_mut().for_each(|share| share.told.put_back(now));
+            self.partitions.values_mut().for_each(|state| state.told.put_back(now));
             self.pauses.clear();
             for (order, notice) in &mut self.open {
                 notice.again_at = notice.again_at.map(|at| if at > now + PAUSE_MOST { now } else { at });
@@ -106,39 +109,38 @@ impl Machine for NotificationMachine {
 
     fn assigned(&mut self, partition: u32) {
         let told = Memory::new(self.limits);
-        self.shares.insert(partition, Share { told, inputs: Inputs::default(), holds: Holds::default() });
+        self.partitions
+            .insert(partition, PartitionState { told, inputs: Inputs::default(), holds: Holds::default() });
     }
 
     fn revoked(&mut self, partition: u32) {
-        self.shares.remove(&partition);
+        self.partitions.remove(&partition);
         self.open.retain(|_, notice| notice.partition != partition);
         let open = &self.open;
         self.pauses.retain(|(_, order)| open.contains_key(order));
     }
 
     fn fold(&mut self, record: &Delivered) {
-        if let (Some(order), Some(share)) =
-            (order_of(&record.message), self.shares.get_mut(&record.at.partition))
+        if let (Some(order), Some(state)) =
+            (record.message.order(), self.partitions.get_mut(&record.at.partition))
         {
-            share.told.insert(order, self.present.cap(record.message.at), ());
+            state.told.insert(order, self.present.cap(record.message.at), ());
         }
     }
 
-    fn recovered(&mut self, _partition: u32, _outbox: &mut Outbox) {}
-
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
-        let Some(share) = self.shares.get_mut(&record.at.partition) else { return };
-        if !share.inputs.advance(record.at) {
+        let Some(state) = self.partitions.get_mut(&record.at.partition) else { return };
+        if !state.inputs.advance(record.at) {
             return;
         }
-        let (Some(order), Some(notice)) = (order_of(&record.message), Notice::about(record)) else { return };
+        let (Some(order), Some(notice)) = (record.message.order(), Notice::about(record)) else { return };
         // The first end of an order is its end: whoever told the customer about it tells nothing else.
-        if share.told.contains(&order) || self.open.contains_key(&order) {
+        if state.told.contains(&order) || self.open.contains_key(&order) {
             return;
         }
-        outbox.perform(notice.effect(order));
+        outbox.perform(notice.request(order));
         self.open.insert(order, notice);
-        share.holds.add(record.at, order);
+        state.holds.add(record.at, order);
     }
 
     fn completed(&mut self, order: OrderId, outcome: EffectOutcome, outbox: &mut Outbox) {
@@ -174,7 +176,7 @@ impl Machine for NotificationMachine {
             self.pauses.remove(&(at, order));
             if let Some(notice) = self.open.get_mut(&order).filter(|notice| notice.again_at == Some(at)) {
                 notice.again_at = None;
-                outbox.perform(notice.effect(order));
+                outbox.perform(notice.request(order));
             }
         }
     }
@@ -187,9 +189,7 @@ impl Machine for NotificationMachine {
         self.open.len()
     }
 
-    fn durable(&mut self) {}
-
     fn hold(&self, topic: Topic, partition: u32) -> Option<u64> {
-        self.shares.get(&partition)?.holds.lowest(topic)
+        self.partitions.get(&partition)?.holds.lowest(topic)
     }
 }

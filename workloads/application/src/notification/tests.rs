@@ -6,14 +6,14 @@ use kbnt_domain::event::CancelKind::{Cancelled, Rejected};
 use kbnt_domain::event::{NotificationFailed, NotificationSent};
 
 use super::NotificationMachine;
-use crate::machine::{Delivered, Effect, EffectOutcome, Machine};
+use crate::machine::{Delivered, EffectOutcome, Machine, NotificationRequest};
 use crate::message::Topic;
 use crate::testkit::*;
 
 fn notify(about: &Delivered, template: &'static str) -> Did {
     let about = Arc::clone(&about.message);
-    let effect = Effect::Notify { order: order(1), user: user(), template, about };
-    Did { events: Vec::new(), effects: vec![effect] }
+    let request = NotificationRequest { order: order(1), user: user(), template, about };
+    Did { events: Vec::new(), effects: vec![request.into()] }
 }
 
 fn sent(template: &str) -> Event {

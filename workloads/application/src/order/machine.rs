@@ -1,13 +1,14 @@
 //! Concludes orders from the facts of three topics; see the table in `docs/saga.md`.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::convert::Infallible;
 
 use kbnt_domain::order::Facts;
 use kbnt_domain::{Event, OrderId, Span, Timestamp};
 
-use crate::machine::{Delivered, EffectOutcome, Machine, Outbox};
+use crate::machine::{Delivered, Machine, Outbox};
 use crate::message::{Service, Topic};
-use crate::share::{Holds, Inputs, Limits, Memory, Present, order_of};
+use crate::partition_state::{Holds, Inputs, Limits, Memory, Present};
 
 /// How much the clocks of two services may differ before a fact is taken for one of a forgotten order.
 const SKEW: Span = Span::from_minutes(60);
@@ -16,7 +17,7 @@ const SKEW: Span = Span::from_minutes(60);
 #[derive(Debug, Default)]
 pub struct OrderMachine {
     limits: Limits,
-    shares: BTreeMap<u32, Share>,
+    partitions: BTreeMap<u32, PartitionState>,
     present: Present,
 }
 
@@ -35,7 +36,7 @@ impl OrderMachine {
 
 /// What is known of one partition.
 #[derive(Debug)]
-struct Share {
+struct PartitionState {
     open: HashMap<OrderId, Facts>,
     ended: Memory<()>,
     /// Orders that had ended before and are forgotten, and that somebody has asked for again.
@@ -46,7 +47,7 @@ struct Share {
     strangers: VecDeque<(Timestamp, OrderId)>,
 }
 
-impl Share {
+impl PartitionState {
     fn new(limits: Limits) -> Self {
         Self {
             open: HashMap::new(),
@@ -60,7 +61,7 @@ impl Share {
 
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
         let event = &record.message.event;
-        let Some(order) = order_of(&record.message).filter(|order| !self.ended.contains(order)) else {
+        let Some(order) = record.message.order().filter(|order| !self.ended.contains(order)) else {
             return;
         };
         match event {
@@ -126,59 +127,49 @@ impl Share {
 }
 
 impl Machine for OrderMachine {
+    type Sole = Infallible;
+
     fn service(&self) -> Service {
         Service::Order
     }
 
     fn set_clock(&mut self, now: Timestamp) {
         if self.present.set(now) {
-            for share in self.shares.values_mut() {
-                share.ended.put_back(now);
-                share.repeated.put_back(now);
+            for state in self.partitions.values_mut() {
+                state.ended.put_back(now);
+                state.repeated.put_back(now);
             }
         }
     }
 
     fn assigned(&mut self, partition: u32) {
-        self.shares.insert(partition, Share::new(self.limits));
+        self.partitions.insert(partition, PartitionState::new(self.limits));
     }
 
     fn revoked(&mut self, partition: u32) {
-        self.shares.remove(&partition);
+        self.partitions.remove(&partition);
     }
 
     fn fold(&mut self, record: &Delivered) {
         let ends = matches!(record.message.event, Event::OrderCreated(_) | Event::OrderCancelled(_));
-        if let (true, Some(order), Some(share)) =
-            (ends, order_of(&record.message), self.shares.get_mut(&record.at.partition))
+        if let (true, Some(order), Some(state)) =
+            (ends, record.message.order(), self.partitions.get_mut(&record.at.partition))
         {
-            share.end(order, self.present.cap(record.message.at));
+            state.end(order, self.present.cap(record.message.at));
         }
     }
 
-    fn recovered(&mut self, _partition: u32, _outbox: &mut Outbox) {}
-
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
-        let Some(share) = self.shares.get_mut(&record.at.partition) else { return };
-        if share.inputs.advance(record.at) {
-            share.handle(record, outbox);
+        let Some(state) = self.partitions.get_mut(&record.at.partition) else { return };
+        if state.inputs.advance(record.at) {
+            state.handle(record, outbox);
             if record.at.topic == Topic::UserEvents {
-                share.forget_strangers(record.message.at.min(outbox.now()));
+                state.forget_strangers(record.message.at.min(outbox.now()));
             }
         }
     }
 
-    fn completed(&mut self, _order: OrderId, _outcome: EffectOutcome, _outbox: &mut Outbox) {}
-
-    fn tick(&mut self, _outbox: &mut Outbox) {}
-
-    fn next_tick(&self) -> Option<Timestamp> {
-        None
-    }
-
-    fn durable(&mut self) {}
-
     fn hold(&self, topic: Topic, partition: u32) -> Option<u64> {
-        self.shares.get(&partition)?.holds.lowest(topic)
+        self.partitions.get(&partition)?.holds.lowest(topic)
     }
 }

@@ -1,21 +1,22 @@
 //! Drives one [`Payment`] per order; see "Payment" in `docs/saga.md`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::convert::Infallible;
 
 use kbnt_domain::event::{ReservationLost, VirtualStockReserved};
 use kbnt_domain::payment::{Action, Ending, Outcome, Payment, Refund, Told};
 use kbnt_domain::{Event, OrderId, Reason, Timestamp};
 
-use super::share::{Open, Settled, Share};
+use super::partition::{Open, PartitionState, Settled};
 use crate::machine::{Delivered, EffectOutcome, Machine, Outbox};
 use crate::message::{Service, Topic};
-use crate::share::{Limits, Present, order_of};
+use crate::partition_state::{Limits, Present};
 
 /// Charges and refunds.
 #[derive(Debug, Default)]
 pub struct PaymentMachine {
     limits: Limits,
-    shares: BTreeMap<u32, Share>,
+    partitions: BTreeMap<u32, PartitionState>,
     open: HashMap<OrderId, Open>,
     /// How many of them wait for the inventory to say that their reservation has expired.
     awaiting_expiry: usize,
@@ -38,12 +39,12 @@ impl PaymentMachine {
     }
 
     fn reserved(&mut self, record: &Delivered, event: &VirtualStockReserved, outbox: &mut Outbox) {
-        let Some(share) = self.shares.get_mut(&record.at.partition) else { return };
+        let Some(state) = self.partitions.get_mut(&record.at.partition) else { return };
         let order = event.order;
         if self.open.contains_key(&order) {
             return;
         }
-        let (payment, action) = match share.settled.get(&order) {
+        let (payment, action) = match state.settled.get(&order) {
             // Written by a process that may not have come to make sure of it.
             Some(Settled::Failed { reason, refund_due })
                 if *reason != Reason::PaymentDeclined || *refund_due =>
@@ -51,7 +52,7 @@ impl PaymentMachine {
                 Payment::seal(*reason, *refund_due)
             }
             Some(_) => return,
-            None => Payment::start(event.expires_at, record.message.at >= share.since, outbox.now()),
+            None => Payment::start(event.expires_at, record.message.at >= state.since, outbox.now()),
         };
         if let Some(open) = Open::reserved(record, event, payment) {
             self.begin(record, order, open, action, outbox);
@@ -59,16 +60,16 @@ impl PaymentMachine {
     }
 
     fn lost(&mut self, record: &Delivered, event: &ReservationLost, outbox: &mut Outbox) {
-        let Some(share) = self.shares.get_mut(&record.at.partition) else { return };
+        let Some(state) = self.partitions.get_mut(&record.at.partition) else { return };
         let order = event.order;
-        if share.settled.get(&order) == Some(&Settled::Refunded) {
+        if state.settled.get(&order) == Some(&Settled::Refunded) {
             return;
         }
         let refund = Refund { transaction: Some(event.transaction.clone()), reason: event.reason };
         if let Some(open) = self.open.get_mut(&order) {
             open.because_of(record);
             let action = open.payment.lost(refund);
-            share.holds.add(record.at, order);
+            state.holds.add(record.at, order);
             self.act(order, action, outbox);
         } else {
             let (payment, action) = Payment::refund(refund);
@@ -78,8 +79,8 @@ impl PaymentMachine {
 
     fn begin(&mut self, record: &Delivered, order: OrderId, open: Open, action: Action, outbox: &mut Outbox) {
         self.open.insert(order, open);
-        if let Some(share) = self.shares.get_mut(&record.at.partition) {
-            share.holds.add(record.at, order);
+        if let Some(state) = self.partitions.get_mut(&record.at.partition) {
+            state.holds.add(record.at, order);
         }
         self.act(order, action, outbox);
     }
@@ -97,13 +98,13 @@ impl PaymentMachine {
         match action {
             Action::Wait => {}
             Action::Try(attempt) => {
-                if let Some(effect) = open.effect(order, attempt) {
-                    outbox.perform(effect);
+                if let Some(request) = open.request(order, attempt) {
+                    outbox.perform(request);
                 }
             }
             Action::Tell(told) => {
-                if let (Told::Refunded(_), Some(share)) = (&told, self.shares.get_mut(&open.partition)) {
-                    share.settled.insert(order, outbox.now(), Settled::Refunded);
+                if let (Told::Refunded(_), Some(state)) = (&told, self.partitions.get_mut(&open.partition)) {
+                    state.settled.insert(order, outbox.now(), Settled::Refunded);
                 }
                 open.tell(order, told, outbox);
             }
@@ -124,8 +125,8 @@ impl PaymentMachine {
         }
         open.awaits_expiry = open.payment.awaits_expiry();
         if open.payment.is_settled() {
-            if let Some(share) = self.shares.get_mut(&open.partition) {
-                share.holds.release(&order);
+            if let Some(state) = self.partitions.get_mut(&open.partition) {
+                state.holds.release(&order);
             }
             self.open.remove(&order);
         }
@@ -133,10 +134,10 @@ impl PaymentMachine {
 
     /// A record of payment-events: of an assigned partition, by whichever process.
     fn learn(&mut self, record: &Delivered) {
-        let Some(share) = self.shares.get_mut(&record.at.partition) else { return };
-        let Some(order) = order_of(&record.message) else { return };
+        let Some(state) = self.partitions.get_mut(&record.at.partition) else { return };
+        let Some(order) = record.message.order() else { return };
         let at = self.present.cap(record.message.at);
-        let Some(first) = share.learn(order, &record.message, at) else { return };
+        let Some(first) = state.learn(order, &record.message, at) else { return };
         if let Some(open) = self.open.get_mut(&order) {
             let action = open.payment.read_back(first);
             self.set_off.push((order, action));
@@ -151,6 +152,8 @@ impl PaymentMachine {
 }
 
 impl Machine for PaymentMachine {
+    type Sole = Infallible;
+
     fn service(&self) -> Service {
         Service::Payment
     }
@@ -158,9 +161,9 @@ impl Machine for PaymentMachine {
     /// A clock that was wrong may have had attempts put off for hours: after it is put back, they are due.
     fn set_clock(&mut self, now: Timestamp) {
         if self.present.set(now) {
-            for share in self.shares.values_mut() {
-                share.settled.put_back(now);
-                share.since = share.since.min(now);
+            for state in self.partitions.values_mut() {
+                state.settled.put_back(now);
+                state.since = state.since.min(now);
             }
             self.pauses.clear();
             for (order, open) in &mut self.open {
@@ -175,11 +178,11 @@ impl Machine for PaymentMachine {
     }
 
     fn assigned(&mut self, partition: u32) {
-        self.shares.insert(partition, Share::new(self.limits));
+        self.partitions.insert(partition, PartitionState::new(self.limits));
     }
 
     fn revoked(&mut self, partition: u32) {
-        self.shares.remove(&partition);
+        self.partitions.remove(&partition);
         self.open.retain(|_, open| open.partition != partition);
         self.awaiting_expiry = self.open.values().filter(|open| open.awaits_expiry).count();
         let open = &self.open;
@@ -192,15 +195,15 @@ impl Machine for PaymentMachine {
     }
 
     fn recovered(&mut self, partition: u32, outbox: &mut Outbox) {
-        if let Some(share) = self.shares.get_mut(&partition) {
-            share.since = outbox.now();
+        if let Some(state) = self.partitions.get_mut(&partition) {
+            state.since = outbox.now();
         }
     }
 
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
         self.catch_up(outbox);
-        let Some(share) = self.shares.get_mut(&record.at.partition) else { return };
-        if !share.inputs.advance(record.at) {
+        let Some(state) = self.partitions.get_mut(&record.at.partition) else { return };
+        if !state.inputs.advance(record.at) {
             return;
         }
         match &record.message.event {
@@ -257,10 +260,8 @@ impl Machine for PaymentMachine {
         self.open.values().filter(|open| open.payment.is_stuck()).count()
     }
 
-    fn durable(&mut self) {}
-
     fn hold(&self, topic: Topic, partition: u32) -> Option<u64> {
-        self.shares.get(&partition)?.holds.lowest(topic)
+        self.partitions.get(&partition)?.holds.lowest(topic)
     }
 
     /// Another process may have told another outcome before; only the log says which one stands.

@@ -1,7 +1,7 @@
 //! The payment machine: charges, asks, refunds; one outcome per order.
 
 mod machine;
-mod share;
+mod partition;
 #[cfg(test)]
 mod tests;
 

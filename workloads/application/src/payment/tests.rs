@@ -8,7 +8,7 @@ use kbnt_domain::event::{Event, PaymentFailed, PaymentRefunded, VirtualStockRese
 use kbnt_domain::payment::{SENSELESS_MOST, pause_after};
 
 use super::PaymentMachine;
-use crate::machine::{Effect, EffectOutcome, Machine};
+use crate::machine::{EffectOutcome, Machine, PaymentRequest};
 use crate::message::Topic;
 use crate::testkit::*;
 
@@ -25,25 +25,25 @@ fn charging() -> Driven<PaymentMachine> {
     driven
 }
 
-fn charge(n: u128) -> Effect {
+fn charge(n: u128) -> PaymentRequest {
     let (order, reservation, payment) = (order(n), reservation(n), basket().payment);
-    Effect::Charge { order, reservation, user: user(), amount: amount(), payment }
+    PaymentRequest::Charge { order, reservation, user: user(), amount: amount(), payment }
 }
 
-fn query(n: u128) -> Effect {
-    Effect::QueryCharge { order: order(n) }
+fn query(n: u128) -> PaymentRequest {
+    PaymentRequest::Query { order: order(n) }
 }
 
-fn close(n: u128) -> Effect {
-    Effect::CloseCharge { order: order(n) }
+fn close(n: u128) -> PaymentRequest {
+    PaymentRequest::Close { order: order(n) }
 }
 
-fn refund(n: u128) -> Effect {
-    Effect::Refund { order: order(n), transaction: Some(transaction()), amount: amount() }
+fn refund(n: u128) -> PaymentRequest {
+    PaymentRequest::Refund { order: order(n), transaction: Some(transaction()), amount: amount() }
 }
 
-fn does(effect: Effect) -> Did {
-    Did { events: Vec::new(), effects: vec![effect] }
+fn does(request: PaymentRequest) -> Did {
+    Did { events: Vec::new(), effects: vec![request.into()] }
 }
 
 fn charged() -> EffectOutcome {
@@ -67,8 +67,8 @@ fn senseless() -> EffectOutcome {
 }
 
 /// By the order, as the charge has no name.
-fn refund_unnamed(n: u128) -> Effect {
-    Effect::Refund { order: order(n), transaction: None, amount: amount() }
+fn refund_unnamed(n: u128) -> PaymentRequest {
+    PaymentRequest::Refund { order: order(n), transaction: None, amount: amount() }
 }
 
 fn refunded_unnamed(n: u128, reason: Reason) -> Event {

@@ -9,15 +9,14 @@ mod read_model;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use kbnt_domain::audit::{Hash, record_hash, sha256};
 use kbnt_domain::{EventId, Span, Timestamp};
 use thiserror::Error;
 
 use crate::intact::{Bounds, Damage, Fault, TopicId};
-use crate::inventory::Image;
-use crate::machine::{Append, Delivered, Effect, EffectOutcome, Position};
+use crate::machine::{Append, Delivered, EffectOutcome, NotificationRequest, PaymentRequest, Position};
 use crate::message::{Service, Topic};
 
+pub use crate::machine::{RawRecord, Unreadable};
 pub use calls::{CALL_PATIENCE, CallError, Callable, Changes, Work};
 pub use leadership::{Active, Leadership};
 pub use metrics::{HttpMetrics, Refresh};
@@ -68,46 +67,6 @@ impl LogError {
             Self::NoSuchPartition { .. } => ErrorClass::Waiting,
             Self::Refused(_) | Self::TooLarge(_) | Self::Damaged(_) => ErrorClass::Permanent,
         }
-    }
-}
-
-/// A record that says nothing we understand: malformed, or of an unknown version. It never blocks its partition.
-#[derive(Clone, Debug)]
-pub struct Unreadable {
-    /// Where it lies.
-    pub at: Position,
-    /// What is wrong with it.
-    pub reason: String,
-    /// The record, whole.
-    pub raw: Arc<RawRecord>,
-}
-
-/// A record as bytes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RawRecord {
-    /// The key, if it has one.
-    pub key: Option<Vec<u8>>,
-    /// The value; `None` is a tombstone.
-    pub value: Option<Vec<u8>>,
-    /// The headers, in order; a name may stand in several.
-    pub headers: Vec<(String, Option<Vec<u8>>)>,
-    /// The log's own time of the record.
-    pub at: Timestamp,
-}
-
-impl RawRecord {
-    /// The SHA-256 of all of it, as the audit trail vouches for it.
-    pub fn hash(&self) -> Hash {
-        let Self { key, value, headers, at } = self;
-        let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_deref()));
-        record_hash(*at, key.as_deref(), value.as_deref().map(sha256).as_ref(), headers)
-    }
-
-    /// Bytes of key, value and headers.
-    pub fn size(&self) -> usize {
-        let length = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
-        let headers = self.headers.iter().map(|(name, value)| name.len() + length(value)).sum::<usize>();
-        length(&self.key) + length(&self.value) + headers
     }
 }
 
@@ -263,7 +222,7 @@ pub struct Mark {
 
 /// A sole writer's state, so that a start need not fold everything.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Snapshot {
+pub struct Snapshot<I> {
     /// When its image was taken.
     pub taken: Timestamp,
     /// In each partition of the output topic the last record that is in the image. A log that has another one there is
@@ -272,7 +231,7 @@ pub struct Snapshot {
     /// From where the inputs are to be read.
     pub inputs: Vec<Position>,
     /// The state.
-    pub image: Image,
+    pub image: I,
 }
 
 /// Why a snapshot could not be kept, or is of no use.
@@ -290,13 +249,13 @@ pub enum SnapshotError {
 }
 
 /// Keeps the last two snapshots of a sole writer. It blocks: it belongs on a thread that may wait.
-pub trait SnapshotStore: Send + Sync + 'static {
+pub trait SnapshotStore<I>: Send + Sync + 'static {
     /// Keeps a snapshot as the newest one, in place of the one before the last; it would survive a crash of the machine from
     /// then on. How many bytes it takes.
-    fn keep(&self, snapshot: &Snapshot) -> Result<u64, SnapshotError>;
+    fn keep(&self, snapshot: &Snapshot<I>) -> Result<u64, SnapshotError>;
 
     /// The newest snapshot for 0, the one before it for 1; `None` if there is none.
-    fn load(&self, before: usize) -> Option<Result<Snapshot, SnapshotError>>;
+    fn load(&self, before: usize) -> Option<Result<Snapshot<I>, SnapshotError>>;
 }
 
 /// Tells the time.
@@ -319,11 +278,11 @@ pub trait Clock: Send + Sync + 'static {
 /// happened: what is not known is [`EffectOutcome::Unknown`].
 #[async_trait]
 pub trait PaymentGateway: Send + Sync + 'static {
-    /// Performs `Charge`, `QueryCharge` or `Refund`.
-    async fn perform(&self, effect: &Effect) -> EffectOutcome;
+    /// Does what is asked, and says what came of it.
+    async fn perform(&self, request: &PaymentRequest) -> EffectOutcome;
 
     /// Whether somebody is asked for it, who can be asked for so much at a time; `false` of what only waits for a timer.
-    fn takes_place(&self, _effect: &Effect) -> bool {
+    fn takes_place(&self, _request: &PaymentRequest) -> bool {
         true
     }
 }
@@ -331,6 +290,6 @@ pub trait PaymentGateway: Send + Sync + 'static {
 /// Tells customers: one attempt per call.
 #[async_trait]
 pub trait Notifier: Send + Sync + 'static {
-    /// Performs `Notify`.
-    async fn notify(&self, effect: &Effect) -> EffectOutcome;
+    /// Tells the customer, and says what came of it.
+    async fn notify(&self, request: &NotificationRequest) -> EffectOutcome;
 }

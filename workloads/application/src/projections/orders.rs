@@ -11,8 +11,8 @@ use super::cursor::Cursor;
 use super::order::{Entry, OrderView};
 use crate::machine::{Delivered, Position};
 use crate::message::Topic;
+use crate::partition_state::{Inputs, Present};
 use crate::projection::Projection;
-use crate::share::{Inputs, Present, order_of};
 
 /// How many ended orders are shown; pending ones always are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -229,7 +229,7 @@ impl Projection for OrderBook {
     }
 
     fn apply(&mut self, record: &Delivered) {
-        let Some(order) = order_of(&record.message).filter(|_| self.seen.advance(record.at)) else { return };
+        let Some(order) = record.message.order().filter(|_| self.seen.advance(record.at)) else { return };
         let repeats = match &record.message.event {
             Event::OrderRepeated(_) => true,
             Event::UserRejected(e) => e.repeated,
@@ -259,7 +259,7 @@ impl OrderBook {
         while let Some((key, _)) = self.ahead.range(first..last).next() {
             let key = *key;
             let Some(answer) = self.ahead.remove(&key) else { return };
-            if let Some(order) = order_of(&answer.message) {
+            if let Some(order) = answer.message.order() {
                 self.take(order, &answer);
             }
         }

@@ -43,20 +43,16 @@ fn with_id(mut record: Delivered, id: EventId) -> Delivered {
 
 /// The records of an order that goes well, with clocks that disagree.
 fn good_order(writer: &mut Writer, n: u128) -> Vec<Delivered> {
-    let order = writer.write(1_000, None, placed(n));
-    let valid = writer.write(900, Some(&order), validated(n));
+    let command = writer.write(1_000, None, placed(n));
+    let valid = writer.write(900, Some(&command), validated(n));
     let stock = writer.write(1_500, Some(&valid), reserved(n, 9_000));
     let paid = writer.write(1_200, Some(&stock), processed(n));
     let sure = writer.write(1_510, Some(&paid), confirmed(n));
     let done = writer.write(1_003, Some(&sure), created(n));
-    let (order_id, channel, template) = (order_of(n), "log".to_owned(), "order-confirmed".to_owned());
-    let sent = NotificationSent { order: order_id, user: user(), channel, template };
+    let (order, channel, template) = (order(n), "log".to_owned(), "order-confirmed".to_owned());
+    let sent = NotificationSent { order, user: user(), channel, template };
     let told = writer.write(800, Some(&done), sent.into());
-    vec![order, valid, stock, paid, sure, done, told]
-}
-
-fn order_of(n: u128) -> kbnt_domain::OrderId {
-    order(n)
+    vec![command, valid, stock, paid, sure, done, told]
 }
 
 fn book(records: &[Delivered]) -> OrderBook {

@@ -5,8 +5,8 @@ use kbnt_domain::user::{User, UserRegistry};
 
 use crate::machine::Delivered;
 use crate::message::Topic;
+use crate::partition_state::Inputs;
 use crate::projection::Projection;
-use crate::share::Inputs;
 
 /// All users.
 #[derive(Clone, Debug, Default)]

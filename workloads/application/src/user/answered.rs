@@ -3,7 +3,7 @@
 use kbnt_domain::{OrderId, Reason, Span, Timestamp};
 
 use crate::machine::Position;
-use crate::share::{Inputs, Limits, Memory};
+use crate::partition_state::{Inputs, Limits, Memory};
 
 /// How many remembered answers are asked whether a command is older than all that is remembered.
 const WITNESSES: usize = 64;

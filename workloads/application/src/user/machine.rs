@@ -1,15 +1,16 @@
 //! Answers each order's question whether its user may order, from a registry folded from the log.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 
 use kbnt_domain::event::{PlaceOrder, UserRejected, UserStatus, UserValidated};
 use kbnt_domain::user::{Registration, UnknownUser, User, UserRegistry};
 use kbnt_domain::{Event, OrderId, Timestamp, UserId};
 
 use super::answered::{Answer, Answered, Turn};
-use crate::machine::{Delivered, EffectOutcome, Machine, Outbox, Position};
+use crate::machine::{Delivered, Machine, Outbox, Position};
 use crate::message::{Service, Topic};
-use crate::share::{Inputs, Limits};
+use crate::partition_state::{Inputs, Limits};
 
 /// How user-service behaves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,7 +42,7 @@ pub struct UserMachine {
     /// How far user-events were taken in.
     followed: Inputs,
     /// By partition of order-events.
-    shares: BTreeMap<u32, Answered>,
+    partitions: BTreeMap<u32, Answered>,
     declared: bool,
 }
 
@@ -52,7 +53,7 @@ impl UserMachine {
             config,
             registry: UserRegistry::default(),
             followed: Inputs::default(),
-            shares: BTreeMap::new(),
+            partitions: BTreeMap::new(),
             declared: false,
         }
     }
@@ -104,7 +105,7 @@ impl UserMachine {
             Event::UserRejected(e) => (e.order, Some(e.reason), e.repeated),
             _ => return,
         };
-        if let Some(answered) = self.shares.get_mut(&record.at.partition) {
+        if let Some(answered) = self.partitions.get_mut(&record.at.partition) {
             let command = record.answers().map(|command| command.offset);
             answered
                 .insert(order, Answer { command, rejection, at: record.message.at, known: true, repeated });
@@ -117,7 +118,7 @@ impl UserMachine {
             Event::UserRejected(e) => (Some(e.reason), e.repeated),
             _ => (None, false),
         };
-        if let Some(answered) = self.shares.get_mut(&command.partition) {
+        if let Some(answered) = self.partitions.get_mut(&command.partition) {
             let command = Some(command.offset);
             answered.insert(order, Answer { command, rejection, at: now, known: false, repeated });
         }
@@ -133,16 +134,18 @@ impl UserMachine {
 }
 
 impl Machine for UserMachine {
+    type Sole = Infallible;
+
     fn service(&self) -> Service {
         Service::User
     }
 
     fn assigned(&mut self, partition: u32) {
-        self.shares.insert(partition, Answered::new(self.config.limits));
+        self.partitions.insert(partition, Answered::new(self.config.limits));
     }
 
     fn revoked(&mut self, partition: u32) {
-        self.shares.remove(&partition);
+        self.partitions.remove(&partition);
     }
 
     fn fold(&mut self, record: &Delivered) {
@@ -159,7 +162,7 @@ impl Machine for UserMachine {
 
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
         let Event::PlaceOrder(command) = &record.message.event else { return };
-        let Some(answered) = self.shares.get_mut(&record.at.partition) else { return };
+        let Some(answered) = self.partitions.get_mut(&record.at.partition) else { return };
         // The first command of an order is the order. What comes under its id later gets an answer only where nobody else remembers
         // how the order ended.
         let order = command.order;
@@ -180,16 +183,6 @@ impl Machine for UserMachine {
             }
         }
     }
-
-    fn completed(&mut self, _order: OrderId, _outcome: EffectOutcome, _outbox: &mut Outbox) {}
-
-    fn tick(&mut self, _outbox: &mut Outbox) {}
-
-    fn next_tick(&self) -> Option<Timestamp> {
-        None
-    }
-
-    fn durable(&mut self) {}
 
     fn hold(&self, _topic: Topic, _partition: u32) -> Option<u64> {
         None

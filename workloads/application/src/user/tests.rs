@@ -6,7 +6,7 @@ use kbnt_domain::{Event, UserId};
 use super::{Change, UserConfig, UserMachine};
 use crate::machine::{Delivered, Machine, Position};
 use crate::message::Topic;
-use crate::share::Limits;
+use crate::partition_state::Limits;
 use crate::testkit::*;
 
 fn ana() -> Registration {

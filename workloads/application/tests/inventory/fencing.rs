@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kbnt_application::fence::TermFence;
 use kbnt_application::machine::Halt;
-use kbnt_application::{Delivered, Machine, Message, Position, Service, Topic, Trace};
+use kbnt_application::{Delivered, Machine, Message, Position, Service, SoleWriter, Topic, Trace};
 use kbnt_domain::event::{Event, Level, LowStock, OrderCancelRequested, Writer, WriterElected};
 use kbnt_domain::stock::DeclareError;
 use kbnt_domain::{EventId, Timestamp};
@@ -195,7 +195,6 @@ fn what_a_fenced_writer_frees_does_not_count_though_it_is_acknowledged() {
     for p in 0..3 {
         lab.flush(old, p, usize::MAX);
     }
-    lab.processes[old].machine.durable();
     lab.tick(old);
     for p in 0..3 {
         lab.flush(old, p, usize::MAX);

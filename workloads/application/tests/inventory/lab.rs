@@ -8,7 +8,9 @@ use kbnt_application::fence::TermFence;
 use kbnt_application::inventory::{InventoryConfig, InventoryMachine};
 use kbnt_application::machine::Halt;
 use kbnt_application::message::partition_of;
-use kbnt_application::{Append, Delivered, Machine, Message, Outbox, Position, Route, Service, Topic, Trace};
+use kbnt_application::{
+    Append, Delivered, Machine, Message, Outbox, Position, Route, Service, SoleWriter, Topic, Trace,
+};
 use kbnt_domain::event::{Event, Writer};
 use kbnt_domain::{EventId, Span, Timestamp};
 

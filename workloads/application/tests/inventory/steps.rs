@@ -2,7 +2,7 @@
 
 use kbnt_application::inventory::{InventoryConfig, InventoryMachine};
 use kbnt_application::message::partition_of;
-use kbnt_application::{Delivered, Machine, Topic};
+use kbnt_application::{Delivered, Machine, SoleWriter, Topic};
 use kbnt_domain::event::{
     Basket, Event, Line, OrderCancelRequested, PaymentFailed, PaymentMethod, PaymentProcessed, UserValidated,
 };
@@ -118,7 +118,6 @@ fn a_request_waits_for_units_in_flight_and_what_comes_after_it_waits_behind() {
     for p in 0..3 {
         lab.flush(0, p, usize::MAX);
     }
-    lab.processes[0].machine.durable();
     lab.tick(0);
     assert!(about(&lab, 2).is_empty() && about(&lab, 3).is_empty());
     for p in 0..3 {

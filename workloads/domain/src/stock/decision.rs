@@ -39,7 +39,7 @@ pub struct Request<'a> {
     pub placed_at: Timestamp,
 }
 
-/// An event that a decision tells.
+/// An event that a decision emits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EmittedEvent {
     /// The event.

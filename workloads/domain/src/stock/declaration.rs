@@ -78,7 +78,7 @@ pub enum DeclareError {
 }
 
 impl Ledger {
-    /// Takes in what a source says. The same again changes nothing and tells nothing.
+    /// Takes in what a source says. The same again changes nothing and emits nothing.
     pub fn declare(
         &mut self,
         declaration: &Declaration,

@@ -1,7 +1,7 @@
 //! The ledger's state as plain data, to be kept outside and taken up again.
 //!
 //! An image stands for the events that a ledger has emitted so far, once all of them are safe: folding goes on from it where
-//! they end. It also knows what inputs taught the ledger that no event tells (see [`Ledger::reject`]).
+//! they end. It also knows what inputs taught the ledger that is in no event (see [`Ledger::reject`]).
 
 use std::sync::Arc;
 

@@ -11,7 +11,7 @@ use crate::OrderId;
 use super::index::Place;
 use super::ledger::Ledger;
 
-/// Inputs that are mostly foreseen at a time.
+/// Inputs that are mostly prefetched at a time.
 const BATCH: usize = 128;
 
 impl Ledger {

@@ -6,7 +6,9 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use kbnt_application::inventory::{InventoryConfig, InventoryMachine};
 use kbnt_application::message::Subject;
 use kbnt_application::ports::{ErrorClass, EventLog, Fetched, LogReader};
-use kbnt_application::{Append, Delivered, Machine, Message, Outbox, Position, Route, Service, Topic, Trace};
+use kbnt_application::{
+    Append, Delivered, Machine, Message, Outbox, Position, Route, Service, SoleWriter, Topic, Trace,
+};
 use kbnt_domain::event::{
     Basket, Event, Line, OrderCreated, PaymentMethod, PaymentProcessed, PlaceOrder, UserValidated,
 };

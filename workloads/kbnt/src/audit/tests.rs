@@ -1,6 +1,6 @@
 use kbnt_application::audit::{AuditMachine, content_hash, vouched_hash};
 use kbnt_application::ports::{RawRecord, Unreadable};
-use kbnt_application::{Machine as _, Outbox, Position, Service, Topic};
+use kbnt_application::{Auditor as _, Machine as _, Outbox, Position, Service, Topic};
 use kbnt_domain::audit::{Head, link_hash, sha256};
 use kbnt_domain::dead_letter::Resolution;
 use kbnt_domain::event::{AuditLogCreated, DeadLetterResolved, OrderCancelRequested};

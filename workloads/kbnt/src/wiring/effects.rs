@@ -69,15 +69,15 @@ fn notifier(options: &NotificationOptions) -> Result<Box<dyn Notifier>, Failure>
 impl EffectPerformer for Effects {
     async fn perform(&self, effect: &Effect) -> EffectOutcome {
         match effect {
-            Effect::Charge { .. }
-            | Effect::QueryCharge { .. }
-            | Effect::CloseCharge { .. }
-            | Effect::Refund { .. } => self.gateway.perform(effect).await,
-            Effect::Notify { .. } => self.notifier.notify(effect).await,
+            Effect::Payment(request) => self.gateway.perform(request).await,
+            Effect::Notification(request) => self.notifier.notify(request).await,
         }
     }
 
     fn takes_place(&self, effect: &Effect) -> bool {
-        self.gateway.takes_place(effect)
+        match effect {
+            Effect::Payment(request) => self.gateway.takes_place(request),
+            Effect::Notification(_) => true,
+        }
     }
 }

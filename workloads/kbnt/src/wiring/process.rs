@@ -14,7 +14,7 @@ use kbnt_application::Machine;
 use kbnt_application::Service;
 use kbnt_application::audit::AuditMachine;
 use kbnt_application::intact::{Integrity, TopicIds};
-use kbnt_application::inventory::{InventoryConfig, InventoryMachine};
+use kbnt_application::inventory::{Image, InventoryConfig, InventoryMachine};
 use kbnt_application::notification::NotificationMachine;
 use kbnt_application::order::OrderMachine;
 use kbnt_application::payment::PaymentMachine;
@@ -139,7 +139,7 @@ impl Process {
     pub(crate) fn inventory(
         &mut self,
         config: InventoryConfig,
-        snapshots: Option<SnapshotPlan>,
+        snapshots: Option<SnapshotPlan<Image>>,
     ) -> Handle<InventoryMachine> {
         let inventory = self.inventory_runner(config, snapshots);
         let handle = self.start(inventory);
@@ -151,7 +151,7 @@ impl Process {
     pub(crate) fn inventory_by_turns(
         &mut self,
         config: InventoryConfig,
-        snapshots: Option<SnapshotPlan>,
+        snapshots: Option<SnapshotPlan<Image>>,
         lease: Arc<KubernetesLease>,
     ) -> Result<(), Failure> {
         let (runner, handle) = self.inventory_runner(config, snapshots);
@@ -164,7 +164,7 @@ impl Process {
     fn inventory_runner(
         &mut self,
         config: InventoryConfig,
-        snapshots: Option<SnapshotPlan>,
+        snapshots: Option<SnapshotPlan<Image>>,
     ) -> (Runner<InventoryMachine>, Handle<InventoryMachine>) {
         let (runner, handle) = Runner::new(InventoryMachine::new(config), self.guarded(Service::Inventory));
         (snapshots.into_iter().fold(runner, Runner::with_snapshots), handle)

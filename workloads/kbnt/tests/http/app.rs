@@ -16,10 +16,10 @@ use kbnt_application::audit::AuditMachine;
 use kbnt_application::inventory::{InventoryConfig, InventoryMachine};
 use kbnt_application::notification::NotificationMachine;
 use kbnt_application::order::OrderMachine;
+use kbnt_application::partition_state::Limits;
 use kbnt_application::payment::PaymentMachine;
 use kbnt_application::ports::{EventLog, Notifier, PaymentGateway};
 use kbnt_application::projections::BookLimits;
-use kbnt_application::share::Limits;
 use kbnt_application::user::{UserConfig, UserMachine};
 use kbnt_application::{Effect, EffectOutcome, Machine, Topic};
 use kbnt_domain::Span;
@@ -49,8 +49,8 @@ impl Default for Outside {
 impl EffectPerformer for Outside {
     async fn perform(&self, effect: &Effect) -> EffectOutcome {
         match effect {
-            Effect::Notify { .. } => self.notifier.notify(effect).await,
-            _ => self.gateway.perform(effect).await,
+            Effect::Notification(request) => self.notifier.notify(request).await,
+            Effect::Payment(request) => self.gateway.perform(request).await,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
+use kbnt_application::machine::ImageOf;
 use kbnt_application::ports::{Clock, EventLog, Unreadable};
 use kbnt_application::ports::{Leadership, Observer, SnapshotTold};
 use kbnt_application::{Delivered, Effect, EffectOutcome, Machine, Position, Service};
@@ -164,7 +165,7 @@ impl<M: Machine> Running<M> {
     }
 
     /// Lets the machine begin with a snapshot, and keep new ones.
-    pub fn with_snapshots(machine: M, log: Arc<dyn EventLog>, plan: SnapshotPlan) -> Self {
+    pub fn with_snapshots(machine: M, log: Arc<dyn EventLog>, plan: SnapshotPlan<ImageOf<M>>) -> Self {
         let notes = Arc::<Notes>::default();
         let observer = Arc::clone(&notes) as Arc<dyn Observer>;
         let parts = RunnerParts { log, clock: Arc::new(WallClock), effects: Gate::new(0), observer };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use kbnt_application::{Delivered, Effect};
+use kbnt_application::{Delivered, Effect, PaymentRequest};
 use kbnt_domain::OrderId;
 use kbnt_domain::event::Event;
 
@@ -67,7 +67,7 @@ impl World {
     pub(crate) fn allowed(&self, process: &Process, effect: &Effect) -> Result<(), String> {
         let name = process.name();
         match effect {
-            Effect::Charge { order, reservation, .. } => {
+            Effect::Payment(PaymentRequest::Charge { order, reservation, .. }) => {
                 let known = self.books.reservations.get(reservation).filter(|known| known.order == *order);
                 let Some(known) = known else {
                     return Err(format!("{name} charges {order} for no reservation"));
@@ -80,7 +80,9 @@ impl World {
                     return Err(format!("{name} charges {order} again while the outcome is unknown"));
                 }
             }
-            Effect::Refund { order, .. } if process.actions.refunded.contains(order) => {
+            Effect::Payment(PaymentRequest::Refund { order, .. })
+                if process.actions.refunded.contains(order) =>
+            {
                 return Err(format!("{name} refunds {order} again"));
             }
             _ => {}

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use kbnt_application::message::Classification;
 use kbnt_application::projections::{BookLimits, Counts, OrderBook, UserDirectory};
-use kbnt_application::share::order_of;
 use kbnt_application::{Delivered, Projection, Service, Topic};
 use kbnt_domain::OrderId;
 use kbnt_domain::event::Event;
@@ -71,7 +70,7 @@ impl World {
         for (order, story) in stories.iter().filter(|(order, story)| story.basket.is_some() && timely(order))
         {
             let latest = |matching: &dyn Fn(&Event) -> bool| {
-                let of = records.iter().filter(|record| order_of(&record.message) == Some(*order));
+                let of = records.iter().filter(|record| record.message.order() == Some(*order));
                 of.filter(|record| matching(&record.message.event)).map(|record| record.message.at).max()
             };
             let asked = latest(&|event| matches!(event, Event::PlaceOrder(_)));

@@ -1,7 +1,7 @@
 //! Effects on their way to the world outside and back.
 
 use kbnt_application::driver::Attempt;
-use kbnt_application::{Effect, EffectOutcome};
+use kbnt_application::{Effect, EffectOutcome, PaymentRequest};
 use kbnt_domain::OrderId;
 
 use super::gateway::Outside;
@@ -105,6 +105,6 @@ impl Flights {
 }
 
 fn answer(process: usize, flight: &Flight, outcome: EffectOutcome) -> Answer {
-    let charge = matches!(flight.effect, Effect::Charge { .. });
+    let charge = matches!(flight.effect, Effect::Payment(PaymentRequest::Charge { .. }));
     Answer { process, attempt: flight.attempt, order: flight.effect.order(), outcome, charge }
 }

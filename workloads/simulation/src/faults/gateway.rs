@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kbnt_application::{Effect, EffectOutcome};
+use kbnt_application::{Effect, EffectOutcome, NotificationRequest, PaymentRequest};
 use kbnt_domain::{Money, OrderId, TransactionId};
 
 /// What the gateway knows of an order.
@@ -29,33 +29,36 @@ pub(crate) struct Outside {
 impl Outside {
     /// Does what is asked, exactly once per order whatever is repeated.
     pub(crate) fn perform(&mut self, effect: &Effect) -> Result<EffectOutcome, String> {
-        Ok(match effect {
-            Effect::Charge { order, amount, .. } => self.charge(*order, *amount),
-            Effect::QueryCharge { order } => {
+        match effect {
+            Effect::Payment(request) => self.pay(request),
+            Effect::Notification(NotificationRequest { order, template, .. }) => {
+                self.mail.entry(*order).or_default().push(template);
+                Ok(EffectOutcome::Notified { channel: "log" })
+            }
+        }
+    }
+
+    fn pay(&mut self, request: &PaymentRequest) -> Result<EffectOutcome, String> {
+        Ok(match request {
+            PaymentRequest::Charge { order, amount, .. } => self.charge(*order, *amount),
+            PaymentRequest::Query { order } => {
                 self.known(order).unwrap_or_else(|| not_charged("no such charge"))
             }
-            Effect::CloseCharge { order } => self.known(order).unwrap_or_else(|| {
+            PaymentRequest::Close { order } => self.known(order).unwrap_or_else(|| {
                 self.accounts.insert(*order, Account::Closed);
                 EffectOutcome::Closed
             }),
-            Effect::Refund { order, transaction, amount } => {
+            PaymentRequest::Refund { order, transaction, amount } => {
                 return self.refund(*order, transaction.as_ref(), *amount);
-            }
-            Effect::Notify { order, template, .. } => {
-                self.mail.entry(*order).or_default().push(template);
-                EffectOutcome::Notified { channel: "log" }
             }
         })
     }
 
     /// How an attempt ends whose answer makes no sense.
     pub(crate) fn senseless(effect: &Effect) -> EffectOutcome {
-        let detail = "<html>".to_owned();
         match effect {
-            Effect::Charge { .. } | Effect::QueryCharge { .. } | Effect::CloseCharge { .. } => {
-                EffectOutcome::Senseless { detail }
-            }
-            Effect::Refund { .. } | Effect::Notify { .. } => Self::unknown(effect),
+            Effect::Payment(PaymentRequest::Refund { .. }) | Effect::Notification(_) => Self::unknown(effect),
+            Effect::Payment(_) => EffectOutcome::Senseless { detail: "<html>".to_owned() },
         }
     }
 
@@ -67,7 +70,7 @@ impl Outside {
     /// How an attempt ends that does not get through.
     pub(crate) fn unreachable(effect: &Effect) -> EffectOutcome {
         match effect {
-            Effect::Charge { .. } => not_charged("unreachable"),
+            Effect::Payment(PaymentRequest::Charge { .. }) => not_charged("unreachable"),
             _ => Self::unknown(effect),
         }
     }
@@ -76,11 +79,9 @@ impl Outside {
     pub(crate) fn unknown(effect: &Effect) -> EffectOutcome {
         let detail = "no answer".to_owned();
         match effect {
-            Effect::Charge { .. } | Effect::QueryCharge { .. } | Effect::CloseCharge { .. } => {
-                EffectOutcome::Unknown { detail }
-            }
-            Effect::Refund { .. } => EffectOutcome::NotRefunded { detail },
-            Effect::Notify { .. } => EffectOutcome::NotNotified { channel: "log", detail, retry: true },
+            Effect::Payment(PaymentRequest::Refund { .. }) => EffectOutcome::NotRefunded { detail },
+            Effect::Payment(_) => EffectOutcome::Unknown { detail },
+            Effect::Notification(_) => EffectOutcome::NotNotified { channel: "log", detail, retry: true },
         }
     }
 

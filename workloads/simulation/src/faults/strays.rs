@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kbnt_application::message::{Classification, Message, Service, Trace, home_of};
-use kbnt_application::share::order_of;
 use kbnt_application::{Append, Delivered, Position, Route, Topic};
 use kbnt_domain::event::{Event, OrderCancelRequested, PlaceOrder};
 use kbnt_domain::{EventId, OrderId, Timestamp};
@@ -89,7 +88,7 @@ impl World {
         // Which of two answers to a repeated command is shown follows from their sources.
         let fits = |record: &Delivered| {
             let repeats = matches!(&record.message.event, Event::UserRejected(e) if e.repeated);
-            order_of(&record.message).is_some() && !repeats
+            record.message.order().is_some() && !repeats
         };
         let Some(record) = self.any_of(topic, fits) else {
             return Ok(());
@@ -108,7 +107,7 @@ impl World {
     /// A record is repeated, and says that it was written at another time.
     fn repeat_at_any_time(&mut self) -> Result<(), String> {
         let topic = self.rng.pick(&OPEN).copied().unwrap_or(Topic::UserEvents);
-        let Some(record) = self.any_of(topic, |record| order_of(&record.message).is_some()) else {
+        let Some(record) = self.any_of(topic, |record| record.message.order().is_some()) else {
             return Ok(());
         };
         let at = self.any_time();

@@ -8,7 +8,7 @@ use kbnt_domain::{Event, EventId, Timestamp};
 
 use super::super::{AuditMachine, DEAD_LETTER};
 use super::{Log, deliver, link_of, records, restarted, unread};
-use crate::machine::{Machine, Position};
+use crate::machine::{Auditor as _, Machine, Position};
 use crate::message::{Subject, Topic};
 use crate::ports::{RawRecord, Unreadable};
 use crate::testkit::*;

@@ -51,7 +51,7 @@ struct Carrier {
     committed: Vec<Commit>,
     answered: Vec<&'static str>,
     refused: Vec<&'static str>,
-    snapshots: Vec<Snapshot>,
+    snapshots: Vec<Snapshot<()>>,
     left: bool,
     finished: Option<Result<(), Failure>>,
 }
@@ -116,7 +116,7 @@ impl Carrier {
         }
     }
 
-    fn obey(&mut self, command: Command<&'static str>) {
+    fn obey(&mut self, command: Command<Toy, &'static str>) {
         match command {
             Command::Ends(of) => {
                 let ends: Vec<Position> = of.iter().map(|at| self.end(at)).collect();

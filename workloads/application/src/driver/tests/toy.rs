@@ -1,16 +1,18 @@
 //! A machine that answers each order once: at once, or after an effect; one of many, or the only writer.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::ops::Range;
 use std::sync::Arc;
 
 use kbnt_domain::event::{NotificationSent, ReservationRefused, Writer, WriterElected};
 use kbnt_domain::{Event, OrderId, Reason, Timestamp};
 
-use crate::inventory::{Image, InventoryConfig, InventoryMachine};
-use crate::machine::{Append, Delivered, Effect, EffectOutcome, Halt, Machine, Outbox, Position};
+use crate::machine::{
+    Append, Auditor, Delivered, EffectOutcome, Halt, Machine, Outbox, PaymentRequest, Position, SoleWriter,
+    Unreadable,
+};
 use crate::message::{Service, Topic};
-use crate::share::order_of;
 use crate::testkit::{placed, user};
 
 #[derive(Default)]
@@ -65,6 +67,8 @@ impl Toy {
 }
 
 impl Machine for Toy {
+    type Sole = Self;
+
     fn service(&self) -> Service {
         if self.sole { Service::Inventory } else { Service::Notification }
     }
@@ -88,21 +92,15 @@ impl Machine for Toy {
         }
     }
 
-    fn recovered(&mut self, _partition: u32, _outbox: &mut Outbox) {}
-
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
-        let Some(order) = order_of(&record.message) else { return };
+        let Some(order) = record.message.order() else { return };
         self.handled.push(order);
         if self.with_effect {
             self.under_way.insert(order, record.at.offset);
-            outbox.perform(Effect::QueryCharge { order });
+            outbox.perform(PaymentRequest::Query { order });
         } else {
             self.answer(order, outbox);
         }
-    }
-
-    fn shortened(&self, _append: &Append) -> Option<Append> {
-        self.shorter.clone()
     }
 
     fn completed(&mut self, order: OrderId, _outcome: EffectOutcome, outbox: &mut Outbox) {
@@ -125,30 +123,17 @@ impl Machine for Toy {
         self.under_way.len()
     }
 
-    fn durable(&mut self) {}
-
     fn hold(&self, _topic: Topic, _partition: u32) -> Option<u64> {
         self.under_way.values().min().copied()
     }
 
-    fn unanswered(&self, topic: Topic, _partition: u32, _committed: u64) -> Vec<Range<u64>> {
-        let of = |gap: &Range<u64>| topic == Topic::OrderEvents && !gap.is_empty();
-        self.gap.clone().filter(of).into_iter().collect()
+    fn auditor(&mut self) -> Option<&mut dyn Auditor> {
+        let audits = self.drains || self.gap.is_some() || self.shorter.is_some();
+        if audits { Some(self) } else { None }
     }
 
-    fn drains(&self) -> bool {
-        self.drains
-    }
-
-    fn sole_writer(&self) -> bool {
-        self.sole
-    }
-
-    fn elect(&mut self, outbox: &mut Outbox) {
-        self.term = self.newest + 1;
-        let writer = Writer { term: self.term, name: "toy".into() };
-        outbox.sign(Arc::new(writer.clone()));
-        outbox.emit_to(0, &format!("elected/{}/toy", self.term), WriterElected { writer });
+    fn sole_writer(&mut self) -> Option<&mut Self> {
+        self.sole.then_some(self)
     }
 
     fn follows(&self) -> bool {
@@ -161,22 +146,51 @@ impl Machine for Toy {
             self.newest = self.newest.max(elected.writer.term);
         }
     }
+}
+
+impl Auditor for Toy {
+    fn unreadable(&mut self, _record: &Unreadable, _outbox: &mut Outbox) {}
+
+    fn shortened(&self, _append: &Append) -> Option<Append> {
+        self.shorter.clone()
+    }
+
+    fn unanswered(&self, topic: Topic, _partition: u32, _committed: u64) -> Vec<Range<u64>> {
+        let of = |gap: &Range<u64>| topic == Topic::OrderEvents && !gap.is_empty();
+        self.gap.clone().filter(of).into_iter().collect()
+    }
+
+    fn witnessed(&self) -> Vec<Position> {
+        Vec::new()
+    }
+}
+
+impl SoleWriter for Toy {
+    type Image = ();
+    type Error = Infallible;
+
+    fn elect(&mut self, outbox: &mut Outbox) {
+        self.term = self.newest + 1;
+        let writer = Writer { term: self.term, name: "toy".into() };
+        outbox.sign(Arc::new(writer.clone()));
+        outbox.emit_to(0, &format!("elected/{}/toy", self.term), WriterElected { writer });
+    }
+
+    fn resume(&self) -> Vec<Position> {
+        Vec::new()
+    }
 
     fn halted(&self) -> Option<Halt> {
         let newer = Writer { term: self.newest, name: "other".into() };
         (self.term > 0 && self.newest > self.term).then_some(Halt::Fenced(newer))
     }
 
-    fn image(&self) -> Option<Image> {
-        InventoryMachine::new(InventoryConfig::new("toy")).image()
+    fn image(&self) -> Option<()> {
+        None
     }
 
-    fn restore(&mut self, _image: Image) -> Result<(), kbnt_domain::stock::image::ImageError> {
+    fn restore(&mut self, (): ()) -> Result<Writer, Infallible> {
         self.restored = true;
-        Ok(())
-    }
-
-    fn resume(&self) -> Vec<Position> {
-        Vec::new()
+        Ok(Writer { term: self.newest, name: "other".into() })
     }
 }

@@ -8,9 +8,9 @@ use kbnt_domain::event::{
 use kbnt_domain::payment::{Attempt, First, Payment, Told};
 use kbnt_domain::{Event, Money, OrderId, Reason, ReservationId, Timestamp, TransactionId, UserId};
 
-use crate::machine::{Delivered, Effect, Outbox};
+use crate::machine::{Delivered, Outbox, PaymentRequest};
 use crate::message::Message;
-use crate::share::{Holds, Inputs, Limits, Memory};
+use crate::partition_state::{Holds, Inputs, Limits, Memory};
 
 /// What the log says came of an order's payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(super) enum Settled {
 
 /// One partition.
 #[derive(Debug)]
-pub(super) struct Share {
+pub(super) struct PartitionState {
     pub(super) settled: Memory<Settled>,
     pub(super) inputs: Inputs,
     pub(super) holds: Holds,
@@ -30,7 +30,7 @@ pub(super) struct Share {
     pub(super) since: Timestamp,
 }
 
-impl Share {
+impl PartitionState {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
             settled: Memory::new(limits),
@@ -128,21 +128,23 @@ impl Open {
         }
     }
 
-    /// The attempt as an effect. A bill without a reservation has nothing to charge.
-    pub(super) fn effect(&self, order: OrderId, attempt: Attempt) -> Option<Effect> {
+    /// What the attempt asks of the gateway. A bill without a reservation has nothing to charge.
+    pub(super) fn request(&self, order: OrderId, attempt: Attempt) -> Option<PaymentRequest> {
         Some(match (attempt, &self.bill) {
-            (Attempt::Charge, Bill::Reserved { reservation, user, amount, payment }) => Effect::Charge {
-                order,
-                reservation: *reservation,
-                user: user.clone(),
-                amount: *amount,
-                payment: payment.clone(),
-            },
+            (Attempt::Charge, Bill::Reserved { reservation, user, amount, payment }) => {
+                PaymentRequest::Charge {
+                    order,
+                    reservation: *reservation,
+                    user: user.clone(),
+                    amount: *amount,
+                    payment: payment.clone(),
+                }
+            }
             (Attempt::Charge, Bill::Lost { .. }) => return None,
-            (Attempt::Query, _) => Effect::QueryCharge { order },
-            (Attempt::Close, _) => Effect::CloseCharge { order },
+            (Attempt::Query, _) => PaymentRequest::Query { order },
+            (Attempt::Close, _) => PaymentRequest::Close { order },
             (Attempt::Refund(refund), _) => {
-                Effect::Refund { order, transaction: refund.transaction, amount: self.amount() }
+                PaymentRequest::Refund { order, transaction: refund.transaction, amount: self.amount() }
             }
         })
     }

@@ -373,7 +373,9 @@ impl<M: Machine> Shell<M> {
 
     async fn open(&mut self, reader: Reader, from: Vec<Position>) {
         let log = Arc::clone(&self.parts.log);
-        let Some(ends) = self.ends(&from).await else { return };
+        // Inputs may be missing for as long as nobody writes them, and their ends are of no use.
+        let ends = if reader == Reader::Input { Some(Vec::new()) } else { self.ends(&from).await };
+        let Some(ends) = ends else { return };
         let Some(opened) = self.until_stopped(|| log.read(from.clone())).await else { return };
         match reader {
             Reader::Output => self.output = Some(Paced::new(Partitions(opened))),

@@ -79,7 +79,7 @@ pub enum Event<'a, M: Machine, R> {
     Begin,
     /// Where the partitions end, in the order in which they were asked for.
     Ends(&'a [Position]),
-    /// The reader is open; where its partitions ended just before.
+    /// The reader is open; where its partitions ended just before. Of the inputs nobody asks, as they may be missing.
     Opened(&'a [Position]),
     /// The process is a member of its group.
     Joined,

@@ -18,7 +18,7 @@ use crate::client::config::KafkaConfig;
 use crate::client::supervisor::ClientSupervisor;
 
 /// How long leaving the group may take.
-const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A member of a service's consumer group.
 pub(crate) struct GroupMember {

@@ -146,6 +146,12 @@ async fn an_event_store_keeps_everything_and_whoever_changed_that_is_told_of() {
     let changed = AlterConfig::new(ResourceSpecifier::Topic(name)).set("retention.ms", "60000");
     let changed = changed.set("cleanup.policy", "compact");
     client(&cluster).alter_configs([&changed], &AdminOptions::new()).await.unwrap()[0].as_ref().unwrap();
+    kbnt_testkit::eventually("the change counts", || async {
+        let now = settings(&cluster, name).await;
+        let is = |key: &str, value: &str| now.get(key).is_some_and(|now| now == value);
+        is("retention.ms", "60000") && is("cleanup.policy", "compact")
+    })
+    .await;
     let states = ensure(&cluster.config, &wanted).await;
     let [TopicState::Altered { message: Some(message) }] = states.as_slice() else { panic!("{states:?}") };
     assert!(message.contains("retention.ms") && message.contains("cleanup.policy"), "{message}");

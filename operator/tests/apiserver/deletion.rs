@@ -1,5 +1,7 @@
 //! What stays and what goes.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
@@ -90,7 +92,16 @@ pub(crate) async fn a_finalizer_that_cannot_be_set_is_told_as_itself(suite: &Sui
 
     bindings.delete(name, &DeleteParams::default()).await?;
     policies.delete(name, &DeleteParams::default()).await?;
-    Ok(())
+    // Nobody tells the operator that a policy is gone: whoever took it away touches the resource.
+    let touches = AtomicU32::new(0);
+    until("the finalizer", || async {
+        let touch = touches.fetch_add(1, Ordering::Relaxed).to_string();
+        let touch = json!({"metadata": {"annotations": {"example.com/touch": touch}}});
+        let stock = shop.patch::<VirtualStock>(&touch).await?;
+        expect(!stock.finalizers().is_empty(), || "none".into())
+    })
+    .await?;
+    shop.stock_is("Ready", "True", "Ready").await.map(drop)
 }
 
 pub(crate) async fn topics_go_with_their_owner_where_that_is_asked_for(suite: &Suite) -> Verdict {

@@ -1,4 +1,4 @@
-//! Conditions as KEP-1623 has them, made of findings.
+//! Conditions as KEP-1623 describes them, computed from findings.
 
 use std::borrow::Cow;
 
@@ -9,16 +9,16 @@ use kbnt_crds::Condition;
 /// Status of a condition.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Status {
-    /// It is so.
+    /// The condition holds.
     True,
-    /// It is not so.
+    /// The condition does not hold.
     False,
-    /// It cannot be told.
+    /// It is unknown whether the condition holds.
     Unknown,
 }
 
 impl Status {
-    /// As in the API.
+    /// The spelling of the Kubernetes API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::True => "True",
@@ -28,31 +28,31 @@ impl Status {
     }
 }
 
-/// What is found of one condition.
+/// What a reconcile found out about one condition.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Finding {
-    /// Which condition.
+    /// Type of the condition.
     pub type_: &'static str,
-    /// Whether it is so.
+    /// Whether the condition holds.
     pub status: Status,
-    /// One word why.
+    /// Reason, in CamelCase.
     pub reason: Cow<'static, str>,
-    /// For people.
+    /// Message for people.
     pub message: String,
 }
 
 impl Finding {
-    /// It is so.
+    /// A condition that holds.
     pub fn yes(type_: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
         Self { type_, status: Status::True, reason: reason.into(), message: message.into() }
     }
 
-    /// It is not so.
+    /// A condition that does not hold.
     pub fn no(type_: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
         Self { type_, status: Status::False, reason: reason.into(), message: message.into() }
     }
 
-    /// What a condition said before.
+    /// The finding that a condition states already.
     pub fn kept(type_: &'static str, before: &Condition) -> Self {
         let status = match before.status.as_str() {
             "True" => Status::True,
@@ -62,7 +62,7 @@ impl Finding {
         Self { type_, status, reason: before.reason.clone().into(), message: before.message.clone() }
     }
 
-    /// The same, with more to say.
+    /// The same finding, with more sentences in its message.
     #[must_use]
     pub fn with(mut self, more: &[String]) -> Self {
         for text in more {
@@ -72,13 +72,14 @@ impl Finding {
         self
     }
 
-    /// It cannot be told.
+    /// A condition of which it is unknown whether it holds.
     pub fn unknown(type_: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
         Self { type_, status: Status::Unknown, reason: reason.into(), message: message.into() }
     }
 }
 
-/// Ready is so where all findings in `needed` are, and else has the reason of the first that is not.
+/// The finding for Ready: true if all findings in `needed` are true, else with the reason of the first that
+/// is not.
 pub fn ready(needed: &[&Finding], message: &str, paused: bool) -> Finding {
     match needed.iter().find(|finding| finding.status != Status::True) {
         None => Finding::yes("Ready", "Ready", message),
@@ -118,17 +119,17 @@ pub fn conditions(
         .collect()
 }
 
-/// This condition, if it is there.
+/// The condition of this type, if there is one.
 pub fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {
     conditions.iter().find(|condition| condition.type_ == type_)
 }
 
-/// Whether this condition is true.
+/// Whether the condition of this type is true.
 pub fn holds(conditions: &[Condition], type_: &str) -> bool {
     find(conditions, type_).is_some_and(|condition| condition.status == "True")
 }
 
-/// Names, the first ten of them.
+/// Joins the first ten names.
 pub fn list(names: &[impl AsRef<str>]) -> String {
     let shown: Vec<&str> = names.iter().take(10).map(AsRef::as_ref).collect();
     match names.len().checked_sub(shown.len()) {

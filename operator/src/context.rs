@@ -1,4 +1,4 @@
-//! What every reconcile has at hand.
+//! What every reconcile needs.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use crate::queue::Queue;
 use crate::resources::Resources;
 use crate::service_client::{Address, Observers, OrderSummary, StockSummary};
 use crate::status::StatusWriter;
-use crate::topics::{JobReports, Means};
+use crate::topics::{JobReports, TopicContext};
 use crate::user_rights::Rights;
 
-/// What every reconcile has at hand.
+/// What every reconcile needs.
 pub struct Context {
     /// The Kubernetes cluster.
     pub cluster: Arc<Cluster>,
@@ -33,9 +33,9 @@ pub struct Context {
     pub events: Events,
     /// Writes statuses.
     pub status: StatusWriter,
-    /// Counts.
+    /// Metrics of the operator.
     pub metrics: Metrics,
-    /// Whether the process lives.
+    /// Liveness and readiness of the process.
     pub health: Health,
     /// What Jobs reported of topics.
     pub reports: JobReports,
@@ -52,9 +52,9 @@ pub struct Context {
 }
 
 impl Context {
-    /// What topics are made with.
-    pub fn means_of_topics(&self) -> Means<'_> {
-        Means { cluster: &self.cluster, resources: &self.resources, reports: &self.reports }
+    /// What is needed to make topics.
+    pub fn topic_context(&self) -> TopicContext<'_> {
+        TopicContext { cluster: &self.cluster, resources: &self.resources, reports: &self.reports }
     }
 
     /// Wakes the reconciler of this object, if there is one of its kind.
@@ -72,7 +72,7 @@ impl Context {
         self.stock_queue.push_all(&self.resources.stocks);
     }
 
-    /// Lets go of what is kept for objects that are gone.
+    /// Drops what is kept for objects that no longer exist.
     pub fn forget_gone(&self) {
         let present = self.resources.uids();
         self.cluster.objects.retain(|uid| present.contains(uid));

@@ -1,4 +1,4 @@
-//! Runs a reconciler over a queue of objects: counts, logs, and tries again at the right time.
+//! Runs a reconciler over a queue of objects: counts, logs, and retries at the right time.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -20,10 +20,10 @@ use crate::metrics::Metrics;
 use crate::queue::{Key, Queue};
 use crate::retry::Class;
 
-/// Reconciles under way at a time, of each kind.
+/// Reconciles of each kind that run at the same time.
 const AT_ONCE: u16 = 16;
 
-/// What came of a reconcile.
+/// The outcome of a reconcile.
 #[derive(Debug, Default)]
 pub struct Outcome {
     failure: Option<Error>,
@@ -31,19 +31,19 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Of a result.
+    /// The outcome of a step with this result.
     pub fn of(result: Result<(), Error>) -> Self {
         Self { failure: result.err(), again_after: None }
     }
 
-    /// To come back after this time, or before.
+    /// Asks for another reconcile after this time, unless an earlier one is due.
     #[must_use]
     pub fn again_after(mut self, delay: Option<Duration>) -> Self {
         self.again_after = [self.again_after, delay].into_iter().flatten().min();
         self
     }
 
-    /// And that of writing the status, which may want to come back. The first failure counts.
+    /// Adds the result of writing the status, which may ask for another reconcile. The first failure counts.
     #[must_use]
     pub fn and(mut self, written: Result<Option<Duration>, Error>) -> Self {
         match written {
@@ -54,14 +54,14 @@ impl Outcome {
     }
 }
 
-/// How often each object failed in a row.
+/// How many times in a row each object has failed.
 #[derive(Default)]
 struct Failures {
     counts: Mutex<HashMap<Key, u32>>,
 }
 
 impl Failures {
-    /// When to try this object again after this outcome, if nothing else calls for it before.
+    /// When to reconcile this object again after this outcome, unless something else triggers it earlier.
     fn next(&self, key: Key, outcome: &Outcome) -> Action {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let delay = match &outcome.failure {
@@ -80,7 +80,8 @@ impl Failures {
     }
 }
 
-/// Runs `reconcile` over the objects in the queue until `shutdown`, and then until those under way are done.
+/// Runs `reconcile` over the objects in the queue until `shutdown`, and then waits for the reconciles that
+/// still run.
 pub async fn run<K, C>(
     store: Store<K>,
     queue: Arc<Queue>,
@@ -109,7 +110,8 @@ pub async fn run<K, C>(
             Box::pin(async move {
                 let key = (object.namespace().unwrap_or_default(), object.name_any());
                 queue.taken(&key.0, &key.1);
-                // A change that came before this moment woke nobody else, so what was looked up before it may be too old.
+                // A change before this moment wakes no other reconcile, so an object that was looked up
+                // earlier may be stale.
                 let object = newest.get(&ObjectRef::new(&key.1).within(&key.0)).unwrap_or(object);
                 let start = Instant::now();
                 let outcome = reconcile(&object, &context).await;
@@ -129,7 +131,8 @@ pub async fn run<K, C>(
     .for_each(|result| {
         match result {
             Ok(_) => {}
-            // Deleted while it waited. Another one of this name must be able to wait again, also one that came since.
+            // The object was deleted while it waited. One of the same name must be able to queue again, even
+            // if it exists already.
             Err(ControllerError::ObjectNotFound(object)) => {
                 let (namespace, name) = (object.namespace.as_deref().unwrap_or_default(), &object.name);
                 gone.taken(namespace, name);
@@ -236,11 +239,11 @@ mod tests {
             put(2 * polls);
             for _ in 0..polls {
                 assert!(poll!(&mut running).is_pending());
-                // What is queued is taken up in the next millisecond.
+                // A queued object is reconciled in the next millisecond.
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
             put(2 * polls + 1);
-            let told = async {
+            let reconciled = async {
                 while seen.lock().unwrap().last() != Some(&(2 * polls + 1)) {
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
@@ -248,7 +251,7 @@ mod tests {
             tokio::select! {
                 () = &mut running => unreachable!(),
                 () = tokio::time::sleep(Duration::from_secs(5)) => panic!("lost after {polls} polls"),
-                () = told => {}
+                () = reconciled => {}
             }
         }
     }

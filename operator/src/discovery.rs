@@ -1,4 +1,5 @@
-//! Finds out what the cluster serves: the operator's own resources, and KafkaTopics in which version, ScaledObjects.
+//! Discovers what the cluster serves: the operator's own resources, the version of KafkaTopic, and
+//! ScaledObjects.
 
 use std::time::Duration;
 
@@ -10,8 +11,8 @@ use tracing::{info, warn};
 use crate::health::Health;
 use crate::owned::{KEDA, Served};
 
-/// How often it looks. Three small requests, as anybody may make them: to watch definitions would take rights on all
-/// of them.
+/// How often to look. It takes three small requests that every account may make; watching the definitions
+/// would take rights on all of them.
 const INTERVAL: Duration = Duration::from_secs(10);
 
 /// Keeps `served` up to date, and readiness with it.
@@ -44,7 +45,7 @@ pub async fn follow(client: Client, health: Health, served: watch::Sender<Served
                 health.waits_for(Some(format!("the API server does not answer: {error}")));
             }
         }
-        // While the own resources are missing, whoever installs them waits for the operator.
+        // While the operator's own resources are missing, somebody who installs them waits for it.
         let pause = if served.borrow().own { INTERVAL } else { Duration::from_secs(1) };
         tokio::time::sleep(pause).await;
     }

@@ -1,7 +1,7 @@
-//! Whether what the watches show has drifted from what it should be.
+//! Detects drift: whether the objects that the watches show differ from what they should be.
 //!
-//! After a restart, each object is shown once by the first list of its kind. What is compared there need not be read one
-//! by one.
+//! After a restart, the first list of each kind shows every object once. An object that is compared there
+//! need not be read on its own.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use crate::context::Context;
 use crate::owned::Owned;
 use crate::pipeline::{self, Desired, Reconciled};
 
-/// Compares objects of one kind with what they should be. Lists come in the order of names, so most objects are those of the owner
-/// before.
+/// Compares objects of one kind with what they should be. Lists come in the order of names, so an object
+/// usually has the same owner as the one before it.
 pub struct DriftCheck {
     context: Arc<Context>,
     resource: ApiResource,
@@ -34,7 +34,7 @@ impl DriftCheck {
         Self { context: Arc::clone(context), resource, last: None }
     }
 
-    /// Compares an object with what its owner takes. One that is as it should be need not be read by any reconcile.
+    /// Compares an object with what its owner wants. If they agree, no reconcile has to read the object.
     pub fn look<K: Owned>(&mut self, live: &K) {
         let Some((kind, namespace, name)) = K::KIND.ownership.owner_of(live.meta()) else { return };
         let (context, last) = (&self.context, self.last.take());
@@ -60,7 +60,7 @@ impl DriftCheck {
     }
 }
 
-/// What this owner takes: what is known of it already, if that is of its present generation.
+/// What this owner wants, if that is known for its present generation.
 fn known<R: Reconciled>(
     last: Option<Known>,
     context: &Context,

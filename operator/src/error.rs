@@ -1,4 +1,4 @@
-//! Why a step of a reconcile did not come to its end, and what that means for the next try.
+//! Why a step of a reconcile failed, and when to try it again.
 
 use std::error::Error as _;
 use std::fmt::Write as _;
@@ -8,18 +8,18 @@ use kube::core::Status;
 use crate::retry::Class;
 use crate::service_client::CallError;
 
-/// Why a step did not come to its end.
+/// Why a step failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The API server did not do what was asked.
+    /// The API server refused or failed a request.
     #[error("cannot {action}: {}", explain(source))]
     Api {
-        /// What was asked, as in "read KafkaTopic kafka/user-events".
+        /// The request, as in "read KafkaTopic kafka/user-events".
         action: String,
-        /// What it said.
+        /// Its answer.
         source: Box<kube::Error>,
     },
-    /// The resource asks for something that cannot be.
+    /// The resource asks for something impossible.
     #[error("{0}")]
     Invalid(String),
     /// The cluster serves no `KafkaTopic` API.
@@ -30,54 +30,54 @@ pub enum Error {
     /// The cluster serves no `KafkaUser` API.
     #[error("the cluster serves no KafkaUser (kafka.strimzi.io): install Strimzi, or leave kafka.users out")]
     NoKafkaUsers,
-    /// Somebody else has an object of this name.
+    /// An object of this name belongs to another owner.
     #[error("{object} belongs to {holder}: rename or delete one of the two")]
     Held {
         /// Kind, namespace and name.
         object: String,
-        /// Whose it is.
+        /// Its owner.
         holder: String,
     },
     /// An object could not be written as JSON.
     #[error("cannot write as JSON: {0}")]
     Json(#[from] serde_json::Error),
-    /// A service of the resource did not do what was asked.
+    /// A service of the resource refused or failed a request.
     #[error("cannot {action}: {source}")]
     Service {
-        /// What was asked, as in "declare PROD-001".
+        /// The request, as in "declare PROD-001".
         action: String,
-        /// What it said.
+        /// Its answer.
         source: CallError,
     },
-    /// Several steps did not come to their end, none of which holds up the others.
+    /// Several independent steps failed.
     #[error("{}", joined(.0))]
     Several(Vec<Error>),
 }
 
-/// Errors of which a text tells.
-const TOLD: usize = 10;
-/// Bytes of each.
-const TOLD_BYTES: usize = 500;
+/// The most errors that a text lists.
+const MAX_LISTED: usize = 10;
+/// The most bytes of each.
+const MAX_ERROR_BYTES: usize = 500;
 
-/// What several errors say, as far as anybody would read it.
+/// The text for several errors, no longer than people would read.
 fn joined(errors: &[Error]) -> String {
     let short = |error: &Error| {
         let mut text = error.to_string();
-        if text.len() > TOLD_BYTES {
-            text.truncate(text.floor_char_boundary(TOLD_BYTES));
+        if text.len() > MAX_ERROR_BYTES {
+            text.truncate(text.floor_char_boundary(MAX_ERROR_BYTES));
             text.push_str(" ...");
         }
         text
     };
-    let told: Vec<_> = errors.iter().take(TOLD).map(short).collect();
-    match errors.len().saturating_sub(TOLD) {
-        0 => told.join("; "),
-        more => format!("{}; and {more} more", told.join("; ")),
+    let listed: Vec<_> = errors.iter().take(MAX_LISTED).map(short).collect();
+    match errors.len().saturating_sub(MAX_LISTED) {
+        0 => listed.join("; "),
+        more => format!("{}; and {more} more", listed.join("; ")),
     }
 }
 
 impl Error {
-    /// Wraps what the API server said.
+    /// Wraps the answer of the API server.
     pub fn api(action: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
         move |source| Self::Api { action: action.into(), source: Box::new(source) }
     }
@@ -91,11 +91,11 @@ impl Error {
         }
     }
 
-    /// What is to be expected of another try: of several, of the one that may come first.
+    /// What to expect of another try; of several errors, the class of the one that may pass first.
     pub fn class(&self) -> Class {
         match self {
             Self::Several(errors) => errors.iter().map(Self::class).min().unwrap_or(Class::Transient),
-            // A namespace that is going away takes nothing new, and that passes by itself.
+            // A namespace that is being deleted accepts nothing new. That passes by itself.
             Self::Api { source, .. } => match &**source {
                 kube::Error::Api(status) if has_cause(status, TERMINATING) => Class::Waiting,
                 kube::Error::Api(status) if matches!(status.code, 400 | 401 | 403 | 405 | 422) => {
@@ -109,10 +109,10 @@ impl Error {
         }
     }
 
-    /// One word for conditions and events.
+    /// Reason for conditions and events, in CamelCase.
     pub fn reason(&self) -> &'static str {
         match self {
-            // What has to be mended is told before what passes by itself.
+            // An error that somebody has to fix comes before one that passes by itself.
             Self::Several(errors) => {
                 errors.iter().max_by_key(|error| error.class()).map_or("ApiError", Self::reason)
             }
@@ -130,22 +130,23 @@ impl Error {
     }
 }
 
-/// The cause that the API server gives where the namespace is being deleted.
+/// The cause that the API server gives when the namespace is being deleted.
 const TERMINATING: &str = "NamespaceTerminating";
 
 fn has_cause(status: &Status, reason: &str) -> bool {
     status.details.iter().flat_map(|details| &details.causes).any(|cause| cause.reason == reason)
 }
 
-/// Whether a rule is missing: then the API server says who cannot do what, and gives no cause. Admission (a quota, pod security,
-/// a namespace that is going away) answers 403, too, with other words or a cause.
+/// Whether an RBAC rule is missing. The API server then states who may not do what, and gives no cause.
+/// Admission (a quota, Pod Security, a namespace that is being deleted) answers 403 as well, with another
+/// text or a cause.
 fn lacks_rule(status: &Status) -> bool {
     let has_cause = status.details.iter().any(|details| !details.causes.is_empty());
     let who = status.message.split_once("forbidden: User \"");
     status.code == 403 && !has_cause && who.is_some_and(|(_, rest)| rest.contains("\" cannot "))
 }
 
-/// The message of the API server where it sent one, else the whole chain of causes.
+/// The message of the API server if it sent one, else the whole chain of causes.
 fn explain(error: &kube::Error) -> String {
     if let kube::Error::Api(status) = error {
         return if lacks_rule(status) {

@@ -1,7 +1,7 @@
 //! The finalizer that keeps a resource until its topics and users in another namespace are deleted.
 //!
-//! Only a resource that has users or whose topics are to be deleted, and that lie where no owner reference reaches, has
-//! it. So by default nothing can hang on a resource when the operator is gone.
+//! Only a resource that has users, or whose topics are to be deleted, gets it, and only if these lie where no
+//! owner reference reaches. So by default no resource is stuck when the operator is gone.
 
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
@@ -14,12 +14,12 @@ use crate::status::Reported;
 /// Name of the finalizer.
 pub const FINALIZER: &str = "kbnt.dev/topics";
 
-/// Whether the resource has it.
+/// Whether the resource has the finalizer.
 pub fn is_set<K: Reported>(object: &K) -> bool {
     object.finalizers().iter().any(|name| name == FINALIZER)
 }
 
-/// Adds it or takes it away.
+/// Adds or removes the finalizer.
 pub async fn set<K: Reported>(client: &Client, object: &K, wanted: bool) -> Result<(), Error> {
     if is_set(object) == wanted {
         return Ok(());
@@ -31,7 +31,7 @@ pub async fn set<K: Reported>(client: &Client, object: &K, wanted: bool) -> Resu
     }
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     let api: Api<K> = Api::namespaced(client.clone(), &namespace);
-    // The version makes sure that no finalizer of others is lost that came in the meantime.
+    // With the resource version, a finalizer that somebody else added in the meantime is not lost.
     let patch = json!({"metadata": {"finalizers": finalizers, "resourceVersion": object.resource_version()}});
     match api
         .patch(

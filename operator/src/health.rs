@@ -1,4 +1,4 @@
-//! Whether this process lives and can work, and the HTTP server that says so.
+//! Liveness and readiness of the process, and the HTTP server that reports them.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -11,11 +11,11 @@ use axum::routing::get;
 
 use crate::metrics::Metrics;
 
-/// A watch is made anew at least every 5 minutes. One that the API server has not accepted for this long is not
-/// going to be, and a restart may help.
+/// Watches are renewed at least every 5 minutes. If the API server has not accepted one for this long, it
+/// will not, and a restart may help.
 const SILENCE: Duration = Duration::from_mins(15);
 
-/// Whether this process lives and can work. A clone is the same.
+/// Liveness and readiness of the process. Clones share the same state.
 #[derive(Clone, Default)]
 pub struct Health {
     state: Arc<Mutex<State>>,
@@ -23,14 +23,14 @@ pub struct Health {
 
 #[derive(Default)]
 struct State {
-    /// When each watch was last accepted, or else first tried.
+    /// When each watch was last accepted, or first tried if it never was.
     watches: HashMap<String, Instant>,
-    /// Why it cannot work yet.
+    /// Why the process is not ready.
     waiting: Option<String>,
 }
 
 impl Health {
-    /// A watch on this path is asked for.
+    /// A watch on this path was requested.
     pub fn watch_tried(&self, path: &str) {
         self.lock().watches.entry(path.to_owned()).or_insert_with(Instant::now);
     }
@@ -40,12 +40,12 @@ impl Health {
         self.lock().watches.insert(path.to_owned(), Instant::now());
     }
 
-    /// Watches on paths with this ending are not made any more.
+    /// Watches on paths with this ending have stopped for good.
     pub fn watch_ended(&self, ending: &str) {
         self.lock().watches.retain(|path, _| !path.ends_with(ending));
     }
 
-    /// It cannot work, and why; or it can.
+    /// Sets why the process is not ready; `None` makes it ready.
     pub fn waits_for(&self, what: Option<String>) {
         self.lock().waiting = what;
     }
@@ -59,7 +59,7 @@ impl Health {
         })
     }
 
-    /// Why it cannot work, if it cannot.
+    /// Why the process is not ready, if it is not.
     pub fn waiting(&self) -> Option<String> {
         self.lock().waiting.clone()
     }
@@ -69,12 +69,12 @@ impl Health {
     }
 }
 
-/// Serves `/healthz`, `/readyz` and `/metrics` for as long as it is polled.
+/// Serves `/healthz`, `/readyz` and `/metrics` while it is polled.
 pub async fn serve(address: SocketAddr, health: Health, metrics: Metrics) -> std::io::Result<()> {
     let ready = health.clone();
     let router = Router::new()
-        .route("/healthz", get(async move || told(health.sick(Instant::now()))))
-        .route("/readyz", get(async move || told(ready.waiting())))
+        .route("/healthz", get(async move || response(health.sick(Instant::now()))))
+        .route("/readyz", get(async move || response(ready.waiting())))
         .route(
             "/metrics",
             get(async move || match metrics.render() {
@@ -85,7 +85,7 @@ pub async fn serve(address: SocketAddr, health: Health, metrics: Metrics) -> std
     axum::serve(tokio::net::TcpListener::bind(address).await?, router).await
 }
 
-fn told(problem: Option<String>) -> (StatusCode, String) {
+fn response(problem: Option<String>) -> (StatusCode, String) {
     problem.map_or((StatusCode::OK, "ok".to_owned()), |problem| (StatusCode::SERVICE_UNAVAILABLE, problem))
 }
 

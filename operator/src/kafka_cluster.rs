@@ -1,52 +1,52 @@
-//! Where the Kafka cluster of a VirtualStock is.
+//! Locates the Kafka cluster of a VirtualStock.
 
 use kbnt_crds::virtual_stock::{KafkaAuthentication, KafkaSpec, KafkaTls, UserAuthentication};
 
 use crate::error::Error;
 use crate::kube::Scope;
 
-/// Where a Kafka cluster is, and how its topics lie there.
+/// A Kafka cluster, and how topics are named and replicated on it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Kafka {
     /// `host:port[,host:port]`.
     pub bootstrap: String,
-    /// Put before each topic name.
+    /// Prefix of each topic name.
     pub prefix: String,
     /// Copies of each partition.
     pub replicas: i32,
-    /// Where its KafkaTopics lie; none where Strimzi does not run it.
+    /// Where its KafkaTopics lie; `None` if Strimzi does not run the cluster.
     pub place: Option<Place>,
-    /// Whose certificates are trusted, where the brokers are reached over TLS.
+    /// Certificates to trust, if the brokers are reached over TLS.
     pub trust: Option<Trust>,
-    /// How services authenticate, where all do so in the same way.
+    /// How services authenticate, if all do it in the same way.
     pub login: Login,
-    /// How each service authenticates as a user of its own, where Strimzi is to make these.
+    /// How each service authenticates as its own user, if Strimzi makes these users.
     pub users: Option<UserAuthentication>,
 }
 
-/// Whose certificates are trusted.
+/// Certificates to trust.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Trust {
-    /// Those of the image's CAs.
+    /// The CAs of the image.
     System,
-    /// Those of the CAs in this Secret.
+    /// The CAs in this Secret.
     Secret(String),
 }
 
 /// How services authenticate.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum Login {
-    /// They do not.
+    /// No authentication.
     #[default]
     None,
-    /// By user name, and password in a Secret.
+    /// By user name and password, the password in a Secret.
     Scram {
         /// The user.
         username: String,
         /// The Secret.
         secret: String,
     },
-    /// By the client certificate in this Secret.
+    /// By client certificate, in this Secret.
     Mtls(String),
 }
 
@@ -75,7 +75,7 @@ pub struct Place {
 }
 
 impl Kafka {
-    /// What the spec of a VirtualStock in `namespace` says, if the operator can reach there.
+    /// The Kafka cluster in the spec of a VirtualStock in `namespace`, if the operator can reach it.
     pub fn of(spec: &KafkaSpec, namespace: &str, reach: &Scope) -> Result<Self, Error> {
         let (prefix, replicas) = (spec.topic_prefix.clone(), spec.topic_replicas);
         let login = Login::of(spec.authentication.as_ref())?;
@@ -104,7 +104,7 @@ impl Kafka {
                     place: Some(Place { cluster: cluster.name.clone(), namespace: at.to_owned() }),
                 })
             }
-            // A resource may be older than the rule.
+            // The resource may be older than the rule.
             (None, Some(servers)) if !kbnt_rules::is_servers(servers) => Err(Error::Invalid(format!(
                 "kafka.bootstrapServers {servers:?}: {}",
                 kbnt_rules::SERVERS_ADVICE

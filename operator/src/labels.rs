@@ -1,4 +1,4 @@
-//! The labels of the operator's objects, and how they are found by them.
+//! The labels of the operator's objects, and selectors for them.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ pub fn managed() -> String {
     format!("{}={}", MANAGED_BY.0, MANAGED_BY.1)
 }
 
-/// The labels by which the pods of a service are found: what identifies it and nothing else, as a Deployment's selector can
-/// never change.
+/// The labels that select the pods of a service. They identify it and contain nothing else, because a
+/// Deployment's selector can never change.
 pub fn selector(resource: &str, component: &str) -> BTreeMap<String, String> {
     let mut selector = labels(resource, component);
     selector.remove(MANAGED_BY.0);

@@ -1,4 +1,4 @@
-//! Works only while holding a lease, so that several replicas can run and one works.
+//! Leader election: of several replicas, the one that holds the lease works.
 
 use std::future::Future;
 
@@ -12,9 +12,9 @@ use crate::options::Options;
 
 /// Name of the lease.
 const LEASE: &str = "kbnt-operator";
-/// A leader that has not renewed its lease for so many seconds is not one any more.
+/// Seconds after which a leader that has not renewed its lease loses it.
 const DURATION: u64 = 15;
-/// It is renewed so many seconds before, so that a busy API server has as long to answer.
+/// The lease is renewed this many seconds earlier, so that a busy API server has that long to answer.
 const GRACE: u64 = 10;
 
 /// A held lease. Dropping it without [`Leadership::release`] lets it expire.
@@ -36,13 +36,13 @@ impl Leadership {
             .await?;
         info!(lease = LEASE, "waiting to become the leader");
         let (mut held, task) = manager.watch().await;
-        // An error means that the task ended; its result then says why.
+        // An error means that the task ended. Its result states why.
         let _ = held.wait_for(|held| *held).await;
         info!(lease = LEASE, "this process is the leader");
         Ok(Self { held, task })
     }
 
-    /// Done when the lease is lost.
+    /// Completes when the lease is lost.
     pub fn lost(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut held = self.held.clone();
         async move {
@@ -50,7 +50,7 @@ impl Leadership {
         }
     }
 
-    /// Gives the lease to whoever waits for it.
+    /// Releases the lease for the next process.
     pub async fn release(self) {
         drop(self.held);
         match self.task.await {

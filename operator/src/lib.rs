@@ -5,7 +5,7 @@
 //! of its own is in a folder of its own. The kinds of objects that the operator owns are the table in `owned`. Imports go one way:
 //! `tests/layers.rs` has the order.
 
-// Names of kinds are words here, and no code.
+// Kinds appear in the docs as plain words, not as code.
 #![allow(clippy::doc_markdown)]
 
 pub mod conditions;

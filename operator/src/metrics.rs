@@ -1,4 +1,4 @@
-//! What the operator counts.
+//! The operator's metrics.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use prometheus::{
 
 use crate::ownership::Owner;
 
-/// What the operator counts. A clone counts into the same.
+/// The operator's metrics. Clones share the same counters.
 #[derive(Clone)]
 pub struct Metrics {
     registry: Registry,
@@ -22,7 +22,7 @@ pub struct Metrics {
     unreadable: IntCounterVec,
     leader: Gauge,
     damaged: IntGaugeVec,
-    /// Labels of the resources with a damaged log, by their UID.
+    /// Labels of the resources with a damaged log, by UID.
     damaged_logs: Arc<Mutex<HashMap<String, [String; 3]>>>,
 }
 
@@ -98,7 +98,7 @@ impl Metrics {
         self.writes.with_label_values(&[method.as_str(), resource, &code.to_string()]).inc();
     }
 
-    /// So many objects wait for a reconcile.
+    /// This many objects wait for a reconcile.
     pub fn queued(&self, kind: &str, objects: usize) {
         self.queue.with_label_values(&[kind]).set(i64::try_from(objects).unwrap_or(i64::MAX));
     }
@@ -113,7 +113,7 @@ impl Metrics {
         self.leader.set(if leads { 1.0 } else { 0.0 });
     }
 
-    /// Whether the log of this resource is damaged. Only those with a damaged log are in the metrics.
+    /// Records whether the log of this resource is damaged. Only resources with a damaged log have a series.
     pub fn log_damaged(&self, owner: &Owner, damaged: bool) {
         let labels = [owner.kind.clone(), owner.namespace.clone(), owner.name.clone()];
         let mut logs = self.damaged_logs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -121,12 +121,12 @@ impl Metrics {
             self.damaged.with_label_values(&labels).set(1);
             logs.insert(owner.uid.clone(), labels);
         } else if let Some(labels) = logs.remove(&owner.uid) {
-            // It is there, or the label values would not be.
+            // The series exists: its labels were in the map.
             let _ = self.damaged.remove_label_values(&labels);
         }
     }
 
-    /// Lets go of the logs of all resources but these.
+    /// Drops the series of resources that no longer exist.
     pub fn retain_logs(&self, exists: impl Fn(&str) -> bool) {
         let mut logs = self.damaged_logs.lock().unwrap_or_else(PoisonError::into_inner);
         logs.retain(|uid, labels| {
@@ -139,7 +139,7 @@ impl Metrics {
         });
     }
 
-    /// In the text format of Prometheus.
+    /// Renders the metrics in the text format of Prometheus.
     pub fn render(&self) -> Result<String, prometheus::Error> {
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;

@@ -1,8 +1,8 @@
-//! Whose a topic is.
+//! The owner of a topic.
 //!
-//! A topic may lie in another namespace than the resource that owns it, where no owner reference can point. So its
-//! owner is written on it: kind, namespace and name, and its UID. A topic that outlives its owner keeps that, and a
-//! later resource of the same kind, namespace and name takes it up again. Nobody else does.
+//! A topic may lie in another namespace than the resource that owns it, out of reach of an owner reference.
+//! So its owner is written on it: kind, namespace and name, and UID. A topic that outlives its owner keeps
+//! this signature, and only a later resource of the same kind, namespace and name takes the topic up again.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::{Resource, ResourceExt};
@@ -26,7 +26,7 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// This resource.
+    /// The owner that this resource is.
     pub fn of<K: Resource<DynamicType = ()>>(resource: &K) -> Self {
         Self {
             kind: K::kind(&()).into_owned(),
@@ -48,18 +48,18 @@ impl Owner {
         }
     }
 
-    /// Writes on a topic whose it is.
+    /// Writes this owner on a topic.
     pub fn sign(&self, meta: &mut ObjectMeta) {
         meta.annotations.get_or_insert_default().insert(OWNER.into(), self.text());
         meta.labels.get_or_insert_default().insert(OWNER_UID_LABEL.into(), self.uid.clone());
     }
 
-    /// Whose a topic is, if not this owner's.
+    /// The owner of a topic, if it is not this one.
     pub fn other_holder(&self, meta: &ObjectMeta) -> Option<String> {
         self.other_than(Self::signature(meta))
     }
 
-    /// Whose a topic with this signature is, if not this owner's.
+    /// The owner in this signature, if it is not this one.
     pub fn other_than(&self, signature: Option<&str>) -> Option<String> {
         match signature {
             Some(owner) if *owner == self.text() => None,
@@ -68,7 +68,7 @@ impl Owner {
         }
     }
 
-    /// Whose an object in the namespace of this owner is, if not this owner's.
+    /// The owner of an object in this namespace, if it is not this one.
     pub fn other_controller(&self, meta: &ObjectMeta) -> Option<String> {
         let controller = meta.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
         match controller {
@@ -78,7 +78,7 @@ impl Owner {
         }
     }
 
-    /// What is written on a topic about its owner.
+    /// The owner that is written on a topic.
     pub fn signature(meta: &ObjectMeta) -> Option<&str> {
         Some(meta.annotations.as_ref()?.get(OWNER)?)
     }

@@ -14,7 +14,7 @@ use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::run::run;
 
-/// The exit code where the reader has gone away, as a shell shows it: 128 and the number of SIGPIPE.
+/// The exit code when the reader of stdout is gone, as a shell shows it: 128 plus the number of SIGPIPE.
 const READER_GONE: u8 = 128 + 13;
 
 /// Runs the operator until a signal asks it to stop.
@@ -30,7 +30,7 @@ pub fn main() -> ExitCode {
         .with_span_list(false)
         .with_env_filter(EnvFilter::new(&options.log))
         .init();
-    // One thread does all: the operator mostly waits, and each further thread has an arena of its own for memory.
+    // One thread suffices: the operator mostly waits, and every further thread has its own arena of memory.
     let runtime = tokio::runtime::Builder::new_current_thread()
         // For host name look-ups.
         .max_blocking_threads(4)
@@ -52,7 +52,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Shows help or the version, or says what is wrong with the command line.
+/// Prints the help or the version, or what is wrong with the command line.
 fn explain(error: &clap::Error) -> ExitCode {
     match error.print().and_then(|()| io::stdout().flush()) {
         Err(failed) if !error.use_stderr() && failed.kind() == io::ErrorKind::BrokenPipe => {
@@ -68,7 +68,7 @@ fn explain(error: &clap::Error) -> ExitCode {
 }
 
 async fn serve(options: Options) -> Result<(), Box<dyn std::error::Error>> {
-    // First of all: as the first process of a container it would not be ended by a signal that nobody listens to.
+    // This comes first: the first process of a container ignores a signal for which it has no handler.
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let (metrics, health) = (Metrics::new()?, Health::default());
     let client = connect(kube::Config::infer().await?, &metrics, &health)?;

@@ -27,18 +27,18 @@ impl Queue {
         (Arc::new(Self { kind, sender, waiting: Mutex::default(), metrics }), receiver)
     }
 
-    /// This object is to be reconciled.
+    /// Queues this object.
     pub fn push(&self, namespace: &str, name: &str) {
         let key = (namespace.to_owned(), name.to_owned());
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.insert(key.clone()) {
-            // Nobody listens any more only while the process ends.
+            // Only while the process ends is there no receiver.
             let _ = self.sender.send(key);
             self.metrics.queued(self.kind, waiting.len());
         }
     }
 
-    /// All objects of a store are to be reconciled.
+    /// Queues all objects of a store.
     pub fn push_all<K: Resource<DynamicType = ()> + Clone + 'static>(&self, store: &Store<K>) {
         for object in store.state() {
             self.push(
@@ -48,7 +48,7 @@ impl Queue {
         }
     }
 
-    /// The reconcile of this object begins: from here on, changes make another one necessary.
+    /// The reconcile of this object begins: later changes require another one.
     pub fn taken(&self, namespace: &str, name: &str) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.remove(&(namespace.to_owned(), name.to_owned()));

@@ -1,4 +1,4 @@
-//! Whether what others make for the operator is ready: topics and users, as Strimzi or a Job says.
+//! Whether the topics and users that others make for the operator are ready, according to Strimzi or a Job.
 
 use std::collections::BTreeMap;
 
@@ -13,25 +13,25 @@ use crate::conditions::list;
 pub enum State {
     /// It can be used.
     Ready,
-    /// It is left alone at somebody's request, who answers for it.
+    /// Somebody asked Strimzi to leave it alone, and is responsible for it.
     LeftAlone(&'static str),
-    /// Nobody has said yet.
+    /// No report yet.
     Pending(String),
-    /// Whoever makes it says why not: reason and message.
+    /// Strimzi or the Job reports a failure: reason and message.
     Failed(String, String),
-    /// It belongs to somebody else, whom this names.
+    /// It belongs to another owner, named here.
     Held(String),
 }
 
 impl State {
-    /// What the status of a KafkaTopic says.
+    /// The state in the status of a KafkaTopic.
     pub fn of(topic: &KafkaTopic) -> Self {
         let status = topic.status.as_ref();
         let status = status.map(|status| (status.observed_generation, status.conditions.as_slice()));
         Self::from_status(&topic.metadata, status, "Topic Operator")
     }
 
-    /// What the status says that `controller` of Strimzi writes: the generation that it speaks of, and conditions.
+    /// The state in a status that the `controller` of Strimzi writes: its generation and conditions.
     pub fn from_status(
         meta: &ObjectMeta,
         status: Option<(Option<i64>, &[KafkaTopicCondition])>,
@@ -43,7 +43,7 @@ impl State {
         if meta.deletion_timestamp.is_some() {
             return Self::Pending("it is being deleted".into());
         }
-        // What Strimzi says of an earlier generation says nothing of this one.
+        // A status of an earlier generation says nothing about this one.
         if observed != meta.generation {
             return Self::Pending("Strimzi has not seen its latest change yet".into());
         }
@@ -74,13 +74,13 @@ impl State {
 /// A topic or user, and whether it is ready.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct View {
-    /// Name, prefix and all.
+    /// Name, with the prefix.
     pub name: String,
     /// Whether it is ready.
     pub state: State,
 }
 
-/// Those of which `choose` has something to say, and what. What is the same with several of them is said once.
+/// The views for which `choose` returns a text, with that text. Views with the same text are grouped.
 pub fn grouped(views: &[View], choose: fn(&State) -> Option<String>) -> Vec<String> {
     let mut names = BTreeMap::<String, Vec<&str>>::new();
     for view in views {

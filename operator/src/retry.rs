@@ -1,20 +1,20 @@
-//! What is to be expected of another try, and when it is made.
+//! What to expect of another try, and when to make it.
 
 use std::time::Duration;
 
-/// What is to be expected of another try.
+/// What to expect of another try.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Class {
-    /// It may work in a moment: tried again soon, at growing intervals.
+    /// It may succeed in a moment: retried soon, with growing intervals.
     Transient,
-    /// Somebody else has to do something first. A watch tells when that can be watched.
+    /// Somebody else has to act first. If that can be watched, a watch wakes the reconciler.
     Waiting,
-    /// It cannot work before the resource or the operator's rights change.
+    /// It cannot succeed before the resource or the operator's rights change.
     Permanent,
 }
 
 impl Class {
-    /// As a metric label.
+    /// The value of the metric label.
     pub fn label(self) -> &'static str {
         match self {
             Self::Transient => "transient",
@@ -23,7 +23,7 @@ impl Class {
         }
     }
 
-    /// How long to wait after this many failures in a row, the first one counting as 0.
+    /// How long to wait after this many failures in a row, counted from 0.
     pub fn delay(self, failures: u32) -> Duration {
         match self {
             Self::Transient => {

@@ -31,10 +31,10 @@ use crate::{controller, watches};
 /// Why the process ends without having been asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The port for health and metrics cannot be had.
+    /// The port for health and metrics is not available.
     #[error("cannot serve health and metrics: {0}")]
     Listen(#[from] std::io::Error),
-    /// No lease could be had.
+    /// The lease could not be acquired.
     #[error("cannot take part in the election of a leader: {0}")]
     Lease(#[from] LeaseManagerError),
     /// Another process leads now, so this one must stop at once.
@@ -45,7 +45,7 @@ pub enum RunError {
     Ended,
 }
 
-/// Runs the operator until `shutdown`. Boxed, so that all of it is compiled once, with this crate.
+/// Runs the operator until `shutdown`. Boxed, so that it is compiled once, with this crate.
 pub fn run(
     options: Options,
     client: Client,
@@ -100,7 +100,7 @@ async fn work(
     ended
 }
 
-/// Watches and reconciles until `shutdown`, and then until what is under way is done.
+/// Watches and reconciles until `shutdown`, then waits for the reconciles that still run.
 async fn control(
     options: &Options,
     client: Client,
@@ -168,7 +168,7 @@ fn reconciler<R: Reconciled>(
     )
 }
 
-/// Kafka clusters may be wherever the operator looks, and where its options say that they are besides.
+/// Kafka clusters may be in every namespace that the operator watches, and in those that its options add.
 fn reach(options: &Options, rights: &Rights) -> Reach {
     let resources = Scope::of(&options.watch_namespaces);
     let kafka = match &resources {

@@ -1,4 +1,4 @@
-//! Writes a status where it differs, at a bounded rate, with one event for each change of a condition.
+//! Writes a status only if it differs, at a bounded rate, with one event for each change of a condition.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ use crate::status_throttle::{StatusThrottle, Verdict};
 pub trait Conditional: Clone + Default + Serialize + Send + Sync {
     /// The conditions.
     fn conditions(&mut self) -> &mut Vec<Condition>;
-    /// The conditions, and what is recorded of the topics.
+    /// The conditions and the recorded topics.
     fn known(&self) -> (&[Condition], &[TopicState]);
 }
 
@@ -60,14 +60,14 @@ pub trait Reported:
 impl Reported for VirtualStock {}
 impl Reported for OrderWorkflow {}
 
-/// What is said in an event besides the conditions.
+/// An event besides those about conditions.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Announcement {
     /// Whether it is a warning.
     pub bad: bool,
-    /// One word.
+    /// Reason, in CamelCase.
     pub reason: &'static str,
-    /// For people.
+    /// Note for people.
     pub text: String,
 }
 
@@ -79,13 +79,13 @@ pub struct StatusWriter {
 }
 
 impl StatusWriter {
-    /// Writes through this client, and events here.
+    /// Writes through this client, and publishes through `events`.
     pub fn new(client: Client, events: Events) -> Self {
         Self { client, events, throttle: StatusThrottle::default() }
     }
 
-    /// Writes `status` where it differs from what the cluster has in more than times, and then makes its announcements. If it was
-    /// written a moment ago, the answer is when to come back.
+    /// Writes `status` if it differs from the cluster's in more than times, then makes its announcements. If
+    /// the last write was a moment ago, returns when to come back instead.
     pub async fn write<K: Reported>(
         &self,
         object: &K,
@@ -104,13 +104,13 @@ impl StatusWriter {
         let patch = json!({
             "apiVersion": K::api_version(&()),
             "kind": K::kind(&()),
-            // Without the UID, a status could be written on another object of the same name.
+            // Without the UID, the status could be written to another object of the same name.
             "metadata": {"name": name, "namespace": namespace, "uid": uid},
             "status": status,
         });
         match api.patch_status(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&patch)).await {
             Ok(_) => {}
-            // It is gone, and another one of this name will have its own reconcile.
+            // The object is gone, and a new one of this name gets its own reconcile.
             Err(kube::Error::Api(answer)) if answer.code == 404 => return Ok(None),
             Err(error) => {
                 let action = format!("write the status of {} {namespace}/{name}", K::kind(&()));
@@ -127,7 +127,7 @@ impl StatusWriter {
     }
 }
 
-/// The status as text, without the times in it.
+/// The status as text, without its times.
 fn timeless<S: Conditional>(status: &S) -> Result<String, Error> {
     let mut status = status.clone();
     for condition in status.conditions() {

@@ -1,4 +1,4 @@
-//! Status writes at a bounded rate.
+//! Limits the rate of status writes.
 
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
@@ -12,11 +12,11 @@ pub const INTERVAL: Duration = Duration::from_secs(2);
 /// Whether a status may be written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Verdict {
-    /// It is the one that was last written.
+    /// It equals the last one that was written.
     Unchanged,
     /// It differs, but the last write was a moment ago: come back after this time.
     Later(Duration),
-    /// Write it.
+    /// Write it now.
     Write,
 }
 
@@ -27,8 +27,8 @@ pub struct StatusThrottle {
 }
 
 impl StatusThrottle {
-    /// Asks for `status`, with its times left out, of the object with this UID, where the cluster has `live`.
-    /// What was written a moment ago counts for more than what a watch shows, as that may lag behind.
+    /// Decides about `status`, without its times, of the object with this UID, when the watch shows `live`. A
+    /// write from a moment ago takes precedence over the watch, which may lag behind.
     pub fn ask(&self, uid: &str, status: &str, live: &str, now: Instant) -> Verdict {
         let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let recent = written.get(uid).filter(|(at, _)| now.saturating_duration_since(*at) < INTERVAL);
@@ -40,10 +40,10 @@ impl StatusThrottle {
         }
     }
 
-    /// Tells that `status` was written.
+    /// Records that `status` was written.
     pub fn wrote(&self, uid: &str, status: &str, now: Instant) {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        // Entries past the interval decide nothing any more, so the map holds only what changed a moment ago.
+        // Entries older than the interval no longer matter, so the map holds only recent writes.
         written.retain(|_, (at, _)| now.saturating_duration_since(*at) < INTERVAL);
         written.insert(uid.to_owned(), (now, digest_of(status)));
     }

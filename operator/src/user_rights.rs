@@ -4,19 +4,19 @@ use crate::error::Error;
 use crate::kafka_cluster::Kafka;
 use crate::ownership::Owner;
 
-/// How far the operator may go for users, as it is installed.
+/// What the operator may do for users, according to its installation.
 #[derive(Clone, Debug, Default)]
 pub struct Rights {
     /// Whether it may have Strimzi make users.
     pub enabled: bool,
-    /// Namespaces of Kafka clusters, whose Secrets of users it may read.
+    /// Namespaces of Kafka clusters from which it may read Secrets of users.
     pub secrets_from: Vec<String>,
-    /// Namespaces of resources, to which it may copy them.
+    /// Namespaces of resources to which it may copy them.
     pub secrets_to: Vec<String>,
 }
 
 impl Rights {
-    /// Whether it may do what this resource asks for.
+    /// Checks that it may do what this resource asks for.
     pub fn check(&self, owner: &Owner, kafka: &Kafka) -> Result<(), Error> {
         let (Some(place), Some(_)) = (&kafka.place, kafka.users) else { return Ok(()) };
         if !self.enabled {
@@ -35,7 +35,7 @@ impl Rights {
         )))
     }
 
-    /// Namespaces whose Secrets are looked at.
+    /// Namespaces whose Secrets are watched.
     pub fn secret_namespaces(&self) -> Vec<String> {
         if self.enabled { [self.secrets_from.as_slice(), &self.secrets_to].concat() } else { Vec::new() }
     }

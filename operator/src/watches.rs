@@ -17,35 +17,35 @@ use tracing::{info, warn};
 
 use crate::context::Context;
 use crate::drift::DriftCheck;
-use crate::kube::{CacheWriter, Scope, Unreadable, Watch, Whole, watch_objects};
+use crate::kube::{CacheWriter, Scope, StoreWriter, Unreadable, Watch, watch_objects};
 use crate::owned::{Kind, Owned, Served, Visitor, each_kind};
 use crate::ownership::Owner;
 use crate::pipeline::Reconciled;
 use crate::resources::Resources;
 
-/// How long the first list of what not every cluster serves may take.
+/// How long the first list of a kind that not every cluster serves may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The writing ends of the stores.
+/// The writers of the stores.
 pub struct Writers {
     stocks: Writer<VirtualStock>,
     workflows: Writer<OrderWorkflow>,
 }
 
-/// Empty stores.
+/// Creates empty stores.
 pub fn stores() -> (Resources, Writers) {
     let (stocks, stock_writer) = reflector::store();
     let (workflows, workflow_writer) = reflector::store();
     (Resources { stocks, workflows }, Writers { stocks: stock_writer, workflows: workflow_writer })
 }
 
-/// Fills the stores and wakes the reconcilers, for as long as it is polled.
+/// Fills the stores and wakes the reconcilers while it is polled.
 pub async fn run(context: Arc<Context>, writers: Writers, served: watch::Receiver<Served>) {
     let (client, scope) = (&context.cluster.client, &context.cluster.reach.resources);
-    let stocks = watch_objects(scope.apis(client), &(), "", Whole::new(writers.stocks));
-    let workflows = watch_objects(scope.apis(client), &(), "", Whole::new(writers.workflows));
+    let stocks = watch_objects(scope.apis(client), &(), "", StoreWriter::new(writers.stocks));
+    let workflows = watch_objects(scope.apis(client), &(), "", StoreWriter::new(writers.workflows));
     let owned = async {
-        // Objects are compared with what their owners say.
+        // Objects are compared with what their owners want.
         context.resources.wait_until_known().await;
         join_all(each_kind(&Follow { context: &context, served })).await;
     };
@@ -57,8 +57,8 @@ pub async fn run(context: Arc<Context>, writers: Writers, served: watch::Receive
     join_all(parts).await;
 }
 
-/// Waits until every store has been filled once. What not every cluster serves may not be readable: then it goes on
-/// without, and the conditions say so.
+/// Waits until every store has been filled once. A kind that not every cluster serves may be unreadable; then
+/// the operator goes on without it, and the conditions say so.
 pub async fn filled(context: &Context, served: &Served) {
     context.resources.wait_until_known().await;
     join_all(each_kind(&Filled { context, served })).await;
@@ -90,7 +90,7 @@ impl<'a> Visitor for Filled<'a> {
     }
 }
 
-/// Wakes the reconcilers of the resources of one kind, and of those that are concerned by them.
+/// Wakes the reconcilers of the resources of one kind, and of those that depend on them.
 async fn follow_resources<R: Reconciled>(context: &Context, events: impl Stream<Item = Watch<R>>) {
     let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
@@ -110,7 +110,7 @@ async fn follow_resources<R: Reconciled>(context: &Context, events: impl Stream<
     }
 }
 
-/// Watches the objects of each kind, and keeps what is wanted of each.
+/// Watches the objects of each kind and caches them.
 struct Follow<'a> {
     context: &'a Arc<Context>,
     served: watch::Receiver<Served>,
@@ -128,13 +128,14 @@ impl<'a> Visitor for Follow<'a> {
     }
 }
 
-/// Watches a kind while the cluster serves a version of it, and forgets its objects each time that changes.
+/// Watches a kind while the cluster serves a version of it, and drops its objects whenever that version
+/// changes.
 async fn while_served<K: Owned>(context: &Arc<Context>, scope: &Scope, mut served: watch::Receiver<Served>) {
     let version_of = K::KIND.version;
     loop {
         let version = version_of(&served.borrow_and_update());
         let changed = async {
-            // An error means that nobody looks any more: then the version stays.
+            // An error means that discovery has ended: then the version stays.
             let other = served.wait_for(|served| version_of(served) != version).await.is_ok();
             if !other {
                 std::future::pending::<()>().await;
@@ -155,7 +156,7 @@ async fn while_served<K: Owned>(context: &Arc<Context>, scope: &Scope, mut serve
     }
 }
 
-/// Watches the operator's objects of one kind, keeps what is wanted of each, and wakes their owners.
+/// Watches the operator's objects of one kind, caches them, and wakes their owners.
 async fn follow<K: Owned>(context: &Arc<Context>, scope: &Scope, version: &str) {
     let resource = K::in_version(version);
     if !K::KIND.required {
@@ -189,7 +190,7 @@ async fn follow<K: Owned>(context: &Arc<Context>, scope: &Scope, version: &str) 
     }
 }
 
-/// Wakes the reconcilers of all whose object this is, by reference or by signature.
+/// Wakes the reconcilers of every owner of this object, by reference or by signature.
 fn wake_owners(context: &Context, meta: &ObjectMeta) {
     for owner in meta.owner_references.iter().flatten() {
         context.wake(&owner.kind, key(meta).0, &owner.name);
@@ -205,7 +206,7 @@ fn forget_if_gone<R: Reconciled>(context: &Context, object: &R) {
     }
 }
 
-/// Says that a resource cannot be read, on the resource itself too.
+/// Reports that a resource cannot be read, on the resource itself, too.
 async fn unreadable<K: Resource<DynamicType = ()>>(context: &Context, what: Unreadable) {
     let kind = K::kind(&()).into_owned();
     let Unreadable { metadata, why } = what;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// All source files below a folder, without their tests.
+/// Concatenates all source files below a folder, without their tests.
 fn sources(folder: &Path, into: &mut String) -> std::io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
@@ -28,7 +28,7 @@ fn reasons_of_findings(source: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// The words that errors have for conditions.
+/// The reasons of conditions in `error.rs`.
 fn reasons_of_errors(source: &str) -> BTreeSet<String> {
     let bodies = source.split("pub fn reason(&self)").skip(1).filter_map(|rest| rest.split_once("\n    }"));
     let arms = bodies.flat_map(|(body, _)| body.split("=> \"").skip(1));

@@ -1,21 +1,21 @@
-//! Imports go one way: each part of the operator knows only those below it, so that there is no circle among them.
+//! Imports go one way: each part of the operator knows only those below it, so there are no cycles.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The parts, a file or a folder each, from the lowest to the highest.
 const LAYERS: [&str; 35] = [
-    // What needs nothing else.
+    // Needs nothing else.
     "retry",
     "conditions",
     "ownership",
     "labels",
     "readiness",
     "status_throttle",
-    // What the process says of itself.
+    // Reports about the process.
     "metrics",
     "health",
-    // What the operator talks to.
+    // Clients of other processes.
     "service_client",
     "error",
     "kube",
@@ -40,7 +40,7 @@ const LAYERS: [&str; 35] = [
     "pipeline",
     "virtual_stock",
     "order_workflow",
-    // What makes it run.
+    // Runs the reconciles.
     "drift",
     "watches",
     "run",
@@ -60,7 +60,7 @@ fn files(folder: &Path, into: &mut Vec<PathBuf>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The name with which a text begins.
+/// The identifier at the beginning of a text.
 fn name(text: &str) -> String {
     text.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
 }
@@ -71,7 +71,7 @@ fn imports(source: &str) -> BTreeSet<String> {
     let mut imports = BTreeSet::new();
     for rest in ["crate::", "kbnt_operator::"].into_iter().flat_map(|root| code.split(root).skip(1)) {
         match rest.strip_prefix('{').and_then(|group| group.split_once("};")) {
-            // A group in a group is not understood, and fails.
+            // A group inside a group is not supported, and fails.
             Some((group, _)) => imports.extend(group.split(',').map(name).filter(|name| !name.is_empty())),
             None => drop(imports.insert(name(rest))),
         }

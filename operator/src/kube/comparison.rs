@@ -1,9 +1,9 @@
-//! Whether a live object still is what it should be.
+//! Compares a live object with what it should be.
 
 use serde_json::Value;
 
-/// Whether `live` has all that `wanted` has. The API server adds defaults, so `live` may have more fields; a list
-/// has to have the same items, as another container or variable would change what runs.
+/// Whether `live` contains everything in `wanted`. The API server adds defaults, so `live` may have more
+/// fields. Lists must have the same items: one more container or variable would change what runs.
 pub fn holds(wanted: &Value, live: &Value) -> bool {
     match (wanted, live) {
         (Value::Object(wanted), Value::Object(live)) => {
@@ -19,8 +19,8 @@ pub fn holds(wanted: &Value, live: &Value) -> bool {
     }
 }
 
-/// The API server leaves out what is empty. It also leaves out some that are false or 0, but others of these mean
-/// something else when they are absent.
+/// The API server drops empty values. It drops some that are false or 0, too, but for others absence means
+/// something else.
 fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -31,8 +31,8 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// The API server writes quantities in its own way: `0.5` comes back as `500m`, `0.5Ti` as `512Gi`, and what is finer than a
-/// billionth is rounded up.
+/// Compares quantities. The API server normalizes them: `0.5` becomes `500m`, `0.5Ti` becomes `512Gi`, and
+/// anything finer than a billionth is rounded up.
 fn same_quantity(wanted: &Value, live: &Value) -> bool {
     match (quantity(wanted), quantity(live)) {
         (Some(wanted), Some(live)) => {
@@ -43,10 +43,10 @@ fn same_quantity(wanted: &Value, live: &Value) -> bool {
     }
 }
 
-/// The finest that a quantity can be.
+/// The finest quantity.
 const FINEST: f64 = 1e-9;
 
-/// A number as Kubernetes has it: with a decimal or binary suffix, or a decimal exponent.
+/// A Kubernetes quantity: a number with a decimal or binary suffix, or with a decimal exponent.
 fn quantity(value: &Value) -> Option<f64> {
     let text = match value {
         Value::String(text) => text.as_str(),

@@ -13,9 +13,9 @@ use tracing::warn;
 
 use super::MANAGER;
 
-/// Bytes of a text that the API takes.
+/// The most bytes of a note that the API accepts.
 const LONGEST: usize = 1024;
-/// Texts of which recorders are kept, to count repetitions up.
+/// Texts whose recorders are kept, to count repetitions.
 const REMEMBERED: usize = 64;
 
 /// Writes events on the resources.
@@ -23,19 +23,19 @@ const REMEMBERED: usize = 64;
 pub struct Events {
     client: Client,
     reporter: Reporter,
-    /// The recorders by what they record. A recorder takes two events with the same reason for one, and keeps the text of the
-    /// first: so each text has its own.
+    /// The recorders by what they record. A recorder treats two events with the same reason as one and keeps
+    /// the first note, so each note has its own recorder.
     recorders: Arc<Mutex<HashMap<u64, Recorder>>>,
 }
 
 impl Events {
-    /// Writes through this client, in the name of this operator process.
+    /// Writes through this client on behalf of this operator process.
     pub fn new(client: Client, instance: &str) -> Self {
         let reporter = Reporter { controller: MANAGER.into(), instance: Some(instance.to_owned()) };
         Self { client, reporter, recorders: Arc::default() }
     }
 
-    /// The recorder of this text about an object.
+    /// The recorder of this note about an object.
     fn recorder(&self, object: &ObjectReference, reason: &str, text: &str) -> Recorder {
         let mut hasher = DefaultHasher::new();
         (&object.uid, &object.namespace, &object.name, reason, text).hash(&mut hasher);
@@ -48,7 +48,7 @@ impl Events {
         recorders.entry(key).or_insert_with(fresh).clone()
     }
 
-    /// Tells which conditions have another status or reason than before.
+    /// Publishes the conditions whose status or reason has changed.
     pub async fn changed<K>(&self, object: &K, before: &[Condition], after: &[Condition])
     where
         K: Resource<DynamicType = ()>,
@@ -59,7 +59,7 @@ impl Events {
         }
     }
 
-    /// Tells one thing. An event that cannot be written is logged, and holds nothing up.
+    /// Publishes one event. If it cannot be written, that is logged, and the caller goes on.
     pub async fn publish<K: Resource<DynamicType = ()>>(
         &self,
         object: &K,
@@ -83,24 +83,24 @@ impl Events {
     }
 }
 
-/// As much of a text as the API takes.
+/// Cuts a note to what the API accepts.
 fn shortened(text: &str) -> String {
     text[..text.floor_char_boundary(LONGEST)].to_owned()
 }
 
-/// The conditions that are worth an event. Ready implies that all that it takes is so.
+/// The conditions that are worth an event. Ready implies the conditions that it depends on.
 fn notable<'a>(before: &[Condition], after: &'a [Condition]) -> Vec<&'a Condition> {
     let old = |new: &Condition| before.iter().find(|old| old.type_ == new.type_);
     let mut notable: Vec<_> = after.iter().filter(|new| is_notable(old(new), new)).collect();
     if notable.iter().any(|new| new.type_ == "Ready" && new.status == "True") {
-        // What is not so although the resource is ready is told of itself.
+        // A condition that is false although the resource is ready gets an event of its own.
         notable.retain(|new| new.status != "True" || matches!(new.type_.as_str(), "Ready" | "LowStock"));
     }
     notable
 }
 
-/// Another status or reason is worth an event. What is unknown yet is not, nor is a step on the way to what was not so
-/// before, nor that there is enough stock as ever: the conditions show these.
+/// A new status or reason is worth an event. Not worth one are an unknown status, a step on the way to a
+/// condition that was not true before, and stock that stays sufficient: the conditions show these.
 fn is_notable(old: Option<&Condition>, new: &Condition) -> bool {
     let same = old.is_some_and(|old| old.status == new.status && old.reason == new.reason);
     let was_so = old.is_some_and(|old| old.status == "True");
@@ -108,7 +108,7 @@ fn is_notable(old: Option<&Condition>, new: &Condition) -> bool {
     !same && new.status != "Unknown" && (was_so || !on_the_way(new) && !as_ever)
 }
 
-/// To be low on stock is bad, to be anything else good; to be on the way is not bad.
+/// LowStock is bad when it is true, every other condition when it is false. Progress is not bad.
 fn is_bad(condition: &Condition) -> bool {
     !on_the_way(condition) && (condition.type_ == "LowStock") == (condition.status == "True")
 }
@@ -132,7 +132,7 @@ mod tests {
 
     use super::*;
 
-    /// An API server that takes every object as it comes, and remembers by which method and with which note.
+    /// An API server that accepts every object and remembers its method and note.
     #[derive(Clone, Default)]
     struct Server(Arc<Mutex<Vec<(String, String)>>>);
 
@@ -172,7 +172,7 @@ mod tests {
         let made: Vec<_> =
             taken.iter().filter(|(method, _)| method == "POST").map(|(_, note)| note.as_str()).collect();
         assert_eq!(made, ["first", "second"], "{taken:?}");
-        // What comes again is counted up, and is no event of its own.
+        // A repetition is counted, and is not another event.
         assert_eq!(taken.len(), 3, "{taken:?}");
     }
 
@@ -194,8 +194,8 @@ mod tests {
     #[test]
     fn steps_on_the_way_are_no_news_and_steps_back_are() {
         let (ready, waiting) = (condition("True", "TopicsReady"), condition("False", "WaitingForTopics"));
-        let (failed, untold) = (condition("False", "TopicFailed"), condition("Unknown", "WaitingForStock"));
-        for (old, new, news) in [
+        let (failed, unknown) = (condition("False", "TopicFailed"), condition("Unknown", "WaitingForStock"));
+        for (old, new, expected) in [
             (None, &ready, true),
             (Some(&waiting), &ready, true),
             (None, &waiting, false),
@@ -203,18 +203,18 @@ mod tests {
             (Some(&ready), &waiting, true),
             (Some(&waiting), &failed, true),
             (Some(&failed), &failed, false),
-            (None, &untold, false),
+            (None, &unknown, false),
         ] {
-            assert_eq!(is_notable(old, new), news, "{old:?} {new:?}");
+            assert_eq!(is_notable(old, new), expected, "{old:?} {new:?}");
         }
     }
 
     #[test]
     fn what_comes_true_with_ready_is_told_by_it_and_low_stock_is_not() {
-        let told = |before: &[Condition], after: &[Condition]| {
+        let published = |before: &[Condition], after: &[Condition]| {
             notable(before, after)
                 .into_iter()
-                .map(|news| format!("{} {}", news.type_, news.status))
+                .map(|changed| format!("{} {}", changed.type_, changed.status))
                 .collect::<Vec<_>>()
         };
         let waiting = [
@@ -225,16 +225,16 @@ mod tests {
         let low = of_type("LowStock", "True", "BelowThreshold");
         let (topics, ready) = (condition("True", "TopicsReady"), of_type("Ready", "True", "Ready"));
         let on_the_way = of_type("Ready", "False", "Progressing");
-        assert_eq!(told(&waiting, &[topics.clone(), on_the_way]), ["TopicsReady True"]);
-        assert_eq!(told(&waiting, &[topics.clone(), enough.clone(), ready.clone()]), ["Ready True"]);
+        assert_eq!(published(&waiting, &[topics.clone(), on_the_way]), ["TopicsReady True"]);
+        assert_eq!(published(&waiting, &[topics.clone(), enough.clone(), ready.clone()]), ["Ready True"]);
         assert_eq!(
-            told(&waiting, &[topics.clone(), low.clone(), ready.clone()]),
+            published(&waiting, &[topics.clone(), low.clone(), ready.clone()]),
             ["LowStock True", "Ready True"]
         );
         let refused = of_type("StockDeclared", "False", "ProductRefused");
-        assert_eq!(told(&waiting, &[refused, ready.clone()]), ["StockDeclared False", "Ready True"]);
-        assert_eq!(told(&[low], &[enough]), ["LowStock False"]);
+        assert_eq!(published(&waiting, &[refused, ready.clone()]), ["StockDeclared False", "Ready True"]);
+        assert_eq!(published(&[low], &[enough]), ["LowStock False"]);
         let failed = [condition("False", "TopicFailed"), of_type("Ready", "False", "TopicFailed")];
-        assert_eq!(told(&[topics, ready], &failed), ["TopicsReady False", "Ready False"]);
+        assert_eq!(published(&[topics, ready], &failed), ["TopicsReady False", "Ready False"]);
     }
 }

@@ -1,4 +1,5 @@
-//! Counts requests to the API server, records which watches make progress, and waits for no answer for ever.
+//! Counts requests to the API server, records which watches make progress, and limits how long a request may
+//! wait.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,8 +14,8 @@ use tower::{BoxError, Layer, Service};
 use crate::health::Health;
 use crate::metrics::Metrics;
 
-/// How long the API server may take until an answer begins. It gives up a request itself after a minute, so behind one
-/// that is older there is nobody any more, and the object would wait for it for ever.
+/// How long the API server may take to begin an answer. It gives up a request after a minute itself, so
+/// nobody serves an older one any more, and the object would wait for ever.
 const PATIENCE: Duration = Duration::from_secs(75);
 
 /// A client whose requests are counted.
@@ -23,12 +24,13 @@ pub fn connect(config: Config, metrics: &Metrics, health: &Health) -> Result<Cli
     Ok(ClientBuilder::try_from(config)?.with_layer(&layer).build())
 }
 
-/// An answer that did not come.
+/// The API server did not answer in time.
 #[derive(Debug, thiserror::Error)]
 #[error("no answer within {} s", .0.as_secs())]
 struct Silence(Duration);
 
-/// Counts requests to the API server, records which watches make progress, and waits for no answer for ever.
+/// Counts requests to the API server, records which watches make progress, and limits how long a request may
+/// wait.
 #[derive(Clone)]
 pub struct ApiLayer {
     metrics: Metrics,
@@ -37,7 +39,7 @@ pub struct ApiLayer {
 }
 
 impl ApiLayer {
-    /// Counts here, and waits so long until an answer begins.
+    /// Counts in `metrics`, and waits up to `patience` for an answer to begin.
     pub fn new(metrics: &Metrics, health: &Health, patience: Duration) -> Self {
         Self { metrics: metrics.clone(), health: health.clone(), patience }
     }
@@ -102,8 +104,8 @@ where
     }
 }
 
-/// The plural of the resource in a path such as `/apis/apps/v1/namespaces/shop/deployments/main`, with the
-/// subresource if there is one.
+/// The plural of the resource in a path such as `/apis/apps/v1/namespaces/shop/deployments/main`, with its
+/// subresource, if any.
 fn resource_of(path: &str) -> &str {
     let mut parts = path.trim_matches('/').split('/');
     let group = match parts.next() {

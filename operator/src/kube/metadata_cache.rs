@@ -1,4 +1,4 @@
-//! What is kept of watched objects: of those that are reconciled all, of the many others a fingerprint and little else.
+//! Caches of watched objects: the reconciled ones whole, the many others as a fingerprint and a few fields.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -13,41 +13,41 @@ use tokio::sync::watch;
 
 use super::fingerprint;
 
-/// Where a watch keeps what it sees.
+/// Where a watch stores what it sees.
 pub trait Keep<K>: Send + 'static {
-    /// This object is so.
+    /// Stores this object.
     fn put(&mut self, object: &K);
-    /// The object of this namespace and name is gone.
+    /// The object of this namespace and name was deleted.
     fn remove(&mut self, namespace: &str, name: &str);
     /// Namespaces and names of all objects.
     fn names(&self) -> Vec<(String, String)>;
-    /// All objects that there are have been put.
+    /// All existing objects have been stored.
     fn complete(&mut self);
 }
 
-/// Keeps whole objects in a store, as reconcilers want them.
-pub struct Whole<K: Resource + Clone + 'static>
+/// Keeps whole objects in a store, for the reconcilers.
+pub struct StoreWriter<K: Resource + Clone + 'static>
 where
     K::DynamicType: Clone + Eq + Hash,
 {
     writer: Writer<K>,
     store: Store<K>,
-    /// What was put before all objects were.
+    /// Objects that were stored before the first list was complete.
     first: Option<HashMap<(String, String), K>>,
 }
 
-impl<K: Resource + Clone + 'static> Whole<K>
+impl<K: Resource + Clone + 'static> StoreWriter<K>
 where
     K::DynamicType: Clone + Eq + Hash,
 {
-    /// Keeps them behind this writer.
+    /// Stores the objects through this writer.
     pub fn new(mut writer: Writer<K>) -> Self {
         writer.apply_watcher_event(&Event::Init);
         Self { store: writer.as_reader(), writer, first: Some(HashMap::new()) }
     }
 }
 
-impl<K> Keep<K> for Whole<K>
+impl<K> Keep<K> for StoreWriter<K>
 where
     K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
 {
@@ -84,9 +84,9 @@ where
 /// What is kept of an object.
 #[derive(Clone, Debug)]
 pub struct CacheEntry<T> {
-    /// Differs when anything but the status differs.
+    /// Changes whenever anything but the status changes.
     pub fingerprint: u64,
-    /// What else is kept.
+    /// The fields that are kept.
     pub observed: T,
 }
 
@@ -96,7 +96,7 @@ type Entries<T> = HashMap<String, HashMap<String, CacheEntry<T>>>;
 /// What is kept of the objects of one kind.
 pub struct MetadataCache<T> {
     entries: Mutex<Entries<T>>,
-    /// As the cluster serves the kind, once all of its objects are in here.
+    /// How the cluster serves the kind, once all of its objects are cached.
     complete: watch::Sender<Option<ApiResource>>,
 }
 
@@ -107,18 +107,18 @@ impl<T> Default for MetadataCache<T> {
 }
 
 impl<T> MetadataCache<T> {
-    /// Forgets everything, as the cluster does not serve the kind any more.
+    /// Drops everything, because the cluster no longer serves the kind.
     pub fn clear(&self) {
         self.complete.send_replace(None);
         self.lock().clear();
     }
 
-    /// As the cluster serves the kind, once all of its objects are in here.
+    /// How the cluster serves the kind, once all of its objects are cached.
     pub fn resource(&self) -> Option<ApiResource> {
         self.complete.borrow().clone()
     }
 
-    /// Waits until all objects are in here.
+    /// Waits until all objects are cached.
     pub async fn wait_until_complete(&self) {
         // The sender lives as long as this.
         let _ = self.complete.subscribe().wait_for(Option::is_some).await;
@@ -130,13 +130,13 @@ impl<T> MetadataCache<T> {
 }
 
 impl<T: Clone> MetadataCache<T> {
-    /// What is kept of this object, if it exists. Nothing before all of them are known.
+    /// The entry of this object, if it exists. `None` until all objects are cached.
     pub fn get(&self, namespace: &str, name: &str) -> Option<CacheEntry<T>> {
         self.complete.borrow().as_ref()?;
         self.lock().get(namespace)?.get(name).cloned()
     }
 
-    /// Names of all objects in this namespace, and what is kept of them. Nothing before all of them are known.
+    /// Names and entries of all objects in this namespace. Empty until all objects are cached.
     pub fn all_in(&self, namespace: &str) -> Vec<(String, CacheEntry<T>)> {
         if self.complete.borrow().is_none() {
             return Vec::new();
@@ -147,7 +147,7 @@ impl<T: Clone> MetadataCache<T> {
     }
 }
 
-/// Keeps in a [`MetadataCache`] what `observe` makes of each object.
+/// Stores in a [`MetadataCache`] what `observe` makes of each object.
 pub struct CacheWriter<T, F> {
     cache: Arc<MetadataCache<T>>,
     resource: ApiResource,

@@ -10,6 +10,6 @@ mod watch;
 pub use comparison::holds;
 pub use events::Events;
 pub use layer::{ApiLayer, connect};
-pub use metadata_cache::{CacheEntry, CacheWriter, Keep, MetadataCache, Whole};
+pub use metadata_cache::{CacheEntry, CacheWriter, Keep, MetadataCache, StoreWriter};
 pub use objects::{MANAGER, Objects, Wanted, fingerprint, short_digest};
 pub use watch::{Scope, Unreadable, Watch, watch_objects};

@@ -1,7 +1,8 @@
-//! Writes objects, and only where that changes something.
+//! Writes objects only if that changes something.
 //!
 //! An object that was found to be as wanted is remembered by a fingerprint of its metadata, so that a later
-//! reconcile needs neither a read nor a write. What watches show is compared as well, so a restart needs no reads either.
+//! reconcile neither reads nor writes it. The objects that the watches show are compared as well, so a
+//! restart needs no reads either.
 
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
@@ -22,7 +23,7 @@ use crate::error::Error;
 
 /// Field manager of everything that the operator applies.
 pub const MANAGER: &str = "kbnt-operator";
-/// Annotation with a digest of what was applied, which tells a change of the wish from drift.
+/// Annotation with a digest of what was applied. It distinguishes a changed wish from drift.
 const DIGEST: &str = "kbnt.dev/applied-digest";
 
 /// An object as it should be.
@@ -71,20 +72,20 @@ impl Wanted {
     }
 }
 
-/// An object as it was when it was as wanted.
+/// An object at the time when it was as wanted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Seen {
     wish: u64,
     fingerprint: u64,
 }
 
-/// Writes objects, and only where that changes something.
+/// Writes objects only if that changes something.
 pub struct Objects {
     client: Client,
-    /// By the UID of their owner, and what they are called.
+    /// By the UID of the owner, then by a hash of the object's label.
     seen: Mutex<HashMap<String, HashMap<u64, Seen>>>,
-    /// Held between finding that a name is free and taking it, so that two resources cannot both take it. A name always
-    /// has the same one of them.
+    /// Held between finding a name free and taking it, so that two resources cannot both take it. Each name
+    /// maps to a fixed lock.
     taking: [tokio::sync::Mutex<()>; 64],
 }
 
@@ -98,9 +99,9 @@ impl Objects {
         }
     }
 
-    /// Makes the cluster have `wanted`, for the owner with this UID. `known` is the fingerprint of what a watch shows of
-    /// the object, and `holder` says whose a live object is, if not that owner's. The answer is the object as somebody had
-    /// changed it, if it was put back.
+    /// Makes the cluster have `wanted`, for the owner with this UID. `known` is the fingerprint of the object
+    /// in the cache, and `holder` returns who owns a live object if not that owner. If somebody had changed
+    /// the object and it was put back, returns it as it was found.
     pub async fn ensure(
         &self,
         owner: &str,
@@ -133,7 +134,8 @@ impl Objects {
             .await
             .map_err(Error::api(format!("apply {}", wanted.label())))?;
         if !is_as_wanted(wanted, &made) {
-            // What others added to a list is theirs, and stays when this is applied. A merge replaces lists whole.
+            // Items that others added to a list are theirs, and apply keeps them. A merge would replace the
+            // list.
             let how = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
             made = api
                 .patch(&wanted.name, &how, &Patch::Merge(&wanted.object))
@@ -147,7 +149,8 @@ impl Objects {
         Ok(live.filter(|live| is_same_wish(wanted, &live.metadata)))
     }
 
-    /// Deletes an object that is not wanted any more, if it is still that owner's, as `holder` tells.
+    /// Deletes an object that is not wanted any more, if `holder` confirms that it still belongs to that
+    /// owner.
     pub async fn remove(
         &self,
         namespace: &str,
@@ -159,7 +162,7 @@ impl Objects {
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, resource);
         let live = api.get_metadata_opt(name).await.map_err(Error::api(format!("read {label}")))?;
         let Some(live) = live.filter(|live| holder(&live.metadata).is_none()) else { return Ok(()) };
-        // What it made goes as well: by default, a Job would leave its pods behind.
+        // Dependents go as well: by default, a Job would leave its pods behind.
         let only_this = DeleteParams {
             preconditions: Some(Preconditions { uid: live.metadata.uid, resource_version: None }),
             ..DeleteParams::background()
@@ -170,7 +173,7 @@ impl Objects {
         }
     }
 
-    /// Forgets what belongs to owners that are gone.
+    /// Drops what belongs to owners that no longer exist.
     pub fn retain(&self, exists: impl Fn(&str) -> bool) {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).retain(|owner, _| exists(owner));
     }
@@ -179,7 +182,7 @@ impl Objects {
         Api::namespaced_with(self.client.clone(), &wanted.namespace, &wanted.resource)
     }
 
-    /// Looks at an object that a watch shows: if it is as wanted, no reconcile has to read it.
+    /// Compares an object that a watch shows. If it is as wanted, no reconcile has to read it.
     pub fn compare<K: Resource + Serialize>(&self, owner: &str, wanted: &Wanted, live: &K) {
         if !self.is_seen(owner, wanted, fingerprint(live.meta())) && is_as_wanted(wanted, live) {
             self.remember(owner, wanted, live.meta());
@@ -202,7 +205,7 @@ impl Objects {
     }
 }
 
-/// Whether the object was made for the same wish, so that all that differs was changed by somebody else.
+/// Whether the object was applied for the same wish. If so, somebody else made every difference.
 fn is_same_wish(wanted: &Wanted, live: &ObjectMeta) -> bool {
     live.annotations.as_ref().and_then(|annotations| annotations.get(DIGEST)) == Some(&wanted.digest)
 }
@@ -210,14 +213,14 @@ fn is_same_wish(wanted: &Wanted, live: &ObjectMeta) -> bool {
 fn is_as_wanted<K: Resource + Serialize>(wanted: &Wanted, live: &K) -> bool {
     is_same_wish(wanted, live.meta())
         && serde_json::to_value(live).is_ok_and(|mut live| {
-            // What a list shows has its kind only on the list.
+            // In a list, only the list states the kind.
             live["apiVersion"] = wanted.resource.api_version.clone().into();
             live["kind"] = wanted.resource.kind.clone().into();
             comparison::holds(&wanted.object, &live)
         })
 }
 
-/// Differs when anything but the status differs. Kinds without a generation have no status that changes.
+/// Changes whenever anything but the status changes. Kinds without a generation have no changing status.
 pub fn fingerprint(meta: &ObjectMeta) -> u64 {
     let version = match meta.generation {
         Some(generation) => generation.to_string(),

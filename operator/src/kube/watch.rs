@@ -16,18 +16,18 @@ use tracing::warn;
 
 use super::metadata_cache::{Keep, key};
 
-/// The server ends a watch after this time, in seconds; one that has not ended 5 s later is dead and made anew.
+/// Seconds after which the server ends a watch. One that has not ended 5 s later is dead and is renewed.
 const TIMEOUT: u32 = 290;
 
-/// Objects of a list that are in memory at a time.
+/// Objects of a list that are in memory at the same time.
 const PAGE: u32 = 100;
 
-/// Where to look.
+/// The namespaces to look at.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Scope {
-    /// In all namespaces.
+    /// All namespaces.
     Cluster,
-    /// In these namespaces.
+    /// These namespaces.
     Namespaces(Vec<String>),
 }
 
@@ -40,7 +40,7 @@ impl Scope {
         if names.is_empty() { Self::Cluster } else { Self::Namespaces(names) }
     }
 
-    /// Whether this namespace is looked at.
+    /// Whether this namespace is included.
     pub fn has(&self, namespace: &str) -> bool {
         match self {
             Self::Cluster => true,
@@ -48,7 +48,7 @@ impl Scope {
         }
     }
 
-    /// The API of each part that takes a request of its own: a namespace, or none for all of them.
+    /// One API per request that the scope needs: one for each namespace, or one for the whole cluster.
     pub fn apis<K>(&self, client: &Client) -> Vec<(Option<String>, Api<K>)>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
@@ -75,30 +75,30 @@ impl Scope {
     }
 }
 
-/// What a watch shows, once it is kept.
+/// An event of a watch, after its effect is stored.
 #[derive(Debug)]
 pub enum Watch<K> {
-    /// What is kept is complete, at the start and after each interruption: anything may have changed.
+    /// The store is complete, at the start or after an interruption. Anything may have changed.
     Complete,
-    /// This object was made, changed or deleted.
+    /// This object was created, changed or deleted.
     Touched(Box<K>),
-    /// This object cannot be read, so it is not kept.
+    /// This object cannot be read, and is not stored.
     Unreadable(Box<Unreadable>),
 }
 
 /// An object that cannot be read.
 #[derive(Debug)]
 pub struct Unreadable {
-    /// What is known of it.
+    /// Its metadata.
     pub metadata: ObjectMeta,
-    /// Why.
+    /// Why it cannot be read.
     pub why: String,
 }
 
 type Read<K> = Result<K, Box<Unreadable>>;
 type Events<K> = BoxStream<'static, watcher::Result<Event<Read<K>>>>;
 
-/// Watches objects, less their managed fields, and has `keep` keep them.
+/// Watches objects, drops their managed fields, and stores them in `keep`.
 pub fn watch_objects<K, P>(
     apis: Vec<(Option<String>, Api<DeserializeGuard<K>>)>,
     dyntype: &K::DynamicType,
@@ -140,7 +140,7 @@ fn map<A, B>(event: Event<A>, f: impl FnOnce(A) -> B) -> Event<B> {
     }
 }
 
-/// Makes one of the streams of several namespaces.
+/// Merges the streams of several namespaces.
 fn merge<K>(
     streams: Vec<(Option<String>, Events<K>)>,
     kind: String,
@@ -170,9 +170,9 @@ where
 struct Merge<P> {
     parts: Vec<Option<String>>,
     keep: P,
-    /// Parts that have not been listed yet. While there are any, what is kept is not complete.
+    /// Parts that have not been listed yet. Until it is empty, the store is incomplete.
     unlisted: HashSet<usize>,
-    /// What a part has listed so far, to find out afterwards what is gone.
+    /// What each part has listed so far, to find deleted objects at the end of the list.
     listed: Vec<HashSet<(String, String)>>,
 }
 
@@ -223,7 +223,7 @@ impl<P> Merge<P> {
         }
     }
 
-    /// Tells of a change, once all is listed.
+    /// Reports a change, once everything is listed.
     fn touched<K>(&self, object: K) -> Option<Watch<K>> {
         self.unlisted.is_empty().then(|| Watch::Touched(Box::new(object)))
     }
@@ -249,7 +249,7 @@ mod tests {
     use k8s_openapi::api::core::v1::ConfigMap;
     use kube::runtime::reflector::{self, Store};
 
-    use super::super::Whole;
+    use super::super::StoreWriter;
     use super::*;
 
     fn object(namespace: &str, name: &str) -> ConfigMap {
@@ -270,8 +270,8 @@ mod tests {
     #[test]
     fn two_namespaces_make_one_store_and_a_new_list_drops_what_is_gone() {
         let (store, writer) = reflector::store();
-        let mut merge = Merge::new(vec![Some("a".into()), Some("b".into())], Whole::new(writer));
-        let list = |merge: &mut Merge<Whole<ConfigMap>>, part, objects: Vec<ConfigMap>| {
+        let mut merge = Merge::new(vec![Some("a".into()), Some("b".into())], StoreWriter::new(writer));
+        let list = |merge: &mut Merge<StoreWriter<ConfigMap>>, part, objects: Vec<ConfigMap>| {
             assert!(merge.take(part, Event::Init).is_none());
             for object in objects {
                 assert!(merge.take(part, Event::InitApply(Ok(object))).is_none());

@@ -7,8 +7,8 @@ use super::watch::Answers;
 use super::{Damage, Identity, TYPE};
 use crate::conditions::{self, Finding, Status, list};
 
-/// LogIntact for a resource with these topics, whose `services` have answered so far with `answers`. `before` is what the
-/// condition said last: an operator that has just begun has heard nothing yet, and what was found before still holds.
+/// LogIntact for a resource with these topics, whose `services` have given `answers` so far. `before` is the
+/// last condition: an operator that has just started has no answers yet, and earlier findings still hold.
 pub fn find(
     identity: &Identity,
     services: &[String],
@@ -88,12 +88,12 @@ fn broken(
     Finding::no(TYPE, reason, format!("{}{refused}; {advice}", list(&all)))
 }
 
-/// LogIntact where the resource cannot be carried out: what was found before, if anything was.
+/// LogIntact for a resource that cannot be carried out: what was found before, if anything.
 pub fn unplanned(before: Option<&Condition>, reason: &'static str, message: String) -> Finding {
     before.map_or_else(|| Finding::unknown(TYPE, reason, message), |before| Finding::kept(TYPE, before))
 }
 
-/// What this condition said last.
+/// The last condition, if there is one.
 pub fn before(conditions: &[Condition]) -> Option<&Condition> {
     conditions::find(conditions, TYPE)
 }

@@ -1,7 +1,7 @@
-//! Which topics a resource knows, and when another one of the same name is taken for them.
+//! Which topics a resource knows, and whether another topic has taken the name of one of them.
 //!
-//! The id of a topic is recorded when the resource first sees it, and from then on only a person changes the record: by an
-//! annotation with the exact new id, so that nobody can adopt a topic that they have not seen.
+//! The id of a topic is recorded when the resource first sees it. From then on only a person changes the
+//! record, by an annotation with the exact new id, so that nobody can adopt a topic without having seen it.
 
 use std::collections::BTreeMap;
 
@@ -12,24 +12,24 @@ use crate::topics::TopicIds;
 
 /// Annotation that adopts topics: `TOPIC=ID[,TOPIC=ID]`.
 pub const ADOPT: &str = "kbnt.dev/adopt-topics";
-/// Variable that tells the services which topics are known.
+/// Variable that lists the known topics for the services.
 const VARIABLE: &str = "KBNT_KAFKA_TOPIC_IDS";
 
 /// What decides which topics are known.
 pub struct Question<'a> {
-    /// Put before each topic name.
+    /// Prefix of each topic name.
     pub prefix: &'a str,
     /// The topics of the resource, without the prefix.
     pub topics: &'a [&'a str],
-    /// What its status has recorded.
+    /// What the status has recorded.
     pub recorded: &'a [TopicState],
-    /// What Strimzi says now.
+    /// The ids that Strimzi reports now.
     pub present: TopicIds,
-    /// What its services have found, where nobody else says which topic is there.
+    /// What the services have found, for topics whose id only they report.
     pub damage: Vec<Damage>,
-    /// The annotation, if there is one.
+    /// The value of the annotation, if there is one.
     pub wish: Option<&'a str>,
-    /// Whether the resource is to be left alone.
+    /// Whether the resource is paused.
     pub paused: bool,
 }
 
@@ -37,11 +37,11 @@ pub struct Question<'a> {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Identity {
     known: BTreeMap<String, Known>,
-    /// Topics of which another one is there.
+    /// Topics whose name another topic has taken.
     pub replaced: Vec<Replaced>,
-    /// Topics that are adopted by the annotation, and were not before.
+    /// Topics that the annotation adopts for the first time.
     pub adopted: Vec<Adopted>,
-    /// What in the annotation is adopted by nobody, and why.
+    /// Parts of the annotation that adopt nothing, and why.
     pub refused: Vec<String>,
 }
 
@@ -51,54 +51,54 @@ struct Known {
     replaces: Option<String>,
 }
 
-/// A topic of which another one is there.
+/// A topic whose name another topic has taken.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Replaced {
-    /// Name, prefix and all.
+    /// Name, with the prefix.
     pub topic: String,
-    /// Id that is known.
+    /// The known id.
     pub known: String,
-    /// Id of the topic that is there.
+    /// The id of the topic that exists now.
     pub present: String,
 }
 
 /// A topic that was adopted.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Adopted {
-    /// Name, prefix and all.
+    /// Name, with the prefix.
     pub topic: String,
-    /// Id that was known.
+    /// The id before.
     pub from: String,
-    /// Id that is known from now on.
+    /// The id from now on.
     pub to: String,
 }
 
 impl Identity {
-    /// What the status records of this topic: its id, and which one it replaces.
+    /// What the status records of this topic: its id, and the id that it replaces.
     pub fn record(&self, topic: &str) -> (Option<String>, Option<String>) {
         let known = self.known.get(topic).cloned().unwrap_or_default();
         (known.id, known.replaces)
     }
 
-    /// The ids that are known.
+    /// The known ids.
     pub fn ids(&self) -> TopicIds {
         let known = self.known.iter();
         known.filter_map(|(topic, known)| Some((topic.clone(), known.id.clone()?))).collect()
     }
 
-    /// Whether a topic that is there now is not known yet.
+    /// Whether a topic exists whose id is not known yet.
     pub fn misses(&self, present: &TopicIds) -> bool {
         present.keys().any(|topic| self.known.get(topic).is_none_or(|known| known.id.is_none()))
     }
 }
 
-/// The variable of the services that says which topics are known, if any are.
+/// The variable that lists the known topics for the services, if there are any.
 pub fn variable(ids: &TopicIds) -> Option<(&'static str, String)> {
     let pairs: Vec<_> = ids.iter().map(|(topic, id)| format!("{topic}={id}")).collect();
     (!pairs.is_empty()).then(|| (VARIABLE, pairs.join(",")))
 }
 
-/// Compares what is known with what is there and what the annotation asks for.
+/// Compares the known ids with the present ones and with the annotation.
 pub fn identify(question: &Question<'_>) -> Identity {
     let mut identity = Identity::default();
     let wishes = wishes(question, &mut identity.refused);
@@ -133,8 +133,8 @@ pub fn identify(question: &Question<'_>) -> Identity {
     identity
 }
 
-/// The id of the topic that is there. Where Strimzi does not say it, a service that found another topic does, and which one it
-/// knew before.
+/// The id of the topic that exists now. If Strimzi does not report it, a service that found another topic
+/// does, together with the id that it knew before.
 fn present(question: &Question<'_>, topic: &str, known: &mut Known) -> Option<String> {
     if let Some(id) = question.present.get(topic) {
         return Some(id.clone());
@@ -169,12 +169,12 @@ fn objection(wish: &str, known: &Known, identity: &Identity, name: &str, paused:
     })
 }
 
-/// The annotation by topic. What cannot be read is refused.
+/// The annotation by topic. Entries that cannot be parsed are refused.
 fn wishes<'a>(question: &Question<'a>, refused: &mut Vec<String>) -> BTreeMap<&'a str, String> {
     let mut wishes = BTreeMap::new();
     let pairs = question.wish.unwrap_or_default().split(',').map(str::trim).filter(|pair| !pair.is_empty());
     for pair in pairs {
-        // An id may end in '=' where somebody pads it.
+        // A padded id may end in '='.
         let Some((name, id)) = pair.split_once('=').map(|(name, id)| (name.trim(), id.trim())) else {
             refused.push(format!("{pair:?} is not adopted: write TOPIC=ID"));
             continue;
@@ -241,7 +241,7 @@ mod tests {
             later.replaced,
             [Replaced { topic: "a-order-events".into(), known: "1".into(), present: "3".into() }]
         );
-        // A topic of which nobody speaks, as it is on its way, is still the one that is known.
+        // A topic that nothing reports yet is still the known one.
         let gone = identify(&asked(&known, &[], None));
         assert_eq!((gone.ids(), gone.replaced), (first.ids(), Vec::new()));
         assert_eq!(variable(&TopicIds::new()), None);

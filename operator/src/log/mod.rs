@@ -1,7 +1,8 @@
-//! Whether the log still is the one that the services know: LogIntact.
+//! LogIntact: whether the log is still the one that the services know.
 //!
-//! Two sources say so. Strimzi writes the id of each topic into the status of its KafkaTopic, and a topic that was deleted and
-//! made again has another one. And each service says at `GET /v1/log` what is wrong with the topics that it reads and writes.
+//! Two sources report it. Strimzi writes the id of each topic into the status of its KafkaTopic, and a topic
+//! that was deleted and recreated has another id. And each service reports at `GET /v1/log` what is wrong
+//! with the topics that it reads and writes.
 
 mod finding;
 mod identity;
@@ -26,10 +27,10 @@ use crate::status::Announcement;
 use crate::topics::{self, Topic};
 use crate::workloads::Role;
 
-/// Condition that says it.
+/// Type of the condition.
 pub const TYPE: &str = "LogIntact";
 
-/// What a resource has of a log.
+/// The part of a resource in the log.
 #[derive(Clone, Copy)]
 pub struct Part<'a> {
     /// The topics that it owns.
@@ -38,11 +39,11 @@ pub struct Part<'a> {
     pub roles: &'a [Role],
     /// What its status has recorded of the topics.
     pub recorded: &'a [TopicState],
-    /// Whether it is to be left alone.
+    /// Whether it is paused.
     pub paused: bool,
 }
 
-/// Which topics a resource knows. `wish` is its annotation.
+/// Which topics a resource knows. `wish` is the value of its annotation.
 pub fn know(
     cluster: &Cluster,
     logs: &LogWatches,
@@ -65,8 +66,8 @@ pub fn know(
     })
 }
 
-/// LogIntact of a resource. `known` is none where the resource cannot be carried out, and why. Its services are asked from now on, and
-/// `wake` is called after each change of what they say.
+/// LogIntact of a resource. `known` is an error if the resource cannot be carried out. From now on its
+/// services are asked, and `wake` is called whenever their answers change.
 pub fn judge(
     logs: &LogWatches,
     owner: &Owner,
@@ -86,7 +87,7 @@ pub fn judge(
     }
 }
 
-/// The topics as the status records them. What was recorded stays where the resource cannot be carried out.
+/// The topics as the status records them. If the resource cannot be carried out, the record stays as it was.
 pub fn record(
     views: &[View],
     prefix: &str,
@@ -101,7 +102,7 @@ pub fn record(
     views.iter().map(state).collect()
 }
 
-/// What is said of adopted topics once the status has recorded them.
+/// The events about adopted topics, published once the status has recorded them.
 pub fn announcements(owner: &Owner, known: Option<&Identity>) -> Vec<Announcement> {
     let adopted = known.into_iter().flat_map(|known| &known.adopted);
     let announcement = |Adopted { topic, from, to }: &Adopted| Announcement {

@@ -1,4 +1,4 @@
-//! What a service says of the log that it works on, at `GET /v1/log`.
+//! The answer of a service at `GET /v1/log`: the state of the log that it works on.
 
 use serde::Deserialize;
 
@@ -6,7 +6,7 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct LogReport {
-    /// Whether all topics that it uses have what it needs of them.
+    /// Whether all topics that it uses have the records that it needs.
     pub intact: bool,
     /// What is wrong.
     #[serde(default)]
@@ -22,10 +22,11 @@ pub struct Damage {
     pub service: String,
     /// The topic.
     pub topic: String,
-    /// The partition; none where it concerns the topic.
+    /// The partition; none if the damage concerns the topic.
     #[serde(default)]
     pub partition: Option<i64>,
-    /// `cut`: it begins after what is wanted. `short`: it ends before what is known. `replaced`: another topic has its name.
+    /// `cut`: it begins after the wanted offset. `short`: it ends before the known end. `replaced`: another
+    /// topic has its name.
     pub kind: String,
     /// The offset that is needed.
     #[serde(default)]
@@ -36,16 +37,16 @@ pub struct Damage {
     /// Id of the topic that the service knows.
     #[serde(default)]
     pub known_topic_id: Option<String>,
-    /// Id of the topic that is there.
+    /// Id of the topic that exists.
     #[serde(default)]
     pub topic_id: Option<String>,
-    /// For people.
+    /// Message for people.
     #[serde(default)]
     pub message: String,
 }
 
 impl LogReport {
-    /// Adds what another pod of the same service says.
+    /// Adds the report of another pod of the same service.
     pub fn merge(&mut self, other: Self) {
         self.intact &= other.intact;
         for damage in other.damage {
@@ -57,7 +58,7 @@ impl LogReport {
 }
 
 impl Damage {
-    /// For people, with the numbers, also where the service gives none.
+    /// A description for people, with the numbers even if the service's message has none.
     pub fn describe(&self) -> String {
         if !self.message.is_empty() {
             return self.message.clone();
@@ -82,7 +83,7 @@ impl Damage {
         }
     }
 
-    /// One word for the condition.
+    /// Reason for the condition, in CamelCase.
     pub fn reason(&self) -> &'static str {
         match self.kind.as_str() {
             "replaced" => "TopicReplaced",
@@ -108,9 +109,10 @@ mod tests {
              "found": null, "knownTopicId": "a", "topicId": "b", "message": ""},
         ]}))
         .unwrap();
-        let words: Vec<_> = report.damage.iter().map(|damage| (damage.reason(), damage.describe())).collect();
+        let described: Vec<_> =
+            report.damage.iter().map(|damage| (damage.reason(), damage.describe())).collect();
         assert_eq!(
-            words,
+            described,
             [
                 ("LogCut", "inventory-events/2 begins at 40, and 0 is wanted".to_owned()),
                 ("TopicReplaced", "order-events is b and was a".to_owned()),

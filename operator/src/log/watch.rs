@@ -1,7 +1,8 @@
-//! One task for each resource, which asks its services what they find in the log.
+//! One task per resource, which asks its services for the state of the log.
 //!
-//! A service with a damaged log is not ready, so its Service does not lead to it: pods that are not ready are asked one by one,
-//! at their own addresses. Pods that are ready have found nothing, so they are asked rarely.
+//! A service with a damaged log is not ready, so its Kubernetes Service does not route to it: pods that are
+//! not ready are asked one by one, at their own addresses. Pods that are ready have found no damage, so they
+//! are asked rarely.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -22,13 +23,13 @@ use crate::owned::{Cluster, ObservedDeployment};
 use crate::ownership::Owner;
 use crate::service_client::{Address, ServiceClient};
 
-/// How often the Deployments are looked at, and the pods asked of one that is not as it should be.
+/// How often to look at the Deployments, and to ask the pods of one that is not fully ready.
 const LOOK: Duration = Duration::from_secs(2);
-/// How often a service is asked all of whose pods are ready.
+/// How often to ask a service whose pods are all ready.
 const REST: Duration = Duration::from_secs(20);
 /// How long one answer may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Pods of one service that are asked at most.
+/// The most pods of one service that are asked.
 const PODS: usize = 16;
 
 /// A service that is asked.
@@ -36,20 +37,20 @@ const PODS: usize = 16;
 pub struct Service {
     /// Name of its Service and Deployment.
     pub name: String,
-    /// Which one of the six it is.
+    /// Which of the six services it is.
     pub component: String,
 }
 
-/// What a service has said.
+/// The answer of a service.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answer {
     /// Its last report.
     pub report: Option<LogReport>,
-    /// Why there is no newer one.
+    /// Why there is no newer report.
     pub error: Option<String>,
 }
 
-/// What services have said, by the name of the service.
+/// The answers of services, by the name of the service.
 pub type Answers = BTreeMap<String, Answer>;
 
 /// Where pods answer: a URL with `{ip}` in it, and perhaps `{namespace}` and `{pod}`.
@@ -92,13 +93,13 @@ pub struct LogWatches {
 }
 
 impl LogWatches {
-    /// Asks services at `address`, and pods at `pods` where a Deployment is not as it should be.
+    /// Asks services at `address`, and pods at `pods` if a Deployment is not fully ready.
     pub fn new(address: Address, pods: PodAddress, cluster: Arc<Cluster>) -> Self {
         Self { cluster, address, pods, tasks: Mutex::default() }
     }
 
-    /// What the services of this resource have said so far. Starts its task where there is none; `wake` is called after each
-    /// change.
+    /// The answers of this resource's services so far. Starts the task if there is none; `wake` is called
+    /// after each change.
     pub fn answers(
         &self,
         owner: &Owner,
@@ -124,7 +125,7 @@ impl LogWatches {
         Answers::new()
     }
 
-    /// What the services of the resource with this UID have said so far, if they are asked.
+    /// The answers of the services of the resource with this UID so far.
     pub fn last(&self, uid: &str) -> Answers {
         let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         let task =
@@ -132,7 +133,7 @@ impl LogWatches {
         task.unwrap_or_default()
     }
 
-    /// Ends the tasks of all resources but these.
+    /// Stops the tasks of all other resources.
     pub fn retain(&self, exists: impl Fn(&str) -> bool) {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| exists(uid));
     }
@@ -178,7 +179,7 @@ impl LogPoller {
         (live.controller.as_deref() == Some(self.owner.as_str())).then_some(live)
     }
 
-    /// What the pods of a service say together; nothing while there is none to ask.
+    /// The merged report of a service's pods; `None` if there is no pod to ask.
     async fn ask(&self, service: &Service, deployment: &ObservedDeployment) -> Option<Answer> {
         let mut urls = Vec::new();
         if deployment.serves() {
@@ -202,14 +203,14 @@ impl LogPoller {
                 (Err(error), _) => answer.error = Some(error.to_string()),
             }
         }
-        // Pods that do not answer are not ready, and WorkloadsAvailable says so.
+        // A pod that does not answer is not ready, and WorkloadsAvailable reports that.
         if answer.report.is_some() {
             answer.error = None;
         }
         Some(answer)
     }
 
-    /// Addresses of the pods that no Service leads to.
+    /// Addresses of the pods to which no Service routes.
     async fn unready(&self, service: &Service) -> Vec<String> {
         let pods: Api<Pod> = Api::namespaced(self.cluster.client.clone(), &self.namespace);
         let selector = selector(&self.resource, &service.component);

@@ -1,4 +1,4 @@
-//! What an OrderWorkflow takes.
+//! Builds the objects that an OrderWorkflow needs.
 
 use k8s_openapi::api::core::v1::EnvVar;
 use kbnt_crds::OrderWorkflow;
@@ -23,13 +23,13 @@ pub(super) const ROLES: [Role; 5] = [Role::User, Role::Payment, Role::Order, Rol
 pub(super) struct Setting<'a> {
     /// Image of the services.
     pub(super) image: &'a str,
-    /// Whether KEDA is there to scale them.
+    /// Whether KEDA is available to scale the services.
     pub(super) keda: bool,
-    /// Ids of topics that belong to others and that its services have to know.
+    /// Ids of topics of other resources that the services must know.
     pub(super) others: &'a TopicIds,
 }
 
-/// Everything that this resource takes.
+/// Everything that this resource needs.
 pub(super) fn build(
     workflow: &OrderWorkflow,
     owner: &Owner,
@@ -107,16 +107,17 @@ fn plans(
     ]
 }
 
-/// Bytes of declared users that are given to user-service: a ConfigMap holds 1 MiB.
+/// The most bytes of declared users that user-service gets: a ConfigMap holds 1 MiB.
 const USERS_BYTES_MOST: usize = 1_040_000;
 
-/// The declared users that can be and that fit, as user-service reads them.
+/// The valid declared users that fit, in the format that user-service reads.
 fn users_json(users: &[User]) -> String {
     let (fitting, _) = split(users);
     format!("[{}]", fitting.join(","))
 }
 
-/// The declared users that can be: as JSON as far as they fit into a ConfigMap, and those from the first that does not.
+/// Splits the valid declared users: as JSON those that fit into a ConfigMap, then the rest from the first
+/// that does not fit.
 fn split(users: &[User]) -> (Vec<String>, Vec<&User>) {
     let (mut fitting, mut left_out, mut bytes) = (Vec::new(), Vec::new(), 2);
     for user in users.iter().filter(|user| objection(user).is_none()) {
@@ -131,18 +132,18 @@ fn split(users: &[User]) -> (Vec<String>, Vec<&User>) {
     (fitting, left_out)
 }
 
-/// The declared users that can be, but do not fit.
+/// The valid declared users that do not fit.
 pub(super) fn too_many(users: &[User]) -> Vec<&User> {
     split(users).1
 }
 
-/// Why a user cannot be. A resource may be older than the rule.
+/// Why a user is invalid. The resource may be older than the rule.
 pub(super) fn objection(user: &User) -> Option<String> {
     let advice = kbnt_rules::user_objection(&user.id, &user.name, &user.email)?;
     Some(format!("{:?}: {advice}", user.id))
 }
 
-/// What payment-service reads: variables and files.
+/// Variables and files for payment-service.
 fn payment(payment: &Payment) -> (Vec<EnvVar>, Vec<File>) {
     match payment {
         Payment::Simulated(gateway) => {
@@ -165,7 +166,7 @@ fn payment(payment: &Payment) -> (Vec<EnvVar>, Vec<File>) {
     }
 }
 
-/// What notification-service reads: variables and files.
+/// Variables and files for notification-service.
 fn notification(notification: &Notification) -> (Vec<EnvVar>, Vec<File>) {
     match notification {
         Notification::Log => (Vec::new(), Vec::new()),

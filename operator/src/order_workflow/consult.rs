@@ -1,4 +1,4 @@
-//! What order-service reports of the orders.
+//! Asks order-service for the order counts.
 
 use kbnt_crds::OrderWorkflow;
 

@@ -28,7 +28,7 @@ use build::Setting;
 use validate::{Valid, validate};
 
 impl Reconciled for OrderWorkflow {
-    /// Its stock. A watch keeps it, and wakes the reconciler on a change.
+    /// Its VirtualStock. A watch keeps it up to date, and wakes the reconciler on a change.
     type Reference = Arc<VirtualStock>;
     type Valid = Valid;
     type Report = Observed<OrderSummary>;
@@ -43,7 +43,7 @@ impl Reconciled for OrderWorkflow {
         &context.workflow_queue
     }
 
-    /// inventory-service has to know the topics that the workflow has adopted.
+    /// inventory-service must know the topics that the workflow has adopted.
     fn wake_concerned(&self, context: &Context) {
         let mut topics = self.status.iter().flat_map(|status| &status.topics);
         if topics.any(|topic| topic.replaces.is_some()) {
@@ -104,7 +104,7 @@ impl Reconciled for OrderWorkflow {
     }
 }
 
-/// Ids of the topics of the stock, which the services of a workflow read too.
+/// Ids of the topics of the stock, which the services of a workflow read as well.
 fn ids_of_stock(stock: &VirtualStock) -> TopicIds {
     let topics = stock.status.iter().flat_map(|status| &status.topics);
     let id = |topic: &TopicState| {

@@ -1,4 +1,4 @@
-//! What the status of an OrderWorkflow says.
+//! Computes the status of an OrderWorkflow.
 
 use jiff::Timestamp;
 use kbnt_crds::order_workflow::OrderCounts;
@@ -10,7 +10,7 @@ use crate::service_client::{Observed, OrderSummary};
 use crate::workloads::{self, PORT, Role};
 use crate::{log, topics};
 
-/// What was seen of an OrderWorkflow.
+/// What a reconcile saw of an OrderWorkflow.
 type Seen<'a> = pipeline::Seen<'a, OrderWorkflow>;
 
 /// The status of this resource after a reconcile.
@@ -36,7 +36,7 @@ pub(super) fn compute(workflow: &OrderWorkflow, seen: &Seen<'_>) -> OrderWorkflo
             before.topics,
         ),
         endpoint: Some(format!("http://{service}.{namespace}.svc:{PORT}")),
-        // While the service does not answer, what it last said is still the best that is known.
+        // While the service does not answer, its last answer is the best information.
         orders: match &seen.applied.report {
             Observed::Seen(summary) => Some(counts(summary)),
             _ => before.orders,
@@ -62,7 +62,7 @@ fn findings(workflow: &OrderWorkflow, seen: &Seen<'_>) -> Vec<Finding> {
     let users = has_users.then(|| users_ready(seen, &topics));
     let awaited = Some("the topic of the VirtualStock to be ready");
     let workloads = workloads_available(seen, &topics, users.as_ref(), awaited);
-    // What is wrong with the log is why all else is not so. What is not known of it keeps nobody from being ready.
+    // Damage of the log explains all other failures. A log of unknown state does not prevent readiness.
     let damaged = Some(&seen.log).filter(|log| log.status == Status::False);
     let needed: Vec<_> = damaged
         .into_iter()
@@ -84,7 +84,7 @@ fn findings(workflow: &OrderWorkflow, seen: &Seen<'_>) -> Vec<Finding> {
         .collect()
 }
 
-/// Whether all declared users are known to user-service. One that cannot be keeps no order from being processed.
+/// Whether user-service knows all declared users. An invalid one does not stop any order.
 fn users_declared(workflow: &OrderWorkflow) -> Finding {
     const TYPE: &str = "UsersDeclared";
     let declared = &workflow.spec.users.declared;

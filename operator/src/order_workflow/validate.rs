@@ -1,4 +1,4 @@
-//! What the definition's rules cannot check.
+//! Validates what the rules of the CRD cannot check.
 
 use kbnt_crds::order_workflow::{HttpPayment, SimulatedPayment, Webhook as WebhookSpec};
 use kbnt_crds::{OrderWorkflow, VirtualStock};
@@ -8,7 +8,7 @@ use crate::kafka_cluster::Kafka;
 use crate::kube::Scope;
 use crate::workloads;
 
-/// Who takes the money.
+/// The payment gateway.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Payment {
     /// A simulated gateway.
@@ -20,9 +20,9 @@ pub(super) enum Payment {
 /// How customers are notified.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Notification {
-    /// By the service's log.
+    /// To the log of the service.
     Log,
-    /// By a webhook.
+    /// To a webhook.
     Webhook(WebhookSpec),
 }
 
@@ -40,7 +40,7 @@ impl AsRef<Kafka> for Valid {
     }
 }
 
-/// Whether this resource can be carried out against this stock, where the operator reaches as far as `reach`.
+/// Checks that this resource can be carried out with this stock, within the operator's `reach`.
 pub(super) fn validate(
     workflow: &OrderWorkflow,
     stock: &VirtualStock,
@@ -84,7 +84,8 @@ pub(super) fn validate(
     })
 }
 
-/// A resource may be older than the rule, and the service would not start with what it has.
+/// The error for a value that a rule would refuse now. The resource may be older than the rule, and the
+/// service would not start with that value.
 fn unfit(field: &str, value: &str, advice: &str) -> Error {
     Error::Invalid(format!("{field} {value:?}: {advice}"))
 }

@@ -9,45 +9,46 @@ use crate::error::Error;
 use crate::kube::{CacheEntry, Objects, Wanted};
 use crate::ownership::{OWNER_UID_LABEL, Owner};
 
-/// The Kubernetes cluster, as far as the operator's objects are concerned.
+/// The Kubernetes cluster, as the operator's objects see it.
 pub struct Cluster {
     /// The API server.
     pub client: Client,
     /// How far the operator reaches.
     pub reach: Reach,
-    /// What the watches show.
+    /// The caches that the watches fill.
     pub caches: Caches,
-    /// Writes objects where that changes something.
+    /// Writes objects if that changes something.
     pub objects: Objects,
 }
 
 impl Cluster {
-    /// Nothing of it is known yet.
+    /// Starts with empty caches.
     pub fn new(client: Client, reach: Reach) -> Self {
         Self { objects: Objects::new(client.clone()), client, reach, caches: Caches::default() }
     }
 
-    /// What is known of the object of this name, if there is one.
+    /// The cache entry of the object of this name, if there is one.
     pub fn get<K: Owned>(&self, namespace: &str, name: &str) -> Option<CacheEntry<K::Observed>> {
         K::cache(&self.caches).get(namespace, name)
     }
 
-    /// What is known of the live object, if there is one, of this one that should be.
+    /// The cache entry of the live counterpart of this desired object, if there is one.
     pub fn live<K: Owned>(&self, desired: &K) -> Option<CacheEntry<K::Observed>> {
         self.get::<K>(&desired.namespace().unwrap_or_default(), &desired.name_any())
     }
 
-    /// Names of all objects in this namespace, and what is known of them.
+    /// Names and cache entries of all objects in this namespace.
     pub fn all_in<K: Owned>(&self, namespace: &str) -> Vec<(String, CacheEntry<K::Observed>)> {
         K::cache(&self.caches).all_in(namespace)
     }
 
-    /// Whether the cluster serves this kind, and all of its objects are known.
+    /// Whether the cluster serves this kind, and all of its objects are cached.
     pub fn has<K: Owned>(&self) -> bool {
         K::cache(&self.caches).resource().is_some()
     }
 
-    /// Makes the cluster have this object. The answer is the object as somebody had changed it, if it was put back.
+    /// Makes the cluster have this object. If somebody had changed the object and it was put back, returns it
+    /// as it was found.
     pub async fn ensure<K: Owned>(&self, owner: &Owner, object: &K) -> Result<Option<DynamicObject>, Error> {
         let wanted = Wanted::new(object, K::served(&self.caches)?)?;
         let known = self.live(object).map(|entry| entry.fingerprint);
@@ -55,13 +56,13 @@ impl Cluster {
         self.objects.ensure(&owner.uid, &wanted, known, holder).await
     }
 
-    /// Deletes the object of this name, if it is this owner's.
+    /// Deletes the object of this name if it belongs to this owner.
     pub async fn remove<K: Owned>(&self, owner: &Owner, namespace: &str, name: &str) -> Result<(), Error> {
         let holder = |meta: &_| K::KIND.ownership.other_than(owner, meta);
         self.objects.remove(namespace, name, &K::served(&self.caches)?, holder).await
     }
 
-    /// Deletes the object of this name beside its owner, if one is known.
+    /// Deletes the object of this name in the owner's namespace, if the cache has one.
     pub async fn remove_known<K: Owned>(&self, owner: &Owner, name: &str) -> Result<(), Error> {
         match self.get::<K>(&owner.namespace, name) {
             Some(_) => self.remove::<K>(owner, &owner.namespace, name).await,
@@ -69,8 +70,8 @@ impl Cluster {
         }
     }
 
-    /// Deletes the objects of a kind of Strimzi's that this very owner holds, wherever they are. Does not wait until they are gone,
-    /// as Strimzi may be gone itself.
+    /// Deletes the objects of a Strimzi kind that this owner holds, in any namespace. Does not wait until
+    /// they are gone, because Strimzi may be gone itself.
     pub async fn release<K>(&self, owner: &Owner) -> Result<(), Error>
     where
         K: Owned + Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>,
@@ -99,11 +100,11 @@ impl Cluster {
     }
 }
 
-/// An object as it should be, of any of the kinds.
+/// A desired object of any kind.
 pub trait DesiredObject: Send + Sync {
-    /// Whether it is the one of this kind and name.
+    /// Whether this is the object of this kind and name.
     fn is(&self, kind: &str, name: &str) -> bool;
-    /// To be compared with a live object.
+    /// The form that is compared with a live object.
     fn wanted(&self, resource: &ApiResource) -> Result<Wanted, Error>;
 }
 

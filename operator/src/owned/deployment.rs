@@ -7,13 +7,13 @@ use k8s_openapi::api::apps::v1::Deployment;
 pub struct ObservedDeployment {
     /// UID of its controller.
     pub controller: Option<Box<str>>,
-    /// Whether its status speaks of its present generation.
+    /// Whether its status describes its present generation.
     pub current: bool,
     /// Pods asked for.
     pub wanted: i32,
     /// Pods that can be used.
     pub available: i32,
-    /// Whether all of its pods are of its present generation, and none of before is left.
+    /// Whether all of its pods belong to its present generation, and no earlier pod is left.
     pub rolled_out: bool,
     /// Why no pods can be made.
     pub failure: Option<Box<str>>,
@@ -22,12 +22,12 @@ pub struct ObservedDeployment {
 }
 
 impl ObservedDeployment {
-    /// Whether any pod of it can be used.
+    /// Whether it has a pod that can be used.
     pub fn serves(&self) -> bool {
         self.available > 0
     }
 
-    /// Of a Deployment.
+    /// Extracts it from a Deployment.
     pub fn of(deployment: &Deployment) -> Self {
         let status = deployment.status.clone().unwrap_or_default();
         let condition = |type_: &str, is: &str| {

@@ -5,7 +5,7 @@ use k8s_openapi::api::batch::v1::{Job, JobCondition};
 
 use crate::ownership::Owner;
 
-/// Annotation on a Job: tells these topics from others.
+/// Annotation of a Job with a digest of its topics.
 pub const TOPICS_DIGEST: &str = "kbnt.dev/topics-digest";
 
 /// What is kept of a Job.
@@ -13,15 +13,15 @@ pub const TOPICS_DIGEST: &str = "kbnt.dev/topics-digest";
 pub struct ObservedJob {
     /// UID of its controller.
     pub controller: Option<Box<str>>,
-    /// Tells its topics from others.
+    /// Digest of its topics.
     pub digest: Option<String>,
-    /// Which Job of this name, and how many of its pods have failed.
+    /// How far it has come: which Job it is, and how many of its pods have failed.
     pub stage: Stage,
     /// How it ended, if it has.
     pub end: Option<End>,
 }
 
-/// As much of a Job's life as can have produced a report.
+/// How far a Job has come, as far as that decides whether it has a report.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Stage {
     /// UID of the Job.
@@ -37,17 +37,17 @@ pub struct Stage {
 pub enum End {
     /// All topics are as they should be.
     Complete,
-    /// They are not, or nobody knows.
+    /// Some topics are not as they should be, or that is unknown.
     Failed {
         /// When.
         at: Timestamp,
-        /// Why, as Kubernetes sees it.
+        /// Why, according to Kubernetes.
         why: Box<str>,
     },
 }
 
 impl ObservedJob {
-    /// Of a Job.
+    /// Extracts it from a Job.
     pub fn of(job: &Job) -> Self {
         let meta = &job.metadata;
         let status = job.status.as_ref();
@@ -79,7 +79,7 @@ impl ObservedJob {
         self.controller.as_deref() == Some(owner.uid.as_str())
     }
 
-    /// Whether there is a report of it to read.
+    /// Whether a pod has left a report to read.
     pub fn has_report(&self) -> bool {
         self.end.is_some() || self.stage.failed_pods > 0
     }

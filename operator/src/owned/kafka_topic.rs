@@ -8,16 +8,16 @@ use crate::readiness::State;
 /// What is kept of a KafkaTopic.
 #[derive(Clone, Debug)]
 pub struct ObservedTopic {
-    /// What is written on it about its owner.
+    /// The owner that is written on it.
     pub owner: Option<Box<str>>,
     /// Whether it is ready.
     pub state: State,
-    /// Its id in Kafka, once Strimzi has said it.
+    /// Its id in Kafka, once Strimzi has reported it.
     pub topic_id: Option<Box<str>>,
 }
 
 impl ObservedTopic {
-    /// Of a KafkaTopic.
+    /// Extracts it from a KafkaTopic.
     pub fn of(topic: &KafkaTopic) -> Self {
         Self {
             owner: Owner::signature(&topic.metadata).map(Into::into),

@@ -8,7 +8,7 @@ use crate::readiness::State;
 /// What is kept of a KafkaUser.
 #[derive(Clone, Debug)]
 pub struct ObservedUser {
-    /// What is written on it about its owner.
+    /// The owner that is written on it.
     pub owner: Option<Box<str>>,
     /// Whether it is ready.
     pub state: State,
@@ -17,7 +17,7 @@ pub struct ObservedUser {
 }
 
 impl ObservedUser {
-    /// Of a KafkaUser.
+    /// Extracts it from a KafkaUser.
     pub fn of(user: &KafkaUser) -> Self {
         let status = user.status.as_ref();
         let said = status.map(|status| (status.observed_generation, status.conditions.as_slice()));

@@ -1,4 +1,4 @@
-//! What the table says of a kind.
+//! The properties of a kind in the table.
 
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::kube::{MetadataCache, Scope};
 use crate::ownership::Owner;
 
-/// The API of each part of a scope that takes a watch of its own.
+/// One API per watch that a scope needs.
 pub type Apis<K> = Vec<(Option<String>, Api<DeserializeGuard<K>>)>;
 
 /// What the cluster serves.
@@ -34,31 +34,31 @@ pub struct Served {
 /// How far the operator reaches.
 #[derive(Clone, Debug)]
 pub struct Reach {
-    /// Where it looks after resources.
+    /// The namespaces whose resources it reconciles.
     pub resources: Scope,
-    /// Where Kafka clusters may be.
+    /// The namespaces in which Kafka clusters may be.
     pub kafka: Scope,
     /// Whether it may have Strimzi make users there.
     pub users: bool,
-    /// Where the Secrets of users may be, if anywhere.
+    /// The namespaces in which Secrets of users may be, if any.
     pub user_secrets: Option<Scope>,
 }
 
 /// Where the objects of a kind are.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Area {
-    /// Beside the resources.
+    /// In the namespaces of the resources.
     Resources,
-    /// Where Kafka clusters are.
+    /// In the namespaces of Kafka clusters.
     KafkaClusters,
-    /// Where Kafka clusters are, if the operator may make users.
+    /// In the namespaces of Kafka clusters, if the operator may make users.
     KafkaUsers,
-    /// Where the Secrets of users may be.
+    /// In the namespaces in which Secrets of users may be.
     UserSecrets,
 }
 
 impl Area {
-    /// Where to look, if the operator may look there at all.
+    /// The namespaces to look at, if the operator may look at any.
     pub fn scope(self, reach: &Reach) -> Option<&Scope> {
         match self {
             Self::Resources => Some(&reach.resources),
@@ -72,14 +72,14 @@ impl Area {
 /// How an object names its owner.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Ownership {
-    /// By an owner reference: it lies in the same namespace.
+    /// By an owner reference, in the same namespace.
     Controller,
-    /// By an annotation: it may lie in another namespace.
+    /// By an annotation, possibly in another namespace.
     Signature,
 }
 
 impl Ownership {
-    /// Whose a live object is, if not this owner's.
+    /// The owner of a live object, if it is not this one.
     pub fn other_than(self, owner: &Owner, meta: &ObjectMeta) -> Option<String> {
         match self {
             Self::Controller => owner.other_controller(meta),
@@ -100,21 +100,21 @@ impl Ownership {
     }
 }
 
-/// What the table says of a kind, besides its types.
+/// The properties of a kind in the table, besides its types.
 #[derive(Clone, Copy, Debug)]
 pub struct Kind {
     /// What the operator may do with its objects.
     pub verbs: &'static [&'static str],
     /// Where they are.
     pub area: Area,
-    /// The version to use, while the cluster serves the kind.
+    /// The version to use while the cluster serves the kind.
     pub version: fn(&Served) -> Option<&'static str>,
-    /// The labels by which they are found.
+    /// The labels that select them.
     pub labels: fn() -> String,
     /// How they name their owner.
     pub ownership: Ownership,
-    /// Whether nothing can be reconciled before all of them are known. What not every cluster serves may not be readable:
-    /// then the operator goes on without, and the conditions say so.
+    /// Whether every reconcile waits until all objects are cached. A kind that not every cluster serves may
+    /// be unreadable; then the operator goes on without it, and the conditions say so.
     pub required: bool,
 }
 
@@ -131,9 +131,9 @@ pub trait Owned:
 {
     /// What is kept of an object besides the fingerprint of its metadata.
     type Observed: Clone + Send + Sync + 'static;
-    /// As the API calls it.
+    /// Name of the kind in the API.
     const NAME: &'static str;
-    /// What else the table says.
+    /// Its other properties in the table.
     const KIND: Kind;
 
     /// What is kept of this object.
@@ -142,9 +142,9 @@ pub trait Owned:
     fn cache(caches: &Caches) -> &Arc<MetadataCache<Self::Observed>>;
     /// Group, version and plural where the cluster serves this version.
     fn in_version(version: &str) -> ApiResource;
-    /// Group, version and plural as the cluster serves it, if it does.
+    /// Group, version and plural that the cluster serves, if it serves the kind.
     fn served(caches: &Caches) -> Result<ApiResource, Error>;
-    /// As the type wants it.
+    /// The resource in the form that the type needs.
     fn dynamic_type(resource: &ApiResource) -> Self::DynamicType;
     /// The API of each part of this scope.
     fn apis(scope: &Scope, client: &Client, resource: &ApiResource) -> Apis<Self>;
@@ -152,7 +152,7 @@ pub trait Owned:
 
 /// Does the same for each kind.
 pub trait Visitor {
-    /// What comes of it.
+    /// The result.
     type Output;
     /// Does it for one kind.
     fn visit<K: Owned>(&self) -> Self::Output;

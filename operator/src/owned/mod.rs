@@ -1,7 +1,7 @@
 //! The kinds of objects that the operator owns.
 //!
-//! The table in `table.rs` has one entry for each. From it come the watches, what is kept of the objects, how they are written, compared
-//! and found, and the test of the operator's rights.
+//! The table in `table.rs` has one entry per kind. From it follow the watches, the caches, how objects are
+//! written, compared and found, and the test of the operator's rights.
 
 mod cluster;
 mod deployment;
@@ -30,13 +30,13 @@ mod tests {
 
     use super::*;
 
-    /// What the chart allows, as far as it is rendered here: with users, too.
+    /// The rights in the chart, in each form in which the repository renders it: with users, too.
     const RENDERED: [&str; 2] = [
         include_str!("../../../manifests/install/20-operator.yaml"),
         include_str!("../../tests/apiserver/users.yaml"),
     ];
-    /// What the operator uses and does not own: the resources that it reconciles, the pods of Jobs and services, its own lease and the
-    /// right to one that it gives away, and events.
+    /// What the operator uses without owning it: the resources that it reconciles, the pods of Jobs and
+    /// services, its own lease, the right to a lease that it grants, and events.
     const NOT_OWNED: [(&str, &str); 7] = [
         ("kbnt.dev", "virtualstocks"),
         ("kbnt.dev", "orderworkflows"),

@@ -1,4 +1,5 @@
-//! What is kept of the Secrets by which users log in: Strimzi's, and the copies beside the pods.
+//! What is kept of the Secrets that users log in with: Strimzi's, and the copies in the namespace of the
+//! pods.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +7,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kbnt_crds::virtual_stock::UserAuthentication;
 
-/// Label of the Secrets of a user: its name.
+/// Label of a user's Secrets: the name of the user.
 pub const USER_LABEL: &str = "kbnt.dev/kafka-user";
 
 /// The keys that pods mount.
@@ -17,15 +18,15 @@ pub fn keys(authentication: UserAuthentication) -> &'static [&'static str] {
     }
 }
 
-/// What is kept of a Secret of a user. It is not shown in any log.
+/// What is kept of a user's Secret. No log ever shows it.
 #[derive(Clone)]
 pub struct ObservedSecret {
-    /// What pods mount.
+    /// The entries that pods mount.
     pub data: BTreeMap<String, ByteString>,
 }
 
 impl ObservedSecret {
-    /// Of a Secret: what pods mount of it.
+    /// Extracts from a Secret the entries that pods mount.
     pub fn of(secret: &Secret) -> Self {
         let all = [UserAuthentication::ScramSha512, UserAuthentication::Tls].map(keys).concat();
         let kept = |(key, _): &(&String, &ByteString)| all.contains(&key.as_str());

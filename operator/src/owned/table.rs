@@ -30,12 +30,12 @@ pub fn scaled_objects() -> ApiResource {
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(KEDA.0, KEDA.1, "ScaledObject"), "scaledobjects")
 }
 
-/// What is done with objects that Kubernetes' garbage collector deletes.
+/// Verbs for objects that Kubernetes' garbage collector deletes.
 const KEEP: &[&str] = &["get", "list", "watch", "create", "patch"];
-/// What is done with objects that may also cease to be wanted while their owner stays.
+/// Verbs for objects that the operator may have to delete while their owner stays.
 const KEEP_OR_DELETE: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
 
-/// A kind that each cluster serves, beside the resources.
+/// A kind that every cluster serves, in the namespace of the resource.
 const PLAIN: Kind = Kind {
     verbs: KEEP,
     area: Area::Resources,
@@ -44,9 +44,9 @@ const PLAIN: Kind = Kind {
     ownership: Ownership::Controller,
     required: true,
 };
-/// The same, of which the operator deletes objects.
+/// The same, with objects that the operator deletes.
 const DELETED: Kind = Kind { verbs: KEEP_OR_DELETE, ..PLAIN };
-/// Strimzi's.
+/// A kind of Strimzi's.
 const STRIMZI: Kind = Kind {
     area: Area::KafkaClusters,
     version: |served| served.kafka_topic,
@@ -55,8 +55,8 @@ const STRIMZI: Kind = Kind {
     ..DELETED
 };
 
-/// How the type of a kind stands to the API: `native` has its version in the type, `fixed` has always the same one, `versioned` has
-/// the one that the cluster serves.
+/// How the type of a kind knows its version: a `native` type has it built in, a `fixed` one always has the
+/// same one, a `versioned` one takes the one that the cluster serves.
 macro_rules! api {
     (native) => {
         fn in_version(_: &str) -> ApiResource {
@@ -100,7 +100,7 @@ macro_rules! api {
 
 macro_rules! owned_kinds {
     ($($cache:ident: $kind:ident, [$($api:tt)+], $observed:ty = $observe:expr, $description:expr;)+) => {
-        /// What the watches of all kinds show.
+        /// The caches of all kinds, filled by the watches.
         #[derive(Default)]
         pub struct Caches {
             $($cache: Arc<MetadataCache<$observed>>,)+
@@ -120,14 +120,14 @@ macro_rules! owned_kinds {
             api!($($api)+);
         })+
 
-        /// Does the same for each kind, in the order of the table.
+        /// Visits each kind, in the order of the table.
         pub fn each_kind<V: Visitor>(visitor: &V) -> Vec<V::Output> {
             vec![$(visitor.visit::<$kind>()),+]
         }
     };
 }
 
-/// Of most kinds nothing is kept but the fingerprint.
+/// For most kinds, the fingerprint suffices.
 fn nothing<K>(_: &K) {}
 
 owned_kinds! {
@@ -145,7 +145,7 @@ owned_kinds! {
     topics: KafkaTopic, [versioned KafkaTopic::resource, Error::NoKafkaTopics], ObservedTopic = ObservedTopic::of, STRIMZI;
     users: KafkaUser, [versioned KafkaUser::resource, Error::NoKafkaUsers], ObservedUser = ObservedUser::of,
         Kind { area: Area::KafkaUsers, version: |served| served.kafka_user, ..STRIMZI };
-    // Strimzi's and the copies, of which only these are the operator's.
+    // Strimzi's Secrets and their copies; the operator owns only the copies.
     secrets: Secret, [native], ObservedSecret = ObservedSecret::of,
         Kind { area: Area::UserSecrets, labels: || USER_LABEL.to_owned(), required: false, ..PLAIN };
 }

@@ -1,4 +1,4 @@
-//! Carries out what a resource takes: finalizer, topics, users, services, what is declared to them, in this order.
+//! Applies what a resource needs, in this order: finalizer, topics, users, services, declarations.
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ use crate::ownership::Owner;
 use crate::retry::Class;
 use crate::{finalizer, readiness, topics, users, workloads};
 
-/// A step that failed, and how.
+/// The step that failed, and its error.
 #[derive(Debug)]
 pub enum Failure {
-    /// To set or take away the finalizer.
+    /// Setting or removing the finalizer.
     Finalizer(Error),
-    /// To have topics made.
+    /// Making the topics.
     Topics(Error),
-    /// To have users made.
+    /// Making the users.
     Users(Error),
-    /// To make the services.
+    /// Making the services.
     Workloads(Error),
-    /// To declare what the resource does.
+    /// Declaring the stock to the service.
     Declarations(Error),
 }
 
@@ -40,26 +40,26 @@ impl From<Failure> for Error {
 /// What was done and seen.
 #[derive(Debug, Default)]
 pub struct Applied<T> {
-    /// The topics, none where the Kafka cluster is not known.
+    /// The topics; empty if the Kafka cluster is unknown.
     pub topics: Vec<readiness::View>,
-    /// The users, none where the services have none of their own.
+    /// The users; empty if the services have no users of their own.
     pub users: Vec<readiness::View>,
     /// The services.
     pub services: Vec<workloads::View>,
-    /// Whether a topic became known only after what was decided.
+    /// Whether a topic's id became known only after the decision.
     pub unlearned: bool,
-    /// What the services report.
+    /// The report of the services.
     pub report: T,
     /// The step that failed.
     pub failure: Option<Failure>,
-    /// What somebody had changed of a topic and was put back, for people.
+    /// Topics that somebody had changed and that were put back, described for people.
     pub put_back: Vec<String>,
-    /// When to come back, if nothing else calls for it before.
+    /// When to reconcile again, unless something triggers it earlier.
     pub again_after: Option<Duration>,
 }
 
-/// Carries out what this resource takes, and looks at each part once, after it was written. Nothing is written of a resource that is
-/// paused, nor after a step that failed.
+/// Applies what this resource needs, and looks at each part once, after it was written. Writes nothing if the
+/// resource is paused, nor after a step that failed.
 pub(super) async fn apply<R: Reconciled>(
     resource: &R,
     reference: &R::Reference,
@@ -76,14 +76,14 @@ pub(super) async fn apply<R: Reconciled>(
     }
     let topics::Applied { views: topics, held, again_after, put_back, failure } = if writes && result.is_ok()
     {
-        topics::apply(context.means_of_topics(), owner, &desired.topics).await
+        topics::apply(context.topic_context(), owner, &desired.topics).await
     } else {
-        topics::look(context.means_of_topics(), owner, &desired.topics)
+        topics::look(context.topic_context(), owner, &desired.topics)
     };
     result = result.and(failure.map_or(Ok(()), |error| Err(Failure::Topics(error))));
     let has_topics = R::has_others_topics(reference) && topics.iter().all(|topic| topic.state.is_usable());
     let mut held_users = Vec::new();
-    // Rights are given on topics that are its own, or those that it refers to.
+    // Grants apply to the resource's own topics and to those that it refers to.
     if writes && result.is_ok() && has_topics {
         match users::apply(cluster, owner, &desired.users).await {
             Ok(held) => held_users = held,
@@ -93,8 +93,8 @@ pub(super) async fn apply<R: Reconciled>(
     let unlearned = desired.known.misses(&topics::ids(cluster, owner, &desired.kafka, R::TOPICS));
     let users = users::look(cluster, owner, &desired.users, &held_users);
     if writes && result.is_ok() {
-        // Services start once their topics and users are ready, with the ids of these topics. Those that run are kept as they should
-        // be whatever happens.
+        // Services start once their topics and users are ready, with the ids of these topics. Services that
+        // run already are kept as they should be in any case.
         let ready = has_topics && !unlearned && users.iter().all(|user| user.state.is_usable());
         if ready || workloads::exists(cluster, &desired.workloads) {
             let applied = workloads::apply(cluster, owner, &desired.workloads).await;
@@ -111,7 +111,7 @@ pub(super) async fn apply<R: Reconciled>(
     if result.is_ok() {
         (report, result) = resource.consult(owner, desired, log, &services, context).await;
     }
-    // No watch shows when those are let go that somebody else holds.
+    // No watch shows when another owner lets go of what it holds.
     let waits = (held || !held_users.is_empty()).then(|| Class::Waiting.delay(0));
     let again_after = [waits, again_after].into_iter().flatten().min();
     Applied { topics, users, services, unlearned, report, failure: result.err(), put_back, again_after }

@@ -1,4 +1,4 @@
-//! Everything that a resource takes.
+//! Everything that a resource needs.
 
 use crate::kafka_cluster::Kafka;
 use crate::log::Identity;
@@ -8,7 +8,7 @@ use crate::topics::Topics;
 use crate::users::ServiceUser;
 use crate::workloads::Workload;
 
-/// Everything that a resource takes.
+/// Everything that a resource needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Desired {
     /// Its topics.
@@ -17,13 +17,13 @@ pub struct Desired {
     pub users: Vec<ServiceUser>,
     /// Its services.
     pub workloads: Vec<Workload>,
-    /// What is declared to its services.
+    /// The stock to declare to its services.
     pub declarations: Vec<Declaration>,
     /// The topics that it knows.
     pub known: Identity,
-    /// Where they lie.
+    /// The Kafka cluster with its topics.
     pub kafka: Kafka,
-    /// Whether the resource has to wait for topics or users elsewhere when it is deleted.
+    /// Whether its deletion has to wait for topics or users in another namespace.
     pub finalizer: bool,
 }
 

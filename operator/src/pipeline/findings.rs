@@ -1,25 +1,25 @@
-//! The conditions that both resources have, from what a reconcile did and saw.
+//! The conditions that both resources share, computed from what a reconcile did and saw.
 
 use super::{Applied, Desired, Failure, Missing, Reconciled};
 use crate::conditions::{Finding, Status};
 use crate::error::Error;
 use crate::{topics, users, workloads};
 
-/// All that came of one reconcile.
+/// Everything that came out of one reconcile.
 pub struct Seen<'a, R: Reconciled> {
-    /// What the resource refers to, if that exists.
+    /// The object that the resource refers to, if it exists.
     pub reference: Result<&'a R::Reference, Missing>,
     /// Why the resource cannot be carried out.
     pub invalid: Option<&'a Error>,
-    /// What was decided, if it can.
+    /// What was decided, if the resource can be carried out.
     pub desired: Option<&'a Desired>,
-    /// Whether the log is the one that is known.
+    /// The condition LogIntact.
     pub log: Finding,
     /// What was done and seen.
     pub applied: &'a Applied<R::Report>,
 }
 
-/// FinalizerSet, while it is not so.
+/// FinalizerSet, only while it is false.
 pub fn finalizer_set<R: Reconciled>(seen: &Seen<'_, R>) -> Option<Finding> {
     match &seen.applied.failure {
         Some(Failure::Finalizer(error)) => {
@@ -29,8 +29,8 @@ pub fn finalizer_set<R: Reconciled>(seen: &Seen<'_, R>) -> Option<Finding> {
     }
 }
 
-/// TopicsReady. `unlearned` is whether others wait for the id of a topic, and `ignored` what the resource says of topics and the
-/// operator does not do.
+/// TopicsReady. `unlearned` says that services still wait for the id of a topic; `ignored` lists the settings
+/// of topics that the operator does not apply.
 pub fn topics_ready<R: Reconciled>(seen: &Seen<'_, R>, unlearned: bool, ignored: &[String]) -> Finding {
     const TYPE: &str = "TopicsReady";
     if let Err(missing) = seen.reference {
@@ -55,7 +55,7 @@ pub fn users_ready<R: Reconciled>(seen: &Seen<'_, R>, topics: &Finding) -> Findi
     users::ready(topics, seen.invalid, failure, &seen.applied.users)
 }
 
-/// WorkloadsAvailable. `awaited` is what else has to come before they start.
+/// WorkloadsAvailable. `awaited` is what else must be ready before the services start.
 pub fn workloads_available<R: Reconciled>(
     seen: &Seen<'_, R>,
     topics: &Finding,

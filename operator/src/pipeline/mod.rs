@@ -1,7 +1,7 @@
-//! A reconcile, the same for both resources.
+//! The reconcile, shared by both resources.
 //!
-//! Dereference (reads, no decision), validate and build (decide, no I/O), apply (writes, in a written order, and returns what it did
-//! and saw), status (computed from that).
+//! Dereference (reads, no decision), validate and build (decide, no I/O), apply (writes, in a written order,
+//! and returns what it did and saw), status (computed from that).
 
 mod apply;
 mod desired;
@@ -33,22 +33,22 @@ use crate::status::{Conditional, Reported};
 use crate::topics::{self, Topic};
 use crate::workloads::{self, Role};
 
-/// What a resource refers to does not exist, so that its conditions are unknown.
+/// The object that a resource refers to does not exist, so its conditions are unknown.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Missing {
-    /// One word why.
+    /// Reason, in CamelCase.
     pub reason: &'static str,
-    /// For people.
+    /// Message for people.
     pub message: &'static str,
 }
 
-/// What a resource has of its own in a reconcile.
+/// The parts of a reconcile that differ between the resources.
 pub trait Reconciled: Reported + Send + Sync + 'static {
-    /// What it refers to.
+    /// The object that it refers to.
     type Reference: Send + Sync;
-    /// What of it can be carried out.
+    /// The validated resource.
     type Valid: AsRef<Kafka> + Send + Sync;
-    /// What its services report.
+    /// The report of its services.
     type Report: Default + Send + Sync;
     /// Its topics.
     const TOPICS: &'static [Topic];
@@ -57,19 +57,19 @@ pub trait Reconciled: Reported + Send + Sync + 'static {
 
     /// All resources of this kind.
     fn store(resources: &Resources) -> &Store<Self>;
-    /// Where they wait for a reconcile.
+    /// The queue of its reconciles.
     fn queue(context: &Context) -> &Arc<Queue>;
-    /// Wakes the reconcilers of resources of the other kind that depend on what this one says.
+    /// Wakes the reconcilers of resources of the other kind that depend on the status of this one.
     fn wake_concerned(&self, context: &Context);
-    /// Whether it is to be left alone.
+    /// Whether it is paused.
     fn is_paused(&self) -> bool;
     /// What happens to its topics when it is deleted.
     fn deletion_policy(&self) -> TopicDeletionPolicy;
-    /// What it refers to, if that exists.
+    /// The object that it refers to, if it exists.
     fn dereference(&self, resources: &Resources) -> Result<Self::Reference, Missing>;
-    /// Whether it can be carried out where the operator reaches as far as `reach`.
+    /// Checks that it can be carried out within the operator's `reach`.
     fn validate(&self, reference: &Self::Reference, reach: &Scope) -> Result<Self::Valid, Error>;
-    /// Everything that it takes.
+    /// Everything that it needs.
     fn build(
         &self,
         reference: &Self::Reference,
@@ -78,9 +78,10 @@ pub trait Reconciled: Reported + Send + Sync + 'static {
         known: Identity,
         context: &Context,
     ) -> Result<Desired, Error>;
-    /// Whether the topics of others that its services use are ready.
+    /// Whether the topics that its services use but do not own are ready.
     fn has_others_topics(reference: &Self::Reference) -> bool;
-    /// Asks its services what they report, and has them do what they are told, as far as they are available.
+    /// Asks its services for their report and declares to them what the resource wants, as far as they are
+    /// available.
     fn consult(
         &self,
         owner: &Owner,
@@ -89,11 +90,11 @@ pub trait Reconciled: Reported + Send + Sync + 'static {
         services: &[workloads::View],
         context: &Context,
     ) -> impl Future<Output = (Self::Report, Result<(), Failure>)> + Send;
-    /// What its status says after a reconcile.
+    /// Its status after a reconcile.
     fn new_status(&self, seen: &Seen<'_, Self>) -> Self::Status;
 }
 
-/// Brings the cluster nearer to what this resource says, and says in its status how near it is.
+/// Moves the cluster towards what this resource wants, and reports the progress in its status.
 pub async fn reconcile<R: Reconciled>(resource: &R, context: &Context) -> Outcome {
     let owner = Owner::of(resource);
     if resource.meta().deletion_timestamp.is_some() {
@@ -131,7 +132,7 @@ pub async fn reconcile<R: Reconciled>(resource: &R, context: &Context) -> Outcom
     Outcome::of(result).and(written).again_after(again_after)
 }
 
-/// What is desired of this resource, if it can be carried out.
+/// What is desired for this resource, if it can be carried out.
 fn plan<R: Reconciled>(
     resource: &R,
     reference: &R::Reference,
@@ -146,19 +147,19 @@ fn plan<R: Reconciled>(
     resource.build(reference, owner, &valid, known, context)
 }
 
-/// What is desired of this resource, if it can be carried out now.
+/// What is desired for this resource, if it can be carried out now.
 pub fn desired<R: Reconciled>(resource: &R, context: &Context) -> Option<Desired> {
     let reference = resource.dereference(&context.resources).ok()?;
     plan(resource, &reference, &Owner::of(resource), context).ok()
 }
 
-/// What this resource has of the log.
+/// The part of this resource in the log.
 fn part<R: Reconciled>(resource: &R) -> Part<'_> {
     let (_, recorded) = resource.status().map(Conditional::known).unwrap_or_default();
     Part { topics: R::TOPICS, roles: R::ROLES, recorded, paused: resource.is_paused() }
 }
 
-/// LogIntact. Where what it refers to is missing, there is no Kafka cluster to ask about.
+/// LogIntact. If the object that the resource refers to is missing, there is no Kafka cluster to ask about.
 fn judge<R: Reconciled>(
     resource: &R,
     owner: &Owner,
@@ -186,7 +187,7 @@ pub fn waker<R: Reconciled>(owner: &Owner, context: &Context) -> impl Fn() + Sen
     move || queue.push(&namespace, &name)
 }
 
-/// Lets the users go, the topics as the deletion policy says, and then the resource.
+/// Releases the users, the topics according to the deletion policy, and then the resource.
 async fn finalize<R: Reconciled>(resource: &R, owner: &Owner, context: &Context) -> Result<(), Error> {
     if finalizer::is_set(resource) {
         if resource.deletion_policy() == TopicDeletionPolicy::Delete {

@@ -1,4 +1,4 @@
-//! JSON over HTTP to a service.
+//! Calls a service: JSON over HTTP.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::retry::Class;
 pub struct Address(String);
 
 impl Address {
-    /// Within the cluster it is `http://{service}.{namespace}.svc:8080`.
+    /// The default in the cluster is `http://{service}.{namespace}.svc:8080`.
     pub fn new(template: &str) -> Self {
         Self(template.trim_end_matches('/').to_owned())
     }
@@ -25,7 +25,7 @@ impl Address {
     }
 }
 
-/// Why a service did not do what was asked.
+/// Why a call to a service failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum CallError {
     /// No answer.
@@ -36,17 +36,17 @@ pub enum CallError {
         /// Why.
         why: String,
     },
-    /// An answer that says no, as RFC 9457 has it.
+    /// The service refused, with a problem as in RFC 9457.
     #[error("{detail} ({code})")]
     Refused {
         /// Status code.
         status: StatusCode,
         /// Stable code of the problem.
         code: String,
-        /// For people.
+        /// Message for people.
         detail: String,
     },
-    /// An answer that is not understood.
+    /// The answer cannot be parsed.
     #[error("{url} answers what is not understood: {why}")]
     Malformed {
         /// What was called.
@@ -57,7 +57,7 @@ pub enum CallError {
 }
 
 impl CallError {
-    /// What is to be expected of another try.
+    /// What to expect of another try.
     pub fn class(&self) -> Class {
         match self {
             Self::Refused { status, .. } if status.is_client_error() => Class::Waiting,
@@ -65,7 +65,7 @@ impl CallError {
         }
     }
 
-    /// Whether the service will never do what was asked, however often: what was asked is wrong, and nothing else is.
+    /// Whether the service will refuse this request every time, because the request itself is wrong.
     pub fn is_refusal(&self) -> bool {
         let passes = [
             StatusCode::UNAUTHORIZED,
@@ -76,7 +76,7 @@ impl CallError {
         matches!(self, Self::Refused { status, .. } if status.is_client_error() && !passes.contains(status))
     }
 
-    /// Whether the answer has this code.
+    /// Whether the service answered with this problem code.
     pub fn has_code(&self, wanted: &str) -> bool {
         matches!(self, Self::Refused { code, .. } if code == wanted)
     }
@@ -92,19 +92,19 @@ struct Problem {
     detail: String,
 }
 
-/// JSON over HTTP to a service. Keeps the connection for the next call.
+/// JSON over HTTP to a service. Keeps the connection open for the next call.
 #[derive(Default)]
 pub struct ServiceClient {
     line: Connection,
 }
 
 impl ServiceClient {
-    /// Asks, for at most `timeout`.
+    /// Sends a GET, with this timeout.
     pub async fn get<T: DeserializeOwned>(&mut self, url: &str, timeout: Duration) -> Result<T, CallError> {
         self.call(Method::GET, url, &[], String::new(), timeout).await
     }
 
-    /// Puts JSON, for at most `timeout`.
+    /// Puts JSON, with this timeout.
     pub async fn put<T: DeserializeOwned>(
         &mut self,
         url: &str,

@@ -1,8 +1,8 @@
-//! HTTP/1.1 over a connection that is kept for the next call.
+//! HTTP/1.1 over a connection that stays open for the next call.
 //!
-//! The operator has a connection to each service that it watches, and most of the time waits there for an answer. A client
-//! made for many calls at once keeps 25 KiB of buffers for each, half of all that the operator needs; this one has nothing but
-//! the socket then.
+//! The operator has a connection to each service that it observes, and most of the time it waits there for an
+//! answer. A client for many concurrent calls keeps 25 KiB of buffers per connection, half of the operator's
+//! memory; this one keeps only the socket while it waits.
 
 use std::io;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 const CONNECT: Duration = Duration::from_secs(2);
 /// Largest answer that is read, in bytes: 1,000 products take well under a tenth of it.
 const LARGEST: usize = 8 << 20;
-/// Room for bytes that are read at a time.
+/// Bytes to read at a time.
 const PIECE: usize = 2048;
 
 /// Why there is no answer.
@@ -32,25 +32,25 @@ pub(super) enum ConnectionError {
     /// The address has no host.
     #[error("the address has no host")]
     NoHost,
-    /// What comes is no HTTP.
+    /// The answer is not HTTP.
     #[error("no HTTP: {0}")]
     Head(#[from] httparse::Error),
-    /// What comes does not say where it ends.
+    /// The answer does not state its length.
     #[error("no HTTP: the length of the answer cannot be told")]
     Length,
-    /// More comes than anybody would send.
+    /// The answer is longer than any legitimate one.
     #[error("more than {LARGEST} bytes")]
     TooLong,
 }
 
-/// Where calls are made one after the other, to one service at a time.
+/// A connection for one call after another, to one service at a time.
 #[derive(Default)]
 pub(super) struct Connection {
     kept: Option<(Authority, TcpStream)>,
 }
 
 impl Connection {
-    /// Makes a call that may be made twice: the service may have closed a connection that was kept.
+    /// Makes a call. It may be sent twice, because the service may have closed the kept connection.
     pub(super) async fn call(
         &mut self,
         request: &Request<String>,
@@ -101,7 +101,7 @@ fn written(request: &Request<String>, authority: &Authority) -> Vec<u8> {
     text
 }
 
-/// The head of an answer and its length, once it is all there.
+/// The head of an answer and its length, once all of it has arrived.
 fn head(read: &[u8]) -> Result<Option<(Response<()>, usize)>, ConnectionError> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut answer = httparse::Response::new(&mut headers);
@@ -124,7 +124,7 @@ fn says(head: &Response<()>, name: &HeaderName, word: &str) -> bool {
     head.headers().get(name).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(word.as_bytes()))
 }
 
-/// What follows a head, of which the beginning is read already, and whether the connection is at its end.
+/// The body, whose beginning may have been read already, and whether the connection must be closed.
 async fn body(
     stream: &TcpStream,
     head: &Response<()>,
@@ -160,7 +160,7 @@ fn length(head: &Response<()>) -> Result<Option<usize>, ConnectionError> {
     }
 }
 
-/// What was sent in chunks, once the last one is there with what may follow it.
+/// The content of a chunked body, once its last chunk and trailers have arrived.
 fn unchunked(mut read: &[u8]) -> Result<Option<Vec<u8>>, ConnectionError> {
     let mut body = Vec::new();
     loop {
@@ -178,7 +178,7 @@ fn unchunked(mut read: &[u8]) -> Result<Option<Vec<u8>>, ConnectionError> {
     }
 }
 
-/// Reads on where more has to come.
+/// Reads on if more is expected.
 async fn more(stream: &TcpStream, into: &mut Vec<u8>) -> Result<(), ConnectionError> {
     match some(stream, into).await? {
         0 => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
@@ -186,7 +186,7 @@ async fn more(stream: &TcpStream, into: &mut Vec<u8>) -> Result<(), ConnectionEr
     }
 }
 
-/// Reads on. 0 is the end. Room is made only when there is something to read.
+/// Reads on. 0 means the end. Allocates only once there is something to read.
 async fn some(stream: &TcpStream, into: &mut Vec<u8>) -> Result<usize, ConnectionError> {
     if into.len() > LARGEST {
         return Err(ConnectionError::TooLong);
@@ -208,8 +208,8 @@ mod tests {
 
     use super::*;
 
-    /// A service that gives these answers, each in its pieces, and closes the connection after as many as are in a group. How
-    /// often somebody connected is what the task gives.
+    /// A service that gives these answers, each in its pieces, and closes the connection after each group.
+    /// The task returns the number of connections.
     async fn service(groups: Vec<Vec<Vec<&'static str>>>) -> (String, tokio::task::JoinHandle<usize>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/a?b=c", listener.local_addr().unwrap());
@@ -229,7 +229,7 @@ mod tests {
                     for piece in pieces {
                         stream.write_all(piece.as_bytes()).await.unwrap();
                         stream.flush().await.unwrap();
-                        // So that most pieces come one by one.
+                        // Makes most pieces arrive one by one.
                         tokio::time::sleep(Duration::from_millis(2)).await;
                     }
                 }

@@ -1,4 +1,4 @@
-//! How the operator talks to the services that it runs.
+//! Clients of the services that the operator runs.
 
 mod client;
 mod connection;

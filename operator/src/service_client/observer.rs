@@ -1,4 +1,4 @@
-//! One task for each object whose service is up: it long-polls a summary and wakes the reconciler on a change.
+//! One task per object whose service is up: it long-polls a summary and wakes the reconciler on a change.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,19 +9,19 @@ use tokio::task::AbortHandle;
 
 use super::client::{CallError, ServiceClient};
 
-/// The longest that a service holds an answer back.
+/// The longest that a service delays an answer.
 const WAIT: Duration = Duration::from_secs(20);
-/// At most one answer is taken in this time, however fast the summary changes.
+/// At most one answer is processed in this time, however fast the summary changes.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Failures in a row until the service counts as lost: a rolling update may well drop one connection.
+/// Failures in a row after which the service counts as lost: a rolling update may well drop one connection.
 const PATIENCE: u32 = 3;
 
 /// A summary that has a version.
 pub trait Summary: DeserializeOwned + PartialEq + Send + Sync + 'static {
-    /// Differs when anything else does.
+    /// Changes whenever anything else in the summary changes.
     fn version(&self) -> &str;
 
-    /// Where not all of it is shown, the query that shows what is ours of it.
+    /// If the summary is a page, the query for the part that belongs to the resource.
     fn cut(&self) -> Option<String> {
         None
     }
@@ -46,12 +46,12 @@ impl Summary for super::OrderSummary {
 /// What an observer has seen.
 #[derive(Debug, Default)]
 pub enum Observed<T> {
-    /// Nothing yet.
+    /// No answer yet.
     #[default]
     Nothing,
-    /// This, last.
+    /// The last answer.
     Seen(Arc<T>),
-    /// The service does not answer any more, and why.
+    /// The service no longer answers, and why.
     Lost(CallError),
 }
 
@@ -77,7 +77,7 @@ impl<T> Drop for Task<T> {
     }
 }
 
-/// The observers of one kind of objects, by their UID.
+/// The observers for one kind of objects, by UID.
 pub struct Observers<T> {
     tasks: Mutex<HashMap<String, Task<T>>>,
 }
@@ -89,8 +89,8 @@ impl<T> Default for Observers<T> {
 }
 
 impl<T: Summary> Observers<T> {
-    /// What is seen at this URL for the object with this UID. Starts its observer where there is none; `wake` is
-    /// called after each change.
+    /// The last observation at this URL for the object with this UID. Starts the observer if there is none;
+    /// `wake` is called after each change.
     pub fn observe(&self, uid: &str, url: &str, wake: impl Fn() + Send + Sync + 'static) -> Observed<T> {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(task) = tasks.get(uid).filter(|task| task.url == url) {
@@ -103,7 +103,7 @@ impl<T: Summary> Observers<T> {
         Observed::Nothing
     }
 
-    /// Ends the observers of all objects but these.
+    /// Stops the observers of all other objects.
     pub fn retain(&self, exists: impl Fn(&str) -> bool) {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| exists(uid));
     }
@@ -111,7 +111,7 @@ impl<T: Summary> Observers<T> {
 
 async fn poll<T: Summary>(url: String, seen: Arc<Mutex<Observed<T>>>, wake: impl Fn() + Send + Sync) {
     let (mut client, mut version, mut failures) = (ServiceClient::default(), String::new(), 0u32);
-    // What to ask for where not all of it is shown.
+    // The query to use if the summary is a page.
     let mut ours: Option<String> = None;
     loop {
         let wait = WAIT.as_secs();

@@ -1,4 +1,4 @@
-//! What the services report of stock and orders, and how stock is declared.
+//! The summaries of stock and orders that the services serve, and the declaration of stock.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,26 +10,26 @@ use serde_json::json;
 
 use super::client::{CallError, ServiceClient};
 
-/// The source of what a VirtualStock declares.
+/// The source of a VirtualStock's declarations.
 pub const SOURCE: &str = "virtualstock";
-/// Declarations under way at a time.
+/// Declarations that run at the same time.
 const AT_ONCE: usize = 16;
 /// How long one declaration may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The ledger, as inventory-service sums it up.
+/// The summary of the ledger, as inventory-service serves it.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct StockSummary {
-    /// Differs when anything else does.
+    /// Changes whenever anything else in the summary changes.
     pub version: String,
     /// Sums over all products.
     pub totals: StockTotals,
     /// Whether the books balance.
     pub invariants: Invariants,
-    /// By product; not all where `next_cursor` is given.
+    /// By product; incomplete if `next_cursor` is set.
     pub products: Vec<ProductSummary>,
-    /// Where the other products begin.
+    /// Where the remaining products begin.
     #[serde(default)]
     pub next_cursor: Option<String>,
 }
@@ -53,7 +53,7 @@ pub struct StockTotals {
 /// Whether the books balance.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 pub struct Invariants {
-    /// Whether they do.
+    /// Whether they balance.
     pub balanced: bool,
     /// What is wrong.
     #[serde(default)]
@@ -64,11 +64,11 @@ pub struct Invariants {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct ProductSummary {
-    /// Which one.
+    /// Id of the product.
     pub product_id: String,
-    /// What people call it.
+    /// Name for people.
     pub name: String,
-    /// Of one unit.
+    /// Price of one unit.
     pub unit_price: Price,
     /// Units that exist.
     pub real: i64,
@@ -94,35 +94,35 @@ pub struct Price {
 /// Orders by their state.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 pub struct OrderSummary {
-    /// Differs when anything else does.
+    /// Changes whenever anything else in the summary changes.
     pub version: String,
-    /// Under way.
+    /// Orders in progress.
     pub pending: i64,
-    /// Confirmed.
+    /// Confirmed orders.
     pub confirmed: i64,
-    /// Refused.
+    /// Rejected orders.
     pub rejected: i64,
-    /// Undone.
+    /// Cancelled orders.
     pub cancelled: i64,
 }
 
-/// One product as it should be.
+/// The declaration of one product.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Declaration {
-    /// Which one.
+    /// Id of the product.
     pub id: String,
-    /// What people call it.
+    /// Name for people.
     pub name: String,
     /// Decimal text.
     pub unit_price: String,
     /// Units ever received.
     pub received: i64,
-    /// Low below this.
+    /// Stock is low below this many units.
     pub low_stock_threshold: i64,
 }
 
 impl Declaration {
-    /// Whether the ledger already has it so.
+    /// Whether the ledger already agrees with it.
     pub fn is_met_by(&self, product: &ProductSummary) -> bool {
         product.product_id == self.id
             && product.name == self.name
@@ -134,12 +134,12 @@ impl Declaration {
 
 /// Decimal text in hundredths, so that "5" and "5.00" are the same.
 fn cents(text: &str) -> Option<i64> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let (integer, fraction) = text.split_once('.').unwrap_or((text, ""));
     let fraction = format!("{fraction:0<2}");
-    whole.parse::<i64>().ok()?.checked_mul(100)?.checked_add(fraction.get(..2)?.parse().ok()?)
+    integer.parse::<i64>().ok()?.checked_mul(100)?.checked_add(fraction.get(..2)?.parse().ok()?)
 }
 
-/// Declares what differs from the summary. The declarations that failed, and why.
+/// Declares the products that differ from the summary. Returns the declarations that failed, and why.
 pub async fn declare(
     url: &str,
     wanted: &[Declaration],

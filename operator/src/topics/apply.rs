@@ -1,4 +1,4 @@
-//! Has topics made, looks at them and lets them go.
+//! Makes topics, looks at them and releases them.
 
 use std::time::Duration;
 
@@ -21,9 +21,9 @@ use crate::ownership::Owner;
 use crate::readiness::{State, View};
 use crate::resources::Resources;
 
-/// What topics are made with.
+/// What is needed to make topics.
 #[derive(Clone, Copy)]
-pub struct Means<'a> {
+pub struct TopicContext<'a> {
     /// The Kubernetes cluster.
     pub cluster: &'a Cluster,
     /// All resources, which may want the same topics.
@@ -32,40 +32,40 @@ pub struct Means<'a> {
     pub reports: &'a JobReports,
 }
 
-/// What came of having topics made.
+/// The outcome of making topics.
 #[derive(Debug, Default)]
 pub struct Applied {
     /// The topics, and whether they are ready.
     pub views: Vec<View>,
-    /// Whether somebody else holds any of them.
+    /// Whether another owner holds any of them.
     pub held: bool,
-    /// When to come back, if nothing else calls for it before.
+    /// When to reconcile again, unless something triggers it earlier.
     pub again_after: Option<Duration>,
-    /// What somebody had changed of a topic and was put back, for people.
+    /// Topics that somebody had changed and that were put back, described for people.
     pub put_back: Vec<String>,
-    /// What could not be done.
+    /// The error, if a step failed.
     pub failure: Option<Error>,
 }
 
-/// What came of it so far.
+/// The outcome so far.
 #[derive(Default)]
 struct Progress {
-    /// Those that somebody else holds, and who.
+    /// Topics that another owner holds, and who it is.
     held: Vec<View>,
     again_after: Option<Duration>,
     put_back: Vec<String>,
 }
 
 /// Makes the cluster have these topics, and looks at them.
-pub async fn apply(means: Means<'_>, owner: &Owner, topics: &Topics) -> Applied {
+pub async fn apply(context: TopicContext<'_>, owner: &Owner, topics: &Topics) -> Applied {
     let mut progress = Progress::default();
     let result = match topics {
-        Topics::Strimzi(topics) => by_strimzi(means.cluster, owner, topics, &mut progress).await,
-        Topics::Direct(direct) => by_job(means, owner, direct, &mut progress).await,
+        Topics::Strimzi(topics) => by_strimzi(context.cluster, owner, topics, &mut progress).await,
+        Topics::Direct(direct) => by_job(context, owner, direct, &mut progress).await,
     };
     let Progress { held, again_after, put_back } = progress;
     Applied {
-        views: views(means, owner, topics, &held),
+        views: views(context, owner, topics, &held),
         held: !held.is_empty(),
         again_after,
         put_back,
@@ -73,9 +73,9 @@ pub async fn apply(means: Means<'_>, owner: &Owner, topics: &Topics) -> Applied 
     }
 }
 
-/// Looks at these topics.
-pub fn look(means: Means<'_>, owner: &Owner, topics: &Topics) -> Applied {
-    Applied { views: views(means, owner, topics, &[]), ..Applied::default() }
+/// Looks at these topics without writing.
+pub fn look(context: TopicContext<'_>, owner: &Owner, topics: &Topics) -> Applied {
+    Applied { views: views(context, owner, topics, &[]), ..Applied::default() }
 }
 
 async fn by_strimzi(
@@ -96,7 +96,7 @@ async fn by_strimzi(
     Ok(())
 }
 
-/// What of a KafkaTopic somebody had changed, as far as it says how the topic is.
+/// What somebody had changed of a KafkaTopic, in the fields that describe the topic.
 fn differences(wanted: &KafkaTopic, live: &Value) -> Option<String> {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
     let differs = |name: &str, wanted: &Value, live: &Value| match live {
@@ -115,7 +115,8 @@ fn differences(wanted: &KafkaTopic, live: &Value) -> Option<String> {
     (!all.is_empty()).then(|| format!("KafkaTopic {namespace}/{name}: {}", list(&all)))
 }
 
-/// Ids in Kafka of these topics, without the prefix, as far as Strimzi says them of topics of this owner.
+/// Ids in Kafka of these topics, by name without the prefix, as far as Strimzi reports them and this owner
+/// owns them.
 pub fn ids(cluster: &Cluster, owner: &Owner, kafka: &Kafka, topics: &[Topic]) -> TopicIds {
     let Some(place) = &kafka.place else { return TopicIds::new() };
     let id = |topic: &Topic| {
@@ -128,12 +129,12 @@ pub fn ids(cluster: &Cluster, owner: &Owner, kafka: &Kafka, topics: &[Topic]) ->
 }
 
 async fn by_job(
-    means: Means<'_>,
+    context: TopicContext<'_>,
     owner: &Owner,
     direct: &Direct,
     progress: &mut Progress,
 ) -> Result<(), Error> {
-    let Means { cluster, resources, reports: _ } = means;
+    let TopicContext { cluster, resources, reports: _ } = context;
     if let Some(Owner { kind, namespace, name, .. }) = earlier_claim(resources, owner, &direct.kafka) {
         let state = State::Held(format!("{kind} {namespace}/{name}"));
         let held = direct.names.iter().map(|name| View { name: name.clone(), state: state.clone() });
@@ -143,18 +144,19 @@ async fn by_job(
     let known = cluster.live(&direct.job).map(|live| live.observed);
     let ended = known.as_ref().is_some_and(|job| job.end.is_some());
     for (name, other) in cluster.all_in::<Job>(&owner.namespace) {
-        // One that would make other topics goes first. One that made the same stays until the present one has reported.
+        // A Job for other topics is deleted first. A Job for the same topics stays until the present one has
+        // reported.
         let obsolete = ended || other.observed.digest.as_ref() != Some(&direct.digest);
         if other.observed.is_of(owner) && name != direct.job_name() && obsolete {
             cluster.remove::<Job>(owner, &owner.namespace, &name).await?;
         }
     }
     cluster.ensure(owner, &direct.job).await?;
-    // The watch shows a new Job, and whatever becomes of it.
+    // The watch shows the new Job and its progress.
     let Some(job) = known.filter(ObservedJob::has_report) else { return Ok(()) };
-    let report = read_report(means, owner, direct, &job, progress).await?;
+    let report = read_report(context, owner, direct, &job, progress).await?;
     let Some(End::Failed { at, .. }) = &job.end else { return Ok(()) };
-    // Another one is made once this one is gone.
+    // Another Job is made once this one is deleted.
     let passed = Duration::try_from(Timestamp::now().duration_since(*at)).unwrap_or_default();
     let again_after = report.pause().checked_sub(passed).filter(|rest| !rest.is_zero());
     if again_after.is_none() {
@@ -164,9 +166,9 @@ async fn by_job(
     Ok(())
 }
 
-/// What the Job has reported, asking its pods if that is not known yet.
+/// What the Job has reported. Asks its pods if that is not known yet.
 async fn read_report(
-    Means { cluster, reports, .. }: Means<'_>,
+    TopicContext { cluster, reports, .. }: TopicContext<'_>,
     owner: &Owner,
     direct: &Direct,
     job: &ObservedJob,
@@ -182,7 +184,8 @@ async fn read_report(
     let pods = pods.list(&ListParams::default().labels(&ours)).await.map_err(Error::api(action))?;
     let message = TerminationMessage::of(&pods.items);
     let report = JobReport::of(direct, job, message.as_ref());
-    // The first Job corrects what was before this resource; where a later one has to, somebody changed it since.
+    // The first Job corrects settings that are older than this resource. If a later Job corrects some,
+    // somebody has changed them since.
     if before.is_some_and(|before| before.is_of(direct)) {
         progress.put_back.extend(report.altered(direct));
     }
@@ -190,12 +193,12 @@ async fn read_report(
     Ok(report)
 }
 
-/// These topics, and whether they are ready.
-fn views(means: Means<'_>, owner: &Owner, topics: &Topics, held: &[View]) -> Vec<View> {
+/// The state of these topics.
+fn views(context: TopicContext<'_>, owner: &Owner, topics: &Topics, held: &[View]) -> Vec<View> {
     match topics {
-        Topics::Strimzi(topics) => at_strimzi(means.cluster, owner, topics, held),
+        Topics::Strimzi(topics) => at_strimzi(context.cluster, owner, topics, held),
         Topics::Direct(_) if !held.is_empty() => held.to_vec(),
-        Topics::Direct(direct) => at_jobs(means, owner, direct),
+        Topics::Direct(direct) => at_jobs(context, owner, direct),
     }
 }
 
@@ -215,12 +218,12 @@ fn at_strimzi(cluster: &Cluster, owner: &Owner, topics: &[KafkaTopic], held: &[V
     topics.iter().map(|topic| View { name: topic.name_any(), state: state_of(topic) }).collect()
 }
 
-/// What a Job reported of the same topics counts until another one reports something else.
-fn at_jobs(means: Means<'_>, owner: &Owner, direct: &Direct) -> Vec<View> {
-    if let Some(report) = means.reports.get(&owner.uid).filter(|report| report.is_of(direct)) {
+/// The report of a Job counts until another Job for the same topics reports something else.
+fn at_jobs(context: TopicContext<'_>, owner: &Owner, direct: &Direct) -> Vec<View> {
+    if let Some(report) = context.reports.get(&owner.uid).filter(|report| report.is_of(direct)) {
         return report.views;
     }
-    let jobs = means.cluster.all_in::<Job>(&owner.namespace);
+    let jobs = context.cluster.all_in::<Job>(&owner.namespace);
     let made = jobs.into_iter().map(|(_, job)| job.observed).any(|job| {
         job.is_of(owner) && job.digest.as_ref() == Some(&direct.digest) && job.end == Some(End::Complete)
     });

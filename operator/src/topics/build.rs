@@ -1,4 +1,4 @@
-//! Topics as they should be, whoever makes them.
+//! Builds the desired topics, for Strimzi or a Job.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ use crate::ownership::Owner;
 pub enum Topics {
     /// Strimzi, by these objects.
     Strimzi(Vec<KafkaTopic>),
-    /// A Job, as Strimzi does not run the cluster.
+    /// A Job, because Strimzi does not run the cluster.
     Direct(Box<Direct>),
 }
 
@@ -43,7 +43,7 @@ impl Topics {
         }
     }
 
-    /// What the operator makes for it.
+    /// The objects that the operator makes for them.
     pub fn desired(&self) -> Vec<&dyn DesiredObject> {
         match self {
             Self::Strimzi(topics) => topics.iter().map(|topic| topic as &dyn DesiredObject).collect(),
@@ -52,24 +52,24 @@ impl Topics {
     }
 }
 
-/// What a resource says about its topics.
+/// What a resource asks for its topics.
 #[derive(Clone, Copy)]
 pub struct Asked<'a> {
     /// Which topics.
     pub topics: &'a [Topic],
-    /// What is not by default about them.
+    /// Settings that differ from the defaults.
     pub settings: &'a [TopicSettings],
     /// What happens to them when the resource is deleted.
     pub policy: TopicDeletionPolicy,
-    /// Image of the services, one of whose programs makes topics.
+    /// Image of the services. It contains the program that makes topics.
     pub image: &'a str,
-    /// What a pod that does so gets besides.
+    /// What the user adds to the pod that does so.
     pub template: &'a PodTemplate,
 }
 
-/// A topic as it should be.
+/// A desired topic.
 pub(super) struct Wanted {
-    /// Name, prefix and all.
+    /// Name, with the prefix.
     pub(super) name: String,
     topic: Topic,
     pub(super) spec: KafkaTopicSpec,
@@ -105,7 +105,7 @@ fn wanted(kafka: &Kafka, topic: &Topic, settings: Option<&TopicSettings>) -> Res
         )));
     }
     let retention = match settings.and_then(|settings| settings.retention.as_deref()) {
-        // Whatever a resource says that is older than the rule against it: this is the ledger.
+        // The topic is the ledger: a resource may be older than the rule that forbids another value.
         _ if topic.is_event_store() => -1,
         None => topic.retention.millis(),
         Some("unlimited") => -1,
@@ -149,7 +149,8 @@ fn object(owner: &Owner, place: &Place, wanted: Wanted, policy: TopicDeletionPol
     KafkaTopic { types: None, metadata, spec: wanted.spec, status: None }
 }
 
-/// What a resource says of the retention of event stores and the operator does not do, for people.
+/// The retention settings of event stores that a resource has and the operator does not apply, described for
+/// people.
 pub fn ignored(topics: &[Topic], settings: &[TopicSettings]) -> Vec<String> {
     let stores = |name: &str| topics.iter().any(|topic| topic.name == name && topic.is_event_store());
     settings

@@ -1,8 +1,9 @@
 //! The Job that makes topics where Strimzi does not run Kafka, by `kbnt topics ensure`.
 //!
-//! The operator does not speak Kafka itself: a client in C that can hang a thread, its memory, and the keys to the cluster
-//! of every tenant have no place in the process that looks after all of them. A pod in the tenant's own namespace
-//! mounts the same Secrets as the services there, and the operator has no right to read any.
+//! The operator does not speak Kafka itself. A client in C that can hang a thread, its memory, and the keys
+//! to the cluster of every tenant do not belong in the process that looks after all of them. A pod in the
+//! tenant's own namespace mounts the same Secrets as the services there, and the operator needs no right to
+//! read any.
 
 use std::collections::BTreeMap;
 
@@ -27,26 +28,26 @@ use crate::workloads::{self, Task, plain};
 const CONTAINER: &str = "topics";
 /// Where Kubernetes reads the termination message of a container.
 const TERMINATION_LOG: &str = "/dev/termination-log";
-/// Exit code of the program where another try would not help.
+/// Exit code of the program when another try would not help.
 pub(super) const HOPELESS: i32 = 1;
-/// Pods that may fail before the Job has: with the pauses between them, for some five minutes.
+/// Pods that may fail before the Job fails: with the pauses between them, about five minutes.
 const BACKOFF_LIMIT: i32 = 4;
-/// Seconds that the Job may take, also where its pods cannot start.
+/// Seconds that the Job may take, even if its pods cannot start.
 const DEADLINE: i64 = 600;
-/// Seconds after which a Job that has ended is taken away. The next one sees whether the topics still are as they
-/// should be.
+/// Seconds after which a Job that has ended is deleted. The next Job checks whether the topics still are as
+/// they should be.
 const TTL: i32 = 24 * 60 * 60;
 
 /// Topics that a Job makes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Direct {
-    /// Names of the topics, prefix and all.
+    /// Names of the topics, with the prefix.
     pub(super) names: Vec<String>,
-    /// Tells these topics from others.
+    /// Digest of these topics.
     pub(super) digest: String,
-    /// Where Kafka is.
+    /// The Kafka cluster.
     pub(super) kafka: Kafka,
-    /// What makes them. Its name changes with all that is in it, as a Job cannot be changed.
+    /// The Job. Its name changes with its content, because a Job cannot be changed.
     pub job: Job,
 }
 
@@ -86,7 +87,7 @@ pub(super) fn build(
         ..JobSpec::default()
     };
     let mut fingerprint = short_digest(&format!("{} {}", owner.uid, serde_json::to_string(&spec)?));
-    // The name of a Job is a label of its pods, and has at most 63 characters.
+    // The name of a Job becomes a label of its pods, and has at most 63 characters.
     fingerprint.truncate(8);
     let digest = short_digest(&wanted);
     Ok(Direct {
@@ -108,7 +109,7 @@ pub(super) fn build(
     })
 }
 
-/// A topic as the program reads it.
+/// The description of a topic that the program reads.
 fn description(topic: &Wanted) -> Value {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
     let configs: BTreeMap<_, _> = topic.spec.config.iter().map(|(key, value)| (key, text(value))).collect();
@@ -120,7 +121,7 @@ fn description(topic: &Wanted) -> Value {
     })
 }
 
-/// A pod that was taken away is no failure, and one that sees no hope ends the Job.
+/// A pod that was evicted does not count as a failure, and a pod without hope ends the Job.
 fn rules() -> Vec<PodFailurePolicyRule> {
     vec![
         PodFailurePolicyRule {
@@ -248,7 +249,7 @@ pub(super) mod tests {
         };
         let settings = made(&stock, &OF_STOCK, |_, settings, _| settings.push(setting));
         assert!(name(&settings) != name(&first) && settings.digest != first.digest);
-        // Another way to the same topics: what was told of them still holds.
+        // Another way to the same topics: the earlier report still holds.
         let login = made(&stock, &OF_STOCK, |kafka, _, _| kafka.login = Login::None);
         assert!(name(&login) != name(&first) && login.digest == first.digest);
         // Another resource of the same name.

@@ -1,4 +1,4 @@
-//! What the Jobs that make topics report.
+//! The reports of the Jobs that make topics.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -13,12 +13,12 @@ use crate::owned::{End, ObservedJob, Stage};
 use crate::readiness::{State, View};
 use crate::retry::Class;
 
-/// What a report calls a topic that is as it should be.
+/// Results in a report that mean the topic is as it should be.
 const DONE: [&str; 3] = ["ready", "created", "altered"];
-/// Failures in a row after which the pause before another try is the longest: a Job has made so many tries itself.
+/// Failures in a row after which the pause is longest: the Job has made that many tries itself.
 const TRIES: u32 = 6;
 
-/// What a container said at its end.
+/// The termination message of a container.
 #[derive(Debug)]
 pub(super) struct TerminationMessage {
     exit_code: i32,
@@ -26,7 +26,7 @@ pub(super) struct TerminationMessage {
 }
 
 impl TerminationMessage {
-    /// Of the pod that ended last.
+    /// The message of the pod that ended last.
     pub(super) fn of(pods: &[Pod]) -> Option<Self> {
         let statuses = pods.iter().filter_map(|pod| pod.status.as_ref()?.container_statuses.as_ref());
         let ended: Vec<&ContainerStateTerminated> =
@@ -37,7 +37,7 @@ impl TerminationMessage {
     }
 }
 
-/// The report of `kbnt topics ensure`, as much of it as is read.
+/// The parts of the report of `kbnt topics ensure` that the operator reads.
 #[derive(Deserialize)]
 struct Report {
     topics: Vec<TopicReport>,
@@ -53,7 +53,7 @@ struct TopicReport {
     message: String,
 }
 
-/// What the last Job of a resource reported.
+/// The report of a resource's last Job.
 #[derive(Clone, Debug)]
 pub(super) struct JobReport {
     digest: String,
@@ -64,7 +64,7 @@ pub(super) struct JobReport {
 }
 
 impl JobReport {
-    /// What a Job reported that has ended or of which a pod has: the last of them left this message.
+    /// The report of a Job that has ended or one of whose pods has ended. The last pod left this message.
     pub(super) fn of(direct: &Direct, job: &ObservedJob, message: Option<&TerminationMessage>) -> Self {
         let report = message.and_then(|message| serde_json::from_str::<Report>(&message.text).ok());
         let why = || match (message, &job.end) {
@@ -95,12 +95,12 @@ impl JobReport {
         }
     }
 
-    /// How long after its failure another Job is made.
+    /// How long to wait after the failure before another Job is made.
     pub(super) fn pause(&self) -> Duration {
         if self.hopeless { Class::Permanent.delay(0) } else { Class::Transient.delay(TRIES) }
     }
 
-    /// The topics whose settings it had to correct, for people.
+    /// The topics whose settings it had to correct, described for people.
     pub(super) fn altered(&self, direct: &Direct) -> Option<String> {
         let job = direct.job_name();
         (!self.altered.is_empty()).then(|| {
@@ -108,7 +108,7 @@ impl JobReport {
         })
     }
 
-    /// Whether it is about the same topics.
+    /// Whether it covers the same topics.
     pub(super) fn is_of(&self, direct: &Direct) -> bool {
         self.digest == direct.digest
     }
@@ -119,7 +119,7 @@ impl JobReport {
     }
 }
 
-/// What the last Jobs reported, by the UID of their owner. It is not lost while a new Job is on its way.
+/// The last Jobs' reports, by the UID of the owner. A report stays while a new Job runs.
 #[derive(Default)]
 pub struct JobReports(Mutex<HashMap<String, JobReport>>);
 
@@ -132,7 +132,7 @@ impl JobReports {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(owner.to_owned(), report);
     }
 
-    /// Forgets what belongs to owners that are gone.
+    /// Drops what belongs to owners that no longer exist.
     pub fn retain(&self, exists: impl Fn(&str) -> bool) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|owner, _| exists(owner));
     }
@@ -160,8 +160,8 @@ mod tests {
         made(&owner, &OF_WORKFLOW[..2], |_, _, _| {})
     }
 
-    /// The note of this Job with these conditions and as many failed pods.
-    fn note(direct: &Direct, conditions: &[&str], failed: i32) -> ObservedJob {
+    /// The observation of this Job with these conditions and this many failed pods.
+    fn observed_job(direct: &Direct, conditions: &[&str], failed: i32) -> ObservedJob {
         let conditions = conditions.iter().map(|type_| JobCondition {
             type_: (*type_).into(),
             status: "True".into(),
@@ -180,7 +180,7 @@ mod tests {
         ObservedJob::of(&job)
     }
 
-    /// Pods of which each ended so, one after the other.
+    /// Pods with these exit codes and messages, one after the other.
     fn pods(ends: &[(i32, &str)]) -> Vec<Pod> {
         let pod = |(n, (code, message)): (usize, &(i32, &str))| {
             let ended = json!({"exitCode": code, "message": message, "reason": "Error", "finishedAt": format!("2026-01-01T00:00:0{n}Z")});
@@ -196,11 +196,12 @@ mod tests {
     fn a_job_has_something_to_tell_once_it_or_a_pod_of_it_has_ended() {
         let direct = direct();
         assert!(
-            !note(&direct, &[], 0).has_report() && !note(&direct, &["SuccessCriteriaMet"], 0).has_report()
+            !observed_job(&direct, &[], 0).has_report()
+                && !observed_job(&direct, &["SuccessCriteriaMet"], 0).has_report()
         );
-        assert!(note(&direct, &[], 1).has_report());
-        assert_eq!(note(&direct, &["SuccessCriteriaMet", "Complete"], 1).end, Some(End::Complete));
-        let failed = note(&direct, &["FailureTarget", "Failed"], 5);
+        assert!(observed_job(&direct, &[], 1).has_report());
+        assert_eq!(observed_job(&direct, &["SuccessCriteriaMet", "Complete"], 1).end, Some(End::Complete));
+        let failed = observed_job(&direct, &["FailureTarget", "Failed"], 5);
         let Some(End::Failed { at, why }) = &failed.end else { panic!("{failed:?}") };
         assert_eq!((at.as_second(), &**why), (1_790_000_000, "BackoffLimitExceeded: too often"));
         assert_eq!(failed.digest.as_deref(), Some(direct.digest.as_str()));
@@ -214,33 +215,33 @@ mod tests {
             {"name": "a-user-events", "state": "created"},
             {"name": "a-order-events", "state": "wrong", "reason": "NotSupported", "message": "it has 1 partitions"},
         ]});
-        let words = TerminationMessage::of(&pods(&[(2, "before"), (1, &report.to_string())]));
-        let told = JobReport::of(&direct, &note(&direct, &["Failed"], 2), words.as_ref());
-        let found = finding(&told.views);
+        let message = TerminationMessage::of(&pods(&[(2, "before"), (1, &report.to_string())]));
+        let job_report = JobReport::of(&direct, &observed_job(&direct, &["Failed"], 2), message.as_ref());
+        let found = finding(&job_report.views);
         assert_eq!(
             (found.reason.as_ref(), found.message.as_str()),
             ("TopicFailed", "a-order-events: NotSupported: it has 1 partitions")
         );
-        assert_eq!(told.pause(), Duration::from_mins(5));
-        assert!(told.knows(&direct, &note(&direct, &["Failed"], 2)));
-        assert!(!told.knows(&direct, &note(&direct, &["Failed"], 3)));
+        assert_eq!(job_report.pause(), Duration::from_mins(5));
+        assert!(job_report.knows(&direct, &observed_job(&direct, &["Failed"], 2)));
+        assert!(!job_report.knows(&direct, &observed_job(&direct, &["Failed"], 3)));
     }
 
     #[test]
     fn words_that_are_no_report_are_told_as_they_are() {
         let direct = direct();
-        let told = |conditions: &[&str], words: Option<TerminationMessage>| {
-            JobReport::of(&direct, &note(&direct, conditions, 1), words.as_ref())
+        let job_report = |conditions: &[&str], message: Option<TerminationMessage>| {
+            JobReport::of(&direct, &observed_job(&direct, conditions, 1), message.as_ref())
         };
-        for (told, said) in [
-            (told(&[], TerminationMessage::of(&pods(&[(2, "no such option")]))), ": no such option"),
-            (told(&["Failed"], None), ": BackoffLimitExceeded: too often"),
-            (told(&[], None), "said nothing"),
+        for (report, said) in [
+            (job_report(&[], TerminationMessage::of(&pods(&[(2, "no such option")]))), ": no such option"),
+            (job_report(&["Failed"], None), ": BackoffLimitExceeded: too often"),
+            (job_report(&[], None), "said nothing"),
         ] {
-            let found = finding(&told.views);
+            let found = finding(&report.views);
             assert!(found.reason == "TopicFailed" && found.message.contains(said), "{}", found.message);
-            assert_eq!(told.pause(), Duration::from_mins(1));
+            assert_eq!(report.pause(), Duration::from_mins(1));
         }
-        assert_eq!(finding(&told(&["Complete"], None).views).reason, "TopicsReady");
+        assert_eq!(finding(&job_report(&["Complete"], None).views).reason, "TopicsReady");
     }
 }

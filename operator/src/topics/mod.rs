@@ -1,4 +1,4 @@
-//! The seven topics: what they are, who makes them, and whether they are ready.
+//! The seven topics: their settings, who makes them, and whether they are ready.
 
 mod apply;
 mod build;
@@ -9,16 +9,16 @@ mod topic_conflict;
 
 use std::collections::BTreeMap;
 
-pub use apply::{Applied, Means, apply, ids, look};
+pub use apply::{Applied, TopicContext, apply, ids, look};
 pub use build::{Asked, Topics, build, ignored};
 pub use direct::Direct;
 pub use job::JobReports;
 pub use state::finding;
 
-/// Reason of the event that says what somebody had changed of a topic and was put back.
+/// Reason of the event about topic settings that somebody had changed and that were put back.
 pub const PUT_BACK: &str = "TopicSettingsPutBack";
 
-/// Ids of topics by the name of the topic, without the prefix.
+/// Ids of topics by name without the prefix.
 pub type TopicIds = BTreeMap<String, String>;
 
 /// How long records are kept by default.
@@ -26,12 +26,12 @@ pub type TopicIds = BTreeMap<String, String>;
 pub enum Retention {
     /// For ever: the topic is an event store.
     Unlimited,
-    /// So many days.
+    /// This many days.
     Days(i64),
 }
 
 impl Retention {
-    /// As Kafka's `retention.ms`.
+    /// The value of Kafka's `retention.ms`.
     pub fn millis(self) -> i64 {
         match self {
             Self::Unlimited => -1,
@@ -45,16 +45,16 @@ impl Retention {
 pub struct Topic {
     /// Name without prefix.
     pub name: &'static str,
-    /// Fixed: the same key must lie on the same partition for ever.
+    /// Fixed: the same key must map to the same partition for ever.
     pub partitions: i32,
     /// Default retention.
     pub retention: Retention,
-    /// The largest record that it takes, in bytes, where that is not the broker's default.
+    /// The largest record in bytes, if it differs from the broker's default.
     pub largest: Option<i64>,
 }
 
 impl Topic {
-    /// Whether services fold their state from it, so that no record of it may ever go.
+    /// Whether services fold their state from it, so that no record of it may ever be deleted.
     pub fn is_event_store(&self) -> bool {
         self.retention == Retention::Unlimited
     }
@@ -64,7 +64,7 @@ const fn topic(name: &'static str, partitions: i32, retention: Retention) -> Top
     Topic { name, partitions, retention, largest: None }
 }
 
-/// It also holds records of other topics that nobody understands, as text: those are a third longer.
+/// It also stores records of other topics that no service can read, as text: those grow by a third.
 const AUDIT_LOGS: Topic = Topic { largest: Some(4_194_304), ..topic("audit-logs", 1, Retention::Days(365)) };
 
 /// The topic of a VirtualStock.

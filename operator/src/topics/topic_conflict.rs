@@ -1,8 +1,8 @@
-//! Who else wants the topics that a Job makes.
+//! Finds other resources that want the topics that a Job makes.
 //!
-//! A KafkaTopic tells whose it is; a topic has no room for that. So where Strimzi does not run Kafka, of several resources
-//! that want the same topics the oldest has them, as far as the operator sees them all and their addresses tell that
-//! they mean the same cluster.
+//! A KafkaTopic names its owner; a topic has no room for that. So where Strimzi does not run Kafka, the
+//! oldest of several resources that want the same topics has them. The operator recognizes this if it sees
+//! all of them and their addresses show that they mean the same cluster.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use crate::kafka_cluster::Kafka;
 use crate::ownership::Owner;
 use crate::resources::Resources;
 
-/// The resource of the same kind that wanted the topics of `owner` on this cluster before it did.
+/// The resource of the same kind that claimed the topics of `owner` on this cluster earlier.
 pub(super) fn earlier_claim(resources: &Resources, owner: &Owner, kafka: &Kafka) -> Option<Owner> {
     let same = |spec: &KafkaSpec, namespace: &str| {
         spec.topic_prefix == kafka.prefix
@@ -44,14 +44,14 @@ fn namespace(meta: &ObjectMeta) -> &str {
     meta.namespace.as_deref().unwrap_or_default()
 }
 
-/// When it was made, and what decides between those made in the same second.
+/// When the resource was created, and a tie-breaker for the same second.
 type Age = (Option<Timestamp>, Option<String>);
 
 fn age(meta: &ObjectMeta) -> Age {
     (meta.creation_timestamp.as_ref().map(|time| time.0), meta.uid.clone())
 }
 
-/// The addresses, as they are called from everywhere in the Kubernetes cluster.
+/// The addresses in a form that is unique in the whole Kubernetes cluster.
 fn addresses(servers: &str, namespace: &str) -> BTreeSet<String> {
     let everywhere = |server: &str| {
         let server = server.to_ascii_lowercase();

@@ -1,13 +1,13 @@
-//! What each service may do in Kafka. `docs/kafka.md` has the same table, and a test compares the two.
+//! The rights of each service in Kafka. `docs/kafka.md` has the same table, and a test compares the two.
 
 use kbnt_crds::kafka_user::{Acl, AclResource};
 
 use crate::workloads::Role;
 
-/// Each service writes its log lines there.
+/// Every service writes its log lines to this topic.
 const LOGS: &str = "application-logs";
 
-/// What a service uses.
+/// The topics that a service uses.
 struct Uses {
     /// The topic that it writes, and reads to recover.
     output: &'static str,
@@ -40,7 +40,7 @@ fn uses(role: Role) -> Uses {
     }
 }
 
-/// What a service may do where the names of topics and groups begin with `prefix`. To read or write is to describe as well.
+/// The rights of a service whose topics and group have this prefix. Read and Write include Describe.
 pub(super) fn acls(role: Role, prefix: &str) -> Vec<Acl> {
     let Uses { output, inputs, group } = uses(role);
     let entry = |type_: &str, name: &str, operations: &[&str]| Acl {

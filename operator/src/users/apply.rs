@@ -1,4 +1,4 @@
-//! Has users made, sees to it that pods can log in as them, and lets them go.
+//! Makes users, ensures that pods can log in as them, and releases them.
 
 use k8s_openapi::api::core::v1::Secret;
 use kbnt_crds::KafkaUser;
@@ -13,8 +13,8 @@ use crate::ownership::Owner;
 use crate::readiness::{State, View};
 use crate::workloads::{Workload, rolled_out};
 
-/// Makes Strimzi have these users, and copies the Secrets of those that are ready to where the pods are. The answer is
-/// those that somebody else holds, and who.
+/// Has Strimzi make these users, and copies the Secrets of those that are ready into the namespace of the
+/// pods. Returns the users that another owner holds, and who it is.
 pub async fn apply(cluster: &Cluster, owner: &Owner, users: &[ServiceUser]) -> Result<Vec<View>, Error> {
     let mut held = Vec::new();
     for user in users {
@@ -33,7 +33,7 @@ pub async fn apply(cluster: &Cluster, owner: &Owner, users: &[ServiceUser]) -> R
     Ok(held)
 }
 
-/// What Strimzi made for a user of this owner whose Secret has to be copied, once both are there.
+/// The Secret to copy that Strimzi made for a user of this owner, once user and Secret exist.
 fn source(cluster: &Cluster, owner: &Owner, user: &ServiceUser) -> Option<ObservedSecret> {
     let live = cluster.live(&user.object)?.observed;
     if !live.state.is_usable() || !user.copied || owner.other_than(live.owner.as_deref()).is_some() {
@@ -42,7 +42,7 @@ fn source(cluster: &Cluster, owner: &Owner, user: &ServiceUser) -> Option<Observ
     Some(cluster.get::<Secret>(&user.object.namespace()?, live.secret.as_deref()?)?.observed)
 }
 
-/// These users, and whether pods can log in as them. `held` are those that somebody else holds.
+/// The state of these users: whether pods can log in as them. `held` are those that another owner holds.
 pub fn look(cluster: &Cluster, owner: &Owner, users: &[ServiceUser], held: &[View]) -> Vec<View> {
     let state_of = |user: &ServiceUser| {
         if let Some(view) = held.iter().find(|view| view.name == user.name) {
@@ -80,7 +80,8 @@ fn login(cluster: &Cluster, owner: &Owner, user: &ServiceUser, live: &ObservedUs
     State::Pending(format!("its Secret {namespace}/{secret} is not there yet, or not copied yet"))
 }
 
-/// Deletes the users that this owner held here, where it asks for none any more and no pod is left that logs in as one.
+/// Deletes the users that this owner held here, once it asks for none any more and no pod that logs in as one
+/// is left.
 pub async fn retire(
     cluster: &Cluster,
     owner: &Owner,

@@ -1,4 +1,4 @@
-//! Users as they should be.
+//! Builds the desired users.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kbnt_crds::KafkaUser;
@@ -19,19 +19,19 @@ use crate::workloads::Role;
 /// The user of a service.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServiceUser {
-    /// As Strimzi reads it.
+    /// The object that Strimzi reads.
     pub object: KafkaUser,
     /// Name of the user, and of its Secret in the namespace of the pods.
     pub name: String,
-    /// What the Secret is for.
+    /// The service that uses the Secret.
     pub(super) component: String,
     /// How it logs in.
     pub(super) authentication: UserAuthentication,
-    /// Whether the Secret has to be copied to the namespace of the pods.
+    /// Whether the Secret must be copied to the namespace of the pods.
     pub(super) copied: bool,
 }
 
-/// The users of these services, where Strimzi is to make them.
+/// The users of these services, if Strimzi makes them.
 pub fn build(owner: &Owner, kafka: &Kafka, roles: &[Role]) -> Vec<ServiceUser> {
     match (&kafka.place, kafka.users) {
         (Some(place), Some(authentication)) => {
@@ -41,7 +41,7 @@ pub fn build(owner: &Owner, kafka: &Kafka, roles: &[Role]) -> Vec<ServiceUser> {
     }
 }
 
-/// The Kafka cluster as this service gets at it: by its own user, where it has one.
+/// The Kafka cluster with this service's login: its own user, if it has one.
 pub fn with_login(owner: &Owner, kafka: &Kafka, role: Role) -> Kafka {
     let name = name(owner, role);
     let login = match kafka.users {
@@ -85,7 +85,7 @@ fn user(
     ServiceUser { object, name, component, authentication, copied }
 }
 
-/// One that no other resource of any namespace has, and that a certificate has room for: 64 characters.
+/// A name that is unique across namespaces and fits into a certificate: 64 characters.
 fn name(owner: &Owner, role: Role) -> String {
     let digest = short_digest(&format!("{}/{}", owner.namespace, owner.name));
     format!("{}-{}-{}", owner.name, role.argument(), &digest[..8])
@@ -119,7 +119,8 @@ mod tests {
         }
     }
 
-    /// With KBNT_GENERATE it writes the page instead. The services are tried with these rights on a broker.
+    /// With KBNT_GENERATE it writes the page instead. Another test runs the services with these rights on a
+    /// broker.
     #[test]
     fn the_documented_users_are_those_that_are_made() {
         let kafka = kafka(Some(UserAuthentication::ScramSha512));

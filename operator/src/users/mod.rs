@@ -1,4 +1,4 @@
-//! The users by which services get at Kafka, where Strimzi makes them: one for each service, with the rights that it needs.
+//! The Kafka users of the services, if Strimzi makes them: one per service, with the rights that it needs.
 
 mod acls;
 mod apply;

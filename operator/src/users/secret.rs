@@ -1,4 +1,5 @@
-//! The Secrets by which users log in: Strimzi's, and the copies beside the pods, as a pod mounts none of another namespace.
+//! The Secrets that users log in with: Strimzi's, and copies in the namespace of the pods, because a pod can
+//! mount only those.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use crate::labels::labels;
 use crate::owned::{ObservedSecret, USER_LABEL, keys};
 use crate::ownership::Owner;
 
-/// The copy of what Strimzi made for `user`, once that is all there.
+/// The copy of the Secret that Strimzi made for `user`, once it is complete.
 pub(super) fn copy(owner: &Owner, user: &ServiceUser, source: &ObservedSecret) -> Option<Secret> {
     let wanted = |key: &&str| {
         let value = source.data.get(*key).filter(|value| !value.0.is_empty())?;

@@ -4,7 +4,7 @@ use crate::conditions::{Finding, Status, list};
 use crate::error::Error;
 use crate::readiness::{State, View, grouped};
 
-/// UsersReady: users come once the topics are ready.
+/// UsersReady. Users are made once the topics are ready.
 pub fn ready(topics: &Finding, invalid: Option<&Error>, failure: Option<&Error>, views: &[View]) -> Finding {
     const TYPE: &str = "UsersReady";
     match invalid.or(failure) {

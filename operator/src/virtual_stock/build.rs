@@ -1,4 +1,4 @@
-//! What a VirtualStock takes.
+//! Builds the objects that a VirtualStock needs.
 
 use kbnt_crds::VirtualStock;
 use kbnt_crds::common::TopicDeletionPolicy;
@@ -19,11 +19,11 @@ use crate::workloads::{self, Plan, Role, in_turn, plain};
 pub(super) struct Setting<'a> {
     /// Image of the services.
     pub(super) image: &'a str,
-    /// Ids of topics that belong to others and that its service has to know.
+    /// Ids of topics of other resources that the service must know.
     pub(super) others: &'a TopicIds,
 }
 
-/// Everything that this resource takes.
+/// Everything that this resource needs.
 pub(super) fn build(
     stock: &VirtualStock,
     owner: &Owner,
@@ -46,7 +46,7 @@ pub(super) fn build(
     let mut ids = setting.others.clone();
     ids.extend(known.ids());
     env.extend(log::variable(&ids).map(|(name, value)| plain(name, value)));
-    // A single pod, too: in a rolling update there are two for a while.
+    // A single pod, too: during a rolling update there are two for a while.
     env.extend(in_turn(owner, &Role::Inventory.object_name(&owner.name))?);
     let plan = Plan {
         role: Role::Inventory,
@@ -86,13 +86,13 @@ pub(super) fn build(
     })
 }
 
-/// The nearest threshold that the service takes. A resource may be older than the bounds, and there are never more units than the
-/// upper one.
+/// The nearest threshold that the service accepts. The resource may be older than the bounds, and there are
+/// never more units than the upper bound.
 fn threshold(asked: i64) -> i64 {
     asked.clamp(0, i64::try_from(kbnt_rules::UNITS_MOST).unwrap_or(i64::MAX))
 }
 
-/// Why a product cannot be. A resource may be older than the rule.
+/// Why a product is invalid. The resource may be older than the rule.
 pub(super) fn objection(product: &Product) -> Option<String> {
     let advice = kbnt_rules::product_objection(&product.id, &product.name)?;
     Some(format!("{:?}: {advice}", product.id))

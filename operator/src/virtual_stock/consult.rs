@@ -1,4 +1,4 @@
-//! What inventory-service reports of the ledger, and what is declared to it.
+//! Asks inventory-service for the ledger, and declares the stock to it.
 
 use kbnt_crds::VirtualStock;
 
@@ -10,7 +10,7 @@ use crate::pipeline::{Desired, Failure, waker};
 use crate::service_client::{CallError, Declaration, Observed, StockSummary, declare};
 use crate::workloads::{Role, State, View};
 
-/// What inventory-service reports.
+/// The report of inventory-service.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     /// The ledger, once the service runs.
@@ -19,8 +19,8 @@ pub struct Ledger {
     pub(super) refused: Vec<(Declaration, CallError)>,
 }
 
-/// Declares the stock once the service is available. What is declared is compared with what was ever received, and a log that is not
-/// intact may have forgotten some of it.
+/// Declares the stock once the service is available. A declaration is compared with the units ever received,
+/// and a damaged log may have lost some of them.
 pub(super) async fn consult(
     stock: &VirtualStock,
     owner: &Owner,

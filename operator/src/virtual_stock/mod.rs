@@ -1,4 +1,4 @@
-//! Reconciles a VirtualStock: its topic, its service, and what is declared to that.
+//! Reconciles a VirtualStock: its topic, its service, and the declaration of its products.
 
 mod build;
 mod consult;
@@ -103,8 +103,9 @@ impl Reconciled for VirtualStock {
     }
 }
 
-/// Ids of topics that OrderWorkflows of this stock have adopted: inventory-service reads them, and knows others. The ids of
-/// topics that never were others are not given to it, as that would start it anew when a workflow is made.
+/// Ids of the topics that OrderWorkflows of this stock have adopted: inventory-service reads them, and knows
+/// other ids. It does not get the ids of topics that were never replaced, because that would restart it
+/// whenever a workflow is created.
 fn adopted_by_workflows(stock: &VirtualStock, prefix: &str, resources: &Resources) -> TopicIds {
     let workflows = resources.workflows.state();
     let ours = workflows.iter().filter(|workflow| {

@@ -1,4 +1,4 @@
-//! What the status of a VirtualStock says.
+//! Computes the status of a VirtualStock.
 
 use jiff::Timestamp;
 use kbnt_crds::virtual_stock::{ProductLevel, Totals};
@@ -10,15 +10,15 @@ use crate::service_client::{Observed, StockSummary};
 use crate::workloads::{self, PORT, Role};
 use crate::{labels, log, topics};
 
-/// The code by which inventory-service refuses to take away what is reserved.
+/// The problem code with which inventory-service refuses to remove reserved units.
 const WRITE_OFF: &str = "write_off_would_oversell";
 /// Reasons of StockDeclared for products that are refused while all others are declared.
 const REFUSALS: [&str; 2] = ["ProductRefused", "WriteOffRefused"];
 
-/// What was seen of a VirtualStock.
+/// What a reconcile saw of a VirtualStock.
 type Seen<'a> = pipeline::Seen<'a, VirtualStock>;
 
-/// The ledger, where it can be believed.
+/// The ledger, if it can be trusted.
 fn ledger<'a>(seen: &Seen<'a>) -> Option<&'a StockSummary> {
     match &seen.applied.report.summary {
         Observed::Seen(summary) if seen.log.status != Status::False => Some(summary),
@@ -42,7 +42,8 @@ pub(super) fn compute(stock: &VirtualStock, seen: &Seen<'_>) -> VirtualStockStat
             generation,
             Timestamp::now(),
         ),
-        // While the service does not answer, or its log is not intact, what it last said is still the best that is known.
+        // While the service does not answer, or its log is not intact, its last answer is the best
+        // information.
         totals: ledger(seen).map(totals).or(before.totals),
         products: ledger(seen).map_or(before.products, levels),
         topics: log::record(
@@ -58,7 +59,7 @@ pub(super) fn compute(stock: &VirtualStock, seen: &Seen<'_>) -> VirtualStockStat
     }
 }
 
-/// How autoscalers and `kubectl` find the pods of this stock.
+/// The selector with which autoscalers and `kubectl` find the pods of this stock.
 fn selector(stock: &str) -> String {
     let labels = labels::selector(stock, &Role::Inventory.component());
     labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
@@ -75,7 +76,7 @@ fn totals(summary: &StockSummary) -> Totals {
     }
 }
 
-/// At most as many products as a VirtualStock can declare: others may come over HTTP without end.
+/// At most as many products as a VirtualStock can declare, because HTTP clients can add any number.
 fn levels(summary: &StockSummary) -> Vec<ProductLevel> {
     let level = |product: &crate::service_client::ProductSummary| ProductLevel {
         id: product.product_id.clone(),
@@ -88,7 +89,8 @@ fn levels(summary: &StockSummary) -> Vec<ProductLevel> {
 
 fn findings(stock: &VirtualStock, seen: &Seen<'_>) -> Vec<Finding> {
     let finalizer = finalizer_set(seen);
-    // Services of the workflow start with the ids that are recorded here: without them they would start twice.
+    // The services of the workflow start with the ids that are recorded here. Without them they would start
+    // twice.
     let ignored = topics::ignored(&topics::OF_STOCK, &stock.spec.topics);
     let topics = topics_ready(seen, seen.applied.unlearned, &ignored);
     let users = stock.spec.kafka.users.as_ref().map(|_| users_ready(seen, &topics));
@@ -96,9 +98,9 @@ fn findings(stock: &VirtualStock, seen: &Seen<'_>) -> Vec<Finding> {
     let declared = stock_declared(stock, &workloads, seen);
     let (balanced, low) = (ledger_balanced(stock, &workloads, seen), low_stock(stock, &workloads, seen));
     let message = format!("orders can reserve from {} products", reservable(stock, seen));
-    // What is wrong with the log is why all else is not so. What is not known of it keeps nobody from being ready.
+    // Damage of the log explains all other failures. A log of unknown state does not prevent readiness.
     let damaged = Some(&seen.log).filter(|log| log.status == Status::False);
-    // A product that is refused keeps nobody from reserving the others.
+    // A refused product does not prevent reservations of the others.
     let undeclared = Some(&declared).filter(|declared| !REFUSALS.contains(&declared.reason.as_ref()));
     let needed: Vec<_> = damaged
         .into_iter()
@@ -119,7 +121,7 @@ fn findings(stock: &VirtualStock, seen: &Seen<'_>) -> Vec<Finding> {
         .collect()
 }
 
-/// The finding where the ledger is not known.
+/// The finding if the ledger is unknown.
 fn unknown_ledger(
     type_: &'static str,
     stock: &VirtualStock,
@@ -134,7 +136,7 @@ fn unknown_ledger(
     match &seen.applied.report.summary {
         Observed::Seen(_) => None,
         Observed::Lost(error) => Some(Finding::unknown(type_, "ServiceUnreachable", error.to_string())),
-        // Another operator has just begun: what the last one found still holds.
+        // This operator has just started: the finding of the previous one still holds.
         Observed::Nothing if workloads.status == Status::True => Some(match said_before(type_, stock) {
             Some(before) => Finding::kept(type_, before),
             None => Finding::unknown(type_, "WaitingForService", "inventory-service is being asked"),
@@ -145,7 +147,7 @@ fn unknown_ledger(
     }
 }
 
-/// What this condition says of the present generation, if it says anything.
+/// This condition, if it describes the present generation.
 fn said_before<'a>(type_: &str, stock: &'a VirtualStock) -> Option<&'a Condition> {
     let conditions = stock.status.iter().flat_map(|status| &status.conditions);
     conditions.into_iter().find(|condition| {
@@ -155,7 +157,7 @@ fn said_before<'a>(type_: &str, stock: &'a VirtualStock) -> Option<&'a Condition
     })
 }
 
-/// How many products the ledger has as declared, or as they were before.
+/// How many products the ledger has as declared, or with their earlier declaration.
 fn reservable(stock: &VirtualStock, seen: &Seen<'_>) -> usize {
     let impossible = stock.spec.products.iter().filter(|product| super::build::objection(product).is_some());
     let refused = seen.applied.report.refused.iter().filter(|(_, error)| !error.has_code(WRITE_OFF));
@@ -190,7 +192,7 @@ fn stock_declared(stock: &VirtualStock, workloads: &Finding, seen: &Seen<'_>) ->
     }
 }
 
-/// Why a product was refused: a write-off in numbers.
+/// Why a product was refused; a refused write-off in numbers.
 fn refusal(id: &str, seen: &Seen<'_>) -> String {
     let refused = seen.applied.report.refused.iter().find(|(declaration, _)| declaration.id == id);
     let product =
@@ -214,7 +216,7 @@ fn refusal(id: &str, seen: &Seen<'_>) -> String {
     }
 }
 
-/// As much of what a service says as anybody would read of it among others.
+/// Cuts the message of a service to a length that people read in a list.
 fn shortened(text: &str) -> &str {
     &text[..text.floor_char_boundary(500)]
 }
@@ -280,7 +282,7 @@ mod tests {
         (declaration, CallError::Refused { status, code: code.into(), detail: "it cannot be".into() })
     }
 
-    fn told(ledger: &Ledger, failure: Option<Failure>) -> (Finding, Finding) {
+    fn declared_and_ready(ledger: &Ledger, failure: Option<Failure>) -> (Finding, Finding) {
         let mut findings = all(ledger, failure);
         let mut take =
             |type_| findings.remove(findings.iter().position(|found| found.type_ == type_).unwrap());
@@ -312,7 +314,7 @@ mod tests {
     fn refused_products_are_all_named_and_the_stock_is_ready_for_the_others() {
         let bad = StatusCode::UNPROCESSABLE_ENTITY;
         let progress = seen(vec![refused("A", bad, "invalid"), refused("B", bad, "invalid")]);
-        let (declared, ready) = told(&progress, None);
+        let (declared, ready) = declared_and_ready(&progress, None);
         assert_eq!((declared.status, declared.reason.as_ref()), (Status::False, "ProductRefused"));
         assert_eq!(declared.message, "A: it cannot be (invalid), B: it cannot be (invalid)");
         assert_eq!(
@@ -320,7 +322,7 @@ mod tests {
             (Status::True, "orders can reserve from 1 products")
         );
         let progress = seen(vec![refused("A", StatusCode::CONFLICT, WRITE_OFF)]);
-        let (declared, ready) = told(&progress, None);
+        let (declared, ready) = declared_and_ready(&progress, None);
         assert_eq!((declared.reason.as_ref(), ready.status), ("WriteOffRefused", Status::True));
     }
 
@@ -328,7 +330,7 @@ mod tests {
     fn a_declaration_that_failed_keeps_the_stock_from_being_ready() {
         let progress = seen(vec![refused("A", StatusCode::BAD_REQUEST, "invalid")]);
         let failure = Failure::Declarations(Error::Invalid("no answer".into()));
-        let (declared, ready) = told(&progress, Some(failure));
+        let (declared, ready) = declared_and_ready(&progress, Some(failure));
         assert_eq!((declared.reason.as_ref(), ready.status), ("DeclarationFailed", Status::False));
         assert_eq!(declared.message, "no answer; A: it cannot be (invalid)");
     }

@@ -1,4 +1,4 @@
-//! What the definition's rules cannot check.
+//! Validates what the rules of the CRD cannot check.
 
 use kbnt_crds::VirtualStock;
 
@@ -19,7 +19,7 @@ impl AsRef<Kafka> for Valid {
     }
 }
 
-/// Whether this resource can be carried out where the operator reaches as far as `reach`.
+/// Checks that this resource can be carried out within the operator's `reach`.
 pub(super) fn validate(stock: &VirtualStock, reach: &Scope) -> Result<Valid, Error> {
     workloads::check("inventory", &stock.spec.inventory.pod_template)?;
     let namespace = stock.metadata.namespace.as_deref().unwrap_or_default();

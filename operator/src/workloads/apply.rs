@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::owned::{Cluster, Owned, ScaledObject};
 use crate::ownership::Owner;
 
-/// Makes the cluster have these services, as far as it can: one that cannot be made holds up none of the others.
+/// Makes the objects of these services. A failure of one does not stop the others.
 pub async fn apply(cluster: &Cluster, owner: &Owner, workloads: &[Workload]) -> Result<(), Error> {
     let mut errors = Vec::new();
     for workload in workloads {
@@ -19,7 +19,7 @@ pub async fn apply(cluster: &Cluster, owner: &Owner, workloads: &[Workload]) -> 
     Error::all(errors)
 }
 
-/// Makes the cluster have this service: its identity, address and settings before its pods.
+/// Makes the objects of this service: identity, address and settings before the pods.
 async fn apply_one(cluster: &Cluster, owner: &Owner, workload: &Workload) -> Result<(), Error> {
     let Workload { account, standby, service, config, deployment, budget, scaler } = workload;
     let name = deployment.name_any();
@@ -28,7 +28,7 @@ async fn apply_one(cluster: &Cluster, owner: &Owner, workload: &Workload) -> Res
         cluster.ensure(owner, role).await?;
         cluster.ensure(owner, binding).await?;
     }
-    // An operator of before bound a role to it that named no lease.
+    // An earlier version of the operator bound a role here that named no lease.
     cluster.remove_known::<RoleBinding>(owner, &name).await?;
     cluster.ensure(owner, service).await?;
     if let Some(config) = config {
@@ -39,7 +39,7 @@ async fn apply_one(cluster: &Cluster, owner: &Owner, workload: &Workload) -> Res
     apply_scaler(cluster, owner, &name, scaler.as_ref()).await
 }
 
-/// Makes the cluster have the object of this name that is wanted, or none of its kind.
+/// Makes the cluster have the wanted object of this name, or none of its kind.
 async fn ensure_or_remove<K: Owned>(
     cluster: &Cluster,
     owner: &Owner,
@@ -52,7 +52,8 @@ async fn ensure_or_remove<K: Owned>(
     }
 }
 
-/// Of the two that can scale a service, the one that is not wanted goes first, as two would contradict each other.
+/// Of the two kinds that can scale a service, the unwanted one is deleted first, because two would contradict
+/// each other.
 async fn apply_scaler(
     cluster: &Cluster,
     owner: &Owner,
@@ -77,7 +78,7 @@ pub fn look(cluster: &Cluster, owner: &Owner, workloads: &[Workload]) -> Vec<Vie
     let view = |workload: &Workload| {
         let live = cluster.live(&workload.deployment).map(|live| live.observed);
         let ours = live.filter(|live| live.controller.as_deref() == Some(owner.uid.as_str()));
-        // Where the number is not ours to say, it is what whoever scales the service says.
+        // If the operator does not set the number of pods, the autoscaler's number counts.
         let scaled = || ours.as_ref().map_or(1, |live| live.wanted);
         let desired = workload.deployment.spec.replicas.unwrap_or_else(scaled);
         View::of(&workload.deployment.name_any(), desired, ours.as_ref())
@@ -90,7 +91,7 @@ pub fn exists(cluster: &Cluster, workloads: &[Workload]) -> bool {
     workloads.iter().any(|workload| cluster.live::<Deployment>(&workload.deployment).is_some())
 }
 
-/// Whether no pod is left of before the last change of these services.
+/// Whether no pod from before the last change of these services is left.
 pub fn rolled_out(cluster: &Cluster, workloads: &[Workload]) -> bool {
     workloads
         .iter()

@@ -1,4 +1,4 @@
-//! Deployment, Service, ServiceAccount and ConfigMap of a service as they should be.
+//! Builds the desired Deployment, Service, ServiceAccount and ConfigMap of a service.
 
 use std::collections::BTreeMap;
 
@@ -18,22 +18,22 @@ use crate::labels::{labels, selector};
 use crate::owned::DesiredObject;
 use crate::ownership::Owner;
 
-/// What decides how a service runs.
+/// The inputs that decide how a service runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// Which service.
     pub role: Role,
     /// Image of all services.
     pub image: String,
-    /// Where Kafka is.
+    /// The Kafka cluster.
     pub kafka: Kafka,
-    /// Pods, at least.
+    /// Minimum number of pods.
     pub replicas: i32,
-    /// How there come to be more.
+    /// How it is scaled.
     pub scaling: Option<Scaling>,
-    /// Of each pod.
+    /// Resources of each pod.
     pub resources: Resources,
-    /// What its pods get besides.
+    /// What the user adds to its pods.
     pub template: PodTemplate,
     /// Variables beyond those that every service has.
     pub env: Vec<EnvVar>,
@@ -44,7 +44,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Name of the ConfigMap of the declared users and what is in it, for the service that reads them.
+    /// Name and content of the ConfigMap with the declared users, if the service reads them.
     pub(super) fn users(&self) -> Option<(&str, &str)> {
         self.files.iter().find_map(|file| match &file.source {
             Source::Users { config_map, json } => Some((config_map.as_str(), json.as_str())),
@@ -58,22 +58,22 @@ impl Plan {
 pub struct Workload {
     /// Its identity.
     pub account: ServiceAccount,
-    /// The one right that it may have: to hold its lease.
+    /// Its only right, if it has one: to hold its lease.
     pub standby: Option<Standby>,
     /// Its address.
     pub service: Service,
-    /// Its settings, where it has any.
+    /// Its settings, if it has any.
     pub config: Option<ConfigMap>,
     /// Its pods.
     pub deployment: Deployment,
-    /// How many of them may be taken away at a time, where there are several.
+    /// How many pods may be evicted at a time, if there are several.
     pub budget: Option<PodDisruptionBudget>,
-    /// What changes how many there are.
+    /// Its autoscaler.
     pub scaler: Option<Scaler>,
 }
 
 impl Workload {
-    /// All of them.
+    /// All its objects.
     pub fn objects(&self) -> Vec<&dyn DesiredObject> {
         let Self { account, standby, service, config, deployment, budget, scaler } = self;
         let mut objects: Vec<&dyn DesiredObject> = vec![account, service, deployment];
@@ -90,7 +90,7 @@ impl Workload {
     }
 }
 
-/// The objects of the service that `plan` describes.
+/// Builds the objects of the service that `plan` describes.
 pub fn build(owner: &Owner, plan: &Plan) -> Result<Workload, Error> {
     let name = plan.role.object_name(&owner.name);
     let component = plan.role.component();
@@ -134,7 +134,7 @@ pub fn build(owner: &Owner, plan: &Plan) -> Result<Workload, Error> {
         deployment: Deployment {
             metadata: metadata(&name),
             spec: DeploymentSpec {
-                // What scales it decides over the number.
+                // The autoscaler, if there is one, decides the number of pods.
                 replicas: plan.scaling.is_none().then_some(plan.replicas),
                 selector: LabelSelector { match_labels: Some(selector.clone()), match_expressions: None },
                 // A new pod is ready before an old one goes.
@@ -152,7 +152,8 @@ pub fn build(owner: &Owner, plan: &Plan) -> Result<Workload, Error> {
             },
             status: None,
         },
-        // One that lets one pod go at a time, and any that does not work, holds up no node for ever.
+        // It allows one pod at a time to go, and any pod that is not ready, so it never blocks the drain of a
+        // node.
         budget: (most > 1).then(|| PodDisruptionBudget {
             metadata: metadata(&name),
             spec: Some(PodDisruptionBudgetSpec {

@@ -1,7 +1,7 @@
-//! How pods get at Kafka where that takes secrets: as files, which the services read again when they change.
+//! How pods access Kafka with secrets: as files, which the services read again when they change.
 //!
-//! The operator reads no Secret for that, but those that it copies (see `users`). A rotation reaches the pods through their volumes, and nothing is
-//! restarted.
+//! The operator reads none of these Secrets, except those that it copies (see `users`). A rotation reaches
+//! the pods through their volumes, and nothing is restarted.
 
 use k8s_openapi::api::core::v1::{EnvVar, KeyToPath, SecretVolumeSource, Volume};
 
@@ -11,7 +11,7 @@ use crate::kafka_cluster::{Kafka, Login, Trust};
 
 /// Volume of the CAs.
 const CA: &str = "kafka-ca";
-/// Volume of what the services authenticate with.
+/// Volume of the credentials.
 const USER: &str = "kafka-user";
 
 /// Variables and volumes.
@@ -26,7 +26,7 @@ pub(super) fn access(kafka: &Kafka) -> (Vec<EnvVar>, Vec<Volume>) {
     env.push(plain("KBNT_KAFKA_SECURITY_PROTOCOL", protocol));
     if let Some(Trust::Secret(secret)) = &kafka.trust {
         env.push(plain("KBNT_KAFKA_CA_FILE", folder(CA)));
-        // All of it, as there is more than one CA while they change.
+        // Mounts all keys, because there is more than one CA during a change of CAs.
         volumes.push(volume(CA, secret, &[]));
     }
     let file = |key: &str| format!("{}/{key}", folder(USER));
@@ -47,7 +47,7 @@ pub(super) fn access(kafka: &Kafka) -> (Vec<EnvVar>, Vec<Volume>) {
     (env, volumes)
 }
 
-/// A Secret as a volume: these keys of it, or all.
+/// A Secret as a volume, with these keys or all.
 fn volume(name: &str, secret: &str, keys: &[&str]) -> Volume {
     let item = |key: &&str| KeyToPath { key: (*key).into(), path: (*key).into(), ..KeyToPath::default() };
     Volume {
@@ -65,7 +65,7 @@ fn volume(name: &str, secret: &str, keys: &[&str]) -> Volume {
 mod tests {
     use super::*;
 
-    fn told(trust: Option<Trust>, login: Login) -> (Vec<String>, Vec<String>) {
+    fn access_as_text(trust: Option<Trust>, login: Login) -> (Vec<String>, Vec<String>) {
         let (bootstrap, prefix) = (String::new(), String::new());
         let kafka = Kafka { bootstrap, prefix, replicas: 3, place: None, trust, login, users: None };
         let (env, volumes) = access(&kafka);
@@ -82,9 +82,9 @@ mod tests {
     fn the_services_are_told_as_their_contract_says() {
         let ca = || Some(Trust::Secret("kbnt-cluster-ca-cert".into()));
         let scram = || Login::Scram { username: "shop".into(), secret: "shop".into() };
-        assert_eq!(told(None, Login::None), (vec![], vec![]));
-        assert_eq!(told(Some(Trust::System), Login::None).0, ["KBNT_KAFKA_SECURITY_PROTOCOL=ssl"]);
-        let (env, volumes) = told(ca(), scram());
+        assert_eq!(access_as_text(None, Login::None), (vec![], vec![]));
+        assert_eq!(access_as_text(Some(Trust::System), Login::None).0, ["KBNT_KAFKA_SECURITY_PROTOCOL=ssl"]);
+        let (env, volumes) = access_as_text(ca(), scram());
         assert_eq!(
             env,
             [
@@ -96,7 +96,7 @@ mod tests {
             ]
         );
         assert_eq!(volumes, ["kafka-ca: kbnt-cluster-ca-cert ", "kafka-user: shop password"]);
-        let (env, volumes) = told(ca(), Login::Mtls("shop".into()));
+        let (env, volumes) = access_as_text(ca(), Login::Mtls("shop".into()));
         assert_eq!(
             env[2..],
             [
@@ -105,6 +105,6 @@ mod tests {
             ]
         );
         assert_eq!(volumes[1], "kafka-user: shop user.crt,user.key");
-        assert_eq!(told(None, scram()).0[0], "KBNT_KAFKA_SECURITY_PROTOCOL=sasl_plaintext");
+        assert_eq!(access_as_text(None, scram()).0[0], "KBNT_KAFKA_SECURITY_PROTOCOL=sasl_plaintext");
     }
 }

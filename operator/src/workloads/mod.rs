@@ -23,7 +23,7 @@ pub use task::{Task, task};
 
 /// Port of every service.
 pub const PORT: i32 = 8080;
-/// The port on which the kubelet asks the services how they are: no Service leads there, so no client can use it up.
+/// The port of the kubelet's probes. No Service routes to it, so clients cannot exhaust it.
 const PROBE_PORT: i32 = 8081;
 
 /// The six services.
@@ -34,22 +34,22 @@ pub(crate) const ALL_ROLES: [Role; 6] =
 /// One of the six services.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Role {
-    /// Keeps the ledger.
+    /// inventory-service: keeps the ledger.
     Inventory,
-    /// Validates users.
+    /// user-service: validates users.
     User,
-    /// Takes payments.
+    /// payment-service: takes payments.
     Payment,
-    /// Drives orders.
+    /// order-service: drives orders.
     Order,
-    /// Tells customers.
+    /// notification-service: notifies customers.
     Notification,
-    /// Writes the audit trail.
+    /// audit-service: writes the audit trail.
     Audit,
 }
 
 impl Role {
-    /// As the `kbnt` program calls it.
+    /// Its name on the command line of `kbnt`.
     pub fn argument(self) -> &'static str {
         match self {
             Self::Inventory => "inventory",
@@ -61,12 +61,12 @@ impl Role {
         }
     }
 
-    /// As people call it, such as `order-service`.
+    /// Its full name, such as `order-service`.
     pub fn component(self) -> String {
         format!("{}-service", self.argument())
     }
 
-    /// Name of its objects where the resource has this name.
+    /// Name of its objects for a resource of this name.
     pub fn object_name(self, resource: &str) -> String {
         format!("{resource}-{}", self.component())
     }

@@ -1,4 +1,4 @@
-//! What users add to pods, where Kubernetes defines what it looks like.
+//! Applies what users add to pods, in the format of Kubernetes.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ use crate::error::Error;
 use crate::kube::holds;
 use crate::labels::MANAGED_BY;
 
-/// What pods are spread over by default, as far as that can be had.
+/// What pods are spread over by default, as far as possible.
 const SPREAD: [&str; 2] = ["topology.kubernetes.io/zone", "kubernetes.io/hostname"];
 
-/// What is given under this name, as Kubernetes has it.
+/// The value of this field, parsed as the Kubernetes type.
 fn typed<T: DeserializeOwned + Serialize>(field: &str, given: &Map<String, Value>) -> Result<T, Error> {
     let given = Value::Object(given.clone());
     let wrong = |why: String| Error::Invalid(format!("podTemplate.{field}: {why}"));
@@ -28,7 +28,7 @@ fn typed<T: DeserializeOwned + Serialize>(field: &str, given: &Map<String, Value
     }
 }
 
-/// What is given under this name, if anything is.
+/// The value of this field, if it is set.
 pub(super) fn optional<T: DeserializeOwned + Serialize>(
     field: &str,
     given: &Map<String, Value>,
@@ -36,8 +36,8 @@ pub(super) fn optional<T: DeserializeOwned + Serialize>(
     (!given.is_empty()).then(|| typed(field, given)).transpose()
 }
 
-/// Whether the program takes what is given for the variables that it reads. Those that another variable is part of are not
-/// looked at.
+/// Checks that the program accepts the given variables. Variables whose value refers to another one are not
+/// checked.
 pub fn check(service: &str, given: &PodTemplate) -> Result<(), Error> {
     for variable in given.env.iter().filter(|variable| variable.value_from.is_empty()) {
         let value = variable.value.as_deref().unwrap_or_default();
@@ -60,7 +60,7 @@ pub fn check(service: &str, given: &PodTemplate) -> Result<(), Error> {
     Ok(())
 }
 
-/// The given variables, less those that the operator sets itself.
+/// The given variables, without those that the operator sets itself.
 pub(super) fn variables(given: &PodTemplate, own: &[EnvVar]) -> Result<Vec<EnvVar>, Error> {
     let others = given.env.iter().filter(|given| own.iter().all(|own| own.name != given.name));
     others

@@ -19,13 +19,13 @@ use crate::error::Error;
 use crate::kube::short_digest;
 use crate::labels::labels;
 
-/// User and group that pods run as.
+/// User and group of the processes in pods.
 const USER: i64 = 65_532;
-/// Where files lie in the pod, each in a folder of its own.
+/// Folder of files in the pod, each in a folder of its own.
 const FILES_FOLDER: &str = "/etc/kbnt";
-/// Seconds between the beginning of a pod's end and when its service is told.
+/// Seconds between the beginning of a pod's termination and the signal to its service.
 const PAUSE: i64 = 3;
-/// Annotation that makes pods new when the declared users change.
+/// Annotation that replaces the pods when the declared users change.
 const USERS_DIGEST: &str = "kbnt.dev/users-digest";
 
 /// A file that a service reads.
@@ -35,21 +35,21 @@ pub struct File {
     pub env: &'static str,
     /// Name of its volume and folder.
     pub name: &'static str,
-    /// What is in it.
+    /// Its content.
     pub source: Source,
 }
 
-/// What is in a file.
+/// The content of a file.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Source {
     /// The declared users, as JSON, in a ConfigMap of the operator.
     Users {
         /// Name of the ConfigMap.
         config_map: String,
-        /// As the service reads it.
+        /// The JSON that the service reads.
         json: String,
     },
-    /// A key of a Secret of the user.
+    /// A key of the user's own Secret.
     Secret(SecretRef),
 }
 
@@ -65,13 +65,13 @@ impl Source {
     }
 }
 
-/// A variable with this value. Kubernetes would take `$(NAME)` for another variable and `$$` for `$`, and has `$$` for each `$`
-/// that is one.
+/// A variable with this value. Kubernetes would expand `$(NAME)` as a variable and `$$` as `$`, so each `$`
+/// of the value is doubled.
 pub fn plain(name: &str, value: impl Into<String>) -> EnvVar {
     EnvVar { name: name.into(), value: Some(value.into().replace('$', "$$")), value_from: None }
 }
 
-/// A variable with what a field of the pod says, such as `metadata.name`.
+/// A variable with the value of a field of the pod, such as `metadata.name`.
 pub fn from_field(name: &str, path: &str) -> EnvVar {
     EnvVar {
         name: name.into(),
@@ -98,9 +98,9 @@ pub(super) fn template(plan: &Plan, resource: &str) -> Result<PodTemplateSpec, E
         metadata: Some(metadata(given, own.clone(), digest)),
         spec: Some(PodSpec {
             service_account_name: Some(plan.role.object_name(resource)),
-            // Only who takes turns by a lease has anything to ask the API server.
+            // Only pods that take turns by a lease call the API server.
             automount_service_account_token: Some(plan.in_turn),
-            // The service is done within 20 s, after the pause before it is told.
+            // The service ends within 20 s, after the pause before its signal.
             termination_grace_period_seconds: Some(30),
             containers: vec![container],
             topology_spread_constraints: Some(overlay::spread(given, own)?),
@@ -109,7 +109,7 @@ pub(super) fn template(plan: &Plan, resource: &str) -> Result<PodTemplateSpec, E
     })
 }
 
-/// Labels and annotations of a pod: its own, and the given ones that take none of them away.
+/// Labels and annotations of a pod: its own, and the given ones, which cannot replace any of them.
 pub(super) fn metadata(
     given: &PodTemplate,
     own: BTreeMap<String, String>,
@@ -125,7 +125,7 @@ pub(super) fn metadata(
     }
 }
 
-/// What all pods have in common, but for what runs in them.
+/// The part that all pods share.
 pub(super) fn base(given: &PodTemplate, volumes: Vec<Volume>) -> Result<PodSpec, Error> {
     let pull_secret = |secret: &pod::LocalRef| LocalObjectReference { name: secret.name.clone() };
     Ok(PodSpec {
@@ -185,7 +185,7 @@ fn container(plan: &Plan, kafka: Vec<EnvVar>, volumes: &[Volume]) -> Result<Cont
         // Ready as soon as the state is folded; restarted only after a minute without an answer.
         readiness_probe: Some(probe("/readyz", 2, 3)),
         liveness_probe: Some(probe("/healthz", 10, 6)),
-        // Calls are sent here until every node knows that the pod is going.
+        // Calls arrive until every node knows that the pod is terminating.
         lifecycle: Some(Lifecycle {
             pre_stop: Some(LifecycleHandler {
                 sleep: Some(SleepAction { seconds: PAUSE }),
@@ -197,7 +197,7 @@ fn container(plan: &Plan, kafka: Vec<EnvVar>, volumes: &[Volume]) -> Result<Cont
     })
 }
 
-/// The `kbnt` program in a container, with these variables and the given ones.
+/// A container of the `kbnt` program, with these variables and the given ones.
 pub(super) fn program(
     image: &str,
     given: &PodTemplate,
@@ -224,7 +224,7 @@ pub(super) fn program(
     })
 }
 
-/// Where a volume of this name lies in the pod.
+/// The folder of this volume in the pod.
 pub(super) fn folder(name: &str) -> String {
     format!("{FILES_FOLDER}/{name}")
 }
@@ -281,8 +281,8 @@ fn probe(path: &str, period: i32, failures: i32) -> Probe {
     }
 }
 
-/// The given resources with the defaults for what is absent. What is given for memory on one side counts for the other
-/// one too, as a default could contradict it.
+/// The given resources, with defaults for absent ones. If memory is given as request or as limit only, it
+/// counts for both, because a default could contradict it.
 pub(super) fn resources(given: &Resources) -> ResourceRequirements {
     let quantity = |text: &str| Quantity(text.to_owned());
     let (mut requests, mut limits) = (given.requests.clone(), given.limits.clone());

@@ -1,5 +1,4 @@
-//! What scales a service: KEDA's ScaledObject by the records that wait, or a HorizontalPodAutoscaler by the use of the
-//! processor.
+//! Scales a service: KEDA's ScaledObject by consumer lag, or a HorizontalPodAutoscaler by CPU use.
 
 use k8s_openapi::api::autoscaling::v2::{
     CrossVersionObjectReference, HorizontalPodAutoscaler, HorizontalPodAutoscalerSpec, MetricSpec,
@@ -15,13 +14,13 @@ use crate::owned::{ScaledObject, scaled_objects};
 /// How a service is scaled.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scaling {
-    /// As the user wants it.
+    /// The user's settings.
     pub spec: Autoscaling,
-    /// Whether KEDA is there to do it.
+    /// Whether KEDA is available.
     pub keda: bool,
 }
 
-/// What scales a service.
+/// The object that scales a service.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Scaler {
     /// Kubernetes itself.
@@ -30,7 +29,7 @@ pub enum Scaler {
     Lag(Box<ScaledObject>),
 }
 
-/// What scales the Deployment of the same name.
+/// Builds the autoscaler of the Deployment of the same name.
 pub(super) fn build(plan: &Plan, metadata: ObjectMeta) -> Option<Scaler> {
     let Scaling { spec, keda } = plan.scaling.as_ref()?;
     let name = metadata.name.clone().unwrap_or_default();
@@ -83,7 +82,7 @@ fn by_lag(plan: &Plan, spec: &Autoscaling, metadata: ObjectMeta, name: &str) -> 
                 "consumerGroup": format!("{prefix}kbnt-{}", plan.role.component()),
                 "topic": format!("{prefix}{topic}"),
                 "lagThreshold": spec.lag.to_string(),
-                // A service that has not begun yet reads from the beginning.
+                // A service that has not started yet reads from the beginning.
                 "offsetResetPolicy": "earliest",
             },
         });
@@ -108,7 +107,7 @@ fn inputs(role: Role) -> &'static [&'static str] {
         Role::User | Role::Notification => &["order-events"],
         Role::Payment => &["inventory-events"],
         Role::Order => &["user-events", "inventory-events", "payment-events"],
-        // These have one pod at work.
+        // These services have one active pod.
         Role::Inventory | Role::Audit => &[],
     }
 }

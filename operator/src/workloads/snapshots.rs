@@ -1,4 +1,5 @@
-//! Where inventory-service keeps its snapshots: a folder that outlives its process, and goes with the pod.
+//! Where inventory-service keeps its snapshots: a folder that outlives the process, and is deleted with the
+//! pod.
 
 use k8s_openapi::api::core::v1::{EmptyDirVolumeSource, EnvVar, Volume, VolumeMount};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -7,9 +8,10 @@ use super::pod::plain;
 
 /// Name of the volume.
 const NAME: &str = "snapshots";
-/// Where it lies in the pod.
+/// Its folder in the pod.
 const FOLDER: &str = "/var/lib/kbnt/snapshots";
-/// Three snapshots of some eighteen million orders that ended within a day: two are kept while the next one is written.
+/// Room for three snapshots of some eighteen million orders that ended within a day: two are kept while the
+/// next one is written.
 const SIZE_LIMIT: &str = "2Gi";
 
 pub(super) fn variable() -> EnvVar {

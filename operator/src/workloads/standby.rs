@@ -1,4 +1,4 @@
-//! What the pods of a service need to take turns: a lease, and the right to hold this one and no other.
+//! What the pods of a service need to take turns: a lease, and the right to hold this lease and no other.
 
 use k8s_openapi::api::core::v1::EnvVar;
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
@@ -12,14 +12,14 @@ use crate::ownership::Owner;
 /// What lets the pods of a service hold its lease.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Standby {
-    /// The right.
+    /// The role.
     pub role: Role,
-    /// Who has it.
+    /// Its binding to the account of the service.
     pub binding: RoleBinding,
 }
 
-/// Name of the binding for the service of this name. It was that of the service while all stocks shared a role, and what a
-/// binding refers to can never change.
+/// Name of the binding for the service of this name. While all stocks shared a role, the binding had the name
+/// of the service, and the role that a binding refers to can never change.
 fn binding_name(service: &str) -> String {
     format!("{service}-lease")
 }
@@ -39,9 +39,9 @@ impl Standby {
             role: Role {
                 metadata: metadata.clone(),
                 rules: Some(vec![
-                    // To hold its lease, to see who does, and to be told when that one gives it up.
+                    // To hold its lease, to see the holder, and to learn when the holder releases it.
                     rule(&["get", "watch", "patch"], Some(vec![service.clone()])),
-                    // To make it. What does not exist yet has no name to the API server.
+                    // To create it. An object that does not exist yet has no name for the API server.
                     rule(&["create"], None),
                 ]),
             },
@@ -63,7 +63,7 @@ impl Standby {
     }
 }
 
-/// What tells a pod to take turns by the lease of this name, which goes with `owner`.
+/// The variables that make a pod take turns by the lease of this name, which is deleted with `owner`.
 pub fn in_turn(owner: &Owner, lease: &str) -> Result<Vec<EnvVar>, Error> {
     let reference = serde_json::to_string(&owner.reference(false))?;
     Ok(vec![

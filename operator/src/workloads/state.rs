@@ -1,4 +1,4 @@
-//! Whether a service is available, as its Deployment says.
+//! Whether a service is available, according to its Deployment.
 
 use kbnt_crds::common::ServiceState;
 
@@ -12,9 +12,9 @@ pub enum State {
     Absent,
     /// All its pods can be used.
     Available,
-    /// Its pods are on their way.
+    /// Its pods are starting.
     Progressing(String),
-    /// Its pods do not come up, and why.
+    /// Its pods do not start, and why.
     Failed(String),
 }
 
@@ -32,13 +32,13 @@ pub struct View {
 }
 
 impl View {
-    /// Of a Deployment, where there is one.
+    /// The view of a service with this Deployment, if it exists.
     pub fn of(name: &str, desired: i32, deployment: Option<&ObservedDeployment>) -> Self {
         let Some(deployment) = deployment else {
             return Self { name: name.to_owned(), desired, ready: 0, state: State::Absent };
         };
         let ready = deployment.available;
-        // While a change rolls out, the pods of before still serve.
+        // While a change rolls out, the old pods still serve.
         let state = if ready >= desired {
             State::Available
         } else if !deployment.current {
@@ -54,14 +54,14 @@ impl View {
     }
 }
 
-/// The services as a status shows them.
+/// The services as the status lists them.
 pub fn states(views: &[View]) -> Vec<ServiceState> {
     let state =
         |view: &View| ServiceState { name: view.name.clone(), desired: view.desired, ready: view.ready };
     views.iter().map(state).collect()
 }
 
-/// WorkloadsAvailable for these services. `awaited` is what has to come before they start.
+/// WorkloadsAvailable for these services. `awaited` is what must be ready before they start.
 pub fn finding(views: &[View], awaited: Option<&str>) -> Finding {
     const TYPE: &str = "WorkloadsAvailable";
     let pick = |choose: fn(&State) -> Option<&String>| -> Vec<String> {
@@ -123,8 +123,8 @@ mod tests {
     #[test]
     fn a_deployment_tells_how_its_service_fares() {
         let reason = |deployment: Option<&Deployment>| {
-            let note = deployment.map(ObservedDeployment::of);
-            finding(&[View::of("a", 1, note.as_ref())], Some("topics")).reason
+            let observed = deployment.map(ObservedDeployment::of);
+            finding(&[View::of("a", 1, observed.as_ref())], Some("topics")).reason
         };
         assert_eq!(reason(None), "WaitingForStart");
         for (observed, available, condition, expected) in [

@@ -1,4 +1,4 @@
-//! A pod that does one thing and ends.
+//! A pod that does one task and ends.
 
 use k8s_openapi::api::core::v1::{Container, EnvVar, PodSpec, PodTemplateSpec};
 use kbnt_crds::common::Resources;
@@ -10,25 +10,25 @@ use crate::kafka_cluster::Kafka;
 use crate::labels::labels;
 use crate::ownership::Owner;
 
-/// What a pod does.
+/// The task of a pod.
 pub struct Task<'a> {
-    /// As its labels call it.
+    /// Its component label.
     pub component: &'a str,
     /// Name of its container.
     pub container: &'a str,
     /// Image of all services.
     pub image: &'a str,
-    /// Where Kafka is.
+    /// The Kafka cluster.
     pub kafka: &'a Kafka,
-    /// What it gets besides.
+    /// What the user adds to it.
     pub template: &'a PodTemplate,
     /// Arguments of the `kbnt` program.
     pub args: &'a [&'a str],
-    /// Variables beyond those that say where Kafka is.
+    /// Variables besides those for Kafka.
     pub env: Vec<EnvVar>,
 }
 
-/// The pods of a Job that does this for `owner`. They get at Kafka as the services do.
+/// The pod template of a Job that runs this task for `owner`. Its pods access Kafka as the services do.
 pub fn task(owner: &Owner, task: Task<'_>) -> Result<PodTemplateSpec, Error> {
     let (access, volumes) = kafka_access::access(task.kafka);
     let mut env = vec![plain("KBNT_BOOTSTRAP_SERVERS", &task.kafka.bootstrap)];
@@ -38,7 +38,7 @@ pub fn task(owner: &Owner, task: Task<'_>) -> Result<PodTemplateSpec, Error> {
         name: task.container.to_owned(),
         args: Some(task.args.iter().map(|&argument| argument.to_owned()).collect()),
         resources: Some(pod::resources(&Resources::default())),
-        // What it says about its end, or what it said last.
+        // The report about its end, or its last output.
         termination_message_policy: Some("FallbackToLogsOnError".into()),
         ..pod::program(task.image, task.template, env, &volumes)?
     };

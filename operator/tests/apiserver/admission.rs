@@ -1,4 +1,4 @@
-//! What the API server refuses, and with which advice.
+//! What the API server refuses, and the advice it gives.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Failure, KAFKA, Suite, Verdict, expect, stock, workflow};
 
-/// Puts a value at a pointer, making the way there. Null takes away.
+/// Sets the value at a pointer, and creates the path to it. Null removes it.
 fn put(object: &mut Value, pointer: &str, value: Value) {
     let (way, last) = pointer.rsplit_once('/').unwrap_or(("", pointer));
     let mut place = object;
@@ -32,7 +32,7 @@ pub(crate) struct Case {
     kind: String,
     #[serde(default)]
     put: BTreeMap<String, Value>,
-    /// What is merged into the spec of the object that is there by then.
+    /// Merged into the spec of the object, which exists by then.
     change: Option<Value>,
     #[serde(default)]
     pub(crate) says: String,
@@ -51,7 +51,7 @@ impl Case {
         Ok(serde_yaml::from_str(include_str!("changes.yaml"))?)
     }
 
-    /// The sample with what is put there.
+    /// The sample with the case's values.
     pub(crate) fn object(&self) -> Result<Value, Failure> {
         let mut object = match self.kind.as_str() {
             "VirtualStock" => serde_json::to_value(stock("a", KAFKA)?)?,
@@ -63,15 +63,15 @@ impl Case {
         Ok(object)
     }
 
-    /// Where objects of its kind are, with this at the end of the address.
+    /// The URL of objects of its kind, with this suffix.
     fn at(&self, namespace: &str, end: &str) -> String {
         let plural = if self.kind == "VirtualStock" { "virtualstocks" } else { "orderworkflows" };
         format!("/apis/kbnt.dev/v1alpha1/namespaces/{namespace}/{plural}{end}")
     }
 }
 
-/// What the API server says to this body; nothing if it admits it. As JSON, because the types cannot say everything that a
-/// user can.
+/// The message of the API server for this body; `None` if it admits it. The body is JSON, because users can
+/// write more than the types can express.
 async fn say(
     suite: &Suite,
     request: http::request::Builder,
@@ -137,7 +137,7 @@ pub(crate) async fn what_cannot_change_cannot_be_changed(suite: &Suite) -> Verdi
     for (number, case) in Case::changes()?.into_iter().enumerate() {
         let (name, mut object) = (format!("case-{number}"), case.object()?);
         object["metadata"]["name"] = name.clone().into();
-        // Nothing is to come of them.
+        // Nothing must be made for them.
         object["spec"]["paused"] = true.into();
         let made = http::Request::post(case.at(&shop.namespace, ""));
         let said = say(suite, made, "application/json", &object).await?;
@@ -159,7 +159,7 @@ pub(crate) async fn what_is_there_stays_what_it_is(suite: &Suite) -> Verdict {
     let mut stock = stock("lenient", KAFKA)?;
     stock.spec.paused = true;
     shop.create(&stock).await?;
-    // A client that asks for no strictness loses unknown fields, and nothing else happens.
+    // A client that does not ask for strict validation loses unknown fields, without other effects.
     let api: Api<VirtualStock> = shop.api();
     let unknown = json!({"spec": {"unknown": 1}});
     let lenient = PatchParams { field_validation: Some(ValidationDirective::Warn), ..PatchParams::default() };

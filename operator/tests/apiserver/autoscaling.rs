@@ -1,4 +1,4 @@
-//! More pods while there is much to do.
+//! Autoscaling: more pods while there is much to do.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Suite, Verdict, define, expect, until};
 
-/// As much of KEDA as a client of its API server can see.
+/// The part of KEDA that a client of its API server can see.
 const KEDA: &str = "
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -42,7 +42,7 @@ pub(crate) async fn a_service_is_scaled_by_one_of_the_two_and_only_if_asked(suit
     scale(json!({"maxReplicas": 3})).await?;
     let made = until("the autoscaler", || async { Ok(processor.get(name).await?.spec) }).await?;
     expect((made.min_replicas, made.max_replicas) == (Some(1), 3), || format!("{made:?}"))?;
-    // The number of pods is the autoscaler's now.
+    // The autoscaler owns the number of pods now.
     let more = Patch::Merge(json!({"spec": {"replicas": 3}}));
     deployments.patch(name, &PatchParams::default(), &more).await?;
     until("the status to follow", || async {

@@ -1,4 +1,4 @@
-//! What belongs to others is reported, and never taken.
+//! Objects of other owners are reported and never taken over.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
@@ -17,16 +17,16 @@ pub(crate) async fn a_topic_of_somebody_else_is_reported_and_left_alone(suite: &
     }))?;
     topics.create(&PostParams::default(), &foreign).await?;
     shop.create(&stock("conflicts", KAFKA)?).await?;
-    let told = shop.stock_is("TopicsReady", "False", "TopicConflict").await?;
-    expect(told.message.contains("conflicts-inventory-events: belongs to somebody"), || {
-        told.message.clone()
+    let condition = shop.stock_is("TopicsReady", "False", "TopicConflict").await?;
+    expect(condition.message.contains("conflicts-inventory-events: belongs to somebody"), || {
+        condition.message.clone()
     })?;
     expect(shop.names::<Deployment>().await?.is_empty(), || {
         "a service runs on the topic of somebody else".into()
     })?;
     let live = topics.get("conflicts-inventory-events").await?;
     expect(live.spec.partitions == Some(12) && live.annotations().is_empty(), || format!("{live:?}"))?;
-    // Its owner takes it away, and the stock can have the name.
+    // The owner deletes it, and the stock can use the name.
     topics.delete("conflicts-inventory-events", &kube::api::DeleteParams::default()).await?;
     shop.stock_is("Ready", "True", "Ready").await.map(drop)
 }
@@ -36,8 +36,8 @@ pub(crate) async fn two_stocks_cannot_share_a_topic(suite: &Suite) -> Verdict {
     first.create(&stock("conflicts-shared", KAFKA)?).await?;
     first.stock_is("Ready", "True", "Ready").await?;
     second.create(&stock("conflicts-shared", KAFKA)?).await?;
-    let told = second.stock_is("TopicsReady", "False", "TopicConflict").await?;
-    expect(told.message.contains("VirtualStock conflicts-first/main"), || told.message.clone())?;
+    let condition = second.stock_is("TopicsReady", "False", "TopicConflict").await?;
+    expect(condition.message.contains("VirtualStock conflicts-first/main"), || condition.message.clone())?;
     let topic = second.topics(KAFKA).get("conflicts-shared-inventory-events").await?;
     let owner = topic.annotations().get("kbnt.dev/owner").cloned();
     expect(owner.as_deref() == Some("VirtualStock/conflicts-first/main"), || format!("{owner:?}"))?;
@@ -56,8 +56,10 @@ pub(crate) async fn a_deployment_of_somebody_else_is_reported_and_left_alone(sui
     }))?;
     shop.create(&foreign).await?;
     shop.create(&stock("conflicts-deployment", KAFKA)?).await?;
-    let told = shop.stock_is("WorkloadsAvailable", "False", "NameTaken").await?;
-    expect(told.message.contains("main-inventory-service belongs to somebody"), || told.message.clone())?;
+    let condition = shop.stock_is("WorkloadsAvailable", "False", "NameTaken").await?;
+    expect(condition.message.contains("main-inventory-service belongs to somebody"), || {
+        condition.message.clone()
+    })?;
     let live = shop.api::<Deployment>().get("main-inventory-service").await?;
     expect(live.spec.replicas == Some(7) && live.owner_references().is_empty(), || {
         format!("{:?}", live.spec.replicas)
@@ -67,12 +69,12 @@ pub(crate) async fn a_deployment_of_somebody_else_is_reported_and_left_alone(sui
 pub(crate) async fn a_spec_that_cannot_be_carried_out_says_why(suite: &Suite) -> Verdict {
     let shop = suite.shop("conflicts-invalid").await?;
     let mut stock = stock("conflicts-invalid", KAFKA)?;
-    // Kubernetes looks at the first part alone.
+    // Kubernetes checks only the first part.
     let wrong = json!({"env": [{"name": "KBNT_LOG", "value": "info,debgu"}]});
     stock.spec.inventory.pod_template = serde_json::from_value(wrong)?;
     shop.create(&stock).await?;
-    let told = shop.stock_is("TopicsReady", "False", "InvalidSpec").await?;
-    expect(told.message.contains("KBNT_LOG=\"info,debgu\""), || told.message.clone())?;
+    let condition = shop.stock_is("TopicsReady", "False", "InvalidSpec").await?;
+    expect(condition.message.contains("KBNT_LOG=\"info,debgu\""), || condition.message.clone())?;
     shop.stock_is("Ready", "False", "InvalidSpec").await?;
     let api = shop.api::<kbnt_crds::VirtualStock>();
     api.patch(

@@ -1,4 +1,4 @@
-//! What stays and what goes.
+//! What is deleted with a resource and what stays.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -74,7 +74,7 @@ pub(crate) async fn a_finalizer_that_cannot_be_set_is_told_as_itself(suite: &Sui
     let bindings = Api::<ValidatingAdmissionPolicyBinding>::all(shop.client.clone());
     policies.create(&params, &serde_json::from_value(refused)?).await?;
     bindings.create(&params, &serde_json::from_value(here)?).await?;
-    // A policy counts from a moment after it was made.
+    // A policy takes effect a moment after it was created.
     let probe = json!({"metadata": {"finalizers": ["kbnt.dev/probe"]}});
     until("the policy", || async {
         let taken = shop.patch::<VirtualStock>(&probe).await;
@@ -84,15 +84,15 @@ pub(crate) async fn a_finalizer_that_cannot_be_set_is_told_as_itself(suite: &Sui
     .await?;
 
     shop.patch::<VirtualStock>(&json!({"spec": {"topicDeletionPolicy": "Delete"}})).await?;
-    let told = shop.stock_is("FinalizerSet", "False", "Refused").await?;
-    expect(told.message.contains("no finalizers here"), || told.message.clone())?;
+    let condition = shop.stock_is("FinalizerSet", "False", "Refused").await?;
+    expect(condition.message.contains("no finalizers here"), || condition.message.clone())?;
     shop.stock_is("TopicsReady", "True", "TopicsReady").await?;
     let ready = shop.stock_is("Ready", "False", "Refused").await?;
     expect(ready.message.contains("FinalizerSet"), || ready.message.clone())?;
 
     bindings.delete(name, &DeleteParams::default()).await?;
     policies.delete(name, &DeleteParams::default()).await?;
-    // Nobody tells the operator that a policy is gone: whoever took it away touches the resource.
+    // The operator does not learn that a policy is gone: the person who removed it touches the resource.
     let touches = AtomicU32::new(0);
     until("the finalizer", || async {
         let touch = touches.fetch_add(1, Ordering::Relaxed).to_string();
@@ -119,7 +119,7 @@ pub(crate) async fn topics_go_with_their_owner_where_that_is_asked_for(suite: &S
         expect(both == [1, 1], || format!("{both:?}"))
     })
     .await?;
-    // First the stock, which the workflow's topics do not need to be found.
+    // The stock goes first: the workflow finds its topics without it.
     shop.delete::<VirtualStock>().await?;
     shop.delete::<OrderWorkflow>().await?;
     let topics = shop.topics(KAFKA);
@@ -131,7 +131,7 @@ pub(crate) async fn topics_go_with_their_owner_where_that_is_asked_for(suite: &S
     let others = with_prefix(&topics, "deletion-other-").await?;
     expect(others.len() == 7, || format!("{} topics of the other shop are left", others.len()))?;
 
-    // The policy may change its mind, and then nothing waits for anything.
+    // The policy may be changed, and then nothing waits.
     other.patch::<VirtualStock>(&policy).await?;
     let stocks = other.api::<VirtualStock>();
     until("the finalizer", || async {
@@ -145,7 +145,7 @@ pub(crate) async fn topics_go_with_their_owner_where_that_is_asked_for(suite: &S
     .await
 }
 
-/// Does what the garbage collector would do.
+/// Does the work of the garbage collector.
 async fn clear(shop: &crate::harness::Shop) -> Verdict {
     use k8s_openapi::api::apps::v1::Deployment;
     use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};

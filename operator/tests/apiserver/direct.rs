@@ -1,5 +1,5 @@
-//! Kafka that Strimzi does not run: Jobs make its topics. There is no controller of Jobs and no kubelet here, so the
-//! tests say what becomes of them.
+//! Kafka that Strimzi does not run: Jobs make its topics. No controller of Jobs and no kubelet run here, so
+//! the tests write the state of Jobs and pods.
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Failure, Shop, Suite, Verdict, apply_manifest, direct, expect, until, workflow};
 
-/// The one Job of a component that has not been seen yet.
+/// The only Job of a component that is not in `seen`.
 pub(crate) async fn job(shop: &Shop, component: &str, seen: &[&Job]) -> Result<Job, Failure> {
     let ours = ListParams::default().labels(&format!("app.kubernetes.io/component={component}"));
     until(&format!("the Job of {component}"), || async {
@@ -43,12 +43,12 @@ fn conditions(types: [&str; 2], at: Timestamp) -> Value {
     types.map(condition).into_iter().collect()
 }
 
-/// When the first pod started: at once.
+/// The start of the first pod, which is immediate.
 fn start(job: &Job) -> String {
     job.creation_timestamp().map(|time| time.0).unwrap_or_default().to_string()
 }
 
-/// As its controller does when its pod has done its work.
+/// Completes the Job, as its controller does after a pod has succeeded.
 pub(crate) async fn complete(shop: &Shop, job: &Job) -> Verdict {
     let now = Timestamp::now();
     let done = conditions(["SuccessCriteriaMet", "Complete"], now);
@@ -61,32 +61,32 @@ pub(crate) async fn complete(shop: &Shop, job: &Job) -> Verdict {
     .await
 }
 
-/// As its controller does when it gives up, at this time.
+/// Fails the Job at this time, as its controller does when it gives up.
 pub(crate) async fn fail(shop: &Shop, job: &Job, pods: usize, at: Timestamp) -> Verdict {
     let done = conditions(["FailureTarget", "Failed"], at);
     set(shop, job, json!({"startTime": start(job), "failed": pods, "conditions": done})).await
 }
 
-/// A pod of the Job that ended with these last words.
-pub(crate) async fn pod_ended(shop: &Shop, job: &Job, name: &str, code: i32, words: &str) -> Verdict {
+/// Creates a pod of the Job that ended with this message.
+pub(crate) async fn pod_ended(shop: &Shop, job: &Job, name: &str, code: i32, message: &str) -> Verdict {
     let template = job.spec.clone().map(|spec| spec.template).unwrap_or_default();
     let metadata = ObjectMeta { name: Some(name.into()), ..template.metadata.unwrap_or_default() };
     let pods = shop.api::<Pod>();
     pods.create(&PostParams::default(), &Pod { metadata, spec: template.spec, status: None }).await?;
-    let ended = json!({"exitCode": code, "message": words, "finishedAt": Timestamp::now().to_string()});
+    let ended = json!({"exitCode": code, "message": message, "finishedAt": Timestamp::now().to_string()});
     let container = json!({"name": "topics", "image": "x", "imageID": "x", "ready": false, "restartCount": 0, "state": {"terminated": ended}});
     let status = json!({"status": {"phase": "Failed", "containerStatuses": [container]}});
     pods.patch_status(name, &PatchParams::default(), &Patch::Merge(status)).await?;
     Ok(())
 }
 
-/// Waits until it is a second later, as times of objects are whole seconds.
+/// Waits for the next second, because times of objects are whole seconds.
 async fn later(than: Timestamp) -> Verdict {
     let next = than + SignedDuration::from_secs(1);
     until("another second", || async { expect(Timestamp::now() > next, || "not yet".into()) }).await
 }
 
-/// The account that a controller makes in every namespace.
+/// The account that a controller creates in every namespace.
 pub(crate) async fn default_account(shop: &Shop) -> Verdict {
     let metadata = ObjectMeta { name: Some("default".into()), ..ObjectMeta::default() };
     shop.create(&ServiceAccount { metadata, ..ServiceAccount::default() }).await.map(drop)
@@ -120,7 +120,7 @@ pub(crate) async fn a_job_makes_the_topics_and_the_services_follow(suite: &Suite
         format!("{:?}", status.topics)
     })?;
 
-    // A Job that vanishes, as by its TTL, is made again, and what it told counts until the next one tells.
+    // A Job that vanishes, for example by its TTL, is made again, and its report counts until the next one.
     shop.api::<Job>().delete(&stock.name_any(), &DeleteParams::background()).await?;
     let again = job(&shop, "stock-topics", &[&stock]).await?;
     expect(again.name_any() == stock.name_any(), || again.name_any())?;
@@ -134,11 +134,11 @@ pub(crate) async fn what_a_job_could_not_do_is_told_and_tried_again(suite: &Suit
     default_account(&shop).await?;
     shop.create(&direct("direct-failing", "kafka:9092")?).await?;
     let first = job(&shop, "stock-topics", &[]).await?;
-    let told = |words: &'static str| {
+    let reported = |text: &'static str| {
         let shop = &shop;
-        until(words, move || async move {
-            let told = shop.stock_is("TopicsReady", "False", "TopicFailed").await?;
-            expect(told.message.contains(words), || told.message.clone())
+        until(text, move || async move {
+            let condition = shop.stock_is("TopicsReady", "False", "TopicFailed").await?;
+            expect(condition.message.contains(text), || condition.message.clone())
         })
     };
     let topic = "direct-failing-inventory-events";
@@ -146,26 +146,26 @@ pub(crate) async fn what_a_job_could_not_do_is_told_and_tried_again(suite: &Suit
         json!({"topics": [{"name": topic, "state": state, "reason": reason, "message": message}]}).to_string()
     };
 
-    // A pod has failed, and the Job goes on.
+    // A pod has failed, and the Job continues.
     let lost = report("failed", "KafkaError", "cannot reach kafka:9092: no such host");
     pod_ended(&shop, &first, "one", 2, &lost).await?;
     set(&shop, &first, json!({"startTime": start(&first), "failed": 1})).await?;
-    told("direct-failing-inventory-events: KafkaError: cannot reach kafka:9092: no such host").await?;
-    // Another one sees no hope, and the Job ends.
+    reported("direct-failing-inventory-events: KafkaError: cannot reach kafka:9092: no such host").await?;
+    // Another pod finds no hope, and the Job ends.
     later(Timestamp::now()).await?;
     pod_ended(&shop, &first, "two", 1, &report("wrong", "NotSupported", "it has 1 partitions instead of 3"))
         .await?;
     fail(&shop, &first, 2, Timestamp::now()).await?;
-    told("NotSupported: it has 1 partitions instead of 3").await?;
+    reported("NotSupported: it has 1 partitions instead of 3").await?;
     expect(shop.names::<Deployment>().await?.is_empty(), || "a service runs without its topic".into())?;
     expect(shop.api::<Job>().get(&first.name_any()).await?.uid() == first.uid(), || {
         "made anew at once".into()
     })?;
 
-    // Once the time has come, there is another one, and until it tells something, what is known stays so.
+    // After the pause another Job is made, and the finding stays until it reports.
     fail(&shop, &first, 2, Timestamp::now() - SignedDuration::from_mins(6)).await?;
     let second = job(&shop, "stock-topics", &[&first]).await?;
-    told("NotSupported: it has 1 partitions instead of 3").await?;
+    reported("NotSupported: it has 1 partitions instead of 3").await?;
     complete(&shop, &second).await?;
     shop.stock_is("Ready", "True", "Ready").await.map(drop)
 }
@@ -185,7 +185,7 @@ pub(crate) async fn another_wish_is_another_job(suite: &Suite) -> Verdict {
     complete(&shop, &second).await?;
     shop.stock_is("Ready", "True", "Ready").await?;
 
-    // Another way to the same topics: they are as they were, and the new Job sees whether that way leads there.
+    // Another way to the same topics: their state stays, and the new Job checks whether the new way works.
     shop.patch::<VirtualStock>(&json!({"spec": {"kafka": {"tls": {}}}})).await?;
     let third = job(&shop, "stock-topics", &[&second]).await?;
     shop.stock_is("TopicsReady", "True", "TopicsReady").await?;
@@ -194,7 +194,7 @@ pub(crate) async fn another_wish_is_another_job(suite: &Suite) -> Verdict {
     is_gone(&shop, &second).await?;
     shop.stock_is("Ready", "True", "Ready").await?;
 
-    // Nobody would delete the topics, so nobody can ask for that.
+    // This policy cannot be set, because nothing would delete the topics.
     let policy = json!({"spec": {"topicDeletionPolicy": "Delete"}});
     let refused = shop.patch::<VirtualStock>(&policy).await;
     expect(refused.is_err_and(|said| said.to_string().contains("goes with kafka.clusterRef")), || {
@@ -213,8 +213,8 @@ pub(crate) async fn of_several_that_want_the_same_topics_the_oldest_has_them(sui
     later(older.creation_timestamp().map(|time| time.0).unwrap_or_default()).await?;
 
     second.create(&direct("direct-shared", "kafka.direct-first.svc:9092")?).await?;
-    let told = second.stock_is("TopicsReady", "False", "TopicConflict").await?;
-    expect(told.message.contains("VirtualStock direct-first/main"), || told.message.clone())?;
+    let condition = second.stock_is("TopicsReady", "False", "TopicConflict").await?;
+    expect(condition.message.contains("VirtualStock direct-first/main"), || condition.message.clone())?;
     expect(second.names::<Job>().await?.is_empty(), || "a Job for topics of somebody else".into())?;
     first.stock_is("Ready", "True", "Ready").await?;
     first.delete::<VirtualStock>().await?;

@@ -1,4 +1,4 @@
-//! What people change is put right, unless they ask to be left alone.
+//! Changes that people make are reverted, unless the resource is paused.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
@@ -51,7 +51,7 @@ pub(crate) async fn what_is_changed_or_deleted_is_put_right(suite: &Suite) -> Ve
     topics.patch("drift-payment-events", &merge, &Patch::Merge(change)).await?;
     let users = json!({"data": {"users.json": "[]"}});
     shop.api::<ConfigMap>().patch("main-users", &merge, &Patch::Merge(users)).await?;
-    // An object without the operator's label is out of its sight, and is found all the same.
+    // Without its label the operator does not see the object, and finds it all the same.
     let label = json!({"metadata": {"labels": {"app.kubernetes.io/managed-by": null}}});
     deployments.patch("main-payment-service", &merge, &Patch::Merge(label)).await?;
     until("what was changed to be put right", || async {
@@ -65,7 +65,7 @@ pub(crate) async fn what_is_changed_or_deleted_is_put_right(suite: &Suite) -> Ve
         expect(deployment.labels().contains_key("app.kubernetes.io/managed-by"), || "no label".into())
     })
     .await?;
-    // Whoever did that may not know what they did.
+    // The person who did that may not know the effect.
     until("the event that says so", || async {
         let events = shop.api::<Event>().list(&ListParams::default()).await?;
         let said = events
@@ -84,7 +84,7 @@ pub(crate) async fn what_is_changed_or_deleted_is_put_right(suite: &Suite) -> Ve
     })
     .await?;
     shop.stock_is("Ready", "True", "Ready").await?;
-    // The topic that was deleted is another one now.
+    // The recreated topic is another one now.
     shop.workflow_is("LogIntact", "False", "TopicReplaced").await.map(drop)
 }
 
@@ -92,13 +92,13 @@ pub(crate) async fn a_paused_resource_is_left_alone(suite: &Suite) -> Verdict {
     let shop = suite.shop("drift-paused").await?;
     shop.open().await?;
     shop.patch::<OrderWorkflow>(&json!({"spec": {"paused": true}})).await?;
-    // The condition speaks of the generation that is paused, so the operator has seen it.
+    // The condition names the generation that is paused, so the operator has seen it.
     shop.workflow_is("Ready", "True", "Ready").await?;
     let change = Patch::Merge(json!({"spec": {"replicas": 0}}));
     shop.api::<Deployment>().patch("main-order-service", &PatchParams::default(), &change).await?;
-    // Its status goes on, and so tells that the operator has seen this, too.
-    let told = shop.workflow_is("Ready", "False", "Paused").await?;
-    expect(told.message.contains("paused"), || told.message.clone())?;
+    // The status is still updated, which shows that the operator has seen this change, too.
+    let condition = shop.workflow_is("Ready", "False", "Paused").await?;
+    expect(condition.message.contains("paused"), || condition.message.clone())?;
     expect(replicas(&shop, "main-order-service").await? == Some(0), || "repaired while paused".into())?;
     shop.patch::<OrderWorkflow>(&json!({"spec": {"paused": false}})).await?;
     shop.workflow_is("Ready", "True", "Ready").await?;

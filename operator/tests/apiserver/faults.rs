@@ -1,5 +1,5 @@
-//! Calls to the API server that fail: the reconcile that each interrupts comes to the same end, and says what is the
-//! matter until then.
+//! Calls to the API server that fail: each interrupted reconcile comes to the same end, and reports the
+//! failure until then.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -33,19 +33,19 @@ use tower::{BoxError, Layer, Service};
 use crate::direct::{complete, default_account, fail, job, pod_ended};
 use crate::harness::{Failure, KAFKA, Shop, Suite, Verdict, direct, expect, stock, until, workflow};
 
-/// Operators that run at a time.
+/// Operators that run at the same time.
 const AT_ONCE: usize = 8;
-/// How long they wait for an answer, so that the trials need not last as long as in earnest.
+/// How long they wait for an answer. It is shorter than in production, so that the tests are short.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// What happens to a call.
+/// What goes wrong with a call.
 #[derive(Clone, Copy, Debug)]
 enum Fault {
-    /// The API server has an error of its own.
+    /// The API server fails.
     Error,
-    /// Somebody else was faster.
+    /// Another writer was faster.
     Conflict,
-    /// It is done, and the answer is lost.
+    /// The call succeeds, and the answer is lost.
     Lost,
     /// No answer ever comes.
     Silence,
@@ -54,7 +54,7 @@ enum Fault {
 impl Fault {
     const ALL: [Self; 4] = [Self::Error, Self::Conflict, Self::Lost, Self::Silence];
 
-    /// Another one for each call in turn.
+    /// A different one for each call in turn.
     fn of_call(nth: usize) -> Self {
         Self::ALL[nth % Self::ALL.len()]
     }
@@ -65,13 +65,13 @@ impl Fault {
 enum Plan {
     /// None.
     Nothing,
-    /// One, counted from 1.
+    /// A single call, counted from 1.
     Nth(usize, Fault),
-    /// The writes of this resource, while this is so.
+    /// The writes of this resource, while the flag is set.
     Writes(&'static str, Arc<AtomicBool>),
 }
 
-/// Counts the calls of reconciles, and lets some of them fail.
+/// Counts the calls of reconciles, and makes some of them fail.
 #[derive(Clone)]
 struct Faults {
     plan: Plan,
@@ -83,9 +83,9 @@ impl Faults {
         Self { plan, calls: Arc::default() }
     }
 
-    /// What is to happen to this call.
+    /// The fault for this call, if any.
     fn next(&self, request: &Request<Body>) -> Option<Fault> {
-        // Watches, lists and discovery go on beside the reconciles, and are tried again by themselves.
+        // Watches, lists and discovery run beside the reconciles, and retry by themselves.
         let named = request.method() != http::Method::GET || request.uri().query().is_none_or(str::is_empty);
         if !named || !request.uri().path().contains("/namespaces/") {
             return None;
@@ -111,7 +111,7 @@ impl<S> Layer<S> for Faults {
     }
 }
 
-/// What is in an answer, whoever gave it.
+/// The body of an answer, real or faked.
 type Answer = UnsyncBoxBody<bytes::Bytes, BoxError>;
 
 struct Faulty<S> {
@@ -196,18 +196,18 @@ impl Beside {
     }
 
     async fn stop(self) -> Verdict {
-        // An error means that it has ended, and the task says why.
+        // An error means that it has ended, and the task has the reason.
         let _ = self.end.send(());
         Ok(self.task.await??)
     }
 }
 
-/// Whether `KBNT_FAULTS=all` asks for what takes long.
+/// Whether `KBNT_FAULTS=all` selects the long version.
 fn thorough() -> bool {
     std::env::var_os("KBNT_FAULTS").is_some_and(|faults| faults == "all")
 }
 
-/// Run after all operators have ended, as it runs its own.
+/// Runs after all other operators have ended, because it starts its own.
 pub(crate) async fn an_interrupted_reconcile_comes_to_the_same_end(suite: &Suite) -> Verdict {
     let untouched = Faults::new(Plan::Nothing);
     let shop = suite.shop("fault-none").await?;
@@ -223,7 +223,7 @@ pub(crate) async fn an_interrupted_reconcile_comes_to_the_same_end(suite: &Suite
     let calls = untouched.calls.load(Ordering::Relaxed);
     expect(calls > 50, || format!("only {calls} calls"))?;
 
-    // Each call fails in one of the ways, or in all of them where there is time for that.
+    // Each call fails in one of the ways, or in all of them in the long version.
     let thorough = thorough();
     let cases = (1..=calls).flat_map(|nth| {
         let chosen = if thorough { Fault::ALL.to_vec() } else { vec![Fault::of_call(nth)] };
@@ -250,7 +250,7 @@ pub(crate) async fn an_interrupted_reconcile_comes_to_the_same_end(suite: &Suite
     Ok(())
 }
 
-/// Run after all operators have ended, as it runs its own.
+/// Runs after all other operators have ended, because it starts its own.
 pub(crate) async fn an_interrupted_reconcile_has_its_topics_made_all_the_same(suite: &Suite) -> Verdict {
     let calls = past_a_failed_job(suite, "direct-fault-none", Plan::Nothing).await?;
     let plans = (1..=calls).map(|nth| (format!("direct-fault-{nth}"), Plan::Nth(nth, Fault::of_call(nth))));
@@ -263,7 +263,7 @@ pub(crate) async fn an_interrupted_reconcile_has_its_topics_made_all_the_same(su
     Ok(())
 }
 
-/// A stock without Strimzi, whose first Job fails and whose second one does not. How many calls it took.
+/// A stock without Strimzi, whose first Job fails and whose second Job succeeds. Returns the number of calls.
 async fn past_a_failed_job(suite: &Suite, name: &str, plan: Plan) -> Result<usize, Failure> {
     let (shop, faults) = (suite.shop(name).await?, Faults::new(plan));
     default_account(&shop).await?;
@@ -278,7 +278,7 @@ async fn past_a_failed_job(suite: &Suite, name: &str, plan: Plan) -> Result<usiz
     Ok(faults.calls.load(Ordering::Relaxed))
 }
 
-/// Run after all operators have ended, as it runs its own.
+/// Runs after all other operators have ended, because it starts its own.
 pub(crate) async fn an_interrupted_reconcile_has_its_users_made_all_the_same(suite: &Suite) -> Verdict {
     let calls = past_a_user(suite, "users-fault-none", Plan::Nothing).await?;
     let plans = (1..=calls).map(|nth| (format!("users-fault-{nth}"), Plan::Nth(nth, Fault::of_call(nth))));
@@ -291,7 +291,7 @@ pub(crate) async fn an_interrupted_reconcile_has_its_users_made_all_the_same(sui
     Ok(())
 }
 
-/// A stock whose service has a user of its own, until it is deleted. How many calls it took.
+/// A stock whose service has its own user, until it is deleted. Returns the number of calls.
 async fn past_a_user(suite: &Suite, name: &str, plan: Plan) -> Result<usize, Failure> {
     let (shop, faults) = (suite.shop(name).await?, Faults::new(plan));
     let operator = Beside::start(suite, &shop, &faults).await?;
@@ -300,7 +300,7 @@ async fn past_a_user(suite: &Suite, name: &str, plan: Plan) -> Result<usize, Fai
     Ok(faults.calls.load(Ordering::Relaxed))
 }
 
-/// Run after all operators have ended, as it runs its own.
+/// Runs after all other operators have ended, because it starts its own.
 pub(crate) async fn a_step_that_keeps_failing_is_told(suite: &Suite) -> Verdict {
     for (resource, condition, of_stock) in [
         ("kafkatopics", "TopicsReady", true),
@@ -314,14 +314,14 @@ pub(crate) async fn a_step_that_keeps_failing_is_told(suite: &Suite) -> Verdict 
             Beside::start(suite, &shop, &Faults::new(Plan::Writes(resource, Arc::clone(&failing)))).await?;
         shop.create(&stock(&shop.namespace, KAFKA)?).await?;
         shop.create(&workflow()?).await?;
-        let told = if of_stock {
+        let reported = if of_stock {
             shop.stock_is("Ready", "False", "ApiError").await?;
             shop.stock_is(condition, "False", "ApiError").await?
         } else {
             shop.workflow_is("Ready", "False", "ApiError").await?;
             shop.workflow_is(condition, "False", "ApiError").await?
         };
-        expect(told.message.contains("injected: InternalError"), || told.message.clone())?;
+        expect(reported.message.contains("injected: InternalError"), || reported.message.clone())?;
         failing.store(false, Ordering::Relaxed);
         shop.stock_is("Ready", "True", "Ready").await?;
         shop.workflow_is("Ready", "True", "Ready").await?;
@@ -330,7 +330,7 @@ pub(crate) async fn a_step_that_keeps_failing_is_told(suite: &Suite) -> Verdict 
     Ok(())
 }
 
-/// All that the operator makes of a shop, by kind, without what differs from one shop to the next.
+/// Everything that the operator makes for a shop, by kind, without the fields that differ between shops.
 async fn state(shop: &Shop) -> Result<BTreeMap<&'static str, Value>, Failure> {
     let topics: Vec<_> = shop
         .topics(KAFKA)
@@ -366,7 +366,7 @@ where
     Ok(all.into())
 }
 
-/// Takes away the ids of topics, which differ in each shop, and leaves the names of those that are known.
+/// Removes the ids of topics, which differ between shops, and keeps the names of the known topics.
 fn forget_ids(value: &mut Value) {
     match value {
         Value::Object(map) => {

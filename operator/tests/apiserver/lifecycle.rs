@@ -1,4 +1,4 @@
-//! The life of the process: what it waits for, how it is watched, how it stops and begins again.
+//! The life of the process: what it waits for, its probes, its shutdown and its restart.
 
 use kbnt_crds::{OrderWorkflow, VirtualStock};
 use kube::api::ListParams;
@@ -10,7 +10,7 @@ use crate::harness::{
     make_namespace, stock, strimzi, until,
 };
 
-/// Run before all other tests, on an API server without any definition.
+/// Runs before all other tests, on an API server without any definition.
 pub(crate) async fn it_waits_for_what_is_missing(client: &Client, operator: &Operator) -> Verdict {
     until("an unready operator", || async {
         let (code, why) = operator.get("/readyz").await?;
@@ -27,11 +27,11 @@ pub(crate) async fn it_waits_for_what_is_missing(client: &Client, operator: &Ope
     })
     .await?;
 
-    // No Strimzi: told, and nothing hangs on it, not even a resource whose topics are to be deleted.
+    // No Strimzi: reported, and nothing is stuck, not even a resource whose topics are to be deleted.
     let shop = Shop { client: client.clone(), namespace: "default".into() };
     shop.create(&stock("no-strimzi", KAFKA)?).await?;
-    let told = shop.stock_is("TopicsReady", "False", "StrimziMissing").await?;
-    expect(told.message.contains("install Strimzi"), || told.message.clone())?;
+    let condition = shop.stock_is("TopicsReady", "False", "StrimziMissing").await?;
+    expect(condition.message.contains("install Strimzi"), || condition.message.clone())?;
     shop.patch::<VirtualStock>(&json!({"spec": {"topicDeletionPolicy": "Delete"}})).await?;
     until("the finalizer", || async {
         let stock = shop.api::<VirtualStock>().get("main").await?;
@@ -42,11 +42,11 @@ pub(crate) async fn it_waits_for_what_is_missing(client: &Client, operator: &Ope
 
     // Kafka without Strimzi: a Job makes its topics, and nothing waits for Strimzi.
     shop.create(&direct("external", "kafka.example:9092")?).await?;
-    let told = shop.stock_is("TopicsReady", "False", "WaitingForTopics").await?;
-    expect(told.message.contains("Job main-stock-topics-"), || told.message.clone())?;
+    let condition = shop.stock_is("TopicsReady", "False", "WaitingForTopics").await?;
+    expect(condition.message.contains("Job main-stock-topics-"), || condition.message.clone())?;
     shop.delete::<VirtualStock>().await?;
 
-    // Strimzi comes, and a resource that waits for it goes on.
+    // Strimzi is installed, and a resource that waits for it continues.
     shop.create(&stock("no-strimzi", "kafka-manual")?).await?;
     shop.stock_is("TopicsReady", "False", "StrimziMissing").await?;
     define(client, &strimzi()?).await?;
@@ -72,8 +72,8 @@ pub(crate) async fn health_and_metrics_are_served(suite: &Suite) -> Verdict {
     Ok(())
 }
 
-/// Run after all other tests: a second process takes over when the first one stops, finds everything as it should be,
-/// and writes nothing but its lease.
+/// Runs after all other tests: a second process takes over when the first one stops, finds everything as it
+/// should be, and writes nothing but its lease.
 pub(crate) async fn a_restart_converges_without_a_write(suite: &Suite) -> Verdict {
     let forbidden = suite.operator.metric("kbnt_operator_api_writes_total", &["code=\"403\""], &[]).await?
         + suite.operator.metric("kbnt_operator_api_reads_total", &["code=\"403\""], &[]).await?;
@@ -116,15 +116,15 @@ pub(crate) async fn a_restart_converges_without_a_write(suite: &Suite) -> Verdic
     .await?;
     let writes = second.metric("kbnt_operator_api_writes_total", &[], &["leases"]).await?;
     let (_, metrics) = second.get("/metrics").await?;
-    let told: Vec<_> =
+    let counters: Vec<_> =
         metrics.lines().filter(|line| line.starts_with("kbnt_operator_api_writes_total")).collect();
-    expect(writes == 0.0, || format!("{writes} writes: {told:#?}"))?;
+    expect(writes == 0.0, || format!("{writes} writes: {counters:#?}"))?;
     println!("{present} resources reconciled after a restart without a write");
     let status = second.stop().await?;
     expect(status.success(), || format!("{status}"))
 }
 
-/// Run after the process under test has ended: a leader that hangs is replaced, and ends when it wakes up.
+/// Runs after the process under test has ended: a leader that hangs is replaced, and ends when it wakes up.
 pub(crate) async fn a_leader_that_hangs_is_replaced(suite: &Suite) -> Verdict {
     let start = async |name| {
         suite.another_operator(&Start { name, account: (SYSTEM, "kbnt"), env: &crate::users::RIGHTS }).await
@@ -153,7 +153,8 @@ pub(crate) async fn a_leader_that_hangs_is_replaced(suite: &Suite) -> Verdict {
     expect(status.success(), || format!("{status}"))
 }
 
-/// Run last: an operator installed for one namespace has the rights that it needs there, and no eyes for others.
+/// Runs last: an operator that is installed for one namespace has the rights that it needs there, and does
+/// not look at others.
 pub(crate) async fn an_operator_of_one_namespace_stays_there(suite: &Suite) -> Verdict {
     let home = "kbnt-namespaced";
     make_namespace(&suite.client, home).await?;
@@ -167,10 +168,10 @@ pub(crate) async fn an_operator_of_one_namespace_stays_there(suite: &Suite) -> V
     expect(far.status.is_none(), || "a resource elsewhere was touched".into())?;
     near.delete::<OrderWorkflow>().await?;
     near.delete::<VirtualStock>().await?;
-    // A Kafka cluster beyond its reach is told, and not tried.
+    // A Kafka cluster beyond its reach is reported, without a try.
     near.create(&stock("near", "kafka-manual")?).await?;
-    let told = near.stock_is("TopicsReady", "False", "InvalidSpec").await?;
-    expect(told.message.contains("kafkaNamespaces"), || told.message.clone())?;
+    let condition = near.stock_is("TopicsReady", "False", "InvalidSpec").await?;
+    expect(condition.message.contains("kafkaNamespaces"), || condition.message.clone())?;
     let writes = operator.metric("kbnt_operator_api_writes_total", &["code=\"403\""], &[]).await?;
     let reads = operator.metric("kbnt_operator_api_reads_total", &["code=\"403\""], &[]).await?;
     expect(writes + reads == 0.0, || format!("{writes} writes and {reads} reads were forbidden"))?;

@@ -1,4 +1,5 @@
-//! A log that is not the one that is known: what the conditions say, what is not done, and the way on.
+//! A log that is not the known one: what the conditions report, what the operator stops doing, and the way
+//! out.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
@@ -15,7 +16,7 @@ async fn topic_of(shop: &Shop) -> Result<TopicState, Failure> {
     status.topics.first().cloned().ok_or_else(|| Failure::new("no topic in the status"))
 }
 
-/// The variable of a service that says which topics are known, and how often its Deployment was changed.
+/// The variable of a service that lists the known topics, and the generation of its Deployment.
 async fn known_to(shop: &Shop, service: &str) -> Result<(String, Option<i64>), Failure> {
     let live = shop.api::<Deployment>().get(service).await?;
     let pod = live.spec.template.spec.unwrap_or_default();
@@ -24,8 +25,8 @@ async fn known_to(shop: &Shop, service: &str) -> Result<(String, Option<i64>), F
     Ok((ids.unwrap_or_default(), live.metadata.generation))
 }
 
-/// Waits for an event with this reason and these words.
-async fn event(shop: &Shop, kind: &str, reason: &str, words: &[&str]) -> Verdict {
+/// Waits for an event with this reason whose note contains all these texts.
+async fn event(shop: &Shop, kind: &str, reason: &str, parts: &[&str]) -> Verdict {
     until(&format!("an event {reason}"), || async {
         let events = shop.api::<Event>().list(&ListParams::default()).await?;
         let texts: Vec<_> = events
@@ -34,7 +35,7 @@ async fn event(shop: &Shop, kind: &str, reason: &str, words: &[&str]) -> Verdict
             .filter(|event| event.regarding.as_ref().and_then(|of| of.kind.as_deref()) == Some(kind))
             .filter_map(|event| event.note.clone())
             .collect();
-        expect(texts.iter().any(|text| words.iter().all(|word| text.contains(word))), || format!("{texts:?}"))
+        expect(texts.iter().any(|text| parts.iter().all(|part| text.contains(part))), || format!("{texts:?}"))
     })
     .await
 }
@@ -51,7 +52,7 @@ pub(crate) async fn a_topic_that_was_made_again_is_adopted_by_its_exact_id_alone
     let (topics, name) = (shop.topics(KAFKA), "log-again-inventory-events");
     let first = topic_id(&topics.get(name).await?);
     expect(topic_of(&shop).await?.topic_id.as_ref() == Some(&first), || "not recorded".into())?;
-    // Known from the first pod on, so that no pod is made anew for it.
+    // The first pod has it already, so no pod is replaced for it.
     let (ids, generation) = known_to(&shop, "main-inventory-service").await?;
     expect(ids == format!("inventory-events={first}") && generation == Some(1), || {
         format!("{ids} {generation:?}")
@@ -71,14 +72,14 @@ pub(crate) async fn a_topic_that_was_made_again_is_adopted_by_its_exact_id_alone
     let damaged = suite.operator.metric("kbnt_operator_log_damaged", &labels, &[]).await?;
     expect((damaged - 1.0).abs() < f64::EPSILON, || format!("{damaged}"))?;
 
-    // Nothing is declared to a log that may have forgotten what was declared before.
+    // The operator declares nothing to a log that may have lost earlier declarations.
     let product = json!([{"id": "PROD-001", "name": "Smartphone X", "unitPrice": "599.99", "received": 150}]);
     shop.patch::<VirtualStock>(&json!({"spec": {"products": product}})).await?;
     shop.stock_is("StockDeclared", "Unknown", "LogNotIntact").await?;
     shop.stock_is("LedgerBalanced", "Unknown", "LogNotIntact").await?;
     expect(suite.ledgers.received("log-again", "PROD-001") == Some(100), || "declared all the same".into())?;
 
-    // An id that is not that of the topic which is there adopts nothing.
+    // An id that differs from the present topic's adopts nothing.
     for wrong in [format!("{name}={first}x"), format!("{name}={}", "A".repeat(22)), name.to_owned()] {
         shop.patch::<VirtualStock>(&adopt(&wrong)).await?;
         until("the refusal", || async {
@@ -121,7 +122,7 @@ pub(crate) async fn a_stock_learns_of_topics_that_its_workflow_adopts(suite: &Su
     shop.workflow_is("Ready", "False", "TopicReplaced").await?;
     shop.stock_is("Ready", "True", "Ready").await?;
     let second = topic_id(&topics.get(name).await?);
-    // Without the prefix, too.
+    // Works without the prefix, too.
     shop.patch::<OrderWorkflow>(&adopt(&format!("order-events={second}"))).await?;
     shop.workflow_is("Ready", "True", "Ready").await?;
     until("an inventory-service that knows the new topic", || async {
@@ -158,7 +159,7 @@ pub(crate) async fn what_a_service_finds_in_its_log_is_said_with_numbers(suite: 
 }
 
 pub(crate) async fn a_pod_that_is_not_ready_is_asked_itself(suite: &Suite) -> Verdict {
-    // No pods come up here, so nobody is reached through the Service.
+    // No pods start here, so no pod can be reached through the Service.
     let shop = suite.shop(&format!("{STILL}log")).await?;
     shop.create(&stock("still-log", KAFKA)?).await?;
     let deployment = until("the Deployment", || async {

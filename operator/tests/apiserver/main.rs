@@ -1,10 +1,10 @@
 //! The operator as a process, with the rights of its chart, on a real API server and etcd.
 //!
-//! Nothing else runs there: stand-ins play Strimzi, the Deployment controller and the services. The API server is that
-//! of `KBNT_APISERVER_KUBECONFIG`, or one that this suite starts and ends itself. With `KBNT_SCALE=N` it measures instead of
-//! testing: see `scale`.
+//! Nothing else runs there: stand-ins play Strimzi, the Deployment controller and the services. The API
+//! server is that of `KBNT_APISERVER_KUBECONFIG`, or one that this suite starts and ends itself. With
+//! `KBNT_SCALE=N` the suite measures instead of testing: see `scale`.
 
-// Names of kinds are words here, and no code.
+// Kinds appear in the docs as plain words, not as code.
 #![allow(clippy::doc_markdown)]
 
 mod admission;
@@ -64,7 +64,7 @@ fn main() -> ExitCode {
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// What ends the process under test comes after everything else, one by one.
+/// The tests that end the process under test run after all others, one by one.
 async fn last(suite: &Suite, arguments: &Arguments) -> bool {
     let mut passed = true;
     macro_rules! one_by_one {
@@ -82,7 +82,7 @@ async fn last(suite: &Suite, arguments: &Arguments) -> bool {
         lifecycle::a_leader_that_hangs_is_replaced,
         lifecycle::an_operator_of_one_namespace_stays_there,
     ];
-    // Not even where a filter left these out: what follows runs operators of its own.
+    // Even if a filter left these tests out: the following ones run their own operators.
     suite.operator.kill();
     one_by_one![
         faults::an_interrupted_reconcile_comes_to_the_same_end,

@@ -1,14 +1,14 @@
-//! The rules of ids, names, addresses and numbers are the same for the API server and for the program.
+//! The API server and the program have the same rules for ids, names, addresses and numbers.
 
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 
 use crate::harness::{Failure, KAFKA, Suite, Verdict, expect, stock, workflow};
 
-/// Calls at a time.
+/// Calls that run at the same time.
 const AT_ONCE: usize = 8;
 
-/// A rule, and where it is.
+/// A rule, and its field.
 struct Rule {
     kind: &'static str,
     field: &'static str,
@@ -32,7 +32,7 @@ fn is_threshold(text: &str) -> bool {
     text.parse::<u64>().is_ok_and(|units| units <= kbnt_rules::UNITS_MOST)
 }
 
-/// What is put together to texts: each kind of character that a rule may treat on its own.
+/// Pieces of the texts: one of each kind of character that a rule may treat differently.
 const PIECES: [&str; 30] = [
     "",
     "a",
@@ -66,13 +66,13 @@ const PIECES: [&str; 30] = [
     "/",
 ];
 
-/// What addresses are put together of.
+/// Pieces of the addresses.
 const ADDRESS_PIECES: [&str; 20] = [
     "", "a", "9", ".", "-", "_", "@", "xn--", "XN--", "[", "]", "[::1]", "1.2.3.4", ":", ":80", "%", "?",
     "#", "\\", ",",
 ];
 
-/// Texts of up to three pieces, and long ones around the limits.
+/// Texts of up to three pieces, and long ones near the limits.
 fn texts() -> Vec<String> {
     let mut texts: Vec<String> = PIECES.iter().map(|piece| (*piece).to_owned()).collect();
     for one in PIECES {
@@ -116,13 +116,13 @@ fn texts() -> Vec<String> {
     texts
 }
 
-/// A number where the field is one and the text too.
+/// A number for a number field, otherwise the text.
 fn value(rule: &Rule, text: &str) -> Value {
     let number = text.parse::<i64>().ok().filter(|_| rule.field == "lowStockThreshold");
     number.map_or_else(|| text.into(), Value::from)
 }
 
-/// An object in which this is the only thing that may be wrong.
+/// An object in which only this text may be wrong.
 fn object(rule: &Rule, text: &str) -> Result<(Value, &'static str), Failure> {
     if matches!(rule.kind, "stock" | "kafka") {
         let mut object = serde_json::to_value(stock("a", KAFKA)?)?;

@@ -1,4 +1,4 @@
-//! What waits for what.
+//! The order of steps: what waits for what.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use kbnt_crds::{KafkaTopic, VirtualStock};
@@ -23,7 +23,7 @@ pub(crate) async fn workloads_wait_for_topics_of_the_present_generation(suite: &
     })
     .await?;
 
-    // Ready, but of an earlier generation: that says nothing.
+    // Ready, but for an earlier generation, which does not count.
     let status = |generation: Option<i64>, observed: i64| {
         json!({"status": {"observedGeneration": generation.map(|now| now - 1 + observed),
             "conditions": [{"type": "Ready", "status": "True"}]}})
@@ -53,7 +53,7 @@ pub(crate) async fn a_workflow_waits_for_its_stock(suite: &Suite) -> Verdict {
     expect(missing.message.contains("no VirtualStock main"), || missing.message.clone())?;
     shop.workflow_is("Ready", "False", "StockNotFound").await?;
 
-    // The stock is there but its topic is not ready: the workflow's topics come, its services do not.
+    // The stock exists but its topic is not ready: the workflow's topics are made, its services are not.
     shop.create(&stock("ordering-stock", "kafka-manual")?).await?;
     shop.workflow_is("StockReady", "False", "WaitingForStock").await?;
     let topics = shop.topics("kafka-manual");

@@ -1,4 +1,4 @@
-//! The pods that come of a resource: what restricted Pod Security says to them, and what users may change about them.
+//! The pods of a resource: restricted Pod Security admits them, and users can change them within limits.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::authorization::v1::SubjectAccessReview;
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::harness::{Failure, Shop, Suite, Verdict, apply_manifest, expect, until};
 
-/// A pod of this template, tried out.
+/// Creates a pod of this template in a dry run.
 async fn try_out(shop: &Shop, name: &str, template: &PodTemplateSpec) -> Result<(), kube::Error> {
     let metadata =
         ObjectMeta { name: Some(name.to_owned()), ..template.metadata.clone().unwrap_or_default() };
@@ -26,7 +26,7 @@ pub(crate) async fn restricted_pod_security_admits_every_pod(suite: &Suite) -> V
     apply_manifest(&suite.client, restricted).await?;
     let shop = Shop { client: suite.client.clone(), namespace: "restricted".into() };
     shop.open().await?;
-    // With all that makes pods differ.
+    // With every setting that changes pods.
     let access = json!({"tls": {}, "authentication": {"mtls": {"secretName": "shop"}}});
     shop.patch::<VirtualStock>(&json!({"spec": {"kafka": access}})).await?;
     let hook =
@@ -43,7 +43,7 @@ pub(crate) async fn restricted_pod_security_admits_every_pod(suite: &Suite) -> V
     for deployment in &deployments {
         try_out(&shop, "pod", &deployment.spec.template).await?;
     }
-    // The plugin is there.
+    // The admission plugin is active.
     let mut root = deployments[0].spec.template.clone();
     if let Some(security) = root.spec.as_mut().and_then(|pod| pod.containers[0].security_context.as_mut()) {
         security.allow_privilege_escalation = Some(true);
@@ -77,11 +77,11 @@ pub(crate) async fn an_overlay_reaches_the_pods_that_it_concerns(suite: &Suite) 
             expect(pod.affinity.is_some() && pod.priority_class_name.is_some(), || format!("{pod:?}"))?;
         }
     }
-    // What Kubernetes does not know is told, and the pods stay as they are.
+    // A field that Kubernetes does not know is reported, and the pods stay as they are.
     let wrong = json!({"affinity": {"nodeAfinity": {"required": true}}});
     shop.patch::<OrderWorkflow>(&json!({"spec": {"services": {"user": {"podTemplate": wrong}}}})).await?;
-    let told = shop.workflow_is("WorkloadsAvailable", "Unknown", "InvalidSpec").await?;
-    expect(told.message.contains("podTemplate.affinity"), || told.message.clone())
+    let condition = shop.workflow_is("WorkloadsAvailable", "Unknown", "InvalidSpec").await?;
+    expect(condition.message.contains("podTemplate.affinity"), || condition.message.clone())
 }
 
 pub(crate) async fn several_pods_have_a_budget_and_one_has_none(suite: &Suite) -> Verdict {
@@ -118,7 +118,7 @@ pub(crate) async fn pods_that_take_turns_may_hold_a_lease(suite: &Suite) -> Verd
         .await?;
     }
     shop.stock_is("Ready", "True", "Ready").await?;
-    // Its own lease, and no other one of the namespace.
+    // Its own lease, and no other of the namespace.
     let account = "system:serviceaccount:turns:main-inventory-service";
     for (verb, lease, allowed) in [
         ("get", "main-inventory-service", true),
@@ -134,7 +134,7 @@ pub(crate) async fn pods_that_take_turns_may_hold_a_lease(suite: &Suite) -> Verd
         let may = may(suite, account, &shop.namespace, verb, lease).await?;
         expect(may == allowed, || format!("{verb} {lease:?}: {may}"))?;
     }
-    // What an operator of before bound to it goes.
+    // A binding of an earlier version of the operator is removed.
     let old = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
         "metadata": {"name": "main-inventory-service", "namespace": "turns",
             "labels": bindings.get("main-inventory-service-lease").await?.metadata.labels,
@@ -147,7 +147,7 @@ pub(crate) async fn pods_that_take_turns_may_hold_a_lease(suite: &Suite) -> Verd
     .await
 }
 
-/// Whether this account may do that with a lease.
+/// Whether this account may use this verb on a lease.
 async fn may(suite: &Suite, user: &str, namespace: &str, verb: &str, lease: &str) -> Result<bool, Failure> {
     let review: SubjectAccessReview = serde_json::from_value(
         json!({"spec": {"user": user, "resourceAttributes": {
@@ -190,16 +190,17 @@ pub(crate) async fn a_service_that_is_refused_holds_up_no_other(suite: &Suite) -
     let marked = json!({"podTemplate": {"annotations": {"example.com/note": "x"}}});
     let services = json!({"user": strange, "payment": above, "audit": marked});
     shop.patch::<OrderWorkflow>(&json!({"spec": {"services": services}})).await?;
-    let told = shop.workflow_is("WorkloadsAvailable", "False", "Refused").await?;
-    let both = told.message.contains("main-user-service") && told.message.contains("main-payment-service");
-    expect(both, || told.message.clone())?;
+    let condition = shop.workflow_is("WorkloadsAvailable", "False", "Refused").await?;
+    let both =
+        condition.message.contains("main-user-service") && condition.message.contains("main-payment-service");
+    expect(both, || condition.message.clone())?;
     until("the service that comes last", || async {
         let live = shop.api::<Deployment>().get("main-audit-service").await?;
-        let notes = live.spec.template.metadata.and_then(|meta| meta.annotations).unwrap_or_default();
-        expect(notes.contains_key("example.com/note"), || format!("{notes:?}"))
+        let annotations = live.spec.template.metadata.and_then(|meta| meta.annotations).unwrap_or_default();
+        expect(annotations.contains_key("example.com/note"), || format!("{annotations:?}"))
     })
     .await?;
-    // What is refused is tried again and again, which a later test would take for writes of its own.
+    // A refused request is repeated, and a later test would count it as a write.
     let given = json!({"resources": null});
     shop.patch::<OrderWorkflow>(&json!({"spec": {"services": {"user": given, "payment": given}}})).await?;
     shop.workflow_is("Ready", "True", "Ready").await.map(drop)

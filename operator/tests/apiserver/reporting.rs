@@ -1,4 +1,4 @@
-//! What a user sees.
+//! What the status shows a user.
 
 use std::collections::BTreeMap;
 
@@ -28,12 +28,14 @@ pub(crate) async fn the_words_of_strimzi_reach_the_condition(suite: &Suite) -> V
             "conditions": [{"type": type_, "status": status, "reason": reason, "message": message}]}});
         topics.patch_status(name, &PatchParams::default(), &Patch::Merge(status)).await?;
         if ready {
-            let told = shop.stock_is("TopicsReady", "True", "TopicsReady").await?;
-            expect(told.message.contains(type_), || told.message.clone())?;
+            let condition = shop.stock_is("TopicsReady", "True", "TopicsReady").await?;
+            expect(condition.message.contains(type_), || condition.message.clone())?;
         } else {
             until(reason, || async {
-                let told = shop.stock_is("TopicsReady", "False", "TopicFailed").await?;
-                expect(told.message.contains(&format!("{reason}: {message}")), || told.message.clone())
+                let condition = shop.stock_is("TopicsReady", "False", "TopicFailed").await?;
+                expect(condition.message.contains(&format!("{reason}: {message}")), || {
+                    condition.message.clone()
+                })
             })
             .await?;
         }
@@ -65,7 +67,7 @@ pub(crate) async fn the_ledger_reaches_the_status(suite: &Suite) -> Verdict {
     // A receipt, as a change of the resource.
     let product = |received: i64| json!({"id": "PROD-003", "name": "Tablet Mini", "unitPrice": "299.99", "received": received});
     shop.patch::<VirtualStock>(&json!({"spec": {"products": [product(125)]}})).await?;
-    // The other two are out of the resource, and keep their stock.
+    // The other two products left the resource, and keep their stock.
     until("the receipt", || totals(275, 20)).await?;
     shop.stock_is("LowStock", "False", "EnoughStock").await?;
     suite.ledgers.violate("ledger", "reserved is 20, active reservations hold 19");
@@ -84,7 +86,7 @@ pub(crate) async fn a_refused_write_off_is_told_in_numbers(suite: &Suite) -> Ver
     let refused = shop.stock_is("StockDeclared", "False", "WriteOffRefused").await?;
     let numbers = "PROD-001: received cannot go from 100 to 50, as 50 units would go and only 40 of 100 are available (60 reserved): declare at least 60";
     expect(refused.message == numbers, || refused.message.clone())?;
-    // As soon as the reservations are gone, it is done.
+    // It succeeds as soon as the reservations are gone.
     suite.ledgers.reserve("write-off", "PROD-001", 0);
     shop.stock_is("StockDeclared", "True", "Declared").await?;
     expect(suite.ledgers.received("write-off", "PROD-001") == Some(50), || "not written off".into())
@@ -110,7 +112,7 @@ pub(crate) async fn each_change_of_a_condition_is_one_event(suite: &Suite) -> Ve
         Ok(counts)
     })
     .await?;
-    // Many reconciles, of which one changes a condition.
+    // Of many reconciles, one changes a condition.
     for units in 1..=20 {
         suite.ledgers.reserve("events", "PROD-003", units);
         shop.patch::<VirtualStock>(&json!({"metadata": {"annotations": {"touched": units.to_string()}}}))
@@ -126,7 +128,7 @@ pub(crate) async fn each_change_of_a_condition_is_one_event(suite: &Suite) -> Ve
 }
 
 pub(crate) async fn a_status_is_written_only_when_it_differs(suite: &Suite) -> Verdict {
-    // No pods come up here, so that nothing changes by itself.
+    // No pods start here, so nothing changes by itself.
     let shop = suite.shop(&format!("{STILL}status")).await?;
     shop.create(&stock("still-status", KAFKA)?).await?;
     let stocks = shop.api::<VirtualStock>();
@@ -144,7 +146,7 @@ pub(crate) async fn a_status_is_written_only_when_it_differs(suite: &Suite) -> V
         shop.patch::<VirtualStock>(&json!({"metadata": {"annotations": {"touched": count.to_string()}}}))
             .await?;
     }
-    // A change of another resource after it has its effect after it.
+    // A change of another resource after it takes effect after it.
     until("further reconciles", || async {
         let now = suite.operator.metric("kbnt_operator_reconciles_total", &["VirtualStock"], &[]).await?;
         expect(now > reconciles + 1.0, || format!("{now} after {reconciles}"))

@@ -1,4 +1,4 @@
-//! Every rule of the definitions is tried both ways.
+//! The cases try every rule of the definitions both ways.
 
 use std::collections::BTreeMap;
 
@@ -7,14 +7,14 @@ use serde_json::Value;
 use crate::admission::Case;
 use crate::harness::{Suite, Verdict, expect};
 
-/// A rule that a definition has at some place, which is a path of fields, with `[]` for any item of a list.
+/// A rule of a definition and its place: a path of fields, with `[]` for any item of a list.
 struct Rule {
     path: Vec<String>,
     text: String,
     message: String,
 }
 
-/// The rules of a schema and of all below it.
+/// Collects the rules of a schema and of everything below it.
 fn rules(schema: &Value, path: &[String], into: &mut Vec<Rule>) {
     for rule in schema["x-kubernetes-validations"].as_array().into_iter().flatten() {
         let text = |field: &str| rule[field].as_str().unwrap_or_default().to_owned();
@@ -30,7 +30,8 @@ fn rules(schema: &Value, path: &[String], into: &mut Vec<Rule>) {
 }
 
 impl Rule {
-    /// Where an object must have something, or the rule says nothing of it: `!has(self.a) || ...` only speaks of `a`.
+    /// The fields that an object must have for the rule to apply: `!has(self.a) || ...` applies only if `a`
+    /// is there.
     fn subjects(&self) -> Vec<Vec<String>> {
         let parts: Vec<_> = self.text.split("||").map(str::trim).collect();
         let absent = |part: &&str| {
@@ -38,7 +39,7 @@ impl Rule {
             rest.is_empty().then(|| field.split('.').map(str::to_owned).collect::<Vec<_>>())
         };
         let fields: Vec<_> = parts.iter().filter_map(absent).collect();
-        // Where nothing else is asked, the fields themselves are what is forbidden.
+        // If the rule asks for nothing else, it forbids the fields themselves.
         if fields.is_empty() || fields.len() == parts.len() {
             return vec![self.path.clone()];
         }
@@ -60,8 +61,8 @@ fn has(value: &Value, path: &[String]) -> bool {
     }
 }
 
-/// The lists of cases are themselves tried by `admission`; this tells when a rule is in none of them. What several fields
-/// have in common is one rule.
+/// `admission` tries the lists of cases; this test fails if a rule is in none of them. A rule that several
+/// fields share counts once.
 pub(crate) async fn every_rule_is_tried_both_ways(_: &Suite) -> Verdict {
     let (mut admitted, mut refused) = (Case::admitted()?, Case::refused()?);
     for case in Case::changes()? {

@@ -1,4 +1,4 @@
-//! A user of Kafka for each service, made by Strimzi, and its Secret beside the pods.
+//! A Kafka user for each service, made by Strimzi, and its Secret in the namespace of the pods.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::harness::{Failure, KAFKA, Shop, Suite, Verdict, expect, stock, until,
 
 /// The namespace to which the operator may copy Secrets.
 const NAMESPACE: &str = "users";
-/// What the operator is started with besides, for that.
+/// Variables of the operator that allow it.
 pub(crate) const RIGHTS: [(&str, &str); 3] =
     [("KBNT_KAFKA_USERS", "true"), ("KBNT_USER_SECRETS_FROM", KAFKA), ("KBNT_USER_SECRETS_TO", NAMESPACE)];
 
@@ -33,14 +33,14 @@ fn name(shop: &Shop, role: &str) -> String {
     format!("main-{role}-{}", &digest[..8])
 }
 
-/// The sample, whose services are to have users of their own.
+/// The sample, with a user for each service.
 fn with_users(shop: &Shop) -> Result<VirtualStock, Failure> {
     let mut stock = stock(&shop.namespace, KAFKA)?;
     stock.spec.kafka.users = Some(KafkaUsers { authentication: UserAuthentication::ScramSha512 });
     Ok(stock)
 }
 
-/// Says that a user is ready, as Strimzi does, once the operator has asked for it.
+/// Marks a user as ready, as Strimzi does, once the operator has asked for it.
 async fn ready(shop: &Shop, role: &str) -> Result<KafkaUser, Failure> {
     let (api, name) = (users(shop), name(shop, role));
     let user = until(&format!("KafkaUser {name}"), || async { Ok(api.get(&name).await?) }).await?;
@@ -101,7 +101,7 @@ async fn gone(shop: &Shop) -> Verdict {
     .await
 }
 
-/// What Strimzi and the garbage collector delete.
+/// Deletes what Strimzi and the garbage collector would delete.
 async fn clear_secrets(shop: &Shop) -> Verdict {
     let (how, all) = (DeleteParams::default(), ListParams::default());
     shop.api::<Secret>().delete_collection(&how, &all).await?;
@@ -120,9 +120,9 @@ async fn each_service_has_a_user_with_its_rights_and_its_secret(suite: &Suite) -
     shop.create(&with_users(&shop)?).await?;
     shop.create(&workflow()?).await?;
 
-    // First Strimzi says that the user is ready, then its Secret comes: the service waits for both.
-    let told = shop.stock_is("UsersReady", "False", "WaitingForUsers").await?;
-    expect(told.message.contains("User Operator"), || told.message.clone())?;
+    // Strimzi reports the user as ready before its Secret exists: the service waits for both.
+    let condition = shop.stock_is("UsersReady", "False", "WaitingForUsers").await?;
+    expect(condition.message.contains("User Operator"), || condition.message.clone())?;
     let inventory = ready(&shop, "inventory").await?;
     let acls = serde_json::to_value(&inventory.spec.authorization)?;
     let rights = |name: &str, operations: &[&str]| json!({"operations": operations, "resource": {"type": "topic", "name": format!("{NAMESPACE}-{name}"), "patternType": "literal"}});
@@ -135,8 +135,8 @@ async fn each_service_has_a_user_with_its_rights_and_its_secret(suite: &Suite) -
     ];
     expect(acls["acls"] == Value::from(expected.to_vec()), || acls.to_string())?;
     until("the missing Secret to be told", || async {
-        let told = shop.stock_is("UsersReady", "False", "WaitingForUsers").await?;
-        expect(told.message.contains("its Secret kafka/"), || told.message.clone())
+        let condition = shop.stock_is("UsersReady", "False", "WaitingForUsers").await?;
+        expect(condition.message.contains("its Secret kafka/"), || condition.message.clone())
     })
     .await?;
     let none = shop.names::<Deployment>().await?;
@@ -159,7 +159,7 @@ async fn each_service_has_a_user_with_its_rights_and_its_secret(suite: &Suite) -
         copied(&shop, &name(&shop, role), role).await?;
     }
 
-    // A rotation reaches the copy and makes no pod new, and a copy that is lost comes back.
+    // A rotation reaches the copy and replaces no pod, and a deleted copy is restored.
     let secrets: Api<Secret> = Api::namespaced(shop.client.clone(), KAFKA);
     let rotated = json!({"stringData": {"password": "second"}});
     secrets.patch(&user, &PatchParams::default(), &Patch::Merge(&rotated)).await?;
@@ -185,7 +185,7 @@ pub(crate) async fn users_go_when_nobody_asks_for_them_any_more(suite: &Suite) -
     })
     .await?;
 
-    // They come back. All stays so for the test of a restart.
+    // They are restored. The state stays for the test of a restart.
     clear_secrets(&shop).await?;
     let users = json!({"spec": {"kafka": {"users": {"authentication": "scram-sha-512"}}}});
     shop.patch::<VirtualStock>(&users).await?;
@@ -208,11 +208,12 @@ pub(crate) async fn a_user_of_somebody_else_is_reported_and_left_alone(suite: &S
     let api = users(&shop);
     api.create(&PostParams::default(), &foreign).await?;
     shop.create(&with_users(&shop)?).await?;
-    let told = shop.stock_is("UsersReady", "False", "UserConflict").await?;
-    expect(told.message.contains("belongs to somebody"), || told.message.clone())?;
+    let condition = shop.stock_is("UsersReady", "False", "UserConflict").await?;
+    expect(condition.message.contains("belongs to somebody"), || condition.message.clone())?;
     let live = api.get(&name(&shop, "inventory")).await?;
     expect(live.spec == foreign.spec, || format!("{live:?}"))?;
-    // In the namespace of the cluster, pods mount what Strimzi made, and nothing waits when the resource goes.
+    // In the namespace of the cluster, pods mount Strimzi's Secret, and the deletion of the resource waits
+    // for nothing.
     api.delete(&name(&shop, "inventory"), &DeleteParams::default()).await?;
     ready(&shop, "inventory").await?;
     shop.stock_is("UsersReady", "True", "UsersReady").await?;
@@ -224,13 +225,13 @@ pub(crate) async fn a_user_of_somebody_else_is_reported_and_left_alone(suite: &S
 pub(crate) async fn a_namespace_beyond_its_rights_is_told_and_not_tried(suite: &Suite) -> Verdict {
     let shop = suite.shop("users-beyond").await?;
     shop.create(&with_users(&shop)?).await?;
-    let told = shop.stock_is("UsersReady", "False", "InvalidSpec").await?;
-    expect(told.message.contains("kafkaUsers.secretsTo"), || told.message.clone())?;
+    let condition = shop.stock_is("UsersReady", "False", "InvalidSpec").await?;
+    expect(condition.message.contains("kafkaUsers.secretsTo"), || condition.message.clone())?;
     let made = count(&shop).await?;
     expect(made == 0, || format!("{made} users are made"))
 }
 
-/// A stock with a user from its beginning to its end, for an operator some of whose calls fail.
+/// A stock with a user from creation to deletion, for an operator some of whose calls fail.
 pub(crate) async fn from_beginning_to_end(shop: &Shop) -> Verdict {
     shop.create(&with_users(shop)?).await?;
     let user = ready(shop, "inventory").await?;

@@ -1,4 +1,4 @@
-//! Stand-ins for what does not run beside an API server alone.
+//! Stand-ins for components that do not run beside a bare API server.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,9 +19,9 @@ use tokio::sync::watch;
 
 use super::{Failure, KAFKA};
 
-/// Deployments in namespaces that begin so are left alone.
+/// Deployments in namespaces with this prefix are left alone.
 pub(crate) const STILL: &str = "still-";
-/// The longest that an answer is held back.
+/// The longest that an answer is delayed.
 const HELD_BACK: Duration = Duration::from_secs(20);
 
 /// Makes every topic of the cluster `kafka` ready, as Strimzi would.
@@ -45,7 +45,7 @@ pub(crate) fn play_strimzi(client: Client) {
                 "conditions": [{"type": "Ready", "status": "True"}],
             }});
             let api = api.clone();
-            // A topic that is gone by now needs no status.
+            // If the topic is deleted by now, it needs no status.
             tokio::spawn(async move {
                 api.patch_status(&topic.name_any(), &PatchParams::default(), &Patch::Merge(&status)).await
             });
@@ -53,12 +53,12 @@ pub(crate) fn play_strimzi(client: Client) {
     });
 }
 
-/// The id of the topic that an object has made: another one for each object, also of the same name.
+/// The id of the topic that an object has made: a new one for each object, even of the same name.
 pub(crate) fn topic_id(topic: &KafkaTopic) -> String {
     topic.uid().unwrap_or_default().replace('-', "").chars().take(22).collect()
 }
 
-/// Makes the pods of every Deployment available, as its controller would.
+/// Makes the pods of every Deployment available, as the Deployment controller would.
 pub(crate) fn play_deployments(client: Client) {
     tokio::spawn(async move {
         let all: Api<Deployment> = Api::all(client.clone());
@@ -77,7 +77,7 @@ pub(crate) fn play_deployments(client: Client) {
                 "replicas": replicas, "readyReplicas": replicas, "availableReplicas": replicas, "updatedReplicas": replicas,
             }});
             let api: Api<Deployment> = Api::namespaced(client.clone(), &namespace);
-            // A Deployment that is gone by now needs no status.
+            // If the Deployment is deleted by now, it needs no status.
             tokio::spawn(async move {
                 let how = PatchParams::default();
                 api.patch_status(&deployment.name_any(), &how, &Patch::Merge(&status)).await
@@ -102,12 +102,12 @@ struct Ledger {
     violations: Vec<String>,
 }
 
-/// The ledgers that the stand-in services keep, one for each namespace.
+/// The ledgers of the stand-in services, one per namespace.
 #[derive(Clone)]
 pub(crate) struct Ledgers {
     address: String,
     by_namespace: Arc<Mutex<HashMap<String, Ledger>>>,
-    /// What services and pods say of the log, where they do not say that it is intact.
+    /// The damage that services and pods report. The others report an intact log.
     logs: Arc<Mutex<HashMap<(String, String), Value>>>,
 }
 
@@ -130,24 +130,24 @@ impl Ledgers {
         Ok(ledgers)
     }
 
-    /// Where the operator finds them.
+    /// The URL template of the services.
     pub(crate) fn template(&self) -> String {
         format!("http://{}/{{namespace}}/{{service}}", self.address)
     }
 
-    /// Where the operator finds pods that are not ready.
+    /// The URL template of pods that are not ready.
     pub(crate) fn pod_template(&self) -> String {
         format!("http://{}/{{namespace}}/{{pod}}", self.address)
     }
 
-    /// Has a service or a pod say this of its log from now on.
+    /// Makes a service or a pod report this damage from now on.
     pub(crate) fn say_of_log(&self, namespace: &str, who: &str, damage: &Value) {
         let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
         let intact = damage.as_array().is_none_or(Vec::is_empty);
         logs.insert((namespace.to_owned(), who.to_owned()), json!({"intact": intact, "damage": damage}));
     }
 
-    /// Reserves so many units of a product.
+    /// Reserves this many units of a product.
     pub(crate) fn reserve(&self, namespace: &str, product: &str, units: i64) {
         self.change(namespace, |ledger| {
             if let Some(product) = ledger.products.get_mut(product) {
@@ -156,7 +156,7 @@ impl Ledgers {
         });
     }
 
-    /// Breaks the books.
+    /// Adds a violation of the ledger's invariants.
     pub(crate) fn violate(&self, namespace: &str, violation: &str) {
         self.change(namespace, |ledger| ledger.violations.push(violation.to_owned()));
     }
@@ -175,7 +175,7 @@ impl Ledgers {
         done
     }
 
-    /// Tells of every change of this ledger.
+    /// A receiver of this ledger's changes.
     fn changes(&self, namespace: &str) -> watch::Receiver<u64> {
         let mut ledgers = self.by_namespace.lock().unwrap_or_else(PoisonError::into_inner);
         ledgers.entry(namespace.to_owned()).or_default().version.subscribe()
@@ -210,7 +210,7 @@ impl Ledgers {
 
 type Parameters = Query<HashMap<String, String>>;
 
-/// Holds the answer back until the version differs, as the service does.
+/// Delays the answer until the version differs, as the service does.
 async fn summary(
     State(ledgers): State<Ledgers>,
     Path((namespace, _)): Path<(String, String)>,
@@ -221,7 +221,7 @@ async fn summary(
     if parameters.get("since").is_none_or(|since| summary["version"] != since.as_str()) {
         return Json(summary);
     }
-    // Whether it changed or the time is over, the answer is what is so then.
+    // After a change or the timeout, the answer is the current state.
     let _ = tokio::time::timeout(HELD_BACK, changes.changed()).await;
     Json(ledgers.summary(&namespace))
 }

@@ -1,4 +1,4 @@
-//! What the tests stand on.
+//! The harness of the tests.
 
 mod fakes;
 mod operator;
@@ -25,11 +25,11 @@ use tokio::runtime::Runtime;
 
 use crate::lifecycle;
 
-/// How long the operator may take for anything, on a busy machine.
+/// How long any step of the operator may take on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 /// Namespace of the operator, as in the rendered install.
 pub(crate) const SYSTEM: &str = "kbnt-system";
-/// The process under test: installed as the rendered manifests say.
+/// The process under test, installed from the rendered manifests.
 const CLUSTER_WIDE: Start<'static> =
     Start { name: "operator-0", account: (SYSTEM, "kbnt"), env: &crate::users::RIGHTS };
 /// Kafka cluster whose topics the stand-in for Strimzi makes ready at once.
@@ -39,7 +39,7 @@ pub(crate) const KAFKA: &str = "kafka";
 pub(crate) struct Failure(String);
 
 impl Failure {
-    /// For this reason.
+    /// A failure with this reason.
     pub(crate) fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
@@ -69,15 +69,15 @@ impl<E: std::error::Error> From<E> for Failure {
     }
 }
 
-/// What came of a test.
+/// The outcome of a test.
 pub(crate) type Verdict = Result<(), Failure>;
 
-/// Fails unless this is so.
+/// Fails unless the condition holds.
 pub(crate) fn expect(so: bool, otherwise: impl FnOnce() -> String) -> Verdict {
     if so { Ok(()) } else { Err(Failure(otherwise())) }
 }
 
-/// Tries until it is so, and fails with the last reason why it is not.
+/// Retries until it succeeds, and fails with the last failure.
 pub(crate) async fn until<T, F: Future<Output = Result<T, Failure>>>(
     what: &str,
     attempt: impl Fn() -> F,
@@ -92,12 +92,12 @@ pub(crate) async fn until<T, F: Future<Output = Result<T, Failure>>>(
     }
 }
 
-/// Where everything runs at the same time.
+/// The runtime in which everything runs.
 pub(crate) fn runtime() -> Result<Runtime, Failure> {
     Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
 }
 
-/// An API server, and who plays those that are not there.
+/// An API server with stand-ins for the components that do not run.
 pub(crate) struct Bench {
     /// With all rights.
     pub(crate) client: Client,
@@ -107,7 +107,7 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    /// With all definitions, and everybody at work but the operator.
+    /// Applies all definitions, and starts every stand-in.
     pub(crate) async fn begin(server: Arc<ApiServer>) -> Result<Self, Failure> {
         let client = server.client().await?;
         let ledgers = Ledgers::serve().await?;
@@ -125,7 +125,7 @@ impl Bench {
     }
 }
 
-/// The operator's rights, and the namespaces that the tests use.
+/// Applies the operator's rights, and the namespaces that the tests use.
 async fn install(client: &Client) -> Verdict {
     apply_manifest(client, include_str!("../../../../manifests/install/00-namespace.yaml")).await?;
     apply_manifest(client, include_str!("../../../../manifests/install/20-operator.yaml")).await?;
@@ -143,7 +143,7 @@ pub(crate) fn strimzi() -> Result<[CustomResourceDefinition; 2], Failure> {
     ])
 }
 
-/// All that the tests share.
+/// What the tests share.
 pub(crate) struct Suite {
     /// With all rights.
     pub(crate) client: Client,
@@ -155,7 +155,7 @@ pub(crate) struct Suite {
 }
 
 impl Suite {
-    /// Installs the operator, piece by piece in an order that tests how it waits for what is missing.
+    /// Installs the operator piece by piece, in an order that tests how it waits for missing parts.
     pub(crate) async fn begin(server: Arc<ApiServer>) -> Result<Self, Failure> {
         let client = server.client().await?;
         let ledgers = Ledgers::serve().await?;
@@ -178,7 +178,7 @@ impl Suite {
         self.server.config().await
     }
 
-    /// Ends the process under test, and the API server if it is the suite's own.
+    /// Ends the process under test, and the API server if the suite started it.
     pub(crate) fn end(&self) {
         self.operator.kill();
         self.server.stop();
@@ -191,7 +191,7 @@ impl Suite {
     }
 }
 
-/// Removes what the operators were given and said. After a failure it stays.
+/// Removes the files of the operators. After a failure they stay.
 pub(crate) fn tidy(failed: bool) {
     match operator::scratch() {
         Ok(folder) if failed => eprintln!("the operator's logs: {}", folder.display()),

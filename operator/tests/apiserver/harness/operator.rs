@@ -24,7 +24,7 @@ pub(crate) const OPERATOR: &str = env!("CARGO_BIN_EXE_kbnt-operator");
 
 /// How to start one.
 pub(crate) struct Start<'a> {
-    /// Who it is.
+    /// Its instance name.
     pub(crate) name: &'a str,
     /// Namespace and name of its ServiceAccount.
     pub(crate) account: (&'a str, &'a str),
@@ -67,7 +67,7 @@ impl Operator {
         http_get(&self.address, path).await
     }
 
-    /// The sum of a metric over the label sets that have all of these texts in them and none of those.
+    /// The sum of a metric over the series whose labels contain all of `with` and none of `without`.
     pub(crate) async fn metric(&self, name: &str, with: &[&str], without: &[&str]) -> Result<f64, Failure> {
         let (_, text) = self.get("/metrics").await?;
         let lines = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
@@ -139,7 +139,7 @@ impl Operator {
     /// Ends it at once.
     pub(crate) fn kill(&self) {
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
-        // It may have ended before.
+        // It may have ended already.
         let _ = child.kill();
         let _ = child.wait();
     }
@@ -151,14 +151,14 @@ impl Drop for Operator {
     }
 }
 
-/// Where kubeconfigs and logs of this run lie.
+/// Folder of the kubeconfigs and logs of this run.
 pub(crate) fn scratch() -> Result<PathBuf, Failure> {
     let folder = std::env::temp_dir().join(format!("kbnt-operator-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     Ok(folder)
 }
 
-/// A token of a ServiceAccount, as its pod would have it.
+/// A token of a ServiceAccount, as its pod would get it.
 async fn token(client: &Client, (namespace, name): (&str, &str)) -> Result<String, Failure> {
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
     let request = TokenRequest {

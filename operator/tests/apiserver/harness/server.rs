@@ -19,7 +19,7 @@ pub(crate) struct ApiServer {
 const POLICY: &str = "KBNT_AUDIT_POLICY";
 
 impl ApiServer {
-    /// The one that is given, or a new one.
+    /// Uses the given API server, or starts a new one.
     pub(crate) fn start() -> Result<Self, Failure> {
         if let Some(given) = std::env::var_os("KBNT_APISERVER_KUBECONFIG") {
             return Ok(Self { kubeconfig: given.into(), ours: None });
@@ -27,7 +27,7 @@ impl ApiServer {
         Self::make("tests", &[])
     }
 
-    /// A new one, of this name, that keeps an audit log by this policy.
+    /// Starts a new one of this name, which keeps an audit log according to this policy.
     pub(crate) fn start_audited(name: &str, policy: &Path) -> Result<Self, Failure> {
         Self::make(name, &[(POLICY, policy)])
     }
@@ -50,7 +50,7 @@ impl ApiServer {
         Ok(Client::try_from(self.config().await?)?)
     }
 
-    /// The kubeconfig of somebody with this token.
+    /// The kubeconfig of the account with this token.
     pub(crate) fn kubeconfig_of(&self, token: &str) -> Result<String, Failure> {
         let mut kubeconfig: serde_yaml::Value =
             serde_yaml::from_str(&std::fs::read_to_string(&self.kubeconfig)?)?;

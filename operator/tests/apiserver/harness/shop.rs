@@ -1,4 +1,4 @@
-//! A namespace with a VirtualStock and an OrderWorkflow in it.
+//! A namespace with a VirtualStock and an OrderWorkflow.
 
 use std::fmt::Debug;
 
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{Failure, Verdict, expect, until};
 
-/// The sample with these topics' prefix, and topics in this cluster and namespace.
+/// The sample, with this prefix, and with topics in this cluster and namespace.
 pub(crate) fn stock(prefix: &str, kafka: &str) -> Result<VirtualStock, Failure> {
     let mut stock: VirtualStock =
         serde_yaml::from_str(include_str!("../../../../manifests/samples/virtualstock.yaml"))?;
@@ -23,7 +23,7 @@ pub(crate) fn stock(prefix: &str, kafka: &str) -> Result<VirtualStock, Failure> 
     Ok(stock)
 }
 
-/// The sample with these topics' prefix, on a cluster that Strimzi does not run.
+/// The sample, with this prefix, on a cluster that Strimzi does not run.
 pub(crate) fn direct(prefix: &str, servers: &str) -> Result<VirtualStock, Failure> {
     let mut stock = stock(prefix, super::KAFKA)?;
     stock.spec.kafka.cluster_ref = None;
@@ -39,7 +39,7 @@ pub(crate) fn workflow() -> Result<OrderWorkflow, Failure> {
     Ok(workflow)
 }
 
-/// A namespace of a test's own.
+/// A test's own namespace.
 #[derive(Clone)]
 pub(crate) struct Shop {
     /// With all rights.
@@ -95,7 +95,7 @@ impl Shop {
         .await
     }
 
-    /// Waits until a condition of the VirtualStock `main` is so, for this reason.
+    /// Waits until a condition of the VirtualStock `main` has this status and reason.
     pub(crate) async fn stock_is(
         &self,
         type_: &str,
@@ -110,7 +110,7 @@ impl Shop {
         .await
     }
 
-    /// Waits until a condition of the OrderWorkflow `main` is so, for this reason.
+    /// Waits until a condition of the OrderWorkflow `main` has this status and reason.
     pub(crate) async fn workflow_is(
         &self,
         type_: &str,
@@ -125,7 +125,7 @@ impl Shop {
         .await
     }
 
-    /// Makes both resources, and waits until both are ready.
+    /// Creates both resources, and waits until both are ready.
     pub(crate) async fn open(&self) -> Verdict {
         self.create(&stock(&self.namespace, super::KAFKA)?).await?;
         self.create(&workflow()?).await?;

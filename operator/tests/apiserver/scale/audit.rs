@@ -1,4 +1,4 @@
-//! Requests, as the API server counts them in its audit log: the same way for everybody.
+//! Requests, counted from the audit log of the API server, in the same way for both contenders.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::harness::Failure;
 
-/// What is logged.
+/// The audit policy.
 pub(super) const POLICY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/apiserver/scale/audit.yaml");
 
 #[derive(Deserialize)]
@@ -37,7 +37,7 @@ struct ObjectRef {
 pub(super) struct Counts(pub(super) BTreeMap<(String, String), u32>);
 
 impl Counts {
-    /// Of all that `choose` takes, apart from the lease.
+    /// The sum over all requests that `choose` selects, without those for the lease.
     fn sum(&self, choose: impl Fn(&str) -> bool) -> u32 {
         let chosen = self.0.iter().filter(|((verb, resource), _)| resource != "leases" && choose(verb));
         chosen.map(|(_, count)| count).sum()
@@ -53,27 +53,27 @@ impl Counts {
         self.sum(|verb| verb == wanted)
     }
 
-    /// Those that are not in `before`.
+    /// The requests that are not in `before`.
     pub(super) fn since(&self, before: &Self) -> Self {
-        let news = self
+        let differences = self
             .0
             .iter()
             .map(|(key, count)| (key.clone(), count - before.0.get(key).copied().unwrap_or_default()));
-        Self(news.filter(|(_, count)| *count > 0).collect())
+        Self(differences.filter(|(_, count)| *count > 0).collect())
     }
 }
 
-/// The audit log, as far as it has been read.
+/// Reads the audit log incrementally.
 pub(super) struct Audit {
     log: BufReader<File>,
-    /// A line that is not whole yet.
+    /// The incomplete last line.
     rest: String,
     user: String,
     counts: Counts,
 }
 
 impl Audit {
-    /// What this user asks.
+    /// Opens the log for the requests of this user.
     pub(super) fn open(path: &Path, user: String) -> Result<Self, Failure> {
         let log = BufReader::new(File::open(path)?);
         Ok(Self { log, rest: String::new(), user, counts: Counts::default() })
@@ -92,7 +92,7 @@ impl Audit {
 
     fn count(&mut self) -> Result<(), Failure> {
         let Line { stage, verb, user, object_ref } = serde_json::from_str(&self.rest)?;
-        // A watch counts when it begins, everything else when it is over.
+        // A watch counts when it begins, every other request when it ends.
         let counts = stage == if verb == "watch" { "ResponseStarted" } else { "ResponseComplete" };
         if !counts || user.username != self.user {
             return Ok(());

@@ -1,4 +1,4 @@
-//! One of the two at work: until all is ready, for a while after that, and after a restart.
+//! Runs one of the two contenders: until everything is ready, for a while after that, and after a restart.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ use crate::harness::{
     make_namespace, stock, workflow,
 };
 
-/// Requests of the suite itself that are under way at a time.
+/// Requests of the suite itself that run at the same time.
 const AT_ONCE: usize = 16;
-/// Where nothing was written for so long, nothing is on its way.
+/// After so long without a write, no more writes are expected.
 const SETTLED: Duration = Duration::from_secs(10);
-/// How often it looks whether all is ready, at most.
+/// How often to check whether everything is ready, at most.
 const LOOK: Duration = Duration::from_secs(2);
-/// How long anything may take that does not get any nearer.
+/// How long to wait without progress.
 const PATIENCE: Duration = Duration::from_mins(10);
 
 /// Who is measured.
@@ -31,7 +31,7 @@ pub(super) struct Contender<'a> {
     /// Its ServiceAccount.
     account: &'static str,
     program: &'a Path,
-    /// What it calls the number of its reconciles, and that of objects that wait for one.
+    /// Its metrics for the number of reconciles, and for the objects that wait for one.
     metrics: (&'static str, &'static str),
 }
 
@@ -65,17 +65,17 @@ impl<'a> Contender<'a> {
     }
 }
 
-/// What it took.
+/// The measurements.
 pub(super) struct Figures {
     pub(super) name: &'static str,
-    /// From the first declaration until all are ready.
+    /// From the first declaration until everything is ready.
     pub(super) converged: Duration,
     pub(super) converging: Counts,
-    /// Seconds of processor time until then.
+    /// Seconds of processor time until everything is ready.
     pub(super) converging_cpu: f64,
-    /// The most memory ever, in bytes.
+    /// The peak of memory, in bytes.
     pub(super) peak: u64,
-    /// For how long nothing was to be done.
+    /// How long there was nothing to do.
     pub(super) quiet: Duration,
     pub(super) idle: Counts,
     pub(super) idle_cpu: f64,
@@ -84,11 +84,11 @@ pub(super) struct Figures {
     pub(super) restarted: Counts,
     pub(super) restarted_cpu: f64,
     pub(super) restarted_peak: u64,
-    /// Those of some of the pairs.
+    /// The objects of some of the pairs.
     pub(super) objects: Objects,
 }
 
-/// For how long nothing may be written: `KBNT_SCALE_QUIET`, in seconds.
+/// How long to measure the idle state: `KBNT_SCALE_QUIET`, in seconds.
 fn quiet() -> Duration {
     let seconds = std::env::var("KBNT_SCALE_QUIET").ok().and_then(|text| text.parse().ok());
     Duration::from_secs(seconds.unwrap_or(300))
@@ -166,7 +166,7 @@ async fn open(client: &Client, pair: u32) -> Verdict {
     Ok(())
 }
 
-/// Waits until all are ready, for as long as some become so.
+/// Waits until all resources are ready, as long as there is progress.
 async fn ready(client: &Client, operator: &Operator, pairs: u32) -> Verdict {
     let (stocks, workflows) =
         (Api::<VirtualStock>::all(client.clone()), Api::<OrderWorkflow>::all(client.clone()));
@@ -185,7 +185,7 @@ async fn ready(client: &Client, operator: &Operator, pairs: u32) -> Verdict {
             (most, since) = (ready, Instant::now());
         }
         expect(since.elapsed() < PATIENCE, || format!("stuck with {ready} ready"))?;
-        // To look takes the same machine as to work, so most of the time it does not look.
+        // Looking uses the same machine as working, so most of the time it does not look.
         tokio::time::sleep(LOOK.max(begin.elapsed() * 9)).await;
     }
 }
@@ -194,7 +194,8 @@ fn is_ready(conditions: &[Condition]) -> bool {
     conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
-/// Waits until every resource was reconciled since the start, and none waits. How long that took since `begin`.
+/// Waits until every resource was reconciled since the start, and none is queued. Returns the time since
+/// `begin`.
 async fn all_seen(
     contender: &Contender<'_>,
     operator: &Operator,
@@ -215,7 +216,7 @@ async fn all_seen(
     }
 }
 
-/// Waits until nothing is written any more.
+/// Waits until writes have stopped.
 async fn settled(audit: &mut Audit) -> Verdict {
     let (mut last, mut since, begin) = (audit.read()?.writes(), Instant::now(), Instant::now());
     while since.elapsed() < SETTLED {

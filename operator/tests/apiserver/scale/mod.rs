@@ -1,8 +1,9 @@
-//! What the operator takes with many resources, and what a controller takes that does the same with controller-runtime:
-//! `make scale`, or `KBNT_SCALE=N` with the other one's program as `KBNT_SCALE_BESIDE`.
+//! What the operator takes with many resources, compared with a controller that does the same with
+//! controller-runtime: `make scale`, or `KBNT_SCALE=N` with the path of the other program in
+//! `KBNT_SCALE_BESIDE`.
 //!
-//! N VirtualStocks and N OrderWorkflows, each pair in a namespace of its own, with all that is made of them. Each of the two
-//! has an API server of its own with nothing in it before, one after the other.
+//! It creates N VirtualStocks and N OrderWorkflows, each pair in its own namespace, with everything that is
+//! made for them. Each contender gets its own, empty API server, one after the other.
 
 mod audit;
 mod contest;
@@ -16,19 +17,19 @@ use contest::{Contender, Figures, contest};
 
 use crate::harness::{Failure, Verdict, expect, runtime};
 
-/// The most memory that the operator may ever take, in bytes.
+/// The most memory that the operator may take, in bytes.
 const MEMORY: u64 = 100 << 20;
-/// How long a restarted operator may take until it knows that all is well.
+/// How long a restarted operator may take until it has checked everything.
 const RESTART: Duration = Duration::from_secs(30);
-/// Writes for each pair: its 26 objects, some 5 events, and a status now and then.
+/// Writes per pair: its 26 objects, about 5 events, and an occasional status.
 const WRITES: f64 = 40.0;
 
-/// How many pairs are asked for, if any.
+/// The requested number of pairs, if any.
 pub(crate) fn wanted() -> Option<u32> {
     std::env::var("KBNT_SCALE").ok()?.parse().ok()
 }
 
-/// Measures both, and fails if the operator takes more than it may, or if the two do not make the same.
+/// Measures both, and fails if the operator exceeds its limits, or if the two make different objects.
 pub(crate) fn measure(pairs: u32) -> Verdict {
     let ours = Contender::operator();
     let beside = std::env::var_os("KBNT_SCALE_BESIDE").map(PathBuf::from);
@@ -44,7 +45,7 @@ pub(crate) fn measure(pairs: u32) -> Verdict {
     all.first().map_or(Ok(()), |ours| judge(ours, pairs))
 }
 
-/// In a runtime of its own, so that nothing of it goes on beside the next one.
+/// Runs in its own runtime, so that nothing of it runs beside the next one.
 fn run(contender: &Contender<'_>, pairs: u32) -> Result<Figures, Failure> {
     let runtime = runtime()?;
     let figures = runtime.block_on(contest(contender, pairs));

@@ -12,7 +12,7 @@ use crate::harness::{Failure, KAFKA, Verdict, expect};
 
 /// Pairs whose objects are compared.
 const PAIRS: u32 = 3;
-/// What may be made of a pair, the owners first: group, version, kind.
+/// The kinds that may be made for a pair, owners first: group, version, kind.
 const KINDS: [(&str, &str, &str); 10] = [
     ("kbnt.dev", "v1alpha1", "VirtualStock"),
     ("kbnt.dev", "v1alpha1", "OrderWorkflow"),
@@ -25,7 +25,7 @@ const KINDS: [(&str, &str, &str); 10] = [
     ("autoscaling", "v2", "HorizontalPodAutoscaler"),
     ("kafka.strimzi.io", "v1", "KafkaTopic"),
 ];
-/// What differs from one cluster, or one moment, to another. The digest is one of what was applied, as its author wrote it.
+/// Fields that differ between clusters or moments. The digest covers the object as its author wrote it.
 const PASSING: [&str; 11] = [
     "uid",
     "resourceVersion",
@@ -40,10 +40,10 @@ const PASSING: [&str; 11] = [
     "kubectl.kubernetes.io/last-applied-configuration",
 ];
 
-/// Objects by kind, namespace and name, with nothing in them that passes.
+/// Objects by kind, namespace and name, without the fields that differ.
 pub(super) type Objects = BTreeMap<String, Value>;
 
-/// The objects of some of the pairs, and what events tell of these.
+/// The objects of some of the pairs, and the events about them.
 pub(super) async fn collect(client: &Client, pairs: u32) -> Result<Objects, Failure> {
     let (mut found, mut uids) = (Objects::new(), Vec::new());
     for pair in 0..pairs.min(PAIRS) {
@@ -70,7 +70,7 @@ pub(super) async fn collect(client: &Client, pairs: u32) -> Result<Objects, Fail
     Ok(found)
 }
 
-/// An object in whose texts no owner's UID is any more.
+/// The object, with the UIDs of owners removed from its texts.
 fn without(uids: &[String], object: &DynamicObject) -> Result<Value, Failure> {
     let text = serde_json::to_string(object)?;
     Ok(serde_json::from_str(&uids.iter().fold(text, |text, uid| text.replace(uid, "UID")))?)
@@ -90,31 +90,31 @@ fn strip(value: &mut Value) {
 /// Fails with the differences, if there are any.
 pub(super) fn compare(ours: &Objects, theirs: &Objects) -> Verdict {
     let names: BTreeSet<_> = ours.keys().chain(theirs.keys()).collect();
-    let mut told = Vec::new();
+    let mut found = Vec::new();
     for name in names {
         match (ours.get(name), theirs.get(name)) {
-            (Some(ours), Some(theirs)) => differences(name, ours, theirs, &mut told),
-            (Some(_), None) => told.push(format!("{name}: only the operator made it")),
-            _ => told.push(format!("{name}: the operator did not make it")),
+            (Some(ours), Some(theirs)) => differences(name, ours, theirs, &mut found),
+            (Some(_), None) => found.push(format!("{name}: only the operator made it")),
+            _ => found.push(format!("{name}: the operator did not make it")),
         }
     }
-    expect(told.is_empty() && !ours.is_empty(), || format!("not the same:\n{}", told.join("\n")))
+    expect(found.is_empty() && !ours.is_empty(), || format!("not the same:\n{}", found.join("\n")))
 }
 
-fn differences(path: &str, ours: &Value, theirs: &Value, told: &mut Vec<String>) {
+fn differences(path: &str, ours: &Value, theirs: &Value, found: &mut Vec<String>) {
     match (ours, theirs) {
         (Value::Object(a), Value::Object(b)) => {
             for name in a.keys().chain(b.keys()).collect::<BTreeSet<_>>() {
                 let (a, b) = (a.get(name).unwrap_or(&Value::Null), b.get(name).unwrap_or(&Value::Null));
-                differences(&format!("{path}.{name}"), a, b, told);
+                differences(&format!("{path}.{name}"), a, b, found);
             }
         }
         (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
             for (index, (a, b)) in a.iter().zip(b).enumerate() {
-                differences(&format!("{path}[{index}]"), a, b, told);
+                differences(&format!("{path}[{index}]"), a, b, found);
             }
         }
         _ if ours == theirs => {}
-        _ => told.push(format!("{path}: {ours} and {theirs}")),
+        _ => found.push(format!("{path}: {ours} and {theirs}")),
     }
 }

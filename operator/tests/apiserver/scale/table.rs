@@ -1,10 +1,10 @@
-//! What both took, side by side.
+//! Prints the measurements side by side.
 
 use std::collections::BTreeSet;
 
 use super::contest::Figures;
 
-/// A line: what it is, and how to say it of one of them.
+/// A row: its label, and its value for one contender.
 type Row = (String, fn(&Figures) -> String);
 
 fn rows(pairs: u32, quiet: u64) -> Vec<Row> {
@@ -31,7 +31,7 @@ fn rows(pairs: u32, quiet: u64) -> Vec<Row> {
     ]
 }
 
-/// Prints them: first what matters, then every write until all is ready.
+/// Prints the table: first the main figures, then every write until everything is ready.
 pub(super) fn print(all: &[Figures], pairs: u32) {
     let quiet = all.first().map_or(0, |figures| figures.quiet.as_secs());
     let line = |what: &str, cells: Vec<String>| {

@@ -1,4 +1,4 @@
-//! Puts the routes together: those of one service, or of all.
+//! Combines the routes of one service, or of all.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,7 +23,7 @@ use super::shares::{Share, Shares};
 use super::{stock, users};
 use kbnt_application::ports::{Callable, HttpMetrics};
 
-/// A description of an API, as `OpenAPI` has it.
+/// An `OpenAPI` description.
 pub use utoipa::openapi::OpenApi as Description;
 
 /// What the description says before it comes to the routes.
@@ -34,7 +34,7 @@ pub use utoipa::openapi::OpenApi as Description;
         description = "Orders over virtual stock that never oversells. Errors are problem documents (RFC 9457) with a stable `code`.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
-    // Answers in common do not bring their schemas along.
+    // Shared responses do not register their schemas themselves.
     components(schemas(ProblemBody, FieldError, PriceObject)),
     tags(
         (name = "orders", description = "Placing, asking, cancelling"),
@@ -47,19 +47,19 @@ pub use utoipa::openapi::OpenApi as Description;
 )]
 struct Head;
 
-/// Requests at a time unless it is said otherwise: in all, and of one client.
+/// Default limits of concurrent requests, in all and per client.
 pub const REQUESTS: Share = Share { all: 4096, each: 2048 };
 
-/// The APIs that this process serves besides what every process has.
+/// The APIs that this process serves, besides the common routes.
 #[derive(Clone, Debug)]
 pub struct Apis {
-    /// Requests at a time; what is asked beyond is refused at once. An event stream counts until it is open.
+    /// Limits of concurrent requests; more are refused at once. An event stream counts until it is open.
     pub requests: Shares,
     /// Orders and events.
     pub orders: Option<OrderApi>,
     /// Stock and reservations.
     pub inventory: Option<Arc<dyn Callable<InventoryMachine>>>,
-    /// Who answers for them while this process stands by.
+    /// Forwards their requests while this process is on standby.
     pub standby: Option<Forward>,
     /// Users.
     pub users: Option<Arc<dyn Callable<UserMachine>>>,
@@ -71,7 +71,7 @@ impl Default for Apis {
     }
 }
 
-/// What every service has, without anything else: for a port that only those reach who look after it.
+/// The common routes alone, for a port that only operators of the process can reach.
 pub fn probes(health: Health) -> Router {
     let (router, _) = OpenApiRouter::<()>::new().merge(health::routes(health)).split_for_parts();
     with_fallbacks(router)
@@ -107,7 +107,7 @@ pub fn router(apis: Apis, health: Health) -> (Router, Description) {
     (router, description)
 }
 
-/// Whatever is no route is a problem document too.
+/// An unknown route or method gets a problem document, too.
 pub(super) fn with_fallbacks(router: Router) -> Router {
     router.fallback(not_found).method_not_allowed_fallback(method_not_allowed)
 }
@@ -120,10 +120,10 @@ async fn method_not_allowed() -> Problem {
     Problem::new(Code::MethodNotAllowed, "the header `allow` names the methods of this path")
 }
 
-/// Routes by which others find out how the process is: they are answered however busy it is.
+/// Routes that monitor the process: they are answered however busy it is.
 const ALWAYS: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/v1/log"];
 
-/// Answers as many requests at a time as there are places for.
+/// Answers as many concurrent requests as the limits allow.
 async fn admit(State(requests): State<Shares>, request: Request, next: Next) -> Response {
     if ALWAYS.contains(&request.uri().path()) {
         return next.run(request).await;
@@ -134,14 +134,14 @@ async fn admit(State(requests): State<Shares>, request: Request, next: Next) -> 
     }
 }
 
-/// Counts and measures every answer.
+/// Counts and times every response.
 async fn measure(State(metrics): State<Arc<dyn HttpMetrics>>, request: Request, next: Next) -> Response {
     let start = Instant::now();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let method = request.method().clone();
     let response = next.run(request).await;
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
-    // Methods are bounded too: anybody can invent one.
+    // Methods are bounded, too: a client can invent any.
     let method =
         if route == "none" || !method.is_safe() && !is_known(&method) { "other" } else { method.as_str() };
     metrics.http_answered(method, route, response.status().as_u16(), start.elapsed());

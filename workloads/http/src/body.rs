@@ -1,4 +1,4 @@
-//! Request bodies: JSON of at most 1 MiB, with the field named where anything is wrong.
+//! Request bodies: JSON of at most 1 MiB. Errors name the field.
 
 use std::time::Duration;
 
@@ -53,15 +53,15 @@ fn too_large() -> Problem {
     Problem::new(Code::BodyTooLarge, format!("a body has at most {BODY_MOST} bytes"))
 }
 
-/// Refuses a body that says by itself that it is too large, before any of it is read: a client that waits for a `100 Continue`
-/// need not send it.
+/// Refuses a body whose declared length is too large before reading any of it: a client that waits for a
+/// `100 Continue` need not send it.
 pub(super) fn check_length(headers: &HeaderMap) -> Result<(), Problem> {
     let length =
         headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| length > BODY_MOST as u64) { Err(too_large()) } else { Ok(()) }
 }
 
-/// Refuses a body that is packed: whoever unpacked it would have to bound it again.
+/// Refuses a compressed body: decompression would need a limit of its own.
 fn check_plain(headers: &HeaderMap) -> Result<(), Problem> {
     let identity = |coding: &HeaderValue| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
     if headers.get_all(header::CONTENT_ENCODING).iter().all(identity) {
@@ -88,7 +88,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     })
 }
 
-/// What some programs write before a text in UTF-8; RFC 8259 lets a reader pass it over.
+/// The byte order mark that some programs put before UTF-8; RFC 8259 lets a reader ignore it.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Reads `bytes`, which must be one JSON document and nothing else.
@@ -98,12 +98,12 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let (path, message) = (error.path().to_string(), error.inner().to_string());
         let field = match (path.as_str(), named_field(&message)) {
-            // It breaks off, or is no JSON: that is no field's fault.
+            // The document is incomplete, or not JSON: no field is at fault.
             _ if !error.inner().is_data() => "body".to_owned(),
             (".", Some(Named::Unknown(name) | Named::Within(name))) => name,
             (".", None) => "body".to_owned(),
             (path, Some(Named::Within(name))) => format!("{path}.{name}"),
-            // The path of an unknown field ends with its name already.
+            // The path of an unknown field already ends with its name.
             (path, Some(Named::Unknown(_)) | None) => path.to_owned(),
         };
         Problem::field(field, message)
@@ -114,13 +114,13 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 
 /// A field that serde's message names.
 enum Named {
-    /// One that is not known.
+    /// An unknown field.
     Unknown(String),
-    /// One of the object that the path leads to: it is not given, or given twice.
+    /// A field of the object at the path that is missing, or given twice.
     Within(String),
 }
 
-/// The field that serde's message names, if it names one.
+/// The field that serde's message names, if any.
 fn named_field(message: &str) -> Option<Named> {
     let name = |prefix| Some(message.strip_prefix(prefix)?.split_once('`')?.0.to_owned());
     let within = || name("missing field `").or_else(|| name("duplicate field `")).map(Named::Within);

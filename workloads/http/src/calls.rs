@@ -1,4 +1,4 @@
-//! Asking the machines, and waiting for them.
+//! Calls machines, and waits for changes.
 
 use std::time::Duration;
 
@@ -7,16 +7,16 @@ use tokio::time::{Instant, timeout_at};
 use super::problem::{Code, Problem};
 use kbnt_application::ports::{CallError, Changes};
 
-/// Why a question was not answered; it had no effect in any case.
+/// The problem for a failed query; it had no effect in any case.
 #[allow(clippy::needless_pass_by_value, reason = "as map_err hands it over")]
-pub(super) fn asked(error: CallError) -> Problem {
+pub(super) fn query_problem(error: CallError) -> Problem {
     let code = if matches!(error, CallError::Damaged(_)) { Code::LogDamaged } else { Code::NotReady };
     Problem::new(code, error.to_string())
 }
 
-/// Why a call that writes was not answered.
+/// The problem for a failed call that writes.
 #[allow(clippy::needless_pass_by_value, reason = "as map_err hands it over")]
-pub(super) fn told(error: CallError) -> Problem {
+pub(super) fn command_problem(error: CallError) -> Problem {
     match error {
         CallError::Damaged(_) => Problem::new(Code::LogDamaged, error.to_string()),
         CallError::NotReady => Problem::new(Code::NotReady, error.to_string()),
@@ -26,14 +26,14 @@ pub(super) fn told(error: CallError) -> Problem {
     }
 }
 
-/// Waits until `holds`, asking again whenever `changes` tell of one, but no longer than `wait`.
-pub(super) async fn until<Asked>(
+/// Waits until `holds`, checking again after each change, but no longer than `wait`.
+pub(super) async fn until<Answer>(
     mut changes: Box<dyn Changes>,
     wait: Duration,
-    holds: impl Fn() -> Asked,
+    holds: impl Fn() -> Answer,
 ) -> Result<(), Problem>
 where
-    Asked: Future<Output = Result<bool, Problem>>,
+    Answer: Future<Output = Result<bool, Problem>>,
 {
     let deadline = Instant::now() + wait;
     loop {

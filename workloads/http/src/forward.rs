@@ -1,4 +1,4 @@
-//! Requests that only another process can answer are handed to it.
+//! Forwards requests that only another process can answer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,15 +17,15 @@ use super::body::{BODY_MOST, BODY_WAIT, check_length, late};
 use super::problem::{Code, Problem};
 use kbnt_application::ports::{Active, Callable};
 
-/// Marks what was handed on, so that two processes that both stand by do not send it round.
+/// Marks forwarded requests, so that two standby processes do not send them in circles.
 const FORWARDED: HeaderName = HeaderName::from_static("x-kbnt-forwarded");
 
-/// How long a request waits while one process hands over to the next.
+/// How long a request waits while leadership changes.
 const HANDOVER: Duration = Duration::from_secs(3);
-/// How long until it is tried again.
+/// The pause between tries.
 const AGAIN: Duration = Duration::from_millis(50);
 
-/// What concerns one connection only (RFC 9110, 7.6.1), and what the client sets by itself.
+/// Hop-by-hop headers (RFC 9110, 7.6.1), and those that the client sets itself.
 const OF_A_CONNECTION: [HeaderName; 6] = [
     header::CONNECTION,
     header::CONTENT_LENGTH,
@@ -35,7 +35,7 @@ const OF_A_CONNECTION: [HeaderName; 6] = [
     header::UPGRADE,
 ];
 
-/// Hands requests on while this process stands by.
+/// Forwards requests while this process is on standby.
 #[derive(Clone)]
 pub struct Forward {
     inventory: Arc<dyn Callable<InventoryMachine>>,
@@ -50,7 +50,7 @@ impl std::fmt::Debug for Forward {
 }
 
 impl Forward {
-    /// Hands on what `inventory` cannot answer, to `active`, by `client`.
+    /// Forwards to `active`, by `client`, what `inventory` cannot answer.
     pub fn new(
         inventory: Arc<dyn Callable<InventoryMachine>>,
         active: Arc<dyn Active>,
@@ -59,9 +59,10 @@ impl Forward {
         Self { inventory, active, client }
     }
 
-    /// Has the process at work answer. Where none is, that is about to change: whoever was at work has gone, and this or another
-    /// process follows. What was handed on already is not handed on again, so that it does not go round.
-    async fn hand_on(&self, request: Request, next: Next) -> Result<Response, Problem> {
+    /// Forwards to the active process. If there is none, that is about to change: the former one is gone, and
+    /// this process or another one follows. A forwarded request is not forwarded again, so that it does not
+    /// go in circles.
+    async fn forward_request(&self, request: Request, next: Next) -> Result<Response, Problem> {
         let handed_on = request.headers().contains_key(FORWARDED);
         check_length(request.headers())?;
         let (head, body) = request.into_parts();
@@ -77,7 +78,7 @@ impl Forward {
             let answer = if handed_on { None } else { self.ask(&head, &body).await };
             let nobody = match answer {
                 Some(Ok(answer)) => return Ok(answer),
-                // What may have been done is not asked for again.
+                // A request that may have taken effect is not repeated.
                 Some(Err(error)) if !error.is_connect() && !head.method.is_safe() => {
                     return Err(Problem::new(Code::OutcomeUnknown, NO_ANSWER));
                 }
@@ -91,7 +92,7 @@ impl Forward {
         }
     }
 
-    /// What the process at work answers, if there is one.
+    /// The response of the active process, if there is one.
     async fn ask(&self, head: &Parts, body: &Bytes) -> Option<Result<Response, reqwest::Error>> {
         let address = self.active.address().await?;
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
@@ -111,15 +112,15 @@ impl Forward {
     }
 }
 
-/// Answers here, or has another process answer.
+/// Answers here, or forwards.
 pub(super) async fn forward(State(forward): State<Forward>, request: Request, next: Next) -> Response {
     if !forward.inventory.is_standing_by() {
         return next.run(request).await;
     }
-    forward.hand_on(request, next).await.unwrap_or_else(IntoResponse::into_response)
+    forward.forward_request(request, next).await.unwrap_or_else(IntoResponse::into_response)
 }
 
-/// What is said where the process at work cannot be reached, or is lost while it answers.
+/// The detail if the active process cannot be reached, or is lost while it answers.
 const NO_ANSWER: &str = "the process that is at work does not answer";
 
 fn not_ready(detail: &str) -> Problem {

@@ -1,4 +1,4 @@
-//! Whether the process lives and is ready, and its metrics: the same on every service.
+//! Liveness, readiness and metrics of the process, the same on every service.
 
 use std::sync::Arc;
 
@@ -19,29 +19,29 @@ use super::responses::Malformed;
 use kbnt_application::intact::Integrity;
 use kbnt_application::ports::HttpMetrics;
 
-/// A part of the process that must be ready before the whole is, and that may have figures to show.
+/// A part of the process. The process is ready only if all parts are. A part may have metrics of its own.
 #[async_trait]
 pub trait Part: Send + Sync + 'static {
-    /// What it is called in `/readyz`.
+    /// Its name in `/readyz`.
     fn name(&self) -> &'static str;
 
     /// Whether its state is folded and the log answers.
     fn is_ready(&self) -> bool;
 
-    /// Brings the gauges up to date that are read only when somebody looks.
+    /// Updates gauges that are read only on demand.
     async fn refresh(&self);
 }
 
-/// What these routes look at.
+/// The state behind these routes.
 #[derive(Clone)]
 pub struct Health {
     /// All parts of the process.
     pub parts: Arc<[Box<dyn Part>]>,
-    /// Where figures go.
+    /// The metrics.
     pub metrics: Arc<dyn HttpMetrics>,
-    /// What is wrong with the log.
+    /// The damage of the log, if any.
     pub integrity: Arc<Integrity>,
-    /// Cancelled when nothing new is to be taken any more; the process is not ready from then on.
+    /// Cancelled when nothing new is accepted any more; from then on the process is not ready.
     pub shutdown: CancellationToken,
 }
 

@@ -1,4 +1,4 @@
-//! What is wrong with the log: the same on every service.
+//! Damage of the log, reported in the same way by every service.
 
 use axum::Json;
 use axum::extract::State;

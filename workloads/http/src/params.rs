@@ -1,4 +1,4 @@
-//! Query and path parameters: only known ones, each at most once, with the name told where one is wrong.
+//! Query and path parameters: only known ones, each at most once. Errors name the parameter.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::problem::{Code, FieldError, Problem};
 /// The longest time that a request may ask to wait.
 pub(super) const WAIT_MOST: Duration = Duration::from_mins(1);
 
-/// The query's parameters by name, undecided what they mean.
+/// The query's parameters by name, not parsed yet.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Params(Vec<(String, String)>);
 
@@ -26,7 +26,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
 }
 
 impl Params {
-    /// Refuses parameters that are not among `known`, or stand twice.
+    /// Refuses parameters that are not in `known`, or are repeated.
     pub(super) fn only(self, known: &[&str]) -> Result<Self, Problem> {
         let mut errors = Vec::new();
         for (index, (name, _)) in self.0.iter().enumerate() {
@@ -45,7 +45,7 @@ impl Params {
         self.0.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
     }
 
-    /// The cursor of a list; an empty one begins with the first page, so that a client need not leave it out.
+    /// The cursor of a list. An empty one means the first page, so that a client need not omit it.
     pub(super) fn cursor<T: FromStr<Err: ToString>>(&self) -> Result<Option<T>, Problem> {
         if self.text("cursor") == Some("") { Ok(None) } else { self.get("cursor") }
     }
@@ -57,9 +57,9 @@ impl Params {
             .transpose()
     }
 
-    /// The number `name` in `range`, or `default`.
+    /// The number `name`, at most `most`, or `default`.
     pub(super) fn number(&self, name: &str, default: usize, most: usize) -> Result<usize, Problem> {
-        match self.text(name).map(whole) {
+        match self.text(name).map(digits_only) {
             None => Ok(default),
             Some(Some(number)) if (1..=most).contains(&number) => Ok(number),
             Some(_) => Err(Problem::field(name, format!("a number from 1 to {most}"))),
@@ -76,31 +76,31 @@ impl Params {
     }
 }
 
-/// Reads `500ms`, `10s` or `1m`: one whole number and its unit, as the API's description has it.
+/// Parses `500ms`, `10s` or `1m`: one whole number and its unit, as in the API's description.
 fn wait(text: &str) -> Option<Duration> {
     if text == "1m" {
         return Some(WAIT_MOST);
     }
     let (digits, unit, free) = match text.strip_suffix("ms") {
-        // So many digits may be anything; more of them must not begin with 0.
+        // Up to this many digits are free; more must not begin with 0.
         Some(digits) => (digits, Duration::from_millis(1), 4),
         None => (text.strip_suffix('s')?, Duration::from_secs(1), 1),
     };
     let spare = digits.len() > free && digits.starts_with('0') || digits.len() > free + 1;
-    let count: u32 = whole(digits).filter(|_| !spare)?;
+    let count: u32 = digits_only(digits).filter(|_| !spare)?;
     Some(unit * count).filter(|wait| *wait <= WAIT_MOST)
 }
 
-/// Digits and nothing else: Rust would also take `+5`.
-fn whole<T: FromStr>(text: &str) -> Option<T> {
+/// Accepts digits only: Rust would also accept `+5`.
+fn digits_only<T: FromStr>(text: &str) -> Option<T> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
-/// An id that is a UUID, written with hyphens and nothing else.
+/// An id that is a UUID in the hyphenated form.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hyphenated<T>(pub(super) T);
 
-/// The length of such a text; whatever else is read as a UUID is shorter or longer.
+/// The length of that form; every other form of a UUID is shorter or longer.
 const HYPHENATED: usize = 36;
 
 impl<T: FromStr<Err: ToString>> FromStr for Hyphenated<T> {
@@ -114,7 +114,7 @@ impl<T: FromStr<Err: ToString>> FromStr for Hyphenated<T> {
     }
 }
 
-/// The one parameter of the path, as a `T`.
+/// The only path parameter, as a `T`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Id<T>(pub(super) T);
 
@@ -136,7 +136,7 @@ where
     }
 }
 
-/// The header `name` as a `T`; given twice or malformed it is refused.
+/// The header `name` as a `T`; refused if it is repeated or malformed.
 pub(super) fn header<T: FromStr<Err: ToString>>(
     headers: &HeaderMap,
     name: &str,

@@ -10,13 +10,13 @@ use utoipa::ToSchema;
 /// The most characters of a field's name in an error: names come from clients.
 const NAME_MOST: usize = 100;
 
-/// The most characters of a text in an error; the texts of our own are shorter, and what they repeat of a request is cut.
+/// The most characters of a text in an error; our own texts are shorter, and quotations of a request are cut.
 const TEXT_MOST: usize = 300;
 
-/// The most fields of which an error tells.
+/// The most fields that an error lists.
 const FIELDS_MOST: usize = 16;
 
-/// `text`, or its beginning.
+/// `text`, cut to `most` characters.
 fn cut(text: impl Into<String>, most: usize) -> String {
     let mut text = text.into();
     if let Some((end, _)) = text.char_indices().nth(most) {
@@ -43,7 +43,7 @@ impl FieldError {
     }
 }
 
-/// What programs may rely on: the code, and the status that always comes with it.
+/// The stable part for programs: the code, with a fixed status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Code {
     /// Something in the request is malformed; `errors` names the fields.
@@ -54,11 +54,11 @@ pub enum Code {
     OrderNotFound,
     /// There is no such product.
     ProductNotFound,
-    /// There is no such reservation, or it is remembered no more.
+    /// There is no such reservation, or it is no longer remembered.
     ReservationNotFound,
     /// There is no such user.
     UserNotFound,
-    /// The resource does not take this method.
+    /// The resource does not support this method.
     MethodNotAllowed,
     /// The body did not arrive in time.
     RequestTimeout,
@@ -66,27 +66,27 @@ pub enum Code {
     IdempotencyConflict,
     /// A confirmed order cannot be cancelled.
     OrderAlreadyConfirmed,
-    /// Lowering `received` would take away promised units.
+    /// A lower `received` would take away promised units.
     WriteOffWouldOversell,
-    /// What the cursor or the event id refers to is not here (any more): begin anew.
+    /// The cursor or the event id refers to something that is gone: begin anew.
     CursorGone,
     /// The body is larger than 1 MiB.
     BodyTooLarge,
     /// The body is not declared as JSON.
     UnsupportedMediaType,
-    /// The product has as many sources as it may have.
+    /// The product has the maximum number of sources.
     TooManySources,
     /// The head of the request is larger than 32 KiB.
     HeadTooLarge,
-    /// As many event streams are open as this process serves, or as it serves to one client.
+    /// This process, or this client, has the maximum number of open event streams.
     TooManyStreams,
-    /// As much is in hand as this process takes: the request had no effect.
+    /// The process is at its limit: the request had no effect.
     Overloaded,
     /// The service folds its state, has lost the log, or is stopping: the request had no effect.
     NotReady,
-    /// The log is not the one that the service knows: it does not decide until somebody has put that right.
+    /// The log is not the one that the service knows: it does not decide until somebody has repaired that.
     LogDamaged,
-    /// The request may have had its effect or not: repeat it with the same idempotency key.
+    /// The request may have taken effect or not: repeat it with the same idempotency key.
     OutcomeUnknown,
 }
 
@@ -116,7 +116,7 @@ impl Code {
         Self::OutcomeUnknown,
     ];
 
-    /// The code as it is written, its status, and its title.
+    /// The code's text, status and title.
     pub const fn row(self) -> (&'static str, StatusCode, &'static str) {
         match self {
             Self::InvalidRequest => ("invalid_request", StatusCode::BAD_REQUEST, "The request is malformed"),
@@ -176,10 +176,10 @@ impl Code {
     }
 }
 
-/// What a problem document is called.
+/// The media type of problem documents.
 const MEDIA_TYPE: &str = "application/problem+json";
 
-/// An error as a client sees it.
+/// An error as the client sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     code: Code,
@@ -210,7 +210,7 @@ pub(super) struct ProblemBody<'a> {
 }
 
 impl Problem {
-    /// A problem that is about no field.
+    /// A problem that does not concern a field.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         Self { code, detail: cut(detail, TEXT_MOST), errors: Vec::new() }
     }
@@ -218,8 +218,9 @@ impl Problem {
     /// A malformed request: these fields are wrong.
     pub fn fields(mut errors: Vec<FieldError>) -> Self {
         errors.truncate(FIELDS_MOST);
-        let told: Vec<_> = errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect();
-        Self { code: Code::InvalidRequest, detail: told.join("; "), errors }
+        let described: Vec<_> =
+            errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect();
+        Self { code: Code::InvalidRequest, detail: described.join("; "), errors }
     }
 
     /// A malformed request: this field is wrong.
@@ -227,7 +228,7 @@ impl Problem {
         Self::fields(vec![FieldError::new(field, message)])
     }
 
-    /// The fields that are wrong, if it is about fields.
+    /// The wrong fields, if it concerns fields.
     pub fn errors(&self) -> &[FieldError] {
         &self.errors
     }
@@ -272,7 +273,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// The log failed. What exactly, with paths and addresses, is for the process's own log lines and for nobody else.
+/// The log failed. The details, with paths and addresses, go only to the process's own log lines.
 pub(super) fn log_failed(code: Code, error: &LogError) -> Problem {
     tracing::warn!(operation = "request-failed", %error, "a request was answered {}: the log failed", code.row().0);
     let detail = match error {
@@ -285,8 +286,8 @@ pub(super) fn log_failed(code: Code, error: &LogError) -> Problem {
     Problem::new(code, detail)
 }
 
-/// The whole answer to a request that could not be parsed, as it goes over the wire; the connection ends with it. `None` where
-/// the parser says something that there is no code for.
+/// The complete response, in bytes, to a request that could not be parsed; the connection ends with it.
+/// `None` if there is no code for the parser's status.
 pub(super) fn refusal(status: StatusCode) -> Option<Vec<u8>> {
     let problem = match status {
         StatusCode::BAD_REQUEST => Problem::new(Code::InvalidRequest, "the head of the request is not HTTP"),

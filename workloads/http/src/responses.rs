@@ -1,4 +1,4 @@
-//! Answers that many routes have in common, for the API description.
+//! Shared responses of the API description.
 
 use utoipa::IntoResponses;
 

@@ -1,4 +1,4 @@
-//! Places of which there is a bounded number, in all and for each client, so that one client leaves some to the others.
+//! A bounded number of places, in all and per client, so that no client can take them all.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -8,23 +8,23 @@ use axum::http::Extensions;
 
 use super::server::Peer;
 
-/// How many places there are.
+/// The number of places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
     /// In all.
     pub all: usize,
-    /// For one client: one address, or one network of IPv6.
+    /// Per client: one address, or one network of IPv6.
     pub each: usize,
 }
 
 impl Share {
-    /// So many in all, and a quarter of them for one client.
+    /// This many in all, and a quarter of them per client.
     pub const fn of(all: usize) -> Self {
         Self { all, each: all.div_ceil(4) }
     }
 }
 
-/// Places, and who has them. Cheap to clone.
+/// Places and their holders. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Shares {
     share: Share,
@@ -37,7 +37,7 @@ struct Taken {
     by: HashMap<Peer, usize>,
 }
 
-/// A place; dropped, it is free again.
+/// A taken place, freed on drop.
 #[derive(Debug)]
 pub(super) struct Taking {
     of: Shares,
@@ -45,7 +45,7 @@ pub(super) struct Taking {
 }
 
 impl Shares {
-    /// All of them free.
+    /// With all places free.
     pub fn new(share: Share) -> Self {
         Self { share, taken: Arc::default() }
     }
@@ -54,9 +54,9 @@ impl Shares {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for whoever sent a request with these extensions; `None` if there is none left, or not for him.
+    /// A place for the client in these extensions; `None` if none is left, or none for this client.
     pub(super) fn take(&self, extensions: &Extensions) -> Option<Taking> {
-        // Without a connection, as in a test, all are one client.
+        // Without a connection, as in a test, all requests have the same client.
         let nobody = || Peer::of(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
         let peer = extensions.get().copied().unwrap_or_else(nobody);
         let mut taken = self.taken();

@@ -1,4 +1,4 @@
-//! A broker of seven topics to play with: what a client of an event broker sees, over REST.
+//! A broker of seven topics to play with: the REST view of an event broker.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,26 +21,26 @@ use super::problem::{Code, Problem, log_failed};
 use kbnt_wire::raw::{BrowsableLog, RawAppend};
 use kbnt_wire::text::rfc3339;
 
-/// How many messages are read at a time unless `limit` says otherwise, and at most.
+/// Messages per page: the default for `limit`, and its maximum.
 const READ: (usize, usize) = (100, 1000);
 
-/// A page has no more messages after these bytes of them.
+/// A page ends after this many bytes.
 const PAGE_BYTES: usize = 4 << 20;
 
-/// Messages that are read at a time, to see how large they are.
+/// Messages that are read at once, to see how large they are.
 const PORTION: usize = 8;
 
 /// The largest key, in bytes.
 const KEY_MOST: usize = 1024;
 
-/// The header that tells how a value is to be shown.
+/// The header that says how a value is to be shown.
 const CONTENT_TYPE: &str = "content-type";
 
 struct Broker {
     log: Arc<dyn BrowsableLog>,
     clock: Arc<dyn Clock>,
     started: Instant,
-    /// Messages without a key take turns.
+    /// Messages without a key go round the partitions.
     turn: AtomicU32,
 }
 
@@ -60,7 +60,7 @@ pub fn simulator(log: Arc<dyn BrowsableLog>, clock: Arc<dyn Clock>) -> Router {
     api::with_fallbacks(routes)
 }
 
-/// A topic of the seven.
+/// One of the seven topics.
 #[derive(Clone, Copy, Debug)]
 struct Named(Topic);
 
@@ -143,7 +143,7 @@ struct MessagePage {
     messages: Vec<MessageBody>,
     /// For the next page.
     next_offset: u64,
-    /// The offset after the last message that there is.
+    /// The offset after the last existing message.
     end_offset: u64,
 }
 

@@ -19,7 +19,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::body::JsonBody;
-use super::calls::{self, asked, told};
+use super::calls::{self, command_problem, query_problem};
 use super::dto::{
     ReservationBody, ReservationCursor, ReservationPage, StockBody, StockCursor, StockPage, StockPut,
     StockSummary, parse_state,
@@ -29,25 +29,25 @@ use super::problem::{Code, Problem};
 use super::responses::{BadBody, Conflict, Gone, Malformed, NotFound, NotReady};
 use kbnt_application::ports::Callable;
 
-/// Who declares where no header says so.
+/// The source of declarations without a header that names one.
 const DEFAULT_SOURCE: &str = "api";
 
-/// How many reservations are listed unless `limit` says otherwise, and at most.
+/// Reservations per page: the default for `limit`, and its maximum.
 const LISTED: (usize, usize) = (50, 200);
 
-/// The same of products.
+/// The same for products.
 const PRODUCTS: (usize, usize) = (1000, 1000);
 
-/// At how many products or reservations the writer looks at a time: a fraction of a millisecond.
+/// How many products or reservations the writer looks at in one call: a fraction of a millisecond.
 const LOOKS: usize = 2000;
 
-/// How long reservations are looked for that pass a filter; where more are left, the next page goes on.
+/// How long to search for reservations that pass a filter; the next page continues the search.
 const LOOK_WAIT: Duration = Duration::from_secs(2);
 
-/// How long a declaration is tried again that needs units freed a moment ago.
+/// How long to retry a declaration that needs units freed a moment ago.
 const SETTLE_WAIT: Duration = Duration::from_secs(2);
 
-/// The pause between two such tries.
+/// The pause between these tries.
 const SETTLE_PAUSE: Duration = Duration::from_millis(20);
 
 type Inventory = Arc<dyn Callable<InventoryMachine>>;
@@ -74,7 +74,7 @@ async fn list_stock(State(inventory): State<Inventory>, params: Params) -> Resul
     Ok(Json(wanted.page(&inventory).await?.into()))
 }
 
-/// Which products, from where on, and how many.
+/// Which products, from where, and how many.
 struct WantedStock {
     filter: StockFilter,
     after: Option<ProductId>,
@@ -88,7 +88,7 @@ impl WantedStock {
         Ok(Self { filter, after, most: params.number("limit", PRODUCTS.0, PRODUCTS.1)? })
     }
 
-    /// The page, portion by portion: the writer decides about orders in between.
+    /// Reads the page in portions: the writer decides about orders in between.
     async fn page(self, inventory: &Inventory) -> Result<LevelPage, Problem> {
         let Self { filter, after, most } = self;
         let mut page = LevelPage { levels: Vec::new(), next: after };
@@ -96,7 +96,7 @@ impl WantedStock {
             let (filter, after) = (filter.clone(), page.next.take());
             let portion = Portion { most: most - page.levels.len(), looks: LOOKS };
             let more = inventory.call(move |machine, _| machine.level_page(&filter, after.as_ref(), portion));
-            let more = more.await.map_err(asked)?;
+            let more = more.await.map_err(query_problem)?;
             page.levels.extend(more.levels);
             page.next = more.next;
             if page.levels.len() >= most || page.next.is_none() {
@@ -116,7 +116,7 @@ async fn get_stock(
 ) -> Result<Json<StockBody>, Problem> {
     params.only(&[])?;
     let wanted = product.clone();
-    let level = inventory.call(move |machine, _| machine.level(&wanted)).await.map_err(asked)?;
+    let level = inventory.call(move |machine, _| machine.level(&wanted)).await.map_err(query_problem)?;
     let level = level.ok_or_else(|| {
         Problem::new(Code::ProductNotFound, format!("nobody has declared product {product}"))
     })?;
@@ -166,8 +166,10 @@ async fn declare(inventory: &Inventory, declaration: Declaration) -> Result<Prod
     let give_up = Instant::now() + SETTLE_WAIT;
     loop {
         let wish = declaration.clone();
-        let answer =
-            inventory.call(move |machine, outbox| machine.declare(&wish, outbox)).await.map_err(told)?;
+        let answer = inventory
+            .call(move |machine, outbox| machine.declare(&wish, outbox))
+            .await
+            .map_err(command_problem)?;
         match answer {
             Ok(level) => return Ok(level),
             Err(DeclareError::Unsettled { .. }) if Instant::now() < give_up => {
@@ -207,13 +209,13 @@ async fn stock_summary(
     let (wanted, wait) = (WantedStock::of(&params)?, params.wait()?);
     if let (Some(since), Some(wait)) = (params.text("since"), wait) {
         let differs = || async {
-            let version = inventory.call(|machine, _| machine.version()).await.map_err(asked)?;
+            let version = inventory.call(|machine, _| machine.version()).await.map_err(query_problem)?;
             Ok(version.to_string() != since)
         };
         calls::until(inventory.changes(), wait, differs).await?;
     }
-    // First the version: a product that changes after it shows in the next answer, too.
-    let summary = inventory.call(|machine, _| machine.summary()).await.map_err(asked)?;
+    // The version comes first: a product that changes after it appears in the next response, too.
+    let summary = inventory.call(|machine, _| machine.summary()).await.map_err(query_problem)?;
     let page = wanted.page(&inventory).await?;
     Ok(Json(StockSummary::new(&summary, page)))
 }
@@ -236,7 +238,7 @@ async fn list_reservations(
     let most = params.number("limit", LISTED.0, LISTED.1)?;
     let cursor: Option<ReservationCursor> = params.cursor()?;
     let give_up = Instant::now() + LOOK_WAIT;
-    let term = inventory.call(|machine, _| machine.version().term).await.map_err(asked)?;
+    let term = inventory.call(|machine, _| machine.version().term).await.map_err(query_problem)?;
     let mut next = match cursor {
         Some(cursor) => Some(cursor.place_in(term)?),
         None => Some(ReservationPlace::default()),
@@ -249,7 +251,7 @@ async fn list_reservations(
         let look = move |machine: &mut InventoryMachine, _: &mut Outbox| {
             machine.reservations(&filter, from, portion)
         };
-        let page = inventory.call(look).await.map_err(asked)?;
+        let page = inventory.call(look).await.map_err(query_problem)?;
         found.extend(page.found);
         next = page.next;
         if Instant::now() >= give_up {
@@ -275,7 +277,7 @@ async fn get_reservation(
     params: Params,
 ) -> Result<Json<ReservationBody>, Problem> {
     params.only(&[])?;
-    let found = inventory.call(move |machine, _| machine.reservation(id)).await.map_err(asked)?;
+    let found = inventory.call(move |machine, _| machine.reservation(id)).await.map_err(query_problem)?;
     let found = found.ok_or_else(|| {
         Problem::new(Code::ReservationNotFound, format!("no reservation {id} is active or remembered"))
     })?;

@@ -4,7 +4,7 @@ use axum::http::HeaderMap;
 use kbnt_application::Trace;
 use kbnt_domain::EventId;
 
-/// What a `traceparent` header says. A malformed one is passed over, as the specification wants it.
+/// The content of a `traceparent` header. A malformed one is ignored, as the specification requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TraceParent(Trace);
 
@@ -14,7 +14,7 @@ impl TraceParent {
         kbnt_wire::read_traceparent(text).map(Self)
     }
 
-    /// The same trace, at the event that the request wrote.
+    /// The same trace, continued by the event that the request wrote.
     pub(super) fn continued_by(self, id: &EventId) -> Trace {
         self.0.child(id)
     }

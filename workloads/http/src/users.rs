@@ -13,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::body::JsonBody;
-use super::calls::{asked, told};
+use super::calls::{command_problem, query_problem};
 use super::dto::{UserBody, UserPost, UserStatusPut};
 use super::params::{Id, Params};
 use super::problem::{Code, Problem};
@@ -67,7 +67,7 @@ async fn post_user(
     let (change, user) = users
         .call(move |machine, outbox| (machine.register(registration, outbox), machine.user(&wanted).cloned()))
         .await
-        .map_err(told)?;
+        .map_err(command_problem)?;
     let user = user.ok_or_else(|| unknown(&UnknownUser(id.clone())))?;
     let location: [(HeaderName, String); 1] = [(header::LOCATION, format!("/v1/users/{id}"))];
     let status = match change {
@@ -87,7 +87,7 @@ async fn get_user(
 ) -> Result<Json<UserBody>, Problem> {
     params.only(&[])?;
     let wanted = id.clone();
-    let user = users.call(move |machine, _| machine.user(&wanted).cloned()).await.map_err(asked)?;
+    let user = users.call(move |machine, _| machine.user(&wanted).cloned()).await.map_err(query_problem)?;
     let user = user.ok_or_else(|| unknown(&UnknownUser(id.clone())))?;
     Ok(Json(body(&id, &user)))
 }
@@ -110,7 +110,7 @@ async fn put_status(
             machine.user(&wanted).cloned().ok_or(UnknownUser(wanted))
         })
         .await
-        .map_err(told)?
+        .map_err(command_problem)?
         .map_err(|error| unknown(&error))?;
     Ok(Json(body(&id, &user)))
 }

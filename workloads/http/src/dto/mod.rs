@@ -1,4 +1,4 @@
-//! The shapes of the HTTP API.
+//! The JSON types of the HTTP API.
 
 mod object;
 mod order;

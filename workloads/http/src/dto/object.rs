@@ -1,4 +1,4 @@
-//! Objects are read from JSON objects only: serde would also take an array of the fields' values.
+//! Accepts only JSON objects: serde would also accept an array of the fields' values.
 
 /// Reads `$type`, which derives `Deserialize` with `#[serde(remote = "Self")]`, from a JSON object.
 macro_rules! object {
@@ -15,7 +15,7 @@ macro_rules! object {
                     }
 
                     fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<$type, A::Error> {
-                        // The function that the derive made, not the one around it.
+                        // The derived function, not the one around it.
                         $type::deserialize(serde::de::value::MapAccessDeserializer::new(map))
                     }
                 }

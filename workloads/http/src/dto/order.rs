@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::object::object;
-use super::text::{MoneyBody, parsed, whole};
+use super::text::{MoneyBody, parsed, whole_number};
 
 /// The most lines of one order.
 const LINES_MOST: usize = 100;
@@ -25,7 +25,7 @@ pub(crate) struct OrderItem {
 }
 
 fn quantity<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Quantity, D::Error> {
-    Quantity::new(whole(deserializer)?).map_err(D::Error::custom)
+    Quantity::new(whole_number(deserializer)?).map_err(D::Error::custom)
 }
 
 fn lines<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<OrderItem>, D::Error> {
@@ -70,7 +70,7 @@ fn some_word<'de, D: Deserializer<'de>, const MOST: usize>(
     Option::<String>::deserialize(deserializer)?.map(check_word::<MOST, _>).transpose()
 }
 
-/// Who could not be registered cannot order.
+/// A user who could not be registered cannot order.
 fn user<'de, D: Deserializer<'de>>(deserializer: D) -> Result<UserId, D::Error> {
     let user: UserId = parsed(deserializer)?;
     if rules::is_user_id(user.as_str()) { Ok(user) } else { Err(D::Error::custom(rules::USER_ID_ADVICE)) }

@@ -38,7 +38,7 @@ impl From<ReservationState> for ReservationStateText {
     }
 }
 
-/// Reads a state; for the query parameter `state`.
+/// Parses a state, for the query parameter `state`.
 pub(crate) fn parse_state(text: &str) -> Option<ReservationState> {
     match text {
         "RESERVED" => Some(ReservationState::Reserved),
@@ -109,7 +109,7 @@ fn items(held: &Held) -> Vec<ReservationItem> {
         .collect()
 }
 
-/// Where a list of reservations goes on, in the ledger of one writer.
+/// The position in a list of reservations, in the ledger of one writer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ReservationCursor {
     /// The writer's term.
@@ -118,7 +118,7 @@ pub(crate) struct ReservationCursor {
 }
 
 impl ReservationCursor {
-    /// The place, if it is one of the ledger of this term: each writer has a ledger of its own.
+    /// The place, if it belongs to the ledger of this term: each writer has its own ledger.
     pub(crate) fn place_in(self, term: u64) -> Result<ReservationPlace, Problem> {
         if self.term == term {
             return Ok(self.place);
@@ -153,7 +153,7 @@ impl FromStr for ReservationCursor {
             _ => return Err(InvalidCursor),
         };
         let cursor = Self { term: term.parse().map_err(|_| InvalidCursor)?, place };
-        // As it was given out, and not otherwise.
+        // Only the exact text that was given out.
         if cursor.to_string() == text { Ok(cursor) } else { Err(InvalidCursor) }
     }
 }

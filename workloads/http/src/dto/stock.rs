@@ -15,7 +15,7 @@ use utoipa::openapi::Ref;
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
 
 use super::object::object;
-use super::text::{MoneyBody, money, whole, words};
+use super::text::{MoneyBody, money, plain_text, whole_number};
 
 /// What a source declares about a product.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -23,7 +23,7 @@ use super::text::{MoneyBody, money, whole, words};
 #[schema(as = StockDeclaration)]
 pub(crate) struct StockPut {
     /// For people, 1 to 200 characters.
-    #[serde(deserialize_with = "words::<_, 200>")]
+    #[serde(deserialize_with = "plain_text::<_, 200>")]
     #[schema(
         min_length = 1,
         max_length = 200,
@@ -55,13 +55,13 @@ fn price_schema() -> Schema {
 }
 
 fn units<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    let units = whole(deserializer)?;
+    let units = whole_number(deserializer)?;
     if units <= UNITS_MOST { Ok(units) } else { Err(D::Error::custom(format!("at most {UNITS_MOST}"))) }
 }
 
-/// Units that may also not be given.
+/// Units that may be absent.
 #[derive(Deserialize)]
-struct Units(#[serde(deserialize_with = "whole")] u64);
+struct Units(#[serde(deserialize_with = "whole_number")] u64);
 
 fn some_units<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     match Option::<Units>::deserialize(deserializer)?.map(|Units(units)| units) {
@@ -108,11 +108,11 @@ impl From<&ProductLevel> for StockBody {
     }
 }
 
-/// Where a list of products goes on. What it begins with tells it from the cursors of other lists.
+/// The position in a list of products. Its prefix distinguishes it from the cursors of other lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StockCursor(pub(crate) ProductId);
 
-/// What it begins with.
+/// The prefix.
 const STOCK_CURSOR: &str = "product:";
 
 impl fmt::Display for StockCursor {

@@ -1,4 +1,4 @@
-//! How ids, money and texts are written in JSON.
+//! JSON forms of ids, money and texts.
 
 use std::fmt;
 use std::str::FromStr;
@@ -41,13 +41,13 @@ pub(crate) struct PriceObject {
     currency: Option<String>,
 }
 
-/// Digits before the point of a price in object form: with four places of a currency it is still an amount.
-const WHOLE_MOST: usize = 14;
+/// The most digits before the point of a price in object form: with four decimals it is still a valid amount.
+const INTEGER_DIGITS_MOST: usize = 14;
 
-/// The same of a text, which is in BRL.
-const WHOLE_MOST_BRL: usize = 16;
+/// The same for a price in text form, which is in BRL.
+const INTEGER_DIGITS_MOST_BRL: usize = 16;
 
-/// Reads a price: `"599.99"` (in BRL), or `{"value": "599.99", "currency": "BRL"}`.
+/// Parses a price: `"599.99"` (in BRL), or `{"value": "599.99", "currency": "BRL"}`.
 pub(super) fn money<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Money, D::Error> {
     struct Price;
 
@@ -59,9 +59,9 @@ pub(super) fn money<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Money,
         }
 
         fn visit_str<E: Error>(self, text: &str) -> Result<Money, E> {
-            if text.split('.').next().is_some_and(|whole| whole.len() > WHOLE_MOST_BRL) {
+            if text.split('.').next().is_some_and(|integer| integer.len() > INTEGER_DIGITS_MOST_BRL) {
                 return Err(E::custom(format!(
-                    "a price has at most {WHOLE_MOST_BRL} digits before the point"
+                    "a price has at most {INTEGER_DIGITS_MOST_BRL} digits before the point"
                 )));
             }
             Money::parse(text, Currency::BRL).map_err(E::custom)
@@ -69,9 +69,9 @@ pub(super) fn money<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Money,
 
         fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Money, A::Error> {
             let object = PriceObject::deserialize(MapAccessDeserializer::new(map))?;
-            if object.value.split('.').next().is_some_and(|whole| whole.len() > WHOLE_MOST) {
+            if object.value.split('.').next().is_some_and(|integer| integer.len() > INTEGER_DIGITS_MOST) {
                 return Err(A::Error::custom(format!(
-                    "a price has at most {WHOLE_MOST} digits before the point"
+                    "a price has at most {INTEGER_DIGITS_MOST} digits before the point"
                 )));
             }
             let currency = object.currency.map_or(Ok(Currency::BRL), |code| code.parse());
@@ -83,7 +83,7 @@ pub(super) fn money<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Money,
     deserializer.deserialize_any(Price)
 }
 
-/// Reads anything that is written as text.
+/// Parses any value that is written as text.
 pub(super) fn parsed<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -92,8 +92,8 @@ where
     String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
 }
 
-/// Reads a text for people: 1 to `MOST` characters, none of them a control character.
-pub(super) fn words<'de, D: Deserializer<'de>, const MOST: usize>(
+/// Parses a text for people: 1 to `MOST` characters, none of them a control character.
+pub(super) fn plain_text<'de, D: Deserializer<'de>, const MOST: usize>(
     deserializer: D,
 ) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
@@ -107,11 +107,11 @@ pub(super) fn words<'de, D: Deserializer<'de>, const MOST: usize>(
     }
 }
 
-/// Reads a whole number, which JSON may also write as `125.0` or `1e3`.
-pub(super) fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    struct Whole;
+/// Parses a whole number, which JSON may also write as `125.0` or `1e3`.
+pub(super) fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    struct WholeNumber;
 
-    impl Visitor<'_> for Whole {
+    impl Visitor<'_> for WholeNumber {
         type Value = u64;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -123,12 +123,12 @@ pub(super) fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D
         }
 
         fn visit_f64<E: Error>(self, number: f64) -> Result<u64, E> {
-            // Without an exponent or a fraction it reads as what it is; beyond 2^53 a float is not exact.
+            // Without an exponent or a fraction it parses as it is; beyond 2^53 a float is not exact.
             let text = number.to_string();
-            let whole = text.parse().ok().filter(|whole| *whole <= 1 << 53);
-            whole.ok_or_else(|| E::invalid_value(Unexpected::Float(number), &self))
+            let exact = text.parse().ok().filter(|exact| *exact <= 1 << 53);
+            exact.ok_or_else(|| E::invalid_value(Unexpected::Float(number), &self))
         }
     }
 
-    deserializer.deserialize_u64(Whole)
+    deserializer.deserialize_u64(WholeNumber)
 }

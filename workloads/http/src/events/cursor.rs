@@ -1,4 +1,5 @@
-//! How far a stream has come: the next offset of every partition of every topic, in which log, and which record it saw last in each.
+//! The progress of a stream: the next offset of every partition of every topic, the log, and the last record
+//! seen in each partition.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,21 +8,21 @@ use kbnt_application::{Position, Topic};
 use kbnt_domain::EventId;
 use thiserror::Error;
 
-/// A text that is no cursor.
+/// The text is not a cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("not the id of an event of this stream")]
 pub(super) struct InvalidCursor;
 
-/// Which log it is: 64 bits of a hash of its topics' ids.
+/// Identifies a log: 64 bits of a hash of its topics' ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LogName(pub(super) u64);
 
-/// Which record it is, as far as a cursor says: 24 bits of its event id. By them a cursor is told from one of another history
-/// that has as many records.
+/// Identifies a record within a cursor: 24 bits of its event id. It distinguishes cursors of two histories
+/// with the same number of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tag(u32);
 
-/// A tag has so many bits.
+/// The size of a tag in bits.
 const TAG_BITS: u32 = 24;
 
 impl Tag {
@@ -32,7 +33,7 @@ impl Tag {
     }
 }
 
-/// How far a stream has come in one partition.
+/// The progress of a stream in one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     /// The next offset.
@@ -42,16 +43,16 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Before the record at `offset`, of whatever stands before it.
+    /// Before the record at `offset`; the record before that is unknown.
     pub(super) const fn before(offset: u64) -> Self {
         Self { next: offset, last: None }
     }
 }
 
-/// How far a stream has come in every partition, in the order of [`Topic::EVENTS`].
+/// The progress of a stream in every partition, in the order of [`Topic::EVENTS`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Cursor {
-    /// Of which log; `None` where an earlier version gave the id out, which did not say.
+    /// The log; `None` if an earlier version, which did not include it, gave the id out.
     pub(super) log: Option<LogName>,
     rows: Vec<Vec<Place>>,
 }
@@ -62,25 +63,25 @@ pub(super) fn partitions() -> impl Iterator<Item = (Topic, u32)> {
 }
 
 impl Cursor {
-    /// A cursor at these places of `log`.
+    /// The cursor at these places of `log`.
     pub(super) fn at(log: LogName, mut place: impl FnMut(Topic, u32) -> Place) -> Self {
         let of_topic =
             |topic: &Topic| (0..topic.partitions()).map(|partition| place(*topic, partition)).collect();
         Self { log: Some(log), rows: Topic::EVENTS.iter().map(of_topic).collect() }
     }
 
-    /// How far it has come in a partition.
+    /// The progress in a partition.
     pub(super) fn place(&self, topic: Topic, partition: u32) -> Option<&Place> {
         let row = Topic::EVENTS.iter().position(|candidate| *candidate == topic)?;
         self.rows.get(row)?.get(partition as usize)
     }
 
-    /// Whether the record is still to come.
+    /// Whether the stream has not passed the record yet.
     pub(super) fn awaits(&self, at: Position) -> bool {
         self.place(at.topic, at.partition).is_some_and(|place| at.offset >= place.next)
     }
 
-    /// The record has been passed.
+    /// Passes the record.
     pub(super) fn pass(&mut self, at: Position, id: &EventId) {
         let row = Topic::EVENTS.iter().position(|candidate| *candidate == at.topic);
         if let Some(place) = row.and_then(|row| self.rows.get_mut(row)?.get_mut(at.partition as usize))

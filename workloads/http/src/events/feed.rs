@@ -1,4 +1,4 @@
-//! The newest events of the read models' topics, kept in memory for all streams together.
+//! The newest events of the read models' topics, kept in memory and shared by all streams.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -6,10 +6,10 @@ use kbnt_application::{Delivered, Position, Topic};
 
 use super::cursor::{Cursor, Place, Tag};
 
-/// Events that are kept; a stream that is further behind reads the log.
+/// The most events that are kept; a stream that is further behind reads the log.
 const KEPT: usize = 2048;
 
-/// And no more bytes than these of them, roughly.
+/// The most bytes that they may take, roughly.
 const WEIGHT_MOST: usize = 16 << 20;
 
 /// The newest events, in the order in which they were read.
@@ -18,16 +18,16 @@ pub(crate) struct Feed {
     events: VecDeque<Delivered>,
     /// How many bytes they take.
     weight: usize,
-    /// How many were dropped: the number of the oldest one that is kept.
+    /// How many were dropped, which is the number of the oldest one that is kept.
     dropped: u64,
-    /// Of each partition the offset from which on all is kept.
+    /// For each partition, the offset from which everything is kept.
     kept_from: BTreeMap<(Topic, u32), u64>,
     /// How far each partition has been read.
     next: BTreeMap<(Topic, u32), Place>,
 }
 
 impl Feed {
-    /// Takes in an event.
+    /// Adds an event.
     pub(crate) fn push(&mut self, record: &Delivered) {
         let at = record.at;
         let place = self.next.entry((at.topic, at.partition)).or_insert(Place::before(0));
@@ -50,12 +50,12 @@ impl Feed {
         self.place(topic, partition).next
     }
 
-    /// The same, and which event that was.
+    /// The same, with the tag of that event.
     pub(super) fn place(&self, topic: Topic, partition: u32) -> Place {
         self.next.get(&(topic, partition)).copied().unwrap_or(Place::before(0))
     }
 
-    /// The number of the oldest event that is kept, if nothing that `cursor` awaits was dropped.
+    /// The number of the oldest event that is kept, if the feed still has everything that `cursor` awaits.
     pub(super) fn covers(&self, cursor: &Cursor) -> Option<u64> {
         let kept = |at: &Position| {
             self.kept_from.get(&(at.topic, at.partition)).is_none_or(|kept_from| at.offset >= *kept_from)
@@ -64,7 +64,8 @@ impl Feed {
         all_kept.then_some(self.dropped)
     }
 
-    /// At most `most` events from number `from` on, and the number after them; `None` if some of them were dropped.
+    /// At most `most` events from number `from`, and the number after them; `None` if some of them were
+    /// dropped.
     pub(super) fn since(&self, from: u64, most: usize) -> Option<(Vec<Delivered>, u64)> {
         let skip = usize::try_from(from.checked_sub(self.dropped)?).ok()?;
         let events: Vec<_> = self.events.iter().skip(skip).take(most).cloned().collect();
@@ -82,7 +83,7 @@ mod tests {
     use kbnt_domain::event::DeadLetterStored;
     use kbnt_domain::{EventId, Timestamp};
 
-    fn letter(offset: u64, bytes: usize) -> Delivered {
+    fn dead_letter(offset: u64, bytes: usize) -> Delivered {
         let at = Position { topic: Topic::AuditLogs, partition: 0, offset };
         let (id, now) = (EventId::named(&at.to_string()), Timestamp::default());
         let value = vec![b'x'; bytes];
@@ -96,14 +97,14 @@ mod tests {
     fn large_events_push_older_ones_out() {
         let mut feed = Feed::default();
         for offset in 0..100 {
-            feed.push(&letter(offset, 1 << 20));
+            feed.push(&dead_letter(offset, 1 << 20));
         }
         assert_eq!(feed.next(Topic::AuditLogs, 0), 100);
         assert!(feed.events.len() > 5 && feed.events.len() < 17, "{}", feed.events.len());
         let (kept, after) = feed.since(feed.dropped, 1_000).unwrap();
         assert_eq!((kept.len() as u64 + feed.dropped, after), (100, 100));
         for offset in 100..5_000 {
-            feed.push(&letter(offset, 1));
+            feed.push(&dead_letter(offset, 1));
         }
         assert_eq!((feed.events.len(), feed.dropped), (KEPT, 5_000 - KEPT as u64));
     }

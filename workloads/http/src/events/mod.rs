@@ -1,4 +1,4 @@
-//! Server-sent events, resumable: the id of each event says how far the whole log was read.
+//! Resumable server-sent events: the id of each event is the stream's position in the whole log.
 
 mod cursor;
 mod feed;
@@ -69,7 +69,7 @@ pub(super) async fn order_events(
     let log = resume::name(api.events.as_ref()).await.map_err(|error| unreadable(&error))?;
     let start = api.views.read(|views| {
         let view = views.book.get(&order)?;
-        // What is not in the timeline yet is still to come.
+        // Events that are not in the timeline yet are still to come.
         Some(Cursor::at(log, |topic, partition| {
             let here = view
                 .timeline

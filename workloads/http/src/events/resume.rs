@@ -1,4 +1,5 @@
-//! Whether a stream can go on where a client left off: in this log, and not in another one or in another history of it.
+//! Checks whether a stream can resume where a client left off: in this log and this history of it, not in
+//! another one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,16 +15,16 @@ use tokio::time::Instant;
 use super::cursor::{Cursor, LogName, Tag, partitions};
 use crate::problem::{Code, Problem, log_failed};
 
-/// How long the records are read back that a client saw last.
+/// How long reading back the records that a client saw last may take.
 const READ_BACK_WAIT: Duration = Duration::from_secs(10);
 
-/// How long the log is asked at a time.
+/// How long to wait for one batch.
 const WAIT: Span = Span::from_millis(200);
 
-/// What every partition holds now.
+/// The bounds of every partition.
 pub(super) type AllBounds = BTreeMap<(Topic, u32), Bounds>;
 
-/// What every partition of the streams' topics holds now.
+/// The bounds of every partition of the streams' topics.
 pub(super) async fn bounds(log: &dyn EventLog) -> Result<AllBounds, LogError> {
     let all = partitions().map(|(topic, partition)| async move {
         log.bounds(topic, partition).await.map(|bounds| ((topic, partition), bounds))
@@ -31,7 +32,7 @@ pub(super) async fn bounds(log: &dyn EventLog) -> Result<AllBounds, LogError> {
     Ok(try_join_all(all).await?.into_iter().collect())
 }
 
-/// Which log it is.
+/// The name of the log.
 pub(super) async fn name(log: &dyn EventLog) -> Result<LogName, LogError> {
     let ids = try_join_all(Topic::EVENTS.iter().map(|topic| log.topic_id(*topic))).await?;
     let mut hash = Sha256::new();
@@ -46,7 +47,7 @@ fn gone(why: &str) -> Problem {
     Problem::new(Code::CursorGone, format!("{why}: begin anew, without Last-Event-ID"))
 }
 
-/// Refuses a cursor that means nothing here: what came after it, nobody can tell.
+/// Refuses a cursor that is meaningless here, because nothing can say what came after it.
 pub(super) async fn check(
     log: &dyn EventLog,
     name: LogName,
@@ -83,7 +84,7 @@ fn late(_: tokio::time::error::Elapsed) -> Problem {
     Problem::new(Code::NotReady, "the log did not answer in time")
 }
 
-/// The records that the client saw last and that the log still keeps.
+/// The records that the client saw last and that the log still has.
 fn last_seen(cursor: &Cursor, bounds: &AllBounds) -> Vec<(Position, Tag)> {
     let last = |(topic, partition)| {
         let place = cursor.place(topic, partition)?;
@@ -94,7 +95,7 @@ fn last_seen(cursor: &Cursor, bounds: &AllBounds) -> Vec<(Position, Tag)> {
     partitions().filter_map(last).collect()
 }
 
-/// Whether these very records stand there.
+/// Whether exactly these records are there.
 async fn is_there(log: &dyn EventLog, mut wanted: Vec<(Position, Tag)>) -> Result<bool, Problem> {
     let failed = |error: LogError| log_failed(Code::NotReady, &error);
     let from = wanted.iter().map(|(at, _)| *at).collect();
@@ -114,6 +115,6 @@ async fn is_there(log: &dyn EventLog, mut wanted: Vec<(Position, Tag)>) -> Resul
             }
         }
     }
-    // A record that is not found where it should be is not there.
+    // A record that was not found at its position does not exist.
     Ok(wanted.is_empty())
 }

@@ -1,4 +1,4 @@
-//! One client's stream: from the log while it is behind, then from the feed that all streams share.
+//! One client's stream: it reads the log while it is behind, then the feed that all streams share.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -16,16 +16,16 @@ use crate::orders::OrderApi;
 use crate::shares::Taking;
 use kbnt_wire as wire;
 
-/// Events that are taken at a time.
+/// Events per batch.
 pub(super) const BATCH: usize = 128;
 
-/// How long the log is asked at a time.
+/// How long to wait for one batch of the log.
 pub(super) const WAIT: Span = Span::from_millis(200);
 
-/// What a stream is made of.
+/// An item of a stream.
 pub(super) type Item = Result<Event, Infallible>;
 
-/// Which events a stream is about.
+/// The events that a stream includes.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Only {
     Everything,
@@ -43,26 +43,26 @@ impl Only {
 
 /// Where the next events come from.
 enum Source {
-    /// To be found out.
+    /// Not decided yet.
     Undecided,
     /// The log.
     Log(Box<dyn LogReader>),
-    /// The feed, from this number on.
+    /// The feed, from this number.
     Feed(u64),
 }
 
-/// A stream under way.
+/// An open stream.
 pub(super) struct EventStream {
     api: OrderApi,
     cursor: Cursor,
     only: Only,
     source: Source,
-    /// The source has been read to the end of what there was.
+    /// The source has been read to its end at least once.
     is_live: bool,
     trail: Option<Trail>,
     ready: VecDeque<Event>,
-    /// Whether the client was told that it has seen all that there was.
-    told_live: bool,
+    /// Whether the client has been notified that it has received everything so far.
+    announced_live: bool,
     _place: Taking,
 }
 
@@ -82,21 +82,21 @@ impl EventStream {
             is_live: false,
             trail,
             ready: VecDeque::new(),
-            told_live: false,
+            announced_live: false,
             _place: place,
         }
     }
 
-    /// Ends when the process is to stop, or the log cannot be read: the client comes again where it was.
+    /// Ends when the process is to stop, or if the log cannot be read: the client reconnects where it was.
     pub(super) fn into_stream(self) -> BoxStream<'static, Item> {
         stream::unfold(self, |mut this| async {
             while this.ready.is_empty() {
                 let shutdown = this.api.shutdown.clone();
                 let batch = shutdown.run_until_cancelled(this.more()).await??;
                 this.take(&batch);
-                if !this.told_live && this.is_live && this.trail.as_ref().is_none_or(Trail::is_live) {
-                    this.told_live = true;
-                    // With an id, so that a client knows where it stands before the first event.
+                if !this.announced_live && this.is_live && this.trail.as_ref().is_none_or(Trail::is_live) {
+                    this.announced_live = true;
+                    // With an id, so that a client knows its position before the first event.
                     this.ready.push_back(Event::default().comment("live").id(this.cursor.to_string()));
                 }
             }
@@ -105,7 +105,7 @@ impl EventStream {
         .boxed()
     }
 
-    /// The next events, whatever they are about; may be none. `None` where the log cannot be read.
+    /// The next events of any kind; may be empty. `None` if the log cannot be read.
     async fn more(&mut self) -> Option<Vec<Delivered>> {
         let Self { api, cursor, source, is_live, trail, .. } = self;
         let linked = async {
@@ -132,7 +132,7 @@ impl EventStream {
                 self.ready.push_back(event);
             }
         }
-        // From here on the feed may do.
+        // From here the feed may suffice.
         if let Source::Log(_) = self.source
             && let Some(number) = self.api.views.read(|views| views.feed.covers(&self.cursor))
         {
@@ -142,7 +142,7 @@ impl EventStream {
 }
 
 impl Source {
-    /// The next events; none at all when it first comes to the end of what there is. Whoever stops waiting loses nothing.
+    /// The next events; empty when it first reaches the end. Cancel safe.
     async fn more(&mut self, api: &OrderApi, cursor: &Cursor, is_live: &mut bool) -> Option<Vec<Delivered>> {
         loop {
             match self {
@@ -153,13 +153,13 @@ impl Source {
                     if !records.is_empty() {
                         return Some(records);
                     }
-                    // At the end of the log; the feed is there too, or will be in a moment.
+                    // At the end of the log: the feed is there too, or will be in a moment.
                     *self = Self::Undecided;
                 }
                 Self::Feed(number) => {
                     let mut changes = api.views.changes();
                     match api.views.read(|views| views.feed.since(*number, BATCH)) {
-                        // Too slow for the feed.
+                        // The stream is too slow for the feed.
                         None => *self = Self::Undecided,
                         Some((events, after)) if !events.is_empty() => {
                             *number = after;
@@ -177,7 +177,7 @@ impl Source {
     }
 }
 
-/// The feed, if it holds all that is awaited; else the log.
+/// The feed, if it has everything that the cursor awaits; else the log.
 async fn decide(api: &OrderApi, cursor: &Cursor) -> Option<Source> {
     match api.views.read(|views| views.feed.covers(cursor)) {
         Some(number) => Some(Source::Feed(number)),
@@ -192,7 +192,7 @@ pub(super) fn understood(fetched: Fetched) -> Option<Delivered> {
     }
 }
 
-/// The record as it is in the log, and where it lies.
+/// The event with the record as it is in the log, and its position.
 fn event(record: &Delivered, cursor: &Cursor) -> Option<Event> {
     let append = Append {
         message: record.message.clone(),

@@ -1,4 +1,4 @@
-//! Asking to undo an order.
+//! Requests to cancel an order.
 
 use axum::Json;
 use axum::extract::State;
@@ -34,13 +34,13 @@ pub(super) async fn cancel_order(
         });
         api.append(command).await?;
     }
-    // It may have been confirmed while we asked.
+    // It may have been confirmed meanwhile.
     let status = api.cancellable(order)?;
     Ok((StatusCode::ACCEPTED, Json(OrderAccepted { order_id: order.to_string(), status: status.into() })))
 }
 
 impl OrderApi {
-    /// Where the order stands, unless that is an end that cannot be undone.
+    /// The status of the order, unless it has ended in a way that cannot be undone.
     fn cancellable(&self, order: OrderId) -> Result<OrderStatus, Problem> {
         match self.views.read(|views| views.book.status(&order)) {
             None => Err(super::list::unknown(order)),

@@ -1,4 +1,4 @@
-//! How many orders are taken in before others have ended: beyond that one waits for them in vain. No user has all places.
+//! Limits the orders in progress: beyond the limit a client would wait in vain. No user can take all places.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,36 +8,37 @@ use kbnt_domain::UserId;
 use super::OrderApi;
 use crate::problem::{Code, Problem};
 
-/// Orders that may be in hand unless it is said otherwise: what a process does in a few seconds.
+/// The default limit: what a process handles in a few seconds.
 pub const ORDERS_IN_HAND: u64 = 10_000;
 
-/// Orders in hand, and how many there may be. Cheap to clone.
+/// Orders in progress, with their limit. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct InHand {
     most: u64,
-    /// On their way into the log and back: the read model does not show them yet.
-    placing: Arc<Mutex<OnTheirWay>>,
+    /// Orders on their way into the log and back, which the read model does not show yet.
+    placing: Arc<Mutex<InTransit>>,
 }
 
 #[derive(Debug, Default)]
-struct OnTheirWay {
+struct InTransit {
     all: u64,
     by: HashMap<UserId, u64>,
 }
 
 impl InHand {
-    /// At most so many.
+    /// With this limit.
     pub fn new(most: u64) -> Self {
         Self { most, placing: Arc::default() }
     }
 
-    fn placing(&self) -> MutexGuard<'_, OnTheirWay> {
+    fn placing(&self) -> MutexGuard<'_, InTransit> {
         self.placing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether a user who has `own` orders in hand may have one more where `all` of `most` places are taken: as long as he has less
-/// than a quarter of those that are free. Each more that he takes leaves fewer, so some are always left for others.
+/// Whether a user with `own` orders in progress may have one more when `all` of `most` places are taken: he
+/// must have less than a quarter of the free ones. Every order that he places leaves fewer, so some are
+/// always left for others.
 fn check(own: u64, all: u64, most: u64) -> Result<(), String> {
     let free = most.saturating_sub(all);
     if free == 0 {
@@ -73,7 +74,7 @@ impl Drop for Placing {
 }
 
 impl OrderApi {
-    /// Takes in one more order of `user`, unless too many are in hand, or too many of his.
+    /// Begins one more order of `user`, unless too many are in progress, or too many of his.
     pub(super) fn begin_order(&self, user: &UserId) -> Result<Placing, Problem> {
         let mut placing = self.in_hand.placing();
         let (pending, pending_of) =
@@ -92,7 +93,7 @@ impl OrderApi {
 mod tests {
     use super::*;
 
-    /// Has this many users place as many orders as they can; how many each has, and how many there are in all.
+    /// Lets this many users place as many orders as they can. Returns how many each has, and the total.
     fn fill(users: usize, most: u64) -> (Vec<u64>, u64) {
         let (mut own, mut all) = (vec![0; users], 0);
         loop {

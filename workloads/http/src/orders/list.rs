@@ -1,4 +1,4 @@
-//! Asking for orders.
+//! Reads orders.
 
 use axum::Json;
 use axum::extract::State;
@@ -12,7 +12,7 @@ use crate::params::{Hyphenated, Id, Params};
 use crate::problem::{Code, Problem};
 use crate::responses::{Malformed, NotFound, NotReady};
 
-/// How many orders are listed unless `limit` says otherwise, and at most.
+/// Orders per page: the default for `limit`, and its maximum.
 const LISTED: (usize, usize) = (50, 200);
 
 pub(crate) fn unknown(order: OrderId) -> Problem {

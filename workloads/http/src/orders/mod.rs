@@ -1,4 +1,4 @@
-//! Orders: placing, asking, cancelling, listing.
+//! Orders: placing, reading, cancelling and listing.
 
 mod cancel;
 mod in_hand;
@@ -27,25 +27,25 @@ pub use in_hand::{InHand, ORDERS_IN_HAND};
 pub(super) use list::unknown;
 pub use views::OrderViews;
 
-/// How long an order may take into the log and back before the client is told that nobody knows.
+/// How long an order may take into the log and back before the response says that its outcome is unknown.
 const READ_BACK_WAIT: Duration = Duration::from_secs(15);
 
-/// What these routes work with.
+/// The dependencies of these routes.
 #[derive(Clone)]
 pub struct OrderApi {
-    /// Where commands go.
+    /// The log that takes commands.
     pub log: Arc<dyn EventLog>,
-    /// Where event streams are read from: what a client names as its position says nothing about the log.
+    /// The log that event streams read: a position that a client names proves nothing about the log.
     pub events: Arc<dyn EventLog>,
-    /// What became of them.
+    /// The read models.
     pub views: Arc<dyn ReadModel<OrderViews>>,
-    /// The time of commands.
+    /// The clock for commands.
     pub clock: Arc<dyn Clock>,
-    /// Cancelled when nothing new is to be taken any more: it ends event streams and waiting.
+    /// Cancelled when nothing new is accepted any more: it ends event streams and waits.
     pub shutdown: CancellationToken,
-    /// Event streams at a time.
+    /// Limits of concurrent event streams.
     pub streams: Shares,
-    /// Orders at a time that have not ended.
+    /// Limits of orders that have not ended.
     pub in_hand: InHand,
 }
 
@@ -67,7 +67,7 @@ pub(super) fn routes(api: OrderApi) -> OpenApiRouter {
 }
 
 impl OrderApi {
-    /// Refuses while the log is not folded yet.
+    /// Refuses until the log is folded.
     pub(super) fn check_ready(&self) -> Result<(), Problem> {
         if let Some(damage) = self.views.damage() {
             return Err(Problem::new(Code::LogDamaged, damage.to_string()));
@@ -79,7 +79,7 @@ impl OrderApi {
         }
     }
 
-    /// Makes the one record that `write` asks for.
+    /// The single record that `write` emits.
     fn command(&self, write: impl FnOnce(&mut Outbox)) -> Vec<Append> {
         let mut outbox = Outbox::new(Service::Order, self.clock.now());
         write(&mut outbox);
@@ -93,7 +93,7 @@ impl OrderApi {
             let unknown = || Problem::new(Code::OutcomeUnknown, "the log did not say where the order lies");
             let position = positions.first().copied().ok_or_else(unknown)?;
             let folded = self.views.read(|views| views.once_folded(position));
-            // An error says that the process is stopping; the order is in the log all the same.
+            // An error means that the process is stopping; the order is in the log all the same.
             if let Some(folded) = folded
                 && folded.await.is_err()
             {
@@ -112,7 +112,7 @@ fn not_written(error: &LogError) -> Problem {
     match error {
         LogError::Unavailable(_) => log_failed(Code::OutcomeUnknown, error),
         LogError::Damaged(_) => log_failed(Code::LogDamaged, error),
-        // Before a record is written, or instead of it.
+        // These come before a record is written, or instead of it.
         LogError::NoSuchPartition { .. } | LogError::Refused(_) | LogError::TooLarge(_) => {
             log_failed(Code::NotReady, error)
         }

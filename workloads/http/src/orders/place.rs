@@ -1,4 +1,4 @@
-//! Placing an order.
+//! Places an order.
 
 use std::sync::Arc;
 
@@ -24,16 +24,16 @@ use crate::trace::TraceParent;
 
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// A client's name for a request: under one name there is one order of a user.
+/// A client's name for a request: for each user and name there is one order.
 struct IdempotencyKey(String);
 
 impl std::str::FromStr for IdempotencyKey {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        // RFC 9651 writes a text in quotes; what is meant is the text.
+        // RFC 9651 puts a string in quotes, which are not part of it.
         let quoted = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-        // Keys keep to the alphabet of ids.
+        // Keys use the alphabet of ids.
         quoted.unwrap_or(text).parse::<kbnt_domain::UserId>().map(|id| Self(id.to_string()))
     }
 }
@@ -66,10 +66,10 @@ pub(super) async fn place_order(
     if let Some(wait) = wait
         && let Some(ended) = api.views.read(|views| views.once_ended(order))
     {
-        // Whether it ended, time was up, or the process stops: the answer is where it stands now.
+        // Whether the order has ended, time is up, or the process stops: the response is its present state.
         let _ = api.shutdown.run_until_cancelled(tokio::time::timeout(wait, ended)).await;
     }
-    // The order may turn out to have ended long ago, and perhaps with another basket.
+    // The order may turn out to have ended long ago, perhaps with another basket.
     let view = match api.views.read(|views| views.book.placement(&order, &basket)) {
         Placement::Same(view) => *view,
         Placement::Conflict => return Err(conflict()),
@@ -81,12 +81,12 @@ pub(super) async fn place_order(
 /// An order in the log.
 struct Placed {
     order: OrderView,
-    /// It was there before.
+    /// The order existed before.
     replayed: bool,
 }
 
 impl OrderApi {
-    /// Sees to it that `order` is in the log with this basket. What stands there decides, not what was there before.
+    /// Ensures that `order` is in the log with this basket. The log decides, not an earlier read.
     async fn place(
         &self,
         order: OrderId,
@@ -129,7 +129,7 @@ fn answer(order: &OrderView, replayed: bool, waited: bool) -> Response {
     let mut response = if waited && order.status != OrderStatus::Pending {
         (location, Json(OrderBody::from(order))).into_response()
     } else {
-        // A new order is pending when it is taken in, however fast it ends.
+        // A new order is reported as pending, however fast it ends.
         let status = if replayed || waited { order.status } else { OrderStatus::Pending };
         let body = OrderAccepted { order_id: order.order.to_string(), status: status.into() };
         (StatusCode::ACCEPTED, location, Json(body)).into_response()

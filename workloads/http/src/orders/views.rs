@@ -1,5 +1,5 @@
-//! What order-service reads: all orders, the newest events, and who waits for what. Folded together, so that whoever
-//! looks sees one moment.
+//! The read models of order-service: all orders, the newest events, and waiting requests. They are folded
+//! together, so that every read sees a single moment.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -23,7 +23,7 @@ pub struct OrderViews {
 }
 
 impl OrderViews {
-    /// Nothing seen yet.
+    /// The empty read models.
     pub fn new(limits: BookLimits) -> Self {
         Self { book: OrderBook::new(limits), ..Self::default() }
     }

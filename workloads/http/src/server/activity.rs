@@ -1,4 +1,4 @@
-//! What goes on in one connection, and when it has taken too long over it.
+//! Tracks the activity of one connection, and its deadlines.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,22 +10,23 @@ use tokio::time::{Instant, sleep_until};
 
 use super::limits::Limits;
 
-/// A client that takes less than these bytes of an answer within the time for writing counts as one that takes nothing.
+/// A client that takes fewer bytes of a response within the write timeout counts as one that takes nothing.
 const TAKEN_LEAST: u64 = 4096;
 
-/// How long a client may take nothing before its connection makes place for somebody new.
+/// How long a client may take nothing before its connection may be closed for a new one.
 pub(super) const STALLED: Duration = Duration::from_secs(1);
 
-/// How a connection is to end.
+/// How a connection must end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Overdue {
-    /// In good order: it has not had a request for too long.
+    /// Gracefully: there was no request for too long.
     Close,
-    /// At once: the client does not finish a head or does not take its answer, or somebody else needs the place.
+    /// At once: the client does not finish a head or does not take its response, or a new connection needs
+    /// the place.
     Cut,
 }
 
-/// What goes on in one connection.
+/// The activity of one connection.
 #[derive(Debug)]
 pub(super) struct Activity {
     limits: Limits,
@@ -37,15 +38,15 @@ pub(super) struct Activity {
 
 #[derive(Debug)]
 struct State {
-    /// Requests that are not answered to the end.
+    /// Requests whose responses are not complete.
     in_flight: usize,
-    /// Since when there is none.
+    /// When the last of them ended.
     idle_since: Instant,
-    /// When the first byte came after that; of a new connection, when it began.
+    /// When the first byte after that arrived; for a new connection, when it began.
     head_since: Option<Instant>,
-    /// Answers of which a part was handed over and nothing was asked for since, by request.
+    /// Responses of which a part was handed over while no further part was requested, by request.
     handed: BTreeMap<u64, Instant>,
-    /// Since when the socket takes nothing more, and the bytes that it did take since then.
+    /// When the socket stopped taking bytes, and the bytes that it has taken since.
     blocked: Option<(Instant, u64)>,
     requests: u64,
     evicted: bool,
@@ -72,7 +73,7 @@ impl Activity {
         }
     }
 
-    /// The client may still be sending what nobody reads.
+    /// The client may still be sending bytes that are not read.
     pub(super) fn linger(&self) {
         self.lingers.store(true, Ordering::Release);
     }
@@ -86,17 +87,18 @@ impl Activity {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// It has a place, and begins now, however long it waited for that. Whom to tell that it has become idle.
-    pub(super) fn seated(&self, whom: &Arc<Notify>) {
+    /// The connection has a place and begins now, however long it waited for that. `whom` is notified when it
+    /// becomes idle.
+    pub(super) fn begin_serving(&self, whom: &Arc<Notify>) {
         let mut state = self.state();
         state.idle_since = Instant::now();
         state.head_since = Some(state.idle_since);
         drop(state);
-        // It is told once, by its place.
+        // The place sets this once.
         let _ = self.tell_idle.set(Arc::clone(whom));
     }
 
-    /// A request has come.
+    /// A request has arrived.
     pub(super) fn begin(self: &Arc<Self>) -> InFlight {
         let mut state = self.state();
         state.in_flight += 1;
@@ -109,7 +111,7 @@ impl Activity {
         InFlight { activity: Arc::clone(self), number }
     }
 
-    /// Bytes have come.
+    /// Bytes have arrived.
     pub(super) fn received(&self) {
         let mut state = self.state();
         if state.in_flight == 0 && state.head_since.is_none() {
@@ -119,20 +121,20 @@ impl Activity {
         }
     }
 
-    /// The socket took so many bytes, and would take more.
+    /// The socket took this many bytes, and would take more.
     pub(super) fn wrote(&self, bytes: usize) {
         let mut state = self.state();
         if let Some((_, taken)) = &mut state.blocked {
             *taken += bytes as u64;
             if *taken >= TAKEN_LEAST {
                 state.blocked = None;
-                // The client goes on: what it needs for this is not counted as idle time.
+                // The client continues: the time that it needs for this does not count as idle.
                 state.idle_since = Instant::now();
             }
         }
     }
 
-    /// The socket takes nothing now.
+    /// The socket takes nothing at the moment.
     pub(super) fn blocked(&self) {
         let mut state = self.state();
         if state.blocked.is_none() {
@@ -142,18 +144,18 @@ impl Activity {
         }
     }
 
-    /// All that there was to be written is on its way.
+    /// Everything that was to be written is on its way.
     pub(super) fn flushed(&self) {
         self.state().blocked = None;
     }
 
-    /// Since when it has no request and nothing to write; `None` while it has.
+    /// Since when there is no request and nothing to write; `None` while there is.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         let state = self.state();
         (state.in_flight == 0 && state.blocked.is_none() && !state.evicted).then_some(state.idle_since)
     }
 
-    /// Since when its client takes nothing of what is ready for it; `None` while it does.
+    /// Since when the client takes nothing of what is ready for it; `None` while it does.
     pub(super) fn stalled_since(&self) -> Option<Instant> {
         let state = self.state();
         if state.evicted {
@@ -163,13 +165,13 @@ impl Activity {
         state.handed.values().copied().chain(blocked).min()
     }
 
-    /// It is to make place.
+    /// Closes the connection for a new one.
     pub(super) fn evict(&self) {
         self.state().evicted = true;
         self.changed.notify_one();
     }
 
-    /// Returns once the connection is to end.
+    /// Returns once the connection must end.
     pub(super) async fn overdue(&self) -> Overdue {
         loop {
             let (why, when) = self.state().due(&self.limits);
@@ -185,7 +187,7 @@ impl Activity {
 }
 
 impl State {
-    /// What is due next, and when.
+    /// The next deadline, and how the connection ends then.
     fn due(&self, limits: &Limits) -> (Overdue, Instant) {
         let patience = if self.evicted { limits.write.min(STALLED) } else { limits.write };
         let write = |since: Instant| (Overdue::Cut, since + patience);
@@ -197,12 +199,12 @@ impl State {
         let handed = self.handed.values().min().copied().map(write);
         let blocked = self.blocked.map(|(since, _)| write(since));
         let due = [idle, handed, blocked].into_iter().flatten().min_by_key(|(_, when)| *when);
-        // A handler at work: it has its own limits, and the end of its request is told.
+        // A handler is at work: it has its own limits, and reports the end of its request.
         due.unwrap_or_else(|| (Overdue::Cut, Instant::now() + limits.write))
     }
 }
 
-/// A request that is not answered to the end.
+/// A request whose response is not complete.
 #[derive(Debug)]
 pub(super) struct InFlight {
     activity: Arc<Activity>,
@@ -210,12 +212,12 @@ pub(super) struct InFlight {
 }
 
 impl InFlight {
-    /// A part of the answer is handed over.
+    /// A part of the response is handed over.
     pub(super) fn handed(&self) {
         self.activity.state().handed.insert(self.number, Instant::now());
     }
 
-    /// The next part is asked for: what was handed over has found room.
+    /// The next part is requested: the previous one has been taken.
     pub(super) fn asked(&self) {
         self.activity.state().handed.remove(&self.number);
     }

@@ -1,17 +1,17 @@
-//! Where HTTP/1 heads lie in what a client sends: in a head a line ends with CR LF and nothing else.
+//! Finds HTTP/1 heads in the bytes of a client: in a head, every line ends with CR LF.
 //!
-//! The parser also takes a bare LF for the end of a line. Others along the way do not, and who sees another end of a head than
-//! the next one can be made to see another request. So a bare LF in a head is replaced by a byte that no head may have, and the
-//! parser refuses the request. What is a head and what is a body is followed here from the bytes alone; the parser has the last
-//! word.
+//! The parser also accepts a bare LF as the end of a line. Proxies on the way do not, and if two of them see
+//! different ends of a head, one can be tricked into seeing another request. So a bare LF in a head is
+//! replaced by a byte that no head may contain, and the parser refuses the request. This module distinguishes
+//! heads from bodies by the bytes alone; the parser has the last word.
 
-/// What stands where a bare LF was.
+/// Replaces a bare LF.
 const REFUSED: u8 = 0;
 
-/// The longest field of a head that says where the body ends, in bytes.
+/// The longest field that determines the end of the body, in bytes.
 const FIELD_MOST: usize = 256;
 
-/// Follows what a client sends.
+/// Follows the bytes of a client.
 #[derive(Debug, Default)]
 #[allow(
     clippy::struct_excessive_bools,
@@ -19,12 +19,12 @@ const FIELD_MOST: usize = 256;
 )]
 pub(super) struct Heads {
     part: Part,
-    /// The line so far, as much of it as matters.
+    /// The relevant part of the current line.
     line: Vec<u8>,
-    /// It was longer.
+    /// Whether the line was longer.
     cut: bool,
     after_cr: bool,
-    /// Of the head so far: how its body ends.
+    /// The framing of the body, according to the head so far.
     body: Framing,
     first_line: bool,
     http2: bool,
@@ -32,21 +32,21 @@ pub(super) struct Heads {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Part {
-    /// Not even a first byte.
+    /// Before the first byte.
     #[default]
     Start,
     Head,
-    /// So many bytes of a body.
+    /// This many bytes of a body remain.
     Sized(u64),
     /// A line with the size of a chunk.
     ChunkSize,
-    /// A chunk and the line's end after it.
+    /// A chunk and the line end after it.
     Chunk(u64),
     /// Fields after the last chunk.
     Trailer,
-    /// Nothing here is a head any more.
+    /// No more heads follow.
     Other,
-    /// Nothing here is to be understood.
+    /// Nothing more is interpreted.
     Refused,
 }
 
@@ -59,7 +59,7 @@ enum Framing {
 }
 
 impl Heads {
-    /// Looks at the next bytes, and spoils what the parser should refuse.
+    /// Looks at the next bytes, and spoils what the parser must refuse.
     pub(super) fn look(&mut self, mut bytes: &mut [u8]) {
         while let Some(byte) = bytes.first_mut() {
             match self.part {
@@ -81,7 +81,7 @@ impl Heads {
         }
     }
 
-    /// Some of a body has passed.
+    /// Part of a body has passed.
     fn passed(&mut self, bytes: u64) {
         self.part = match self.part {
             Part::Sized(left) if left > bytes => Part::Sized(left - bytes),
@@ -94,7 +94,7 @@ impl Heads {
 
     fn look_at(&mut self, byte: &mut u8) {
         if self.part == Part::Start {
-            // Empty lines before a request are passed over, as the parser does.
+            // Empty lines before a request are skipped, as the parser does.
             if *byte == b'\r' || *byte == b'\n' && self.after_cr {
                 self.after_cr = *byte == b'\r';
                 return;
@@ -109,14 +109,15 @@ impl Heads {
                 self.part = Part::Refused;
             }
             b'\r' => {}
-            // The parser takes any number of blanks around a value, and none elsewhere where it would matter.
+            // The parser accepts any number of blanks around a value, and none elsewhere where they would
+            // matter.
             b' ' | b'\t' if self.part == Part::Head && !self.first_line => {}
             byte if self.line.len() < FIELD_MOST => self.line.push(byte),
             _ => self.cut = true,
         }
     }
 
-    /// Whether the line may stand: one that says where a body ends must be seen wholly.
+    /// Whether the line is acceptable: one that determines the end of a body must be seen in full.
     fn line_ends(&mut self) -> bool {
         let line = std::mem::take(&mut self.line);
         let (first, cut) = (std::mem::take(&mut self.first_line), std::mem::take(&mut self.cut));
@@ -139,7 +140,7 @@ impl Heads {
         true
     }
 
-    /// Whether the field may stand.
+    /// Whether the field is acceptable.
     fn field(&mut self, line: &[u8], cut: bool) -> bool {
         let Some(colon) = line.iter().position(|byte| *byte == b':') else { return true };
         let (name, value) = (&line[..colon], &line[colon + 1..]);
@@ -167,7 +168,7 @@ impl Heads {
     }
 }
 
-/// `None` where the size is not seen wholly, or is none.
+/// `None` if the size is invalid, or was not seen in full.
 fn chunk_size(line: &[u8], cut: bool) -> Option<u64> {
     let mut parts = line.split(|byte| *byte == b';');
     let digits = parts.next()?.trim_ascii();
@@ -181,7 +182,7 @@ fn chunk_size(line: &[u8], cut: bool) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// What the parser gets to see of `text`, in pieces of this size.
+    /// What the parser sees of `text`, in pieces of this size.
     fn seen(text: &str, piece: usize) -> String {
         let mut bytes = text.as_bytes().to_vec();
         let mut heads = Heads::default();

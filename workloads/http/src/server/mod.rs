@@ -1,4 +1,4 @@
-//! Serves HTTP/1.1 and HTTP/2 with limits, and stops without cutting anybody off.
+//! Serves HTTP/1.1 and HTTP/2 with limits, and shuts down without cutting anybody off.
 
 mod activity;
 mod heads;
@@ -32,19 +32,19 @@ const HEAD_MOST: usize = 32 * 1024;
 /// The same for HTTP/2.
 const HEAD_MOST_HTTP2: u32 = 32 * 1024;
 
-/// Requests at a time on one HTTP/2 connection.
+/// Concurrent requests on one HTTP/2 connection.
 const STREAMS_MOST: u32 = 256;
 
-/// The pause after the system refused a new connection (too many open files).
+/// The pause after the system has refused a new connection (too many open files).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How long an idle connection may take to end by itself once it was asked to.
+/// How long an idle connection may take to end by itself when asked to.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Serves `app` on `listener` until `shutdown`; then waits for the requests under way.
+/// Serves `app` on `listener` until `shutdown`, then waits for the requests in progress.
 ///
-/// A client that wants a connection gets one as long as any other is idle, or does not take its answer: the one that has been
-/// so for longest makes place.
+/// A new client gets a connection as long as another connection is idle, or does not take its response: the
+/// one that has been in that state longest is closed.
 pub async fn serve(
     listener: TcpListener,
     app: Router,
@@ -53,7 +53,7 @@ pub async fn serve(
 ) -> io::Result<()> {
     let builder = Arc::new(builder(limits));
     let places = Arc::new(Places::new(limits.connections));
-    // Dropped by the last connection.
+    // The last connection drops it.
     let (alive, mut ended) = tokio::sync::mpsc::channel::<()>(1);
     while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
         let (socket, peer) = match accepted {
@@ -67,7 +67,7 @@ pub async fn serve(
         };
         let (peer, activity) = (Peer::of(peer), Arc::new(Activity::new(limits)));
         let Some(place) = shutdown.run_until_cancelled(places.take(peer, &activity)).await else { break };
-        // Answers are small and somebody waits for each; a socket that refuses is about to fail anyway.
+        // Responses are small and a client waits for each; a socket that refuses is about to fail anyway.
         let _ = socket.set_nodelay(true);
         let service = Watched::new(app.clone(), peer, Arc::clone(&activity));
         let connection = Connection {
@@ -87,7 +87,7 @@ pub async fn serve(
     drop((listener, alive));
     if tokio::time::timeout(limits.drain, ended.recv()).await.is_err() {
         tracing::warn!("requests were still under way when the time to stop was over");
-        // Whoever is left goes with the places.
+        // Closing the places ends the remaining connections.
         places.close();
     }
     Ok(())
@@ -111,7 +111,7 @@ impl Connection {
         let service = TowerToHyperService::new(service);
         let mut served = pin!(builder.serve_connection(socket, service));
         tokio::select! {
-            // A client that breaks off or talks nonsense is its own affair.
+            // A client that disconnects or sends nonsense harms only itself.
             _ = &mut served => return,
             overdue = activity.overdue() => if overdue == Overdue::Cut { return },
             () = shutdown.cancelled() => {
@@ -129,7 +129,7 @@ impl Connection {
     }
 }
 
-/// How connections are served; how long they may be is [`Activity`]'s affair.
+/// Protocol settings; [`Activity`] has the deadlines.
 fn builder(limits: Limits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(HEAD_MOST);

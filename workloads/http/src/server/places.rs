@@ -1,5 +1,5 @@
-//! Who is connected: a bounded number, of whom the one that has been idle longest makes place for somebody new, and with none
-//! idle the one that has taken nothing of its answer for longest.
+//! A bounded number of connections. For a new one, the one that has been idle longest is closed, or, if none
+//! is idle, the one that has taken nothing of its response for longest.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,17 +12,17 @@ use tokio_util::sync::CancellationToken;
 use super::activity::{Activity, STALLED};
 use super::service::Peer;
 
-/// How long a connection may be idle before it makes place: a client that has just come has a request on its way.
+/// How long a connection may be idle before it may be closed: a new client's request is on its way.
 const GRACE: Duration = Duration::from_millis(100);
 
 /// The places of a server.
 #[derive(Debug)]
 pub(super) struct Places {
     free: Arc<Semaphore>,
-    /// Whoever has more than these makes place before others do.
+    /// A client with more connections than this loses one before others do.
     each: usize,
     taken: Mutex<Taken>,
-    /// Told when a connection has become idle.
+    /// Notified when a connection becomes idle.
     idle: Arc<Notify>,
     closed: CancellationToken,
 }
@@ -33,17 +33,17 @@ struct Taken {
     by: HashMap<u64, (Peer, Arc<Activity>)>,
 }
 
-/// Whether somebody makes place.
+/// The result of an eviction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Evicted {
     One,
-    /// Nobody is idle, or takes nothing, for long enough before this instant.
+    /// No connection has been idle or stalled for long enough before this instant.
     NobodyBefore(Instant),
-    /// Everybody is at work.
+    /// All connections are busy.
     Nobody,
 }
 
-/// A place of one connection; dropped, it is free again.
+/// The place of one connection, freed on drop.
 #[derive(Debug)]
 pub(super) struct Place {
     places: Arc<Places>,
@@ -66,7 +66,7 @@ impl Places {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for `peer`, as soon as there is one or somebody can be asked for his.
+    /// A place for `peer`, as soon as one is free or can be freed.
     pub(super) async fn take(self: &Arc<Self>, peer: Peer, activity: &Arc<Activity>) -> Place {
         let permit = loop {
             let became_idle = self.idle.notified();
@@ -78,10 +78,10 @@ impl Places {
             let evicted = self.evict();
             let later = async {
                 match evicted {
-                    // His place is free in a moment, unless a request has just come.
+                    // The evicted connection's place is free in a moment, unless a request has just arrived.
                     Evicted::One => tokio::time::sleep(GRACE).await,
                     Evicted::NobodyBefore(when) => sleep_until(when).await,
-                    // Or nobody takes what is written to him, which is not told.
+                    // A stalled connection does not notify anybody, so it is also checked after a while.
                     Evicted::Nobody => tokio::select! {
                         () = became_idle => {}
                         () = tokio::time::sleep(STALLED) => {}
@@ -94,7 +94,7 @@ impl Places {
                 () = later => {}
             }
         };
-        activity.seated(&self.idle);
+        activity.begin_serving(&self.idle);
         let mut taken = self.taken();
         taken.next += 1;
         let number = taken.next;
@@ -102,8 +102,8 @@ impl Places {
         Place { places: Arc::clone(self), number, _permit: permit }
     }
 
-    /// Asks the connection to go that has been idle longest, or else the one whose client has taken nothing for longest; of a
-    /// client with more than half of all places before those of others.
+    /// Evicts the connection that has been idle longest, or else the one whose client has taken nothing for
+    /// longest. Connections of a client with more than half of all places go before those of others.
     pub(super) fn evict(&self) -> Evicted {
         let taken = self.taken();
         let mut has: HashMap<Peer, usize> = HashMap::new();
@@ -130,14 +130,14 @@ impl Places {
         }
     }
 
-    /// Ends all that are left.
+    /// Ends all remaining connections.
     pub(super) fn close(&self) {
         self.closed.cancel();
     }
 }
 
 impl Place {
-    /// Returns when the server has no more patience.
+    /// Returns when the server's patience is over.
     pub(super) async fn lost(&self) {
         self.places.closed.cancelled().await;
     }

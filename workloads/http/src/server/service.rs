@@ -1,4 +1,5 @@
-//! The routes as one connection sees them: each request knows its client, and is watched until its answer has gone.
+//! The routes as one connection sees them: each request knows its client, and is tracked until its response
+//! is sent.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -19,12 +20,12 @@ use tower::Service;
 use super::activity::{Activity, InFlight};
 use crate::problem::Problem;
 
-/// Who asks: the address of a client, or the network that a client has for itself (IPv6, 64 bits).
+/// The client of a request: its address, or its own network (IPv6, 64 bits).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Peer(IpAddr);
 
 impl Peer {
-    /// Who has this address.
+    /// The client with this address.
     pub fn of(address: SocketAddr) -> Self {
         Self(match address.ip().to_canonical() {
             IpAddr::V6(v6) => {
@@ -36,7 +37,7 @@ impl Peer {
     }
 }
 
-/// The routes, for one connection.
+/// The routes for one connection.
 #[derive(Clone, Debug)]
 pub(super) struct Watched {
     app: Router,
@@ -64,21 +65,21 @@ impl Service<Request<Incoming>> for Watched {
         request.extensions_mut().insert(self.peer);
         let kept = request.version() <= Version::HTTP_11;
         let refused = check_host(&request).and_then(|()| check_coding(&request)).err();
-        let whole = Arc::new(AtomicBool::new(request.body().is_end_stream()));
-        let seen = Arc::clone(&whole);
-        let answer = self.app.call(request.map(|body| Body::new(Asked { body, whole: seen })));
+        let fully_read = Arc::new(AtomicBool::new(request.body().is_end_stream()));
+        let seen = Arc::clone(&fully_read);
+        let answer = self.app.call(request.map(|body| Body::new(RequestBody { body, fully_read: seen })));
         let activity = Arc::clone(&self.activity);
         Box::pin(async move {
             let mut answer = match refused {
                 Some(problem) => problem.into_response(),
                 None => answer.await?,
             };
-            // What is left of a body would be taken for the next request.
-            if kept && !whole.load(Ordering::Acquire) {
+            // The rest of a body would be taken for the next request.
+            if kept && !fully_read.load(Ordering::Acquire) {
                 answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 activity.linger();
             }
-            // Nothing asks for the body of an HTTP/2 answer before the client has opened a window for it.
+            // Nothing requests the body of an HTTP/2 response before the client has opened a window for it.
             if !answer.body().is_end_stream() {
                 in_flight.handed();
             }
@@ -87,7 +88,7 @@ impl Service<Request<Incoming>> for Watched {
     }
 }
 
-/// RFC 9112, 3.2: HTTP/1.1 has one host, and it is one.
+/// RFC 9112, 3.2: HTTP/1.1 requires exactly one valid Host.
 fn check_host(request: &Request<Incoming>) -> Result<(), Problem> {
     if request.version() != Version::HTTP_11 {
         return Ok(());
@@ -102,7 +103,7 @@ fn check_host(request: &Request<Incoming>) -> Result<(), Problem> {
     }
 }
 
-/// RFC 9112, 6.1: what a body is packed in besides would be taken for the body. A body has no coding but `chunked`, once.
+/// RFC 9112, 6.1: another transfer coding would be taken for the body. Only `chunked` is allowed, once.
 fn check_coding(request: &Request<Incoming>) -> Result<(), Problem> {
     let mut codings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
     let chunked = |coding: &HeaderValue| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
@@ -120,13 +121,13 @@ fn is_authority(host: &HeaderValue) -> bool {
 
 /// The body of a request.
 #[derive(Debug)]
-struct Asked {
+struct RequestBody {
     body: Incoming,
-    /// All of it has been read.
-    whole: Arc<AtomicBool>,
+    /// Set once the whole body has been read.
+    fully_read: Arc<AtomicBool>,
 }
 
-impl HttpBody for Asked {
+impl HttpBody for RequestBody {
     type Data = Bytes;
     type Error = hyper::Error;
 
@@ -138,7 +139,7 @@ impl HttpBody for Asked {
         let at_end = matches!(&polled, Poll::Ready(None))
             || matches!(&polled, Poll::Ready(Some(Ok(_)))) && self.body.is_end_stream();
         if at_end {
-            self.whole.store(true, Ordering::Release);
+            self.fully_read.store(true, Ordering::Release);
         }
         polled
     }
@@ -152,7 +153,7 @@ impl HttpBody for Asked {
     }
 }
 
-/// The body of an answer.
+/// The body of a response.
 #[derive(Debug)]
 pub(super) struct Answer {
     body: Body,

@@ -1,5 +1,5 @@
-//! A client's socket: it tells what goes on, spoils heads that the parser should refuse, and gives the parser's own refusals the
-//! form of all others.
+//! A client's socket: it tracks activity, spoils heads that the parser must refuse, and gives the parser's
+//! own refusals the form of all others.
 
 use std::io;
 use std::pin::Pin;
@@ -16,8 +16,8 @@ use super::activity::Activity;
 use super::heads::Heads;
 use crate::problem;
 
-/// Bytes that are read and thrown away after the last answer, so that what a client has sent in vain does not reset the
-/// connection before the client has read that answer.
+/// Bytes that are read and discarded after the last response, so that unread input does not reset the
+/// connection before the client has read that response.
 const THROWN_AWAY_MOST: usize = 4 << 20;
 
 /// How long that may take.
@@ -29,9 +29,9 @@ pub(super) struct Socket {
     stream: TcpStream,
     activity: Arc<Activity>,
     heads: Heads,
-    /// What is to be written in the place of a refusal without a body.
+    /// Bytes that replace a refusal without a body.
     refusal: Vec<u8>,
-    /// Once nothing more is to be written: until when what comes is thrown away, and how much of it was.
+    /// Set when nothing more will be written: until when input is discarded, and how much has been.
     leaving: Option<(Pin<Box<Sleep>>, usize)>,
 }
 
@@ -49,7 +49,7 @@ impl Socket {
         written
     }
 
-    /// Writes what stands in the place of a refusal.
+    /// Writes the bytes that replace a refusal.
     fn poll_refuse(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.refusal.is_empty() {
             let written = Pin::new(&mut self.stream).poll_write(cx, &self.refusal);
@@ -60,7 +60,7 @@ impl Socket {
     }
 }
 
-/// The status of a head that says no and has no body: the parser's own.
+/// The status of an error head without a body, which comes from the parser.
 fn bare_refusal(head: &[u8]) -> Option<StatusCode> {
     let text = std::str::from_utf8(head).ok()?.strip_prefix("HTTP/1.1 4")?;
     let bare = text.contains("content-length: 0\r\n") && !text.contains("content-type:");
@@ -133,7 +133,7 @@ impl AsyncWrite for Socket {
         let mut scrap = [0; 8192];
         while *thrown_away < THROWN_AWAY_MOST && until.as_mut().poll(cx).is_pending() {
             let mut buffer = ReadBuf::new(&mut scrap);
-            // A client that resets the connection has gone, too.
+            // A client that resets the connection is gone, too.
             let read = ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer));
             if read.is_err() || buffer.filled().is_empty() {
                 break;

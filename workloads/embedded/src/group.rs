@@ -1,4 +1,4 @@
-//! Groups: the member that came first has all partitions until it leaves.
+//! Consumer groups: the first member has all partitions until it leaves.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,11 +9,11 @@ use kbnt_application::{Position, Service};
 use kbnt_domain::Span;
 use tokio::sync::Notify;
 
-use super::reader::{Reader, deadline, rang};
+use super::reader::{Reader, deadline, notified};
 use super::store::Store;
 use kbnt_wire::Bytes;
 
-/// Who is in which group, in the order of coming.
+/// The members of each group, in the order of joining.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
     members: Mutex<HashMap<Service, Vec<Arc<Notify>>>>,
@@ -21,24 +21,24 @@ pub(super) struct Groups {
 
 impl Groups {
     fn enter(&self, service: Service) -> Arc<Notify> {
-        let bell = Arc::new(Notify::new());
+        let notify = Arc::new(Notify::new());
         let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
-        members.entry(service).or_default().push(Arc::clone(&bell));
-        bell
+        members.entry(service).or_default().push(Arc::clone(&notify));
+        notify
     }
 
-    fn is_first(&self, service: Service, bell: &Arc<Notify>) -> bool {
+    fn is_first(&self, service: Service, notify: &Arc<Notify>) -> bool {
         let members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
         members
             .get(&service)
             .and_then(|members| members.first())
-            .is_some_and(|first| Arc::ptr_eq(first, bell))
+            .is_some_and(|first| Arc::ptr_eq(first, notify))
     }
 
-    fn leave(&self, service: Service, bell: &Arc<Notify>) {
+    fn leave(&self, service: Service, notify: &Arc<Notify>) {
         let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(members) = members.get_mut(&service) {
-            members.retain(|member| !Arc::ptr_eq(member, bell));
+            members.retain(|member| !Arc::ptr_eq(member, notify));
             if let Some(first) = members.first() {
                 first.notify_one();
             }
@@ -46,22 +46,22 @@ impl Groups {
     }
 }
 
-/// A member of a service's group; leaves when dropped.
+/// A member of a service's group, which leaves on drop.
 pub(super) struct Member {
     store: Arc<Store>,
     service: Service,
     bytes: Bytes,
-    /// Rings when somebody before it left.
+    /// Notified when an earlier member leaves.
     turn: Arc<Notify>,
     stage: Stage,
 }
 
 enum Stage {
-    /// Just came.
+    /// It has just joined.
     New,
-    /// Somebody else has everything.
+    /// Another member has all partitions.
     Waiting,
-    /// Has everything.
+    /// It has all partitions.
     Reading(Reader),
 }
 
@@ -71,7 +71,7 @@ impl Member {
         Self { store: Arc::clone(store), service, bytes, turn, stage: Stage::New }
     }
 
-    /// Takes all partitions, from what was committed.
+    /// Takes all partitions, from the committed offsets.
     fn take(&mut self) -> Result<GroupBatch, LogError> {
         let inputs = self.service.inputs();
         let count = inputs.iter().map(|topic| topic.partitions()).max().unwrap_or(0);
@@ -104,7 +104,7 @@ impl GroupReader for Member {
         loop {
             match &mut self.stage {
                 Stage::Reading(_) if most == 0 => {
-                    // Whoever has everything keeps it.
+                    // The member that has all partitions keeps them.
                     tokio::time::sleep_until(deadline).await;
                     return Ok(GroupBatch::Records(Vec::new()));
                 }
@@ -116,7 +116,7 @@ impl GroupReader for Member {
                 }
                 Stage::Waiting => {}
             }
-            if !rang(&self.turn, deadline).await {
+            if !notified(&self.turn, deadline).await {
                 return Ok(GroupBatch::Records(Vec::new()));
             }
         }

@@ -1,6 +1,6 @@
-//! The log in one process: in memory, or durable in a directory.
+//! The event log within one process: in memory, or durable in a directory.
 //!
-//! Application-logs are the exception in both: they are kept in memory only, and only the newest lines of each
+//! application-logs is the exception in both: it is kept in memory only, and only the newest lines of each
 //! partition.
 
 mod group;
@@ -27,7 +27,7 @@ use kbnt_wire::raw::{BrowsableLog, RawAppend, RawLog};
 use partition::Entry;
 use store::Store;
 
-/// The log in one process. Cheap to clone.
+/// The event log within one process. Cheap to clone.
 #[derive(Clone)]
 pub struct EmbeddedLog {
     store: Arc<Store>,
@@ -35,19 +35,20 @@ pub struct EmbeddedLog {
 }
 
 impl EmbeddedLog {
-    /// An empty log that is gone with the process.
+    /// An empty log that is lost with the process.
     pub fn in_memory() -> Self {
         Self::over(Store::in_memory())
     }
 
-    /// The log in `directory`, which is made if it is not there; only one process can have it open. What was acknowledged
-    /// is there again; an unfinished write is cut off the end, any other damage is an error. So is an end before what was durable
-    /// once, as far as the files tell, unless the services can make good what is missing.
+    /// Opens the log in `directory`, which is created if it does not exist; only one process can have it
+    /// open. All acknowledged records are there again. An unfinished write at the end is cut off; any other
+    /// damage is an error. So is an end before the durable one, as far as the files show it, unless the
+    /// services can restore what is missing.
     pub fn open(directory: &Path) -> Result<Self, OpenError> {
         Store::open(directory).map(Self::over)
     }
 
-    /// The log in `directory` if there is one, to write to it.
+    /// Opens the existing log in `directory` for writing.
     pub fn open_existing(directory: &Path) -> Result<Self, OpenError> {
         if store::holds_log(directory)? {
             Self::open(directory)
@@ -56,8 +57,9 @@ impl EmbeddedLog {
         }
     }
 
-    /// The log in `directory` as it is now, also beside a process that writes to it: nothing is created, changed, cut off or
-    /// locked, and every append is refused. What is wrong at its end stands in [`EmbeddedLog::recovery`].
+    /// Opens the log in `directory` as it is now, also while another process writes to it: creates, changes,
+    /// cuts off and locks nothing, and refuses every append. [`EmbeddedLog::recovery`] reports damage at its
+    /// end.
     pub fn open_to_read(directory: &Path) -> Result<Self, OpenError> {
         Store::open_to_read(directory).map(Self::over)
     }
@@ -66,23 +68,24 @@ impl EmbeddedLog {
         Self { store: Arc::new(store), bytes: Bytes::default() }
     }
 
-    /// Whether some process has the log in `directory` open to write to it.
+    /// Whether a process has the log in `directory` open for writing.
     pub fn is_in_use(directory: &Path) -> bool {
         journal::Home::is_taken(directory)
     }
 
-    /// Which log it is. It stays the same for a directory and its copies; a log in memory has another one in each process.
+    /// The id of the log. It is the same for a directory and its copies; a log in memory has a new one in
+    /// each process.
     pub fn id(&self) -> Uuid {
         self.store.id
     }
 
-    /// Why nothing can be acknowledged now, for people: the disk is full or failed, or the directory or a file in it was
-    /// removed, renamed or replaced while it is in use. It touches the disk.
+    /// Why nothing can be acknowledged now, for people: the disk is full or failed, or the directory or a
+    /// file in it was removed, renamed or replaced while in use. Accesses the disk.
     pub fn trouble(&self) -> Option<String> {
         self.store.trouble()
     }
 
-    /// What opening found.
+    /// What was found when it was opened.
     pub fn recovery(&self) -> &Recovery {
         &self.store.recovery
     }

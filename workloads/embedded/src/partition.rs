@@ -1,4 +1,5 @@
-//! One partition: an append-only sequence of records, the newest in memory, all of a durable log's in its journal.
+//! One partition: an append-only sequence of records. The newest are in memory; a durable log has all of them
+//! in its journal.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -16,9 +17,9 @@ use kbnt_wire::{self as wire, Bytes};
 pub(super) enum Entry {
     /// Written by one of our machines.
     Message {
-        /// What it says.
+        /// The message.
         message: Arc<Message>,
-        /// What it answers.
+        /// The record that it answers.
         source: Option<Position>,
     },
     /// Written as bytes.
@@ -30,7 +31,7 @@ impl Entry {
         Self::Message { message: append.message, source: append.source }
     }
 
-    /// As a reader of events sees it.
+    /// In the form for readers of events.
     pub(super) fn fetched(&self, at: Position, bytes: Bytes) -> Result<Fetched, LogError> {
         Ok(match self {
             Self::Message { message, source } => {
@@ -55,7 +56,7 @@ impl Entry {
     }
 }
 
-/// Records from some offset on.
+/// Records from a given offset.
 pub(super) enum Found {
     /// In memory.
     Kept(Vec<(u64, Entry)>),
@@ -68,17 +69,17 @@ pub(super) enum Found {
 pub(super) struct Partition {
     topic: Topic,
     number: u32,
-    /// Records that are kept in memory.
+    /// The most records that are kept in memory.
     most: usize,
     records: RwLock<Records>,
 }
 
 #[derive(Debug, Default)]
 struct Records {
-    /// Offset of the first that is kept in memory.
+    /// Offset of the first record in memory.
     first: u64,
     kept: VecDeque<Entry>,
-    /// Where each lies in the journal, from offset 0.
+    /// The place of each record in the journal, from offset 0.
     places: Vec<Place>,
 }
 
@@ -101,15 +102,15 @@ impl Partition {
         records.first + records.kept.len() as u64
     }
 
-    /// What is kept, in memory or in the journal.
+    /// The bounds of what is available, in memory or in the journal.
     pub(super) fn bounds(&self) -> Bounds {
         let records = self.read_lock();
-        // Whatever is in a journal is there from the first record on.
+        // A journal has all records from the first one.
         let first = if records.places.is_empty() { records.first } else { 0 };
         Bounds { first, end: records.first + records.kept.len() as u64 }
     }
 
-    /// Adds a record, which lies at `place` if the log is durable.
+    /// Adds a record; `place` is its place in the journal if the log is durable.
     pub(super) fn push(&self, entry: Entry, place: Option<Place>) -> Position {
         let mut records = self.write_lock();
         let offset = records.first + records.kept.len() as u64;
@@ -122,7 +123,7 @@ impl Partition {
         self.at(offset)
     }
 
-    /// Notes a record that was found in the journal; whether it is the one that must come next.
+    /// Registers a record that was found in the journal. Returns whether it is the next one.
     pub(super) fn recovered(&self, offset: u64, place: Place) -> bool {
         let mut records = self.write_lock();
         let next = records.first == offset;
@@ -133,7 +134,7 @@ impl Partition {
         next
     }
 
-    /// At most `most` records from `offset` on; from the oldest that there is, if that is later.
+    /// At most `most` records from `offset`, or from the oldest available one if that is later.
     pub(super) fn find(&self, offset: u64, most: usize) -> Found {
         let records = self.read_lock();
         if offset < records.first && !records.places.is_empty() {

@@ -1,4 +1,4 @@
-//! Reads partitions from given positions on.
+//! Reads partitions from given positions.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use super::partition::Found;
 use super::store::{Partitions, Store};
 use kbnt_wire::{self as wire, Bytes};
 
-/// Records that are read from the journal at once.
+/// Records per read of the journal.
 const LOAD: usize = 500;
 
-/// A read of the journal that is under way.
+/// A pending read of the journal.
 type Load = JoinHandle<Result<Vec<Fetched>, LogError>>;
 
 /// Positions in the log that move forward.
@@ -27,12 +27,12 @@ pub(super) struct Reader {
     partitions: Arc<Partitions>,
     bytes: Bytes,
     next: Vec<Position>,
-    /// Where the next round begins, so that no partition starves.
+    /// The partition at which the next round begins, so that no partition starves.
     turn: usize,
-    bell: Arc<Notify>,
-    /// Of which partition the journal is being read; it goes on if nobody waits for it.
+    notify: Arc<Notify>,
+    /// The pending read of the journal and its partition; it continues when nobody waits for it.
     loading: Option<(usize, Load)>,
-    /// Read from the journal of that partition, and not yet returned.
+    /// Records of that partition from the journal that were not returned yet.
     loaded: VecDeque<Fetched>,
 }
 
@@ -42,11 +42,11 @@ impl Reader {
         for position in &from {
             partitions.get(position.topic, position.partition)?;
         }
-        let bell = partitions.waiters.register(from.iter().map(|position| position.topic).collect());
-        Ok(Self { partitions, bytes, next: from, turn: 0, bell, loading: None, loaded: VecDeque::new() })
+        let notify = partitions.waiters.register(from.iter().map(|position| position.topic).collect());
+        Ok(Self { partitions, bytes, next: from, turn: 0, notify, loading: None, loaded: VecDeque::new() })
     }
 
-    /// At most `most` records that are there now: a fair share of each partition first.
+    /// At most `most` records that are available now, with a fair share for each partition.
     fn ready(&mut self, most: usize) -> Result<Vec<Fetched>, LogError> {
         let mut records = Vec::new();
         let count = self.next.len();
@@ -92,7 +92,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Waits for the journal; who stops waiting finds it read the next time.
+    /// Waits for the journal. Cancel safe: the next call finds the result.
     async fn finish_loading(&mut self) -> Result<(), LogError> {
         let Some((_, load)) = &mut self.loading else { return Ok(()) };
         let loaded = load.await.map_err(|error| LogError::Refused(error.to_string()));
@@ -101,7 +101,7 @@ impl Reader {
         Ok(())
     }
 
-    /// At most `most` of what was loaded.
+    /// At most `most` of the loaded records.
     fn give_loaded(&mut self, most: usize) -> Vec<Fetched> {
         let records: Vec<_> = self.loaded.drain(..most.min(self.loaded.len())).collect();
         for record in &records {
@@ -115,9 +115,9 @@ impl Reader {
     }
 }
 
-/// Waits for `bell` until `deadline`; whether it rang.
-pub(super) async fn rang(bell: &Notify, deadline: Instant) -> bool {
-    tokio::time::timeout_at(deadline, bell.notified()).await.is_ok()
+/// Waits for `notify` until `deadline`. Returns whether it was notified.
+pub(super) async fn notified(notify: &Notify, deadline: Instant) -> bool {
+    tokio::time::timeout_at(deadline, notify.notified()).await.is_ok()
 }
 
 /// The end of a wait that begins now.
@@ -142,7 +142,7 @@ impl LogReader for Reader {
             }
             if self.loading.is_some() {
                 self.finish_loading().await?;
-            } else if !rang(&self.bell, deadline).await {
+            } else if !notified(&self.notify, deadline).await {
                 return Ok(records);
             }
         }

@@ -1,4 +1,4 @@
-//! All partitions, what the groups have committed, and the journal if the log is durable.
+//! All partitions, the commits of the groups, and the journal if the log is durable.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,10 +18,10 @@ use super::journal::{
 use super::partition::{Entry, Found, Partition};
 use super::wake::Waiters;
 
-/// Lines of application-logs that are kept, a partition.
+/// Lines of application-logs that are kept per partition.
 const LINES_KEPT: usize = 10_000;
 
-/// Records of a durable log that are kept in memory too, a partition, for those who read its end.
+/// Records per partition of a durable log that are also kept in memory, for readers at its end.
 const RECORDS_KEPT: usize = 4_000;
 
 /// The log's contents.
@@ -29,30 +29,30 @@ pub(super) struct Store {
     pub(super) partitions: Arc<Partitions>,
     commits: Mutex<Commits>,
     pub(super) groups: Groups,
-    /// Which log it is.
+    /// The id of the log.
     pub(super) id: Uuid,
     kind: Kind,
     pub(super) recovery: Recovery,
 }
 
-/// What becomes of an append.
+/// What happens to an append.
 enum Kind {
-    /// It is gone with the process.
+    /// It stays in memory.
     InMemory,
     /// It is refused.
     ReadOnly,
-    /// It lies in the journal before it is acknowledged.
+    /// It is written to the journal before it is acknowledged.
     Durable(Durable),
 }
 
-/// All partitions, and who waits for records in them.
+/// All partitions, with the readers that wait for records in them.
 pub(super) struct Partitions {
     all: Vec<Vec<Partition>>,
     pub(super) waiters: Waiters,
     segments: Option<Arc<Segments>>,
 }
 
-/// What makes a log durable; let go in this order.
+/// The parts of a durable log, in the order in which they are dropped.
 struct Durable {
     committer: Committer,
     offsets: Offsets,
@@ -60,7 +60,7 @@ struct Durable {
     home: Arc<Home>,
 }
 
-/// Topics whose records the services make good when they are lost: everything in them follows from the others.
+/// Topics whose lost records the services restore: their content follows entirely from the others.
 const MADE_GOOD: [Topic; 2] = [Topic::NotificationEvents, Topic::AuditLogs];
 
 impl Partitions {
@@ -79,12 +79,12 @@ impl Partitions {
             .ok_or_else(|| LogError::NoSuchPartition { topic: topic.name().to_owned(), partition: number })
     }
 
-    /// Notes a record that was found in the journal; whether it is the one that must come next.
+    /// Registers a record that was found in the journal. Returns whether it is the next one of its partition.
     fn recovered(&self, at: Position, place: Place) -> bool {
         self.get(at.topic, at.partition).is_ok_and(|partition| partition.recovered(at.offset, place))
     }
 
-    /// Partitions that end before where they ended once, or before what was committed.
+    /// Partitions that end before their durable end, or before a commit.
     fn short(&self, ends: &[Position], commits: &Commits) -> Vec<Short> {
         let mut wanted: BTreeMap<(Topic, u32), u64> = BTreeMap::new();
         for at in ends.iter().chain(commits.values().map(|commit| &commit.next)) {
@@ -98,13 +98,13 @@ impl Partitions {
         wanted.into_iter().filter_map(short).collect()
     }
 
-    /// Records that lie in the journal.
+    /// The records at these places in the journal.
     pub(super) fn stored(&self, places: &[Place]) -> Result<Vec<(Position, RawRecord)>, LogError> {
         let Some(segments) = &self.segments else { return Ok(Vec::new()) };
         places.iter().map(|place| segments.read(*place).map(|stored| (stored.at, stored.record))).collect()
     }
 
-    /// At most `most` records of a partition from `offset` on, as bytes.
+    /// At most `most` records of a partition from `offset`, as bytes.
     pub(super) fn raw(&self, at: Position, most: usize) -> Result<Vec<(u64, RawRecord)>, LogError> {
         match self.get(at.topic, at.partition)?.find(at.offset, most) {
             Found::Kept(entries) => {
@@ -130,7 +130,7 @@ impl Publish for Partitions {
                 partition.push(entry, Some(place));
             }
         }
-        self.waiters.ring(topics);
+        self.waiters.notify(topics);
     }
 }
 
@@ -146,7 +146,7 @@ impl Store {
         }
     }
 
-    /// The log in `directory`, which is made if it is not there.
+    /// Opens the log in `directory`, which is created if it does not exist.
     pub(super) fn open(directory: &Path) -> Result<Self, OpenError> {
         std::fs::create_dir_all(directory).map_err(OpenError::io(directory))?;
         let home = Arc::new(Home::take(directory)?);
@@ -178,7 +178,7 @@ impl Store {
         if let Some(torn) = &recovery.torn {
             cut(&segments, torn)?;
         }
-        // What was committed may rest on answers that are gone.
+        // The commits may rest on answers that are lost.
         let commits = if is_of_this && recovery.short.is_empty() { commits } else { Commits::new() };
         let publish = Arc::clone(&partitions) as Arc<dyn Publish>;
         let committer = Committer::start(Arc::clone(&home), Arc::clone(&segments), end, Arc::clone(&publish))
@@ -189,12 +189,12 @@ impl Store {
         Ok(Self { partitions, commits, groups: Groups::default(), id, kind, recovery })
     }
 
-    /// The log in `directory`, whoever has it open. Nothing is created, changed or locked.
+    /// Opens the log in `directory`, even if another process has it open. Creates, changes and locks nothing.
     pub(super) fn open_to_read(directory: &Path) -> Result<Self, OpenError> {
         if !holds_log(directory)? {
             return Err(OpenError::NothingThere(directory.to_owned()));
         }
-        // What was committed by now cannot be further than what is read after that.
+        // These commits cannot be ahead of the records, which are read after them.
         let loaded = Offsets::load(directory);
         let segments = Arc::new(Segments::open(directory, Access::Read)?);
         let partitions = Arc::new(Partitions::new(RECORDS_KEPT, Some(Arc::clone(&segments))));
@@ -209,14 +209,14 @@ impl Store {
         Ok(Self { partitions, commits: Mutex::default(), groups, id, kind: Kind::ReadOnly, recovery })
     }
 
-    /// Why the log cannot be written now, or what was done to its files.
+    /// Why the log cannot be written now, or how its files were changed.
     pub(super) fn trouble(&self) -> Option<String> {
         let Kind::Durable(Durable { committer, segments, home, .. }) = &self.kind else { return None };
         let check = home.check().and_then(|()| segments.check_all());
         check.err().map(|error| error.to_string()).or_else(|| committer.trouble())
     }
 
-    /// Which topic of this name it is: the one of this log.
+    /// The id of a topic, which is that of this log.
     pub(super) fn topic_id(&self, topic: Topic) -> TopicId {
         TopicId::from_bytes(Uuid::new_v5(&self.id, topic.name().as_bytes()).into_bytes())
     }
@@ -244,24 +244,24 @@ impl Store {
         answer.await.map_err(|_| LogError::Unavailable("the journal is closed".to_owned()))?
     }
 
-    /// Keeps `entries` in memory.
+    /// Adds `entries` in memory.
     fn keep(&self, entries: Vec<(Topic, u32, Entry)>) -> Result<Vec<Position>, LogError> {
         let topics = entries.iter().map(|(topic, ..)| *topic).collect();
         let push = |(topic, partition, entry)| Ok(self.partitions.get(topic, partition)?.push(entry, None));
         let positions = entries.into_iter().map(push).collect();
-        self.partitions.waiters.ring(topics);
+        self.partitions.waiters.notify(topics);
         positions
     }
 
-    /// Keeps a log line in memory; whether there is such a partition.
+    /// Adds a log line in memory. Returns whether the partition exists.
     pub(super) fn keep_line(&self, topic: Topic, partition: u32, entry: Entry) -> bool {
         let Ok(partition) = self.partitions.get(topic, partition) else { return false };
         partition.push(entry, None);
-        self.partitions.waiters.ring(std::iter::once(topic).collect());
+        self.partitions.waiters.notify(std::iter::once(topic).collect());
         true
     }
 
-    /// What `service` has committed for a partition number of its inputs.
+    /// The commits of `service` for a partition number of its inputs.
     pub(super) fn committed(&self, service: Service, partition: u32) -> Vec<Commit> {
         let commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
         let of =
@@ -280,7 +280,7 @@ impl Store {
     }
 }
 
-/// Whether there is a log in the directory, empty as it may be.
+/// Whether the directory has a log, even an empty one.
 pub(super) fn holds_log(directory: &Path) -> Result<bool, OpenError> {
     if !directory.is_dir() {
         return Ok(false);

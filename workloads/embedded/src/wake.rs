@@ -1,4 +1,4 @@
-//! Wakes readers when there is something new in what they read.
+//! Wakes readers when there are new records in their topics.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -27,26 +27,26 @@ impl FromIterator<Topic> for Topics {
     }
 }
 
-/// All who wait for records.
+/// The readers that wait for records.
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
     waiters: Mutex<Vec<(Topics, Weak<Notify>)>>,
 }
 
 impl Waiters {
-    /// A bell that rings when there are new records in any of `topics`; it stores one ring.
+    /// Is notified when there are new records in any of `topics`; it remembers one notification.
     pub(super) fn register(&self, topics: Topics) -> Arc<Notify> {
-        let bell = Arc::new(Notify::new());
+        let notify = Arc::new(Notify::new());
         let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
-        waiters.retain(|(_, bell)| bell.strong_count() > 0);
-        waiters.push((topics, Arc::downgrade(&bell)));
-        bell
+        waiters.retain(|(_, notify)| notify.strong_count() > 0);
+        waiters.push((topics, Arc::downgrade(&notify)));
+        notify
     }
 
     /// There are new records in `topics`.
-    pub(super) fn ring(&self, topics: Topics) {
+    pub(super) fn notify(&self, topics: Topics) {
         let waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
         let concerned = waiters.iter().filter(|(wanted, _)| wanted.meets(topics));
-        concerned.filter_map(|(_, bell)| bell.upgrade()).for_each(|bell| bell.notify_one());
+        concerned.filter_map(|(_, notify)| notify.upgrade()).for_each(|notify| notify.notify_one());
     }
 }

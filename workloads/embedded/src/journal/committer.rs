@@ -1,4 +1,5 @@
-//! The thread that writes the journal: everything that waits, as one group, made durable at once.
+//! The thread that writes the journal: it writes all waiting appends as one group, and makes them durable at
+//! once.
 
 use std::fs::File;
 use std::io;
@@ -16,28 +17,29 @@ use super::recover::End;
 use super::segments::{Place, Segments};
 use super::trouble::{Trouble, room};
 
-/// A segment that has grown beyond this is followed by another one.
+/// A segment that exceeds this is followed by a new one.
 const SEGMENT: u64 = 64 << 20;
 
-/// A group takes in what waits until it is this long.
+/// A group takes in waiting appends until it is this long.
 const GROUP: usize = 4 << 20;
 
 /// Appends that may wait.
 const WAITING: usize = 1_024;
 
-/// Bytes that are written to see whether there is room.
+/// Bytes of the test write that shows whether there is room.
 const PROBE: usize = 256 << 10;
 
-/// Takes the answer to an append.
+/// Receives the result of an append.
 type Reply = oneshot::Sender<Result<Vec<Position>, LogError>>;
 
-/// An append that waits to be durable. One without records asks, after a failure, whether there is room again.
+/// An append that waits to become durable. One without records asks, after a failure, whether there is room
+/// again.
 pub(in super::super) struct Submission {
     pub(in super::super) records: Vec<(Topic, u32, Entry, RawRecord)>,
     pub(in super::super) reply: Reply,
 }
 
-/// Where durable records go: the partitions in memory.
+/// The target of durable records: the partitions in memory.
 pub(in super::super) trait Publish: Send + Sync + 'static {
     /// The next offset of a partition.
     fn end(&self, topic: Topic, partition: u32) -> u64;
@@ -46,7 +48,7 @@ pub(in super::super) trait Publish: Send + Sync + 'static {
     fn publish(&self, records: Vec<(Position, Entry, Place)>);
 }
 
-/// The thread's front.
+/// The handle of the thread.
 pub(in super::super) struct Committer {
     submissions: Option<mpsc::Sender<Submission>>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -55,7 +57,7 @@ pub(in super::super) struct Committer {
 }
 
 impl Committer {
-    /// Begins to write at `end`.
+    /// Starts writing at `end`.
     pub(in super::super) fn start(
         home: Arc<Home>,
         segments: Arc<Segments>,
@@ -76,20 +78,21 @@ impl Committer {
         Ok(Self { submissions: Some(send), thread: Some(thread), trouble, home: ours })
     }
 
-    /// Why nothing can be written. Whoever asks has it tried again, so that the answer is another one soon after there is room.
+    /// Why nothing can be written. Each call triggers a new try, so that the result changes soon after there
+    /// is room again.
     pub(in super::super) fn trouble(&self) -> Option<String> {
         if let Some(why) = self.trouble.why() {
             if let Some(submissions) = &self.submissions {
                 let (reply, _) = oneshot::channel();
-                // While more waits than fits, there are writes enough to find it out.
+                // If the queue is full, there are enough writes to find it out.
                 let _ = submissions.try_send(Submission { records: Vec::new(), reply });
             }
             return Some(why);
         }
-        // A disk that fills up while nobody writes is told before somebody does.
+        // A disk that fills up during a pause is reported before the next write.
         let full =
             self.trouble.is_idle().then(|| room(self.home.directory(), PROBE as u64).err()).flatten()?;
-        self.trouble.note(Some(&LogError::Unavailable(full.to_string())));
+        self.trouble.set(Some(&LogError::Unavailable(full.to_string())));
         self.trouble.why()
     }
 
@@ -100,11 +103,11 @@ impl Committer {
 }
 
 impl Drop for Committer {
-    /// Waits until all that was submitted is written.
+    /// Waits until every submission is written.
     fn drop(&mut self) {
         self.submissions = None;
         if let Some(thread) = self.thread.take() {
-            // A writer that panicked has said so.
+            // A writer that panicked has reported it.
             let _ = thread.join();
         }
     }
@@ -116,22 +119,22 @@ struct Writer {
     segments: Arc<Segments>,
     sequence: u64,
     length: u64,
-    /// Why nothing can be written any more: what is on the disk is not known until it is read again.
+    /// Why nothing can be written any more: the content of the disk is unknown until it is read again.
     lost: Option<String>,
     trouble: Trouble,
 }
 
-/// A group in the making.
+/// A group that is being collected.
 #[derive(Default)]
 struct Group {
     bytes: Vec<u8>,
     records: Vec<(Position, Entry, u32)>,
-    /// Callers, and how many of `records` are theirs.
+    /// Callers, with the number of their records.
     replies: Vec<(usize, Reply)>,
 }
 
 impl Writer {
-    /// Writes `first` and all that waits behind it.
+    /// Writes `first` and everything that waits behind it.
     fn commit(&mut self, first: Submission, more: &mut mpsc::Receiver<Submission>, publish: &dyn Publish) {
         let mut group = Group { bytes: vec![0; HEADER], ..Group::default() };
         let mut next = std::collections::HashMap::new();
@@ -151,13 +154,13 @@ impl Writer {
             }
         }
         let outcome = if group.records.is_empty() { self.probe() } else { self.write(&mut group) };
-        self.trouble.note(outcome.as_ref().err());
+        self.trouble.set(outcome.as_ref().err());
         group.answer(&outcome, publish);
     }
 
-    /// Whether a group could be written now. Nothing stays of what is written for the answer.
+    /// Whether a group could be written now. The test write is removed again.
     fn probe(&mut self) -> Result<Place, LogError> {
-        let (segment, file) = self.whole()?;
+        let (segment, file) = self.writable_segment()?;
         self.segments.expect(segment, PROBE as u64);
         let written = file.write_all_at(&vec![0; PROBE], self.length);
         file.set_len(self.length).map_err(|error| self.lose(&error))?;
@@ -166,12 +169,12 @@ impl Writer {
         written.map(|()| place).map_err(|error| LogError::Unavailable(error.to_string()))
     }
 
-    /// Writes a group and makes it durable; where it begins.
+    /// Writes a group and makes it durable. Returns where it begins.
     fn write(&mut self, group: &mut Group) -> Result<Place, LogError> {
         if group.bytes.len() > frame::LARGEST {
             return Err(LogError::TooLarge(format!("{} bytes at once", group.bytes.len())));
         }
-        let (segment, file) = self.whole()?;
+        let (segment, file) = self.writable_segment()?;
         let header = Header {
             sequence: self.sequence,
             count: u32::try_from(group.records.len()).unwrap_or(u32::MAX),
@@ -180,16 +183,16 @@ impl Writer {
         group.bytes[..HEADER].copy_from_slice(&header.write());
         self.segments.expect(segment, group.bytes.len() as u64);
         if let Err(error) = file.write_all_at(&group.bytes, self.length) {
-            // Nothing of it is acknowledged: take it back, and try again when there is room.
+            // None of it is acknowledged: remove it, and try again when there is room.
             let path = self.segments.path(segment);
             self.take_back(segment, &file)?;
             return Err(LogError::Unavailable(format!("{}: {error}", path.display())));
         }
         if let Err(error) = file.sync_data() {
-            // The system may have dropped what it could not write, and would not say so again.
+            // The system may have dropped data that it could not write, without reporting that again.
             return Err(self.lose(&error));
         }
-        // What lies in a file that nobody will find again is not durable, nor what lies behind a hole.
+        // Data in a file that nobody can find again is not durable, nor is data behind a hole.
         if let Err(error) = self.home.check().and_then(|()| self.segments.check(segment)) {
             let refused = self.refused(&error);
             if self.segments.lost().is_none() {
@@ -209,8 +212,8 @@ impl Writer {
         Ok(place)
     }
 
-    /// The segment to write to, if the journal is where it was, and holds what was written.
-    fn whole(&mut self) -> Result<(u32, Arc<File>), LogError> {
+    /// The segment to write to, if the journal is in place and has the expected content.
+    fn writable_segment(&mut self) -> Result<(u32, Arc<File>), LogError> {
         if let Some(why) = &self.lost {
             return Err(LogError::Refused(why.clone()));
         }
@@ -221,14 +224,14 @@ impl Writer {
         check.and_then(|()| self.segment()).map_err(|error| self.refused(&error))
     }
 
-    /// Takes back what was written of a group that is not acknowledged.
+    /// Removes the bytes of a group that is not acknowledged.
     fn take_back(&mut self, segment: u32, file: &File) -> Result<(), LogError> {
         file.set_len(self.length).map_err(|error| self.lose(&error))?;
         self.segments.expect(segment, 0);
         Ok(())
     }
 
-    /// What is said of an error: to be tried again, unless the journal is not what was written any more.
+    /// The error for the caller: temporary, unless the journal no longer has the expected content.
     fn refused(&self, error: &io::Error) -> LogError {
         match self.segments.lost() {
             Some(why) => LogError::Refused(why.to_owned()),
@@ -265,7 +268,7 @@ impl Group {
         }
         for (count, reply) in self.replies {
             let own: Vec<Position> = positions.by_ref().take(count).collect();
-            // A caller that has gone away needs no answer.
+            // A failed send means that the caller is gone.
             let _ = reply.send(outcome.as_ref().map(|_| own).map_err(Clone::clone));
         }
     }

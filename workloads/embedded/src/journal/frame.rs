@@ -1,4 +1,4 @@
-//! Bytes of groups and records.
+//! The binary format of groups and records.
 
 use kbnt_application::Position;
 use kbnt_application::ports::RawRecord;
@@ -6,7 +6,7 @@ use kbnt_domain::Timestamp;
 
 use super::{Stored, TOPICS};
 
-/// What every group begins with.
+/// The first bytes of every group.
 pub(super) const MAGIC: [u8; 8] = *b"KBNTlog1";
 
 /// Bytes of a group's header: magic, sequence, count, length, checksum.
@@ -15,10 +15,10 @@ pub(super) const HEADER: usize = 8 + 8 + 4 + 4 + 4;
 /// Bytes before a record: length and checksum.
 pub(super) const PREFIX: usize = 4 + 4;
 
-/// The most that one group may hold, and so the most that recovery reads at once.
+/// The largest group, and so the most that recovery reads at once.
 pub(super) const LARGEST: usize = 64 << 20;
 
-/// Stands for the length of a text that is not there.
+/// The length of an absent text.
 const NONE: u32 = u32::MAX;
 
 /// A group's header.
@@ -41,13 +41,13 @@ impl Header {
         bytes
     }
 
-    /// The header that these bytes begin with, if it is whole.
+    /// The header at the beginning of these bytes, if it is valid.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let bytes = bytes.get(..HEADER)?;
         let mut cursor = Cursor(bytes.get(8..)?);
         let header = Self { sequence: cursor.u64()?, count: cursor.u32()?, length: cursor.u32()? };
-        let whole = bytes[..8] == MAGIC && cursor.u32()? == crc32fast::hash(&bytes[..24]);
-        (whole && header.length as usize <= LARGEST).then_some(header)
+        let valid = bytes[..8] == MAGIC && cursor.u32()? == crc32fast::hash(&bytes[..24]);
+        (valid && header.length as usize <= LARGEST).then_some(header)
     }
 }
 
@@ -84,30 +84,30 @@ fn optional(group: &mut Vec<u8>, bytes: Option<&[u8]>) {
     }
 }
 
-/// Lengths beyond what a group may hold are refused before they come here.
+/// Lengths above the limit of a group are refused earlier.
 fn length(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(NONE - 1)
 }
 
-/// How long the record is that begins with these bytes, and its checksum.
+/// The length of the record at the beginning of these bytes, and its checksum.
 pub(super) fn prefix(bytes: &[u8]) -> Option<(usize, u32)> {
     let mut cursor = Cursor(bytes);
     Some((cursor.u32()? as usize, cursor.u32()?))
 }
 
-/// The body of the record that `bytes` begin with, if its checksum is right.
+/// The body of the record at the beginning of `bytes`, if its checksum is right.
 pub(super) fn body(bytes: &[u8]) -> Option<&[u8]> {
     let (length, checksum) = prefix(bytes)?;
     let body = bytes.get(PREFIX..PREFIX.checked_add(length)?)?;
     (crc32fast::hash(body) == checksum).then_some(body)
 }
 
-/// Where the record of this body lies in the log.
+/// The position of the record with this body.
 pub(super) fn position(body: &[u8]) -> Option<Position> {
     Cursor(body).position()
 }
 
-/// The record of this body.
+/// The record with this body.
 pub(super) fn read(body: &[u8]) -> Option<Stored> {
     let mut cursor = Cursor(body);
     let at = cursor.position()?;
@@ -147,7 +147,7 @@ impl<'a> Cursor<'a> {
         Some(Position { topic, partition: self.u32()?, offset: self.u64()? })
     }
 
-    /// Puts a text that may not be there into `text`; `None` where the bytes end too early.
+    /// Reads an optional text into `text`; `None` if the bytes end too early.
     fn optional(&mut self, text: &mut Option<Vec<u8>>) -> Option<()> {
         let length = self.u32()?;
         *text = if length == NONE { None } else { Some(self.take(length as usize)?.to_vec()) };

@@ -1,5 +1,5 @@
-//! The directory of a log as it was opened: removed, renamed or replaced, it is noticed before anything is acknowledged that would be
-//! gone with the process.
+//! The directory of an open log. If it is removed, renamed or replaced, this is noticed before an
+//! acknowledgement of records that would be lost with the process.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -10,41 +10,41 @@ use std::time::{Duration, Instant};
 
 use super::OpenError;
 
-/// How long a directory that is in use may take to become free: a process that was killed a moment ago is still ending.
+/// How long to wait for a directory in use: a process that was killed a moment ago is still ending.
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 
 const LOCK: &str = "lock";
 
-/// The file that says which log it is.
+/// The file with the id of the log.
 pub(super) const ID: &str = "log.json";
 
-/// A directory that is this process's.
+/// A directory that this process has locked.
 #[derive(Debug)]
 pub(in super::super) struct Home {
     path: PathBuf,
-    /// Held open, so that no other directory can get its number.
+    /// Held open, so that no other directory can get its inode.
     directory: File,
-    /// Held as long as the directory is ours.
+    /// Held as long as this process uses the directory.
     lock: File,
-    /// The file that says which log it is, and what it says; not there if it could not be written.
+    /// The file with the id of the log, and its content; absent if it could not be written.
     id: OnceLock<(File, Vec<u8>)>,
 }
 
 impl Home {
-    /// Takes the directory for this process.
+    /// Locks the directory for this process.
     pub(in super::super) fn take(path: &Path) -> Result<Self, OpenError> {
         let directory = File::open(path).map_err(OpenError::io(path))?;
         let lock = lock(path)?;
         Ok(Self { path: path.to_owned(), directory, lock, id: OnceLock::new() })
     }
 
-    /// Whether some process has the directory open now. Nothing is changed for the answer.
+    /// Whether a process has the directory open now. Changes nothing.
     pub(in super::super) fn is_taken(path: &Path) -> bool {
         let Ok(lock) = File::open(path.join(LOCK)) else { return false };
         matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock))
     }
 
-    /// Whether there is or was a log in the directory, empty as it may be.
+    /// Whether the directory has or had a log, even an empty one.
     pub(in super::super) fn was_taken(path: &Path) -> bool {
         path.join(LOCK).is_file()
     }
@@ -58,7 +58,7 @@ impl Home {
         self.directory.sync_all()
     }
 
-    /// From now on the file that says which log it is must say what it says now.
+    /// From now on the file with the id must keep its content.
     pub(super) fn keep_id(&self) -> io::Result<()> {
         let path = self.path.join(ID);
         let (file, content) = (File::open(&path)?, std::fs::read(&path)?);
@@ -66,8 +66,8 @@ impl Home {
         Ok(())
     }
 
-    /// An error if the path leads to another directory by now, or to none, or somebody took the lock's file away, or the one that
-    /// says which log it is.
+    /// Fails if the path leads to another directory by now, or to none, or if the lock file or the file with
+    /// the id was removed or replaced.
     pub(in super::super) fn check(&self) -> io::Result<()> {
         is_still(&self.path, &self.directory)?;
         is_still(&self.path.join(LOCK), &self.lock)?;
@@ -81,7 +81,7 @@ impl Home {
     }
 }
 
-/// An error unless `path` leads to `file`.
+/// Fails unless `path` leads to `file`.
 pub(super) fn is_still(path: &Path, file: &File) -> io::Result<()> {
     let there = match std::fs::metadata(path) {
         Ok(there) => there,

@@ -1,4 +1,4 @@
-//! Which log it is: an id that stays with the directory, also where it is copied.
+//! The id of a log, which stays with the directory, also when it is copied.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ struct Content {
     id: String,
 }
 
-/// The id in this directory's file; `None` if there is none that can be believed, which is logged.
+/// The id in this directory's file; `None`, with a log line, if there is no trustworthy one.
 pub(in super::super) fn read(directory: &Path) -> Option<Uuid> {
     match sealed::read::<Content>(directory, NAME) {
         Ok(content) => content.and_then(|Content { id }| id.parse().ok()),
@@ -25,8 +25,8 @@ pub(in super::super) fn read(directory: &Path) -> Option<Uuid> {
     }
 }
 
-/// The id of the log: the one in its file, else `known` from elsewhere, else a new one. It is kept from now on, unless the disk
-/// has no room for it, which is logged: the offsets file has it, too.
+/// The id of the log: the one in its file, else `known` from another source, else a new one. It is written to
+/// the file, unless the disk has no room, which is logged: the offsets file has the id, too.
 pub(in super::super) fn keep(home: &Home, known: Option<Uuid>) -> Uuid {
     let there = read(home.directory());
     let id = there.or(known).unwrap_or_else(Uuid::new_v4);

@@ -1,8 +1,8 @@
 //! The durable form of the embedded log: one journal of all partitions, in segment files.
 //!
-//! Appends that wait at the same time are written as one group and made durable by one `fdatasync`; only then are they
-//! acknowledged and shown to readers, and only then is the next group written. So at most the last group of a journal can
-//! be torn by a crash, and whatever is damaged before another whole group was damaged later.
+//! Appends that wait at the same time are written as one group and made durable by one `fdatasync`; only then
+//! are they acknowledged and shown to readers, and only then is the next group written. So a crash can tear
+//! at most the last group of a journal, and any damage before another whole group happened later.
 //!
 //! A group is a header (magic, sequence number, counts, checksum) and records, each with its length and its CRC-32.
 
@@ -38,7 +38,7 @@ pub enum OpenError {
     /// Another process has it open.
     #[error("{} is in use by another process", .0.display())]
     InUse(PathBuf),
-    /// Damage before the end: cutting there would lose records that were acknowledged.
+    /// There is damage before the end: a cut there would lose acknowledged records.
     #[error(
         "{} is damaged at byte {at} ({reason}), and there is more after it; nothing was changed. Restore the directory \
          from a copy, or move it away to begin anew",
@@ -47,12 +47,13 @@ pub enum OpenError {
     Damaged {
         /// The segment.
         file: PathBuf,
-        /// Where in it.
+        /// The offset in it.
         at: u64,
-        /// What is wrong there.
+        /// The damage.
         reason: String,
     },
-    /// Records are missing at the end that were durable once: cutting or going on would lose what was acknowledged.
+    /// Records at the end that were durable are missing: a cut, or further writes, would lose acknowledged
+    /// records.
     #[error(
         "{} ends too early: {}; nothing was changed. Restore the directory from a copy; or, to go on without these records, \
          remove its offsets.json", .directory.display(), Listed(.short)
@@ -60,7 +61,7 @@ pub enum OpenError {
     Short {
         /// The directory.
         directory: PathBuf,
-        /// Which partitions, and how many records.
+        /// The partitions, with the missing records.
         short: Vec<Short>,
     },
     /// There is no log.
@@ -69,12 +70,12 @@ pub enum OpenError {
     /// A segment is missing.
     #[error("{} is missing, though there are later ones; nothing was changed", .0.display())]
     Missing(PathBuf),
-    /// The operating system says no.
+    /// The operating system reports an error.
     #[error("{}: {error}", .path.display())]
     Io {
-        /// What was touched.
+        /// The file or directory.
         path: PathBuf,
-        /// Why not.
+        /// The error.
         error: io::Error,
     },
 }
@@ -86,15 +87,15 @@ impl OpenError {
     }
 }
 
-/// What opening a directory found.
+/// What was found when a directory was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovery {
-    /// Records that are there.
+    /// Number of records.
     pub records: u64,
-    /// What is wrong at the very end; whoever opens the log to write has cut it off.
+    /// The torn end, if there is one. Opening the log for writing has cut it off.
     pub torn: Option<Tear>,
-    /// Partitions that end before what was durable once. Whoever opens the log to write finds here only what the services
-    /// make good.
+    /// Partitions that end before their durable end. If the log is opened for writing, this lists only
+    /// records that the services restore.
     pub short: Vec<Short>,
     /// Whether the files prove where the log ends.
     pub proof: Proof,
@@ -102,37 +103,38 @@ pub struct Recovery {
     pub took: Duration,
 }
 
-/// Whether `offsets.json` says what was durable once. Without it an end that was cut off leaves no trace.
+/// Whether `offsets.json` states the durable ends. Without it, a truncated end leaves no trace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Proof {
     /// It does.
     Given,
-    /// There is no such file.
+    /// The file does not exist.
     #[default]
     Missing,
-    /// It is not believed, and why.
+    /// The file is not trusted, for this reason.
     Refused(String),
 }
 
-/// An end of the journal that is no whole group: a write that a crash left unfinished, or one that was damaged after it was whole.
+/// An end of the journal that is not a whole group: a write that a crash interrupted, or a group that was
+/// damaged later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tear {
     /// The segment.
     pub file: PathBuf,
-    /// Where in it.
+    /// The offset in it.
     pub at: u64,
-    /// From there to the end of the file.
+    /// The bytes from there to the end of the file.
     pub bytes: u64,
     /// What is wrong there.
     pub reason: &'static str,
 }
 
-/// A partition that ends before what was durable once.
+/// A partition that ends before its durable end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Short {
-    /// Where it ends; this record is the first that is missing.
+    /// Its end: the position of the first missing record.
     pub end: Position,
-    /// Where it ended once.
+    /// The durable end.
     pub wanted: u64,
 }
 
@@ -162,14 +164,14 @@ impl fmt::Display for Listed<'_> {
     }
 }
 
-/// A record as the journal holds it.
+/// A record in the form of the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stored {
     pub(super) at: Position,
     pub(super) record: RawRecord,
 }
 
-/// Topics by the number that stands for them in the journal; never to be reordered.
+/// Topics by their number in the journal; never to be reordered.
 const TOPICS: [Topic; 7] = [
     Topic::UserEvents,
     Topic::OrderEvents,

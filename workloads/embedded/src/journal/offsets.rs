@@ -1,5 +1,6 @@
-//! What the groups have committed, and how much of the log was durable by then, in a file beside the journal. It may lag: what is
-//! lost of it is read again. It is never believed against the journal: see [`Offsets::load`].
+//! The commits of the groups and the durable ends of the partitions, in a file beside the journal. It may
+//! lag: records behind lost commits are read again. The journal takes precedence over it: see
+//! [`Offsets::load`].
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -16,21 +17,21 @@ use super::home::Home;
 use super::segments::Segments;
 use super::{OpenError, Proof, sealed};
 
-/// How often the file is written, at most.
+/// The shortest interval between writes of the file.
 const EVERY: Duration = Duration::from_millis(500);
 
 const NAME: &str = "offsets.json";
 
-/// Of each service, topic and partition.
+/// By service, topic and partition.
 pub(in super::super) type Commits = HashMap<(Service, Topic, u32), Commit>;
 
-/// What the file says.
+/// The content of the file.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Content {
-    /// The id of the log that it is of.
+    /// The id of its log.
     log: String,
-    /// Where each partition ended when it was written: all before was durable.
+    /// The ends of the partitions at the time of writing: everything before was durable.
     ends: Vec<EndLine>,
     commits: Vec<CommitLine>,
 }
@@ -51,20 +52,21 @@ struct CommitLine {
     note: String,
 }
 
-/// What the file of a directory says.
+/// The content of a directory's file.
 #[derive(Debug, Default)]
 pub(in super::super) struct Loaded {
-    /// The log that it is of, if there is such a file and it is whole.
+    /// The id of its log, if the file exists and is valid.
     pub(in super::super) log: Option<Uuid>,
-    /// The ends of partitions that were durable once.
+    /// The durable ends of the partitions.
     pub(in super::super) ends: Vec<Position>,
     pub(in super::super) commits: Commits,
-    /// Why the file is not believed, if it is there.
+    /// Why the file is not trusted, if it exists.
     refused: Option<String>,
 }
 
 impl Loaded {
-    /// What the file proves of the log with this id; of one that nobody knows the id of, it is taken to be its own.
+    /// What the file proves about the log with this id; without a known id, the file is taken to belong to
+    /// the log.
     pub(in super::super) fn proof(&self, id: Option<Uuid>) -> Proof {
         match (&self.refused, self.log) {
             (Some(why), _) => Proof::Refused(why.clone()),
@@ -81,7 +83,7 @@ pub(in super::super) struct Offsets {
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
-/// What the thread works with.
+/// The state that it shares with the thread.
 struct Shared {
     log: Uuid,
     home: Arc<Home>,
@@ -98,7 +100,7 @@ struct State {
 }
 
 impl Offsets {
-    /// What the directory holds; nothing if its file is missing or not what was written, which is logged.
+    /// The content of a directory's file; empty, with a log line, if the file is missing or damaged.
     pub(in super::super) fn load(directory: &Path) -> Loaded {
         match sealed::read::<Content>(directory, NAME) {
             Ok(content) => content.map(Content::loaded).unwrap_or_default(),
@@ -131,7 +133,7 @@ impl Offsets {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Has these written some time soon.
+    /// Schedules a write of these commits.
     pub(in super::super) fn write_soon(&self, commits: &Commits) {
         let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.commits.clone_from(commits);
@@ -146,14 +148,14 @@ impl Drop for Offsets {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).stop = true;
         self.shared.changed.notify_one();
         if let Some(thread) = self.thread.take() {
-            // A writer that panicked has said so.
+            // A writer that panicked has reported it.
             let _ = thread.join();
         }
     }
 }
 
 impl Shared {
-    /// Waits for commits and writes them, and a last time before it stops; whether there may be more.
+    /// Waits for commits and writes them, a last time before it stops. Returns whether there may be more.
     fn write_next(&self) -> bool {
         let idle = |state: &mut State| !state.changed && !state.stop;
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -166,13 +168,14 @@ impl Shared {
         }
         if !stop {
             let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            // Woken early to stop, or late enough: both are fine.
+            // Woken early by a stop, or late: both are fine.
             let _ = self.changed.wait_timeout_while(state, EVERY, |state| !state.stop);
         }
         !stop
     }
 
-    /// Replaces the file, unless the directory or the journal is another one by now: its file is of another log.
+    /// Replaces the file, unless the directory or the journal was replaced: then its file belongs to another
+    /// log.
     fn write(&self, commits: &Commits) -> std::io::Result<()> {
         self.home.check().and_then(|()| self.segments.check_all())?;
         let mut lines: Vec<CommitLine> =
@@ -182,7 +185,7 @@ impl Shared {
         sealed::write(self.home.directory(), NAME, &content)
     }
 
-    /// Where the partitions end whose records are in the journal: a record is shown after it is durable.
+    /// The ends of the partitions in the journal: records are shown only once they are durable.
     fn ends(&self) -> Vec<EndLine> {
         let mut ends = Vec::new();
         for topic in Topic::EVENTS {

@@ -1,5 +1,5 @@
-//! Reads a journal from its beginning and checks every byte of it. What is wrong at its very end is found, and cut off only when
-//! the caller says so.
+//! Reads a journal from its beginning and checks every byte. Damage at its very end is reported, and cut off
+//! only at the caller's request.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom};
@@ -12,23 +12,23 @@ use super::frame::{self, HEADER, Header};
 use super::segments::{Place, Segments};
 use super::{OpenError, Recovery, Tear};
 
-/// How often a group is read again that another process seems to be writing.
+/// How often to read a group again that another process seems to be writing.
 const AGAIN: usize = 50;
 
-/// The pause before.
+/// The pause before that.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Where a journal ends.
+/// The end of a journal.
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) struct End {
-    /// Of the next group.
+    /// Sequence number of the next group.
     pub(super) sequence: u64,
-    /// Bytes of the last segment.
+    /// Length of the last segment in bytes.
     pub(super) length: u64,
 }
 
-/// Shows `found` every record in order, which says whether it is the one that must come next in its partition; where the
-/// journal ends, and what was found. Nothing is changed.
+/// Passes every record to `found` in order, which returns whether it is the next one of its partition.
+/// Returns the end of the journal, and what was found. Changes nothing.
 pub(in super::super) fn recover(
     segments: &Segments,
     mut found: impl FnMut(Position, Place) -> bool,
@@ -69,7 +69,7 @@ pub(in super::super) fn recover(
     Ok((end, recovery))
 }
 
-/// Cuts off what is wrong at the end.
+/// Cuts off the damaged end.
 pub(in super::super) fn cut(segments: &Segments, tear: &Tear) -> Result<(), OpenError> {
     let Tear { file: path, at, bytes, reason } = tear;
     tracing::warn!(
@@ -82,18 +82,18 @@ pub(in super::super) fn cut(segments: &Segments, tear: &Tear) -> Result<(), Open
     cut.map_err(OpenError::io(path))
 }
 
-/// What comes next in a segment.
+/// The next item in a segment.
 enum Group {
-    /// Records, and where each begins.
+    /// Records, with their offsets in the segment.
     Whole(Vec<(Position, u32)>),
     End,
     Flawed(&'static str),
 }
 
-/// A segment being read.
+/// A segment that is being read.
 struct Scan {
     reader: BufReader<File>,
-    /// Where the next group begins.
+    /// Offset of the next group.
     at: u64,
     length: u64,
 }
@@ -106,8 +106,8 @@ impl Scan {
         Ok(Self { reader, at: 0, length })
     }
 
-    /// The group with this sequence number. At the end of the last segment another process may be writing it just now: then it
-    /// is whole a moment later.
+    /// The group with this sequence number. Another process may be writing at the end of the last segment:
+    /// then the group is whole a moment later.
     fn group_in_time(&mut self, sequence: u64, last: bool) -> io::Result<Group> {
         for _ in 0..AGAIN {
             let group = self.group(sequence)?;
@@ -152,7 +152,7 @@ impl Scan {
         Ok(Group::Whole(records))
     }
 
-    /// Where each record of a group lies; `None` if any is damaged.
+    /// The offset of each record of a group; `None` if any is damaged.
     fn records(&self, bytes: &[u8], count: u32) -> Option<Vec<(Position, u32)>> {
         let mut records = Vec::with_capacity(count as usize);
         let mut rest = bytes;
@@ -165,8 +165,8 @@ impl Scan {
         (records.len() == count as usize).then_some(records)
     }
 
-    /// Whether the header of a later group than `sequence` lies anywhere after the flaw: it was written only after all
-    /// before it was durable.
+    /// Whether the header of a group later than `sequence` lies anywhere behind the damage: it was written
+    /// only after everything before it was durable.
     fn more_after(&mut self, sequence: u64) -> io::Result<bool> {
         self.reader.seek(SeekFrom::Start(self.at))?;
         let mut rest = Vec::new();

@@ -1,4 +1,4 @@
-//! Small JSON files that are believed. Each carries the SHA-256 of what it says, and is replaced as a whole.
+//! Small trusted JSON files. Each has the SHA-256 of its content, and is replaced as a whole.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -11,7 +11,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// The file's whole text. The checksum is that of the text of `content`, byte by byte, in lower-case hexadecimal digits.
+/// The complete text of the file. The checksum covers the text of `content`, byte by byte, in lower-case
+/// hexadecimal digits.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Sealed<'a> {
@@ -21,8 +22,8 @@ struct Sealed<'a> {
     content: &'a RawValue,
 }
 
-/// What the file of this name says; `None` if there is no such file. An error of kind `InvalidData` says that it is not what was
-/// written.
+/// The content of the file of this name; `None` if it does not exist. An error of kind `InvalidData` means
+/// that it is damaged.
 pub(super) fn read<T: DeserializeOwned>(directory: &Path, name: &str) -> io::Result<Option<T>> {
     let bytes = match std::fs::read(directory.join(name)) {
         Ok(bytes) => bytes,
@@ -36,7 +37,7 @@ pub(super) fn read<T: DeserializeOwned>(directory: &Path, name: &str) -> io::Res
     serde_json::from_str(sealed.content.get()).map(Some).map_err(damaged)
 }
 
-/// Replaces the file of this name as a whole: a crash leaves the one before or this one.
+/// Replaces the file of this name atomically: after a crash it has the old or the new content.
 pub(super) fn write(directory: &Path, name: &str, content: &impl Serialize) -> io::Result<()> {
     let content = RawValue::from_string(serde_json::to_string_pretty(content)?)?;
     let sealed = Sealed { checksum: checksum(content.get()).into(), content: &content };
@@ -72,9 +73,9 @@ mod tests {
         assert_eq!(read::<String>(directory.path(), NAME).unwrap(), None);
         write(directory.path(), NAME, &content).unwrap();
         assert_eq!(read(directory.path(), NAME).unwrap(), Some(content));
-        let whole = std::fs::read(directory.path().join(NAME)).unwrap();
-        for bit in 0..whole.len() * 8 {
-            let mut flipped = whole.clone();
+        let original = std::fs::read(directory.path().join(NAME)).unwrap();
+        for bit in 0..original.len() * 8 {
+            let mut flipped = original.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
             std::fs::write(directory.path().join(NAME), &flipped).unwrap();
             let error = read::<(String, u64, Vec<(String, u32)>)>(directory.path(), NAME).unwrap_err();

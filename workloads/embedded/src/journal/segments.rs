@@ -12,22 +12,22 @@ use kbnt_application::ports::LogError;
 use super::home::is_still;
 use super::{OpenError, Stored, frame};
 
-/// So many bytes at the end of a segment are known, and looked at to find out whether they are still there.
+/// The last bytes of a segment that are remembered, to check that they are still there.
 const TAIL: u64 = 4 << 10;
 
-/// For so long a look at all files is good for those who write.
+/// How long a check of all files stays valid for writers.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// What a log is opened for.
+/// The access to a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum Access {
-    /// Nothing is created or changed.
+    /// Creates and changes nothing.
     Read,
-    /// To be written on.
+    /// For writing.
     Write,
 }
 
-/// Where a record lies in the journal.
+/// The place of a record in the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) struct Place {
     pub(super) segment: u32,
@@ -39,9 +39,9 @@ pub(in super::super) struct Place {
 pub(in super::super) struct Segments {
     directory: PathBuf,
     all: RwLock<Vec<Segment>>,
-    /// When all were found as they should be.
+    /// When all files were last found intact.
     looked: Mutex<Option<Instant>>,
-    /// What was done to the content of a file: what the journal holds is not known any more.
+    /// How the content of a file was changed: the content of the journal is unknown now.
     lost: OnceLock<String>,
 }
 
@@ -52,21 +52,21 @@ struct Segment {
     content: Content,
 }
 
-/// What a segment must hold.
+/// The expected content of a segment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Content {
-    /// How long it is.
+    /// Its length.
     length: u64,
-    /// While something is being written, it may be as long as this.
+    /// The length that it may have during a write.
     reach: u64,
     /// The last bytes of `length`.
     tail: Arc<[u8]>,
-    /// How often this was changed.
+    /// Number of changes of this expectation.
     changes: u64,
 }
 
 impl Content {
-    /// What is there now.
+    /// The present content.
     fn of(file: &File) -> io::Result<Self> {
         let length = file.metadata()?.len();
         let mut tail = vec![0; usize::try_from(length.min(TAIL)).unwrap_or_default()];
@@ -74,7 +74,7 @@ impl Content {
         Ok(Self { length, reach: length, tail: tail.into(), changes: 0 })
     }
 
-    /// What is wrong with a file that should hold this, if anything.
+    /// How a file differs from this expectation, if it does.
     fn flaw(&self, file: &File) -> io::Result<Option<String>> {
         let there = file.metadata()?.len();
         if !(self.length..=self.reach).contains(&there) {
@@ -91,7 +91,7 @@ impl Content {
 }
 
 impl Segments {
-    /// Opens those that there are: numbered from 0, none missing.
+    /// Opens the existing segments: numbered from 0, without gaps.
     pub(in super::super) fn open(directory: &Path, access: Access) -> Result<Self, OpenError> {
         let mut numbers = Vec::new();
         for entry in std::fs::read_dir(directory).map_err(OpenError::io(directory))? {
@@ -131,7 +131,7 @@ impl Segments {
         all.get(number as usize).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    /// From now on all files must hold what they hold now.
+    /// From now on all files must keep their content.
     pub(super) fn hold(&self) -> io::Result<()> {
         let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);
         all.iter_mut().try_for_each(|segment| {
@@ -140,12 +140,12 @@ impl Segments {
         })
     }
 
-    /// So many bytes are about to be written to this segment, or were not written after all.
+    /// Announces a write of this many bytes to this segment, or withdraws it.
     pub(super) fn expect(&self, number: u32, bytes: u64) {
         self.change(number, |content| content.reach = content.length + bytes);
     }
 
-    /// These bytes were written to the end of this segment.
+    /// Records that these bytes were written to the end of this segment.
     pub(super) fn grown(&self, number: u32, bytes: &[u8]) {
         let most = usize::try_from(TAIL).unwrap_or_default();
         let tail = &bytes[bytes.len().saturating_sub(most)..];
@@ -164,7 +164,7 @@ impl Segments {
         }
     }
 
-    /// Begins another segment; it is in the directory for good when this returns.
+    /// Begins another segment; its directory entry is durable when this returns.
     pub(super) fn add(&self) -> io::Result<(u32, Arc<File>)> {
         let number = self.count();
         let path = self.path(number);
@@ -176,7 +176,8 @@ impl Segments {
         Ok((number, file))
     }
 
-    /// An error if a segment was removed, renamed, replaced, cut or overwritten since it was opened. The last two are for good.
+    /// Fails if a segment was removed, renamed, replaced, cut or overwritten since it was opened. The last
+    /// two are permanent.
     pub(super) fn check(&self, number: u32) -> io::Result<()> {
         if let Some(why) = self.lost() {
             return Err(io::Error::other(why.to_owned()));
@@ -184,7 +185,7 @@ impl Segments {
         let Segment { file, content } = self.segment(number)?;
         is_still(&self.path(number), &file)?;
         let Some(flaw) = content.flaw(&file)? else { return Ok(()) };
-        // What was written meanwhile is looked at by whoever has written it.
+        // The writer checks what it has written meanwhile.
         if self.segment(number)?.content != content {
             return Ok(());
         }
@@ -198,7 +199,7 @@ impl Segments {
         Err(io::Error::other(why))
     }
 
-    /// An error if any segment was.
+    /// Fails if this happened to any segment.
     pub(in super::super) fn check_all(&self) -> io::Result<()> {
         let checked = (0..self.count()).try_for_each(|number| self.check(number));
         let looked = checked.is_ok().then(Instant::now);
@@ -206,18 +207,18 @@ impl Segments {
         checked
     }
 
-    /// An error if this segment was, or if any other one was a moment ago.
+    /// Fails if this happened to this segment, or had happened to another one a moment ago.
     pub(super) fn check_to_write(&self, number: u32) -> io::Result<()> {
         let looked = *self.looked.lock().unwrap_or_else(PoisonError::into_inner);
         if looked.is_some_and(|at| at.elapsed() < LOOK) { self.check(number) } else { self.check_all() }
     }
 
-    /// What was done to the content of a segment, if anything: nothing can be written any more.
+    /// How the content of a segment was changed, if it was: nothing can be written any more.
     pub(super) fn lost(&self) -> Option<&str> {
         self.lost.get().map(String::as_str)
     }
 
-    /// The record at `place`; refused if it is damaged.
+    /// The record at `place`; an error if it is damaged.
     pub(in super::super) fn read(&self, place: Place) -> Result<Stored, LogError> {
         let damaged = |what: &str| {
             LogError::Refused(format!(

@@ -1,4 +1,4 @@
-//! Why the log cannot be written now, for everybody who asks.
+//! Why the log cannot be written now.
 
 use std::io;
 use std::path::Path;
@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use kbnt_application::ports::LogError;
 
-/// Where nobody has written for so long, no write says whether there is room.
+/// After so long without a write, no write shows whether there is room.
 const IDLE: Duration = Duration::from_secs(2);
 
-/// What is known of it. Cheap to clone.
+/// The present state. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Trouble(Arc<Mutex<State>>);
 
@@ -36,15 +36,15 @@ impl Trouble {
         self.state().why.clone()
     }
 
-    /// Whether it is long ago that a write said how it is.
+    /// Whether the last write is so long ago that its result is outdated.
     pub(super) fn is_idle(&self) -> bool {
         self.state().since.elapsed() >= IDLE
     }
 
-    /// Keeps why nothing can be written, and logs it when that begins and ends.
-    pub(super) fn note(&self, error: Option<&LogError>) {
+    /// Records why nothing can be written, and logs the beginning and the end of that state.
+    pub(super) fn set(&self, error: Option<&LogError>) {
         let why = match error {
-            // That is about the records, not about the disk.
+            // This concerns the records, not the disk.
             None | Some(LogError::TooLarge(_)) => None,
             Some(error) => Some(error.to_string()),
         };
@@ -60,10 +60,10 @@ impl Trouble {
     }
 }
 
-/// An error unless the disk that holds `directory` has room for so many bytes more.
+/// Fails unless the disk of `directory` has room for this many more bytes.
 pub(super) fn room(directory: &Path, bytes: u64) -> io::Result<()> {
     let disk = rustix::fs::statvfs(directory)?;
-    // Some blocks may be kept for the superuser.
+    // Some blocks may be reserved for the superuser.
     let blocks = if rustix::process::geteuid().is_root() { disk.f_bfree } else { disk.f_bavail };
     let free = blocks.saturating_mul(disk.f_frsize);
     if free >= bytes {

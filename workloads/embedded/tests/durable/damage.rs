@@ -1,4 +1,4 @@
-//! Files that a crash or a disk has damaged.
+//! Files that were damaged by a crash or a disk.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use kbnt_testkit::{created, orders_in};
 
 const SEGMENT: &str = "journal-00000000.log";
 
-/// A directory with `groups` groups of ten records; where each group ends.
+/// A directory with `groups` groups of ten records. Returns where each group ends.
 async fn written(groups: u32) -> (tempfile::TempDir, Vec<u64>) {
     let directory = tempfile::tempdir().unwrap();
     let log = EmbeddedLog::open(directory.path()).unwrap();
@@ -23,14 +23,14 @@ async fn written(groups: u32) -> (tempfile::TempDir, Vec<u64>) {
     (directory, ends)
 }
 
-/// A copy of the directory whose segment holds these bytes.
+/// A copy of the directory whose segment has this content.
 fn with(directory: &Path, bytes: &[u8]) -> tempfile::TempDir {
     let copy = tempfile::tempdir_in(directory).unwrap();
     std::fs::write(copy.path().join(SEGMENT), bytes).unwrap();
     copy
 }
 
-/// Bytes that were cut off the end.
+/// The bytes that were cut off the end.
 fn torn_off(log: &EmbeddedLog) -> u64 {
     log.recovery().torn.as_ref().map_or(0, |torn| torn.bytes)
 }

@@ -1,4 +1,4 @@
-//! What is done to the files of a log while it is open.
+//! Changes to the files of an open log.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,10 +12,10 @@ use kbnt_testkit::{created, eventually, orders_in};
 
 const SEGMENT: &str = "journal-00000000.log";
 
-/// The file that says which log it is.
+/// The file with the id of the log.
 const ID: &str = "log.json";
 
-/// What somebody does to a directory.
+/// A change to a directory.
 type Harm = fn(&Path);
 
 async fn open(home: &Path) -> EmbeddedLog {
@@ -71,10 +71,10 @@ async fn nothing_is_acknowledged_into_files_that_nobody_will_find() {
     }
 }
 
-/// What somebody makes of the bytes of a journal; `before` are those that it began with.
+/// A change to the bytes of a journal; `before` is its content at the start.
 type Change = fn(now: Vec<u8>, before: &[u8]) -> Vec<u8>;
 
-/// The process goes on with the same file.
+/// Changes to the file that the process has open.
 const CHANGES: [(&str, Change); 6] = [
     ("emptied", |_, _| Vec::new()),
     ("halved", |now, _| now[..now.len() / 2].to_vec()),
@@ -97,19 +97,19 @@ async fn nothing_is_acknowledged_into_a_journal_that_was_cut_or_overwritten() {
             let segment = home.join(SEGMENT);
             let before = std::fs::read(&segment).unwrap();
             log.append((10..15).map(created).collect()).await.unwrap();
-            let whole = std::fs::read(&segment).unwrap();
-            let changed = change(whole.clone(), &before);
-            // Into the same file, as `cp` and `truncate` do.
+            let original = std::fs::read(&segment).unwrap();
+            let changed = change(original.clone(), &before);
+            // Written into the same file, as `cp` and `truncate` do.
             std::fs::write(&segment, &changed).unwrap();
             if asked {
-                let told = log.trouble().unwrap_or_default();
-                assert!(told.contains("cut or overwritten"), "{what}: {told:?}");
+                let trouble = log.trouble().unwrap_or_default();
+                assert!(trouble.contains("cut or overwritten"), "{what}: {trouble:?}");
             }
             let refused = log.append(vec![created(20)]).await;
             assert!(matches!(refused, Err(LogError::Refused(_))), "{what}: {refused:?}");
             assert!(log.trouble().is_some(), "{what}");
             assert_eq!(std::fs::read(&segment).unwrap(), changed, "{what}: nothing is written into it");
-            std::fs::write(&segment, &whole).unwrap();
+            std::fs::write(&segment, &original).unwrap();
             let refused = log.append(vec![created(21)]).await;
             assert!(matches!(refused, Err(LogError::Refused(_))), "{what}: it is lost for good: {refused:?}");
             assert!(log.trouble().is_some(), "{what}");
@@ -151,7 +151,7 @@ async fn with_two_segments(home: &Path) -> EmbeddedLog {
     log
 }
 
-/// What comes of appends while the other segments are looked at only now and then: the first that fails.
+/// The first error of appends while the other segments are checked only now and then.
 async fn refused(log: &EmbeddedLog) -> LogError {
     let give_up = std::time::Instant::now() + kbnt_testkit::DEADLINE;
     loop {
@@ -169,7 +169,7 @@ async fn an_older_segment_is_looked_after_too() {
     let log = with_two_segments(&home).await;
     let (segment, aside) = (home.join(SEGMENT), home.join("x"));
     std::fs::rename(&segment, &aside).unwrap();
-    // Nobody asks meanwhile whether it is ready.
+    // No readiness probe runs meanwhile.
     let error = refused(&log).await;
     assert!(matches!(&error, LogError::Unavailable(why) if why.contains("removed")), "{error}");
     assert!(log.append(vec![created(11)]).await.is_err(), "and so it stays");
@@ -199,7 +199,7 @@ async fn a_directory_that_comes_back_is_written_again() {
     assert!(!orders.contains_key(&kbnt_testkit::order(10)));
 }
 
-/// A small disk of its own; `None` where nobody may make one.
+/// A small disk; `None` if this account may not create one.
 struct Disk(tempfile::TempDir);
 
 impl Disk {
@@ -214,7 +214,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // It goes away with the machine, if not now.
+        // If this fails, it disappears with the machine.
         let _ = Command::new("umount").arg(self.0.path()).status();
     }
 }
@@ -229,7 +229,7 @@ async fn a_full_disk_is_told_until_there_is_room() {
     let ballast = disk.0.path().join("ballast");
     let mut first = 0;
     let mut acknowledged = 0;
-    // Whatever the ballast leaves.
+    // Takes the room that the ballast leaves.
     std::fs::write(&ballast, vec![0; 700 << 10]).unwrap();
     loop {
         match log.append((first..first + 50).map(created).collect()).await {

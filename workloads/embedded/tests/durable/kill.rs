@@ -1,4 +1,4 @@
-//! kill -9 at any moment: the child says what was acknowledged, and all of it must be there again.
+//! kill -9 at any moment: the child prints what was acknowledged, and all of it must be there again.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
@@ -15,7 +15,7 @@ const FIRST: &str = "KBNT_TEST_CHILD_FIRST";
 const ROUNDS: u32 = 20;
 const TASKS: u32 = 8;
 
-/// The child: appends for ever, and says which orders are acknowledged. Nothing to do unless it is somebody's child.
+/// The child: appends for ever, and prints the acknowledged orders. Does nothing in a normal test run.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "started by the test below"]
 async fn child() {
@@ -55,12 +55,12 @@ async fn what_was_acknowledged_survives() {
             let number = |line: String| line.rsplit_once("acknowledged ")?.1.parse::<u32>().ok();
             out.lines().map_while(Result::ok).filter_map(number).collect::<Vec<_>>()
         });
-        // Not a wait for anything: the moment of the kill, which differs from round to round.
+        // This is not a wait but the moment of the kill, which differs from round to round.
         std::thread::sleep(Duration::from_millis(150 + u64::from(round * 37 % 200)));
         child.kill().unwrap();
         child.wait().unwrap();
         acknowledged.extend(reading.join().unwrap());
-        // Whatever was written by now, acknowledged or not, has a lower number.
+        // Every record written by now, acknowledged or not, has a lower number.
         first = acknowledged.iter().max().copied().unwrap_or(0).max(first) + 1_000;
 
         let log = EmbeddedLog::open(directory.path()).unwrap();

@@ -1,4 +1,4 @@
-//! The durable log: what was acknowledged is there again, whatever happened to process and files.
+//! The durable log: acknowledged records survive whatever happens to process and files.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod damage;

@@ -1,4 +1,4 @@
-//! The file of offsets: believed only as it was written, never against the journal, and a proof of what is missing.
+//! The offsets file: trusted only if undamaged, never against the journal, and a proof of missing records.
 
 use std::path::Path;
 
@@ -13,8 +13,8 @@ use kbnt_testkit::{created, orders_in};
 const FILE: &str = "offsets.json";
 const SEGMENT: &str = "journal-00000000.log";
 
-/// Ten orders in one group, then one record in another group of each of `topics`, and a commit of all orders; where each group
-/// of the journal ends.
+/// Ten orders in one group, then one record in a group of its own for each of `topics`, and a commit of all
+/// orders. Returns where each group of the journal ends.
 async fn written(directory: &Path, topics: &[Topic]) -> Vec<u64> {
     let log = EmbeddedLog::open(directory).unwrap();
     let length = || std::fs::metadata(directory.join(SEGMENT)).unwrap().len();
@@ -56,10 +56,10 @@ fn copied(from: &Path) -> tempfile::TempDir {
 async fn every_flipped_byte_is_seen_and_everything_is_read_again() {
     let directory = tempfile::tempdir().unwrap();
     written(directory.path(), &[]).await;
-    let whole = std::fs::read(directory.path().join(FILE)).unwrap();
+    let original = std::fs::read(directory.path().join(FILE)).unwrap();
     assert!(committed(&EmbeddedLog::open(directory.path()).unwrap()).await > 0);
-    for at in 0..whole.len() {
-        let mut flipped = whole.clone();
+    for at in 0..original.len() {
+        let mut flipped = original.clone();
         flipped[at] ^= 1 << (at % 7);
         std::fs::write(directory.path().join(FILE), &flipped).unwrap();
         let log = EmbeddedLog::open(directory.path()).unwrap();
@@ -67,7 +67,7 @@ async fn every_flipped_byte_is_seen_and_everything_is_read_again() {
         assert_eq!(log.recovery().short, []);
         assert!(matches!(log.recovery().proof, Proof::Refused(_)), "byte {at}");
     }
-    for text in [&b""[..], b"[{", b"[]", &whole[..whole.len() - 1]] {
+    for text in [&b""[..], b"[{", b"[]", &original[..original.len() - 1]] {
         std::fs::write(directory.path().join(FILE), text).unwrap();
         let log = EmbeddedLog::open(directory.path()).unwrap();
         assert_eq!((committed(&log).await, orders_in(&log, Topic::OrderEvents).await.len()), (0, 10));
@@ -90,7 +90,7 @@ async fn acknowledged_records_that_are_missing_are_named_and_nothing_is_changed(
             assert!(error.to_string().contains(&short[0].end.to_string()), "{error}");
             assert!(error.to_string().contains("nothing was changed"), "{error}");
             assert_eq!(std::fs::metadata(copy.path().join(SEGMENT)).unwrap().len(), length);
-            // The way out that the message names.
+            // The remedy that the message names.
             std::fs::remove_file(copy.path().join(FILE)).unwrap();
             let log = EmbeddedLog::open(copy.path()).unwrap();
             assert_eq!((committed(&log).await, orders_in(&log, Topic::OrderEvents).await.len()), (0, 10));
@@ -151,13 +151,13 @@ async fn the_id_survives_the_loss_of_its_file_and_any_flipped_byte() {
     written(directory.path(), &[]).await;
     let id = EmbeddedLog::open(directory.path()).unwrap().id();
     let file = directory.path().join("log.json");
-    let whole = std::fs::read(&file).unwrap();
-    for at in 0..whole.len() {
-        let mut flipped = whole.clone();
+    let original = std::fs::read(&file).unwrap();
+    for at in 0..original.len() {
+        let mut flipped = original.clone();
         flipped[at] ^= 4;
         std::fs::write(&file, flipped).unwrap();
         assert_eq!(EmbeddedLog::open(directory.path()).unwrap().id(), id, "byte {at}");
-        assert_eq!(std::fs::read(&file).unwrap(), whole);
+        assert_eq!(std::fs::read(&file).unwrap(), original);
     }
     std::fs::remove_file(&file).unwrap();
     let log = EmbeddedLog::open(directory.path()).unwrap();

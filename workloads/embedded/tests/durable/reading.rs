@@ -1,4 +1,4 @@
-//! A log that is opened to be read: nothing is created, changed, cut off or locked.
+//! A log that is opened for reading: nothing is created, changed, cut off or locked.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,7 +12,7 @@ use kbnt_testkit::{created, orders_in};
 
 const SEGMENT: &str = "journal-00000000.log";
 
-/// All files of a directory with what is in them.
+/// All files of a directory with their content.
 fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
     entries
@@ -75,16 +75,16 @@ async fn a_torn_end_is_reported_and_stays() {
     let directory = tempfile::tempdir().unwrap();
     let log = EmbeddedLog::open(directory.path()).unwrap();
     log.append((0..10).map(created).collect()).await.unwrap();
-    let whole = std::fs::metadata(directory.path().join(SEGMENT)).unwrap().len();
+    let length_before = std::fs::metadata(directory.path().join(SEGMENT)).unwrap().len();
     log.append((10..20).map(created).collect()).await.unwrap();
     drop(log);
     let bytes = std::fs::read(directory.path().join(SEGMENT)).unwrap();
-    for length in (usize::try_from(whole).unwrap() + 1..bytes.len()).step_by(101) {
+    for length in (usize::try_from(length_before).unwrap() + 1..bytes.len()).step_by(101) {
         std::fs::write(directory.path().join(SEGMENT), &bytes[..length]).unwrap();
         let before = files(directory.path());
         let log = EmbeddedLog::open_to_read(directory.path()).unwrap();
         let torn = log.recovery().torn.clone().unwrap();
-        assert_eq!((torn.at, torn.bytes), (whole, length as u64 - whole));
+        assert_eq!((torn.at, torn.bytes), (length_before, length as u64 - length_before));
         assert_eq!(orders_in(&log, Topic::OrderEvents).await.len(), 10);
         let short: u64 = log.recovery().short.iter().map(|short| short.wanted - short.end.offset).sum();
         assert_eq!(short, 10, "the offsets file tells what was there");

@@ -1,4 +1,4 @@
-//! Opening again what was closed in order.
+//! Reopening a log after an orderly shutdown.
 
 use kbnt_application::ports::{Commit, EventLog as _, GroupBatch, RawRecord};
 use kbnt_application::{Position, Service, Topic};

@@ -1,4 +1,4 @@
-//! Addresses of services of others, as people write them: what could not be called later is refused at once.
+//! Validates addresses of other services: an address that could not be called later is refused at once.
 
 use reqwest::Url;
 use thiserror::Error;
@@ -6,35 +6,35 @@ use thiserror::Error;
 /// What is wrong with an address.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum AddressError {
-    /// Something else, or `host:port` alone.
+    /// Another scheme, or only `host:port`.
     #[error("an address begins with http:// or https://, such as http://gateway:8080")]
     Scheme,
-    /// It is none.
+    /// It cannot be parsed.
     #[error("no address: {0}")]
     Malformed(String),
     /// Nothing listens on port 0.
     #[error("a port is a number from 1 to 65535")]
     Port,
-    /// Paths are added to it.
+    /// Paths are appended to it, so it must have no query.
     #[error("paths are added behind this address, so it must not have a query (?{0})")]
     Query(String),
-    /// It would never be sent.
+    /// A fragment would never be sent.
     #[error("an address has no fragment (#{0}): it would never be sent")]
     Fragment(String),
-    /// Blanks and the like, which would be left out or written otherwise.
+    /// It contains blanks or similar, which would be dropped or encoded.
     #[error("an address has no blanks or control characters")]
     Blank,
-    /// It has a host that no name server knows.
+    /// Its host cannot be a DNS name.
     #[error(
         "{0:?} is no host: one name, of labels of 1 to 63 letters, digits, '-' and '_' that do not begin with '-'"
     )]
     Host(String),
-    /// No list of servers.
+    /// It is not a list of servers.
     #[error("{0:?} is no host:port; write host:port[,host:port], with ports from 1 to 65535")]
     Server(String),
 }
 
-/// The whole address of what is called, by HTTP or HTTPS.
+/// The complete URL of an endpoint, by HTTP or HTTPS.
 pub fn endpoint(text: &str) -> Result<Url, AddressError> {
     let has_scheme = |scheme: &str| {
         text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
@@ -55,7 +55,7 @@ pub fn endpoint(text: &str) -> Result<Url, AddressError> {
     {
         return Err(AddressError::Host(name.to_owned()));
     }
-    // A colon without a number is left out by the parser.
+    // The parser drops a colon without a number.
     if url.port() == Some(0) || authority(text).ends_with(':') {
         return Err(AddressError::Port);
     }
@@ -65,7 +65,7 @@ pub fn endpoint(text: &str) -> Result<Url, AddressError> {
     }
 }
 
-/// What stands between the scheme and the path.
+/// The part between the scheme and the path.
 fn authority(text: &str) -> &str {
     let rest = text.split_once("://").map_or("", |(_, rest)| rest);
     rest.split(['/', '\\', '?', '#']).next().unwrap_or_default()
@@ -74,7 +74,7 @@ fn authority(text: &str) -> &str {
 /// The longest name of a host, and the longest label of it.
 const NAME_MOST: (usize, usize) = (253, 63);
 
-/// Whether this may be the name of a host. A dot at its end says that nothing is to be added to it.
+/// Whether this is a valid host name. A dot at its end makes it absolute.
 fn is_name(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     name.len() <= NAME_MOST.0 && name.split('.').all(is_label)
@@ -86,7 +86,7 @@ fn is_label(label: &str) -> bool {
         && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
-/// The address that paths are added to.
+/// The base URL to which paths are appended.
 pub fn base(text: &str) -> Result<Url, AddressError> {
     let url = endpoint(text)?;
     match url.query() {
@@ -95,7 +95,7 @@ pub fn base(text: &str) -> Result<Url, AddressError> {
     }
 }
 
-/// Kafka's bootstrap servers: `host:port[,host:port]`, a host with colons in brackets.
+/// Kafka's bootstrap servers: `host:port[,host:port]`, with a host that contains colons in brackets.
 pub fn servers(text: &str) -> Result<String, AddressError> {
     for server in text.split(',') {
         let refused = || AddressError::Server(server.to_owned());
@@ -116,7 +116,7 @@ fn is_host(host: &str) -> bool {
     is_name(host)
 }
 
-/// Whether this machine itself is called. No proxy can reach it.
+/// Whether it is this machine itself. No proxy can reach it.
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => {

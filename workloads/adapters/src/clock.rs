@@ -20,8 +20,8 @@ impl Clock for SystemClock {
     }
 }
 
-/// The system's clock, watched: it may be corrected by little, but if it is set by more than a limit, the time goes on as if it
-/// had not been, until it is put right. See [`Clock::off_by`].
+/// The system's clock, watched. It may be corrected by little; if it is set by more than the limit, the time
+/// continues as if it had not been, until it is corrected. See [`Clock::off_by`].
 pub struct WatchedClock {
     wall: Arc<dyn Clock>,
     watch: Mutex<Watch>,
@@ -34,12 +34,12 @@ impl std::fmt::Debug for WatchedClock {
 }
 
 impl WatchedClock {
-    /// A clock that may be set by `limit` at most. What it shows at first is believed.
+    /// A clock that may be set by `limit` at most. Its first reading is trusted.
     pub fn new(limit: Duration) -> Self {
         Self::watching(Arc::new(SystemClock), limit)
     }
 
-    /// The same with another clock in the system clock's place.
+    /// The same with `wall` in place of the system's clock.
     pub fn watching(wall: Arc<dyn Clock>, limit: Duration) -> Self {
         let limit = i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
         let watch = Watch::new(wall.now().as_millis(), steady(), limit);
@@ -67,21 +67,21 @@ impl Clock for WatchedClock {
     }
 }
 
-/// Milliseconds since the machine was started, also while it slept: what nobody can set. It is asked of the kernel itself, not
-/// of the C library.
+/// Milliseconds since the machine was started, including sleep. Nobody can set this clock. It is read from
+/// the kernel, not through the C library.
 fn steady() -> i64 {
     let since = clock_gettime(ClockId::Boottime);
     since.tv_sec.saturating_mul(1000).saturating_add(since.tv_nsec / 1_000_000)
 }
 
-/// The system's clock, ahead by as much as somebody asked for: to see what fifteen minutes bring without waiting.
+/// The system's clock plus an offset on request, to see the effect of fifteen minutes without waiting.
 #[derive(Debug, Default)]
 pub struct ForwardClock {
     ahead_millis: AtomicI64,
 }
 
 impl ForwardClock {
-    /// Moves the clock forward, from now on and for everybody who has it.
+    /// Moves the clock forward, from now on, for all holders.
     pub fn forward(&self, span: Span) {
         let millis = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
         self.ahead_millis.fetch_add(millis, Ordering::SeqCst);

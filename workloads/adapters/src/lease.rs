@@ -1,4 +1,4 @@
-//! Leadership by a Kubernetes Lease, which also says where the leader is reached.
+//! Leader election by a Kubernetes Lease, which also has the address of the leader.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -20,49 +20,49 @@ use kbnt_application::ports::{Active, Leadership};
 
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
-/// A leader that has not renewed its lease for so many seconds is not one any more.
+/// Seconds after which a leader that has not renewed its lease loses it.
 const DURATION: u64 = 5;
-/// It is renewed so many seconds before that.
+/// The lease is renewed this many seconds earlier.
 const GRACE: u64 = 3;
-/// How long the API server may take to say who leads, and after how long it is asked again when it did not.
+/// How long the API server may take to return the leader, and the pause before the next try.
 const ASK: Duration = Duration::from_secs(2);
-/// How long it may take to give the lease up. After `DURATION` it is anybody's in any case.
+/// How long the release may take. After `DURATION` the lease is free in any case.
 const RELEASE: Duration = Duration::from_secs(3);
 
-/// Which lease, and who asks for it.
+/// The lease, and the process that acquires it.
 #[derive(Clone, Debug)]
 pub struct LeaseConfig {
     /// Its namespace.
     pub namespace: String,
-    /// Its name. It is made where it is missing.
+    /// Its name. It is created if it does not exist.
     pub name: String,
-    /// What the lease goes with, if it is made.
+    /// The owner reference of the lease, if it is created.
     pub owner: Option<OwnerReference>,
-    /// Who this process is; no other one may have the same name at the same time.
+    /// The name of this process; no other one may have the same name at the same time.
     pub instance: String,
-    /// Where this process answers.
+    /// The address at which this process answers.
     pub address: SocketAddr,
 }
 
-/// Why the lease cannot be asked for.
+/// Why the lease cannot be acquired.
 #[derive(Debug, Error)]
 pub enum LeaseError {
     /// The process does not run in a cluster, or its account is not mounted.
     #[error("no way to the API server: {0}")]
     Client(#[from] Box<kube::Error>),
-    /// The lease may not be read, or not be made.
+    /// The lease cannot be read, or cannot be created.
     #[error("lease {name}: {error}")]
     Lease {
-        /// Which one.
+        /// Its name.
         name: String,
-        /// Why.
+        /// The error.
         error: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
-/// What is needed to ask for a lease.
+/// What it takes to acquire a lease.
 #[derive(Clone)]
-struct Asker {
+struct Candidate {
     client: Client,
     namespace: String,
     name: String,
@@ -70,8 +70,8 @@ struct Asker {
     address: SocketAddr,
 }
 
-impl Asker {
-    /// Who asks for it, and knows how it is now.
+impl Candidate {
+    /// A manager that has read the present state of the lease.
     async fn manager(&self) -> Result<LeaseManager, LeaseManagerError> {
         LeaseManagerBuilder::new(self.client.clone(), &self.name)
             .with_namespace(&self.namespace)
@@ -85,25 +85,25 @@ impl Asker {
     }
 }
 
-/// How far the claim has come.
+/// The progress of the claim.
 enum Claim {
-    /// Not asked for yet.
+    /// Not started yet.
     Unasked(Box<LeaseManager>),
-    /// Asked for, and renewed while it is held.
+    /// Started; the lease is renewed while it is held.
     Asked { held: Receiver<bool>, task: JoinHandle<Result<LeaseManager, LeaseManagerError>> },
-    /// Given up.
+    /// Released.
     Over,
 }
 
-/// A process's claim to a lease. Dropped, it gives the lease up in the background.
+/// A process's claim to a lease. On drop, the lease is released in the background.
 pub struct KubernetesLease {
     leases: Api<Lease>,
-    asker: Asker,
+    candidate: Candidate,
     claim: Mutex<Claim>,
 }
 
 impl KubernetesLease {
-    /// Finds the lease, by the account that is mounted into the pod.
+    /// Finds the lease, with the account that is mounted into the pod.
     pub async fn find(config: LeaseConfig) -> Result<Self, LeaseError> {
         outbound::install_crypto();
         let client = Client::try_default().await.map_err(Box::new)?;
@@ -116,13 +116,13 @@ impl KubernetesLease {
         let leases = Api::namespaced(client.clone(), &namespace);
         let failed = |error| LeaseError::Lease { name: name.clone(), error };
         make(&leases, &name, owner).await.map_err(|error| failed(error.into()))?;
-        let asker = Asker { client, namespace, name: name.clone(), instance, address };
-        let manager = asker.manager().await.map_err(|error| failed(error.into()))?;
-        Ok(Self { leases, asker, claim: Mutex::new(Claim::Unasked(Box::new(manager))) })
+        let candidate = Candidate { client, namespace, name: name.clone(), instance, address };
+        let manager = candidate.manager().await.map_err(|error| failed(error.into()))?;
+        Ok(Self { leases, candidate, claim: Mutex::new(Claim::Unasked(Box::new(manager))) })
     }
 }
 
-/// Makes the lease where it is missing.
+/// Creates the lease if it does not exist.
 async fn make(leases: &Api<Lease>, name: &str, owner: Option<OwnerReference>) -> Result<(), kube::Error> {
     if leases.get_opt(name).await?.is_some() {
         return Ok(());
@@ -139,18 +139,18 @@ async fn make(leases: &Api<Lease>, name: &str, owner: Option<OwnerReference>) ->
     }
 }
 
-/// Asks for the lease, and renews it while it is held, for as long as anybody wants to know.
+/// Acquires the lease, and renews it while it is held, as long as there is a receiver.
 async fn keep(
     mut manager: LeaseManager,
-    asker: Asker,
+    candidate: Candidate,
     leases: Api<Lease>,
     held: Sender<bool>,
 ) -> Result<LeaseManager, LeaseManagerError> {
-    let name = &asker.name;
+    let name = &candidate.name;
     loop {
         let (holds, seen) = (*held.borrow(), leases.get(name));
         let changed = async {
-            // Before the manager looks, so that nothing is missed between the two.
+            // This comes before the manager reads, so that no change between the two is missed.
             let seen =
                 if holds { None } else { tokio::time::timeout(ASK, seen).await.ok().and_then(Result::ok) };
             tokio::select! {
@@ -172,8 +172,9 @@ async fn keep(
                 tracing::warn!(lease = name, %error, "the lease cannot be asked for");
                 tokio::time::sleep(ASK).await;
             }
-            // The manager would sleep until the end of the lease that it knows of. Another one looks how it is now.
-            None => match asker.manager().await {
+            // The manager would sleep until the end of the lease that it knows. A new one reads the present
+            // state.
+            None => match candidate.manager().await {
                 Ok(fresh) => manager = fresh,
                 Err(error) => tracing::warn!(lease = name, %error, "the lease cannot be looked at"),
             },
@@ -181,7 +182,7 @@ async fn keep(
     }
 }
 
-/// Returns when whoever held the lease has given it up, or when that cannot be told.
+/// Returns when the holder of the lease has released it, or when that cannot be watched.
 async fn given_up(leases: &Api<Lease>, name: &str, seen: Option<Lease>) {
     let mut taken = seen.as_ref().is_some_and(is_taken);
     let version = seen.and_then(|lease| lease.metadata.resource_version);
@@ -219,22 +220,23 @@ impl Leadership for KubernetesLease {
             && let Claim::Unasked(manager) = std::mem::replace(&mut *claim, Claim::Over)
         {
             let (sender, held) = channel(false);
-            let task = tokio::spawn(keep(*manager, self.asker.clone(), self.leases.clone(), sender));
+            let task = tokio::spawn(keep(*manager, self.candidate.clone(), self.leases.clone(), sender));
             *claim = Claim::Asked { held, task };
         }
         let Claim::Asked { held, .. } = &*claim else {
-            return Err(format!("lease {} was given up", self.asker.name));
+            return Err(format!("lease {} was given up", self.candidate.name));
         };
         let mut held = held.clone();
         drop(claim);
         let outcome = held.wait_for(|held| *held).await;
-        outcome.map(|_| ()).map_err(|_| format!("lease {} is not asked for any more", self.asker.name))
+        outcome.map(|_| ()).map_err(|_| format!("lease {} is not asked for any more", self.candidate.name))
     }
 
     async fn release(&self) {
         let claim = std::mem::replace(&mut *self.claim.lock().await, Claim::Over);
         let Claim::Asked { held, task } = claim else { return };
-        // The task gives the lease up once nobody wants to know of it; an API server that is away is not waited for.
+        // The task releases the lease once there is no receiver; it does not wait for an unavailable API
+        // server.
         drop(held);
         let abort = task.abort_handle();
         let ended = if let Ok(ended) = tokio::time::timeout(RELEASE, task).await {
@@ -244,7 +246,11 @@ impl Leadership for KubernetesLease {
             Err("no answer in time".to_owned())
         };
         if let Err(error) = ended.and_then(|ended| ended.map_err(|error| error.to_string())) {
-            tracing::warn!(lease = self.asker.name, error, "the lease could not be released, and expires");
+            tracing::warn!(
+                lease = self.candidate.name,
+                error,
+                "the lease could not be released, and expires"
+            );
         }
     }
 }
@@ -252,16 +258,16 @@ impl Leadership for KubernetesLease {
 #[async_trait]
 impl Active for KubernetesLease {
     async fn address(&self) -> Option<SocketAddr> {
-        let lease = tokio::time::timeout(ASK, self.leases.get(&self.asker.name)).await;
+        let lease = tokio::time::timeout(ASK, self.leases.get(&self.candidate.name)).await;
         let lease = lease
             .map_err(|_| "no answer in time".to_owned())
             .and_then(|answer| answer.map_err(|e| e.to_string()));
         match lease {
             Ok(lease) => {
-                address_of(&lease.spec?.holder_identity?).filter(|address| *address != self.asker.address)
+                address_of(&lease.spec?.holder_identity?).filter(|address| *address != self.candidate.address)
             }
             Err(error) => {
-                tracing::warn!(lease = self.asker.name, error, "who leads is not known");
+                tracing::warn!(lease = self.candidate.name, error, "who leads is not known");
                 None
             }
         }

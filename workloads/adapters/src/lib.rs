@@ -1,4 +1,4 @@
-//! Adapters to the world outside: payment, notification, leases, snapshots, clocks, logging, metrics, spans.
+//! Adapters to the outside world: payment, notification, leases, snapshots, clocks, logging, metrics, spans.
 
 pub mod address;
 pub mod clock;

@@ -1,9 +1,9 @@
-//! Spans for an OpenTelemetry collector: one for each event that is written, so that an order is one trace, from the
-//! request to the audit record.
+//! Spans for an OpenTelemetry collector: one for each event that is written, so that an order is one trace,
+//! from the request to the audit record.
 //!
-//! Ids are those that the records carry in `traceparent`: whoever has a record finds its span, and the other way round.
-//! A span lasts from the decision to the moment when the record is durable. Where the collector is away, spans are
-//! dropped: nothing waits for it.
+//! The ids are those in the `traceparent` of the records, so a record leads to its span and a span to its
+//! record. A span lasts from the decision until the record is durable. If the collector is unavailable, spans
+//! are dropped: nothing waits for it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,13 +26,13 @@ use thiserror::Error;
 use crate::address::is_loopback;
 use crate::outbound;
 
-/// Where a collector takes spans by HTTP, after its base URL.
+/// The path for spans below a collector's base URL.
 const PATH: &str = "/v1/traces";
 
 /// How long a batch may take.
 const SEND: Duration = Duration::from_secs(10);
 
-/// How long the last spans may take on their way out.
+/// How long flushing the last spans may take.
 const LAST: Duration = Duration::from_secs(2);
 
 /// Why spans cannot be sent.
@@ -41,20 +41,21 @@ pub enum SpansError {
     /// The exporter refuses its settings.
     #[error(transparent)]
     Exporter(#[from] ExporterBuildError),
-    /// No HTTP client.
+    /// The HTTP client cannot be made.
     #[error(transparent)]
     Client(#[from] reqwest::Error),
-    /// No thread.
+    /// The thread cannot be started.
     #[error(transparent)]
     Io(#[from] std::io::Error),
 }
 
-/// What hands spans to a collector, by service.
+/// The span processors, by service.
 #[derive(Debug)]
 pub struct Spans(HashMap<Service, BatchSpanProcessor>);
 
 impl Spans {
-    /// Hands the spans of `services` to the collector at base URL `endpoint`, in batches and in the background.
+    /// Sends the spans of `services` to the collector at the base URL `endpoint`, in batches and in the
+    /// background.
     pub fn to(endpoint: &Url, services: &[Service]) -> Result<Self, SpansError> {
         outbound::install_crypto();
         let url = format!("{}{PATH}", endpoint.as_str().trim_end_matches('/'));
@@ -72,7 +73,7 @@ impl Spans {
         services.iter().copied().map(processor).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Sends what is left; it may take some seconds.
+    /// Sends the remaining spans; it may take some seconds.
     pub fn flush(&self) {
         for (service, processor) in &self.0 {
             if let Err(error) = processor.shutdown_with_timeout(LAST) {
@@ -90,7 +91,7 @@ impl Spans {
     }
 }
 
-/// What spans are sent with: through a proxy as every call to others is. It must be made where no runtime is.
+/// The client for spans, with the same proxies as other outbound calls. It must be made outside of a runtime.
 fn client(endpoint: &Url) -> Result<reqwest::blocking::Client, SpansError> {
     let direct = is_loopback(endpoint);
     let build = move || {
@@ -101,7 +102,7 @@ fn client(endpoint: &Url) -> Result<reqwest::blocking::Client, SpansError> {
     Ok(client.map_err(|_| std::io::Error::other("the thread that makes the HTTP client panicked"))??)
 }
 
-/// The span of a record that lies at `at` since `end`.
+/// The span of a record at `at`, which became durable at `end`.
 fn span(message: &Message, at: Position, end: SystemTime) -> SpanData {
     let trace = message.trace;
     let context = |span: u64| {
@@ -143,14 +144,14 @@ fn span(message: &Message, at: Position, end: SystemTime) -> SpanData {
     }
 }
 
-/// A log that tells of every record that was written through it.
+/// A log that makes a span of every record written through it.
 pub struct Traced {
     log: Arc<dyn EventLog>,
     spans: Arc<Spans>,
 }
 
 impl Traced {
-    /// Tells `spans` what is written to `log`.
+    /// Sends a span to `spans` for every record written to `log`.
     pub fn new(log: Arc<dyn EventLog>, spans: Arc<Spans>) -> Self {
         Self { log, spans }
     }

@@ -1,4 +1,4 @@
-//! Which lines are written.
+//! Validates log filters.
 
 use std::str::FromStr;
 
@@ -6,22 +6,22 @@ use thiserror::Error;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-/// A filter that lets through what its writer means.
+/// A valid log filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter(String);
 
-/// A filter that would say nothing, or something else than its writer means.
+/// A filter that would be silent, or would not do what its author means.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum InvalidFilter {
-    /// A word that is no level.
+    /// A word that is not a level.
     #[error(
         "{0:?} is no level: write off, error, warn, info, debug or trace, or TARGET=LEVEL for a part of the program"
     )]
     Level(String),
-    /// No directive at all.
+    /// It has no directive.
     #[error("it is empty: write a level such as info")]
     Empty,
-    /// Something else.
+    /// Any other error.
     #[error("{0}")]
     Malformed(String),
 }
@@ -36,8 +36,8 @@ impl Default for Filter {
 impl FromStr for Filter {
     type Err = InvalidFilter;
 
-    /// Reads directives with commas between: a level for everything, or `TARGET=LEVEL`. A name alone would be taken for a
-    /// target and let through nothing else, so a level that is misspelt would be silence.
+    /// Parses directives with commas between: a level for everything, or `TARGET=LEVEL`. A name alone would
+    /// be taken for a target and exclude everything else, so a misspelt level would mean silence.
     fn from_str(text: &str) -> Result<Self, InvalidFilter> {
         let parts = parts(text)?;
         let directives: Vec<&str> =
@@ -53,7 +53,7 @@ impl FromStr for Filter {
     }
 }
 
-/// What commas separate; those in the brackets of spans and of their fields separate something else.
+/// Splits at commas, except those in the brackets of spans and their fields.
 fn parts(text: &str) -> Result<Vec<&str>, InvalidFilter> {
     let unbalanced = || InvalidFilter::Malformed(format!("{text:?} has a bracket without its counterpart"));
     let (mut open, mut start, mut parts) = (Vec::new(), 0, Vec::new());
@@ -75,7 +75,7 @@ fn parts(text: &str) -> Result<Vec<&str>, InvalidFilter> {
 
 /// A level, or a level for a target, for a span in brackets, or for both.
 fn directive(text: &str) -> Result<String, InvalidFilter> {
-    // Fields of spans have such signs, too.
+    // Fields of spans may contain this sign, too.
     let spans = text.rfind(']').map_or(0, |end| end + 1);
     let (target, level) = match text[spans..].find('=').map(|sign| text.split_at(spans + sign)) {
         Some((target, level)) => (Some(target.trim()), level[1..].trim()),
@@ -97,7 +97,7 @@ fn directive(text: &str) -> Result<String, InvalidFilter> {
 
 impl Filter {
     pub(super) fn build(&self) -> EnvFilter {
-        // It was tried when it was read.
+        // It was validated when it was parsed.
         EnvFilter::try_new(&self.0).unwrap_or_default()
     }
 }

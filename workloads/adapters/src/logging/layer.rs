@@ -1,4 +1,4 @@
-//! Turns what the program tells into lines.
+//! Turns tracing events into log lines.
 
 use std::io::Write;
 use std::sync::atomic::Ordering;
@@ -19,7 +19,8 @@ use super::Shipping;
 use super::line::{self, Fields};
 use kbnt_wire::raw::RawAppend;
 
-/// What the Kafka client tells of itself goes to stdout only: it speaks most when Kafka is away.
+/// Messages of the Kafka client about itself go to stdout only: there are most of them when Kafka is
+/// unavailable.
 const NOT_SHIPPED: &[&str] = &["rdkafka", "librdkafka"];
 
 /// Writes each event as a line, and offers a copy to application-logs.
@@ -59,12 +60,12 @@ where
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let now = Timestamp::from_millis(i64::try_from(now).unwrap_or(i64::MAX));
         let target = event.metadata().target();
-        // Only a value that JSON does not know could fail here, and there is none.
+        // Only a value that JSON cannot express could fail here, and there is none.
         let Ok(mut line) = line::write(*event.metadata().level(), target, service, &fields, now) else {
             return;
         };
         line.push('\n');
-        // A reader that has gone away is no reason to stop.
+        // A missing reader is no reason to stop.
         let _ = self.writer.make_writer().write_all(line.as_bytes());
         line.pop();
         if !NOT_SHIPPED.iter().any(|prefix| target.starts_with(prefix)) {
@@ -101,7 +102,7 @@ mod tests {
 
     use kbnt_wire::raw::RawLog;
 
-    /// Keeps what is written.
+    /// Collects what is written.
     #[derive(Clone, Default)]
     struct Kept(Arc<Mutex<Vec<u8>>>);
 
@@ -115,7 +116,7 @@ mod tests {
         }
     }
 
-    /// Takes two lines and refuses more.
+    /// Accepts two lines and refuses more.
     #[derive(Default)]
     struct Small(Mutex<Vec<RawAppend>>);
 

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use kbnt_wire::text::{plain_json, rfc3339};
 
-/// What a line says besides its level.
+/// The content of a line besides its level.
 #[derive(Debug, Default)]
 pub(super) struct Fields {
     pub(super) service: Option<Service>,
@@ -71,17 +71,17 @@ impl Visit for Fields {
 }
 
 fn camel_case(name: &str) -> String {
-    let mut words = name.split('_');
-    let first = words.next().unwrap_or_default().to_owned();
-    words.fold(first, |mut text, word| {
-        let mut letters = word.chars();
-        text.extend(letters.next().map(|letter| letter.to_ascii_uppercase()));
-        text.push_str(letters.as_str());
+    let mut parts = name.split('_');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |mut text, part| {
+        let mut characters = part.chars();
+        text.extend(characters.next().map(|first| first.to_ascii_uppercase()));
+        text.push_str(characters.as_str());
         text
     })
 }
 
-/// A line as it is written.
+/// A line in its JSON form.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Line<'a> {
@@ -129,7 +129,7 @@ pub(super) fn write(
         correlation_id: fields.order.as_deref(),
         payload: Payload { target, fields: &fields.payload },
     })?;
-    // Whoever shows it may do so on a terminal.
+    // The reader may show it on a terminal.
     Ok(plain_json(&line))
 }
 

@@ -1,7 +1,7 @@
-//! Log lines: one JSON object a line on stdout, in the shape of the events, and a copy to application-logs.
+//! Log lines: one JSON object per line on stdout, in the form of the events, and a copy to application-logs.
 //!
-//! Nothing here ever blocks its caller: a line that finds no place, on the way to stdout or to the log, is dropped and
-//! counted.
+//! Nothing here ever blocks its caller: a line for which there is no room, on the way to stdout or to the
+//! log, is dropped and counted.
 
 mod filter;
 mod layer;
@@ -30,14 +30,14 @@ pub use filter::{Filter, InvalidFilter};
 /// Lines that may wait for stdout.
 const LINES_WAITING: usize = 8192;
 
-/// How lines are written.
+/// The form of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// One JSON object a line, on stdout.
     Json,
     /// For people, on stderr.
     Text,
-    /// Nowhere but in application-logs.
+    /// Only to application-logs.
     Shipped,
 }
 
@@ -49,14 +49,15 @@ pub enum LoggingError {
     Twice(#[from] TryInitError),
 }
 
-/// Where copies of lines go, once the log is there; and how many found no place.
+/// The log to which lines are copied, once it exists, and the number of dropped lines.
 #[derive(Default)]
 pub(crate) struct Shipping {
     log: RwLock<Option<Arc<dyn RawLog>>>,
     dropped: AtomicU64,
 }
 
-/// The process's logging. Dropping it writes out what waits, and lets the log go that lines were copied to.
+/// The process's logging. On drop it writes out waiting lines, and releases the log to which lines were
+/// copied.
 pub struct Logging {
     shipping: Arc<Shipping>,
     stdout_dropped: Option<ErrorCounter>,
@@ -84,16 +85,17 @@ where
 }
 
 impl Drop for Logging {
-    /// The subscriber lives as long as the process, and would keep the log open: its files are put in order when it is let go.
+    /// The subscriber lives as long as the process, and would keep the log open, which is closed in order
+    /// only when it is dropped.
     fn drop(&mut self) {
         let log = self.shipping.log.write().unwrap_or_else(PoisonError::into_inner).take();
-        // What this may have to tell goes through the same lock.
+        // Dropping may log lines of its own, which take the same lock.
         drop(log);
     }
 }
 
 impl Logging {
-    /// Sets up logging for the whole process. Lines outside the work of a service are `service`'s.
+    /// Sets up logging for the whole process. Lines outside the work of a service belong to `service`.
     pub fn init(filter: &Filter, format: Format, service: Option<Service>) -> Result<Self, LoggingError> {
         let registry = tracing_subscriber::registry().with(filter.build());
         let shipping = Arc::new(Shipping::default());
@@ -121,12 +123,12 @@ impl Logging {
         }
     }
 
-    /// From now on lines are copied to application-logs in `log`.
+    /// From now on, copies lines to application-logs in `log`.
     pub fn ship_to(&self, log: Arc<dyn RawLog>) {
         *self.shipping.log.write().unwrap_or_else(PoisonError::into_inner) = Some(log);
     }
 
-    /// Lines that found no place so far.
+    /// The number of lines dropped so far.
     pub fn dropped(&self) -> u64 {
         let stdout = self.stdout_dropped.as_ref().map_or(0, ErrorCounter::dropped_lines);
         self.shipping.dropped.load(Ordering::Relaxed) + u64::try_from(stdout).unwrap_or(u64::MAX)

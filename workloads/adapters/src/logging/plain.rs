@@ -1,4 +1,4 @@
-//! Fields of lines for people, in characters that show nothing but themselves.
+//! Fields of lines for people, with control characters escaped.
 
 use std::fmt::{self, Debug};
 
@@ -9,7 +9,7 @@ use tracing_subscriber::fmt::format::Writer;
 
 use kbnt_wire::text::plain;
 
-/// Writes the message, and all else as `name=value`.
+/// Writes the message, and every other field as `name=value`.
 pub(super) struct Fields;
 
 impl<'w> FormatFields<'w> for Fields {
@@ -45,7 +45,7 @@ impl Visit for Line<'_> {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        // Fields that the `log` crate's records bring along say where in the code they were written.
+        // Fields that the `log` crate adds give the place in the code.
         if self.outcome.is_ok() && !field.name().starts_with("log.") {
             self.outcome = self.put(field.name(), &format!("{value:?}"));
         }

@@ -1,4 +1,4 @@
-//! Where histograms are cut.
+//! Buckets of histograms.
 
 /// From half a millisecond to a minute.
 pub(super) const LATENCY: &[f64] =

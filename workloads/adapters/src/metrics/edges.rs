@@ -1,11 +1,11 @@
-//! What goes out and comes in.
+//! Metrics of the payment gateway, notifications, the HTTP API, the Kafka clients and the log lines.
 
 use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::buckets::LATENCY;
 use super::registry::{Made, Registrar};
 
-/// What goes out and comes in.
+/// Metrics of the payment gateway, notifications, the HTTP API, the Kafka clients and the log lines.
 #[derive(Debug)]
 pub(super) struct Edges {
     pub(super) payment_duration: HistogramVec,

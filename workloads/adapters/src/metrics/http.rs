@@ -1,4 +1,4 @@
-//! The figures of the HTTP API, and all of them for whoever asks over it.
+//! Metrics of the HTTP API, and the text of all metrics for its route.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,11 +1,11 @@
-//! How the machines and their log fare.
+//! Metrics of the machines and their log.
 
 use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec};
 
 use super::buckets::{BATCH, LATENCY, STEPS};
 use super::registry::{Made, Registrar};
 
-/// How the machines and their log fare.
+/// Metrics of the machines and their log.
 #[derive(Debug)]
 pub(super) struct Machines {
     pub(super) events_processed: IntCounterVec,

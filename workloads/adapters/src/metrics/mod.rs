@@ -27,13 +27,13 @@ use snapshots::Snapshots;
 
 pub use registry::Described;
 
-/// Products whose levels are shown; more would make too many series.
+/// Products whose levels are exported; more would make too many series.
 pub const PRODUCTS_MOST: usize = 1000;
 
-/// Orders whose start is remembered until their end; of more than that the duration is not told.
+/// Orders whose start is remembered until their end; beyond that, durations are not measured.
 const OPEN_MOST: usize = 100_000;
 
-/// Everything that is counted and measured. One per process.
+/// All metrics of a process. One per process.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -46,12 +46,12 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Registers everything. It fails only if two metrics had one name.
+    /// Registers all metrics. Fails only if two of them have the same name.
     pub fn new() -> Result<Self, prometheus::Error> {
         let mut registrar = Registrar::default();
         let business = Business::new(&mut registrar)?;
         let machines = Machines::new(&mut registrar)?;
-        // A series that begins with its first dead letter would show no increase.
+        // A series that starts with its first dead letter would show no increase.
         for topic in Service::Audit.inputs() {
             machines.dead_letters.with_label_values(&[topic.name()]);
         }
@@ -66,17 +66,17 @@ impl Metrics {
         })
     }
 
-    /// What is registered.
+    /// The registered metrics.
     pub fn described(&self) -> &[Described] {
         &self.described
     }
 
-    /// Everything, in Prometheus' text format.
+    /// All metrics, in the text format of Prometheus.
     pub fn render(&self) -> String {
         render(&self.registry)
     }
 
-    /// Shows the inventory as it is now; of the products the first [`PRODUCTS_MOST`].
+    /// Updates the inventory, with the first [`PRODUCTS_MOST`] products.
     pub fn show_inventory(&self, summary: &Summary, products: &[ProductLevel]) {
         self.business.stock_level.reset();
         for product in products.iter().take(PRODUCTS_MOST) {
@@ -94,17 +94,17 @@ impl Metrics {
         self.business.writer_term.set(gauge(summary.version.term));
     }
 
-    /// Shows how many orders have not ended.
+    /// Updates the number of orders that have not ended.
     pub fn show_pending(&self, orders: u64) {
         self.business.orders_pending.set(gauge(orders));
     }
 
-    /// Shows how many log lines found no place since the start.
+    /// Updates the number of log lines dropped since the start.
     pub fn show_dropped_lines(&self, lines: u64) {
         self.edges.log_lines_dropped.inc_by(lines.saturating_sub(self.edges.log_lines_dropped.get()));
     }
 
-    /// Shows whether the cluster answers, and how many of its clients were replaced since the start.
+    /// Updates whether the Kafka cluster answers, and how many of its clients were replaced since the start.
     pub fn show_kafka(&self, up: bool, renewed: u64) {
         self.edges.kafka_up.set(i64::from(up));
         let counter = &self.edges.kafka_clients_renewed;
@@ -120,7 +120,7 @@ fn render(registry: &Registry) -> String {
     TextEncoder::new().encode_to_string(&registry.gather()).unwrap_or_default()
 }
 
-/// A gauge's value; counts of units stay far below the edge.
+/// A gauge's value; numbers of units stay far below the limit.
 fn gauge(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

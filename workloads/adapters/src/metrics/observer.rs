@@ -1,4 +1,4 @@
-//! What a runtime tells, as metrics.
+//! Turns the reports of a runtime into metrics.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ impl Observer for Metrics {
                 };
                 self.ended(event.order, status, record.message.at);
             }
-            Event::DeadLetterStored(letter) => self.dead_letter(letter),
+            Event::DeadLetterStored(dead_letter) => self.dead_letter(dead_letter),
             _ => {}
         }
     }
@@ -65,7 +65,7 @@ impl Observer for Metrics {
     }
 
     fn effect(&self, service: Service, effect: &Effect, outcome: &EffectOutcome, took: Duration) {
-        say_trouble(service, effect, outcome);
+        log_payment_trouble(service, effect, outcome);
         let outcome = outcome_name(outcome);
         let request = match effect {
             Effect::Payment(request) => request,
@@ -129,7 +129,7 @@ impl Observer for Metrics {
 
     fn revoked(&self, service: Service, partition: u32) {
         for topic in service.inputs() {
-            // A series that is not there needs no removal.
+            // An absent series needs no removal.
             let labels = &[service.name(), topic.name(), &partition.to_string()];
             let _ = self.machines.consumer_lag.remove_label_values(labels);
         }
@@ -161,8 +161,8 @@ impl Observer for Metrics {
         );
     }
 
-    fn snapshot(&self, service: Service, told: &SnapshotTold<'_>) {
-        self.snapshots.told(service, told);
+    fn snapshot(&self, service: Service, report: &SnapshotTold<'_>) {
+        self.snapshots.report(service, report);
     }
 
     fn elected(&self, service: Service, term: u64) {
@@ -192,12 +192,12 @@ impl Observer for Metrics {
 }
 
 impl Metrics {
-    fn dead_letter(&self, letter: &DeadLetterStored) {
-        let (topic, partition, offset) = &letter.location;
+    fn dead_letter(&self, dead_letter: &DeadLetterStored) {
+        let (topic, partition, offset) = &dead_letter.location;
         self.machines.dead_letters.with_label_values(&[topic]).inc();
         tracing::warn!(
             operation = "dead-letter-stored", service = Service::Audit.name(), topic, partition, offset,
-            reason = %letter.reason, whole = letter.whole, bytes = letter.value_bytes,
+            reason = %dead_letter.reason, whole = dead_letter.whole, bytes = dead_letter.value_bytes,
             "a record that nobody understands is kept: kbnt dlq show {topic}/{partition}@{offset}"
         );
     }
@@ -210,8 +210,8 @@ impl Metrics {
     }
 }
 
-/// Says of which order a payment did not go as it should, and how: the metrics only count.
-fn say_trouble(service: Service, effect: &Effect, outcome: &EffectOutcome) {
+/// Logs the order whose payment went wrong, and how: the metrics only count.
+fn log_payment_trouble(service: Service, effect: &Effect, outcome: &EffectOutcome) {
     let order = effect.order();
     let (EffectOutcome::NotCharged { detail }
     | EffectOutcome::Unknown { detail }
@@ -228,7 +228,7 @@ fn say_trouble(service: Service, effect: &Effect, outcome: &EffectOutcome) {
     );
 }
 
-/// The outcome's name in labels.
+/// The outcome's value in labels.
 const fn outcome_name(outcome: &EffectOutcome) -> &'static str {
     match outcome {
         EffectOutcome::Charged { .. } => "charged",

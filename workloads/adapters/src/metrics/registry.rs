@@ -1,11 +1,11 @@
-//! Registers metrics and remembers what they are, so that the documentation can be checked against them.
+//! Registers metrics and remembers their descriptions, so that the documentation can be checked against them.
 
 use prometheus::core::Collector;
 use prometheus::{
     GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 
-/// What a metric is.
+/// The description of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Described {
     /// Its name.
@@ -14,7 +14,7 @@ pub struct Described {
     pub kind: &'static str,
     /// Its labels.
     pub labels: &'static [&'static str],
-    /// What it tells.
+    /// Its help text.
     pub help: &'static str,
 }
 
@@ -34,11 +34,11 @@ impl Registrar {
         labels: &'static [&'static str],
         help: &'static str,
     ) -> Made<IntCounterVec> {
-        self.note("counter", name, labels, help, IntCounterVec::new(Opts::new(name, help), labels)?)
+        self.register("counter", name, labels, help, IntCounterVec::new(Opts::new(name, help), labels)?)
     }
 
     pub(super) fn counter(&mut self, name: &'static str, help: &'static str) -> Made<IntCounter> {
-        self.note("counter", name, &[], help, IntCounter::new(name, help)?)
+        self.register("counter", name, &[], help, IntCounter::new(name, help)?)
     }
 
     pub(super) fn gauges(
@@ -47,11 +47,11 @@ impl Registrar {
         labels: &'static [&'static str],
         help: &'static str,
     ) -> Made<IntGaugeVec> {
-        self.note("gauge", name, labels, help, IntGaugeVec::new(Opts::new(name, help), labels)?)
+        self.register("gauge", name, labels, help, IntGaugeVec::new(Opts::new(name, help), labels)?)
     }
 
     pub(super) fn gauge(&mut self, name: &'static str, help: &'static str) -> Made<IntGauge> {
-        self.note("gauge", name, &[], help, IntGauge::new(name, help)?)
+        self.register("gauge", name, &[], help, IntGauge::new(name, help)?)
     }
 
     pub(super) fn seconds(
@@ -60,7 +60,7 @@ impl Registrar {
         labels: &'static [&'static str],
         help: &'static str,
     ) -> Made<GaugeVec> {
-        self.note("gauge", name, labels, help, GaugeVec::new(Opts::new(name, help), labels)?)
+        self.register("gauge", name, labels, help, GaugeVec::new(Opts::new(name, help), labels)?)
     }
 
     pub(super) fn histograms(
@@ -71,10 +71,10 @@ impl Registrar {
         buckets: &[f64],
     ) -> Made<HistogramVec> {
         let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-        self.note("histogram", name, labels, help, HistogramVec::new(opts, labels)?)
+        self.register("histogram", name, labels, help, HistogramVec::new(opts, labels)?)
     }
 
-    fn note<C: Collector + Clone + 'static>(
+    fn register<C: Collector + Clone + 'static>(
         &mut self,
         kind: &'static str,
         name: &'static str,

@@ -1,5 +1,5 @@
-//! What was shown last. Making the text takes time that orders need, so there is a pause after each; all who ask meanwhile share
-//! the next one.
+//! Caches the last rendering. Rendering takes time that orders need, so there is a pause after each; all
+//! requests meanwhile share the next one.
 
 use std::sync::{Arc, Mutex as Plain, PoisonError};
 use std::time::Duration;
@@ -7,16 +7,16 @@ use std::time::Duration;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::{Instant, sleep_until};
 
-/// From one rendering to the next.
+/// The shortest interval between renderings.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// How many wait for the next one. Whoever comes beyond takes the last one as it is, so that nobody is refused.
+/// How many requests may wait for the next rendering. Further ones get the last one, so that none is refused.
 const WAITING_MOST: usize = 16;
 
-/// What was shown last.
+/// The last rendering.
 #[derive(Debug)]
 pub(super) struct Shown {
-    /// When its rendering began.
+    /// When the rendering began.
     made: Mutex<Option<Instant>>,
     last: Plain<Arc<str>>,
     waiting: Semaphore,
@@ -29,13 +29,13 @@ impl Default for Shown {
 }
 
 impl Shown {
-    /// A text whose making began after it was asked for, unless too many ask. `render` makes it.
+    /// A text whose rendering began after the request, unless too many wait. `render` makes it.
     pub(super) async fn get(&self, render: impl Future<Output = Arc<str>>) -> Arc<str> {
         let asked = Instant::now();
         let _waits = match self.waiting.try_acquire() {
             Ok(waits) => waits,
             Err(_) if !self.last().is_empty() => return self.last(),
-            // Only at the very start. It is never closed.
+            // Only at the very start. The semaphore is never closed.
             Err(_) => match self.waiting.acquire().await {
                 Ok(waits) => waits,
                 Err(_) => return self.last(),

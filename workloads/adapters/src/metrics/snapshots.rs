@@ -1,4 +1,4 @@
-//! How the snapshots of the inventory fare.
+//! Metrics of the inventory's snapshots.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::gauge;
 use super::registry::{Made, Registrar};
 use kbnt_application::ports::SnapshotTold;
 
-/// How the snapshots of the inventory fare.
+/// Metrics of the inventory's snapshots.
 #[derive(Debug)]
 pub(super) struct Snapshots {
     total: IntCounterVec,
@@ -42,9 +42,9 @@ impl Snapshots {
         })
     }
 
-    pub(super) fn told(&self, service: Service, told: &SnapshotTold<'_>) {
+    pub(super) fn report(&self, service: Service, report: &SnapshotTold<'_>) {
         let (service, count) = (service.name(), |outcome| self.total.with_label_values(&[outcome]).inc());
-        match *told {
+        match *report {
             SnapshotTold::Kept { taken, bytes, copied, took } => {
                 count("kept");
                 self.took("copy", copied);

@@ -1,10 +1,10 @@
-//! Tells customers by writing a log line; for shops that have no other way yet.
+//! Notifies customers by a log line, for shops without another channel.
 
 use async_trait::async_trait;
 use kbnt_application::ports::Notifier;
 use kbnt_application::{EffectOutcome, NotificationRequest};
 
-/// How this way is called.
+/// The name of this channel.
 const CHANNEL: &str = "log";
 
 /// Writes a log line for each notification.

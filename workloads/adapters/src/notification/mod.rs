@@ -1,4 +1,4 @@
-//! Ways to tell customers.
+//! Notification channels.
 
 mod log;
 mod webhook;

@@ -1,4 +1,4 @@
-//! Tells customers through somebody's webhook, signed as <https://www.standardwebhooks.com> says.
+//! Notifies customers through a webhook, signed as in <https://www.standardwebhooks.com>.
 
 use std::fmt;
 use std::str::FromStr;
@@ -23,14 +23,14 @@ use crate::outbound::{Outbound, OutboundConfig, OutboundError, Retry, Sent, is_t
 use kbnt_wire as wire;
 use kbnt_wire::text::rfc3339;
 
-/// How this way is called.
+/// The name of this channel.
 const CHANNEL: &str = "webhook";
 
-/// The key that both sides know. It is never shown.
+/// The shared key. It is never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WebhookSecret(Vec<u8>);
 
-/// No secret of at least 16 bytes.
+/// The secret is invalid or shorter than 16 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("a webhook secret is `whsec_` and base64 of 16 to 64 bytes")]
 pub struct InvalidSecret;
@@ -61,12 +61,12 @@ impl WebhookSecret {
     }
 }
 
-/// Where the webhook is and how it is called.
+/// The webhook and its settings.
 #[derive(Clone, Debug)]
 pub struct WebhookConfig {
     /// Its address.
     pub url: Url,
-    /// Signs what is sent.
+    /// Signs the requests.
     pub secret: WebhookSecret,
     /// Time limits, retries and circuit breaker.
     pub outbound: OutboundConfig,
@@ -96,17 +96,17 @@ struct Data<'a> {
 }
 
 impl WebhookNotifier {
-    /// A notifier that posts to this address.
+    /// A notifier that posts to this URL.
     pub fn new(config: WebhookConfig) -> Result<Self, OutboundError> {
         Ok(Self { outbound: Outbound::new(config.outbound, &config.url)?, config })
     }
 
     async fn post(&self, about: &Arc<Message>, body: Vec<u8>) -> EffectOutcome {
-        // Under the event's id the receiver tells a repetition from news.
+        // By the event's id, the receiver recognizes a repetition.
         let id = about.id.to_string();
         let timestamp = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let Some(signature) = self.config.secret.sign(&id, timestamp, &body) else {
-            return not_told("the notification cannot be signed", false);
+            return not_notified("the notification cannot be signed", false);
         };
         let request = || {
             self.outbound
@@ -123,14 +123,16 @@ impl WebhookNotifier {
                 EffectOutcome::Notified { channel: CHANNEL }
             }
             Sent::Answer { status, .. } => {
-                not_told(&format!("the webhook answered {status}"), is_transient(status))
+                not_notified(&format!("the webhook answered {status}"), is_transient(status))
             }
-            Sent::Nothing(detail) | Sent::Unknown(detail) | Sent::TooLong(detail) => not_told(&detail, true),
+            Sent::Nothing(detail) | Sent::Unknown(detail) | Sent::TooLong(detail) => {
+                not_notified(&detail, true)
+            }
         }
     }
 }
 
-fn not_told(detail: &str, retry: bool) -> EffectOutcome {
+fn not_notified(detail: &str, retry: bool) -> EffectOutcome {
     EffectOutcome::NotNotified { channel: CHANNEL, detail: detail.to_owned(), retry }
 }
 
@@ -148,7 +150,7 @@ impl Notifier for WebhookNotifier {
         let NotificationRequest { order, user, template, about } = request;
         match body(*order, user, template, about) {
             Some(body) => self.post(about, body).await,
-            None => not_told("the event cannot be written as JSON", false),
+            None => not_notified("the event cannot be written as JSON", false),
         }
     }
 }

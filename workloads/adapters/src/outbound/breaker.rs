@@ -1,4 +1,5 @@
-//! A circuit breaker: what fails again and again is left alone for a while, and then tried with one request.
+//! A circuit breaker: after repeated failures it pauses the calls for a while, and then tries a single
+//! request.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,15 +21,15 @@ impl Default for BreakerConfig {
 
 #[derive(Debug)]
 enum State {
-    /// Requests pass; so many failed in a row.
+    /// Requests pass; `failures` failed in a row.
     Closed { failures: u32 },
     /// Requests are refused until then.
     Open { until: Instant },
-    /// One request is on its way; if it is lost, another may go at `again`.
+    /// One request is in progress; if it is lost, another one may go at `again`.
     Probing { again: Instant },
 }
 
-/// The breaker.
+/// The circuit breaker.
 #[derive(Debug)]
 pub(crate) struct Breaker {
     config: BreakerConfig,
@@ -40,7 +41,7 @@ impl Breaker {
         Self { config, state: Mutex::new(State::Closed { failures: 0 }) }
     }
 
-    /// Whether a request may go at `now`. Whoever is let through reports.
+    /// Whether a request may go at `now`. A caller that is admitted must report the result.
     pub(crate) fn admits(&self, now: Instant) -> bool {
         let mut state = self.state();
         match *state {
@@ -55,7 +56,7 @@ impl Breaker {
         }
     }
 
-    /// How a request that was let through ended.
+    /// Reports how an admitted request ended.
     pub(crate) fn report(&self, healthy: bool, now: Instant) {
         let mut state = self.state();
         *state = match *state {
@@ -63,7 +64,7 @@ impl Breaker {
             State::Closed { failures } if failures + 1 < self.config.failures => {
                 State::Closed { failures: failures + 1 }
             }
-            // A late failure of the time before must not make the pause longer.
+            // A late failure from before must not extend the pause.
             State::Open { until } => State::Open { until },
             State::Closed { .. } | State::Probing { .. } => State::Open { until: now + self.config.pause },
         };

@@ -1,5 +1,5 @@
-//! Calls to services of others: time limits, bounded retries with jitter, a circuit breaker, and the truth about what
-//! is known afterwards.
+//! Calls to external services: time limits, bounded retries with jitter, a circuit breaker, and an exact
+//! account of what is known afterwards.
 
 mod breaker;
 
@@ -13,21 +13,21 @@ use crate::address::is_loopback;
 
 pub use breaker::BreakerConfig;
 
-/// The largest answer that is read, in bytes.
+/// The largest response that is read, in bytes.
 const ANSWER_MOST: usize = 64 * 1024;
 
-/// How a service of others is called.
+/// The settings of calls to an external service.
 #[derive(Clone, Copy, Debug)]
 pub struct OutboundConfig {
-    /// For one try, from the first byte sent to the last byte received.
+    /// Limit of one try, from the first byte sent to the last byte received.
     pub timeout: Duration,
-    /// For establishing a connection.
+    /// Limit of establishing a connection.
     pub connect_timeout: Duration,
     /// Tries per call, at least 1.
     pub tries: u32,
     /// The longest pause before the second try; it doubles, and each pause is a random part of it.
     pub pause: Duration,
-    /// When to leave the service alone.
+    /// When to pause the calls.
     pub breaker: BreakerConfig,
 }
 
@@ -51,27 +51,27 @@ pub struct OutboundError(#[from] reqwest::Error);
 /// What is known after a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Sent {
-    /// It answered.
+    /// The service responded.
     Answer {
-        /// With this status.
+        /// The status.
         status: StatusCode,
-        /// And this body.
+        /// The body.
         body: Vec<u8>,
     },
-    /// Nothing reached it.
+    /// Nothing reached the service.
     Nothing(String),
-    /// Nobody knows what it did.
+    /// The effect is unknown.
     Unknown(String),
-    /// It answered with more than anybody reads, so nobody knows what it did, either.
+    /// The response is too long to be read, so the effect is unknown as well.
     TooLong(String),
 }
 
-/// When a try may be followed by another one within the same call.
+/// When a call may try again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Retry {
-    /// Only where nothing reached the service, or it said so.
+    /// Only if nothing reached the service, or it reported so.
     IfNotDone,
-    /// Also where nobody knows: repeating does no harm.
+    /// Also if the effect is unknown: repeating is harmless.
     Always,
 }
 
@@ -84,14 +84,14 @@ pub(crate) struct Outbound {
 }
 
 impl Outbound {
-    /// Calls the service at `url`.
+    /// A client of the service at `url`.
     pub(crate) fn new(config: OutboundConfig, url: &Url) -> Result<Self, OutboundError> {
         let client =
             builder_to(url).timeout(config.timeout).connect_timeout(config.connect_timeout).build()?;
         Ok(Self { client, config, breaker: Breaker::new(config.breaker) })
     }
 
-    /// Sends what `request` makes, as often as needed and allowed.
+    /// Sends the request from `request`, as often as needed and allowed.
     pub(crate) async fn send(&self, retry: Retry, request: impl Fn() -> RequestBuilder) -> Sent {
         let mut uncertain = None;
         let mut last = Sent::Nothing("the circuit is open: it failed too often a moment ago".to_owned());
@@ -106,7 +106,7 @@ impl Outbound {
             self.breaker.report(is_healthy(&last), Instant::now());
             match (&last, retry) {
                 (Sent::Answer { status, .. }, _) if !is_transient(*status) => return last,
-                // Once something may have been done, a later refusal does not undo it.
+                // Once the request may have had an effect, a later refusal does not undo it.
                 (Sent::Unknown(_) | Sent::TooLong(_), Retry::IfNotDone) => return last,
                 (Sent::Answer { status, .. }, Retry::IfNotDone) if status.is_server_error() => return last,
                 (Sent::Unknown(_) | Sent::TooLong(_), Retry::Always) => uncertain = Some(last.clone()),
@@ -128,7 +128,7 @@ impl Outbound {
 
 /// Makes TLS work in this process.
 pub(crate) fn install_crypto() {
-    // Fails only where a provider is installed already, which is as good.
+    // Fails only if a provider is installed already, which is just as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
@@ -139,34 +139,35 @@ fn builder() -> ClientBuilder {
         .user_agent(concat!("kbnt/", env!("CARGO_PKG_VERSION")))
 }
 
-/// For one service: through the proxy that `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` name, unless it is on this machine.
+/// A client builder for one service: through the proxy in `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`, unless
+/// the service is on this machine.
 fn builder_to(url: &Url) -> ClientBuilder {
     if is_loopback(url) { builder().no_proxy() } else { builder() }
 }
 
-/// Limits for answers that never end, as long as something comes now and then.
+/// Limits for endless responses, as long as data arrives now and then.
 fn streaming(builder: ClientBuilder) -> Result<Client, OutboundError> {
     let limits = OutboundConfig::default();
     let builder = builder.connect_timeout(limits.connect_timeout).read_timeout(Duration::from_mins(1));
     Ok(builder.build()?)
 }
 
-/// A client for answers that never end, of processes that are reached directly: through no proxy.
+/// A client for endless responses of processes that are reached directly, without a proxy.
 pub fn streaming_client() -> Result<Client, OutboundError> {
     streaming(builder().no_proxy())
 }
 
-/// The same for whatever a person named, perhaps behind the proxy that the environment names.
+/// The same for a URL that a person gave, perhaps behind the proxy in the environment.
 pub fn streaming_client_to(url: &Url) -> Result<Client, OutboundError> {
     streaming(builder_to(url))
 }
 
-/// Whether the service works, whatever it thinks of the request.
+/// Whether the service works, whether or not it accepted the request.
 fn is_healthy(sent: &Sent) -> bool {
     matches!(sent, Sent::Answer { status, .. } if !status.is_server_error())
 }
 
-/// Whether the same request may be answered otherwise in a moment.
+/// Whether the same request may succeed in a moment.
 pub(crate) fn is_transient(status: StatusCode) -> bool {
     status.is_server_error()
         || matches!(
@@ -193,7 +194,7 @@ async fn try_once(request: RequestBuilder) -> Sent {
     }
 }
 
-/// An error with its causes, without the address, which may hold a secret.
+/// An error with its causes, without the URL, which may contain a secret.
 fn chain(error: &reqwest::Error) -> String {
     let mut cause = std::error::Error::source(error);
     let kind = if error.is_timeout() { "timed out" } else { "failed" };

@@ -12,10 +12,10 @@ use serde_json::Value;
 
 use crate::outbound::{Outbound, OutboundConfig, OutboundError, Retry, Sent, is_transient};
 
-/// Where the gateway is and how it is called.
+/// The gateway and its settings.
 #[derive(Clone)]
 pub struct HttpGatewayConfig {
-    /// The address before `/charges`.
+    /// The URL before `/charges`.
     pub url: Url,
     /// Sent as `Authorization: Bearer`.
     pub secret: Option<String>,
@@ -76,13 +76,13 @@ struct CloseRequest {
 
 type OrderText = String;
 
-/// What the gateway says about the charge of an order.
+/// The gateway's response about the charge of an order.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ChargeAnswer {
     order_id: String,
     status: ChargeStatus,
-    /// A text, if the gateway keeps to the contract.
+    /// A text, if the gateway follows the contract.
     #[serde(default)]
     transaction_id: Value,
 }
@@ -103,7 +103,7 @@ impl From<Money> for Amount {
 }
 
 impl HttpGateway {
-    /// A gateway at this address.
+    /// A gateway at this URL.
     pub fn new(config: HttpGatewayConfig) -> Result<Self, OutboundError> {
         Ok(Self { outbound: Outbound::new(config.outbound, &config.url)?, config })
     }
@@ -131,7 +131,7 @@ impl HttpGateway {
             Sent::Answer { status, body } => match read(order, status, &body) {
                 None if status == StatusCode::PAYMENT_REQUIRED => EffectOutcome::Declined,
                 None if status == StatusCode::GONE => EffectOutcome::Closed,
-                // It says itself that it did nothing.
+                // The gateway itself reports that it did nothing.
                 None if status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT => {
                     EffectOutcome::NotCharged { detail: answered(status) }
                 }
@@ -159,7 +159,7 @@ impl HttpGateway {
             Sent::Nothing(detail) | Sent::Unknown(detail) => EffectOutcome::Unknown { detail },
             Sent::TooLong(detail) => EffectOutcome::Senseless { detail },
             Sent::Answer { status, body } => match read(order, status, &body) {
-                // Declined for good is as closed as can be.
+                // A permanent decline is as good as closed.
                 Some(EffectOutcome::Declined) => EffectOutcome::Closed,
                 outcome => outcome.unwrap_or_else(|| uncertain(status)),
             },
@@ -204,7 +204,7 @@ impl HttpGateway {
     }
 }
 
-/// What the answer says; `None` where it says nothing that can be relied on, such as an answer about another order.
+/// The outcome in the response; `None` if it is not reliable, for example because it concerns another order.
 fn read(order: OrderId, status: StatusCode, body: &[u8]) -> Option<EffectOutcome> {
     if is_transient(status) {
         return None;
@@ -212,16 +212,16 @@ fn read(order: OrderId, status: StatusCode, body: &[u8]) -> Option<EffectOutcome
     let answer = answer(order, body)?;
     Some(match answer.status {
         ChargeStatus::Charged if status.is_success() => named(&answer),
-        // The money went back: the order is not paid by that.
+        // The money was refunded: this does not pay the order.
         ChargeStatus::Refunded if status.is_success() => EffectOutcome::Refunded,
         ChargeStatus::Declined => EffectOutcome::Declined,
         ChargeStatus::Closed => EffectOutcome::Closed,
-        // Charged, it says, and that it failed.
+        // The gateway reports a charge together with an error status.
         ChargeStatus::Charged | ChargeStatus::Refunded => uncertain(status),
     })
 }
 
-/// A charge, by the name that the gateway gives it.
+/// A charge, with the id that the gateway gave it.
 fn named(answer: &ChargeAnswer) -> EffectOutcome {
     match answer.transaction_id.as_str().map(str::parse) {
         Some(Ok(transaction)) => EffectOutcome::Charged { transaction },
@@ -230,8 +230,8 @@ fn named(answer: &ChargeAnswer) -> EffectOutcome {
     }
 }
 
-/// After an answer that does not say whether there is a charge. One that may be another in a moment is as good as none; any
-/// other makes no sense.
+/// The outcome after a response that does not say whether there is a charge. A transient one counts as no
+/// response; any other is malformed.
 fn uncertain(status: StatusCode) -> EffectOutcome {
     let detail = answered(status);
     if is_transient(status) { EffectOutcome::Unknown { detail } } else { EffectOutcome::Senseless { detail } }

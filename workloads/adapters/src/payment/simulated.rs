@@ -1,10 +1,10 @@
-//! A payment gateway that takes no money: it decides by rules, and tells the truth about what it decided.
+//! A payment gateway that takes no money: it decides by rules, and reports its decisions truthfully.
 //!
-//! It remembers charges by order, as a real one does by idempotency key: a second charge is the first one, a query
-//! finds it, and an order that was closed is not charged any more. What it remembers is in memory, the last
-//! [`REMEMBERED`] orders; a process that starts again starts with an empty book. That is no lie about money, as
-//! there is none, and it stays consistent with the log: the name of a charge follows from the order, and the rules
-//! look at nothing but the order, so whoever charges again after a restart gets the same answer again.
+//! It remembers charges by order, as a real one does by idempotency key: a second charge returns the first
+//! one, a query finds it, and a closed order is never charged. It remembers the last [`REMEMBERED`] orders in
+//! memory; a restarted process begins with an empty book. That is no lie about money, as there is none, and
+//! it stays consistent with the log: the id of a charge follows from the order, and the rules depend only on
+//! the order, so a repeated charge after a restart gets the same answer.
 
 use std::collections::{HashMap, VecDeque};
 use std::str::FromStr;
@@ -23,11 +23,11 @@ const REMEMBERED: usize = 100_000;
 /// The longest delay that a token may ask for.
 const DELAY_MOST: Duration = Duration::from_mins(1);
 
-/// A share of something: 0 to 1.
+/// A share from 0 to 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rate(f64);
 
-/// No number from 0 to 1.
+/// The value is not a number from 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("a rate is a number from 0 to 1, such as 0.2")]
 pub struct InvalidRate;
@@ -43,18 +43,18 @@ impl FromStr for Rate {
     }
 }
 
-/// By what it decides; all rules apply.
+/// The rules of its decisions; all of them apply.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SimulatedRules {
     /// Amounts above this are declined (of this currency; others are not compared).
     pub decline_above: Option<Money>,
     /// This share of orders is declined.
     pub decline_rate: Rate,
-    /// Which orders these are.
+    /// Determines which orders these are.
     pub seed: u64,
     /// How long every request takes.
     pub delay: Duration,
-    /// Whether test tokens are understood. Where they are not, a token says nothing about how its charge goes.
+    /// Whether test tokens are interpreted. If not, a token has no effect on its charge.
     pub test_tokens: bool,
 }
 
@@ -80,7 +80,7 @@ struct Book {
 }
 
 impl Book {
-    fn note(&mut self, order: OrderId, entry: Entry) {
+    fn record(&mut self, order: OrderId, entry: Entry) {
         if self.entries.insert(order, entry).is_none() {
             self.oldest.push_back(order);
         }
@@ -92,7 +92,7 @@ impl Book {
     }
 }
 
-/// What a charge's token asks for.
+/// The request in a charge's token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Token {
     Good,
@@ -103,7 +103,7 @@ enum Token {
 }
 
 impl Token {
-    /// A token that is none of ours is declined, as a card processor declines what it never gave out.
+    /// An unknown token is declined, as a card processor declines tokens that it did not issue.
     fn of(token: Option<&str>) -> Self {
         match token {
             None | Some("tok_ok") => Self::Good,
@@ -143,7 +143,7 @@ impl SimulatedGateway {
             None if token == Token::Declined || self.declines(order, amount) => {
                 return EffectOutcome::Declined;
             }
-            None => book.note(order, Entry::Charged),
+            None => book.record(order, Entry::Charged),
         }
         if token == Token::AnswerLost {
             return EffectOutcome::Unknown { detail: "the gateway's answer was lost".to_owned() };
@@ -167,14 +167,14 @@ impl SimulatedGateway {
             Some(Entry::Refunded) => EffectOutcome::Refunded,
             Some(Entry::Closed) => EffectOutcome::Closed,
             None => {
-                book.note(order, Entry::Closed);
+                book.record(order, Entry::Closed);
                 EffectOutcome::Closed
             }
         }
     }
 
     fn refund(&self, order: OrderId) -> EffectOutcome {
-        self.book().note(order, Entry::Refunded);
+        self.book().record(order, Entry::Refunded);
         EffectOutcome::Refunded
     }
 
@@ -194,12 +194,12 @@ impl SimulatedGateway {
 fn charged(order: OrderId) -> EffectOutcome {
     match format!("sim-{order}").parse::<TransactionId>() {
         Ok(transaction) => EffectOutcome::Charged { transaction },
-        // Cannot be: the text keeps to the alphabet. An unknown outcome is queried again.
+        // This cannot happen: the text uses the permitted alphabet. An unknown outcome is queried again.
         Err(error) => EffectOutcome::Unknown { detail: error.to_string() },
     }
 }
 
-/// A number from 0 up to but not 1 that looks random but follows from order and seed (the finalizer of `SplitMix64`).
+/// A number in [0, 1) that looks random but follows from order and seed (the finalizer of `SplitMix64`).
 fn draw(order: OrderId, seed: u64) -> f64 {
     let (high, low) = order.as_uuid().as_u64_pair();
     let mut bits = high ^ low.rotate_left(32) ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -225,7 +225,8 @@ impl PaymentGateway for SimulatedGateway {
         }
     }
 
-    /// The delay that a token asks for is a timer: held in a place, a few hundred of them would stop everybody's payments.
+    /// The delay of a token is a timer: if it took a place, a few hundred of them would stop everybody's
+    /// payments.
     fn takes_place(&self, request: &PaymentRequest) -> bool {
         match request {
             PaymentRequest::Charge { payment, .. } if self.rules.test_tokens => {
@@ -378,8 +379,8 @@ mod tests {
         let mut book = Book::default();
         for number in 0..=REMEMBERED {
             let order = OrderId::from_uuid(uuid::Uuid::from_u128(number as u128));
-            book.note(order, Entry::Charged);
-            book.note(order, Entry::Refunded);
+            book.record(order, Entry::Charged);
+            book.record(order, Entry::Refunded);
         }
         assert_eq!((book.entries.len(), book.oldest.len()), (REMEMBERED, REMEMBERED));
     }

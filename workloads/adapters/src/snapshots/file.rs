@@ -1,4 +1,5 @@
-//! Bytes of a snapshot: a header with magic, format, length and checksum, then rows in the postcard format.
+//! The binary format of a snapshot: a header with magic, format, length and checksum, then rows in the
+//! postcard format.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Seek as _, SeekFrom, Write};
@@ -9,10 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::rows::{ActiveRow, Bad, EndedRow, Head, ProductRow};
 
-/// What every snapshot begins with.
+/// The first bytes of every snapshot.
 const MAGIC: [u8; 8] = *b"KBNTsnap";
 
-/// Changes with the rows, and with what they mean to the ledger.
+/// Changes with the rows, and with their meaning for the ledger.
 const FORMAT: u32 = 1;
 
 /// Bytes of the header: magic, format, length of the rows, checksum of all that and the rows.
@@ -26,7 +27,7 @@ fn header(length: u64) -> [u8; HEADER - 4] {
     header
 }
 
-/// Counts and sums up what passes.
+/// Counts the bytes that pass, and computes their checksum.
 struct Summed<W> {
     inner: W,
     length: u64,
@@ -47,7 +48,7 @@ impl<W: Write> Write for Summed<W> {
 }
 
 fn put(row: &impl Serialize, to: &mut impl Write) -> io::Result<()> {
-    // Only the writer fails, of which postcard says no more than that.
+    // Only the writer can fail, and postcard gives no details of its error.
     postcard::to_io(row, to).map(drop).map_err(|_| io::Error::other("the rows could not be written"))
 }
 
@@ -59,7 +60,7 @@ fn put_rows(snapshot: &Snapshot<Image>, to: &mut impl Write) -> io::Result<()> {
     ledger.ended.iter().try_for_each(|ended| put(&EndedRow::of(ended), to))
 }
 
-/// Writes a snapshot to an empty file, down to the disk. How many bytes it is.
+/// Writes a snapshot to an empty file and syncs it. Returns its size in bytes.
 pub(super) fn write(file: File, snapshot: &Snapshot<Image>) -> io::Result<u64> {
     let mut rows =
         Summed { inner: BufWriter::with_capacity(1 << 20, file), length: 0, sum: crc32fast::Hasher::new() };
@@ -81,7 +82,7 @@ fn number<const N: usize>(bytes: &[u8]) -> Result<[u8; N], SnapshotError> {
     bytes.first_chunk().copied().ok_or(SnapshotError::Damaged("it is cut short"))
 }
 
-/// The snapshot of these bytes.
+/// Parses a snapshot.
 pub(super) fn read(bytes: &[u8]) -> Result<Snapshot<Image>, SnapshotError> {
     if !bytes.starts_with(&MAGIC) {
         return Err(SnapshotError::Damaged("it does not begin as a snapshot does"));
@@ -91,7 +92,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Snapshot<Image>, SnapshotError> {
         return Err(SnapshotError::Format(format));
     }
     let length = u64::from_le_bytes(number(&bytes[12..])?);
-    let told = u32::from_le_bytes(number(&bytes[20.min(bytes.len())..])?);
+    let checksum = u32::from_le_bytes(number(&bytes[20.min(bytes.len())..])?);
     let rows = &bytes[HEADER..];
     if rows.len() as u64 != length {
         return Err(SnapshotError::Damaged("it is cut short"));
@@ -99,7 +100,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Snapshot<Image>, SnapshotError> {
     let mut sum = crc32fast::Hasher::new();
     sum.update(&bytes[..HEADER - 4]);
     sum.update(rows);
-    if sum.finalize() != told {
+    if sum.finalize() != checksum {
         return Err(SnapshotError::Damaged("its checksum is wrong"));
     }
     read_rows(rows).map_err(|_| SnapshotError::Damaged("its rows make no sense"))

@@ -12,23 +12,23 @@ use std::path::{Path, PathBuf};
 use kbnt_application::inventory::Image;
 use kbnt_application::ports::{Snapshot, SnapshotError, SnapshotStore};
 
-/// How many are kept.
+/// The number of snapshots that are kept.
 const KEPT: usize = 2;
 
-/// What a snapshot's name ends with; before it stands its number.
+/// The extension of a snapshot's file, whose stem is its number.
 const EXTENSION: &str = "snapshot";
 
-/// What the name of one ends with that is being written.
+/// The extension of a file that is being written.
 const UNFINISHED: &str = "unfinished";
 
-/// Keeps snapshots in a directory of their own.
+/// Stores snapshots in their own directory.
 #[derive(Debug)]
 pub struct SnapshotDirectory {
     directory: PathBuf,
 }
 
 impl SnapshotDirectory {
-    /// Makes the directory if it is not there, and removes what a crash left unfinished.
+    /// Creates the directory if it does not exist, and removes the unfinished file of a crash.
     pub fn open(directory: &Path) -> io::Result<Self> {
         fs::create_dir_all(directory)?;
         for file in files(directory, UNFINISHED)? {
@@ -37,7 +37,7 @@ impl SnapshotDirectory {
         Ok(Self { directory: directory.to_owned() })
     }
 
-    /// Those that are there, by number, the newest first.
+    /// The existing snapshots by number, the newest first.
     fn numbered(&self) -> io::Result<Vec<(u64, PathBuf)>> {
         let numbered = |file: PathBuf| Some((file.file_stem()?.to_str()?.parse().ok()?, file));
         let mut found: Vec<(u64, PathBuf)> =
@@ -47,7 +47,7 @@ impl SnapshotDirectory {
     }
 }
 
-/// The files of a directory whose names end so.
+/// The files of a directory with this extension.
 fn files(directory: &Path, extension: &str) -> io::Result<Vec<PathBuf>> {
     let paths: io::Result<Vec<PathBuf>> = fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect();
     Ok(paths?.into_iter().filter(|path| path.extension().is_some_and(|found| found == extension)).collect())
@@ -62,7 +62,8 @@ impl SnapshotStore<Image> for SnapshotDirectory {
         let bytes = match written {
             Ok(bytes) => bytes,
             Err(error) => {
-                // What is left of it takes room that the next one may need; it is gone at the next start at the latest.
+                // A rest of it takes room that the next one may need; the next start removes it at the
+                // latest.
                 let _ = fs::remove_file(&unfinished);
                 return Err(error.into());
             }

@@ -1,4 +1,4 @@
-//! Snapshots as rows for serde; they borrow what they can, both ways.
+//! Snapshots as rows for serde, which borrow as much as possible in both directions.
 
 use std::borrow::Cow;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ use kbnt_domain::{Currency, EventId, OrderId, Reason, Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// A row that says nothing that we understand.
+/// A row that cannot be interpreted.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bad;
 
@@ -37,7 +37,7 @@ fn position((topic, partition, offset): &At<'_>) -> Result<Position, Bad> {
     Ok(Position { topic: Topic::from_name(topic).ok_or(Bad)?, partition: *partition, offset: *offset })
 }
 
-/// What stands before the rows.
+/// The head before the rows.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Head<'a> {
     taken: i64,
@@ -146,7 +146,7 @@ impl<'a> ProductRow<'a> {
     }
 }
 
-/// What a reservation holds.
+/// A claim of a reservation.
 #[derive(Debug, Serialize, Deserialize)]
 struct ClaimRow<'a> {
     fingerprint: [u8; 8],
@@ -186,7 +186,8 @@ impl<'a> ClaimRow<'a> {
     }
 }
 
-/// A currency as it is kept: its code, and its decimal places where they are not two, which earlier versions gave to all.
+/// The stored form of a currency: its code, and its decimal places unless they are two, which earlier
+/// versions assumed for all.
 fn currency_text(currency: Currency) -> Cow<'static, str> {
     match currency.places() {
         2 => Cow::Owned(currency.code().to_owned()),
@@ -222,7 +223,7 @@ impl<'a> ActiveRow<'a> {
     }
 }
 
-/// How an order ended; reasons by their codes, which are stable.
+/// How an order ended; reasons by their stable codes.
 #[derive(Debug, Serialize, Deserialize)]
 enum EndRow<'a> {
     Confirmed,

@@ -1,4 +1,4 @@
-//! Snapshots are read as they were written, or not at all.
+//! A snapshot is read exactly as it was written, or not at all.
 
 use kbnt_application::inventory::Image;
 use kbnt_application::ports::{Mark, Snapshot, SnapshotError, SnapshotStore as _};

@@ -18,7 +18,8 @@ use server::Server;
 /// A lease that its holder does not renew ends after 5 s; this leaves the successor 2 s.
 const SUCCESSION: Duration = Duration::from_secs(7);
 
-/// A release is told at once; this is what a busy machine needs, and less than the end of the lease would take.
+/// A release is noticed at once; this is what a busy machine needs, and less than the end of the lease would
+/// take.
 const HANDOVER: Duration = Duration::from_secs(2);
 
 async fn claim(client: &Client, name: &str, instance: &str, port: u16) -> KubernetesLease {
@@ -73,7 +74,7 @@ fn a_leader_that_dies_is_succeeded_when_its_lease_ends() {
         let second = claim(&server.client().await, "stock", "second", 2).await;
         let early = timeout(Duration::from_secs(1), second.acquired()).await;
         assert!(early.is_err(), "the first one leads");
-        // All of its tasks end between two instructions, as by kill -9.
+        // All of its tasks end between two instructions, as after kill -9.
         doomed.shutdown_background();
         let gone = Instant::now();
         timeout(SUCCESSION, second.acquired()).await.expect("nobody leads").unwrap();

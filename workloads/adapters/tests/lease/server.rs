@@ -1,4 +1,4 @@
-//! An API server in a folder of its own; both are gone with it.
+//! An API server in its own folder, both of which are removed on drop.
 
 use std::path::Path;
 use std::process::Command;

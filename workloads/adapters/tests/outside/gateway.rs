@@ -1,4 +1,4 @@
-//! The payment gateway over HTTP says what is known, and nothing else.
+//! The payment gateway over HTTP reports exactly what is known.
 
 use std::time::Duration;
 
@@ -71,7 +71,7 @@ async fn a_charge_is_asked_for_as_documented() {
     );
 }
 
-/// What one thing that the server does makes of a charge, and how often it is asked.
+/// The outcome of a charge for one behaviour of the server, and the number of requests.
 #[tokio::test]
 async fn a_charge_is_repeated_only_where_nothing_was_done() {
     let id = order("a");
@@ -108,7 +108,7 @@ async fn a_charge_is_repeated_only_where_nothing_was_done() {
     }
 }
 
-/// What a gateway may say the name of a charge is, and what is made of it.
+/// The ids that a gateway may give a charge, and the resulting outcome.
 #[tokio::test]
 async fn any_text_that_can_be_shown_names_a_charge_and_anything_else_is_a_charge_without_a_name() {
     let id = order("a");
@@ -176,7 +176,7 @@ async fn nobody_there_means_that_nothing_was_charged() {
     assert!(server.requests().is_empty());
 }
 
-/// What is asked, what the server does after some trouble, and what is told.
+/// The request, the server's response after some failures, and the outcome.
 fn questions(id: OrderId) -> Vec<(PaymentRequest, Does, &'static str)> {
     let query = || PaymentRequest::Query { order: id };
     let close = || PaymentRequest::Close { order: id };
@@ -208,7 +208,7 @@ fn questions(id: OrderId) -> Vec<(PaymentRequest, Does, &'static str)> {
     ]
 }
 
-/// The request line of what is asked.
+/// The request line for a request.
 fn line(request: &PaymentRequest) -> String {
     match request {
         PaymentRequest::Query { order } => format!("GET /charges/{order} HTTP/1.1"),
@@ -236,7 +236,7 @@ async fn questions_are_repeated_until_they_are_answered() {
 async fn a_second_answer_that_nobody_asked_for_is_never_taken_for_the_next_one() {
     for round in 0..20 {
         let (first, second) = (order(&format!("first-{round}")), order(&format!("second-{round}")));
-        // The stale answer would say that the second order is charged, in the name of the first.
+        // The stale response would report the second order as charged, under the name of the first.
         let server = Server::start([
             Does::AnswerTwice(200, says(first, "charged"), says(first, "charged")),
             Does::Answer(402, says(second, "declined")),

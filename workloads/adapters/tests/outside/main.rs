@@ -1,4 +1,4 @@
-//! Payment gateways and webhooks over HTTP, against a server that misbehaves in every way that servers do.
+//! Payment gateways and webhooks over HTTP, with a server that misbehaves in every possible way.
 #![allow(
     missing_docs,
     unreachable_pub,

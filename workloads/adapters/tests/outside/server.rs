@@ -1,4 +1,4 @@
-//! A server that does what it is told, one request after the other.
+//! A scripted server, which handles one request after the other.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -11,21 +11,21 @@ use tokio::net::{TcpListener, TcpStream};
 /// What the server does with a request.
 #[derive(Clone, Debug)]
 pub enum Does {
-    /// Answers.
+    /// Responds.
     Answer(u16, String),
-    /// Answers, and sends a second answer that nobody asked for.
+    /// Responds, and sends a second response that nobody requested.
     AnswerTwice(u16, String, String),
-    /// Says nothing, and keeps the connection.
+    /// Sends nothing, and keeps the connection open.
     Hang,
-    /// Cuts the connection off without a word.
+    /// Closes the connection without a response.
     Reset,
     /// Announces more than it sends, and then closes.
     HalfAnswer(u16, String),
-    /// Announces a body without end, and sends a lot of it.
+    /// Announces an endless body, and sends a lot of it.
     Flood,
-    /// Sends what is no HTTP.
+    /// Sends something that is not HTTP.
     Nonsense,
-    /// Answers byte by byte, too slowly.
+    /// Responds byte by byte, too slowly.
     Drip(String),
 }
 
@@ -56,7 +56,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// It does these things, one for each request, and then answers 500.
+    /// Starts a server that does these things, one for each request, and then responds with 500.
     pub async fn start(script: impl IntoIterator<Item = Does>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -98,7 +98,7 @@ async fn connection(
     }
 }
 
-/// One request, or nothing if the client is gone.
+/// One request; `None` if the client is gone.
 async fn read(socket: &mut TcpStream) -> Option<Request> {
     let mut bytes = Vec::new();
     loop {
@@ -125,7 +125,7 @@ fn answer(status: u16, body: &str) -> String {
     )
 }
 
-/// `None` if the connection is to be closed.
+/// `None` if the connection must be closed.
 async fn perform(socket: &mut TcpStream, does: Does) -> Option<()> {
     match does {
         Does::Answer(status, body) => socket.write_all(answer(status, &body).as_bytes()).await.ok(),

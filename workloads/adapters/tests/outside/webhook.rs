@@ -38,7 +38,7 @@ fn notification() -> NotificationRequest {
     NotificationRequest { order: order("a"), user: user(), template: "order-rejected", about }
 }
 
-/// As a receiver checks it.
+/// Verifies the signature as a receiver does.
 fn is_signed(request: &Request) -> bool {
     let (id, at) = (request.header("webhook-id").unwrap(), request.header("webhook-timestamp").unwrap());
     let mut mac = Hmac::<Sha256>::new_from_slice(KEY).unwrap();
@@ -72,7 +72,7 @@ async fn a_notification_is_signed_and_says_what_it_is_about() {
 
 #[tokio::test]
 async fn repetitions_carry_the_same_id_and_help_where_they_can() {
-    let told = EffectOutcome::Notified { channel: "webhook" };
+    let notified = EffectOutcome::Notified { channel: "webhook" };
     for does in [
         Does::Hang,
         Does::Reset,
@@ -83,7 +83,7 @@ async fn repetitions_carry_the_same_id_and_help_where_they_can() {
         Does::Answer(429, String::new()),
     ] {
         let server = Server::start([does.clone(), Does::Answer(200, String::new())]).await;
-        assert_eq!(notifier(&server).notify(&notification()).await, told, "{does:?}");
+        assert_eq!(notifier(&server).notify(&notification()).await, notified, "{does:?}");
         let requests = server.requests();
         assert_eq!(requests.len(), 2, "{does:?}");
         assert!(requests.iter().all(is_signed), "{does:?}");

@@ -1,4 +1,4 @@
-//! Appends until it works, for as long as the runner lives.
+//! Retries appends for as long as the runner lives.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -11,13 +11,13 @@ use tokio::time::sleep;
 use super::backoff::Backoff;
 use super::shell::Shell;
 
-/// How long a batch in hand may still try to become durable once the runner was told to stop.
+/// How long a batch may still try to become durable once the runner was stopped.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How long an append may take before the log counts as away.
+/// How long an append may take before the log counts as unavailable.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What is appended at once at most, in bytes, give or take a record.
+/// The most bytes that are appended at once, give or take a record.
 const PIECE: usize = 8 << 20;
 
 /// Why a batch is not durable.
@@ -28,7 +28,7 @@ pub(super) enum Unwritten {
     GivenUp,
 }
 
-/// `batch` in pieces that a log takes at once.
+/// Splits `batch` into pieces that a log accepts at once.
 fn pieces(batch: &[Append]) -> impl Iterator<Item = &[Append]> {
     let mut weight = 0;
     batch.chunk_by(move |before, _| {
@@ -42,7 +42,7 @@ fn pieces(batch: &[Append]) -> impl Iterator<Item = &[Append]> {
 }
 
 impl<M: Machine> Shell<M> {
-    /// Appends, however long the log is away; not much longer than the runner may live.
+    /// Appends, however long the log is unavailable, but not much longer than the runner may live.
     pub(super) async fn append(&mut self, batch: &[Append]) -> Result<Vec<Position>, Unwritten> {
         let mut positions = Vec::with_capacity(batch.len());
         for piece in pieces(batch) {

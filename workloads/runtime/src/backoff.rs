@@ -1,4 +1,4 @@
-//! Growing pauses between tries.
+//! Backoff between tries.
 
 use std::time::Duration;
 
@@ -14,14 +14,14 @@ impl Backoff {
         Self(FIRST)
     }
 
-    /// How long to wait now.
+    /// The pause before the next try.
     pub(super) fn next(&mut self) -> Duration {
         let pause = self.0;
         self.0 = (pause * 2).min(LONGEST);
         pause
     }
 
-    /// It worked: the next pause is short again.
+    /// After a success the next pause is short again.
     pub(super) fn reset(&mut self) {
         *self = Self::new();
     }

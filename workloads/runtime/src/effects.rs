@@ -1,4 +1,4 @@
-//! Attempts in the world outside that are under way.
+//! Effects in progress.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use tokio::task::{Id, JoinError, JoinSet};
 
 use super::runner::RunnerParts;
 
-/// An attempt that came to its end; without an outcome if its performer panicked, which has said so: its order is taken up again at
-/// the next start.
+/// An attempt that has ended. It has no outcome if its performer panicked, which is logged: its order is
+/// resumed at the next start.
 pub(super) type Ended = (Attempt, Option<(OrderId, EffectOutcome)>);
 
-/// Attempts that are under way.
+/// Attempts in progress.
 #[derive(Default)]
 pub(super) struct Effects {
     running: JoinSet<(OrderId, EffectOutcome)>,
@@ -34,7 +34,7 @@ impl Effects {
         self.attempts.insert(task.id(), attempt);
     }
 
-    /// The next one that comes to its end; pending for ever while there is none.
+    /// The next attempt that ends; pending for ever while there is none.
     pub(super) async fn ended(&mut self) -> Ended {
         loop {
             match self.running.join_next_with_id().await {
@@ -48,7 +48,7 @@ impl Effects {
         }
     }
 
-    /// The next one that has come to its end already.
+    /// The next attempt that has ended already.
     pub(super) fn try_ended(&mut self) -> Option<Ended> {
         let joined = self.running.try_join_next_with_id()?;
         self.of(joined)

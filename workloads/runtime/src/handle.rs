@@ -1,4 +1,4 @@
-//! How the rest of a process talks to a running machine.
+//! The interface of a running machine to the rest of the process.
 
 use async_trait::async_trait;
 use kbnt_application::intact::Damage;
@@ -7,29 +7,29 @@ use kbnt_application::{Outbox, Position};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
-/// How far a runtime has come.
+/// The progress of a runtime.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// The state is folded, and the log answers.
     pub ready: bool,
-    /// All there was is folded, and the process follows the log until it is its turn to write.
+    /// Everything that existed is folded, and the process follows the log until its turn to write.
     pub standing_by: bool,
-    /// What is wrong with the log: the service does not decide any more.
+    /// Damage of the log: the service no longer decides.
     pub damage: Option<Damage>,
-    /// Grows with every batch that may have changed the machine's state, once that is durable.
+    /// Grows with every batch that may have changed the machine's state, once the batch is durable.
     pub version: u64,
 }
 
-/// Answers a caller, once what its call wrote is durable.
+/// Answers a caller, once the records of its call are durable.
 pub(super) type Reply = Box<dyn FnOnce(Result<Vec<Position>, CallError>) + Send>;
 
-/// A call on its way.
+/// A queued call.
 pub(super) type Job<M> = Box<dyn FnOnce(&mut M, &mut Outbox) -> Reply + Send>;
 
-/// Calls that may wait in line; beyond that callers wait.
+/// Calls that may queue; beyond that, callers wait.
 const CALLS_IN_LINE: usize = 1024;
 
-/// Talks to a running machine. Cheap to clone.
+/// Calls a running machine. Cheap to clone.
 pub struct Handle<M> {
     jobs: mpsc::Sender<Job<M>>,
     progress: watch::Receiver<Progress>,
@@ -61,7 +61,7 @@ pub(super) fn pair<M>() -> (HandleEnd<M>, Handle<M>) {
 }
 
 impl<M: 'static> Handle<M> {
-    /// Runs `work` between two batches and returns what it returned, once all that it put into the outbox is
+    /// Runs `work` between two batches and returns its result, once everything that it put into the outbox is
     /// durable (and, for a sole writer, read back below any newer election).
     pub async fn call<R, F>(&self, work: F) -> Result<R, CallError>
     where
@@ -71,7 +71,7 @@ impl<M: 'static> Handle<M> {
         self.write(work).await.map(|(value, _)| value)
     }
 
-    /// As [`Handle::call`], and also tells where the records lie that `work` wrote, in its order.
+    /// As [`Handle::call`], and also returns the positions of the records that `work` wrote, in its order.
     pub async fn write<R, F>(&self, work: F) -> Result<(R, Vec<Position>), CallError>
     where
         R: Send + 'static,
@@ -89,11 +89,11 @@ impl<M: 'static> Handle<M> {
         let job: Job<M> = Box::new(move |machine, outbox| {
             let value = work(machine, outbox);
             Box::new(move |outcome| {
-                // A caller that has gone away needs no answer.
+                // A failed send means that the caller is gone.
                 let _ = answer.send(outcome.map(|positions| (value, positions)));
             })
         });
-        // One that never got into the line had no effect.
+        // A call that never got into the queue had no effect.
         let sent = timeout_at(deadline, self.jobs.send(job)).await.map_err(|_| CallError::NotReady)?;
         if sent.is_err() {
             return Err(self.ended().await);
@@ -104,7 +104,7 @@ impl<M: 'static> Handle<M> {
         }
     }
 
-    /// Why a machine that has ended takes no calls: it is damaged, or its runner is ending.
+    /// Why a machine that has ended accepts no calls: its log is damaged, or its runner is ending.
     async fn ended(&self) -> CallError {
         let mut progress = self.progress.clone();
         let damaged = progress.wait_for(|progress| progress.damage.is_some()).await;
@@ -116,12 +116,12 @@ impl<M: 'static> Handle<M> {
         self.progress.borrow().ready
     }
 
-    /// Whether it follows the log until it is its turn to write.
+    /// Whether it follows the log until its turn to write.
     pub fn is_standing_by(&self) -> bool {
         self.progress.borrow().standing_by
     }
 
-    /// Watches how far it has come.
+    /// Watches its progress.
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.progress.clone()
     }
@@ -146,11 +146,11 @@ impl<M: 'static> Callable<M> for Handle<M> {
     }
 }
 
-/// A watched value whose changes are all that matters.
+/// A watched value of which only the changes matter.
 pub(super) struct Watched<T>(watch::Receiver<T>);
 
 impl<T: Send + Sync + 'static> Watched<T> {
-    /// What has changed so far does not count.
+    /// Changes so far do not count.
     pub(super) fn from_now(mut receiver: watch::Receiver<T>) -> Box<dyn Changes> {
         receiver.mark_unchanged();
         Box::new(Self(receiver))

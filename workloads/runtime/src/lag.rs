@@ -1,4 +1,4 @@
-//! How far a machine is behind its inputs, measured now and then beside the work.
+//! Measures a machine's consumer lag now and then, beside the work.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,7 +22,8 @@ impl Lag {
         Self { last: Instant::now(), running: None }
     }
 
-    /// Measures if it is time to; one measurement at a time. `stuck` counts orders that a person should look at.
+    /// Measures if it is time to; one measurement at a time. `stuck` counts orders that need a person's
+    /// attention.
     pub(super) fn measure(
         &mut self,
         service: Service,

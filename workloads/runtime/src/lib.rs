@@ -1,4 +1,4 @@
-//! Carries events and commands between the drivers of state machines and any event log, and keeps read models up to date.
+//! Connects the drivers of state machines to any event log, and keeps read models up to date.
 
 mod append;
 mod backoff;

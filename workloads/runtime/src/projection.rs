@@ -17,7 +17,7 @@ use super::handle::Watched;
 use super::runner::RunError;
 use super::shell::{MOST, WAIT};
 
-/// Folds a read model from the log, from the first record of its topics on.
+/// Folds a read model from the log, starting at the first record of its topics.
 pub struct ProjectionRunner<P> {
     state: Arc<RwLock<P>>,
     log: Arc<dyn EventLog>,
@@ -32,13 +32,13 @@ pub struct ProjectionRunner<P> {
 struct Folded {
     /// The next offset of each partition.
     next: BTreeMap<(Topic, u32), u64>,
-    /// All is folded that was there at the start.
+    /// Everything that existed at the start is folded.
     ready: bool,
-    /// What is wrong with the log: nothing is folded any more.
+    /// Damage of the log: nothing is folded any more.
     damage: Option<Damage>,
 }
 
-/// What a read model holds now. Cheap to clone.
+/// The present state of a read model. Cheap to clone.
 pub struct View<P> {
     state: Arc<RwLock<P>>,
     folded: watch::Receiver<Folded>,
@@ -52,31 +52,32 @@ impl<P> Clone for View<P> {
 }
 
 impl<P: Projection> View<P> {
-    /// Looks at the read model; `look` must return at once.
+    /// Reads the read model; `look` must return at once.
     pub fn read<R>(&self, look: impl FnOnce(&P) -> R) -> R {
         look(&self.state.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Returns once the record at `position`, in one of the read model's topics, is folded, or the runner has ended.
+    /// Returns once the record at `position`, in one of the read model's topics, is folded, or the runner has
+    /// ended.
     pub async fn wait_for(&self, position: Position) {
         let mut folded = self.folded.clone();
         let place = (position.topic, position.partition);
         let is_folded = |folded: &Folded| folded.next.get(&place).is_some_and(|next| *next > position.offset);
-        // An error says that the runner has ended: nothing more will be folded.
+        // An error means that the runner has ended: nothing more will be folded.
         let _ = folded.wait_for(is_folded).await;
     }
 
-    /// A counter that grows whenever records were folded.
+    /// A counter that grows whenever records are folded.
     pub fn changed(&self) -> watch::Receiver<u64> {
         self.changed.clone()
     }
 
-    /// Whether all is folded that was in the log when the runner started.
+    /// Whether everything is folded that was in the log when the runner started.
     pub fn is_ready(&self) -> bool {
         self.folded.borrow().ready
     }
 
-    /// What is wrong with the log, if that is why nothing is folded any more.
+    /// Damage of the log, if that is why nothing is folded any more.
     pub fn damage(&self) -> Option<Damage> {
         self.folded.borrow().damage
     }
@@ -101,7 +102,7 @@ impl<P: Projection> ReadModel<P> for View<P> {
 }
 
 impl<P: Projection> ProjectionRunner<P> {
-    /// A runner that folds `projection`, and the view of it.
+    /// A runner that folds `projection`, and a view of it.
     pub fn new(projection: P, log: Arc<dyn EventLog>) -> (Self, View<P>) {
         let state = Arc::new(RwLock::new(projection));
         let (folded, folded_seen) = watch::channel(Folded::default());
@@ -110,14 +111,14 @@ impl<P: Projection> ProjectionRunner<P> {
         (Self { state, log, folded, changed, fence: TermFence::default(), clock: None }, view)
     }
 
-    /// Tells the read model the time.
+    /// Gives the read model a clock.
     #[must_use]
     pub fn by_clock(self, clock: Arc<dyn Clock>) -> Self {
         Self { clock: Some(clock), ..self }
     }
 
-    /// Runs until `shutdown` or an error that stays; while the log is away it tries again. Where the log is damaged it folds no
-    /// more, and lives on only to say so.
+    /// Runs until `shutdown` or a permanent error; retries while the log is unavailable. With a damaged log
+    /// it folds no more, and lives on only to report that.
     pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), RunError> {
         let error = tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
@@ -129,7 +130,7 @@ impl<P: Projection> ProjectionRunner<P> {
         Ok(())
     }
 
-    /// Ends only with an error that stays.
+    /// Ends only with a permanent error.
     async fn fold_for_ever(&mut self) -> LogError {
         let topics: Vec<Topic> = self.state.read().unwrap_or_else(PoisonError::into_inner).topics().to_vec();
         let first: Vec<Position> = topics
@@ -172,7 +173,7 @@ impl<P: Projection> ProjectionRunner<P> {
                 state.set_clock(clock.now());
             }
             for fetched in records {
-                // What is unreadable is counted by the machines that read the same topics.
+                // The machines that read the same topics count unreadable records.
                 let Fetched::Record(record) = fetched else { continue };
                 if record.at.topic != Topic::InventoryEvents || self.fence.admits(record) {
                     state.apply(record);

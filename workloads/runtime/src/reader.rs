@@ -7,29 +7,29 @@ use tokio::time::{Instant, sleep_until};
 
 use super::backoff::Backoff;
 
-/// A machine's inputs: a share of a group's, or all.
+/// A machine's inputs: its share in a group, or all partitions.
 pub(super) enum Source {
-    /// The partitions that the service's group leaves to this process.
+    /// The partitions that the service's group assigns to this process.
     Group(Box<dyn GroupReader>),
     /// All partitions.
     All(Box<dyn LogReader>),
 }
 
-/// The partitions of one topic, each from a given position on.
+/// The partitions of one topic, each from a given position.
 pub(super) struct Partitions(pub(super) Box<dyn LogReader>);
 
-/// A reader that is left alone for a while after an error.
+/// A reader that pauses after an error.
 pub(super) struct Paced<T> {
     reader: T,
     pause: Backoff,
     until: Option<Instant>,
 }
 
-/// What is read, some records at a time.
+/// A reader of batches.
 pub(super) trait Reads {
     type Batch;
 
-    /// The next batch; whoever stops waiting loses nothing.
+    /// The next batch. Cancel safe.
     async fn next(&mut self, most: usize, wait: Span) -> Result<Self::Batch, LogError>;
 }
 
@@ -75,7 +75,7 @@ impl<T: Reads> Paced<T> {
 }
 
 impl Paced<Partitions> {
-    /// Where it stands.
+    /// Its positions.
     pub(super) fn positions(&self) -> Vec<Position> {
         self.reader.0.positions()
     }

@@ -16,41 +16,42 @@ use super::handle::{self, Handle, HandleEnd};
 use super::shell::Shell;
 use super::snapshots::SnapshotPlan;
 
-/// Does what a machine asks of the world outside; one attempt per call, within its own time limit.
+/// Performs a machine's effects in the outside world; one attempt per call, within its own time limit.
 #[async_trait]
 pub trait EffectPerformer: Send + Sync + 'static {
-    /// Performs `effect` and tells what came of it.
+    /// Performs `effect` and returns its outcome.
     async fn perform(&self, effect: &Effect) -> EffectOutcome;
 
-    /// Whether it takes one of the places for what is under way outside. What only waits for a timer needs none.
+    /// Whether it counts towards the limit of effects in progress. An effect that only waits for a timer does
+    /// not.
     fn takes_place(&self, _effect: &Effect) -> bool {
         true
     }
 }
 
-/// What a runner works with.
+/// The dependencies of a runner.
 #[derive(Clone)]
 pub struct RunnerParts {
-    /// Where it reads and writes.
+    /// The log that it reads and writes.
     pub log: Arc<dyn EventLog>,
-    /// Its time.
+    /// Its clock.
     pub clock: Arc<dyn Clock>,
-    /// The world outside.
+    /// The outside world.
     pub effects: Arc<dyn EffectPerformer>,
-    /// Who is told.
+    /// Receives reports about its work.
     pub observer: Arc<dyn Observer>,
 }
 
-/// Why a runner ended before it was told to.
+/// Why a runner ended before it was stopped.
 #[derive(Debug, Error)]
 pub enum RunError {
-    /// The log refuses for good.
+    /// The log refuses permanently.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// A newer writer, which goes on in this one's place.
+    /// A newer writer has taken over.
     #[error("fenced by writer {} of term {}", .0.name, .0.term)]
     Fenced(Writer),
-    /// It can never be this process's turn.
+    /// This process can never get its turn.
     #[error("whose turn it is to write cannot be found out: {0}")]
     Leadership(String),
     /// A bug that would have broken the books.
@@ -69,7 +70,7 @@ impl From<Failure> for RunError {
 }
 
 impl RunError {
-    /// What is wrong with the log, if that is the reason.
+    /// The damage of the log, if that is the reason.
     pub(super) const fn damage(&self) -> Option<Damage> {
         match self {
             Self::Log(LogError::Damaged(damage)) => Some(*damage),
@@ -77,7 +78,7 @@ impl RunError {
         }
     }
 
-    /// What a caller is told whose call was under way.
+    /// The error for a caller whose call was in progress.
     pub(super) fn of_call(&self) -> CallError {
         self.damage().map_or(CallError::Fenced, CallError::Damaged)
     }
@@ -93,37 +94,38 @@ pub struct Runner<M: Machine> {
 }
 
 impl<M: Machine> Runner<M> {
-    /// A runner of `machine`, and the handle to talk to it.
+    /// A runner of `machine`, and the handle to call it.
     pub fn new(machine: M, parts: RunnerParts) -> (Self, Handle<M>) {
         let (end, handle) = handle::pair();
         (Self { machine, parts, end, leadership: None, snapshots: None }, handle)
     }
 
-    /// Which service it drives.
+    /// The service that it drives.
     pub fn service(&self) -> Service {
         self.machine.service()
     }
 
-    /// Lets a sole writer stand by until it is its turn: it folds what the present writer writes, so that it can go on
-    /// where that one ends.
+    /// Makes a sole writer stand by until its turn: it folds the records of the present writer, so that it
+    /// can continue where that one ends.
     #[must_use]
     pub fn led_by(mut self, leadership: Arc<dyn Leadership>) -> Self {
         self.leadership = Some(leadership);
         self
     }
 
-    /// Lets a sole writer begin with a snapshot, and keep new ones.
+    /// Makes a sole writer start from a snapshot, and take new ones.
     #[must_use]
     pub fn with_snapshots(mut self, plan: SnapshotPlan<ImageOf<M>>) -> Self {
         self.snapshots = Some(plan);
         self
     }
 
-    /// Runs until `shutdown` or an error that stays. On `shutdown` it finishes the batch in hand, commits its offsets and
-    /// hands its partitions over. Where the log is damaged it ends the machine, and lives on only to say so.
+    /// Runs until `shutdown` or a permanent error. On `shutdown` it finishes the current batch, commits its
+    /// offsets and hands over its partitions. With a damaged log it ends the machine, and lives on only to
+    /// report that.
     pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), RunError> {
         let progress = self.end.progress.clone();
-        // Only one that may write alone takes turns.
+        // Only a sole writer takes turns.
         let leadership = self.leadership.filter(|_| self.machine.sole_writer().is_some());
         let shell = Shell::new(
             self.machine,

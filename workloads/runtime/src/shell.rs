@@ -1,4 +1,4 @@
-//! Carries events to a driver and does what it asks for.
+//! Delivers events to a driver and executes its commands.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -26,7 +26,7 @@ use super::reader::{Paced, Partitions, Source};
 use super::runner::{RunError, RunnerParts};
 use super::snapshots::{Kept, SnapshotPlan};
 
-/// Records that one read may return.
+/// The most records of one read.
 pub(super) const MOST: usize = 1_000;
 
 /// How long a read waits for records.
@@ -34,7 +34,7 @@ pub(super) const WAIT: Span = Span::from_millis(500);
 
 type Later<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// What a driver works with in this process.
+/// The environment of a driver in this process.
 pub(super) struct Shell<M: Machine> {
     pub(super) parts: RunnerParts,
     pub(super) shutdown: CancellationToken,
@@ -51,12 +51,12 @@ pub(super) struct Shell<M: Machine> {
     effects: Effects,
     /// Its turn to write, while it waits for it.
     turn: Option<Later<Result<(), String>>>,
-    /// A snapshot on its way to the store.
+    /// A snapshot that is being stored.
     keeping: Option<Later<Kept>>,
     lag: Lag,
 }
 
-/// What the driver is woken by.
+/// An event that wakes the driver.
 enum Wake<M> {
     Stop,
     Call(Job<M>),
@@ -107,7 +107,7 @@ impl<M: Machine> Shell<M> {
         }
     }
 
-    /// Carries until the driver has come to its end.
+    /// Runs until the driver has ended.
     pub(super) async fn run(mut self) -> Result<(), RunError> {
         self.driver.step(Event::Begin);
         loop {
@@ -122,7 +122,7 @@ impl<M: Machine> Shell<M> {
         }
     }
 
-    /// Makes known how far the driver has come.
+    /// Publishes the progress of the driver.
     fn publish(&self) {
         let status = self.driver.status();
         self.progress.send_if_modified(|progress| {
@@ -142,7 +142,8 @@ impl<M: Machine> Shell<M> {
         self.publish();
     }
 
-    /// Leaves time for more to come in, if a batch was written just now. Whoever comes after a pause waits for nothing.
+    /// If a batch has just been written, waits for more input. A call that comes after a pause is not
+    /// delayed.
     async fn rest(&mut self) {
         let Some(until) = self.driver.wants().rest else { return };
         tokio::select! {
@@ -177,7 +178,7 @@ impl<M: Machine> Shell<M> {
         }
     }
 
-    /// Hands over what the driver was woken by, and whatever is there besides.
+    /// Delivers the event that woke the driver, and everything else that is ready.
     fn deliver(&mut self, wants: &Wants, wake: Wake<M>) -> Result<(), RunError> {
         let mut input = None;
         match wake {
@@ -200,14 +201,14 @@ impl<M: Machine> Shell<M> {
             }
             Wake::Time => {}
         }
-        // Only a machine at work takes in many things at once.
+        // Only a working machine accepts several things at once.
         if wants.wake.is_some() {
             self.deliver_ready(input);
         }
         Ok(())
     }
 
-    /// Whatever is there already, as far as the driver takes it in; then it goes on.
+    /// Delivers what is ready already, as far as the driver accepts it; then the driver continues.
     fn deliver_ready(&mut self, mut input: Option<Result<GroupBatch, LogError>>) {
         if self.driver.wants().output
             && let Some(output) = &mut self.output
@@ -256,7 +257,7 @@ impl<M: Machine> Shell<M> {
         }
     }
 
-    /// A read has failed: for now, or for good.
+    /// A read has failed, for now or permanently.
     fn failed(&mut self, error: LogError) {
         if error.class() == ErrorClass::Permanent {
             self.driver.step(Event::Failed(error));
@@ -265,7 +266,7 @@ impl<M: Machine> Shell<M> {
         }
     }
 
-    /// Does what the driver asks for; its end, if it has come to it.
+    /// Executes the driver's commands. Returns its end, if it has come to it.
     async fn carry(&mut self) -> Option<Result<(), Failure>> {
         while let Some(command) = self.driver.next_command() {
             match command {
@@ -304,7 +305,7 @@ impl<M: Machine> Shell<M> {
         }
     }
 
-    /// Does what the driver waits for.
+    /// Executes a command for which the driver waits.
     async fn answer(&mut self, request: Command<M, Reply>) {
         match request {
             Command::Append(batch) => match self.append(&batch).await {
@@ -385,7 +386,7 @@ impl<M: Machine> Shell<M> {
         self.driver.step(Event::Opened(&ends));
     }
 
-    /// Where these partitions end now.
+    /// The ends of these partitions.
     async fn ends(&mut self, of: &[Position]) -> Option<Vec<Position>> {
         let log = Arc::clone(&self.parts.log);
         let end = async |position: &Position| {
@@ -395,7 +396,8 @@ impl<M: Machine> Shell<M> {
         self.until_stopped(|| try_join_all(of.iter().map(end))).await
     }
 
-    /// Tries until it works, is refused for good, or the process is to stop; the driver hears of the latter two.
+    /// Retries until it succeeds, is refused permanently, or the process is to stop; the driver learns of the
+    /// latter two.
     async fn until_stopped<T, F>(&mut self, mut attempt: impl FnMut() -> F) -> Option<T>
     where
         F: Future<Output = Result<T, LogError>>,

@@ -6,26 +6,26 @@ use std::time::{Duration, Instant};
 use kbnt_application::ports::{Snapshot, SnapshotError, SnapshotStore};
 use tokio::task::{JoinError, spawn_blocking};
 
-/// Where a sole writer keeps its snapshots, and how often it takes one.
+/// Where a sole writer stores its snapshots, and how often it takes one.
 pub struct SnapshotPlan<I> {
-    /// Where.
+    /// The store.
     pub store: Arc<dyn SnapshotStore<I>>,
-    /// Not more often than this; and not if nothing was written since the last one.
+    /// The shortest interval; there is none if nothing was written since the last one.
     pub every: Duration,
 }
 
-/// What came of keeping one, and how long it took.
+/// The result of storing a snapshot, and how long that took.
 pub(super) type Kept = (Result<u64, SnapshotError>, Duration);
 
 impl<I: Send + 'static> SnapshotPlan<I> {
-    /// The newest snapshot but so many.
+    /// The newest snapshot after skipping `before`.
     pub(super) async fn load(&self, before: usize) -> Option<Result<Snapshot<I>, SnapshotError>> {
         let store = Arc::clone(&self.store);
         let loaded = spawn_blocking(move || store.load(before)).await;
         loaded.unwrap_or_else(|error| Some(Err(stopped(error))))
     }
 
-    /// Keeps one, beside the work.
+    /// Stores one, beside the work.
     pub(super) fn keep(&self, snapshot: Box<Snapshot<I>>) -> impl Future<Output = Kept> + Send + use<I> {
         let store = Arc::clone(&self.store);
         async move {

@@ -17,30 +17,30 @@ use tokio_util::sync::CancellationToken;
 use super::reader::{GuardedMember, GuardedReader};
 use super::report;
 
-/// How often the topics' ids are asked for.
+/// How often to check the topics' ids.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How many of the newest records of each partition are looked at to find out how far the topics had come.
+/// How many of the newest records of each partition to read, to find out how far the topics had come.
 const NEWEST: u64 = 100;
 
-/// As many notes of what records answer are kept.
-const NOTES: usize = 100;
+/// How many causes cited by the newest records are kept per partition.
+const CITATIONS: usize = 100;
 
-/// Of the newest notes about a partition so many must contradict it, and three in four: who writes a record may say whatever he
-/// likes of what it answers, and no single one is believed.
-const WITNESSES: usize = 2;
+/// At least this many of the newest citations of a partition must contradict it, and three in four: the
+/// writer of a record may cite anything as its cause, and no single record is believed.
+const CONTRADICTIONS: usize = 2;
 
-/// How long these may take to come.
+/// How long reading these records may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long one read of them waits.
 const WAIT: Span = Span::from_millis(200);
 
-/// Every so many looks, what is known to be in the log is looked for, too.
+/// Every this many checks, the records that are known to exist are checked, too.
 const DEEP: u32 = 5;
 
-/// A log on which a service can rely: it refuses to be read or written once it is not the one that the service knows. Cheap to
-/// clone.
+/// A log on which a service can rely: it refuses reads and writes once it is not the one that the service
+/// knows. Cheap to clone.
 #[derive(Clone)]
 pub struct Guarded {
     guard: Arc<Guard>,
@@ -48,7 +48,7 @@ pub struct Guarded {
     read: Arc<dyn EventLog>,
 }
 
-/// What one service knows of the log.
+/// One service's knowledge of the log.
 pub(super) struct Guard {
     pub(super) service: Service,
     pub(super) log: Arc<dyn EventLog>,
@@ -61,26 +61,27 @@ pub(super) struct Guard {
 #[derive(Default)]
 struct Known {
     ids: BTreeMap<Topic, TopicId>,
-    /// The offset after the last record that is known to have been there.
+    /// The offset after the last record that is known to have existed.
     ends: BTreeMap<(Topic, u32), u64>,
-    /// When a cause was last looked for.
+    /// When a cause was last looked up.
     looked: BTreeMap<(Topic, u32), Instant>,
-    /// Causes that the next look is to find.
+    /// Causes that the next check must find.
     causes: BTreeMap<(Topic, u32), u64>,
-    /// What the newest records of each partition say that they answer, by the partition and the topic of what they answer.
-    notes: BTreeMap<(Topic, u32, Topic), VecDeque<u64>>,
-    /// Partitions of which somebody has said what is not true.
+    /// The causes that the newest records cite, by the topic of the record, and the partition and topic of the
+    /// cause.
+    citations: BTreeMap<(Topic, u32, Topic), VecDeque<u64>>,
+    /// Partitions about which a record has cited something untrue.
     doubted: BTreeSet<(Topic, u32)>,
     /// The newest records agree with each other.
     agrees: bool,
-    /// What is at work for a while need not look for every cause at once.
+    /// A service that has been at work for a while need not look up every cause at once.
     settled: bool,
-    /// Ends that were too early at the last deep look.
+    /// Ends that were too early at the last deep check.
     suspects: BTreeSet<(Topic, u32)>,
 }
 
 impl Guarded {
-    /// `log` as `service` may use it; what is found out goes to `integrity`.
+    /// `log` for use by `service`; damage goes to `integrity`.
     pub fn new(log: Arc<dyn EventLog>, service: Service, integrity: Arc<Integrity>) -> Self {
         let topics: BTreeSet<Topic> = service.inputs().iter().copied().chain([service.output()]).collect();
         integrity.watch(&topics.iter().copied().collect::<Vec<_>>());
@@ -89,7 +90,7 @@ impl Guarded {
         Self { guard: Arc::new(Guard { service, log, integrity, topics, known, verdict }), read }
     }
 
-    /// Looks after the service's topics until `shutdown`.
+    /// Checks the service's topics until `shutdown`.
     pub async fn watch(self, shutdown: CancellationToken) {
         let guard = self.guard;
         for look in 1_u32.. {
@@ -110,14 +111,14 @@ impl Guard {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Fails once something is wrong with the service's topics, whichever service of the process has found it out.
+    /// Fails once the service's topics are damaged, whichever service of the process has found that out.
     pub(super) fn check(&self) -> Result<(), LogError> {
         let own = *self.verdict.borrow();
         let damage = own.or_else(|| self.integrity.damage_of(&self.topics));
         damage.map_or(Ok(()), |damage| Err(damage.into()))
     }
 
-    /// Does `work` unless something turns out to be wrong meanwhile.
+    /// Runs `work` unless damage is found meanwhile.
     pub(super) async fn unless_damaged<T>(
         &self,
         work: impl Future<Output = Result<T, LogError>>,
@@ -134,7 +135,7 @@ impl Guard {
         }
     }
 
-    /// Something is wrong: from now on the service neither reads nor writes.
+    /// Records damage: from now on the service neither reads nor writes.
     pub(super) fn damaged(&self, topic: Topic, fault: Fault) -> LogError {
         let damage = Damage { service: self.service, topic, fault };
         if self.integrity.note(damage) {
@@ -148,12 +149,13 @@ impl Guard {
         damage.into()
     }
 
-    /// Whether what is in this topic matters to the service.
-    pub(super) fn minds(&self, topic: Topic) -> bool {
+    /// Whether the service uses the records of this topic.
+    pub(super) fn uses(&self, topic: Topic) -> bool {
         self.topics.contains(&topic)
     }
 
-    /// Finds out whether `topic` is the one that is known; one that is not there yet has nothing that could be missed.
+    /// Checks that `topic` is the known one. A topic that does not exist yet has nothing that could be
+    /// missing.
     async fn identify(&self, topic: Topic) -> Result<(), LogError> {
         let id = match self.log.topic_id(topic).await {
             Ok(id) => id,
@@ -181,7 +183,7 @@ impl Guard {
         }
     }
 
-    /// What the log keeps of a partition; `None` if there is no such partition yet.
+    /// The bounds of a partition; `None` if it does not exist yet.
     pub(super) async fn bounds(&self, at: Position) -> Result<Option<Bounds>, LogError> {
         match self.log.bounds(at.topic, at.partition).await {
             Ok(bounds) => Ok(Some(bounds)),
@@ -190,7 +192,7 @@ impl Guard {
         }
     }
 
-    /// Finds out whether a reader that goes on at `from` misses something; from where it will really read.
+    /// Checks whether a reader that continues at `from` misses records. Returns where it will really read.
     pub(super) async fn check_start(&self, from: Position) -> Result<Position, LogError> {
         let Some(bounds) = self.bounds(from).await? else { return Ok(from) };
         match bounds.passed_over(from) {
@@ -204,18 +206,19 @@ impl Guard {
         Ok(Position { offset: from.offset.max(bounds.first), ..from })
     }
 
-    /// Finds out whether something is wrong where records came from before `expected`; a client may also read records twice.
+    /// Checks for damage when records arrive from before `expected`; a client may also read records twice.
     pub(super) async fn moved_back(&self, expected: Position) -> Result<(), LogError> {
         self.identify(expected.topic).await?;
         self.check_start(expected).await.map(drop)
     }
 
-    /// Finds out whether all topics are the ones that are known.
+    /// Checks that all topics are the known ones.
     pub(super) async fn identify_all(&self) -> Result<(), LogError> {
         try_join_all(self.topics.iter().map(|topic| self.identify(*topic))).await.map(drop)
     }
 
-    /// Where the caller goes on in a partition for which it has committed `at`; `None` if at the first record.
+    /// Where the caller continues in a partition for which it has committed `at`; `None` for the first
+    /// record.
     pub(super) async fn check_committed(&self, at: Position) -> Result<Option<Position>, LogError> {
         let Some(bounds) = self.bounds(at).await? else { return Ok(Some(at)) };
         match bounds.passed_over(at) {
@@ -224,7 +227,8 @@ impl Guard {
         }
     }
 
-    /// What is kept beside the log contradicts it: damage, unless somebody has named this very topic. Then it is begun anew.
+    /// State beside the log contradicts the log: this is damage, unless somebody has named this very topic.
+    /// In that case it begins anew.
     pub(super) async fn contradicted(&self, topic: Topic, fault: Fault) -> Result<(), LogError> {
         self.identify(topic).await?;
         let Some(id) = self.integrity.given(topic) else { return Err(self.damaged(topic, fault)) };
@@ -239,8 +243,8 @@ impl Guard {
         Ok(())
     }
 
-    /// Takes note of what was read.
-    pub(super) fn note_read(&self, records: &[Fetched]) {
+    /// Records the positions and causes of records that were read.
+    pub(super) fn record_read(&self, records: &[Fetched]) {
         let mut known = self.known();
         for at in records.iter().map(Fetched::at) {
             let end = known.ends.entry((at.topic, at.partition)).or_default();
@@ -248,18 +252,20 @@ impl Guard {
         }
     }
 
-    /// Of each partition the last cause of these records that nobody has seen there yet. Where one was looked for a moment ago, it
-    /// waits for the next look, once the service is at work: new records come all the time, and readers are never quite abreast.
+    /// For each partition, the last cause of these records that has not been seen there yet. If one was
+    /// looked up a moment ago and the service is at work, the cause waits for the next check: new records
+    /// arrive all the time, and readers are never at quite the same point.
     pub(super) fn unseen_causes(&self, records: &[Fetched]) -> Vec<Position> {
         let mut known = self.known();
         let mut unseen = BTreeMap::<(Topic, u32), u64>::new();
         for fetched in records {
             let Fetched::Record(record) = fetched else { continue };
-            let Some(cause) = record.answers().filter(|cause| self.minds(cause.topic)) else { continue };
-            let notes = known.notes.entry((record.at.topic, cause.partition, cause.topic)).or_default();
-            notes.push_back(cause.offset);
-            if notes.len() > NOTES {
-                notes.pop_front();
+            let Some(cause) = record.answers().filter(|cause| self.uses(cause.topic)) else { continue };
+            let citations =
+                known.citations.entry((record.at.topic, cause.partition, cause.topic)).or_default();
+            citations.push_back(cause.offset);
+            if citations.len() > CITATIONS {
+                citations.pop_front();
             }
             let place = (cause.topic, cause.partition);
             if known.ends.get(&place).is_none_or(|end| *end <= cause.offset) {
@@ -280,8 +286,8 @@ impl Guard {
         now
     }
 
-    /// Finds out whether the newest records of all topics name causes that are there: where a topic was made again while the service was
-    /// not at work, those who answered to it still say how far it had come.
+    /// Checks that the causes of the newest records of all topics exist: if a topic was recreated while the
+    /// service was down, the records that answer it still say how far it had come.
     pub(super) async fn check_newest(&self) -> Result<(), LogError> {
         if self.known().agrees {
             return Ok(());
@@ -300,7 +306,7 @@ impl Guard {
         }
         let (mut reader, began) = (self.log.read(from).await?, Instant::now());
         let mut causes = BTreeMap::new();
-        // What a log holds that is no record may lie at its end.
+        // Entries that are not records may lie at the end of a log.
         while !reader.has_reached(&ends) && began.elapsed() < PATIENCE {
             let records = reader.next(1_000, WAIT).await?;
             for cause in self.unseen_causes(&records) {
@@ -308,7 +314,7 @@ impl Guard {
                 *last = (*last).max(cause);
             }
         }
-        // All notes are known now.
+        // All citations are known now.
         for cause in causes.into_values() {
             self.check_cause(cause).await?;
         }
@@ -316,7 +322,7 @@ impl Guard {
         Ok(())
     }
 
-    /// Finds out whether there is a record at `cause`, which another record names.
+    /// Checks that there is a record at `cause`, which another record cites.
     pub(super) async fn check_cause(&self, cause: Position) -> Result<(), LogError> {
         let Some(bounds) = self.bounds(cause).await? else { return Ok(()) };
         let place = (cause.topic, cause.partition);
@@ -346,24 +352,25 @@ impl Guard {
         Ok(())
     }
 
-    /// How far a partition went on beyond `end`, if the records that answer it agree that it did.
+    /// How far a partition went beyond `end`, if the records that answer it agree on that.
     fn agreed(&self, cause: Position, end: u64) -> Option<u64> {
         let known = self.known();
         let about = known
-            .notes
+            .citations
             .iter()
             .filter(|((_, partition, topic), _)| (*topic, *partition) == (cause.topic, cause.partition));
-        about.into_iter().find_map(|(_, notes)| {
-            let mut sorted: Vec<u64> = notes.iter().copied().collect();
+        about.into_iter().find_map(|(_, citations)| {
+            let mut sorted: Vec<u64> = citations.iter().copied().collect();
             sorted.sort_unstable();
             let beyond = sorted.iter().filter(|offset| **offset >= end).count();
-            let agree = beyond >= WITNESSES && 4 * beyond >= 3 * sorted.len();
-            // The one in the middle, which no few liars can move.
+            let agree = beyond >= CONTRADICTIONS && 4 * beyond >= 3 * sorted.len();
+            // The median, which a few false records cannot move.
             sorted.get(sorted.len() / 2).copied().filter(|_| agree)
         })
     }
 
-    /// Looks at the topics; on a deep look also for what was there. What cannot be asked for now is asked for again.
+    /// Checks the topics; a deep check also looks for known records. What cannot be read now is checked
+    /// again.
     async fn look(&self, deep: bool) {
         for topic in &self.topics {
             if let Err(error) = self.identify(*topic).await {
@@ -387,7 +394,7 @@ impl Guard {
             if bounds.end >= wanted {
                 self.known().suspects.remove(&(topic, partition));
             } else if !self.known().suspects.insert((topic, partition)) {
-                // Twice in a row: a broker that has just taken over a partition may be behind for a moment.
+                // Twice in a row: a broker that has just become leader of a partition may lag for a moment.
                 let _ = self.damaged(topic, Fault::Short { partition, wanted, found: bounds.end });
             }
         }
@@ -405,7 +412,7 @@ impl EventLog for Guarded {
         }
         let ends = guard.known().ends.clone();
         let positions = guard.unless_damaged(guard.log.append(batch)).await?;
-        // No new record can lie where records had been read before.
+        // No new record can lie where records have been read before.
         for at in &positions {
             let end = ends.get(&(at.topic, at.partition)).copied().unwrap_or_default();
             if at.offset < end {
@@ -437,7 +444,7 @@ impl EventLog for Guarded {
         guard.check()?;
         guard.identify_all().await?;
         guard.check_newest().await?;
-        let starts = from.iter().filter(|at| guard.minds(at.topic)).map(|at| guard.check_start(*at));
+        let starts = from.iter().filter(|at| guard.uses(at.topic)).map(|at| guard.check_start(*at));
         let starts = try_join_all(starts).await?;
         let inner = self.read.read(from).await?;
         Ok(Box::new(GuardedReader::new(Arc::clone(guard), inner, &starts)))

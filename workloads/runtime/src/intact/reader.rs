@@ -13,18 +13,18 @@ use kbnt_domain::Span;
 
 use super::guard::Guard;
 
-/// Where the next record of each partition must lie.
+/// The position of the next record in each partition.
 #[derive(Default)]
 struct Expected(BTreeMap<(Topic, u32), u64>);
 
-/// What must be found out before records may be handed over.
+/// A question to answer before records may be handed over.
 #[derive(Clone, Copy)]
 enum Question {
-    /// Is anything missing from here on?
+    /// Is anything missing from here?
     Gap(Position),
     /// Why do records come from before this position?
     Back(Position),
-    /// Is there such a record?
+    /// Does this record exist?
     Cause(Position),
 }
 
@@ -33,7 +33,7 @@ impl Expected {
         self.0.insert((at.topic, at.partition), at.offset);
     }
 
-    /// Moves on to `at`; what that says about the partition if it is not where the reader stood.
+    /// Moves to `at`. Returns the question that arises if the reader was elsewhere.
     fn go_to(&mut self, at: Position) -> Option<Question> {
         let expected = self.0.entry((at.topic, at.partition)).or_insert(at.offset);
         let before = Position { offset: std::mem::replace(expected, at.offset), ..at };
@@ -44,14 +44,14 @@ impl Expected {
         }
     }
 
-    /// Moves on behind these records, and then to where the reader stands.
+    /// Moves behind these records, and then to the reader's position.
     fn pass(&mut self, guard: &Guard, records: &[Fetched], stands: &[Position]) -> Vec<Question> {
         let mut questions = Vec::new();
-        for at in records.iter().map(Fetched::at).filter(|at| guard.minds(at.topic)) {
+        for at in records.iter().map(Fetched::at).filter(|at| guard.uses(at.topic)) {
             questions.extend(self.go_to(at));
             self.set(Position { offset: at.offset + 1, ..at });
         }
-        for at in stands.iter().filter(|at| guard.minds(at.topic)) {
+        for at in stands.iter().filter(|at| guard.uses(at.topic)) {
             questions.extend(self.go_to(*at));
         }
         questions.extend(guard.unseen_causes(records).into_iter().map(Question::Cause));
@@ -69,7 +69,7 @@ impl Question {
     }
 }
 
-/// Answers `questions`, the last one first; those that are left are asked again.
+/// Answers `questions`, the last one first; after an error, the rest remain.
 async fn answer(guard: &Guard, questions: &mut Vec<Question>) -> Result<(), LogError> {
     while let Some(question) = questions.last() {
         guard.unless_damaged(question.answer(guard)).await?;
@@ -83,9 +83,10 @@ pub(super) struct GuardedReader {
     guard: Arc<Guard>,
     inner: Box<dyn LogReader>,
     expected: Expected,
-    /// Where it stands, as far as the caller knows.
+    /// Its position, as far as the caller knows.
     stands: Vec<Position>,
-    /// Read, and held back until these questions are answered: whoever stops waiting loses nothing.
+    /// Records that were read, and are held back until these questions are answered. This makes reading
+    /// cancel safe.
     held: Option<Vec<Fetched>>,
     questions: Vec<Question>,
 }
@@ -107,7 +108,7 @@ impl LogReader for GuardedReader {
         self.guard.check()?;
         if self.held.is_none() {
             let records = self.guard.unless_damaged(self.inner.next(most, wait)).await?;
-            self.guard.note_read(&records);
+            self.guard.record_read(&records);
             self.questions = self.expected.pass(&self.guard, &records, &self.inner.positions());
             self.held = Some(records);
         }
@@ -135,7 +136,7 @@ impl GuardedMember {
         Self { guard, inner, expected: Expected::default(), held: None, questions: Vec::new() }
     }
 
-    /// Checks from where partitions are read that were assigned just now.
+    /// Checks the start positions of partitions that were just assigned.
     async fn assigned(&mut self, assigned: &mut [Assignment]) -> Result<(), LogError> {
         let inputs = self.guard.service.inputs().iter().copied();
         for assignment in assigned {
@@ -172,7 +173,7 @@ impl GroupReader for GuardedMember {
         } else {
             let batch = self.guard.unless_damaged(self.inner.next(most, wait)).await?;
             if let GroupBatch::Records(records) = &batch {
-                self.guard.note_read(records);
+                self.guard.record_read(records);
                 self.questions = self.expected.pass(&self.guard, records, &[]);
             }
             batch

@@ -1,9 +1,9 @@
-//! What is found out about the log, said once in the log lines.
+//! Logs findings about the log, each once.
 
 use kbnt_application::intact::Damage;
 use kbnt_application::{Position, Service, Topic};
 
-/// Something is wrong with a topic.
+/// A topic is damaged.
 pub(super) fn damaged(damage: Damage) {
     let (wanted, found) = damage.fault.offsets().unzip();
     let (known_id, id) = damage.fault.ids().unzip();
@@ -21,7 +21,7 @@ pub(super) fn damaged(damage: Damage) {
     );
 }
 
-/// A topic that was there has gone, or is there again.
+/// A topic has disappeared, or is there again.
 pub(super) fn presence(topic: Topic, present: bool) {
     let topic = topic.name();
     if present {

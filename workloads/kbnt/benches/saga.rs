@@ -29,7 +29,7 @@ use kbnt_kafka::{KafkaConfig, KafkaLog};
 use kbnt_runtime::{EffectPerformer, Handle, Runner, RunnerParts};
 use tokio_util::sync::CancellationToken;
 
-/// Charges and tells at once.
+/// Charges and notifies at once.
 struct Willing;
 
 #[async_trait]
@@ -73,7 +73,7 @@ fn command(run: u128, n: usize) -> (OrderId, Append) {
     (order, outbox.take().0.remove(0))
 }
 
-/// When each order was seen to end.
+/// The time at which each order was seen to end.
 async fn watch(log: Arc<dyn EventLog>, from: Vec<Position>, orders: usize) -> HashMap<OrderId, Instant> {
     let mut reader = log.read(from).await.unwrap();
     let mut ended = HashMap::with_capacity(orders);
@@ -100,7 +100,7 @@ async fn ends(log: &dyn EventLog) -> u64 {
     sum
 }
 
-/// More of everything than can be ordered.
+/// Declares more stock than can be ordered.
 async fn declare(inventory: &Handle<InventoryMachine>) {
     for n in 0..100 {
         let declaration = Declaration {
@@ -115,7 +115,7 @@ async fn declare(inventory: &Handle<InventoryMachine>) {
     }
 }
 
-/// Writes the commands, and says when each was written.
+/// Writes the commands. Returns when each was written.
 async fn place(log: &Arc<dyn EventLog>, run: u128, orders: usize, rate: usize) -> HashMap<OrderId, Instant> {
     let mut placed = HashMap::with_capacity(orders);
     let started = Instant::now();
@@ -185,7 +185,7 @@ async fn run(log: Arc<dyn EventLog>, orders: usize, rate: usize) {
     stop.cancel();
 }
 
-/// Further properties of librdkafka, to try them: `KBNT_BENCH_PROPERTIES="linger.ms=5 batch.size=65536"`.
+/// Further properties of librdkafka, for experiments: `KBNT_BENCH_PROPERTIES="linger.ms=5 batch.size=65536"`.
 fn properties() -> std::collections::BTreeMap<String, String> {
     let text = std::env::var("KBNT_BENCH_PROPERTIES").unwrap_or_default();
     let pair = |word: &str| word.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));

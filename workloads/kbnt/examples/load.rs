@@ -46,7 +46,7 @@ struct Options {
     limit: Option<u64>,
 }
 
-/// What an order came to, and how long it took.
+/// How an order ended, and how long it took.
 type Sample = (String, Duration);
 
 async fn declare(options: &Options, client: &Client) -> Result<(), Failure> {
@@ -56,7 +56,8 @@ async fn declare(options: &Options, client: &Client) -> Result<(), Failure> {
     Ok(())
 }
 
-/// One buyer's orders. All connections are made before the first: nobody gives one back while others still need one.
+/// One buyer's orders. All connections are made before the first one: no buyer frees a connection that others
+/// still need.
 async fn buyer(
     options: Options,
     client: Client,
@@ -78,7 +79,7 @@ async fn buyer(
             start.wait().await;
         }
         if options.think > 0 {
-            // Spread evenly over the time of thinking, but not in step.
+            // Spread evenly over the thinking time, but not in step.
             let share = (u64::from(number) * 7919 + u64::from(round) * 104_729) % options.think;
             let pause = if round == 0 { share } else { options.think / 2 + share / 2 };
             tokio::time::sleep(Duration::from_millis(pause)).await;

@@ -1,4 +1,4 @@
-//! Why a command could not do its work.
+//! Why a command failed.
 
 use std::io;
 use std::path::PathBuf;
@@ -12,16 +12,16 @@ use kbnt_embedded::OpenError;
 use kbnt_runtime::RunError;
 use thiserror::Error;
 
-/// For people.
+/// The failure, with a text for people.
 #[derive(Debug, Error)]
 pub(crate) enum Failure {
-    /// The system refused.
+    /// The system refused a call.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// What was to be shown cannot be written.
+    /// The output cannot be written.
     #[error("stdout cannot be written to: {0}")]
     Output(io::Error),
-    /// A signal came before it was done.
+    /// A signal came before the command was done.
     #[error("ended by {0} before it was done")]
     Stopped(&'static str, ExitCode),
     /// A file cannot be read.
@@ -32,7 +32,7 @@ pub(crate) enum Failure {
         /// Why.
         error: io::Error,
     },
-    /// A file does not say what it should.
+    /// A file has the wrong content.
     #[error("{}: {reason}", path.display())]
     Malformed {
         /// Which.
@@ -40,10 +40,10 @@ pub(crate) enum Failure {
         /// What is wrong with it.
         reason: String,
     },
-    /// The options do not go together.
+    /// The options contradict each other.
     #[error("{0}")]
     Options(String),
-    /// What was asked for would do harm, or nothing.
+    /// The request would do harm, or nothing.
     #[error("{0}")]
     Refused(String),
     /// The log cannot be used.
@@ -80,11 +80,11 @@ pub(crate) enum Failure {
     Task(#[from] tokio::task::JoinError),
 }
 
-/// The exit code of programs whose reader has gone away, as a shell shows it: 128 and the number of SIGPIPE.
+/// The exit code of programs whose reader is gone, as a shell shows it: 128 plus the number of SIGPIPE.
 const READER_GONE: u8 = 128 + 13;
 
 impl Failure {
-    /// The exit code: 1, unless a signal or a reader that has gone away ended the command.
+    /// The exit code: 1, unless a signal or a reader that is gone ended the command.
     pub(crate) fn code(&self) -> ExitCode {
         match self {
             Self::Stopped(_, code) => *code,
@@ -93,7 +93,7 @@ impl Failure {
         }
     }
 
-    /// Whether nothing is to be said about it: whoever read what was shown has seen enough.
+    /// Whether nothing needs to be printed: the reader of the output has seen enough.
     pub(crate) fn is_silent(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }

@@ -1,5 +1,5 @@
-//! The life of the process: from the first moment on it hears when it is told to stop, and then it ends in time, whatever
-//! waits for something that does not come.
+//! The life of the process: it listens for signals from the first moment, and ends in time after one,
+//! whatever it is waiting for.
 
 use std::pin::pin;
 use std::process::ExitCode;
@@ -14,13 +14,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
 
-/// How long a command at work may take to end in order. Whoever sent the signal waits 20 s or more.
+/// How long a command at work may take to end in order. The sender of the signal waits at least 20 s.
 const ORDERLY: Duration = Duration::from_secs(18);
 
-/// How long a thread that is blocked is waited for at the very end.
+/// How long to wait for a blocked thread at the very end.
 const LAST: Duration = Duration::from_secs(1);
 
-/// What a command knows of the process's life.
+/// The process's life, as the command sees it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Life {
     stop: CancellationToken,
@@ -28,8 +28,8 @@ pub(crate) struct Life {
 }
 
 impl Life {
-    /// From now on there is something in hand, and the command ends by itself when it is told to stop. Before, it is cut off
-    /// wherever it is: it may be waiting for a disk, a pipe or the network.
+    /// From now on there is work to finish, and the command ends by itself after a signal. Before, it is cut
+    /// off wherever it is: it may be waiting for a disk, a pipe or the network.
     pub(crate) fn at_work(&self) -> CancellationToken {
         self.at_work.store(true, Ordering::Release);
         self.stop.clone()
@@ -38,14 +38,14 @@ impl Life {
 
 /// A signal that ends the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum StopSignal {
     /// Ctrl-C.
     Interrupt,
     /// SIGTERM.
     Terminate,
 }
 
-impl Told {
+impl StopSignal {
     const fn name(self) -> &'static str {
         match self {
             Self::Interrupt => "SIGINT",
@@ -65,11 +65,12 @@ impl Told {
 /// SIGXFSZ, as Linux numbers it on every machine that this is built for.
 const FILE_TOO_LARGE: i32 = 25;
 
-/// Hears signals.
+/// Listens for signals.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
-    /// Heard only so that it does not end the process: a write beyond the limit of a file's size fails like one to a full disk.
+    /// Handled only so that it does not end the process: a write beyond the file size limit then fails like
+    /// one to a full disk.
     _too_large: Signal,
 }
 
@@ -83,25 +84,25 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> Told {
+    async fn next(&mut self) -> StopSignal {
         tokio::select! {
-            _ = self.interrupt.recv() => Told::Interrupt,
-            _ = self.terminate.recv() => Told::Terminate,
+            _ = self.interrupt.recv() => StopSignal::Interrupt,
+            _ = self.terminate.recv() => StopSignal::Terminate,
         }
     }
 }
 
-/// What a command is there for.
+/// The purpose of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// It goes on until it is told to stop; that is its proper end.
+    /// It runs until a signal, which is its proper end.
     Serves,
-    /// It does something and ends; cut off before, it has failed.
+    /// It does something and ends; if it is cut off before, it has failed.
     Does,
 }
 
-/// Runs a command on so many threads of its own until it ends, or is cut off. The thread that calls this only listens and
-/// counts the time, so that nothing that blocks can keep it from doing so.
+/// Runs a command on its own threads until it ends, or is cut off. The calling thread only listens and
+/// measures time, so that no blocking call can prevent it from doing so.
 pub(crate) fn run<F>(kind: Kind, threads: usize, command: impl FnOnce(Life) -> F) -> Result<ExitCode, Failure>
 where
     F: Future<Output = Result<ExitCode, Failure>> + Send + 'static,
@@ -112,7 +113,7 @@ where
     let life = Life::default();
     let task = runtime.spawn(command(life.clone()));
     let outcome = listener.block_on(watch(kind, task, &life, signals));
-    // What still blocks a thread by then is not waited for.
+    // A thread that is still blocked by then is abandoned.
     runtime.shutdown_timeout(LAST);
     outcome
 }
@@ -124,19 +125,19 @@ async fn watch(
     mut signals: Signals,
 ) -> Result<ExitCode, Failure> {
     let mut task = pin!(task);
-    let told = tokio::select! {
+    let received = tokio::select! {
         ended = &mut task => return ended?,
-        told = signals.next() => told,
+        received = signals.next() => received,
     };
     life.stop.cancel();
     match (life.at_work.load(Ordering::Acquire), kind) {
         (true, _) => {}
         (false, Kind::Serves) => return Ok(ExitCode::SUCCESS),
-        (false, Kind::Does) => return Err(Failure::Stopped(told.name(), told.code())),
+        (false, Kind::Does) => return Err(Failure::Stopped(received.name(), received.code())),
     }
     tokio::select! {
         ended = &mut task => ended?,
         again = signals.next() => Err(Failure::Stopped(again.name(), again.code())),
-        () = tokio::time::sleep(ORDERLY) => Err(Failure::Stopped(told.name(), told.code())),
+        () = tokio::time::sleep(ORDERLY) => Err(Failure::Stopped(received.name(), received.code())),
     }
 }

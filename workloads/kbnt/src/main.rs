@@ -27,7 +27,7 @@ use life::Kind::{Does, Serves};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Whatever a command does, it waits more than it works, and each thread costs memory.
+/// A command waits more than it works, and each thread costs memory.
 const THREADS: usize = 2;
 
 fn main() -> ExitCode {
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     };
     outcome.unwrap_or_else(|failure| {
         if !failure.is_silent() {
-            output::complain(&failure);
+            output::print_error(&failure);
         }
         failure.code()
     })
@@ -47,7 +47,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Demo(options) => life::run(Does, THREADS, |_| demo::run(options)),
         Command::Serve(options) => life::run(Serves, THREADS, |life| serve::run(options, life)),
-        // Beside the threads of its Kafka clients: two would mostly wake each other.
+        // One thread besides those of its Kafka clients: two would mostly wake each other.
         Command::Service(options) => life::run(Serves, 1, |life| service::run(*options, life)),
         Command::Simulator(options) => life::run(Serves, THREADS, |life| simulator::run(options, life)),
         Command::Tail(options) => life::run(Serves, THREADS, |life| tail::run(options, life)),

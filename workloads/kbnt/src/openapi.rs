@@ -1,4 +1,4 @@
-//! `kbnt openapi`: the description of the whole HTTP API, as `kbnt serve` has it.
+//! `kbnt openapi`: the description of the whole HTTP API, as `kbnt serve` serves it.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::output;
 use crate::wiring::{Effects, Grants, Process, ProcessParts};
 
-/// Routes belong to services at work, so those that have any are started, on a log that nobody writes to.
+/// Routes belong to running services, so the services with routes are started, on a log without writers.
 pub(crate) async fn run() -> Result<ExitCode, Failure> {
     let mut process = Process::new(ProcessParts {
         log: Arc::new(EmbeddedLog::in_memory()),

@@ -23,13 +23,13 @@ use crate::life::Life;
 use crate::service::{inventory_config, user_config};
 use crate::wiring::{self, Effects, Grants, Process, ProcessParts};
 
-/// Event streams at a time.
+/// Maximum number of event streams.
 const STREAMS: usize = 1024;
 
 /// Products of the seed file that are declared at once.
 const AT_ONCE: usize = 256;
 
-/// The pause before what could not be declared yet is declared again.
+/// The pause before a product whose declaration was not possible yet is declared again.
 const AGAIN: Duration = Duration::from_millis(5);
 
 pub(crate) async fn run(options: ServeOptions, life: Life) -> Result<ExitCode, Failure> {
@@ -73,7 +73,7 @@ pub(crate) async fn run(options: ServeOptions, life: Life) -> Result<ExitCode, F
     process.need_seed(Arc::clone(&seeded));
     let address = process.listen(SocketAddr::new(options.address, options.port)).await?;
     tracing::info!(operation = "started", %address, "the shop is open: http://{address}/v1/orders");
-    // Seen from outside while it goes on: on a disk that is full it waits for as long as the log takes no records.
+    // The HTTP server is up meanwhile: with a full disk, this waits as long as the log takes no records.
     let declaring = async {
         match declare(&inventory, seed.stock).await {
             Ok(()) => seeded.store(true, Ordering::Release),
@@ -121,7 +121,7 @@ async fn declare(inventory: &Handle<InventoryMachine>, stock: Vec<Declaration>) 
     }
 }
 
-/// Declares these all at once; those that must be declared again in a moment.
+/// Declares all of these at once. Returns those that must be declared again in a moment.
 async fn declare_some(
     inventory: &Handle<InventoryMachine>,
     wishes: Vec<Declaration>,

@@ -20,7 +20,7 @@ use crate::failure::Failure;
 use crate::life::Life;
 use crate::wiring::{self, Effects, Grants, Process, ProcessParts};
 
-/// Event streams at a time: one of all events, or one that is behind, has a Kafka consumer of its own.
+/// Maximum number of event streams: one of all events, or one that is behind, has its own Kafka consumer.
 const STREAMS: usize = 64;
 
 pub(crate) async fn run(options: ServiceOptions, life: Life) -> Result<ExitCode, Failure> {
@@ -83,7 +83,7 @@ pub(crate) async fn run(options: ServiceOptions, life: Life) -> Result<ExitCode,
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where inventory-service keeps its snapshots, if it does.
+/// The snapshot settings of inventory-service, if it keeps snapshots.
 fn snapshot_plan(options: &SnapshotOptions) -> Result<Option<SnapshotPlan<Image>>, Failure> {
     let Some(directory) = &options.snapshot_dir else { return Ok(None) };
     let refused = |error| Failure::Options(format!("snapshots in {}: {error}", directory.display()));
@@ -91,7 +91,7 @@ fn snapshot_plan(options: &SnapshotOptions) -> Result<Option<SnapshotPlan<Image>
     Ok(Some(SnapshotPlan { store, every: options.snapshot_interval }))
 }
 
-/// The lease by which inventory-service works in turn, if it does.
+/// The lease by which inventory-service takes turns, if it does.
 async fn lease(options: &ServiceOptions) -> Result<Option<Arc<KubernetesLease>>, Failure> {
     let named = options.standby.lease.clone().zip(options.standby.advertised_address);
     let Some(((namespace, name), address)) = named else { return Ok(None) };
@@ -101,13 +101,13 @@ async fn lease(options: &ServiceOptions) -> Result<Option<Arc<KubernetesLease>>,
     Ok(Some(Arc::new(KubernetesLease::find(config).await?)))
 }
 
-/// How user-service behaves.
+/// The configuration of user-service.
 pub(crate) fn user_config(options: &UserOptions) -> Result<UserConfig, Failure> {
     let declared = options.users_file.as_deref().map(wiring::users).transpose()?.unwrap_or_default();
     Ok(UserConfig { allow_unknown: options.allow_unknown_users, declared, ..UserConfig::default() })
 }
 
-/// How inventory-service behaves. The writer's name is another one at each start.
+/// The configuration of inventory-service. The writer has a new name at each start.
 pub(crate) fn inventory_config(options: &InventoryOptions, instance: &str) -> InventoryConfig {
     InventoryConfig {
         ttl: options.reservation_ttl,

@@ -1,4 +1,4 @@
-//! `kbnt topics ensure`: topics as a cluster should have them.
+//! `kbnt topics ensure`: makes and corrects the topics of a cluster.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -14,11 +14,11 @@ use crate::wiring;
 /// The longest report that Kubernetes takes, in bytes.
 const LONGEST: usize = 4096;
 
-/// What became of the topics.
+/// The outcome for each topic.
 #[derive(Serialize)]
 struct Report<'a> {
     topics: &'a [TopicReport],
-    /// Topics that there was no room for.
+    /// Topics that did not fit.
     #[serde(skip_serializing_if = "is_zero")]
     omitted: usize,
 }
@@ -31,7 +31,7 @@ fn is_zero(count: &usize) -> bool {
 pub(crate) async fn run(options: EnsureOptions) -> Result<ExitCode, Failure> {
     let outcome = ensure(&options).await;
     if let (Err(failure), Some(path)) = (&outcome, &options.report_file) {
-        // Whoever reads only this file is told as well.
+        // A reader of this file alone must learn it, too.
         write(path, &failure.to_string())?;
     }
     let topics = outcome?;
@@ -48,7 +48,7 @@ async fn ensure(options: &EnsureOptions) -> Result<Vec<TopicReport>, Failure> {
     Ok(admin.ensure(&wanted, options.within).await)
 }
 
-/// Whether all is done, another try may help, or none will.
+/// Whether everything is done, another try may help, or none will.
 fn code(topics: &[TopicReport]) -> ExitCode {
     if topics.iter().any(|topic| topic.state.may_pass()) {
         ExitCode::from(2)
@@ -68,8 +68,8 @@ fn json(topics: &[TopicReport], omitted: usize) -> String {
     serde_json::to_string(&Report { topics, omitted }).unwrap_or_default()
 }
 
-/// The report in at most so many bytes: with shorter messages, and else with fewer topics, those first that are not as
-/// they should be.
+/// The report in at most `most` bytes: with shorter messages, or else with fewer topics, where those that are
+/// wrong come first.
 fn shortened(topics: &[TopicReport], most: usize) -> String {
     let mut topics = topics.to_vec();
     for length in [usize::MAX, 500, 200, 80] {
@@ -92,7 +92,7 @@ fn shortened(topics: &[TopicReport], most: usize) -> String {
     String::new()
 }
 
-/// Cuts a message to so many characters.
+/// Cuts the message to this many characters.
 fn cut(state: &mut TopicState, length: usize) {
     let (TopicState::Wrong { message, .. }
     | TopicState::Failed { message, .. }

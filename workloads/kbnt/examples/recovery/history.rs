@@ -1,4 +1,4 @@
-//! A log as a busy shop leaves it: every order placed, let pass, reserved, paid, confirmed and created.
+//! A log as a busy shop leaves it: every order placed, validated, reserved, paid, confirmed and created.
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -18,7 +18,7 @@ use kbnt_kafka::KafkaLog;
 
 use super::Failure;
 
-/// Orders that are written at a time.
+/// Orders per batch.
 const CHUNK: u32 = 2_000;
 
 const PRODUCTS: u32 = 100;
@@ -65,7 +65,7 @@ async fn append(log: &KafkaLog, batch: Vec<Append>) -> Result<Vec<Delivered>, Fa
     Ok(batch.into_iter().zip(positions).map(delivered).collect())
 }
 
-/// The inventory, which writes to the log what it decides.
+/// The inventory, which writes its decisions to the log.
 struct Stock {
     machine: InventoryMachine,
     log: KafkaLog,
@@ -119,7 +119,7 @@ impl Stock {
     }
 }
 
-/// What becomes of a chunk of orders.
+/// The records of a chunk of orders.
 async fn chunk(stock: &mut Stock, numbers: std::ops::Range<u32>) -> Result<(), Failure> {
     let log = stock.log.clone();
     let (mut placed, mut validated) = (Vec::new(), Vec::new());
@@ -148,7 +148,7 @@ async fn chunk(stock: &mut Stock, numbers: std::ops::Range<u32>) -> Result<(), F
 }
 
 impl History {
-    /// Writes it.
+    /// Writes the history.
     pub(super) async fn write(log: KafkaLog, orders: u32) -> Result<Self, Failure> {
         let mut stock = Stock::open(log.clone()).await?;
         let mut next = 0;
@@ -160,7 +160,7 @@ impl History {
         Ok(Self { log, orders })
     }
 
-    /// How long each topic is.
+    /// The length of each topic.
     pub(super) async fn lengths(&self) -> Result<String, Failure> {
         let mut shown = Vec::new();
         for topic in [Topic::OrderEvents, Topic::UserEvents, Topic::InventoryEvents, Topic::PaymentEvents] {
@@ -173,7 +173,7 @@ impl History {
         Ok(format!("records written: {}", shown.join(", ")))
     }
 
-    /// The customer of one more order is good.
+    /// Validates the user of one more order.
     pub(super) async fn validate(&self, number: u32) -> Result<(), Failure> {
         let order = order(number)?;
         let event = UserValidated { order, basket: basket(number)?, placed_at: now() };
@@ -190,7 +190,7 @@ impl History {
     }
 }
 
-/// When the inventory's answer to an order is read.
+/// Waits for the inventory's answer to an order.
 pub(super) async fn expect_answer(reader: &mut dyn LogReader, number: u32) -> Result<Instant, Failure> {
     let expected = order(number)?;
     loop {

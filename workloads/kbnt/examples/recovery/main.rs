@@ -1,5 +1,5 @@
-//! How long inventory-service takes to be ready, and to answer an order, after kill -9 with a long log: with a snapshot and
-//! without; and the most memory that each service takes while it catches up with that log.
+//! Measures how long inventory-service takes to be ready and to answer an order after kill -9 with a long
+//! log, with a snapshot and without; and the peak memory of each service while it catches up with that log.
 //!
 //! `make bench-recovery` runs it on a broker of its own.
 
@@ -17,10 +17,10 @@ use kbnt_kafka::{KafkaConfig, KafkaLog};
 use history::{History, expect_answer};
 use service::{Running, newest_snapshot};
 
-/// Anything that goes wrong.
+/// Any error.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// What the service must come to.
+/// The required time.
 const READY_WITH_SNAPSHOT: Duration = Duration::from_secs(3);
 const READY_WITHOUT: Duration = Duration::from_secs(15);
 const MEMORY: u64 = 256 << 20;
@@ -45,7 +45,8 @@ struct Options {
     recovery_only: bool,
 }
 
-/// One start: kills what runs, and times the next process until it is ready and until it has answered an order.
+/// One start: kills the running process, and times the next one until it is ready and until it has answered
+/// an order.
 async fn start(
     options: &Options,
     history: &History,
@@ -71,7 +72,8 @@ async fn recoveries(options: &Options, history: &History) -> Result<bool, Failur
     let (first, ..) = start(options, history, true, orders).await?;
     first.until_caught_up().await?;
     let kept = newest_snapshot(&options.scratch);
-    // Something new, so that there is something to keep, and then time for two: the second has all inputs behind it.
+    // Something new, so that there is a snapshot to keep, and then time for two: the second covers all
+    // inputs.
     history.validate(orders + 1).await?;
     service::until("a snapshot", || async { newest_snapshot(&options.scratch) > kept }).await?;
     first.kill()?;

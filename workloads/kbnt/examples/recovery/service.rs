@@ -1,4 +1,4 @@
-//! Services as processes of their own.
+//! Services in their own processes.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::Failure;
 
-/// How long anything may take.
+/// How long any step may take.
 const DEADLINE: Duration = Duration::from_mins(15);
 
 /// Waits until `condition` holds.
@@ -37,7 +37,7 @@ pub(super) fn newest_snapshot(directory: &Path) -> Option<u64> {
 /// Makes the seven topics.
 pub(super) fn make_topics(kbnt: &Path, bootstrap: &str) -> Result<(), Failure> {
     let wanted = Topic::ALL.map(|topic| {
-        // As the operator declares it.
+        // With the operator's setting.
         let configs =
             if topic == Topic::AuditLogs { json!({"max.message.bytes": "4194304"}) } else { json!({}) };
         json!({"name": topic.name(), "partitions": topic.partitions(), "replicas": 1, "configs": configs})
@@ -48,7 +48,7 @@ pub(super) fn make_topics(kbnt: &Path, bootstrap: &str) -> Result<(), Failure> {
     if made.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&made.stdout).into()) }
 }
 
-/// A service at work; it is killed when this goes.
+/// A running service, which is killed on drop.
 pub(super) struct Running {
     child: Child,
     url: String,
@@ -84,13 +84,13 @@ impl Running {
         answer.error_for_status().ok()?.text().await.ok()
     }
 
-    /// When it is ready.
+    /// Waits until it is ready. Returns the time.
     pub(super) async fn until_ready(&self) -> Result<Instant, Failure> {
         until("it is ready", || async { self.get("/readyz").await.is_some() }).await?;
         Ok(Instant::now())
     }
 
-    /// Waits until nothing is left to be handled.
+    /// Waits until all inputs are handled.
     pub(super) async fn until_caught_up(&self) -> Result<(), Failure> {
         let caught_up = || async {
             let Some(metrics) = self.get("/metrics").await else { return false };
@@ -100,7 +100,7 @@ impl Running {
         until("it has caught up", caught_up).await
     }
 
-    /// The most memory that it has had, in bytes.
+    /// Its peak memory, in bytes.
     pub(super) fn peak(&self) -> Result<u64, Failure> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -118,7 +118,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may be gone already.
+        // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,11 +1,11 @@
-//! What the examples that order over HTTP have in common.
+//! Shared parts of the examples that order over HTTP.
 
 use std::fmt;
 use std::time::Duration;
 
 use reqwest::Url;
 
-/// Anything that goes wrong.
+/// Any error.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Refuses a service that is not on this machine.
@@ -17,7 +17,7 @@ pub(crate) fn must_be_here(url: &Url) -> Result<(), Failure> {
     }
 }
 
-/// How long each of many took, the shortest first.
+/// The durations of many orders, sorted.
 pub(crate) struct Times(Vec<Duration>);
 
 impl Times {
@@ -26,7 +26,7 @@ impl Times {
         Self(times)
     }
 
-    /// So many milliseconds this share of them took at most; there must be any.
+    /// The time in milliseconds within which this share of them ended. There must be at least one.
     pub(crate) fn within(&self, share: f64) -> f64 {
         #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let index = ((self.0.len() as f64 * share).ceil() as usize).clamp(1, self.0.len()) - 1;

@@ -1,4 +1,5 @@
-//! Connections to a service that cost as little of the processor as they can: the services under load share it with them.
+//! Connections to a service that use as little CPU as possible, because the services under load share it with
+//! them.
 
 use std::net::SocketAddr;
 
@@ -8,7 +9,7 @@ use tokio::net::TcpStream;
 
 use crate::shared::Failure;
 
-/// Headers that an answer has at most.
+/// The most headers of a response.
 const HEADERS: usize = 32;
 
 /// An HTTP/1.1 connection with one request at a time.
@@ -17,7 +18,7 @@ pub(crate) struct Connection {
     received: Vec<u8>,
 }
 
-/// What is looked at of an answer.
+/// The parts of a response that are used.
 #[derive(Deserialize)]
 struct Answer {
     status: String,
@@ -30,13 +31,13 @@ impl Connection {
         Ok(Self { stream, received: Vec::new() })
     }
 
-    /// Whether the service has not hung up.
+    /// Whether the service has kept the connection open.
     pub(crate) fn is_open(&self) -> bool {
         let unread = self.stream.try_read(&mut [0]);
         unread.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
     }
 
-    /// Places the order that `body` is, and returns its status once it has ended, or the error as text.
+    /// Places the order `body`. Returns its status once it has ended, or the error as text.
     pub(crate) async fn place(&mut self, body: &str) -> Result<String, Failure> {
         let request = format!(
             "POST /v1/orders?wait=10s HTTP/1.1\r\nhost: here\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
@@ -57,7 +58,7 @@ impl Connection {
     }
 }
 
-/// The body of an answer; `None` as long as something of it is missing.
+/// The body of a response; `None` while it is incomplete.
 fn whole_body(received: &[u8]) -> Result<Option<&[u8]>, Failure> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS];
     let mut head = httparse::Response::new(&mut headers);

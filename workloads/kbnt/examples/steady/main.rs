@@ -30,10 +30,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use shared::{Failure, Times, must_be_here};
 
-/// How often orders are sent: those that are due by then, together.
+/// How often the orders that are due are sent together.
 const PACE: Duration = Duration::from_millis(2);
 
-/// How long after the last order its answer is awaited.
+/// How long to wait for responses after the last order.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Measure how long orders take that come at a steady rate.
@@ -66,7 +66,7 @@ struct Options {
 }
 
 impl Options {
-    /// Orders that come while the rate rises evenly: half as many as at the full rate.
+    /// Orders during the warm-up, while the rate rises evenly: half as many as at the full rate.
     const fn rising(&self) -> u32 {
         self.rate * self.warm_up / 2
     }
@@ -76,7 +76,7 @@ impl Options {
         self.rising() + self.rate * self.seconds
     }
 
-    /// How long after the beginning an order is due.
+    /// When an order is due, from the beginning.
     fn due(&self, number: u32) -> Duration {
         let (number, rising, rate) = (f64::from(number), f64::from(self.rising()), f64::from(self.rate));
         let warm_up = f64::from(self.warm_up);
@@ -87,7 +87,7 @@ impl Options {
         })
     }
 
-    /// The body of an order; which ones are declined is spread evenly.
+    /// The body of an order; declined orders are spread evenly.
     fn order(&self, number: u32) -> String {
         let token = if number % 100 * 37 % 100 < self.declined { "tok_decline" } else { "tok_ok" };
         let (buyer, product) = (number % 1_000, number * 7 % self.products);
@@ -97,16 +97,16 @@ impl Options {
     }
 }
 
-/// An order that was answered.
+/// An order with a response.
 struct Sample {
     number: u32,
-    /// What it came to, or why there was no answer.
+    /// How it ended, or why there was no response.
     end: String,
-    /// Since it was due.
+    /// Measured from when it was due.
     took: Duration,
 }
 
-/// Connections that nobody uses now; the one used last comes first.
+/// Idle connections; the one used last comes first.
 struct Idle {
     to: SocketAddr,
     connections: RefCell<Vec<Connection>>,
@@ -136,7 +136,7 @@ async fn declare(options: &Options) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Sends all orders, each when it is due, without waiting for any answer.
+/// Sends all orders, each when it is due, without waiting for any response.
 async fn send(options: &Options, to: SocketAddr) -> mpsc::UnboundedReceiver<Sample> {
     let idle = Rc::new(Idle { to, connections: RefCell::default() });
     let (samples, taken) = mpsc::unbounded_channel();
@@ -152,7 +152,7 @@ async fn send(options: &Options, to: SocketAddr) -> mpsc::UnboundedReceiver<Samp
             let (samples, idle) = (samples.clone(), Rc::clone(&idle));
             tokio::task::spawn_local(async move {
                 let end = idle.place(&body).await.unwrap_or_else(|error| error.to_string());
-                // Whoever has stopped listening has given up.
+                // The receiver is gone only if the measurement was given up.
                 drop(samples.send(Sample { number, end, took: due.elapsed() }));
             });
         }
@@ -160,7 +160,7 @@ async fn send(options: &Options, to: SocketAddr) -> mpsc::UnboundedReceiver<Samp
     taken
 }
 
-/// Sends all orders, and tells what became of them.
+/// Sends all orders, and prints the results.
 async fn measure(options: &Options) -> Result<ExitCode, Failure> {
     declare(options).await?;
     let to = options.url.socket_addrs(|| None)?.first().copied().ok_or("no address")?;

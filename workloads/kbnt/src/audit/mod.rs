@@ -1,4 +1,5 @@
-//! `kbnt audit verify`: whether the audit trail is whole and complete, and whether what it vouches for is there and unchanged.
+//! `kbnt audit verify`: whether the audit trail is whole and complete, and whether the records that it
+//! vouches for exist unchanged.
 
 mod trail;
 mod verdict;
@@ -25,7 +26,7 @@ use crate::output;
 use trail::Trail;
 use verdict::{Retention, Rules, Verdict};
 
-/// The pause before a directory that is in use is read again.
+/// The pause before a directory in use is read again.
 const PAUSE: Duration = Duration::from_millis(200);
 
 pub(crate) async fn run(options: VerifyOptions) -> Result<ExitCode, Failure> {
@@ -34,7 +35,7 @@ pub(crate) async fn run(options: VerifyOptions) -> Result<ExitCode, Failure> {
         None => of_running(&options).await?,
     };
     for finding in &verdict.findings {
-        output::complain(&finding.text);
+        output::print_error(&finding.text);
     }
     if verdict.findings.is_empty() {
         output::line(&format!("{}; read from {}", verdict.summary, options.trail))?;
@@ -42,8 +43,8 @@ pub(crate) async fn run(options: VerifyOptions) -> Result<ExitCode, Failure> {
     Ok(verdict.code().into())
 }
 
-/// Reads a directory, again and again while a process is writing it that has not linked yet what was there at first, or is in the
-/// middle of a write.
+/// Reads a directory. Reads it again while a process writes to it that has not linked the first records yet,
+/// or is in the middle of a write.
 async fn of_directory(directory: &Path, wait: Duration) -> Result<Verdict, Failure> {
     let deadline = Instant::now() + wait;
     let mut first: Option<Vec<Position>> = None;
@@ -66,8 +67,8 @@ async fn of_directory(directory: &Path, wait: Duration) -> Result<Verdict, Failu
     }
 }
 
-/// All that is there now. What lies beyond these ends only completes what lies before: a busy process always has records without
-/// a link.
+/// Reads everything up to these ends. Records beyond them only complete the earlier ones: a busy process
+/// always has records without a link.
 async fn up_to(ends: &[Position], origin: &mut Origin) -> Result<Trail, Failure> {
     let ends: HashMap<(Topic, u32), u64> =
         ends.iter().map(|end| ((end.topic, end.partition), end.offset)).collect();
@@ -87,7 +88,7 @@ async fn up_to(ends: &[Position], origin: &mut Origin) -> Result<Trail, Failure>
     Ok(trail)
 }
 
-/// Reads Kafka or a running program, and goes on for a while if its audit-service is behind.
+/// Reads Kafka or a running program, and continues for a while if its audit-service is behind.
 async fn of_running(options: &VerifyOptions) -> Result<Verdict, Failure> {
     let mut origin = Origin::open(&options.trail.origin, None, &Topic::EVENTS, From::Start).await?;
     let mut trail = caught_up(&mut origin).await?;
@@ -106,12 +107,12 @@ async fn of_running(options: &VerifyOptions) -> Result<Verdict, Failure> {
         links: span(options.audit_retention),
         notifications: span(options.notification_retention),
     };
-    // Only Kafka forgets by age; and an event stream has no records that nobody understands.
+    // Only Kafka deletes records by age, and an event stream omits unreadable records.
     let rules = Rules { retention: is_log.then_some(retention), passes_all: is_log, now: SystemClock.now() };
     Ok(trail.judge(&rules, None))
 }
 
-/// All that is there now.
+/// Reads everything that exists now.
 async fn caught_up(origin: &mut Origin) -> Result<Trail, Failure> {
     let mut trail = Trail::default();
     while let Some(seen) = origin.next_of_those().await? {

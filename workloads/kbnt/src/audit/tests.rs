@@ -28,7 +28,7 @@ fn seen(at: Position, record: RawRecord) -> Seen {
     Seen { bytes, ..Seen::new(at, record.value.unwrap()) }
 }
 
-/// The same in another topic.
+/// The same records in another topic.
 fn records_of(topic: Topic) -> Vec<Seen> {
     let mut records = Vec::new();
     let mut head = Head::default();
@@ -61,12 +61,12 @@ fn records_of(topic: Topic) -> Vec<Seen> {
     records
 }
 
-/// A log that forgets nothing.
+/// The rules of a log that keeps everything.
 fn embedded() -> Rules {
     Rules { retention: None, passes_all: true, now: Timestamp::from_millis(WRITTEN) }
 }
 
-/// Kafka, so many days after the records were written.
+/// The rules of Kafka, this many days after the records were written.
 fn kafka(days: i64) -> Rules {
     let retention =
         Retention { links: Span::from_millis(365 * DAY), notifications: Span::from_millis(7 * DAY) };
@@ -87,13 +87,13 @@ fn kinds(records: &[Seen], rules: &Rules) -> Vec<Kind> {
     judged(records, rules).findings.into_iter().map(|finding| finding.kind).collect()
 }
 
-/// What is said where something was altered, and nothing else.
+/// The findings, all of which must be alterations.
 fn problems(records: &[Seen]) -> Vec<String> {
     let findings = judged(records, &kafka(0)).findings;
     findings.into_iter().filter(|finding| finding.kind == Kind::Altered).map(|finding| finding.text).collect()
 }
 
-/// What is found of this kind only.
+/// The text of the findings, all of which must be of this kind.
 fn only(records: &[Seen], rules: &Rules, kind: Kind) -> String {
     let verdict = judged(records, rules);
     assert_eq!(verdict.findings.len(), 1, "{:?}", verdict.findings);
@@ -101,7 +101,7 @@ fn only(records: &[Seen], rules: &Rules, kind: Kind) -> String {
     verdict.findings[0].text.clone()
 }
 
-/// `record` with one text in the place of another.
+/// Replaces one text of `record`.
 fn altered(record: &mut Seen, from: &str, to: &str) {
     let text = String::from_utf8(record.value.clone()).unwrap();
     assert!(text.contains(from), "{from} in {text}");
@@ -115,7 +115,7 @@ fn a_whole_trail_is_whole_also_where_retention_took_its_beginning() {
         assert_eq!(judged(&records(), &rules).code(), 0);
     }
     assert_eq!(judged(&records()[2..], &kafka(0)).findings, []);
-    // What lies in a directory is never forgotten.
+    // A directory keeps everything.
     assert_eq!(kinds(&records()[2..], &embedded()), [Kind::Altered]);
 }
 
@@ -182,9 +182,9 @@ fn what_kafka_forgets_by_age_is_not_missing() {
     assert_eq!(judged(&all[1..], &kafka(8)).findings, []);
     only(&all[1..], &kafka(6), Kind::Missing);
     only(&all[1..], &embedded(), Kind::Missing);
-    // The event stores are kept for ever.
+    // Event stores are kept for ever.
     only(&records()[1..], &kafka(900), Kind::Missing);
-    // Links that are older than their retention may be gone, and newer ones may not.
+    // Links older than their retention may be gone, newer ones may not.
     let mut links_gone = records();
     links_gone.remove(1);
     assert_eq!(judged(&links_gone, &kafka(366)).findings, []);
@@ -239,7 +239,7 @@ fn the_first_wrong_link_is_named() {
     assert!(problems(&forged)[0].contains("altered"), "{:?}", problems(&forged));
 }
 
-/// What is said of a trail with which nothing is wrong but what waits.
+/// The summary of a trail without findings except pending links.
 fn summary(records: &[Seen]) -> String {
     let verdict = judged(records, &embedded());
     assert!(verdict.findings.iter().all(|finding| finding.kind == Kind::Behind), "{:?}", verdict.findings);
@@ -257,7 +257,7 @@ fn a_record_that_was_changed_after_its_audit_is_named() {
     assert!(problems[0].starts_with("order-events/1@1"), "{problems:?}");
 }
 
-/// A record that nobody understands, its dead letter, the link about it, and what a person did with it.
+/// An unreadable record, its dead letter, the link about it, and its resolution by a person.
 fn dead() -> Vec<Seen> {
     let at = Position { topic: Topic::OrderEvents, partition: 0, offset: 0 };
     let raw = RawRecord { value: Some(b"[1".to_vec()), ..RawRecord::default() };
@@ -302,7 +302,7 @@ fn a_dead_letter_that_is_gone_or_another_one_is_named() {
     let mut another = dead();
     altered(&mut another[1], "WzE=", "WzI=");
     assert!(problems(&another)[0].ends_with("vouches for is another one"), "{:?}", problems(&another));
-    // A newer release may understand it.
+    // A newer release may be able to read it.
     let mut understood = dead();
     let event = records()[0].value.clone();
     understood[0] = Seen { bytes: understood[0].bytes, ..Seen::new(understood[0].at(), event.clone()) };

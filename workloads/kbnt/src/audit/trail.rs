@@ -1,4 +1,4 @@
-//! What was read of a trail and of the records that it vouches for.
+//! The parts of a trail that were read, and the records that it vouches for.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,30 +12,30 @@ use kbnt_wire::{self as wire, RecordView};
 
 use crate::origin::Seen;
 
-/// What a record is.
+/// The content of a record, as hashes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Content {
-    /// The hash of what it says, if it is an event.
+    /// The hash of its meaning, if it is an event.
     pub(super) says: Option<Hash>,
     /// The hash of its bytes, if all of them were read.
     pub(super) bytes: Option<Hash>,
 }
 
-/// How a record differs from what a link vouches for.
+/// How a record differs from the one that a link vouches for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Difference {
-    /// It says something else.
+    /// Its meaning differs.
     Content,
-    /// It says the same in other bytes, or has another key or other headers.
+    /// Its meaning is the same in other bytes, or its key or headers differ.
     Bytes,
 }
 
 impl Content {
-    /// How it differs from what `link` vouches for, as far as that was read.
+    /// How it differs from the record that `link` vouches for, as far as it was read.
     pub(super) fn differs(&self, link: &AuditLogCreated) -> Option<Difference> {
         let Self { says, bytes } = self;
         if link.event_name == DEAD_LETTER {
-            // Whether or not somebody understands it now.
+            // Whether the record can be read now does not matter.
             return bytes.is_some_and(|bytes| bytes != link.content_hash).then_some(Difference::Content);
         }
         let vouched = says.map(|says| vouched_hash(&says, link.record_hash.as_ref()));
@@ -47,35 +47,35 @@ impl Content {
     }
 }
 
-/// A record that is audited.
+/// An audited record.
 #[derive(Debug)]
 pub(super) struct Audited {
     pub(super) content: Content,
-    /// When it was written, as it says itself, else as the log does.
+    /// Its own time, or else the time of the log.
     pub(super) at: Timestamp,
-    /// It was there when the reader had caught up, and audit-service links such records.
+    /// It existed when the reader had caught up, and audit-service links such records.
     pub(super) wants_link: bool,
 }
 
-/// What was read.
+/// Everything that was read.
 #[derive(Debug, Default)]
 pub(super) struct Trail {
     /// The links, in the order of the log.
     pub(super) links: Vec<(Timestamp, AuditLogCreated)>,
     /// The offset of the trail's first record.
     pub(super) first: Option<u64>,
-    /// What the audited records say now.
+    /// The audited records with their present content.
     pub(super) records: HashMap<Position, Audited>,
-    /// What is kept of the records that nobody understands; `None` of those that are not kept whole.
-    pub(super) letters: HashMap<Position, Option<Hash>>,
-    /// Those that somebody has seen to.
+    /// What is kept of unreadable records; `None` if the copy is not whole.
+    pub(super) dead_letters: HashMap<Position, Option<Hash>>,
+    /// Dead letters that a person has resolved.
     pub(super) resolved: HashSet<Position>,
     pub(super) unreadable: Vec<String>,
-    /// How many of the links were there when the reader had caught up.
+    /// How many links existed when the reader had caught up.
     caught_up: Option<usize>,
-    /// Records that had no link then, and have none yet.
+    /// Records that had no link then, and still have none.
     unlinked: HashSet<Position>,
-    /// Records that had a link then, and were not read yet.
+    /// Records that had a link then, and have not been read yet.
     unread: HashSet<Position>,
     fence: TermFence,
 }
@@ -95,9 +95,9 @@ impl Trail {
                     }
                     self.links.push((message.at, link.clone()));
                 }
-                Event::DeadLetterStored(letter) => {
-                    if let Some(place) = Position::of(&letter.location) {
-                        self.letters.entry(place).or_insert_with(|| letter.kept_hash());
+                Event::DeadLetterStored(dead_letter) => {
+                    if let Some(place) = Position::of(&dead_letter.location) {
+                        self.dead_letters.entry(place).or_insert_with(|| dead_letter.kept_hash());
                     }
                 }
                 event => {
@@ -105,13 +105,13 @@ impl Trail {
                         self.resolved.extend(Position::of(&resolved.location));
                     }
                     let content = Content { says: Some(content_hash(&message)), bytes: seen.bytes };
-                    // A fenced writer's records count for nobody, and get no link.
+                    // The records of a fenced writer do not count, and get no link.
                     let delivered = Delivered { at, message: message.clone(), source, raw: None };
                     let counts = at.topic != Topic::InventoryEvents || self.fence.admits(&delivered);
                     self.keep(at, content, message.at, counts);
                 }
             },
-            // In the trail itself there is nothing that nobody understands.
+            // Every record of the trail itself must be readable.
             Err(error) if at.topic == Topic::AuditLogs => self.unreadable.push(format!("{at}: {error}")),
             Err(_) => {
                 if let Some(record) = &seen.unreadable {
@@ -127,7 +127,7 @@ impl Trail {
         self.records.insert(place, Audited { content, at, wants_link });
     }
 
-    /// All is read that was there at the start: what comes from now on may only complete it.
+    /// Everything that existed at the start is read. Later records may only complete it.
     pub(super) fn catch_up(&mut self) {
         self.caught_up = Some(self.links.len());
         let linked: HashSet<Position> = self.linked().collect();
@@ -137,12 +137,12 @@ impl Trail {
         self.unread = linked.into_iter().filter(|at| !self.records.contains_key(at)).collect();
     }
 
-    /// Whether records that were there have no link yet.
+    /// Whether records that existed then have no link yet.
     pub(super) fn awaits_links(&self) -> bool {
         !self.unlinked.is_empty()
     }
 
-    /// Whether records that have a link were not read yet.
+    /// Whether records with a link have not been read yet.
     pub(super) fn awaits_records(&self) -> bool {
         !self.unread.is_empty()
     }
@@ -154,17 +154,18 @@ impl Trail {
         unlinked
     }
 
-    /// The places that have a link.
+    /// The positions that have a link.
     pub(super) fn linked(&self) -> impl Iterator<Item = Position> {
         self.links.iter().filter_map(|(_, link)| Position::of(&link.location))
     }
 
-    /// The links that were there when the reader had caught up: whatever they vouch for was there before them.
+    /// The links that existed when the reader had caught up. Everything that they vouch for existed before
+    /// them.
     pub(super) fn settled_links(&self) -> &[(Timestamp, AuditLogCreated)] {
         &self.links[..self.caught_up.unwrap_or(self.links.len()).min(self.links.len())]
     }
 
-    /// What the first link must tie in with: nothing, unless retention took the links before it.
+    /// The head that the first link must follow: the empty one, unless retention removed the links before it.
     pub(super) fn start(&self, may_be_cut: bool) -> Head {
         match (self.first, self.links.first()) {
             (Some(1..), Some((_, link))) if may_be_cut => {

@@ -1,4 +1,4 @@
-//! What follows from what was read.
+//! Conclusions from what was read.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -11,29 +11,29 @@ use kbnt_embedded::{Proof, Recovery};
 
 use super::trail::{Difference, Trail};
 
-/// What is wrong, by kind: the worst first. Each has an exit code of its own.
+/// Kinds of findings, the worst first. Each has its own exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
-    /// The chain is broken, or a record is not what a link vouches for.
+    /// The chain is broken, or a record differs from what a link vouches for.
     Altered,
-    /// Records that the chain, or the log's own files, vouch for are not there.
+    /// Records are missing that the chain, or the log's own files, vouch for.
     Missing,
-    /// The journal ends in what is no whole write: records may be lost there.
+    /// The journal does not end in a whole write: records may be lost there.
     Torn,
-    /// There are records and no link at all.
+    /// Records exist, but no link.
     NoChain,
-    /// Records without a link before ones that have one.
+    /// Records without a link come before records with one.
     Unlinked,
-    /// Records without a link after the last one that has one.
+    /// Records without a link come after the last record with one.
     Behind,
     /// Nothing proves that the end of the log is still there.
     Unproven,
-    /// There is neither a record nor a link.
+    /// Neither records nor links exist.
     Nothing,
 }
 
 impl Kind {
-    /// The exit code. 2 is that of wrong options.
+    /// The exit code. 2 is reserved for wrong options.
     pub(super) const fn code(self) -> u8 {
         match self {
             Self::Altered => 1,
@@ -48,31 +48,31 @@ impl Kind {
     }
 }
 
-/// Something that is wrong.
+/// A finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Finding {
     pub(super) kind: Kind,
-    /// For people, with the first place.
+    /// Text for people, with the first place.
     pub(super) text: String,
 }
 
 /// The outcome.
 #[derive(Debug)]
 pub(super) struct Verdict {
-    /// What is wrong, the first of each kind and place.
+    /// The findings, the first of each kind and place.
     pub(super) findings: Vec<Finding>,
-    /// What is said of a trail with which nothing is wrong.
+    /// The text for a trail without findings.
     pub(super) summary: String,
 }
 
 impl Verdict {
-    /// 0, or the code of the worst that was found.
+    /// 0, or the code of the worst finding.
     pub(super) fn code(&self) -> u8 {
         self.findings.iter().map(|finding| finding.kind).min().map_or(0, Kind::code)
     }
 }
 
-/// How long Kafka keeps what is not kept for ever.
+/// How long Kafka keeps the topics that are not kept for ever.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Retention {
     /// The links.
@@ -81,12 +81,12 @@ pub(super) struct Retention {
     pub(super) notifications: Span,
 }
 
-/// By what the trail is judged.
+/// The rules of the verification.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules {
-    /// `None` where nothing is ever forgotten.
+    /// `None` if the log keeps everything.
     pub(super) retention: Option<Retention>,
-    /// Whether all was read of all records: their bytes, and also what nobody understands.
+    /// Whether everything was read: the bytes of all records, and unreadable records, too.
     pub(super) passes_all: bool,
     pub(super) now: Timestamp,
 }
@@ -97,7 +97,7 @@ impl Rules {
     }
 }
 
-/// What is no whole write at the end.
+/// The incomplete write at the end, if there is one.
 fn torn(files: &Recovery) -> Option<Finding> {
     let tear = files.torn.as_ref()?;
     let text = format!(
@@ -108,7 +108,7 @@ fn torn(files: &Recovery) -> Option<Finding> {
 }
 
 impl Trail {
-    /// What is wrong with it; `files` is what a log's own files say about its end, where there are any.
+    /// Judges the trail; `files` is what a log's own files say about its end, if it has files.
     pub(super) fn judge(&self, rules: &Rules, files: Option<&Recovery>) -> Verdict {
         let mut findings = self.altered(rules);
         let missing = |text| Finding { kind: Kind::Missing, text };
@@ -121,7 +121,8 @@ impl Trail {
         Verdict { findings, summary: self.summary(rules) }
     }
 
-    /// Whether the end may have been cut off without a trace. The file that would tell is not there before the first links are.
+    /// Whether the end may have been cut off without a trace. The file that would show it does not exist
+    /// before the first links.
     pub(super) fn unproven(&self, files: &Recovery) -> Option<Finding> {
         let why = match &files.proof {
             Proof::Given => return None,
@@ -135,7 +136,7 @@ impl Trail {
         Some(Finding { kind: Kind::Unproven, text })
     }
 
-    /// The first of each kind that is not what it was.
+    /// The first altered record of each kind.
     fn altered(&self, rules: &Rules) -> Vec<Finding> {
         let mut problems: Vec<String> = self.unreadable.first().cloned().into_iter().collect();
         let start = self.start(rules.retention.is_some());
@@ -152,27 +153,28 @@ impl Trail {
                 }
             })
         }));
-        problems.extend(self.links.iter().find_map(|(_, link)| self.problem_of_letter(link, start.length)));
+        problems
+            .extend(self.links.iter().find_map(|(_, link)| self.problem_of_dead_letter(link, start.length)));
         problems.into_iter().map(|text| Finding { kind: Kind::Altered, text }).collect()
     }
 
-    /// What is wrong with the record that this link says is kept.
-    fn problem_of_letter(&self, link: &AuditLogCreated, start: u64) -> Option<String> {
+    /// What is wrong with the copy of the record that this link is about.
+    fn problem_of_dead_letter(&self, link: &AuditLogCreated, start: u64) -> Option<String> {
         let place = Position::of(&link.location)?;
         if link.event_name != DEAD_LETTER {
             return None;
         }
-        let what = match self.letters.get(&place) {
+        let what = match self.dead_letters.get(&place) {
             None if start == 0 => "is not there",
             Some(Some(kept)) if *kept != link.content_hash => "is another one",
-            // Not kept whole, or gone by retention before the link behind it.
+            // The copy is not whole, or retention removed the record before the link behind it.
             _ => return None,
         };
         let number = link.sequence;
         Some(format!("{place}: the dead letter that link {number} vouches for {what}"))
     }
 
-    /// For each partition, how many records are gone that the chain vouches for, and the first of them.
+    /// For each partition, how many records are missing that the chain vouches for, and the first of them.
     fn missing(&self, rules: &Rules) -> Vec<String> {
         let mut missing: BTreeMap<(Topic, u32), (u64, Position, u64)> = BTreeMap::new();
         for (at, link) in self.settled_links() {
@@ -194,7 +196,7 @@ impl Trail {
         missing.into_values().map(describe).collect()
     }
 
-    /// Whether a record that has a link need not be there.
+    /// Whether a record with a link may be missing.
     fn may_be_gone(&self, rules: &Rules, at: Timestamp, link: &AuditLogCreated, place: Position) -> bool {
         let unread = !rules.passes_all && link.event_name == DEAD_LETTER;
         let by_age = rules.retention.is_some_and(|retention| match place.topic {
@@ -205,7 +207,7 @@ impl Trail {
         unread || by_age
     }
 
-    /// Records that have no link.
+    /// Records without a link.
     fn incomplete(&self, rules: &Rules) -> Vec<Finding> {
         let find = |kind, text| vec![Finding { kind, text }];
         if self.records.is_empty() && self.links.is_empty() {
@@ -266,8 +268,8 @@ impl Trail {
         };
         let audited: HashSet<Position> = self.linked().collect();
         let unchanged = self.records.keys().filter(|place| audited.contains(*place)).count();
-        let open = self.letters.keys().filter(|place| !self.resolved.contains(*place)).count();
-        let letters = match (self.letters.len(), open) {
+        let open = self.dead_letters.keys().filter(|place| !self.resolved.contains(*place)).count();
+        let dead_letters = match (self.dead_letters.len(), open) {
             (0, _) => String::new(),
             (all, open) => format!("; {all} dead letters, {open} of them open (kbnt dlq list)"),
         };
@@ -277,7 +279,7 @@ impl Trail {
             "; keys, headers and exact bytes were not compared, as an event stream has none of them"
         };
         format!(
-            "the audit trail is whole: {links} links{gone}; {unchanged} audited records are unchanged{letters}{unseen}"
+            "the audit trail is whole: {links} links{gone}; {unchanged} audited records are unchanged{dead_letters}{unseen}"
         )
     }
 }

@@ -1,23 +1,23 @@
-//! Options of which only one can count: what is named on the command line counts more than a variable.
+//! Options that exclude each other: an option on the command line takes precedence over a variable.
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command};
 
-/// Where a command reads from.
+/// Options that say where a command reads from.
 const ORIGINS: [&str; 3] = ["data_dir", "bootstrap_servers", ORIGIN];
 
-/// The option that only commands have that read from one of several places.
+/// The option that identifies commands with a choice of origins.
 const ORIGIN: &str = "origin_url";
 
-/// How a command shows something.
+/// Options that say how a command prints.
 const FORMS: [&str; 2] = ["raw", "json"];
 
-/// What is wrong with options that do not go together.
+/// The error for options that exclude each other.
 const SEVERAL: ErrorKind = ErrorKind::ArgumentConflict;
 
-/// The options of the command in these matches whose variables do not count, because another one was named. Fails where two were
-/// named, or two variables name where to read from.
+/// The options of the command in these matches whose variables are ignored because another option was given
+/// on the command line. Fails if two were given there, or if two variables name an origin.
 pub(super) fn overruled(
     command: &mut Command,
     matches: &ArgMatches,
@@ -27,7 +27,7 @@ pub(super) fn overruled(
         leaf = below;
     }
     let mut overruled = Vec::new();
-    // Other commands have some of these options, too, and need several of them at once.
+    // Other commands share some of these options, and need several of them at once.
     if has(leaf, ORIGIN) {
         let origins = of(leaf, &ORIGINS, |_| true);
         if let (None, Some((first, second))) = (origins.named.first(), two(&origins.set)) {
@@ -46,7 +46,7 @@ pub(super) fn overruled(
     Ok(overruled)
 }
 
-/// Options that are given.
+/// Options that are set.
 struct Given {
     /// On the command line.
     named: Vec<&'static str>,

@@ -46,7 +46,7 @@ pub(crate) struct ShowOptions {
     #[arg(long, env = "KBNT_RAW")]
     pub(crate) raw: bool,
     #[command(flatten)]
-    pub(crate) letter: LetterOptions,
+    pub(crate) dead_letter: DeadLetterOptions,
 }
 
 /// Options of `kbnt dlq replay`.
@@ -67,7 +67,7 @@ pub(crate) struct ReplayOptions {
     #[command(flatten)]
     pub(crate) who: WhoOptions,
     #[command(flatten)]
-    pub(crate) letter: LetterOptions,
+    pub(crate) dead_letter: DeadLetterOptions,
 }
 
 /// Options of `kbnt dlq discard`.
@@ -79,12 +79,12 @@ pub(crate) struct DiscardOptions {
     #[command(flatten)]
     pub(crate) who: WhoOptions,
     #[command(flatten)]
-    pub(crate) letter: LetterOptions,
+    pub(crate) dead_letter: DeadLetterOptions,
 }
 
 /// Which one.
 #[derive(Debug, Args)]
-pub(crate) struct LetterOptions {
+pub(crate) struct DeadLetterOptions {
     /// Where it lies, as `kbnt dlq list` says: TOPIC/PARTITION@OFFSET
     #[arg(env = "KBNT_DEAD_LETTER", value_name = "ID")]
     pub(crate) id: Position,

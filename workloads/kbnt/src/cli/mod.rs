@@ -31,7 +31,9 @@ use kbnt_application::{Service, Topic};
 use crate::failure::Failure;
 
 pub(crate) use clock::ClockOptions;
-pub(crate) use dlq::{DiscardOptions, DlqCommand, LetterOptions, ListOptions, ReplayOptions, ShowOptions};
+pub(crate) use dlq::{
+    DeadLetterOptions, DiscardOptions, DlqCommand, ListOptions, ReplayOptions, ShowOptions,
+};
 pub(crate) use http::HttpOptions;
 pub(crate) use kafka::{AccessOptions, KafkaOptions};
 pub(crate) use origin::{OriginOptions, TrailOptions};
@@ -77,11 +79,11 @@ impl Cli {
     }
 }
 
-/// Shows help or the version, or says what is wrong with the command line.
+/// Prints the help or the version, or what is wrong with the command line.
 pub(crate) fn explain(mut error: clap::Error) -> Result<ExitCode, Failure> {
     let shown = match plain::of(&mut error) {
         None => error.print(),
-        // Where that cannot be written to, nobody can be told.
+        // If stderr cannot be written to, there is nowhere to report it.
         Some(text) => std::io::stderr().write_all(text.as_bytes()),
     };
     let shown = shown.and_then(|()| std::io::stdout().flush());
@@ -403,7 +405,7 @@ mod tests {
                 command.get_arguments().filter(|a| !["help", "version"].contains(&a.get_id().as_str()))
             {
                 let variable = argument.get_env().unwrap_or_default().to_string_lossy().into_owned();
-                // Where a collector is, every program asks under one name.
+                // The standard variable is the same for every program that sends to the collector.
                 let standard = variable == "OTEL_EXPORTER_OTLP_ENDPOINT";
                 assert!(
                     standard || variable.starts_with("KBNT_"),

@@ -1,10 +1,10 @@
-//! What is wrong with a command line that holds what could play with a terminal.
+//! Errors about a command line with characters that could control the terminal.
 
 use clap::error::{ContextKind, ContextValue};
 
 use crate::output::{is_plain, plain};
 
-/// What is said of such a command line, in plain characters and without colours; `None` of another one.
+/// The error in plain characters and without colours; `None` if nothing needs escaping.
 pub(super) fn of(error: &mut clap::Error) -> Option<String> {
     let named: Vec<(ContextKind, ContextValue)> = error.context().filter_map(escaped).collect();
     let reason = std::error::Error::source(error).map(ToString::to_string);
@@ -18,7 +18,7 @@ pub(super) fn of(error: &mut clap::Error) -> Option<String> {
     Some(said.lines().map(|line| plain(line) + "\n").collect())
 }
 
-/// What was given, if it has to be escaped.
+/// The given value, if it has to be escaped.
 fn escaped((kind, value): (ContextKind, &ContextValue)) -> Option<(ContextKind, ContextValue)> {
     let value = match value {
         ContextValue::String(text) if !is_harmless(text) => ContextValue::String(plain(text)),

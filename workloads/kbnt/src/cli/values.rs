@@ -1,4 +1,4 @@
-//! Values as people write them.
+//! Parsers of values that people write.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub(super) fn count(text: &str) -> Result<usize, String> {
     }
 }
 
-/// The longest length of time: what is reckoned with it stays within what clocks can tell.
+/// The longest duration: calculations with it stay within the range of clocks.
 const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// A length of time such as `90s`, `15m` or `1h30m`.
@@ -27,7 +27,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// The same, of what would do nothing but harm within less than a second.
+/// The same, with a minimum of one second, for durations that do only harm below it.
 pub(super) fn some_time(text: &str) -> Result<Duration, String> {
     let time = duration(text)?;
     if time < Duration::from_secs(1) { Err("at least 1s".to_owned()) } else { Ok(time) }

@@ -1,4 +1,4 @@
-//! An event in a few words.
+//! A short description of an event.
 
 use kbnt_domain::Event;
 use kbnt_domain::event::PricedLine;
@@ -9,7 +9,7 @@ fn lines(lines: &[PricedLine]) -> String {
     lines.iter().map(line).collect::<Vec<_>>().join(", ")
 }
 
-/// What matters of `event`.
+/// The important fields of `event`.
 pub(crate) fn detail(event: &Event) -> String {
     match event {
         Event::PlaceOrder(e) => {

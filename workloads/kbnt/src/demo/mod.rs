@@ -1,4 +1,4 @@
-//! `kbnt demo`: every scenario of an order, each in a shop of its own, in this process.
+//! `kbnt demo`: plays every scenario of an order, each in its own shop, in this process.
 
 mod detail;
 mod report;
@@ -19,7 +19,7 @@ use scenario::{SCENARIOS, Scenario};
 use screen::Screen;
 
 pub(crate) async fn run(options: DemoOptions) -> Result<ExitCode, Failure> {
-    // The services' log lines go where a shop's log lines go: to its application-logs.
+    // As in a real shop, the services' log lines go to application-logs.
     let logging = Arc::new(Logging::init(&Filter::default(), Format::Shipped, None)?);
     let chosen = SCENARIOS.iter().filter(|scenario| matches(scenario, options.scenario));
     let screen = Screen::new(options.json);

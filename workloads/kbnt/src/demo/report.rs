@@ -1,4 +1,4 @@
-//! What a scenario came to.
+//! The outcome of a scenario.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -13,7 +13,7 @@ use super::shop::Story;
 /// Levels by product: real, reserved, available.
 pub(super) type Levels = BTreeMap<String, (u64, u64, u64)>;
 
-/// Something that must hold, and whether it does.
+/// An expectation, and whether it holds.
 #[derive(Clone, Debug)]
 pub(super) struct Check {
     pub(super) what: String,
@@ -91,13 +91,13 @@ impl OrderReport {
     }
 }
 
-/// What a scenario came to.
+/// The outcome of a scenario.
 #[derive(Clone, Debug)]
 pub(super) struct Report {
     pub(super) name: &'static str,
     pub(super) title: &'static str,
     pub(super) orders: Vec<OrderReport>,
-    /// How many orders ended how.
+    /// How many orders ended in each way.
     pub(super) ends: BTreeMap<String, usize>,
     pub(super) checks: Vec<Check>,
     pub(super) stock: Levels,
@@ -117,7 +117,7 @@ impl Report {
         }
     }
 
-    /// Whether everything is as it must be.
+    /// Whether every expectation holds.
     pub(super) fn is_good(&self) -> bool {
         self.checks.iter().all(Check::holds)
     }
@@ -144,12 +144,12 @@ impl Report {
         self.orders.push(order);
     }
 
-    /// An order that is not shown ended so.
+    /// Counts an order that is not shown.
     pub(super) fn count_end(&mut self, (status, reason): (String, Option<String>)) {
         *self.ends.entry(end(&status, reason.as_deref())).or_default() += 1;
     }
 
-    /// How many orders ended so.
+    /// How many orders ended in this way.
     pub(super) fn ends_with(&self, (status, reason): (&str, Option<&str>)) -> usize {
         self.ends.get(&end(status, reason)).copied().unwrap_or(0)
     }

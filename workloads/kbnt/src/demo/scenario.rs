@@ -1,4 +1,4 @@
-//! The scenarios: what there is, who orders what, and how it must end.
+//! The scenarios: the stock, the orders, and their expected ends.
 
 use std::sync::Arc;
 
@@ -14,25 +14,26 @@ use crate::failure::Failure;
 /// A product as it is declared: id, name, price, units received.
 pub(super) type Product = (&'static str, &'static str, &'static str, u64);
 
-/// Somebody orders something and expects an end.
+/// A buyer with an order and its expected end.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Buyer {
     pub(super) user: &'static str,
     pub(super) product: &'static str,
     pub(super) quantity: u32,
     pub(super) token: &'static str,
-    /// Status, and reason where there is one.
+    /// Status, and reason if there is one.
     pub(super) end: (&'static str, Option<&'static str>),
 }
 
 /// What happens.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Plot {
-    /// One after the other.
+    /// The buyers order one after the other.
     OneByOne(&'static [Buyer]),
-    /// So many buyers at once, each for one unit; so many of them get it.
+    /// This many buyers order at once, each one unit; `served` of them get it.
     AtOnce { buyers: usize, product: &'static str, served: usize },
-    /// Somebody reserves, but payment-service is away until the reservation has expired; then somebody else orders.
+    /// The first buyer reserves while payment-service is away until the reservation has expired; then the
+    /// second buyer orders.
     Expiry { first: Buyer, second: Buyer },
 }
 
@@ -42,7 +43,7 @@ pub(super) struct Scenario {
     pub(super) name: &'static str,
     pub(super) title: &'static str,
     pub(super) stock: &'static [Product],
-    /// Units of products that somebody else holds all the time.
+    /// Units of products that another order holds all the time.
     pub(super) held: &'static [(&'static str, u32)],
     pub(super) plot: Plot,
     /// Levels at the end: product, real, reserved.
@@ -146,7 +147,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 const TTL: Span = Span::from_minutes(15);
 
 impl Scenario {
-    /// Plays it in a new shop.
+    /// Plays the scenario in a new shop.
     pub(super) async fn play(&self, logging: &Arc<Logging>, screen: &Screen) -> Result<Report, Failure> {
         let mut shop = Shop::open(self, logging, TTL).await?;
         let mut report = Report::new(self);
@@ -176,7 +177,7 @@ impl Scenario {
     }
 }
 
-/// Shows an order that has ended, and checks its end.
+/// Shows an order that has ended, and checks how it ended.
 async fn show(
     shop: &Shop,
     order: Order,
@@ -217,15 +218,15 @@ async fn expiry(
     report: &mut Report,
     screen: &Screen,
 ) -> Result<(), Failure> {
-    screen.note("payment-service is away")?;
+    screen.remark("payment-service is away")?;
     let late = shop.order(first, false).await?;
     shop.until_happened(&late.id, "VirtualStockReservedEvent", report).await?;
     screen.stock("reserved", &shop.levels().await?)?;
-    screen.note("fifteen minutes pass")?;
+    screen.remark("fifteen minutes pass")?;
     shop.clock.forward(TTL);
     shop.until_happened(&late.id, "ReservationExpiredEvent", report).await?;
     screen.stock("expired", &shop.levels().await?)?;
-    screen.note("payment-service is back: it charges nothing for a reservation that has expired")?;
+    screen.remark("payment-service is back: it charges nothing for a reservation that has expired")?;
     shop.start_payment();
     shop.until_happened(&late.id, "NotificationSentEvent", report).await?;
     shop.settle(report).await?;

@@ -46,8 +46,8 @@ impl Screen {
         self.line(format_args!("\n{BOLD}{}{BOLD:#}  {}", scenario.name, scenario.title))
     }
 
-    pub(super) fn note(&self, note: &str) -> Result<(), Failure> {
-        self.line(format_args!("  {FAINT}-- {note}{FAINT:#}"))
+    pub(super) fn remark(&self, remark: &str) -> Result<(), Failure> {
+        self.line(format_args!("  {FAINT}-- {remark}{FAINT:#}"))
     }
 
     pub(super) fn stock(&self, when: &str, levels: &Levels) -> Result<(), Failure> {

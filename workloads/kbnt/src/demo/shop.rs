@@ -1,5 +1,5 @@
-//! A shop in this process, on a log in memory, and what can be asked of it: everything goes through its HTTP API or
-//! stands in its log.
+//! A shop in this process, on a log in memory, and questions about it. Everything goes through its HTTP API
+//! or is read from its log.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -33,13 +33,13 @@ use super::scenario::{Buyer, Plot, Scenario};
 use crate::failure::Failure;
 use crate::wiring::{Effects, Grants, Process, ProcessParts};
 
-/// How long anything here may take.
+/// How long any step may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How often is looked whether it has happened.
+/// How often to check whether it has happened.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// A holder of units pays after this; by then the scenario is over.
+/// The payment of an order that holds units is delayed until the scenario is over.
 const HOLDER_TOKEN: &str = "tok_delay_60000ms";
 
 /// A shop at work.
@@ -49,11 +49,11 @@ pub(super) struct Shop {
     process: Process,
     router: Router,
     orders: View<OrderViews>,
-    /// Orders that will not end before the scenario does.
+    /// Orders that do not end before the scenario does.
     held: u64,
 }
 
-/// What the API answered about an order.
+/// The API's answer about an order.
 #[derive(Clone, Debug)]
 pub(super) struct Order {
     pub(super) id: String,
@@ -127,12 +127,12 @@ impl Shop {
         self.process.payment();
     }
 
-    /// `buyer` orders; with `wait` the answer comes when the order has ended.
+    /// Places the order of `buyer`; with `wait` the answer comes when the order has ended.
     pub(super) async fn order(&self, buyer: &Buyer, wait: bool) -> Result<Order, Failure> {
         self.request(buyer.user, buyer.product, buyer.quantity, buyer.token, wait).await
     }
 
-    /// Somebody orders.
+    /// Sends the order.
     pub(super) fn request(
         &self,
         user: &str,
@@ -174,8 +174,8 @@ impl Shop {
             .collect())
     }
 
-    /// Waits until nothing is under way any more: every order has ended, but those that hold units, its customer was told,
-    /// and every event is audited.
+    /// Waits until nothing is in progress: every order has ended, except those that hold units, its customer
+    /// was notified, and every event is audited.
     pub(super) async fn settle(&self, report: &mut Report) -> Result<(), Failure> {
         let give_up = Instant::now() + PATIENCE;
         loop {
@@ -183,14 +183,14 @@ impl Shop {
             let ended = counts.confirmed + counts.rejected + counts.cancelled;
             let messages = self.messages().await?;
             let count = |topic: Topic| messages.get(topic.name()).copied().unwrap_or(0);
-            let (told, audited) = (count(Topic::NotificationEvents), count(Topic::AuditLogs));
+            let (notified, audited) = (count(Topic::NotificationEvents), count(Topic::AuditLogs));
             let events = messages.values().sum::<u64>() - audited - count(Topic::ApplicationLogs);
-            if counts.pending == self.held && told == ended && events == audited {
+            if counts.pending == self.held && notified == ended && events == audited {
                 return self.until_shown().await;
             }
             if Instant::now() > give_up {
                 report.check("orders that have not ended", self.held, counts.pending);
-                report.check("customers who were told", ended, told);
+                report.check("customers who were told", ended, notified);
                 report.check("events that are audited", events, audited);
                 return Ok(());
             }
@@ -198,7 +198,7 @@ impl Shop {
         }
     }
 
-    /// Waits until the list of orders shows all that is in the log about them.
+    /// Waits until the list of orders reflects everything in the log about them.
     async fn until_shown(&self) -> Result<(), Failure> {
         for topic in self.orders.read(Projection::topics).iter().copied() {
             for partition in 0..topic.partitions() {
@@ -248,7 +248,7 @@ impl Shop {
         Ok(Story { order: view, steps, audited })
     }
 
-    /// Checks what must hold whatever happened.
+    /// Checks what must hold in every scenario.
     pub(super) async fn check_books(&self, report: &mut Report) -> Result<(), Failure> {
         let summary = self.call(Method::GET, "/v1/stock/summary", &Value::Null).await?;
         report.check("the stock ledger balances", true, summary["invariants"]["balanced"] == json!(true));
@@ -288,7 +288,7 @@ impl Shop {
         Ok(messages)
     }
 
-    /// Closes the shop as it stands: whoever holds units would keep it waiting.
+    /// Closes the shop without waiting for the orders that hold units.
     pub(super) async fn close(self) {
         self.process.abandon().await;
     }
@@ -348,7 +348,7 @@ fn order_id(text: &str) -> Result<OrderId, Failure> {
     text.parse().map_err(|_| Failure::Options(format!("{text} is no order id")))
 }
 
-/// Everybody who orders in `scenario`.
+/// All users who order in `scenario`.
 fn users(scenario: &Scenario) -> Result<Vec<Registration>, Failure> {
     let mut names = vec!["HOLDER".to_owned()];
     match scenario.plot {

@@ -1,4 +1,4 @@
-//! The dead letters of an audit trail, and what became of them.
+//! The dead letters of an audit trail, and their resolutions.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -12,37 +12,37 @@ use serde_json::{Value, json};
 
 use crate::origin::Seen;
 
-/// A record that nobody understands.
+/// A dead letter: a record that no service could read.
 #[derive(Clone, Debug)]
-pub(super) struct Letter {
+pub(super) struct DeadLetter {
     pub(super) at: Position,
     pub(super) stored: DeadLetterStored,
     pub(super) stored_at: Timestamp,
-    /// What persons did with it, and when.
+    /// What people did with it, and when.
     pub(super) resolved: Vec<(Timestamp, DeadLetterResolved)>,
 }
 
-/// Dead letters by where their records lie.
+/// Dead letters by the position of their records.
 #[derive(Debug, Default)]
-pub(super) struct Letters {
-    /// The only one that is wanted. Of many the values are let go: they may be large.
+pub(super) struct DeadLetters {
+    /// The only one that is wanted. Otherwise the values are dropped: many of them may be large.
     only: Option<Position>,
-    all: BTreeMap<Position, Letter>,
+    all: BTreeMap<Position, DeadLetter>,
     seen: HashSet<EventId>,
 }
 
-impl Letters {
-    /// None but the one of this record.
+impl DeadLetters {
+    /// Collects only the dead letter of this record.
     pub(super) fn only(at: Position) -> Self {
         Self { only: Some(at), ..Self::default() }
     }
 
-    /// Takes in a record of the trail. One that stands there twice counts once.
+    /// Takes in a record of the trail. A repeated record counts once.
     pub(super) fn take(&mut self, seen: &Seen) {
         let record = RecordView::new(Some(&seen.value), seen.written);
         let Ok(Delivered { message, .. }) = wire::decode(seen.at(), &record) else { return };
         let location = match &message.event {
-            Event::DeadLetterStored(letter) => &letter.location,
+            Event::DeadLetterStored(dead_letter) => &dead_letter.location,
             Event::DeadLetterResolved(resolved) => &resolved.location,
             _ => return,
         };
@@ -53,42 +53,42 @@ impl Letters {
             return;
         }
         match &message.event {
-            Event::DeadLetterStored(letter) => {
-                let mut stored = letter.clone();
+            Event::DeadLetterStored(dead_letter) => {
+                let mut stored = dead_letter.clone();
                 if self.only.is_none() {
                     (stored.value, stored.headers) = (None, Vec::new());
                 }
-                let letter = Letter { at, stored, stored_at: message.at, resolved: Vec::new() };
-                self.all.insert(at, letter);
+                let dead_letter = DeadLetter { at, stored, stored_at: message.at, resolved: Vec::new() };
+                self.all.insert(at, dead_letter);
             }
             Event::DeadLetterResolved(resolved) => {
-                if let Some(letter) = self.all.get_mut(&at) {
-                    letter.resolved.push((message.at, resolved.clone()));
+                if let Some(dead_letter) = self.all.get_mut(&at) {
+                    dead_letter.resolved.push((message.at, resolved.clone()));
                 }
             }
             _ => {}
         }
     }
 
-    pub(super) fn remove(&mut self, at: Position) -> Option<Letter> {
+    pub(super) fn remove(&mut self, at: Position) -> Option<DeadLetter> {
         self.all.remove(&at)
     }
 
-    /// The oldest first.
-    pub(super) fn by_age(&self) -> Vec<&Letter> {
-        let mut letters: Vec<_> = self.all.values().collect();
-        letters.sort_by_key(|letter| letter.stored_at);
-        letters
+    /// Sorted by age, the oldest first.
+    pub(super) fn by_age(&self) -> Vec<&DeadLetter> {
+        let mut dead_letters: Vec<_> = self.all.values().collect();
+        dead_letters.sort_by_key(|dead_letter| dead_letter.stored_at);
+        dead_letters
     }
 }
 
-impl Letter {
-    /// Whether nobody has seen to it yet.
+impl DeadLetter {
+    /// Whether nobody has resolved it yet.
     pub(super) const fn is_open(&self) -> bool {
         self.resolved.is_empty()
     }
 
-    /// `OPEN`, or what was done with it last.
+    /// `OPEN`, or the last resolution.
     pub(super) fn state(&self) -> &'static str {
         self.resolved.last().map_or("OPEN", |(_, resolved)| done(resolved.how))
     }
@@ -111,7 +111,7 @@ impl Letter {
     }
 }
 
-/// What was done, in a word.
+/// The name of a resolution.
 pub(super) const fn done(how: Resolution) -> &'static str {
     match how {
         Resolution::Replayed => "REPLAYED",
@@ -139,15 +139,15 @@ mod tests {
         DeadLetterResolved { location: at(offset).location(), how, replayed_to: None, by, reason }.into()
     }
 
-    /// Records of a trail: the name that the id stands for, when, and what.
-    fn taken(mut letters: Letters, events: Vec<(&str, i64, Event)>) -> Letters {
+    /// Records of a trail: the name that determines the id, the time, and the event.
+    fn taken(mut dead_letters: DeadLetters, events: Vec<(&str, i64, Event)>) -> DeadLetters {
         for ((name, millis, event), offset) in events.into_iter().zip(0..) {
             let mut outbox = Outbox::new(Service::Audit, Timestamp::from_millis(millis));
             outbox.emit_named(name, event);
             let value = wire::encode(&outbox.take().0[0]).unwrap().value.unwrap();
-            letters.take(&Seen::new(Position { topic: Topic::AuditLogs, partition: 0, offset }, value));
+            dead_letters.take(&Seen::new(Position { topic: Topic::AuditLogs, partition: 0, offset }, value));
         }
-        letters
+        dead_letters
     }
 
     fn trail() -> Vec<(&'static str, i64, Event)> {
@@ -164,23 +164,23 @@ mod tests {
 
     #[test]
     fn each_is_there_once_with_what_became_of_it() {
-        let letters = taken(Letters::default(), trail());
-        let states: Vec<_> = letters
+        let dead_letters = taken(DeadLetters::default(), trail());
+        let states: Vec<_> = dead_letters
             .by_age()
             .iter()
-            .map(|letter| (letter.at.offset, letter.state(), letter.is_open()))
+            .map(|dead_letter| (dead_letter.at.offset, dead_letter.state(), dead_letter.is_open()))
             .collect();
         assert_eq!(states, [(9, "OPEN", true), (7, "REPLAYED", false)]);
-        assert_eq!(letters.by_age()[1].resolved.len(), 2);
-        assert_eq!(letters.by_age()[0].stored.value, None, "many values are too much");
+        assert_eq!(dead_letters.by_age()[1].resolved.len(), 2);
+        assert_eq!(dead_letters.by_age()[0].stored.value, None, "many values are too much");
     }
 
     #[test]
     fn one_is_whole() {
-        let mut letters = taken(Letters::only(at(7)), trail());
-        assert!(letters.remove(at(9)).is_none());
-        let letter = letters.remove(at(7)).unwrap();
-        assert_eq!(letter.stored.value.as_deref(), Some(b"[1".as_slice()));
-        assert_eq!(letter.to_json()["resolutions"][0]["by"], "ana");
+        let mut dead_letters = taken(DeadLetters::only(at(7)), trail());
+        assert!(dead_letters.remove(at(9)).is_none());
+        let dead_letter = dead_letters.remove(at(7)).unwrap();
+        assert_eq!(dead_letter.stored.value.as_deref(), Some(b"[1".as_slice()));
+        assert_eq!(dead_letter.to_json()["resolutions"][0]["by"], "ana");
     }
 }

@@ -1,7 +1,7 @@
-//! `kbnt dlq`: the records that nobody understands, and what persons do with them.
+//! `kbnt dlq`: dead letters, and what people do with them.
 
 mod act;
-mod letters;
+mod dead_letters;
 mod list;
 mod show;
 
@@ -12,9 +12,9 @@ use kbnt_application::{Position, Topic};
 use crate::cli::{DlqCommand, TrailOptions};
 use crate::failure::Failure;
 use crate::origin::{self, Access, From, Origin};
-use letters::{Letter, Letters};
+use dead_letters::{DeadLetter, DeadLetters};
 
-/// The header of a record that was written again: where the one lies that nobody understood.
+/// The header of a replayed record: the position of the unreadable one.
 const REPLAY_OF: &str = "kbnt_replay_of";
 
 pub(crate) async fn run(command: DlqCommand) -> Result<ExitCode, Failure> {
@@ -27,15 +27,16 @@ pub(crate) async fn run(command: DlqCommand) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// All dead letters of the trail that the options name, and whether it is known that some of the trail is missing, which is told.
-async fn all(trail: &TrailOptions) -> Result<(Letters, bool), Failure> {
+/// All dead letters of the trail that the options name, and whether some of the trail is known to be missing,
+/// which is reported.
+async fn all(trail: &TrailOptions) -> Result<(DeadLetters, bool), Failure> {
     let Some(directory) = &trail.data_dir else {
-        return Ok((read(open(trail).await?, Letters::default()).await?, false));
+        return Ok((read(open(trail).await?, DeadLetters::default()).await?, false));
     };
     let log = origin::open_directory(directory, Access::Read)?;
     let missing = log.recovery().short.iter().any(|short| short.end.topic == Topic::AuditLogs);
     let origin = Origin::of_log(&log, &[Topic::AuditLogs], From::Start).await?;
-    Ok((read(origin, Letters::default()).await?, missing))
+    Ok((read(origin, DeadLetters::default()).await?, missing))
 }
 
 /// Opens the trail that the options name, at its beginning.
@@ -44,16 +45,16 @@ async fn open(trail: &TrailOptions) -> Result<Origin, Failure> {
 }
 
 /// The dead letter of this record.
-async fn one(origin: Origin, at: Position) -> Result<Letter, Failure> {
-    let mut letters = read(origin, Letters::only(at)).await?;
+async fn one(origin: Origin, at: Position) -> Result<DeadLetter, Failure> {
+    let mut dead_letters = read(origin, DeadLetters::only(at)).await?;
     let unknown =
         || Failure::Refused(format!("there is no dead letter {at}; kbnt dlq list --all has them all"));
-    letters.remove(at).ok_or_else(unknown)
+    dead_letters.remove(at).ok_or_else(unknown)
 }
 
-async fn read(mut origin: Origin, mut letters: Letters) -> Result<Letters, Failure> {
+async fn read(mut origin: Origin, mut dead_letters: DeadLetters) -> Result<DeadLetters, Failure> {
     while let Some(seen) = origin.next_of_those().await? {
-        letters.take(&seen);
+        dead_letters.take(&seen);
     }
-    Ok(letters)
+    Ok(dead_letters)
 }

@@ -7,56 +7,57 @@ use kbnt_domain::dead_letter::Bytes;
 use kbnt_wire::text::{base64, hex, rfc3339};
 use serde_json::{Value, json};
 
-use super::letters::{Letter, done};
+use super::dead_letters::{DeadLetter, done};
 use crate::cli::ShowOptions;
 use crate::failure::Failure;
 use crate::output::{self, is_plain, plain};
 
-/// What is shown of bytes that are no text.
+/// The most bytes that are shown of a binary value.
 const DUMPED: usize = 4_096;
 
 pub(super) async fn run(options: &ShowOptions) -> Result<(), Failure> {
-    let letter = super::one(super::open(&options.letter.trail).await?, options.letter.id).await?;
+    let dead_letter =
+        super::one(super::open(&options.dead_letter.trail).await?, options.dead_letter.id).await?;
     if options.raw {
-        let value = letter.stored.value.as_deref().unwrap_or_default();
+        let value = dead_letter.stored.value.as_deref().unwrap_or_default();
         if std::io::stdout().is_terminal() && readable(value).is_none() {
             let what = "its value could play with the terminal: write it to a file, as in --raw > FILE";
             return Err(Failure::Refused(what.to_owned()));
         }
         output::bytes(value)
     } else if options.json {
-        output::json(&whole(&letter))
+        output::json(&full_json(&dead_letter))
     } else {
-        output::bytes(text(&letter).as_bytes())
+        output::bytes(text(&dead_letter).as_bytes())
     }
 }
 
-/// All that is kept.
-fn whole(letter: &Letter) -> Value {
+/// Everything that is kept, as JSON.
+fn full_json(dead_letter: &DeadLetter) -> Value {
     let encoded = |bytes: &Option<Bytes>| bytes.as_deref().map(base64);
     let header = |(name, value): &(String, Option<Bytes>)| json!({"name": name, "value": encoded(value)});
-    let mut all = letter.to_json();
-    all["key"] = json!(encoded(&letter.stored.key));
-    all["value"] = json!(encoded(&letter.stored.value));
-    all["valueHash"] = json!(letter.stored.value_hash.map(|hash| hex(&hash)));
-    all["headers"] = letter.stored.headers.iter().map(header).collect();
+    let mut all = dead_letter.to_json();
+    all["key"] = json!(encoded(&dead_letter.stored.key));
+    all["value"] = json!(encoded(&dead_letter.stored.value));
+    all["valueHash"] = json!(dead_letter.stored.value_hash.map(|hash| hex(&hash)));
+    all["headers"] = dead_letter.stored.headers.iter().map(header).collect();
     all
 }
 
-/// All that is kept, for people.
-fn text(letter: &Letter) -> String {
-    let stored = &letter.stored;
+/// Everything that is kept, for people.
+fn text(dead_letter: &DeadLetter) -> String {
+    let stored = &dead_letter.stored;
     let mut shown = String::new();
     let mut line = |name: &str, what: &str| {
         // Writing to a string cannot fail.
         let _ = writeln!(shown, "{name:<12}{what}");
     };
-    line("record", &letter.at.to_string());
+    line("record", &dead_letter.at.to_string());
     line("reason", &plain(&stored.reason));
     line("recorded", &rfc3339(stored.recorded_at));
-    line("stored", &rfc3339(letter.stored_at));
-    line("state", letter.state());
-    for (at, resolved) in &letter.resolved {
+    line("stored", &rfc3339(dead_letter.stored_at));
+    line("state", dead_letter.state());
+    for (at, resolved) in &dead_letter.resolved {
         let (when, how) = (rfc3339(*at), done(resolved.how));
         line("", &format!("{how} {when} by {}: {}", plain(&resolved.by), plain(&resolved.reason)));
     }
@@ -86,13 +87,13 @@ fn text(letter: &Letter) -> String {
     shown
 }
 
-/// Text that a terminal shows as it is.
+/// The text, if a terminal can show it as it is.
 fn readable(bytes: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(bytes).ok()?;
     text.chars().all(|c| is_plain(c) || matches!(c, '\n' | '\t')).then_some(text)
 }
 
-/// Bytes in one line: as text, if they are.
+/// Bytes on one line: as text if possible.
 fn brief(bytes: &[u8]) -> String {
     match readable(bytes) {
         Some(text) => plain(text),
@@ -100,14 +101,14 @@ fn brief(bytes: &[u8]) -> String {
     }
 }
 
-/// Sixteen bytes a line, as numbers and as letters.
+/// Sixteen bytes per line, as numbers and as characters.
 fn dump(bytes: &[u8], shown: &mut String) {
     for (line, chunk) in bytes[..bytes.len().min(DUMPED)].chunks(16).enumerate() {
         let numbers: Vec<String> = chunk.iter().map(|byte| format!("{byte:02x}")).collect();
-        let letter = |byte: &u8| if matches!(byte, 0x20..=0x7e) { char::from(*byte) } else { '.' };
-        let letters: String = chunk.iter().map(letter).collect();
+        let character = |byte: &u8| if matches!(byte, 0x20..=0x7e) { char::from(*byte) } else { '.' };
+        let characters: String = chunk.iter().map(character).collect();
         // Writing to a string cannot fail.
-        let _ = writeln!(shown, "{:08x}  {:<47}  |{letters}|", line * 16, numbers.join(" "));
+        let _ = writeln!(shown, "{:08x}  {:<47}  |{characters}|", line * 16, numbers.join(" "));
     }
     if bytes.len() > DUMPED {
         let _ = writeln!(shown, "... {} more bytes: kbnt dlq show --raw has them", bytes.len() - DUMPED);
@@ -132,7 +133,12 @@ mod tests {
             value,
             headers,
         );
-        text(&Letter { at, stored: stored.fitting(), stored_at: Timestamp::default(), resolved: Vec::new() })
+        text(&DeadLetter {
+            at,
+            stored: stored.fitting(),
+            stored_at: Timestamp::default(),
+            resolved: Vec::new(),
+        })
     }
 
     #[test]

@@ -1,26 +1,27 @@
-//! Server-sent events out of bytes that come in pieces of any size.
+//! Parses server-sent events from bytes that arrive in pieces of any size.
 
 use thiserror::Error;
 use tokio_util::bytes::{Buf as _, BytesMut};
 
-/// The longest line that is taken, in bytes: more than any record of ours can have, and a bound for what a wrong server sends.
+/// The longest accepted line, in bytes: more than any record of ours can have, and a bound for faulty
+/// servers.
 const LINE_MOST: usize = 64 << 20;
 
-/// What a stream may begin with, and what is no part of its first line.
+/// The byte order mark that a stream may begin with. It is not part of the first line.
 const MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// A stream that is no event stream.
+/// The stream is not an event stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub(super) enum BadStream {
-    /// A line without an end.
+    /// A line is endless.
     #[error("a line is longer than {LINE_MOST} bytes")]
     TooLong,
-    /// A line that is not UTF-8.
+    /// A line is not UTF-8.
     #[error("it is no text")]
     NoText,
 }
 
-/// A part of the stream that an empty line ends.
+/// A frame: the part of the stream up to an empty line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Frame {
     /// The id, if it has one.
@@ -31,15 +32,15 @@ pub(super) struct Frame {
     pub(super) comment: Option<String>,
 }
 
-/// Reads frames. A character, a line or a frame may lie in several pieces.
+/// Parses frames. A character, a line or a frame may be split over several pieces.
 #[derive(Debug)]
 pub(super) struct Frames {
     received: BytesMut,
-    /// Bytes of `received` in which no line ends.
+    /// Bytes of `received` that contain no line end.
     searched: usize,
     /// Whether anything was read.
     begun: bool,
-    /// Whether the last line ended in a CR: an LF right behind it is a part of that end.
+    /// Whether the last line ended with CR: an LF right behind it belongs to the same line end.
     after_cr: bool,
     frame: Frame,
 }
@@ -55,12 +56,12 @@ impl Frames {
         }
     }
 
-    /// Takes in what came.
+    /// Adds received bytes.
     pub(super) fn push(&mut self, piece: &[u8]) {
         self.received.extend_from_slice(piece);
     }
 
-    /// The next whole frame of what came so far. Fails where it is no text, or a line is far too long.
+    /// The next complete frame. Fails if it is not text, or if a line is far too long.
     pub(super) fn next(&mut self) -> Result<Option<Frame>, BadStream> {
         while let Some(line) = self.line()? {
             if line.is_empty() {
@@ -71,7 +72,7 @@ impl Frames {
         Ok(None)
     }
 
-    /// The next whole line, which LF, CR LF or CR may end.
+    /// The next complete line, ended by LF, CR LF or CR.
     fn line(&mut self) -> Result<Option<String>, BadStream> {
         if !self.begun {
             if self.received.len() < MARK.len() && MARK.starts_with(&self.received) {
@@ -132,7 +133,7 @@ mod tests {
         }
     }
 
-    /// All frames of `bytes` that come so many at a time.
+    /// All frames of `bytes`, which arrive in pieces of this size.
     fn frames(bytes: &[u8], at_a_time: usize) -> Vec<Frame> {
         let mut frames = Frames::new();
         let mut found = Vec::new();
@@ -166,7 +167,7 @@ mod tests {
             let lines = ["id: 1", "data: a", "data: b", "", "id: 2", "data: c", "", ""];
             for text in [lines.join(end), format!("\u{feff}{}", lines.join(end))] {
                 for at_a_time in 1..=text.len() {
-                    // An empty line more may come of the last end.
+                    // The last line end may produce one more empty line.
                     assert_eq!(frames(text.as_bytes(), at_a_time)[..2], expected, "{text:?} {at_a_time}");
                 }
             }

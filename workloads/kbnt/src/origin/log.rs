@@ -1,4 +1,4 @@
-//! Straight from a log.
+//! Reads directly from a log.
 
 use std::collections::VecDeque;
 
@@ -9,26 +9,27 @@ use kbnt_domain::Span;
 use super::{From, Next, Seen};
 use crate::failure::Failure;
 
-/// Records at a time.
+/// Records per batch.
 const BATCH: usize = 500;
 
-/// How long the log is asked at a time.
+/// How long to wait for one batch.
 const WAIT: Span = Span::from_millis(500);
 
 /// A log that is being read.
 pub(crate) struct LogOrigin {
     reader: Box<dyn LogReader>,
     ready: VecDeque<Seen>,
-    /// Where every partition ended at the start; `None` once that was told.
+    /// Where every partition ended at the start; `None` once that was reported.
     ends: Option<Vec<Position>>,
-    /// What was read beyond those ends before that.
+    /// Records beyond those ends that were read earlier.
     later: VecDeque<Seen>,
 }
 
 /// Where every partition of these topics ends now.
 pub(crate) async fn ends(log: &dyn EventLog, topics: &[Topic]) -> Result<Vec<Position>, Failure> {
     let mut ends = Vec::new();
-    // The trail first: whatever its links vouch for was there before them, and lies before the other ends.
+    // The trail comes first: everything that its links vouch for existed before them, and lies before the
+    // other ends.
     let (trail, others): (Vec<&Topic>, Vec<&Topic>) =
         topics.iter().partition(|topic| **topic == Topic::AuditLogs);
     for topic in trail.into_iter().chain(others) {
@@ -76,7 +77,7 @@ impl LogOrigin {
 }
 
 impl LogOrigin {
-    /// Whether a record was not there at the start, and that still matters.
+    /// Whether the record did not exist at the start, as long as that matters.
     fn is_later(&self, at: Position) -> bool {
         let here = |end: &&Position| (end.topic, end.partition) == (at.topic, at.partition);
         let end = self.ends.iter().flatten().find(here);

@@ -1,4 +1,4 @@
-//! Where events are read from: Kafka, a running `kbnt serve` or `kbnt simulator`, or a directory.
+//! The origin of events: Kafka, a running `kbnt serve` or `kbnt simulator`, or a directory.
 
 mod frames;
 mod log;
@@ -22,7 +22,7 @@ use crate::output;
 use crate::wiring;
 pub(crate) use log::ends;
 
-/// A record as it was read.
+/// A record that was read.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) topic: Topic,
@@ -30,16 +30,17 @@ pub(crate) struct Seen {
     pub(crate) offset: u64,
     /// The record's value, a JSON object if it is an event.
     pub(crate) value: Vec<u8>,
-    /// When the log was given it, which is the time of an event that names none. An origin that does not know it gives events that do.
+    /// When the log received it, which is the time of an event without one. An origin that does not know this
+    /// has only events with a time.
     pub(crate) written: Timestamp,
-    /// The hash of all of the record, if the origin has all of it.
+    /// The hash of the complete record, if the origin has it.
     pub(crate) bytes: Option<Hash>,
-    /// All of the record, if nobody understands it and the origin has all of it.
+    /// The complete record, if it is unreadable and the origin has it.
     pub(crate) unreadable: Option<Unreadable>,
 }
 
 impl Seen {
-    /// A record of this value, and of whatever else.
+    /// A record with this value.
     pub(crate) const fn new(at: Position, value: Vec<u8>) -> Self {
         Self {
             topic: at.topic,
@@ -52,20 +53,20 @@ impl Seen {
         }
     }
 
-    /// Where it lies.
+    /// Its position.
     pub(crate) const fn at(&self) -> Position {
         Position { topic: self.topic, partition: self.partition, offset: self.offset }
     }
 }
 
-/// What comes next.
+/// The next item.
 #[derive(Clone, Debug)]
 pub(crate) enum Next {
     Record(Seen),
-    /// All is read that was there at the start.
+    /// Everything that existed at the start has been read.
     CaughtUp,
-    /// The log is another one than before, or has another history: what came before means nothing in it, and its first record is
-    /// next.
+    /// The log is another one than before, or its history is: earlier positions are meaningless, and its
+    /// first record is next.
     Anew,
 }
 
@@ -76,7 +77,7 @@ pub(crate) enum Origin {
     Polled(polled::Polled),
 }
 
-/// From where on.
+/// Where to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum From {
     Start,
@@ -88,12 +89,12 @@ pub(crate) trait Log: EventLog + RawLog {}
 
 impl<T: EventLog + RawLog> Log for T {}
 
-/// What a log is opened for.
+/// The access to a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// Nothing is created or changed.
+    /// Creates and changes nothing.
     Read,
-    /// Records are added to a log that is there.
+    /// Adds records to an existing log.
     Write,
 }
 
@@ -110,12 +111,12 @@ pub(crate) fn open_log(
     Ok(Some(Box::new(KafkaLog::new(wiring::kafka_config(&kafka)?)?)))
 }
 
-/// The log in a directory; what is wrong with its end or with the proof of it is told.
+/// The log in a directory. Reports what is wrong with its end or with the proof of its end.
 pub(crate) fn open_directory(directory: &Path, access: Access) -> Result<EmbeddedLog, Failure> {
     if access == Access::Write {
         let log = EmbeddedLog::open_existing(directory)?;
         if let Some(torn) = &log.recovery().torn {
-            output::complain(format_args!("{torn}; they were cut off"));
+            output::print_error(format_args!("{torn}; they were cut off"));
         }
         return Ok(log);
     }
@@ -124,21 +125,21 @@ pub(crate) fn open_directory(directory: &Path, access: Access) -> Result<Embedde
     if let Some(torn) = &found.torn {
         let running =
             if EmbeddedLog::is_in_use(directory) { "; a running process may be writing it" } else { "" };
-        output::complain(format_args!("{torn}{running}; they are passed over"));
+        output::print_error(format_args!("{torn}{running}; they are passed over"));
     }
     if let Proof::Refused(why) = &found.proof {
-        output::complain(format_args!(
+        output::print_error(format_args!(
             "{}: {why}; whether records are missing at the end is not known",
             directory.join("offsets.json").display()
         ));
     }
     for short in &found.short {
-        output::complain(format_args!("{}: {short}", directory.display()));
+        output::print_error(format_args!("{}: {short}", directory.display()));
     }
     Ok(log)
 }
 
-/// What was read belongs to a log that is not there any more.
+/// The log whose records were read is gone.
 pub(crate) fn replaced() -> Failure {
     Failure::Options("the log was replaced by another one while it was read: begin anew".to_owned())
 }
@@ -169,7 +170,7 @@ impl Origin {
         }
     }
 
-    /// The next record of those that were there at the start; `None` after the last.
+    /// The next record of those that existed at the start; `None` after the last.
     pub(crate) async fn next_of_those(&mut self) -> Result<Option<Seen>, Failure> {
         match self.next().await? {
             Next::Record(seen) => Ok(Some(seen)),

@@ -1,4 +1,4 @@
-//! From a running `kbnt simulator`, which is asked again and again.
+//! Reads from a running `kbnt simulator` by polling.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::sse::{at, away, client};
 use super::{From, Next, Seen};
 use crate::failure::Failure;
 
-/// The pause after a round without news.
+/// The pause after a round without new records.
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// A simulator that is being read.
@@ -21,7 +21,7 @@ pub(crate) struct Polled {
     url: Url,
     next: Vec<Position>,
     ready: VecDeque<Seen>,
-    told: bool,
+    caught_up: bool,
 }
 
 #[derive(Deserialize)]
@@ -46,7 +46,7 @@ impl Polled {
         };
         let next = topics.iter().flat_map(start).collect();
         let mut polled =
-            Self { client: client(url)?, url: url.clone(), next, ready: VecDeque::new(), told: false };
+            Self { client: client(url)?, url: url.clone(), next, ready: VecDeque::new(), caught_up: false };
         if from == From::Now {
             for index in 0..polled.next.len() {
                 polled.next[index].offset = polled.page(polled.next[index]).await?.end_offset;
@@ -62,8 +62,8 @@ impl Polled {
             }
             self.round().await?;
             if self.ready.is_empty() {
-                if !self.told {
-                    self.told = true;
+                if !self.caught_up {
+                    self.caught_up = true;
                     return Ok(Next::CaughtUp);
                 }
                 tokio::time::sleep(PAUSE).await;

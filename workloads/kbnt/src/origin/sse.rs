@@ -1,4 +1,4 @@
-//! From the server-sent events of a running `kbnt serve`.
+//! Reads the server-sent events of a running `kbnt serve`.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use super::frames::{Frame, Frames};
 use super::{From, Next, Seen};
 use crate::failure::Failure;
 
-/// The pause before a connection that broke is made again.
+/// The pause before a broken connection is made again.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Times that a connection is made again without any event in between.
+/// Connections without any event in between after which it gives up.
 const TRIES: u32 = 20;
 
-/// How long a server may send nothing of what it has, before it has said that this is all.
+/// How long a server may stay silent before it has reported that it has sent everything.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// An open stream.
@@ -30,14 +30,14 @@ pub(crate) struct Events {
     response: Response,
     frames: Frames,
     last: Option<String>,
-    told: bool,
-    /// Connections since the last event, or since all was read.
+    caught_up: bool,
+    /// Connections since the last event, or since everything was read.
     tries: u32,
-    /// Whether it begins anew, which nobody was told yet.
+    /// Whether the stream begins anew, and that has not been reported yet.
     anew: bool,
 }
 
-/// Where the event of a data line lies.
+/// The position of the event in a data line.
 #[derive(Deserialize)]
 struct Place {
     topic: String,
@@ -69,7 +69,7 @@ impl Events {
             response,
             frames: Frames::new(),
             last: None,
-            told: false,
+            caught_up: false,
             tries: 0,
             anew: false,
         }))
@@ -78,7 +78,7 @@ impl Events {
     pub(super) async fn next(&mut self) -> Result<Next, Failure> {
         let mut give_up = Instant::now() + PATIENCE;
         loop {
-            let frame = if self.told {
+            let frame = if self.caught_up {
                 self.frame().await?
             } else {
                 let waited = timeout_at(give_up, self.frame()).await;
@@ -86,11 +86,12 @@ impl Events {
                 waited.map_err(silent)??
             };
             let Some(Frame { id, data, comment }) = frame else {
-                self.told = false;
+                self.caught_up = false;
                 return Ok(Next::Anew);
             };
             let has_id = id.is_some();
-            // The comment that all is read has an id, too: where the stream stands, if no event comes before it breaks.
+            // The `live` comment has an id, too: the position of the stream, in case it breaks before the
+            // next event.
             self.last = id.or(self.last.take());
             if let Some(data) = data.filter(|_| has_id) {
                 (self.tries, give_up) = (0, Instant::now() + PATIENCE);
@@ -100,14 +101,14 @@ impl Events {
                 }
             } else if comment.as_deref() == Some("live") {
                 self.tries = 0;
-                if !std::mem::replace(&mut self.told, true) {
+                if !std::mem::replace(&mut self.caught_up, true) {
                     return Ok(Next::CaughtUp);
                 }
             }
         }
     }
 
-    /// The next frame; `None` where the log is another one than before, of which the first comes next.
+    /// The next frame; `None` if the log is another one than before. Its first event is next.
     async fn frame(&mut self) -> Result<Option<Frame>, Failure> {
         loop {
             let frame = self.frames.next();
@@ -128,10 +129,11 @@ impl Events {
         }
     }
 
-    /// Goes on after the last event, as soon as that can be done; whether it begins anew instead, with the first event that there
-    /// is, as the last one means nothing there. `why` is what ended it, until a try says another thing.
+    /// Resumes after the last event, as soon as that is possible. Returns whether the stream begins anew with
+    /// the first event instead, because the last one means nothing there. `why` is why the stream ended,
+    /// until a try gives another reason.
     async fn connect_again(&mut self, mut why: String) -> Result<bool, Failure> {
-        // What is left is the beginning of a frame that comes again as a whole.
+        // The rest is the beginning of a frame that comes again as a whole.
         self.frames = Frames::new();
         loop {
             self.tries += 1;
@@ -163,7 +165,7 @@ impl Events {
     }
 }
 
-/// Why an answer is no event stream.
+/// Why a response is not an event stream.
 fn objection(response: &Response) -> Option<String> {
     if response.status() != StatusCode::OK {
         return Some(format!("answers {}", response.status()));
@@ -175,7 +177,7 @@ fn objection(response: &Response) -> Option<String> {
     (!is_stream).then(|| format!("answers with {kind}, not with events: no `kbnt serve` is there"))
 }
 
-/// An event of which it cannot be said what it is.
+/// An event that cannot be identified.
 #[derive(Debug, Error)]
 enum Unknown {
     #[error("an event is not as it should be: {0}")]
@@ -201,12 +203,12 @@ pub(super) fn at(url: &Url, path: &str) -> Result<Url, Failure> {
     text.parse().map_err(|error| Failure::Options(format!("{text}: {error}")))
 }
 
-/// Nobody is there.
+/// The server is not there.
 pub(super) fn away(url: &Url, error: &reqwest::Error) -> Failure {
     Failure::Options(format!("{url}: {}; is `kbnt serve` or `kbnt simulator` running there?", cause(error)))
 }
 
-/// What is at the bottom of an error.
+/// The innermost cause of an error.
 fn cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(deeper) = cause.source() {

@@ -8,17 +8,17 @@ use serde_json::{Map, Value};
 use crate::origin::Seen;
 use crate::output::plain;
 
-/// The most that is shown of a payload, in characters.
+/// The most characters that are shown of a payload.
 const PAYLOAD_MOST: usize = 140;
 
-/// The same of any other field.
+/// The most characters of any other field.
 const FIELD_MOST: usize = 64;
 
-/// Events that somebody should look at whatever their level.
+/// Events that deserve attention whatever their level.
 const ALARMING: &[&str] =
     &["LowStockEvent", "ReservationLostEvent", "NotificationFailedEvent", "DeadLetterStored"];
 
-/// What is shown of an event: plain text on one line, whatever is in the record.
+/// The line for an event: plain text on one line, whatever the record contains.
 #[derive(Clone, Debug)]
 pub(super) struct Line {
     pub(super) topic: &'static str,
@@ -57,7 +57,7 @@ impl Line {
         }
     }
 
-    /// A record that is no event of ours.
+    /// A record that is not one of our events.
     fn foreign(seen: &Seen) -> Self {
         let unknown = || "-".to_owned();
         Self {
@@ -87,7 +87,7 @@ fn payload(payload: &Value) -> String {
     shortened(&said.map(field).collect::<Vec<_>>().join(" "), PAYLOAD_MOST)
 }
 
-/// So many characters of `text`, as plain text.
+/// The first characters of `text`, as plain text.
 fn shortened(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}...", plain(&text[..end])),

@@ -31,16 +31,16 @@ pub(crate) async fn run(options: TailOptions, life: Life) -> Result<ExitCode, Fa
     while left > 0 {
         tokio::select! {
             next = origin.next() => match next? {
-                Next::CaughtUp => note(&options, "from here on live")?,
-                Next::Anew => note(&options, "the log is another one than before: from its first event on")?,
+                Next::CaughtUp => remark(&options, "from here on live")?,
+                Next::Anew => remark(&options, "the log is another one than before: from its first event on")?,
                 Next::Record(seen) => {
                     left -= 1;
                     show(&options, &seen, &mut totals)?;
                 }
             },
             _ = every.tick() => {
-                if let Some(text) = totals.news() {
-                    note(&options, &text)?;
+                if let Some(text) = totals.line_if_changed() {
+                    remark(&options, &text)?;
                 }
             }
             () = stop.cancelled() => break,
@@ -66,7 +66,7 @@ fn show(options: &TailOptions, seen: &Seen, totals: &mut Totals) -> Result<(), F
     }
 }
 
-fn note(options: &TailOptions, text: &str) -> Result<(), Failure> {
+fn remark(options: &TailOptions, text: &str) -> Result<(), Failure> {
     if options.json {
         return Ok(());
     }

@@ -8,13 +8,14 @@ use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 
 use super::line::Line;
 
-/// Names that are counted each on their own: more than there are services. They stand in records that anybody may have written.
+/// Names that are counted separately: more than there are services. They come from records, which anybody may
+/// have written.
 const NAMES: usize = 32;
 
-/// The name of all that came after those.
+/// The name for all further ones.
 const OTHERS: &str = "others";
 
-/// What was seen so far.
+/// The totals so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Totals {
     events: u64,
@@ -23,7 +24,7 @@ pub(super) struct Totals {
     by_service: BTreeMap<String, u64>,
     by_level: BTreeMap<String, u64>,
     by_layer: BTreeMap<String, u64>,
-    /// How many there were when totals were last shown.
+    /// The number of events when the totals were last shown.
     shown: u64,
 }
 
@@ -42,8 +43,8 @@ impl Totals {
         }
     }
 
-    /// The totals in a line, if there is anything new.
-    pub(super) fn news(&mut self) -> Option<String> {
+    /// The totals on one line, if they have changed.
+    pub(super) fn line_if_changed(&mut self) -> Option<String> {
         if self.events == self.shown {
             return None;
         }
@@ -57,7 +58,7 @@ impl Totals {
         Some(text)
     }
 
-    /// Everything, at the end.
+    /// All totals, at the end.
     pub(super) fn table(&self) -> Table {
         let mut table = Table::new();
         table.load_style(UTF8_HORIZONTAL_ONLY).set_header(["events by", "", "count"]);

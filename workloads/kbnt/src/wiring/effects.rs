@@ -1,4 +1,4 @@
-//! The world outside: one gateway and one way to tell customers.
+//! The outside world: one payment gateway and one channel for notifications.
 
 use async_trait::async_trait;
 use kbnt_adapters::notification::{LogNotifier, WebhookConfig, WebhookNotifier, WebhookSecret};
@@ -19,12 +19,13 @@ pub(crate) struct Effects {
 }
 
 impl Effects {
-    /// Without money and mail: a simulated gateway with these rules, and log lines.
+    /// No money and no mail: a simulated gateway with these rules, and log lines.
     pub(crate) fn simulated(rules: SimulatedRules) -> Self {
         Self { gateway: Box::new(SimulatedGateway::new(rules)), notifier: Box::new(LogNotifier) }
     }
 
-    /// As the options say; unless they say it, the simulated gateway understands `test_tokens` or does not.
+    /// According to the options. `test_tokens` is the default for whether the simulated gateway understands
+    /// test tokens.
     pub(crate) fn of(
         payment: &PaymentOptions,
         test_tokens: bool,

@@ -15,13 +15,13 @@ use serde::de::DeserializeOwned;
 use crate::cli::{AccessOptions, EnsureOptions, KafkaOptions};
 use crate::failure::Failure;
 
-/// Who declares the stock of a seed file.
+/// The source of the declarations in a seed file.
 const SEED_SOURCE: &str = "seed";
 
-/// Characters of a row that are shown where it is none.
+/// Characters that are shown of a malformed row.
 const SHOWN: usize = 100;
 
-/// Stock and users to begin with.
+/// The initial stock and users.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seed {
     pub(crate) stock: Vec<Declaration>,
@@ -69,19 +69,19 @@ fn json<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
     serde_json::from_str(&text(path)?).map_err(|error| malformed(path, &error))
 }
 
-/// A secret: the file without the white space around it.
+/// Reads a secret: the content without surrounding white space.
 pub(super) fn secret(path: &Path) -> Result<String, Failure> {
     Ok(text(path)?.trim().to_owned())
 }
 
-/// Reads a file of users: `[{"userId", "name", "email"}]`. One that cannot be is logged and left out: it is no reason for all
-/// the others to wait.
+/// Reads a file of users: `[{"userId", "name", "email"}]`. An invalid user is logged and left out, so that
+/// the others do not have to wait.
 pub(crate) fn users(path: &Path) -> Result<Vec<Registration>, Failure> {
     let rows: Vec<serde_json::Value> = json(path)?;
     Ok(good(path, rows, "a user is left out", registration))
 }
 
-/// Reads a seed file: `{"stock": [...], "users": [...]}`. A product or a user that cannot be is logged and left out, too.
+/// Reads a seed file: `{"stock": [...], "users": [...]}`. An invalid product or user is logged and left out.
 pub(crate) fn seed(path: &Path) -> Result<Seed, Failure> {
     let rows: SeedRows = json(path)?;
     Ok(Seed {
@@ -90,19 +90,19 @@ pub(crate) fn seed(path: &Path) -> Result<Seed, Failure> {
     })
 }
 
-/// What `read` makes of those rows of which it can make something; of each of the others `told` is logged, and why.
+/// Converts the rows with `read`. For each row that cannot be converted, logs `message` and the error.
 fn good<R: DeserializeOwned, T>(
     path: &Path,
     rows: Vec<serde_json::Value>,
-    told: &str,
+    message: &str,
     read: impl Fn(R, &Path) -> Result<T, Failure>,
 ) -> Vec<T> {
     let one = |row: serde_json::Value| {
-        // Whoever looks for it in a long file wants to know which it is.
+        // The error names the row, so that it can be found in a long file.
         let shown = row.to_string();
         let row = serde_json::from_value(row)
             .map_err(|error| malformed(path, &format!("{}: {error}", kept(&shown))));
-        row.and_then(|row| read(row, path)).inspect_err(|error| tracing::error!(%error, "{told}")).ok()
+        row.and_then(|row| read(row, path)).inspect_err(|error| tracing::error!(%error, "{message}")).ok()
     };
     rows.into_iter().filter_map(one).collect()
 }
@@ -114,22 +114,22 @@ fn kept(text: &str) -> &str {
 }
 
 fn registration(row: UserRow, path: &Path) -> Result<Registration, Failure> {
-    let told = |error: &dyn Display| malformed(path, &format!("user {:?}: {error}", row.user_id));
-    let user: UserId = row.user_id.parse().map_err(|error| told(&error))?;
-    Registration::new(user, row.name, row.email).map_err(|error| told(&error))
+    let invalid = |error: &dyn Display| malformed(path, &format!("user {:?}: {error}", row.user_id));
+    let user: UserId = row.user_id.parse().map_err(|error| invalid(&error))?;
+    Registration::new(user, row.name, row.email).map_err(|error| invalid(&error))
 }
 
 fn declaration(row: StockRow, path: &Path) -> Result<Declaration, Failure> {
-    let told = |error: &dyn Display| malformed(path, &format!("product {:?}: {error}", row.product_id));
-    let product: ProductId = row.product_id.parse().map_err(|error| told(&error))?;
+    let invalid = |error: &dyn Display| malformed(path, &format!("product {:?}: {error}", row.product_id));
+    let product: ProductId = row.product_id.parse().map_err(|error| invalid(&error))?;
     if !product.can_be_declared() {
-        return Err(told(&rules::PRODUCT_ID_ADVICE));
+        return Err(invalid(&rules::PRODUCT_ID_ADVICE));
     }
     if !rules::is_name(&row.name) {
-        return Err(told(&rules::NAME_ADVICE));
+        return Err(invalid(&rules::NAME_ADVICE));
     }
-    let source: SourceId = SEED_SOURCE.parse().map_err(|error| told(&error))?;
-    let unit_price = Money::parse(&row.unit_price, Currency::BRL).map_err(|error| told(&error))?;
+    let source: SourceId = SEED_SOURCE.parse().map_err(|error| invalid(&error))?;
+    let unit_price = Money::parse(&row.unit_price, Currency::BRL).map_err(|error| invalid(&error))?;
     Ok(Declaration {
         product,
         name: row.name,
@@ -150,7 +150,7 @@ pub(crate) fn wanted_topics(options: &EnsureOptions) -> Result<Vec<WantedTopic>,
     }
 }
 
-/// How to reach the cluster that the options name.
+/// The configuration for the cluster that the options name.
 pub(crate) fn kafka_config(options: &KafkaOptions) -> Result<KafkaConfig, Failure> {
     let access = &options.access;
     let properties = access.properties_file.as_deref().map(kafka_properties).transpose()?;
@@ -165,7 +165,7 @@ pub(crate) fn kafka_config(options: &KafkaOptions) -> Result<KafkaConfig, Failur
     })
 }
 
-/// How to be let in, if the options go together.
+/// The security settings, if the options are consistent.
 fn security(options: &AccessOptions) -> Result<Security, Failure> {
     let missing = |what: &str| Failure::Options(format!("the security protocol of Kafka wants {what}"));
     let protocol = options.security_protocol.into();
@@ -193,7 +193,7 @@ fn kafka_properties(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
     lines
         .map(|line| match line.split_once('=') {
             Some((key, value)) => Ok((key.trim().to_owned(), value.trim().to_owned())),
-            // The line itself may be half a secret.
+            // The message omits the line: it may contain half a secret.
             None => Err(malformed(path, &"a line that is not key=value")),
         })
         .collect()

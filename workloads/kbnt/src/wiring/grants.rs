@@ -1,4 +1,4 @@
-//! What is granted to those who ask over HTTP.
+//! Limits for HTTP clients.
 
 use std::time::Duration;
 
@@ -6,21 +6,21 @@ use kbnt_http::{Limits, ORDERS_IN_HAND, REQUESTS, Share};
 
 use crate::cli::HttpOptions;
 
-/// What is granted to those who ask over HTTP.
+/// Limits for HTTP clients.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Grants {
     pub(super) limits: Limits,
-    /// Event streams at a time.
+    /// Concurrent event streams.
     pub(super) streams: Share,
-    /// Requests at a time.
+    /// Concurrent requests.
     pub(super) requests: Share,
-    /// Orders at a time that have not ended.
+    /// Concurrent orders that have not ended.
     pub(super) orders: u64,
-    /// Where probes are answered besides.
+    /// An additional port for probes.
     pub(super) probe_port: Option<u16>,
 }
 
-/// What is granted to probes, on a port of their own.
+/// The limits of probes on their own port.
 pub(super) const PROBES: Limits = Limits {
     connections: 16,
     headers: Duration::from_secs(5),
@@ -29,11 +29,11 @@ pub(super) const PROBES: Limits = Limits {
     drain: Duration::from_secs(1),
 };
 
-/// Connections that neither requests nor event streams hold, if there are so many.
+/// Connections that neither requests nor event streams may hold, if there are so many.
 const NEWCOMERS_MOST: usize = 64;
 
 impl Grants {
-    /// What a process grants itself: nobody else asks it.
+    /// The limits of a process that only calls itself.
     pub(crate) fn to_itself() -> Self {
         let limits = Limits::default();
         Self {
@@ -45,8 +45,9 @@ impl Grants {
         }
     }
 
-    /// What the options say; so many event streams unless they say otherwise. Connections take no more descriptors than there
-    /// are, event streams no more than half of the connections, and requests no more than are left less an eighth.
+    /// The limits that the options set, with `streams` as the default for event streams. Connections take no
+    /// more descriptors than exist, event streams at most half of the connections, and requests at most the
+    /// rest less an eighth.
     pub(crate) fn of(options: &HttpOptions, streams: usize) -> Self {
         let limits =
             Limits { connections: options.connections, write: options.write_timeout, ..Limits::default() };
@@ -61,7 +62,7 @@ impl Grants {
         }
         let all = options.streams.unwrap_or(streams).min(limits.connections.div_ceil(2));
         let each = options.streams_each.unwrap_or(Share::of(all).each).min(all);
-        // Whoever has just come, such as a probe, finds a place, whatever others have asked for.
+        // A new client, such as a probe, finds a connection whatever other clients hold.
         let newcomers = (limits.connections / 8).min(NEWCOMERS_MOST);
         let requests = limits.connections.saturating_sub(all + newcomers).min(options.requests).max(1);
         let requests = Share { all: requests, each: requests.div_ceil(2) };

@@ -1,4 +1,4 @@
-//! Puts machines, log, gateways and API together.
+//! Connects machines, log, gateways and API.
 
 mod effects;
 mod files;

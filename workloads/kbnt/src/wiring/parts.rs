@@ -1,4 +1,4 @@
-//! The parts of a process whose readiness and figures others want to see.
+//! The parts of a process that contribute readiness and metrics.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,7 @@ use kbnt_http::{OrderViews, Part};
 use kbnt_kafka::KafkaLog;
 use kbnt_runtime::{Handle, View};
 
-/// A machine without figures of its own.
+/// A machine without metrics of its own.
 pub(super) struct Machine<M> {
     pub(super) name: &'static str,
     pub(super) handle: Handle<M>,
@@ -51,7 +51,7 @@ impl Part for Inventory {
     }
 
     async fn refresh(&self) {
-        // Not ready any more: the figures stay as they were.
+        // If the service is no longer ready, the metrics keep their values.
         let portion = Portion { most: PRODUCTS_MOST, looks: PRODUCTS_MOST };
         let look = move |machine: &mut InventoryMachine, _: &mut Outbox| {
             (machine.summary(), machine.level_page(&StockFilter::default(), None, portion).levels)
@@ -101,7 +101,7 @@ impl Part for SystemClock {
     async fn refresh(&self) {}
 }
 
-/// The cluster.
+/// The Kafka cluster.
 pub(super) struct Cluster {
     pub(super) log: Arc<KafkaLog>,
     pub(super) metrics: Arc<Metrics>,
@@ -122,7 +122,7 @@ impl Part for Cluster {
     }
 }
 
-/// The files of a log: whether they are still where they were opened, and can be written.
+/// The files of a log: whether they are still where they were opened, and writable.
 pub(super) struct Files(pub(super) Arc<EmbeddedLog>);
 
 #[async_trait]
@@ -138,7 +138,7 @@ impl Part for Files {
     async fn refresh(&self) {}
 }
 
-/// The seed file: whether all of it is declared.
+/// The seed file: whether all of it has been declared.
 pub(super) struct Seed(pub(super) Arc<AtomicBool>);
 
 #[async_trait]
@@ -157,7 +157,7 @@ impl Part for Seed {
 /// The log lines.
 pub(super) struct Lines {
     pub(super) logging: Arc<Logging>,
-    /// Where they are copied to, if that may lose some.
+    /// The log that they are copied to, if it may lose some.
     pub(super) log: Option<Arc<KafkaLog>>,
     pub(super) metrics: Arc<Metrics>,
 }

@@ -1,4 +1,4 @@
-//! A process: some or all of the services on one log, and their API.
+//! A process: some or all of the services on one log, with their API.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,42 +39,42 @@ use super::parts;
 use crate::cli::TracingOptions;
 use crate::failure::Failure;
 
-/// What a process is made of.
+/// The parts of a process.
 pub(crate) struct ProcessParts {
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) effects: Arc<dyn EffectPerformer>,
     pub(crate) metrics: Arc<Metrics>,
-    /// Who is told of every record that is written, if anybody.
+    /// Receives every record that is written, if set.
     pub(crate) spans: Option<Arc<Spans>>,
     /// The ids that topics must have.
     pub(crate) topic_ids: TopicIds,
-    /// What is granted to those who ask over HTTP.
+    /// Limits for HTTP clients.
     pub(crate) grants: Grants,
-    /// When the process is told to stop.
+    /// Cancelled when the process is to stop.
     pub(crate) stop: CancellationToken,
 }
 
-/// Services at work.
+/// Running services.
 pub(crate) struct Process {
     parts: RunnerParts,
     metrics: Arc<Metrics>,
     integrity: Arc<Integrity>,
     spans: Option<Arc<Spans>>,
     grants: Grants,
-    /// The process is told to stop.
+    /// Cancelled when the process is to stop.
     stop: CancellationToken,
-    /// Nothing new is taken any more.
+    /// Cancelled when nothing new is accepted any more.
     draining: CancellationToken,
-    /// The services stop.
+    /// Cancelled when the services are to stop.
     shutdown: CancellationToken,
-    /// And audit-service, once the others have: it still links what they wrote last.
+    /// Cancelled when audit-service is to stop, after the others: it still links their last records.
     audited: CancellationToken,
     audits: usize,
     tasks: JoinSet<Result<(), Failure>>,
     watched: Vec<Box<dyn Part>>,
     apis: Apis,
-    /// Whether there is an HTTP server, whose end the services wait for.
+    /// Whether an HTTP server runs, whose end the services wait for.
     listens: bool,
 }
 
@@ -146,8 +146,8 @@ impl Process {
         self.show_inventory(handle)
     }
 
-    /// Starts inventory-service where another process of it may be at work: this one then stands by, and `lease` says when
-    /// it is its turn.
+    /// Starts inventory-service if another process of it may be active: this one then stands by until `lease`
+    /// gives it its turn.
     pub(crate) fn inventory_by_turns(
         &mut self,
         config: InventoryConfig,
@@ -203,12 +203,12 @@ impl Process {
         self.watched.push(Box::new(parts::Machine { name: Service::Audit.name(), handle }));
     }
 
-    /// Shows what becomes of log lines.
+    /// Adds metrics of log lines.
     pub(crate) fn show_logging(&mut self, logging: Arc<Logging>, log: Option<Arc<KafkaLog>>) {
         self.watched.push(Box::new(parts::Lines { logging, log, metrics: Arc::clone(&self.metrics) }));
     }
 
-    /// Makes readiness depend on the cluster.
+    /// Makes readiness depend on the Kafka cluster.
     pub(crate) fn need_cluster(&mut self, log: Arc<KafkaLog>) {
         self.watched.push(Box::new(parts::Cluster { log, metrics: Arc::clone(&self.metrics) }));
     }
@@ -218,7 +218,7 @@ impl Process {
         self.watched.push(Box::new(parts::Files(log)));
     }
 
-    /// Makes readiness depend on the seed file: whether all of it is declared.
+    /// Makes readiness depend on the seed file: all of it must be declared.
     pub(crate) fn need_seed(&mut self, declared: Arc<AtomicBool>) {
         self.watched.push(Box::new(parts::Seed(declared)));
     }
@@ -238,7 +238,7 @@ impl Process {
         }
     }
 
-    /// Serves the routes at `address`, and returns the address that it has.
+    /// Serves the routes at `address`, and returns the actual address.
     pub(crate) async fn listen(&mut self, address: SocketAddr) -> Result<SocketAddr, Failure> {
         let listener = bind(address).await?;
         let address = listener.local_addr()?;
@@ -254,15 +254,15 @@ impl Process {
         self.listens = true;
         let (draining, shutdown, limits) = (self.draining.clone(), self.shutdown.clone(), self.grants.limits);
         self.tasks.spawn(async move {
-            // Requests under way still need the services.
+            // Requests in progress still need the services.
             let _stops_services = shutdown.drop_guard();
             Ok(serve(listener, router, limits, draining).await?)
         });
         Ok(address)
     }
 
-    /// Works until it is told to stop, or a service stops by itself; then all stop. From the moment that it is told to,
-    /// nothing new is taken; once the requests under way are answered, the services stop.
+    /// Works until it is stopped, or until a service ends by itself; then all stop. Once it is stopped,
+    /// nothing new is accepted; when the requests in progress are answered, the services stop.
     pub(crate) async fn finish(mut self) -> Result<(), Failure> {
         let (stop, draining) = (self.stop.clone(), self.draining.clone());
         tokio::spawn(async move {
@@ -277,7 +277,7 @@ impl Process {
         }
         let mut outcome = Ok(());
         while let Some(ended) = self.tasks.join_next().await {
-            // Normally it is the HTTP server that ends first; whatever else ends before was not to.
+            // Normally the HTTP server ends first; anything else that ends before is a failure.
             self.draining.cancel();
             self.shutdown.cancel();
             if self.tasks.len() <= self.audits {
@@ -295,12 +295,12 @@ impl Process {
         outcome
     }
 
-    /// Stops at once, whatever is in hand.
+    /// Stops at once, without finishing anything.
     pub(crate) async fn abandon(mut self) {
         self.tasks.shutdown().await;
     }
 
-    /// What `service` works with: a log that it can rely on.
+    /// The dependencies of `service`, with a guarded log.
     fn guarded(&mut self, service: Service) -> RunnerParts {
         let guarded = Guarded::new(Arc::clone(&self.parts.log), service, Arc::clone(&self.integrity));
         let watch = guarded.clone().watch(self.shutdown.clone());
@@ -340,7 +340,7 @@ impl Process {
     }
 }
 
-/// What hands the spans of `services` to the collector that the options name, if they do.
+/// Sends the spans of `services` to the collector in the options, if there is one.
 pub(crate) fn spans(options: &TracingOptions, services: &[Service]) -> Result<Option<Arc<Spans>>, Failure> {
     let spans = options.otlp_endpoint.as_ref().map(|endpoint| Spans::to(endpoint, services));
     Ok(spans.transpose().map_err(|error| Failure::Tracing(error.to_string()))?.map(Arc::new))

@@ -1,4 +1,4 @@
-//! A shop to be asked, and how to ask it.
+//! A shop under test, and its HTTP client.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +30,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-/// How long anything may take.
+/// How long any step may take.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
 pub struct Outside {
@@ -70,7 +70,7 @@ impl<M: Send + 'static> Part for Ready<M> {
     async fn refresh(&self) {}
 }
 
-/// Who has forgotten an order that comes again.
+/// Which service has forgotten an order that comes again.
 #[derive(Clone, Copy, Debug)]
 pub enum Forgets {
     ReadModel,
@@ -84,7 +84,7 @@ pub struct App {
     pub shutdown: CancellationToken,
 }
 
-/// An answer: status, headers, body.
+/// A response: status, headers, body.
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub status: StatusCode,
@@ -122,7 +122,7 @@ impl App {
         assert_eq!(self.post("/v1/users", &user).await.status, 201);
     }
 
-    /// As [`App::open`], but it forgets all but the last two orders.
+    /// As [`App::open`], but its services remember only the last two orders.
     pub async fn forgetful(forgets: Forgets) -> Self {
         let window = Span::from_secs(86_400);
         let limits = match forgets {
@@ -134,17 +134,17 @@ impl App {
         app
     }
 
-    /// A shop with nothing in it.
+    /// An empty shop.
     pub async fn empty() -> Self {
         Self::of(EmbeddedLog::in_memory(), ORDERS_IN_HAND).await
     }
 
-    /// A shop on this log that has at most so many orders in hand.
+    /// A shop on this log with at most this many open orders.
     pub async fn of(log: EmbeddedLog, orders: u64) -> Self {
         Self::with(log, orders, BookLimits::default(), Limits::default()).await
     }
 
-    /// A shop with nothing in it, whose order-service shows and whose services remember so much.
+    /// An empty shop whose order-service shows, and whose services remember, only this much.
     pub async fn remembering(shown: BookLimits, limits: Limits) -> Self {
         Self::with(EmbeddedLog::in_memory(), ORDERS_IN_HAND, shown, limits).await
     }
@@ -240,7 +240,7 @@ impl App {
         self.call(Method::POST, "/v1/orders?wait=10s", &headers, &basket(quantity, token)).await
     }
 
-    /// Waits until `holds`, but not for ever.
+    /// Waits until `holds` returns true, with a deadline.
     pub async fn until(&self, what: &str, holds: impl AsyncFn() -> bool) {
         let waited = async {
             while !holds().await {
@@ -250,7 +250,7 @@ impl App {
         assert!(tokio::time::timeout(DEADLINE, waited).await.is_ok(), "never: {what}");
     }
 
-    /// The end of every partition: what has an effect shows here.
+    /// The end of every partition, which shows any effect.
     pub async fn ends(&self) -> Vec<u64> {
         let mut ends = Vec::new();
         for topic in Topic::ALL {
@@ -261,15 +261,16 @@ impl App {
         ends
     }
 
-    /// Waits until the customer of each order that has ended was told and every event is audited, so that nothing more
-    /// happens by itself.
+    /// Waits until the customer of each ended order was notified and every event is audited, so that nothing
+    /// more happens by itself.
     pub async fn settled(&self) {
         self.until("settled", async || {
             let orders = self.get("/v1/orders/summary").await;
             let count = |status: &str| orders.body[status].as_u64().unwrap();
             let ends = self.ends().await;
-            let (told, audited, lines) = (ends[12..15].iter().sum::<u64>(), ends[15], ends[16] + ends[17]);
-            count("confirmed") + count("rejected") + count("cancelled") == told
+            let (notified, audited, lines) =
+                (ends[12..15].iter().sum::<u64>(), ends[15], ends[16] + ends[17]);
+            count("confirmed") + count("rejected") + count("cancelled") == notified
                 && ends.iter().sum::<u64>() == 2 * audited + lines
         })
         .await;

@@ -1,4 +1,4 @@
-//! Server-sent events: whole, in order, and resumed without a gap or a repetition.
+//! Server-sent events: complete, in order, and resumed without a gap or a repetition.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -24,7 +24,7 @@ struct Stream {
     text: String,
 }
 
-/// The next thing in a stream.
+/// The next item of a stream.
 enum Next {
     Event(Seen),
     Live,
@@ -173,7 +173,7 @@ async fn streams_are_bounded() {
     };
 }
 
-/// What a stream that goes on after `id` is answered.
+/// The response to a stream that resumes after `id`.
 async fn resumed(app: &App, path: &str, id: &str) -> (u16, Value) {
     let request = Request::get(path).header("last-event-id", id).body(Body::empty()).unwrap();
     let response = app.router.clone().oneshot(request).await.unwrap();
@@ -185,7 +185,7 @@ async fn resumed(app: &App, path: &str, id: &str) -> (u16, Value) {
     (status, serde_json::from_slice(&body).unwrap())
 }
 
-/// The stream of all events and that of this order do not go on after `id`.
+/// Neither the stream of all events nor that of this order can resume after `id`.
 async fn refuses(app: &App, order: &str, id: &str) {
     for path in ["/v1/events", "/v1/events?from=start", &format!("/v1/orders/{order}/events")] {
         let (status, body) = resumed(app, path, id).await;
@@ -218,7 +218,7 @@ async fn an_id_of_another_log_or_of_another_history_is_refused() {
         let (before, tag) = places.split_at(at + 1);
         let digit = if tag.starts_with('0') { "1" } else { "0" };
         refuses(&app, &order, &format!("{log}_{before}{digit}{}", &tag[1..])).await;
-        // One more than there are, in this partition.
+        // One beyond the last record of this partition.
         let start = before.rfind(['.', '-']).map_or(0, |at| at + 1);
         let next: u64 = before[start..at].parse().unwrap();
         let tag_ends = tag.find(['.', '-']).unwrap_or(tag.len());

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::app::{App, basket};
 
-/// The names of an order's events, sorted: those of different topics have no order among them.
+/// The names of an order's events, sorted, because events of different topics have no order.
 fn names(order: &Value) -> Vec<&str> {
     let timeline = order["timeline"].as_array().unwrap();
     let mut names: Vec<_> = timeline.iter().map(|entry| entry["eventName"].as_str().unwrap()).collect();
@@ -23,14 +23,15 @@ fn audited(app: &App, order: &str) -> usize {
     links.iter().filter(|(_, record)| record.value.as_deref().is_some_and(about)).count()
 }
 
-/// Places an order under `key`; it may take its time.
+/// Places an order under `key`; it may take a while.
 async fn place(app: &App, key: &str, order: &Value) -> String {
     let placed = app.call(Method::POST, "/v1/orders", &[("idempotency-key", key)], order).await;
     assert_eq!(placed.status, 202, "{placed:?}");
     placed.text("orderId").to_owned()
 }
 
-/// The order ends so, with these events besides its command, its end and its one notification, all of them audited.
+/// Checks that the order ends in this way, with these events besides its command, its end and its one
+/// notification, all of them audited.
 async fn ends(app: &App, id: &str, status: &str, reason: &str, events: &[&str]) {
     let path = format!("/v1/orders/{id}");
     let mut expected = events.to_vec();
@@ -82,7 +83,7 @@ async fn what_is_refused_has_no_other_effect() {
     assert_eq!(stock(&app).await, json!([100, 0, 100]));
 }
 
-/// Of an order that was reserved.
+/// Events of an order that was reserved.
 const RESERVED: [&str; 2] = ["UserValidatedEvent", "VirtualStockReservedEvent"];
 
 fn reserved_and<'a>(more: &[&'a str]) -> Vec<&'a str> {

@@ -14,10 +14,10 @@ use tower::ServiceExt;
 
 use crate::app::{App, basket};
 
-/// How many requests.
+/// Number of requests.
 const REQUESTS: usize = 120_000;
 
-/// Requests under way at once.
+/// Concurrent requests.
 const AT_ONCE: usize = 64;
 
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ struct Malformed {
     body: Vec<u8>,
 }
 
-/// Routes that take a body: method, path, a good body.
+/// Routes with a body: method, path, a valid body.
 fn writing() -> Vec<(&'static str, &'static str, Value)> {
     vec![
         ("POST", "/v1/orders", basket(1, "tok_ok")),
@@ -43,7 +43,7 @@ fn writing() -> Vec<(&'static str, &'static str, Value)> {
     ]
 }
 
-/// Routes that only read, with the place of a parameter left open.
+/// Routes that only read, with a gap for a parameter.
 const READING: &[&str] = &[
     "/v1/orders",
     "/v1/orders/summary",
@@ -67,13 +67,13 @@ const WITH_ID: &[(&str, &str)] = &[
     ("DELETE", "/v1/orders/"),
     ("GET", "/v1/reservations/"),
     ("GET", "/v1/orders//events"),
-    // Of these a good id is nobody's.
+    // A valid id belongs to nobody here.
     ("GET", "/v1/stock/"),
     ("GET", "/v1/users/"),
     ("PUT", "/v1/users//status"),
 ];
 
-/// A value that no field of ours takes, whatever its type.
+/// A value that is invalid for every field, whatever its type.
 fn poison() -> impl Strategy<Value = Value> {
     prop_oneof![
         Just(Value::Null),
@@ -111,7 +111,7 @@ fn places(value: &Value, path: &str, found: &mut Vec<String>) {
     }
 }
 
-/// Fields that may be null, as if they were not given.
+/// Fields that may be null, as if they were absent.
 const OPTIONAL: &[&str] = &["token", "lowStockThreshold"];
 
 fn poisoned(mut body: Value, pick: prop::sample::Index, poison: &Value) -> Value {
@@ -139,7 +139,7 @@ fn with_body(body: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Malf
     (prop::sample::select(writing()), body).prop_map(|((method, path, _), body)| request(method, path, body))
 }
 
-/// A good body with one bad value.
+/// A valid body with one invalid value.
 fn bent_json() -> impl Strategy<Value = Malformed> {
     let route = prop::sample::select(writing());
     (route, any::<prop::sample::Index>(), poison()).prop_map(|((method, path, good), pick, poison)| {
@@ -157,7 +157,7 @@ fn extra_field() -> impl Strategy<Value = Malformed> {
     )
 }
 
-/// Cut off, or with a byte that is not UTF-8.
+/// A body that is cut off, or contains a byte that is not UTF-8.
 fn broken_json() -> impl Strategy<Value = Malformed> {
     (prop::sample::select(writing()), any::<prop::sample::Index>(), any::<bool>()).prop_map(
         |((method, path, good), at, cut)| {
@@ -219,7 +219,7 @@ fn bad_id() -> impl Strategy<Value = Malformed> {
                 Some((before, after)) => format!("{before}/{id}/{after}"),
                 None => format!("{path}{id}"),
             };
-            // There is a route of this name.
+            // A route with this name exists.
             let body = if method == "PUT" { br#"{"status": "BLOCKED"}"#.to_vec() } else { Vec::new() };
             (id != "summary").then(|| request(method, &path, body))
         },
@@ -261,7 +261,7 @@ async fn send(app: &App, malformed: Malformed) -> Result<(), String> {
     for (name, value) in &malformed.headers {
         request = request.header(name, value);
     }
-    // What the types of the HTTP library refuse never reaches us.
+    // Whatever the types of the HTTP library refuse never reaches our server.
     let Ok(request) = request.body(Body::from(malformed.body.clone())) else { return Ok(()) };
     let answer = AssertUnwindSafe(app.router.clone().oneshot(request)).catch_unwind().await;
     match answer {

@@ -1,4 +1,4 @@
-//! What every service says of its log.
+//! The report of every service about its log.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-/// Status and body of the answer of a process with nothing but a log.
+/// Status and body of the response of a process that has nothing but a log.
 async fn get(integrity: &Arc<Integrity>, path: &str) -> (u16, String) {
     let health = Health {
         parts: Vec::new().into(),

@@ -1,4 +1,4 @@
-//! The description of the API tells of exactly the routes that there are.
+//! The description of the API covers exactly the existing routes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use crate::app::App;
 
 const METHODS: [&str; 7] = ["get", "put", "post", "delete", "patch", "options", "trace"];
 
-/// Paths and methods, as described.
+/// The described paths and methods.
 async fn described(app: &App) -> (Value, BTreeMap<String, BTreeSet<String>>) {
     let answer = app.get("/openapi.json").await;
     assert_eq!(answer.status, 200);
@@ -25,7 +25,7 @@ async fn described(app: &App) -> (Value, BTreeMap<String, BTreeSet<String>>) {
     (answer.body.clone(), routes)
 }
 
-/// A path with something in the place of its parameter.
+/// A path with a value for its parameter.
 fn filled(path: &str) -> String {
     let mut parts = path.split('/').map(|part| if part.starts_with('{') { "x" } else { part });
     let first = parts.next().unwrap_or_default().to_owned();
@@ -52,7 +52,7 @@ async fn every_described_route_is_there_and_no_other_method_is() {
     }
 }
 
-/// What the design page of the API promises.
+/// The routes that the design of the API promises.
 #[tokio::test]
 async fn every_promised_route_is_described() {
     let app = App::empty().await;
@@ -118,8 +118,8 @@ async fn the_description_is_whole() {
                 "{method} {path}"
             );
             for (status, response) in operation["responses"].as_object().unwrap() {
-                let told = response["description"].as_str().is_some_and(|text| !text.is_empty());
-                assert!(told, "{method} {path} {status}");
+                let is_described = response["description"].as_str().is_some_and(|text| !text.is_empty());
+                assert!(is_described, "{method} {path} {status}");
             }
             let named: Vec<&str> = operation["parameters"]
                 .as_array()

@@ -1,4 +1,4 @@
-//! Placing, asking, cancelling, listing.
+//! Placing, reading, cancelling and listing orders.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Bad input is a 4xx with the field named, and has no effect.
+//! Invalid input gets a 4xx response that names the field, and has no effect.
 
 use axum::body::Body;
 use axum::http::{Method, Request};
@@ -36,7 +36,7 @@ fn less(mut base: Value, field: &str) -> Value {
     base
 }
 
-/// Method, path, body, and the field that must be named.
+/// Method, path, body, and the field that the problem must name.
 fn bodies() -> Vec<(Method, &'static str, Value, &'static str)> {
     let (post, put) = (Method::POST, Method::PUT);
     let line = json!({"productId": "PROD-001", "quantity": 1});

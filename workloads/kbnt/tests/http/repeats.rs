@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::app::{Answer, App, Forgets, basket};
 
-/// Keys, what they order, and how that ends.
+/// Keys, orders, and their ends.
 const ORDERS: [(&str, u64, &str, &str, Option<&str>); 3] = [
     ("paid", 3, "tok_ok", "CONFIRMED", None),
     ("declined", 1, "tok_decline", "CANCELLED", Some("PAYMENT_DECLINED")),
@@ -21,7 +21,8 @@ fn end(answer: &Answer) -> (&str, Option<&str>) {
     (answer.text("status"), answer.body["reason"].as_str())
 }
 
-/// What an order that is taken a second time would change: stock, charges and refunds, what customers are told.
+/// Everything that would change if the order were taken a second time: stock, charges and refunds,
+/// notifications.
 async fn effects(app: &App) -> (Value, Vec<u64>, Value) {
     let ends = app.ends().await;
     let stock = app.get("/v1/stock").await.body;

@@ -1,4 +1,4 @@
-//! The server over real connections: slow clients, large heads, and stopping without cutting anybody off.
+//! The server over real connections: slow clients, large heads, and a shutdown that cuts nobody off.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -39,7 +39,7 @@ async fn say(address: SocketAddr, text: &[u8]) -> String {
 
 async fn read(socket: &mut TcpStream) -> String {
     let mut answer = Vec::new();
-    // A reset is an end too.
+    // A reset ends the connection, too.
     let _ = tokio::time::timeout(DEADLINE, socket.read_to_end(&mut answer)).await.expect("never closed");
     String::from_utf8_lossy(&answer).into_owned()
 }
@@ -52,7 +52,7 @@ async fn a_client_that_never_finishes_its_head_is_dropped() {
     assert!(!answer.contains("200 OK"), "{answer}");
 }
 
-/// What a client may send that is no request.
+/// Input that is not a request.
 const NO_REQUESTS: [&[u8]; 5] =
     [b"", b"P", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\n", b"GET / HT"];
 
@@ -122,7 +122,7 @@ async fn a_client_that_does_not_read_is_cut_off() {
     for path in ["/endless", "/huge"] {
         let mut socket = TcpStream::connect(address).await.unwrap();
         socket.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await.unwrap();
-        // Nothing is read meanwhile; that the server has gone shows in a write.
+        // Nothing is read meanwhile; a write shows that the server is gone.
         let gone = async {
             while socket.write_all(b"x").await.is_ok() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -151,7 +151,7 @@ async fn a_client_that_reads_slowly_gets_all_of_it() {
     assert!(read > 8 << 20, "{read}");
 }
 
-/// Each is refused with a problem document.
+/// Each of these requests is refused with a problem document.
 #[tokio::test]
 async fn heads_that_others_could_read_otherwise_are_refused() {
     let (address, _shutdown, _server) = start(Limits::default()).await;
@@ -184,7 +184,7 @@ async fn heads_that_others_could_read_otherwise_are_refused() {
     assert!(old.contains(" 200 OK"), "HTTP/1.0 knows no host: {old}");
 }
 
-/// Says what came of a body.
+/// Describes the body that arrived.
 fn echo() -> Router {
     Router::new().route("/", axum::routing::post(|body: String| async move { format!("[{body}]") }))
 }
@@ -227,7 +227,7 @@ async fn blanks_before_a_length_do_not_spoil_the_body() {
     assert!(say(address, cut.as_bytes()).await.starts_with("HTTP/1.1 400 "));
 }
 
-/// Sooner than the time for an answer that nobody takes is over.
+/// Less than the time limit for a response that the client does not read.
 const PROMPT: Duration = Duration::from_secs(25);
 
 #[tokio::test]
@@ -254,7 +254,7 @@ async fn a_body_that_nobody_read_is_not_taken_for_a_request() {
         let body = "x".repeat(3 << 20);
         let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", body.len());
         socket.write_all(head.as_bytes()).await.unwrap();
-        // The server may close before it has all of it, but not before the answer is read.
+        // The server may close before it has received everything, but not before the response is read.
         let (mut reading, mut writing) = socket.into_split();
         let sent = tokio::spawn(async move { writing.write_all(body.as_bytes()).await });
         let mut answer = Vec::new();

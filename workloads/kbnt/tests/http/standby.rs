@@ -1,4 +1,4 @@
-//! A process of inventory-service that stands by has the one at work answer.
+//! A standby process of inventory-service forwards requests to the active one.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 
 use crate::app::{App, Outside};
 
-/// Knows where the active process is, and lets a turn begin when the test says so.
+/// Knows the active process, and begins a turn when the test permits it.
 struct Shift {
     active: Mutex<Option<SocketAddr>>,
     turn: Semaphore,
@@ -40,7 +40,7 @@ impl Leadership for Shift {
     async fn release(&self) {}
 }
 
-/// Another process over the log of `app`.
+/// Another process on the log of `app`.
 fn standby(app: &App, shift: &Arc<Shift>) -> App {
     let metrics = Arc::new(Metrics::new().unwrap());
     let parts = RunnerParts {
@@ -85,18 +85,18 @@ async fn it_hands_requests_on_until_it_is_its_turn() {
     assert_eq!((refused.status.as_u16(), refused.text("code")), (400, "invalid_request"));
     let missing = standby.get("/v1/stock/PROD-404?").await;
     assert_eq!(missing.header("content-type"), Some("application/problem+json"));
-    let told = standby.get("/v1/stock/summary").await;
-    assert_eq!(told.body["writerTerm"], json!(1), "{told:?}");
+    let summary = standby.get("/v1/stock/summary").await;
+    assert_eq!(summary.body["writerTerm"], json!(1), "{summary:?}");
 
     *shift.active.lock().unwrap() = None;
     let nobody = standby.get("/v1/stock").await;
     assert_eq!((nobody.status.as_u16(), nobody.text("code")), (503, "not_ready"));
-    // As if the lease still named this very process, or one that stands by as well.
+    // As if the lease still named this very process, or another standby.
     let round =
         standby.call(axum::http::Method::GET, "/v1/stock", &[("x-kbnt-forwarded", "1")], &json!(null)).await;
     assert_eq!((round.status.as_u16(), round.text("code")), (503, "not_ready"));
 
-    // Whoever was at work has gone, and what is asked meanwhile waits for the next one.
+    // The active process is gone, and requests wait for the next one.
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     *shift.active.lock().unwrap() = Some(gone);
     let body = json!({"name": "Laptop Pro", "unitPrice": "1299.99", "received": 8});

@@ -1,4 +1,4 @@
-//! Topics as they should be.
+//! Creates and corrects topics.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ async fn ensure(config: &KafkaConfig, wanted: &[WantedTopic]) -> Vec<TopicState>
     reports.into_iter().map(|report| report.state).collect()
 }
 
-/// Somebody else's client.
+/// A client of another program.
 fn client(cluster: &Cluster) -> AdminClient<DefaultClientContext> {
     ClientConfig::new().set("bootstrap.servers", &cluster.config.bootstrap_servers).create().unwrap()
 }
@@ -51,7 +51,7 @@ async fn what_is_missing_is_made_what_differs_is_changed_and_what_is_right_is_le
     assert_eq!(ensure(&cluster.config, &wanted(week)).await, [TopicState::Created, TopicState::Created]);
     assert_eq!(ensure(&cluster.config, &wanted(week)).await, [TopicState::Ready, TopicState::Ready]);
 
-    // A setting that is not ours stays when one of ours changes.
+    // A foreign setting stays when one of ours changes.
     let name = &wanted(week)[0].name;
     let foreign = AlterConfig::new(ResourceSpecifier::Topic(name)).set("segment.ms", "123456789");
     let foreign = foreign.set("retention.ms", "1000");

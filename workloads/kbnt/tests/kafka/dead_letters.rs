@@ -1,4 +1,4 @@
-//! Records that nobody understands, on a broker.
+//! Dead letters on a broker.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::support::outside::Running;
 use kbnt_testkit::trail::{Trail, assert_whole, poisons, trail};
 use kbnt_testkit::{created, eventually, order, orders_in};
 
-/// Below what a broker takes by default, and as text above it.
+/// Below the broker's default limit, and above it as text.
 const LARGE: usize = 950_000;
 
 async fn spoil(
@@ -34,7 +34,7 @@ async fn spoil(
     positions.into_iter().zip(records).collect()
 }
 
-/// Runs audit-service until as many records are in the chain, and then in order to its end.
+/// Runs audit-service until the chain has this many records, and then shuts it down.
 async fn audited(log: &KafkaLog, cluster: &Cluster, count: usize) -> Trail {
     let running = Running::start(AuditMachine::new(), Arc::new(cluster.log()));
     eventually("all are linked", || async {
@@ -49,19 +49,19 @@ async fn audited(log: &KafkaLog, cluster: &Cluster, count: usize) -> Trail {
 #[tokio::test]
 #[ignore = "needs KBNT_TEST_BOOTSTRAP"]
 async fn poison_of_every_kind_is_kept_whole_and_once() {
-    let cluster = Cluster::whole("dead-letters").await;
+    let cluster = Cluster::with_topics("dead-letters").await;
     let log = cluster.log();
     let mut bad = spoil(&log, poisons(LARGE)).await;
-    // A broker takes a record for as large as it is when it is packed.
+    // A broker measures the compressed size of a record.
     let packed = RawRecord { value: Some(vec![b'x'; 2_000_000]), ..RawRecord::default() };
     bad.append(&mut spoil(&log, vec![("packed", packed)]).await);
     log.append((0..50).map(created).collect()).await.unwrap();
     let trail = audited(&log, &cluster, bad.len() + 50).await;
     assert!(trail.letters.keys().eq(bad.keys()));
-    for (at, letter) in &trail.letters {
+    for (at, dead_letter) in &trail.letters {
         let (what, record) = &bad[at];
-        assert_whole(what, letter, record);
-        assert_eq!(letter.kept_hash(), Some(trail.linked[at]), "{what}");
+        assert_whole(what, dead_letter, record);
+        assert_eq!(dead_letter.kept_hash(), Some(trail.linked[at]), "{what}");
     }
     // A restart adds nothing.
     let more = spoil(&log, poisons(10)).await;
@@ -72,20 +72,20 @@ async fn poison_of_every_kind_is_kept_whole_and_once() {
 #[tokio::test]
 #[ignore = "needs KBNT_TEST_BOOTSTRAP"]
 async fn a_topic_that_takes_no_large_records_stops_nobody() {
-    let cluster = Cluster::whole("small-trail").await;
+    let cluster = Cluster::with_topics("small-trail").await;
     cluster.limit(Topic::AuditLogs, "1048588").await;
     let log = cluster.log();
     let bad = spoil(&log, poisons(LARGE)).await;
     log.append((0..50).map(created).collect()).await.unwrap();
     let trail = audited(&log, &cluster, bad.len() + 50).await;
     assert!(trail.letters.keys().eq(bad.keys()));
-    for (at, letter) in &trail.letters {
+    for (at, dead_letter) in &trail.letters {
         let (what, record) = &bad[at];
         if *what == "large" {
-            assert!(!letter.whole && letter.value_bytes == LARGE as u64);
-            assert_eq!(letter.content_hash(), trail.linked[at]);
+            assert!(!dead_letter.whole && dead_letter.value_bytes == LARGE as u64);
+            assert_eq!(dead_letter.content_hash(), trail.linked[at]);
         } else {
-            assert_eq!(letter.value_bytes, record.value.as_ref().map_or(0, Vec::len) as u64, "{what}");
+            assert_eq!(dead_letter.value_bytes, record.value.as_ref().map_or(0, Vec::len) as u64, "{what}");
         }
     }
 }
@@ -93,7 +93,7 @@ async fn a_topic_that_takes_no_large_records_stops_nobody() {
 #[tokio::test]
 #[ignore = "needs KBNT_TEST_BOOTSTRAP"]
 async fn a_header_that_the_client_cannot_show_ends_nobody() {
-    let cluster = Cluster::whole("odd-header").await;
+    let cluster = Cluster::with_topics("odd-header").await;
     let (log, topic) = (cluster.log(), cluster.config.topic_name(Topic::OrderEvents));
     let order =
         format!(r#"{{"eventName":"OrderCancelRequestedCommand","payload":{{"orderId":"{}"}}}}"#, order(2));
@@ -101,13 +101,13 @@ async fn a_header_that_the_client_cannot_show_ends_nobody() {
         odd::write(&cluster.config.bootstrap_servers, &topic, value);
     }
     let trail = audited(&log, &cluster, 2).await;
-    let (at, letter) = trail.letters.iter().next().unwrap();
+    let (at, dead_letter) = trail.letters.iter().next().unwrap();
     assert_eq!(at.to_string(), "order-events/0@1");
-    assert_eq!(letter.value.as_deref(), Some(b"[1".as_slice()));
-    assert_eq!(letter.headers.len(), 1, "the other one");
+    assert_eq!(dead_letter.value.as_deref(), Some(b"[1".as_slice()));
+    assert_eq!(dead_letter.headers.len(), 1, "the other one");
 }
 
-/// An order by another program, whose id puts it into partition `home`.
+/// An order by another program, whose id maps to partition `home`.
 fn placed_by_a_stranger(home: u32, timestamp: &str) -> (OrderId, RawRecord) {
     let belongs = |n: &u32| partition_of(order(*n).to_string(), 3) == home;
     let order = order((0..1_000).find(belongs).unwrap());
@@ -121,7 +121,7 @@ fn placed_by_a_stranger(home: u32, timestamp: &str) -> (OrderId, RawRecord) {
 #[tokio::test]
 #[ignore = "needs KBNT_TEST_BOOTSTRAP"]
 async fn an_order_in_another_partition_or_of_a_time_without_a_form_is_kept_and_others_are_answered() {
-    let cluster = Cluster::whole("misplaced").await;
+    let cluster = Cluster::with_topics("misplaced").await;
     let log = cluster.log();
     let good = placed_by_a_stranger(0, "2026-01-31T12:00:00Z");
     let append = |partition, record| RawAppend { topic: Topic::OrderEvents, to: Some(partition), record };

@@ -1,4 +1,4 @@
-//! A broker's topics that were cut, deleted or made again: no service decides on them.
+//! Topics that were cut, deleted or recreated on a broker: no service decides on them.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::support::cluster::Cluster;
 use crate::support::outside::Running;
 use kbnt_testkit::{DEADLINE, append, end, eventually, order, placed};
 
-/// A service at work on a log that is looked after.
+/// A service at work on a guarded log.
 struct Watched<M> {
     running: Running<M>,
     integrity: Arc<Integrity>,
@@ -38,7 +38,7 @@ impl<M: Machine> Watched<M> {
         Self { running, integrity, log, shutdown }
     }
 
-    /// What it says that is wrong, once it is ready or says so.
+    /// The damage that it reports; `None` once it is ready.
     async fn verdict(&self) -> Option<Damage> {
         let mut progress = self.running.handle.progress();
         let settled = progress.wait_for(|progress| progress.ready || progress.damage.is_some());
@@ -52,7 +52,7 @@ impl<M: Machine> Watched<M> {
 }
 
 fn inventory() -> InventoryMachine {
-    // The inputs are dated long ago.
+    // The inputs are very old.
     let window = Span::from_minutes(60 * 24 * 365 * 100);
     InventoryMachine::new(InventoryConfig { window, ttl: window, ..InventoryConfig::new("a") })
 }
@@ -82,7 +82,8 @@ async fn declare(running: &Running<InventoryMachine>, received: u64) {
     running.handle.call(call).await.unwrap().unwrap();
 }
 
-/// 100 units, of which 60 are taken, and then 10 more: with the log cut behind that, 110 units would seem to be free.
+/// 100 units, of which 60 are taken, and then 10 more: if the log is cut behind that, 110 units would seem to
+/// be free.
 async fn shop(cluster: &Cluster) {
     let first = Watched::start(inventory(), cluster, TopicIds::default());
     assert_eq!(first.verdict().await, None);
@@ -99,7 +100,7 @@ async fn shop(cluster: &Cluster) {
 #[tokio::test]
 #[ignore = "needs KBNT_TEST_BOOTSTRAP"]
 async fn sold_units_do_not_come_back_with_a_log_that_was_cut() {
-    let cluster = Cluster::whole("cut-stock").await;
+    let cluster = Cluster::with_topics("cut-stock").await;
     shop(&cluster).await;
     let log = cluster.log();
     let mut ends = Vec::new();
@@ -123,7 +124,7 @@ async fn sold_units_do_not_come_back_with_a_log_that_was_cut() {
 #[tokio::test]
 #[ignore = "needs KBNT_TEST_BOOTSTRAP"]
 async fn a_group_whose_next_records_are_gone_does_not_go_on_behind_them() {
-    let cluster = Cluster::whole("cut-input").await;
+    let cluster = Cluster::with_topics("cut-input").await;
     let log = cluster.log();
     let config = || UserConfig { allow_unknown: true, ..UserConfig::default() };
     log.append((0..30).map(placed).collect()).await.unwrap();
@@ -138,7 +139,7 @@ async fn a_group_whose_next_records_are_gone_does_not_go_on_behind_them() {
     eventually("all are answered", || async { answered().await >= 30 }).await;
     first.stop().await;
 
-    // What it has handled may go.
+    // The records that it has handled may go.
     cluster.expire(Topic::OrderEvents).await;
     let second = Watched::start(UserMachine::new(config()), &cluster, TopicIds::default());
     assert_eq!(second.verdict().await, None);
@@ -160,7 +161,7 @@ async fn a_group_whose_next_records_are_gone_does_not_go_on_behind_them() {
 #[tokio::test]
 #[ignore = "needs KBNT_TEST_BOOTSTRAP"]
 async fn a_topic_that_is_made_again_under_a_service_stops_it_within_seconds() {
-    let cluster = Cluster::whole("replaced").await;
+    let cluster = Cluster::with_topics("replaced").await;
     let log = cluster.log();
     let running = Watched::start(inventory(), &cluster, TopicIds::default());
     assert_eq!(running.verdict().await, None);
@@ -179,7 +180,7 @@ async fn a_topic_that_is_made_again_under_a_service_stops_it_within_seconds() {
     };
     assert_eq!(running.integrity.damage(), [damage]);
     let refused = running.log.append(vec![validated(1)]).await;
-    assert!(matches!(refused, Err(LogError::Damaged(told)) if told == damage), "{refused:?}");
+    assert!(matches!(refused, Err(LogError::Damaged(reported)) if reported == damage), "{refused:?}");
     eventually("it is not ready", || async { !running.running.handle.is_ready() }).await;
     running.stop().await;
     for partition in 0..3 {
@@ -189,7 +190,7 @@ async fn a_topic_that_is_made_again_under_a_service_stops_it_within_seconds() {
             "it has written into the other topic"
         );
     }
-    // Whoever names the new topic means it.
+    // Naming the new topic confirms it.
     let given = [(Topic::InventoryEvents, found)].into_iter().collect();
     let adopted = Watched::start(inventory(), &cluster, given);
     assert_eq!(adopted.verdict().await, None);
@@ -203,7 +204,7 @@ async fn a_topic_that_is_made_again_under_a_service_stops_it_within_seconds() {
 #[tokio::test]
 #[ignore = "needs KBNT_TEST_BOOTSTRAP"]
 async fn a_topic_that_is_made_again_between_a_stop_and_a_start_is_missed_by_those_who_read_it() {
-    let cluster = Cluster::whole("remade").await;
+    let cluster = Cluster::with_topics("remade").await;
     let log = cluster.log();
     let config = || UserConfig { allow_unknown: true, ..UserConfig::default() };
     log.append((0..30).map(placed).collect()).await.unwrap();
@@ -228,11 +229,11 @@ async fn a_topic_that_is_made_again_between_a_stop_and_a_start_is_missed_by_thos
 #[tokio::test]
 #[ignore = "needs KBNT_TEST_BOOTSTRAP"]
 async fn a_writer_whose_own_topic_was_made_again_is_told_by_those_who_answered_to_it() {
-    let cluster = Cluster::whole("remade-own").await;
+    let cluster = Cluster::with_topics("remade-own").await;
     shop(&cluster).await;
     let log = cluster.log();
     let end = end(&log, Topic::InventoryEvents, 0).await;
-    // What payment-service has answered to the last record there.
+    // payment-service's answer to the last record there.
     let order = (0..60).map(order).find(|order| partition_of(order.to_string(), 3) == 0).unwrap();
     let failed = kbnt_domain::event::PaymentFailed {
         order,

@@ -18,7 +18,7 @@ use kbnt_testkit::{contents, created, eventually, order, orders_in, placed};
 #[tokio::test]
 #[ignore = "needs KBNT_TEST_BOOTSTRAP"]
 async fn what_is_appended_is_read_back_whole_in_order_from_the_partition_of_its_key() {
-    let log = Cluster::whole("round-trip").await.log();
+    let log = Cluster::with_topics("round-trip").await.log();
     let batch: Vec<_> = (0..500).map(created).collect();
     let positions = log.append(batch.clone()).await.unwrap();
     let read = contents(&log, Topic::OrderEvents).await;
@@ -33,7 +33,7 @@ async fn what_is_appended_is_read_back_whole_in_order_from_the_partition_of_its_
 #[tokio::test]
 #[ignore = "needs KBNT_TEST_BOOTSTRAP"]
 async fn callers_at_once_learn_where_their_own_records_are() {
-    let log = Cluster::whole("at-once").await.log();
+    let log = Cluster::with_topics("at-once").await.log();
     let appends = (0..1_000).map(|n| {
         let log = log.clone();
         async move { (n, log.append(vec![created(n), created(n)]).await.unwrap()) }
@@ -54,10 +54,10 @@ async fn callers_at_once_learn_where_their_own_records_are() {
 #[tokio::test]
 #[ignore = "needs KBNT_TEST_BOOTSTRAP"]
 async fn callers_who_give_up_stop_nobody() {
-    let log = Cluster::whole("given-up").await.log();
+    let log = Cluster::with_topics("given-up").await.log();
     for round in 0..20 {
         assert!(log.append(vec![created(0)]).now_or_never().is_none(), "nothing is written at once");
-        // Sometimes what was given up is all that there is to write, sometimes not.
+        // The append that is given up is sometimes the only one, sometimes not.
         tokio::time::sleep(Duration::from_millis(round % 4)).await;
         let written = tokio::time::timeout(Duration::from_secs(20), log.append(vec![created(0)]));
         assert_eq!(written.await.expect("in time").unwrap().len(), 1);
@@ -67,7 +67,7 @@ async fn callers_who_give_up_stop_nobody() {
 #[tokio::test]
 #[ignore = "needs KBNT_TEST_BOOTSTRAP"]
 async fn what_a_process_reads_back_is_what_others_read() {
-    let cluster = Cluster::whole("own").await;
+    let cluster = Cluster::with_topics("own").await;
     let (log, other) = (cluster.log(), cluster.log());
     let first = |partition| Position { topic: Topic::OrderEvents, partition, offset: 0 };
     let mut reader = log.read((0..3).map(first).collect()).await.unwrap();
@@ -92,7 +92,7 @@ async fn what_a_process_reads_back_is_what_others_read() {
 #[tokio::test]
 #[ignore = "needs KBNT_TEST_BOOTSTRAP"]
 async fn what_is_too_much_for_one_request_keeps_its_order() {
-    let log = Cluster::whole("portions").await.log();
+    let log = Cluster::with_topics("portions").await.log();
     let record = |n: u64| {
         let value = format!("{n} {}", "x".repeat(50_000)).into_bytes();
         RawRecord { value: Some(value), ..RawRecord::default() }
@@ -121,13 +121,13 @@ async fn what_is_too_much_for_one_request_keeps_its_order() {
 #[tokio::test]
 #[ignore = "needs KBNT_TEST_BOOTSTRAP"]
 async fn records_of_other_programs_are_understood_or_kept_whole() {
-    let log = Cluster::whole("foreign").await.log();
+    let log = Cluster::with_topics("foreign").await.log();
     let plain = format!(
         r#"{{"eventName":"PlaceOrderCommand","payload":{{"orderId":"{}","userId":"USER-1",
             "items":[{{"productId":"PROD-001","quantity":3}}],"payment":{{"method":"pix"}}}}}}"#,
         order(2)
     );
-    // The key is another one; the order itself belongs to this partition.
+    // The key differs; the order itself belongs to this partition.
     let record = |value: &[u8]| RawAppend {
         topic: Topic::OrderEvents,
         to: Some(0),
@@ -180,7 +180,7 @@ async fn a_topic_that_is_missing_is_waited_for() {
 #[tokio::test]
 #[ignore = "needs KBNT_TEST_BOOTSTRAP"]
 async fn a_topic_whose_records_have_all_expired_is_folded_at_once() {
-    let cluster = Cluster::whole("expired").await;
+    let cluster = Cluster::with_topics("expired").await;
     let log = cluster.log();
     log.append((0..50).map(created).collect()).await.unwrap();
     let first = Running::start(Echo::default(), Arc::new(cluster.log()));
@@ -202,7 +202,7 @@ async fn a_topic_whose_records_have_all_expired_is_folded_at_once() {
 #[tokio::test]
 #[ignore = "needs KBNT_TEST_BOOTSTRAP"]
 async fn a_writer_goes_on_where_its_records_end() {
-    let log = Cluster::whole("writer").await.log();
+    let log = Cluster::with_topics("writer").await.log();
     log.append((0..100).map(placed).collect()).await.unwrap();
     let first = Running::start(Solo::new("a"), Arc::new(log.clone()));
     eventually("all are refused", || async { orders_in(&log, Topic::InventoryEvents).await.len() == 100 })
@@ -221,7 +221,7 @@ async fn a_writer_goes_on_where_its_records_end() {
 #[tokio::test]
 #[ignore = "needs KBNT_TEST_BOOTSTRAP"]
 async fn log_lines_arrive_and_cost_nobody_anything() {
-    let log = Cluster::whole("lines").await.log();
+    let log = Cluster::with_topics("lines").await.log();
     let line = RawAppend {
         topic: Topic::ApplicationLogs,
         to: None,

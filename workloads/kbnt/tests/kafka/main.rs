@@ -1,4 +1,5 @@
-//! What the log on Kafka and `kbnt topics ensure` promise, on a real broker: `KBNT_TEST_BOOTSTRAP` says where one is.
+//! Contracts of the log on Kafka and of `kbnt topics ensure`, on a real broker: the one of
+//! `KBNT_TEST_BOOTSTRAP`.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "../support/mod.rs"]

@@ -20,7 +20,7 @@ use kbnt_testkit::{created, eventually, orders_in};
 
 const ANSWERS: Topic = Topic::NotificationEvents;
 
-/// The next assignment, passing over records.
+/// The next assignment, skipping records.
 async fn assignment(reader: &mut dyn GroupReader) -> Vec<Assignment> {
     let deadline = std::time::Instant::now() + kbnt_testkit::DEADLINE;
     while std::time::Instant::now() < deadline {
@@ -34,7 +34,7 @@ async fn assignment(reader: &mut dyn GroupReader) -> Vec<Assignment> {
 #[tokio::test]
 #[ignore = "needs KBNT_TEST_BOOTSTRAP"]
 async fn commits_and_their_notes_are_found_again() {
-    let log = Cluster::whole("commits").await.log();
+    let log = Cluster::with_topics("commits").await.log();
     log.append((0..300).map(created).collect()).await.unwrap();
     let mut first = log.join(Service::Audit).await.unwrap();
     let assigned = assignment(first.as_mut()).await;
@@ -67,15 +67,15 @@ async fn commits_and_their_notes_are_found_again() {
     second.leave().await.unwrap();
 }
 
-/// What the group of audit-service has committed for a partition.
+/// The offset that the group of audit-service has committed for a partition.
 fn committed(cluster: &Cluster, at: Position) -> Option<u64> {
     let group = format!("{}kbnt-audit-service", cluster.config.prefix);
     let servers = &cluster.config.bootstrap_servers;
-    let asker: BaseConsumer =
+    let observer: BaseConsumer =
         ClientConfig::new().set("bootstrap.servers", servers).set("group.id", group).create().unwrap();
     let mut list = TopicPartitionList::new();
     list.add_partition(&cluster.config.topic_name(at.topic), i32::try_from(at.partition).unwrap());
-    let answer = asker.committed_offsets(list, kbnt_testkit::DEADLINE).unwrap();
+    let answer = observer.committed_offsets(list, kbnt_testkit::DEADLINE).unwrap();
     match answer.elements()[0].offset() {
         Offset::Offset(offset) => Some(u64::try_from(offset).unwrap()),
         _ => None,
@@ -85,7 +85,7 @@ fn committed(cluster: &Cluster, at: Position) -> Option<u64> {
 #[tokio::test]
 #[ignore = "needs KBNT_TEST_BOOTSTRAP"]
 async fn offsets_are_committed_while_a_member_is_at_work_and_not_only_as_it_leaves() {
-    let cluster = Cluster::whole("commits-at-work").await;
+    let cluster = Cluster::with_topics("commits-at-work").await;
     let log = cluster.log();
     log.append((0..30).map(created).collect()).await.unwrap();
     let mut member = log.join(Service::Audit).await.unwrap();
@@ -100,7 +100,7 @@ async fn offsets_are_committed_while_a_member_is_at_work_and_not_only_as_it_leav
 #[tokio::test]
 #[ignore = "needs KBNT_TEST_BOOTSTRAP"]
 async fn what_was_committed_for_a_topic_says_nothing_about_another_one_of_its_name() {
-    let (cluster, topic) = (Cluster::whole("commits-stray").await, Topic::OrderEvents);
+    let (cluster, topic) = (Cluster::with_topics("commits-stray").await, Topic::OrderEvents);
     let log = cluster.log();
     log.append((0..300).map(created).collect()).await.unwrap();
     let mut first = log.join(Service::Audit).await.unwrap();
@@ -130,7 +130,7 @@ async fn what_was_committed_for_a_topic_says_nothing_about_another_one_of_its_na
     assert!(seen.contains(&first), "{:?}", seen.first());
 }
 
-/// The next change, where no records are wanted.
+/// The next change, while no records are wanted.
 async fn change(reader: &mut dyn GroupReader) -> GroupBatch {
     let deadline = std::time::Instant::now() + kbnt_testkit::DEADLINE;
     while std::time::Instant::now() < deadline {
@@ -164,7 +164,7 @@ async fn handed_over(first: &mut dyn GroupReader, second: &mut dyn GroupReader) 
     revoked
 }
 
-/// Notes what was read; nothing may be read twice.
+/// Records what was read; nothing may be read twice.
 fn take(batch: GroupBatch, seen: &mut BTreeSet<Position>) {
     let GroupBatch::Records(records) = batch else { return };
     for record in records {
@@ -175,18 +175,19 @@ fn take(batch: GroupBatch, seen: &mut BTreeSet<Position>) {
 #[tokio::test]
 #[ignore = "needs KBNT_TEST_BOOTSTRAP"]
 async fn whoever_wants_no_records_hears_of_changes_and_reads_on_later() {
-    let log = Cluster::whole("hold").await.log();
+    let log = Cluster::with_topics("hold").await.log();
     log.append((0..20_000).map(created).collect()).await.unwrap();
     let mut first = log.join(Service::Notification).await.unwrap();
     assert_eq!(assignment(first.as_mut()).await.len(), 3);
     let mut seen = BTreeSet::new();
-    // Some are read, and more of them wait in the reader.
+    // Some records are read, and more of them wait in the reader.
     while seen.is_empty() {
         take(first.next(100, Span::from_secs(1)).await.unwrap(), &mut seen);
     }
     let mut second = log.join(Service::Notification).await.unwrap();
     let revoked = handed_over(first.as_mut(), second.as_mut()).await;
-    // What the first one has read of these the other one reads again, as it was not committed.
+    // The records of these partitions that the first member read are read again, because they were not
+    // committed.
     let kept: Vec<u32> = (0..3).filter(|partition| !revoked.contains(partition)).collect();
     for (reader, partitions, mut seen) in
         [(&mut second, &revoked, BTreeSet::new()), (&mut first, &kept, seen)]
@@ -209,7 +210,7 @@ async fn whoever_wants_no_records_hears_of_changes_and_reads_on_later() {
     second.leave().await.unwrap();
 }
 
-/// Joins under a name.
+/// Joins the group with this static name.
 async fn join_as(cluster: &Cluster, name: &str) -> Box<dyn GroupReader> {
     let config = KafkaConfig { static_member: Some(name.into()), ..cluster.config.clone() };
     KafkaLog::new(config).unwrap().join(Service::Notification).await.unwrap()
@@ -218,7 +219,7 @@ async fn join_as(cluster: &Cluster, name: &str) -> Box<dyn GroupReader> {
 #[tokio::test]
 #[ignore = "needs KBNT_TEST_BOOTSTRAP"]
 async fn a_static_member_comes_back_to_its_partitions_and_nobody_else_notices() {
-    let cluster = Cluster::whole("static").await;
+    let cluster = Cluster::with_topics("static").await;
     let mut first = join_as(&cluster, "a").await;
     assert_eq!(assignment(first.as_mut()).await.len(), 3);
     let mut second = join_as(&cluster, "b").await;
@@ -228,14 +229,14 @@ async fn a_static_member_comes_back_to_its_partitions_and_nobody_else_notices() 
     let again: Vec<u32> = assignment(first.as_mut()).await.iter().map(|a| a.partition).collect();
     let kept: Vec<u32> = (0..3).filter(|partition| !gone.contains(partition)).collect();
     assert_eq!(again, kept);
-    let told = second.next(0, Span::from_secs(1)).await.unwrap();
-    assert!(matches!(&told, GroupBatch::Records(none) if none.is_empty()), "{told:?}");
+    let batch = second.next(0, Span::from_secs(1)).await.unwrap();
+    assert!(matches!(&batch, GroupBatch::Records(none) if none.is_empty()), "{batch:?}");
 }
 
 #[tokio::test]
 #[ignore = "needs KBNT_TEST_BOOTSTRAP"]
 async fn a_second_process_of_a_name_ends_the_first() {
-    let cluster = Cluster::whole("namesake").await;
+    let cluster = Cluster::with_topics("namesake").await;
     let mut first = join_as(&cluster, "a").await;
     assert_eq!(assignment(first.as_mut()).await.len(), 3);
     let mut second = join_as(&cluster, "a").await;
@@ -248,7 +249,7 @@ async fn a_second_process_of_a_name_ends_the_first() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs KBNT_TEST_BOOTSTRAP"]
 async fn members_come_and_go_and_every_input_is_answered() {
-    let log = Arc::new(Cluster::whole("scale").await.log());
+    let log = Arc::new(Cluster::with_topics("scale").await.log());
     let answered = |count: usize| {
         let log = log.clone();
         async move {

@@ -1,16 +1,18 @@
-//! Writes what no client of ours would write: a header whose name is not UTF-8, by a produce request made by hand.
+//! Writes a record that no regular client would write: with a header whose name is not UTF-8, by a hand-made
+//! produce request.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-/// For how long a broker may not know yet that it leads a topic that was just made.
+/// For how long a broker may not know yet that it leads a new topic.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a broker answers meanwhile: unknown topic or partition, leader not available, not leader or follower.
+/// The broker's errors in that time: unknown topic or partition, leader not available, not leader or
+/// follower.
 const NOT_YET: [[u8; 2]; 3] = [[0, 3], [0, 5], [0, 6]];
 
-/// Writes a record with this value to partition 0 of `topic`. A broker that has nobody beside it leads it, sooner or later.
+/// Writes a record with this value to partition 0 of `topic`. A single broker leads it sooner or later.
 pub fn write(broker: &str, topic: &str, value: &[u8]) {
     let give_up = Instant::now() + PATIENCE;
     loop {
@@ -23,11 +25,11 @@ pub fn write(broker: &str, topic: &str, value: &[u8]) {
     }
 }
 
-/// Asks once; the error that the broker answers.
+/// Sends one request. Returns the broker's error.
 fn produce(broker: &str, topic: &str, value: &[u8]) -> [u8; 2] {
     let batch = batch(&record(value));
     let mut request = Vec::new();
-    // Produce, version 3, correlation 1, no client id; no transaction, acks from all, ten seconds.
+    // Produce, version 3, correlation id 1, no client id; no transaction, acks from all, ten seconds.
     request.extend([0, 0, 0, 3, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0x27, 0x10]);
     request.extend(1_i32.to_be_bytes());
     request.extend(i16::try_from(topic.len()).unwrap().to_be_bytes());
@@ -42,7 +44,7 @@ fn produce(broker: &str, topic: &str, value: &[u8]) -> [u8; 2] {
     stream.read_exact(&mut size).unwrap();
     let mut answer = vec![0; usize::try_from(i32::from_be_bytes(size)).unwrap()];
     stream.read_exact(&mut answer).unwrap();
-    // Correlation, one topic, its name, one partition, its number; then the error.
+    // Correlation id, one topic, its name, one partition, its number; then the error.
     let error = 4 + 4 + 2 + topic.len() + 4 + 4;
     answer[error..error + 2].try_into().unwrap()
 }
@@ -51,7 +53,7 @@ fn length(bytes: &[u8]) -> [u8; 4] {
     i32::try_from(bytes.len()).unwrap().to_be_bytes()
 }
 
-/// A number below 2^27, as records have them.
+/// A number below 2^27 in the encoding of records.
 fn number(n: i32, out: &mut Vec<u8>) {
     let mut rest = ((n << 1) ^ (n >> 31)).cast_unsigned();
     while rest > 0x7f {
@@ -66,7 +68,7 @@ fn bytes(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend(bytes);
 }
 
-/// No key, this value, and two headers: one with a name that is no text, one with a plain one.
+/// No key, this value, and two headers: one whose name is not text, and a plain one.
 fn record(value: &[u8]) -> Vec<u8> {
     let mut body = vec![0, 0, 0];
     number(-1, &mut body);

@@ -1,4 +1,4 @@
-//! `kbnt topics ensure` on a real broker: `KBNT_TEST_BOOTSTRAP` says where one is.
+//! `kbnt topics ensure` on a real broker: the one of `KBNT_TEST_BOOTSTRAP`.
 
 use std::process::{Command, Output};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -71,8 +71,8 @@ fn topic_ids_that_are_none_are_refused_at_the_start_with_what_is_wrong() {
         command.args(["service", "user", "--port", "0"]).env_clear().env("NO_COLOR", "1");
         command.env("KBNT_BOOTSTRAP_SERVERS", "127.0.0.1:1").env("KBNT_KAFKA_TOPIC_IDS", ids);
         let refused = command.output().unwrap();
-        let told = String::from_utf8(refused.stderr).unwrap();
-        assert!(refused.status.code() == Some(2) && told.contains(said), "{:?} {told}", refused.status);
+        let stderr = String::from_utf8(refused.stderr).unwrap();
+        assert!(refused.status.code() == Some(2) && stderr.contains(said), "{:?} {stderr}", refused.status);
     }
 }
 

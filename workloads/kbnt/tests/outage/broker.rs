@@ -1,11 +1,11 @@
-//! A broker of a test's own, by `e2e/kafka/broker.sh`.
+//! A test's own broker, started by `e2e/kafka/broker.sh`.
 
 use std::path::PathBuf;
 use std::process::Command;
 
 use crate::front::Front;
 
-/// A broker in a directory of its own; gone with it.
+/// A broker in its own directory, which is deleted with it.
 pub struct Broker(tempfile::TempDir);
 
 impl Broker {
@@ -22,25 +22,25 @@ impl Broker {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    /// Starts it; its address.
+    /// Starts it. Returns its address.
     pub fn start(&self) -> String {
         self.script("start", &[], &[])
     }
 
-    /// Starts it behind a front that clients believe to be the broker.
+    /// Starts it behind a front that clients take for the broker.
     pub fn start_behind(&self, front: &Front) {
         let advertised = front.address.to_string();
         let address = self.script("start", &[], &[("KBNT_BROKER_ADVERTISED", &advertised)]);
         front.point_at(&address);
     }
 
-    /// Starts it with doors that are locked, too; the address of the open one.
+    /// Starts it with authenticated listeners, too. Returns the address of the open one.
     pub fn start_secure(&self) -> String {
         self.script("start", &[], &[("KBNT_BROKER_SECURE", "yes")])
     }
 
-    /// Starts it with doors that are locked, too, where everybody but who comes in by the open one needs rights, and with
-    /// these properties.
+    /// Starts it with authenticated listeners, too, where every client needs rights, except those of the open
+    /// listener, and with these properties.
     pub fn start_guarded(&self, properties: &str) -> String {
         let guarded = "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n\
                        super.users=User:ANONYMOUS\n";
@@ -48,7 +48,7 @@ impl Broker {
         self.script("start", &[], &[("KBNT_BROKER_SECURE", "yes"), ("KBNT_BROKER_PROPERTIES", &properties)])
     }
 
-    /// Gives `name` the right to do this with a topic.
+    /// Grants `name` this operation on a topic.
     pub fn allow(&self, name: &str, operation: &str, topic: &str) {
         let user = format!("User:{name}");
         self.script(
@@ -58,7 +58,7 @@ impl Broker {
         );
     }
 
-    /// Lets `name` in with this password, and with no other.
+    /// Sets the password of `name`.
     pub fn scram(&self, name: &str, password: &str) {
         self.script("scram", &[name, password], &[]);
     }

@@ -1,4 +1,4 @@
-//! A front before a broker: hands bytes through, or tells of a cluster without brokers.
+//! A front before a broker: forwards bytes, or claims that the cluster has no brokers.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -9,25 +9,25 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// Kafka's number of the question where brokers are.
+/// API key of the Metadata request.
 const METADATA: i16 = 3;
 
-/// The first version of its answer with compact arrays; clients of today ask in a later one.
+/// The first version of its response with compact arrays; current clients use a later one.
 const COMPACT: i16 = 9;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     Through,
-    /// Every answer to the question says that there are topics, but no brokers: as a broker that is fenced says it.
+    /// Every metadata response lists topics, but no brokers, like that of a fenced broker.
     NoBrokers,
 }
 
-/// Stands where the broker says that it is.
+/// Listens at the broker's advertised address.
 pub struct Front {
     pub address: SocketAddr,
     target: Arc<Mutex<Option<SocketAddr>>>,
     mode: watch::Sender<Mode>,
-    /// Answers without brokers that were given.
+    /// Number of responses without brokers so far.
     pub lies: watch::Receiver<u32>,
 }
 
@@ -36,16 +36,16 @@ impl Front {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (mode, modes) = watch::channel(Mode::Through);
-        let (told, lies) = watch::channel(0);
+        let (lie_count, lies) = watch::channel(0);
         let target = Arc::<Mutex<Option<SocketAddr>>>::default();
         let to = Arc::clone(&target);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let Some(target) = *to.lock().unwrap() else { continue };
-                let (modes, told) = (modes.clone(), told.clone());
+                let (modes, lie_count) = (modes.clone(), lie_count.clone());
                 tokio::spawn(async move {
                     if let Ok(broker) = TcpStream::connect(target).await {
-                        connection(client, broker, modes, told).await;
+                        connection(client, broker, modes, lie_count).await;
                     }
                 });
             }
@@ -62,22 +62,22 @@ impl Front {
     }
 }
 
-/// Questions whose answers are looked into, by their number on the connection.
+/// Requests whose responses are inspected, by correlation id.
 type Asked = Arc<Mutex<BTreeSet<i32>>>;
 
 async fn connection(
     client: TcpStream,
     broker: TcpStream,
     modes: watch::Receiver<Mode>,
-    told: watch::Sender<u32>,
+    lie_count: watch::Sender<u32>,
 ) {
     let (from_client, to_client) = client.into_split();
     let (from_broker, to_broker) = broker.into_split();
     let asked = Asked::default();
-    // Whichever end closes first ends both.
+    // The end that closes first ends both.
     tokio::select! {
         _ = questions(from_client, to_broker, &asked) => {}
-        _ = answers(from_broker, to_client, &asked, &modes, &told) => {}
+        _ = answers(from_broker, to_client, &asked, &modes, &lie_count) => {}
     }
 }
 
@@ -111,22 +111,22 @@ async fn answers(
     mut to: OwnedWriteHalf,
     asked: &Asked,
     modes: &watch::Receiver<Mode>,
-    told: &watch::Sender<u32>,
+    lie_count: &watch::Sender<u32>,
 ) -> Option<()> {
     loop {
         let mut answer = frame(&mut from).await?;
         let about = i32::from_be_bytes(answer[..4].try_into().unwrap());
         if asked.lock().unwrap().remove(&about) && *modes.borrow() == Mode::NoBrokers {
             answer = without_brokers(&answer);
-            told.send_modify(|lies| *lies += 1);
+            lie_count.send_modify(|lies| *lies += 1);
         }
         forward(&mut to, &answer).await?;
     }
 }
 
-/// The answer with an empty list of brokers.
+/// The response with an empty list of brokers.
 fn without_brokers(answer: &[u8]) -> Vec<u8> {
-    // Its number, no tags, and for how long we are throttled.
+    // Correlation id, no tags, and the throttle time.
     let start = 4 + 1 + 4;
     let mut at = start;
     let count = length(answer, &mut at);
@@ -142,7 +142,7 @@ fn without_brokers(answer: &[u8]) -> Vec<u8> {
     [&answer[..start], &[1], &answer[at..]].concat()
 }
 
-/// A length as compact lists and texts have it; of those that are missing, 0.
+/// A length in the compact encoding; 0 for null.
 fn length(bytes: &[u8], at: &mut usize) -> usize {
     let (mut value, mut shift) = (0_usize, 0);
     loop {

@@ -1,5 +1,5 @@
-//! A broker that dies, hangs and comes late: the services wait, lose nothing and need no restart. Starts a broker of its
-//! own by `e2e/kafka/broker.sh`.
+//! A broker that dies, hangs or starts late: the services wait, lose nothing and need no restart. Starts its
+//! own broker by `e2e/kafka/broker.sh`.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod broker;
@@ -26,7 +26,7 @@ use kbnt_testkit::{contents, created, eventually, placed};
 use support::cluster::Cluster;
 use support::outside::Running;
 
-/// Writes inputs for both machines until it is told to stop; how many of each.
+/// Writes inputs for both machines until it is stopped, and counts them.
 async fn load(log: KafkaLog, stop: Arc<AtomicBool>, written: Arc<AtomicU32>) {
     while !stop.load(Ordering::SeqCst) {
         let n = written.load(Ordering::SeqCst);
@@ -34,12 +34,13 @@ async fn load(log: KafkaLog, stop: Arc<AtomicBool>, written: Arc<AtomicU32>) {
         if log.append(batch).await.is_ok() {
             written.store(n + 10, Ordering::SeqCst);
         }
-        // So few that a slow machine, on which outages take longer, can answer all that came in meanwhile.
+        // Few enough that a slow machine, on which outages take longer, can answer all that arrived
+        // meanwhile.
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-/// Which events there are about each order.
+/// The events about each order.
 async fn answers(log: &KafkaLog, topic: Topic) -> BTreeMap<OrderId, BTreeSet<EventId>> {
     let mut all = BTreeMap::<_, BTreeSet<_>>::new();
     for record in contents(log, topic).await.into_values().flatten() {
@@ -50,7 +51,8 @@ async fn answers(log: &KafkaLog, topic: Topic) -> BTreeMap<OrderId, BTreeSet<Eve
     all
 }
 
-/// Waits until both machines have answered `count` inputs, and sees that none of them was answered in two ways.
+/// Waits until both machines have answered `count` inputs, and checks that none of them was answered in two
+/// ways.
 async fn each_is_answered_once(log: &KafkaLog, count: u32) {
     let count = usize::try_from(count).unwrap();
     for topic in [Topic::NotificationEvents, Topic::InventoryEvents] {
@@ -106,8 +108,8 @@ async fn outages_of_every_kind_cost_nothing_but_time() {
     writer.stop().await.unwrap();
 }
 
-/// Whoever asks while no broker is there is told so at once. Questions that wait would take the processor from the broker that is to
-/// come back: librdkafka does not rest while it holds one.
+/// Without a broker, a question is answered with an error at once. Waiting questions would take the processor
+/// from the broker that is to come back: librdkafka does not rest while it holds one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "starts a Kafka broker"]
 async fn no_question_waits_for_a_broker_that_is_away() {
@@ -128,8 +130,8 @@ async fn no_question_waits_for_a_broker_that_is_away() {
     eventually("so are the ends", || async { bounds().await.is_ok() }).await;
 }
 
-/// A cluster that says it has no brokers is one that librdkafka never asks again. All clients of a member, of a writer and
-/// of the load are told so, some of them in the midst of their work.
+/// librdkafka never asks a cluster again that says it has no brokers. All clients of a member, of a writer
+/// and of the load get that answer, some of them in the middle of their work.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "starts a Kafka broker"]
 async fn a_cluster_that_seemed_to_have_no_brokers_is_found_again() {
@@ -170,8 +172,8 @@ async fn a_cluster_that_seemed_to_have_no_brokers_is_found_again() {
     writer.stop().await.unwrap();
 }
 
-/// After an outage a broker names the partitions of a topic in another order, which librdkafka is not prepared for. It is asked all the
-/// time, as the answers of a broker that has just come back are what does it.
+/// After an outage a broker names the partitions of a topic in another order, which librdkafka does not
+/// expect. It is asked all the time, because the answers of a broker that has just come back trigger it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "starts a Kafka broker"]
 async fn where_partitions_end_can_be_asked_after_every_outage() {
@@ -195,7 +197,7 @@ async fn where_partitions_end_can_be_asked_after_every_outage() {
         });
         while !restarting.is_finished() {
             all().await;
-            // Where no broker is there, it is told at once.
+            // Without a broker, the error comes at once.
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         eventually("every partition has an end", || async { all().await.iter().all(Result::is_ok) }).await;

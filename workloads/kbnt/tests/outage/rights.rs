@@ -1,4 +1,4 @@
-//! Rights that it takes to make topics and check them: those in the documentation, and what is said without them.
+//! The rights that making and checking topics takes: those in the documentation, and the errors without them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,7 +22,7 @@ async fn ensure(config: &KafkaConfig, wanted: &WantedTopic) -> TopicState {
     admin.ensure(std::slice::from_ref(wanted), Duration::ZERO).await.remove(0).state
 }
 
-/// Tries until it comes to this: a right counts a moment after it was given.
+/// Retries until the outcome is `expected`: a right takes effect a moment after it was granted.
 async fn until(config: &KafkaConfig, wanted: &WantedTopic, expected: impl Fn(&TopicState) -> bool) {
     let began = Instant::now();
     loop {
@@ -34,9 +34,9 @@ async fn until(config: &KafkaConfig, wanted: &WantedTopic, expected: impl Fn(&To
     }
 }
 
-/// It will not be before somebody does something, and the message has these words.
-fn refused(words: &'static str) -> impl Fn(&TopicState) -> bool {
-    move |state| matches!(state, TopicState::Wrong { reason: Reason::KafkaError, message } if message.contains(words))
+/// Somebody has to act first, and the message contains this text.
+fn refused(text: &'static str) -> impl Fn(&TopicState) -> bool {
+    move |state| matches!(state, TopicState::Wrong { reason: Reason::KafkaError, message } if message.contains(text))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -84,7 +84,7 @@ async fn each_right_is_needed_for_what_the_documentation_says_and_its_lack_is_to
     broker.allow("kbnt", "AlterConfigs", "rights");
     until(&config, &topic, |state| matches!(state, TopicState::Altered { .. })).await;
 
-    // Where the cluster makes every topic that anybody asks for, to look for one makes none.
+    // If the cluster creates requested topics by itself, a look at one must not create it.
     let config = KafkaConfig { bootstrap_servers: open.clone(), ..KafkaConfig::default() };
     let impossible = WantedTopic { replicas: 99, ..wanted("never", "1000000") };
     until(&config, &impossible, refused("InvalidReplicationFactor")).await;

@@ -1,4 +1,4 @@
-//! Doors that are locked, and keys that change.
+//! Authenticated listeners, and keys that change.
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +16,7 @@ use kbnt_testkit::{created, eventually, orders_in};
 
 const ANSWERS: Topic = Topic::NotificationEvents;
 
-/// The topics of `test`, made through the open door, and clients that use the door `name`.
+/// The topics of `test`, made through the open listener, and clients that use the listener `name`.
 async fn behind(broker: &Broker, open: String, name: &str, security: Security) -> Cluster {
     let mut cluster = Cluster::at(open, name);
     cluster.create(&Topic::ALL).await;
@@ -26,8 +26,8 @@ async fn behind(broker: &Broker, open: String, name: &str, security: Security) -
     cluster
 }
 
-/// Writes as many records, and waits until a member has answered all up to `until`. A writer whose client is replaced in the midst of it
-/// is told to write them again.
+/// Writes these records, and waits until a member has answered all up to `until`. If the client of the writer
+/// is replaced in between, the append fails and is repeated.
 async fn orders(log: &KafkaLog, from: u32, until: u32) {
     let records = || (from..until).map(created).collect();
     eventually("all are written", || async { log.append(records()).await.is_ok() }).await;
@@ -35,7 +35,7 @@ async fn orders(log: &KafkaLog, from: u32, until: u32) {
     eventually("all are answered", || async { orders_in(log, ANSWERS).await.len() == count }).await;
 }
 
-/// Writes a file as a mounted secret changes: at once.
+/// Replaces a file atomically, as a mounted Secret changes.
 fn put(path: &Path, content: &[u8]) {
     let new = path.with_extension("new");
     fs::write(&new, content).unwrap();
@@ -108,7 +108,7 @@ async fn a_certificate_changes_while_the_services_work() {
         "without a certificate nobody is let in"
     );
 
-    // Not yet a certificate: the old clients go on.
+    // Not a complete certificate: the old clients stay in use.
     put(&key("user.crt"), b"-----BEGIN CERTIFICATE-----\n");
     orders(&log, 100, 200).await;
     assert_eq!(log.renewed_clients(), 0);

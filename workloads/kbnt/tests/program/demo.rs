@@ -7,10 +7,10 @@ use crate::support::run;
 #[test]
 fn every_scenario_of_the_blueprint_ends_with_its_numbers() {
     let output = run(&["demo", "--json"]);
-    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert!(output.status.success(), "{told}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(output.status.success(), "{report}");
     let of = |name: &str| -> Value {
-        let found = told["scenarios"].as_array().unwrap().iter().find(|scenario| scenario["name"] == name);
+        let found = report["scenarios"].as_array().unwrap().iter().find(|scenario| scenario["name"] == name);
         found.unwrap_or_else(|| panic!("no {name}")).clone()
     };
     let stock = |scenario: &Value, product: &str| -> Value {
@@ -44,9 +44,9 @@ fn every_scenario_of_the_blueprint_ends_with_its_numbers() {
     assert_eq!(of("unknown-product")["orders"][0]["end"], "REJECTED PRODUCT_NOT_FOUND");
     assert_eq!(of("high-concurrency")["ends"], json!({"CONFIRMED": 100, "REJECTED INSUFFICIENT_STOCK": 900}));
     assert_eq!(of("reservation-expiry")["orders"][0]["end"], "CANCELLED RESERVATION_EXPIRED");
-    assert_eq!(told["messages"].as_object().unwrap().len(), 7);
-    assert!(told["messages"].as_object().unwrap().values().all(|count| count.as_u64().unwrap() > 0));
-    assert!(told["totalMessages"].as_u64().unwrap() > 210);
+    assert_eq!(report["messages"].as_object().unwrap().len(), 7);
+    assert!(report["messages"].as_object().unwrap().values().all(|count| count.as_u64().unwrap() > 0));
+    assert!(report["totalMessages"].as_u64().unwrap() > 210);
 }
 
 #[test]

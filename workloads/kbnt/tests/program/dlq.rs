@@ -24,14 +24,14 @@ fn order() -> String {
     json!({"eventName": "PlaceOrderCommand", "payload": payload}).to_string()
 }
 
-/// The order, without its end.
+/// The order, cut off before its end.
 fn cut_off() -> String {
     let mut order = order();
     order.truncate(order.len() - 2);
     order
 }
 
-/// A log with two records that nobody understands: an order that was cut off, and a tombstone.
+/// A log with two unreadable records: an order that was cut off, and a tombstone.
 async fn spoil(directory: &Path) {
     let log = EmbeddedLog::open(directory).unwrap();
     let record = |value: Option<String>| RawAppend {
@@ -54,7 +54,7 @@ async fn run(arguments: &[&str], origin: [&str; 2]) -> Output {
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
 
-async fn told(arguments: &[&str], origin: [&str; 2]) -> String {
+async fn stdout_of(arguments: &[&str], origin: [&str; 2]) -> String {
     let output = run(arguments, origin).await;
     assert!(output.status.success(), "{arguments:?}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
@@ -67,10 +67,10 @@ async fn refused(arguments: &[&str], origin: [&str; 2]) -> String {
 }
 
 async fn list(origin: [&str; 2]) -> Value {
-    serde_json::from_str(&told(&["dlq", "list", "--all", "--json"], origin).await).unwrap()
+    serde_json::from_str(&stdout_of(&["dlq", "list", "--all", "--json"], origin).await).unwrap()
 }
 
-/// A running shop keeps both, shows them, and goes on; their ids.
+/// A running shop stores both as dead letters, shows them, and goes on. Returns their ids.
 async fn while_it_runs(directory: &str) -> [String; 2] {
     let mut shop = Running::start(&["serve", "--allow-unknown-users", "--data-dir", directory]);
     shop.until_ready().await;
@@ -85,8 +85,8 @@ async fn while_it_runs(directory: &str) -> [String; 2] {
     assert!(metrics.contains("kbnt_dead_letters_total{topic=\"order-events\"} 2"), "{metrics}");
     let all = list(origin).await;
     let ids = [0, 1].map(|n| all["deadLetters"][n]["id"].as_str().unwrap().to_owned());
-    assert!(told(&["dlq", "show", &ids[0]], origin).await.contains("PlaceOrderCommand"));
-    assert!(told(&["audit", "verify"], origin).await.contains("2 dead letters, 2 of them open"));
+    assert!(stdout_of(&["dlq", "show", &ids[0]], origin).await.contains("PlaceOrderCommand"));
+    assert!(stdout_of(&["audit", "verify"], origin).await.contains("2 dead letters, 2 of them open"));
     let refusal = refused(&["dlq", "discard", &ids[1], "--reason", "no"], origin).await;
     assert!(refusal.contains("a running kbnt serve takes no records from outside"), "{refusal}");
     shop.signal("TERM");
@@ -102,16 +102,16 @@ async fn what_nobody_understands_is_listed_shown_corrected_and_replayed_or_disca
     let [order_id, tombstone] = while_it_runs(data_dir).await;
     let origin = ["--data-dir", data_dir];
 
-    let table = told(&["dlq", "list"], origin).await;
+    let table = stdout_of(&["dlq", "list"], origin).await;
     assert!(
         table.contains(&order_id) && table.contains(&tombstone) && table.contains("2 open, 0 resolved"),
         "{table}"
     );
-    let shown = told(&["dlq", "show", &order_id], origin).await;
+    let shown = stdout_of(&["dlq", "show", &order_id], origin).await;
     assert!(shown.contains("x: y") && shown.contains(ORDER) && shown.contains("EOF"), "{shown}");
-    assert_eq!(told(&["dlq", "show", &order_id, "--raw"], origin).await, cut_off());
+    assert_eq!(stdout_of(&["dlq", "show", &order_id, "--raw"], origin).await, cut_off());
     let shown: Value =
-        serde_json::from_str(&told(&["dlq", "show", &tombstone, "--json"], origin).await).unwrap();
+        serde_json::from_str(&stdout_of(&["dlq", "show", &tombstone, "--json"], origin).await).unwrap();
     assert_eq!((&shown["value"], &shown["state"]), (&Value::Null, &json!("OPEN")));
 
     for (arguments, why) in [
@@ -126,22 +126,22 @@ async fn what_nobody_understands_is_listed_shown_corrected_and_replayed_or_disca
     std::fs::write(&value, order()).unwrap();
     let value = value.to_str().unwrap();
     let replayed =
-        told(&["dlq", "replay", &order_id, "--value", value, "--reason", "completed"], origin).await;
+        stdout_of(&["dlq", "replay", &order_id, "--value", value, "--reason", "completed"], origin).await;
     assert!(replayed.contains("is written again, as order-events/"), "{replayed}");
     assert!(
         refused(&["dlq", "replay", &order_id, "--value", value], origin)
             .await
             .contains("is REPLAYED already")
     );
-    told(&["dlq", "discard", &tombstone, "--reason", "nobody misses it", "--by", "bea"], origin).await;
-    assert_eq!(told(&["dlq", "list"], origin).await, "0 open, 2 resolved\n");
+    stdout_of(&["dlq", "discard", &tombstone, "--reason", "nobody misses it", "--by", "bea"], origin).await;
+    assert_eq!(stdout_of(&["dlq", "list"], origin).await, "0 open, 2 resolved\n");
     let all = list(origin).await;
     let resolution = |n: usize| all["deadLetters"][n]["resolutions"][0].clone();
     assert_eq!((&resolution(0)["how"], &resolution(0)["by"]), (&json!("REPLAYED"), &json!("ana")));
     assert_eq!((&resolution(1)["how"], &resolution(1)["by"]), (&json!("DISCARDED"), &json!("bea")));
 
     the_order_is_carried_out(data_dir).await;
-    let verified = told(&["audit", "verify"], origin).await;
+    let verified = stdout_of(&["audit", "verify"], origin).await;
     assert!(verified.contains("2 dead letters, 0 of them open"), "{verified}");
     let log = EmbeddedLog::open(directory.path()).unwrap();
     let written: Position = resolution(0)["replayedTo"].as_str().unwrap().parse().unwrap();
@@ -150,7 +150,7 @@ async fn what_nobody_understands_is_listed_shown_corrected_and_replayed_or_disca
     assert_eq!(replay_of.1.as_deref(), Some(order_id.replace('@', "/").as_bytes()));
 }
 
-/// The shop opens again, carries out what was replayed, and audits all of it.
+/// The shop opens again, processes the replayed order, and audits all of it.
 async fn the_order_is_carried_out(directory: &str) {
     let mut shop = Running::start(&["serve", "--allow-unknown-users", "--data-dir", directory]);
     shop.until_ready().await;
@@ -167,7 +167,7 @@ async fn the_order_is_carried_out(directory: &str) {
     assert_eq!(shop.ended().code(), Some(0));
 }
 
-/// A running shop, until it has kept so many dead letters; the first one's id.
+/// Runs a shop until it has stored this many dead letters. Returns the first id.
 async fn kept(directory: &str, count: usize) -> String {
     let mut shop = Running::start(&["serve", "--allow-unknown-users", "--data-dir", directory]);
     shop.until_ready().await;
@@ -251,16 +251,16 @@ async fn an_order_that_lies_in_another_partition_is_replayed_where_it_belongs() 
     let data_dir = directory.path().to_str().unwrap();
     let record = RawRecord { value: Some(order().into_bytes()), ..RawRecord::default() };
     let log = EmbeddedLog::open(directory.path()).unwrap();
-    // Without a key, as many a console producer writes: it gets into partition 0, and belongs to 2.
+    // Without a key, as many console producers write: it goes to partition 0, and belongs to 2.
     log.append_raw(vec![RawAppend { topic: Topic::OrderEvents, to: None, record }]).await.unwrap();
     drop(log);
 
     let id = kept(data_dir, 1).await;
     assert_eq!(id, "order-events/0@0");
     let origin = ["--data-dir", data_dir];
-    let shown = told(&["dlq", "show", &id], origin).await;
+    let shown = stdout_of(&["dlq", "show", &id], origin).await;
     assert!(shown.contains("lies in partition 0, its key belongs to partition 2"), "{shown}");
-    let replayed = told(&["dlq", "replay", &id], origin).await;
+    let replayed = stdout_of(&["dlq", "replay", &id], origin).await;
     assert!(replayed.contains("order-events/0@0 is written again, as order-events/2@"), "{replayed}");
     the_order_is_carried_out(data_dir).await;
 }
@@ -287,7 +287,7 @@ async fn times_without_a_form_are_dead_letters_and_the_shop_starts_again_and_aga
     for _ in 0..2 {
         assert!(kept(data_dir, 3).await.starts_with("order-events/2@"));
     }
-    let shown = told(&["dlq", "show", "order-events/2@2"], ["--data-dir", data_dir]).await;
+    let shown = stdout_of(&["dlq", "show", "order-events/2@2"], ["--data-dir", data_dir]).await;
     assert!(
         shown.contains("its time in the log, 1769860800000000 ms, is in no year from 0000 to 9999"),
         "{shown}"

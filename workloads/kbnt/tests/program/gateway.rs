@@ -1,4 +1,4 @@
-//! Which gateway takes the money is said, never guessed.
+//! The payment gateway is chosen explicitly, never guessed.
 
 use crate::support::run;
 

@@ -1,5 +1,5 @@
-//! Killed at any moment under the load of a thousand buyers, twenty times: what was acknowledged is there again, and the
-//! books balance.
+//! The program is killed at any moment under the load of a thousand buyers, twenty times: everything that was
+//! acknowledged survives, and the books balance.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -10,19 +10,19 @@ use serde_json::{Value, json};
 
 use crate::support::{DEADLINE, Running, basket, kbnt};
 
-/// How often it is killed.
+/// Number of kills.
 const KILLS: u64 = 20;
 
-/// Buyers at a time.
+/// Concurrent buyers.
 const BUYERS: usize = 1_000;
 
-/// Questions at a time, when all that was acknowledged is looked for.
+/// Concurrent requests while the acknowledged orders are checked.
 const QUESTIONS: usize = 32;
 
-/// What the shop has acknowledged: orders, and how those ended that it said had ended.
+/// Orders that the shop has acknowledged, with their end if it reported one.
 type Acknowledged = Arc<Mutex<HashMap<String, Option<String>>>>;
 
-/// Orders until the shop is gone.
+/// Places orders until the shop is gone.
 async fn buy(client: reqwest::Client, url: String, buyer: usize, round: u64, acknowledged: Acknowledged) {
     for number in 0.. {
         let token = ["tok_ok", "tok_decline", "tok_unknown_outcome"][number % 3];
@@ -41,14 +41,14 @@ async fn buy(client: reqwest::Client, url: String, buyer: usize, round: u64, ack
                     Some(body["status"].as_str().unwrap().to_owned()).filter(|status| status != "PENDING");
                 acknowledged.lock().unwrap().insert(body["orderId"].as_str().unwrap().to_owned(), ended);
             }
-            // It was going down.
+            // It was shutting down.
             503 => return,
             _ => panic!("{status} {body}"),
         }
     }
 }
 
-/// Every one of these orders is there, and ended as it was said to have ended.
+/// Checks that each of these orders exists, and ended as reported.
 async fn check(shop: &Running, acknowledged: &HashMap<String, Option<String>>) {
     let questions = acknowledged.iter().map(|(order, ended)| async move {
         let (status, body) = shop.get(&format!("/v1/orders/{order}")).await;
@@ -79,7 +79,7 @@ async fn nothing_that_was_acknowledged_is_lost() {
                 tokio::spawn(buy(client, url, buyer, round, Arc::clone(&acknowledged)))
             })
             .collect();
-        // Another moment each time: after so many answers, and a bit.
+        // A different moment each time: after this many responses, and a bit.
         let give_up = std::time::Instant::now() + DEADLINE;
         while acknowledged.lock().unwrap().len() < usize::try_from(round * 61 % 700).unwrap() {
             assert!(std::time::Instant::now() < give_up, "the shop does not answer");
@@ -113,13 +113,13 @@ async fn nothing_that_was_acknowledged_is_lost() {
     assert!(all.len() > 2_000 && confirmed > 0, "there was load: {} acknowledged, {counts}", all.len());
     assert_eq!(summary["totals"]["real"], 1_000_000 - confirmed, "each confirmed order took one unit");
     assert_eq!(summary["totals"]["reserved"], 0);
-    // On a busy machine the trail is behind for a while, which is no loss.
-    let whole = |arguments: &[&str]| {
+    // On a busy machine the trail lags for a while, without loss.
+    let verify = |arguments: &[&str]| {
         let output = kbnt(&["audit", "verify"]).args(arguments).output().unwrap();
         assert!(output.status.success(), "{output:?}");
     };
-    whole(&["--url", &shop.url, "--wait", "90s"]);
+    verify(&["--url", &shop.url, "--wait", "90s"]);
     shop.signal("TERM");
     shop.ended();
-    whole(&["--data-dir", &path]);
+    verify(&["--data-dir", &path]);
 }

@@ -1,4 +1,4 @@
-//! What strangers can use up, and what they cannot.
+//! What strangers can exhaust, and what they cannot.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 
 use crate::support::{Running, basket, free_port};
 
-/// What a client may send that is no request.
+/// Input that is not a request.
 const NO_REQUESTS: [&[u8]; 4] = [b"", b"P", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET / HTTP/1.1\r\nx: "];
 
 #[tokio::test]
@@ -21,7 +21,7 @@ async fn more_strangers_than_descriptors_do_not_stop_probes_and_orders() {
     let mut strangers = Vec::new();
     for number in 0..80 {
         let mut stranger = TcpStream::connect(&address).await.unwrap();
-        // One that had to go for another one is no matter.
+        // A connection that had to make room for another one does not matter.
         let _ = stranger.write_all(NO_REQUESTS[number % NO_REQUESTS.len()]).await;
         strangers.push(stranger);
     }
@@ -42,8 +42,8 @@ async fn more_strangers_than_descriptors_do_not_stop_probes_and_orders() {
     assert_eq!(shop.ended().code(), Some(0));
 }
 
-/// As many requests of one client as there are descriptors and more, none of which ends soon; whoever wants to know how the
-/// process is finds a place all the same.
+/// Sends more concurrent requests of one client than there are descriptors, none of which ends soon. A probe
+/// still gets through.
 async fn answers_in_spite_of(asked: impl AsyncFn(&Running) -> Vec<u8>) {
     let mut shop = Running::start_with_descriptors(64, &["serve", "--allow-unknown-users"]);
     shop.until_ready().await;
@@ -53,12 +53,12 @@ async fn answers_in_spite_of(asked: impl AsyncFn(&Running) -> Vec<u8>) {
     let mut held = Vec::new();
     for _ in 0..80 {
         let mut one = TcpStream::connect(&address).await.unwrap();
-        // One that had to go for another one is no matter.
+        // A connection that had to make room for another one does not matter.
         let _ = one.write_all(&asked).await;
         held.push(one);
     }
     for path in ["/healthz", "/readyz", "/metrics", "/healthz"] {
-        // On a connection of its own, as probes ask: one that was kept idle may have made place.
+        // On its own connection, as probes ask: an idle one may have been closed.
         let client = kbnt_adapters::outbound::streaming_client().unwrap();
         let asked = client.get(format!("{}{path}", shop.url)).timeout(Duration::from_secs(15));
         assert_eq!(asked.send().await.unwrap().status(), 200, "{path}");

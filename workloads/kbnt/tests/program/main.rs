@@ -1,4 +1,4 @@
-//! The real program, as its users start it.
+//! The real program, started as users start it.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod audit;
@@ -11,8 +11,8 @@ mod options;
 mod output;
 mod proof;
 mod serve;
+mod signals;
 mod simulator;
 mod streams;
 mod support;
-mod told;
 mod tracing;

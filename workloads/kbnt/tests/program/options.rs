@@ -1,4 +1,4 @@
-//! Options and variables that would do something else than they say.
+//! Options and variables whose effect would differ from what they say.
 
 use std::process::Output;
 use std::sync::{Arc, Mutex};
@@ -100,7 +100,7 @@ fn what_is_named_is_what_is_read() {
             assert_eq!(output.status.code(), Some(1), "{command:?} {named:?}: {said}");
             assert!(said.contains(said_of), "{command:?} {named:?}: {said}");
         }
-        // One variable alone counts.
+        // A single variable is used.
         let output = kbnt(command).env("KBNT_DATA_DIR", data_dir).output().unwrap();
         assert!(String::from_utf8_lossy(&output.stderr).contains("there is no log in"), "{output:?}");
     }
@@ -110,7 +110,7 @@ fn what_is_named_is_what_is_read() {
 
 #[test]
 fn services_that_need_several_addresses_take_them() {
-    // What is wrong here is the file.
+    // The file is the error here.
     let serve =
         ["serve", "--data-dir", "/nowhere", "--payment-url", "http://127.0.0.1:1", "--seed-file", "/nowhere"];
     let output = kbnt(&serve).output().unwrap();
@@ -180,12 +180,12 @@ fn a_log_filter_that_would_silence_everything_is_refused() {
     ] {
         assert!(refused(&["serve", "--port", "0", "--log", filter], &[]).contains("--log"), "{filter}");
     }
-    // It is not refused: the file is what is wrong here.
+    // The option is accepted; the file is the error here.
     let output = kbnt(&["serve", "--log", "warning", "--seed-file", "/nowhere"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
 }
 
-/// What a gateway was asked for; it charges whatever comes.
+/// The requests that a gateway received; it charges everything.
 type Asked = Arc<Mutex<Vec<Uri>>>;
 
 async fn charge(State(asked): State<Asked>, uri: Uri, Json(body): Json<Value>) -> Json<Value> {
@@ -217,7 +217,7 @@ async fn a_proxy_is_asked_for_others_and_never_for_this_machine() {
     let (address, asked) = gateway().await;
     buy(&format!("{address}/pay"), "http://127.0.0.1:1").await;
     assert_eq!(asked.lock().unwrap().as_slice(), ["/pay/charges"]);
-    // The gateway's name is known to nobody; the proxy gets the whole address.
+    // The gateway's name does not resolve; the proxy gets the complete URL.
     let (proxy, asked) = gateway().await;
     buy("http://gateway.invalid/pay", &proxy).await;
     assert_eq!(asked.lock().unwrap().as_slice(), ["http://gateway.invalid/pay/charges"]);

@@ -1,4 +1,4 @@
-//! What is shown where nobody reads it, and of records that mean harm.
+//! Output without a reader, and output of malicious records.
 
 use std::fs::OpenOptions;
 use std::io::{BufRead as _, BufReader, Read};
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::support::{DEADLINE, Running, kbnt};
 
-/// Commands that show something, with a shop at `url`.
+/// Commands that print something, with a shop at `url`.
 fn commands(url: &str) -> Vec<Vec<String>> {
     [
         "--help",
@@ -69,7 +69,7 @@ async fn a_full_disk_under_stdout_is_an_error() {
     }
 }
 
-/// Whether a text shows nothing but itself.
+/// Whether a text contains no control characters.
 fn is_plain(text: &str) -> bool {
     !text.contains(|c: char| c != '\n' && c.is_control() || matches!(c, '\u{202e}' | '\u{2028}'))
 }
@@ -112,15 +112,15 @@ async fn lines_about_files_that_mean_harm_are_plain() {
             "text" => Box::new(child.stderr.take().unwrap()),
             _ => Box::new(child.stdout.take().unwrap()),
         };
-        let told = tokio::task::spawn_blocking(|| {
+        let line = tokio::task::spawn_blocking(|| {
             BufReader::new(pipe).lines().map(Result::unwrap).find(|line| line.contains("a user is left out"))
         });
-        let told = tokio::time::timeout(DEADLINE, told).await.expect("it is not told").unwrap().unwrap();
+        let line = tokio::time::timeout(DEADLINE, line).await.expect("it is not told").unwrap().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
-        assert!(is_plain(&told), "{format}: {told:?}");
+        assert!(is_plain(&line), "{format}: {line:?}");
         let escaped = if format == "json" { "\\u009b31m\\u202e" } else { "\\u{9b}31m\\u{202e}" };
-        assert!(told.contains(escaped), "{format}: {told:?}");
+        assert!(line.contains(escaped), "{format}: {line:?}");
     }
 }
 

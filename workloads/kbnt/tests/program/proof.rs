@@ -1,4 +1,4 @@
-//! The audit trail and the files of a data directory: what is lost or put right there.
+//! The audit trail and the files of a data directory: losses, and what is repaired.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,7 +18,7 @@ fn start(directory: &Path) -> Running {
     Running::start(&["serve", "--allow-unknown-users", "--data-dir", directory.to_str().unwrap()])
 }
 
-/// A shop that had so many orders and is closed again.
+/// A shop that had this many orders and is closed again.
 async fn closed_shop(directory: &Path, orders: u32) {
     let mut shop = start(directory);
     shop.until_ready().await;
@@ -59,14 +59,14 @@ fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-/// Where the groups of a journal begin, and its end.
+/// The offsets of the groups of a journal, and its end.
 fn groups(directory: &Path) -> Vec<u64> {
     let bytes = std::fs::read(directory.join(SEGMENT)).unwrap();
     let starts = bytes.windows(8).enumerate().filter(|(_, window)| window == b"KBNTlog1");
     starts.map(|(at, _)| at as u64).chain([bytes.len() as u64]).collect()
 }
 
-/// Where the events of this name lie in a journal.
+/// The offsets of the events of this name in a journal.
 fn positions(journal: &[u8], name: &str) -> Vec<usize> {
     let text = format!("\"eventName\":\"{name}\"").into_bytes();
     let windows = journal.windows(text.len()).enumerate();
@@ -97,7 +97,7 @@ async fn what_the_files_prove_and_the_journal_lacks_fails() {
     let output = verify(&of(directory.path())).await;
     assert!(output.status.success(), "{output:?}");
     let groups = groups(directory.path());
-    // Links and all.
+    // Including the links.
     let length = groups[groups.len() - 4] + 5;
     std::fs::OpenOptions::new()
         .write(true)
@@ -113,7 +113,7 @@ async fn what_the_files_prove_and_the_journal_lacks_fails() {
     assert_eq!(files(directory.path()), before, "nothing is cut");
 }
 
-/// Puts the files of `saved` back and takes all others away.
+/// Restores the files of `saved`, and deletes all others.
 fn restore(directory: &Path, saved: &BTreeMap<String, Vec<u8>>) {
     for name in files(directory).into_keys() {
         std::fs::remove_file(directory.join(name)).unwrap();
@@ -123,7 +123,7 @@ fn restore(directory: &Path, saved: &BTreeMap<String, Vec<u8>>) {
     }
 }
 
-/// Not whole: the code, and what is said of it.
+/// The exit code and the text of `kbnt audit verify`, which must fail.
 async fn not_whole(directory: &Path) -> (i32, String) {
     let output = verify(&of(directory)).await;
     assert_eq!(output.stdout, b"", "{output:?}");
@@ -135,11 +135,11 @@ async fn a_torn_end_is_not_whole() {
     let directory = tempfile::tempdir().unwrap();
     closed_shop(directory.path(), 1).await;
     let saved = files(directory.path());
-    let whole = &saved[SEGMENT];
+    let original = &saved[SEGMENT];
     let groups = groups(directory.path());
     let last = usize::try_from(groups[groups.len() - 2]).unwrap();
-    let zeros = [whole.as_slice(), &[0; 100]].concat();
-    let half = whole[..usize::midpoint(last, whole.len())].to_vec();
+    let zeros = [original.as_slice(), &[0; 100]].concat();
+    let half = original[..usize::midpoint(last, original.len())].to_vec();
     for (torn, proven, codes) in
         [(&zeros, true, [8, 8]), (&zeros, false, [8, 8]), (&half, true, [3, 3]), (&half, false, [8, 1])]
     {
@@ -185,7 +185,7 @@ async fn an_end_that_nothing_proves_is_not_whole() {
     let (code, said) = not_whole(directory.path()).await;
     assert_eq!(code, 9, "{said}");
     assert!(said.contains("it is of another log"), "{said}");
-    // Who goes on with it has the end proven again.
+    // Continuing with it proves the end again.
     restore(directory.path(), &saved);
     std::fs::remove_file(&file).unwrap();
     closed_shop(directory.path(), 1).await;
@@ -221,7 +221,7 @@ async fn a_directory_that_a_busy_shop_writes_is_whole() {
 async fn links_and_notifications_that_were_lost_are_made_good() {
     let directory = tempfile::tempdir().unwrap();
     closed_shop(directory.path(), 2).await;
-    // The journal up to the last order's end: its notification and the links behind are gone.
+    // The journal up to the last order's end: its notification and the links behind it are gone.
     let bytes = std::fs::read(directory.path().join(SEGMENT)).unwrap();
     let last = |name| positions(&bytes, name).last().copied().unwrap() as u64;
     let (end, notified) = (last("OrderCreatedEvent"), last("NotificationSentEvent"));
@@ -267,10 +267,11 @@ async fn a_log_that_ends_before_what_was_acknowledged_is_refused() {
 #[tokio::test]
 async fn a_trail_without_its_events_is_no_log_to_decide_on() {
     let directory = tempfile::tempdir().unwrap();
-    let (whole, left) = (directory.path().join("whole"), directory.path().join("left"));
-    closed_shop(&whole, 1).await;
+    let (complete, left) = (directory.path().join("whole"), directory.path().join("left"));
+    closed_shop(&complete, 1).await;
     let log = EmbeddedLog::open(&left).unwrap();
-    let trail = EmbeddedLog::open_to_read(&whole).unwrap().read_raw(Topic::AuditLogs, 0, 0, 1_000).unwrap();
+    let trail =
+        EmbeddedLog::open_to_read(&complete).unwrap().read_raw(Topic::AuditLogs, 0, 0, 1_000).unwrap();
     let links =
         trail.into_iter().map(|(_, record)| RawAppend { topic: Topic::AuditLogs, to: Some(0), record });
     log.append_raw(links.collect()).await.unwrap();
@@ -301,7 +302,7 @@ async fn a_directory_that_is_removed_under_a_running_shop_is_noticed() {
     let shop = start(&directory);
     shop.until_ready().await;
     shop.declare(10).await;
-    // It may be writing there just now.
+    // It may be writing there at this moment.
     let give_up = Instant::now() + DEADLINE;
     while directory.exists() {
         assert!(Instant::now() < give_up, "it comes back");
@@ -315,7 +316,7 @@ async fn a_directory_that_is_removed_under_a_running_shop_is_noticed() {
     assert!(!directory.exists());
 }
 
-/// What comes of one write of each kind, each of something new, and how long all took.
+/// The responses to one write of each kind, each of something new, and the total time.
 async fn written(shop: &Running, round: u32) -> ([(u16, Value); 3], std::time::Duration) {
     let product = json!({"name": "Y", "unitPrice": "1.00", "received": 5});
     let user = json!({"userId": format!("USER-9{round}"), "name": "Ana", "email": "ana@example.com"});
@@ -350,7 +351,7 @@ async fn a_full_disk_answers_every_write_in_time() {
     while shop.get("/readyz").await.0 != 503 {
         assert!(Instant::now() < give_up, "nobody is told before somebody writes");
     }
-    // What is left of the journal's last page takes some more.
+    // The rest of the journal's last page takes some more writes.
     let mut round = 0;
     let taken = loop {
         round += 1;
@@ -377,8 +378,8 @@ async fn a_full_disk_answers_every_write_in_time() {
     assert!(std::process::Command::new("umount").arg(mount.path()).status().unwrap().success());
 }
 
-/// The journal with `from` replaced by `to`, of the same length, in the first record that holds it, as whoever knows the format
-/// would do it: the checksum is right.
+/// The journal with `from` replaced by `to`, of the same length, in the first record that contains it. The
+/// checksum is right, as an attacker who knows the format would make it.
 fn forged(journal: &[u8], from: &str, to: &str) -> Vec<u8> {
     const HEADER: usize = 28;
     const PREFIX: usize = 8;
@@ -396,7 +397,7 @@ fn forged(journal: &[u8], from: &str, to: &str) -> Vec<u8> {
         let find = |text: &str| {
             journal[body.clone()].windows(text.len()).position(|window| window == text.as_bytes())
         };
-        // The trail's own records are vouched for by their hashes.
+        // The hashes of the trail's own records vouch for them.
         if let (Some(place), None) = (find(from), find("\"domain\":\"audit\"")) {
             forged[body.start + place..body.start + place + to.len()].copy_from_slice(to.as_bytes());
             let checksum = crc32fast::hash(&forged[body]);

@@ -78,7 +78,7 @@ async fn a_bad_entry_of_a_seed_file_keeps_nobody_from_the_rest() {
     assert_eq!((status, &order["status"]), (200, &json!("CONFIRMED")), "{order}");
     shop.signal("TERM");
     assert_eq!(shop.ended().code(), Some(0));
-    // One that was received and is sold cannot be taken away.
+    // A product with sold units cannot be removed.
     write_seed(&seed, &[product("PROD-001", "599.99", 0), product("PROD-002", "1", 7)]);
     let shop = Running::start(&arguments);
     shop.until_ready().await;
@@ -182,7 +182,7 @@ async fn tail_begins_anew_where_the_log_is_another_one() {
         (rest.join("\n"), tail.wait_with_output().unwrap())
     });
     let (rest, output) = tokio::time::timeout(Duration::from_mins(1), ended).await.expect("never").unwrap();
-    let told = format!("{rest}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(told.contains("another one"), "{told}");
-    assert!(rest.contains("UserValidatedEvent") && output.status.success(), "{told}");
+    let all_output = format!("{rest}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(all_output.contains("another one"), "{all_output}");
+    assert!(rest.contains("UserValidatedEvent") && output.status.success(), "{all_output}");
 }

@@ -1,4 +1,4 @@
-//! What waits ends when it is told to, whatever it waits for.
+//! A process that waits ends after a signal, whatever it waits for.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Read, Write as _};
@@ -15,7 +15,7 @@ use crate::support::{DEADLINE, Running, basket, kbnt};
 /// How long the end may take after the signal.
 const WITHIN: Duration = Duration::from_secs(20);
 
-/// A program that may wait for something for ever.
+/// A program that may wait for ever.
 struct Waiting(Child);
 
 impl Drop for Waiting {
@@ -34,48 +34,48 @@ impl Waiting {
         Self(child)
     }
 
-    /// Sends a signal and waits for the end: the exit code.
-    fn told(&mut self, signal: &str) -> Option<i32> {
+    /// Sends a signal and waits for the end. Returns the exit code.
+    fn signal_and_wait(&mut self, signal: &str) -> Option<i32> {
         let id = self.0.id().to_string();
         assert!(Command::new("kill").args([&format!("-{signal}"), &id]).status().unwrap().success());
-        let told = Instant::now();
+        let sent = Instant::now();
         loop {
             if let Some(status) = self.0.try_wait().unwrap() {
                 return status.code();
             }
-            assert!(told.elapsed() < WITHIN, "it does not hear {signal}");
+            assert!(sent.elapsed() < WITHIN, "it does not hear {signal}");
             std::thread::sleep(Duration::from_millis(10));
         }
     }
 }
 
-/// What `get` returns, within the deadline.
+/// The result of `get`, with a deadline.
 fn in_time<T: Send + 'static>(get: impl FnOnce() -> T + Send + 'static) -> T {
     let (send, receive) = mpsc::channel();
     std::thread::spawn(move || send.send(get()));
     receive.recv_timeout(DEADLINE).expect("it never comes so far")
 }
 
-/// A server that takes connections and says nothing.
+/// A server that accepts connections and never answers.
 fn silent() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     (listener, address)
 }
 
-/// Starts what talks to a silent server, waits until it does, and tells it to end.
-fn told_while_nobody_answers(arguments: impl Fn(&str) -> Vec<String>, signal: &str) -> Option<i32> {
+/// Starts a client of a silent server, waits until it has connected, and sends it a signal.
+fn exit_code_while_nobody_answers(arguments: impl Fn(&str) -> Vec<String>, signal: &str) -> Option<i32> {
     let (listener, address) = silent();
     let arguments = arguments(&address);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let mut program = Waiting::start(&mut kbnt(&arguments));
     let connection = in_time(move || listener.accept().map(|(stream, _)| (stream, listener)));
-    let code = program.told(signal);
+    let code = program.signal_and_wait(signal);
     drop(connection);
     code
 }
 
-fn words(text: &str) -> Vec<String> {
+fn split_arguments(text: &str) -> Vec<String> {
     text.split(' ').map(str::to_owned).collect()
 }
 
@@ -87,11 +87,14 @@ fn a_server_that_does_not_answer_keeps_nobody() {
         ("dlq list --url http://{}", 143),
         ("dlq show order-events/0@1 --url http://{}", 143),
     ] {
-        let ended = told_while_nobody_answers(|address| words(&command.replace("{}", address)), "TERM");
+        let ended = exit_code_while_nobody_answers(
+            |address| split_arguments(&command.replace("{}", address)),
+            "TERM",
+        );
         assert_eq!(ended, Some(code), "{command}");
     }
-    let interrupted = |address: &str| words(&format!("audit verify --url http://{address}"));
-    assert_eq!(told_while_nobody_answers(interrupted, "INT"), Some(130));
+    let interrupted = |address: &str| split_arguments(&format!("audit verify --url http://{address}"));
+    assert_eq!(exit_code_while_nobody_answers(interrupted, "INT"), Some(130));
 }
 
 #[test]
@@ -107,7 +110,10 @@ fn a_broker_that_does_not_answer_keeps_nobody() {
             143,
         ),
     ] {
-        let ended = told_while_nobody_answers(|address| words(&command.replace("{}", address)), "TERM");
+        let ended = exit_code_while_nobody_answers(
+            |address| split_arguments(&command.replace("{}", address)),
+            "TERM",
+        );
         assert_eq!(ended, Some(code), "{command}");
     }
 }
@@ -129,11 +135,11 @@ fn an_api_server_that_does_not_answer_keeps_nobody() {
     let arguments: Vec<&str> = arguments.split_whitespace().collect();
     let mut program = Waiting::start(kbnt(&arguments).env("KUBECONFIG", &path));
     let connection = in_time(move || listener.accept().map(|(stream, _)| (stream, listener)));
-    assert_eq!(program.told("TERM"), Some(0));
+    assert_eq!(program.signal_and_wait("TERM"), Some(0));
     drop(connection);
 }
 
-/// A pipe that somebody is to write to.
+/// A pipe that waits for a writer.
 fn pipe(directory: &Path, name: &str) -> std::path::PathBuf {
     let path = directory.join(name);
     assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
@@ -151,13 +157,13 @@ fn a_file_that_nobody_writes_keeps_nobody() {
         ("topics ensure --bootstrap-servers 127.0.0.1:1 --wanted-file {}", 143),
     ] {
         let path = pipe(directory.path(), "pipe");
-        let arguments = words(&command.replace("{}", path.to_str().unwrap()));
+        let arguments = split_arguments(&command.replace("{}", path.to_str().unwrap()));
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let mut program = Waiting::start(&mut kbnt(&arguments));
         let opened = path.clone();
-        // It is opened as soon as the other side does.
+        // This opens as soon as the other side does.
         let writer: File = in_time(move || OpenOptions::new().write(true).open(opened)).unwrap();
-        assert_eq!(program.told("TERM"), Some(code), "{command}");
+        assert_eq!(program.signal_and_wait("TERM"), Some(code), "{command}");
         drop(writer);
         std::fs::remove_file(path).unwrap();
     }
@@ -197,7 +203,7 @@ fn a_disk_that_takes_nothing_keeps_nobody() {
             .then(|| std::thread::spawn(move || lines.for_each(drop)))
             .expect("it ended without a warning");
     });
-    assert_eq!(program.told("TERM"), Some(0));
+    assert_eq!(program.signal_and_wait("TERM"), Some(0));
 }
 
 #[tokio::test]
@@ -237,7 +243,7 @@ async fn a_second_signal_ends_it_at_once() {
         b"POST /v1/users HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{",
     )
     .unwrap();
-    // Its head is read before the signal is heard.
+    // Its head is read before the signal arrives.
     shop.until_ready().await;
     shop.signal("TERM");
     let give_up = Instant::now() + DEADLINE;
@@ -248,7 +254,7 @@ async fn a_second_signal_ends_it_at_once() {
     shop.signal("TERM");
     assert_eq!(shop.ended().code(), Some(143));
     let mut answer = Vec::new();
-    // Whether the connection is closed or reset, nothing is answered.
+    // The connection may be closed or reset, but there must be no response.
     let _ = half.read_to_end(&mut answer);
     assert_eq!(answer, b"");
 }
@@ -263,5 +269,5 @@ fn simulator_and_demo_end_too() {
     let mut demo = Waiting::start(&mut kbnt(&["demo"]));
     let mut first = String::new();
     BufReader::new(demo.0.stdout.as_mut().unwrap()).read_line(&mut first).unwrap();
-    assert_eq!(demo.told("TERM"), Some(143));
+    assert_eq!(demo.signal_and_wait("TERM"), Some(143));
 }

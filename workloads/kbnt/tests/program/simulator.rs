@@ -15,7 +15,7 @@ async fn the_simulator_takes_and_gives_messages() {
         .post("/topics/order-events/messages", &json!({"key": "21", "value": {"hello": "world"}}))
         .await;
     assert_eq!(status, 201);
-    // The murmur2 of "21" is -973932308, which Java clients put into partition 0 of 3.
+    // The murmur2 of "21" is -973932308, which Java clients map to partition 0 of 3.
     assert_eq!(
         json!([first["topic"], first["partition"], first["offset"], first["key"], first["value"]]),
         json!(["order-events", 0, 0, "21", {"hello": "world"}])

@@ -1,4 +1,4 @@
-//! Reading tools and servers that are none, or go away.
+//! Reading tools with servers that are not ours, or that go away.
 
 use std::process::Output;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 
 use crate::support::{DEADLINE, kbnt};
 
-/// A server that answers every request with what this makes of its number, from 0 on.
+/// A server that answers every request with `answer` of its number, counted from 0.
 async fn server(answer: impl Fn(usize) -> Response + Clone + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -37,7 +37,7 @@ async fn run(arguments: &[&str], url: &str) -> Output {
     tokio::time::timeout(DEADLINE, ended).await.expect("it never ends").unwrap()
 }
 
-/// It fails, and says so.
+/// It fails, and prints this error.
 async fn fails(arguments: &[&str], url: &str, why: &str) {
     let output = run(arguments, url).await;
     let said = String::from_utf8_lossy(&output.stderr);

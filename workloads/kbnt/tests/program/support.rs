@@ -1,4 +1,4 @@
-//! Starts the program, talks to it, and stops it.
+//! Starts the program, sends it requests, and stops it.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use reqwest::Client;
 use serde_json::{Value, json};
 
-/// How long anything may take.
+/// How long any step may take.
 pub const DEADLINE: Duration = Duration::from_mins(1);
 
 pub fn kbnt(arguments: &[&str]) -> Command {
@@ -20,7 +20,7 @@ pub fn run(arguments: &[&str]) -> Output {
     kbnt(arguments).output().unwrap()
 }
 
-/// A port that nobody listens on.
+/// A port without a listener.
 pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
@@ -33,7 +33,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts it on a port of its own, and waits until it says which.
+    /// Starts it on a free port, and waits until it prints the port.
     pub fn start(arguments: &[&str]) -> Self {
         Self::start_at(0, arguments)
     }
@@ -50,12 +50,12 @@ impl Running {
         Self::of(command, 0)
     }
 
-    /// The same with few descriptors.
+    /// The same with at most this many descriptors.
     pub fn start_with_descriptors(most: u32, arguments: &[&str]) -> Self {
         Self::start_limited(&format!("ulimit -n {most}"), arguments)
     }
 
-    /// The same after what a shell is told.
+    /// The same after this shell command.
     pub fn start_limited(limit: &str, arguments: &[&str]) -> Self {
         let mut shell = Command::new("bash");
         let limited = format!("{limit} && exec \"$0\" \"$@\"");
@@ -67,7 +67,7 @@ impl Running {
         Self::of(shell, 0)
     }
 
-    /// The same where no file may grow beyond so many KiB.
+    /// The same with this limit on file sizes, in KiB.
     pub fn start_with_small_files(most: u32, arguments: &[&str]) -> Self {
         Self::start_limited(&format!("trap '' XFSZ; ulimit -f {most}"), arguments)
     }
@@ -78,16 +78,16 @@ impl Running {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let address = loop {
             let Some(Ok(line)) = lines.next() else {
-                let mut told = String::new();
-                child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
-                panic!("it ended: {told}");
+                let mut stderr = String::new();
+                child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+                panic!("it ended: {stderr}");
             };
             let line: Value = serde_json::from_str(&line).expect("every line is a JSON object");
             if line["operation"] == "started" {
                 break line["payload"]["address"].as_str().unwrap().to_owned();
             }
         };
-        // What it says from now on must not fill the pipe.
+        // Its further output must not fill the pipe.
         std::thread::spawn(move || lines.for_each(drop));
         let client = kbnt_adapters::outbound::streaming_client().unwrap();
         Self { child, url: format!("http://{address}"), client }

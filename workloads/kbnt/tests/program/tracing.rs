@@ -1,4 +1,4 @@
-//! What a collector hears of an order.
+//! The spans of an order at the collector.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -16,25 +16,25 @@ use tokio::net::TcpListener;
 use crate::support::{Running, basket};
 
 /// Spans by the service that sent them.
-type Heard = Arc<Mutex<Vec<(String, Span)>>>;
+type Received = Arc<Mutex<Vec<(String, Span)>>>;
 
-async fn take(State(heard): State<Heard>, body: Bytes) {
+async fn take(State(received): State<Received>, body: Bytes) {
     let request = ExportTraceServiceRequest::decode(body).unwrap();
     for resource in request.resource_spans {
         let attributes = resource.resource.unwrap().attributes;
         let name = attributes.iter().find(|attribute| attribute.key == "service.name").unwrap();
         let service = format!("{:?}", name.value);
         let spans = resource.scope_spans.into_iter().flat_map(|scope| scope.spans);
-        heard.lock().unwrap().extend(spans.map(|span| (service.clone(), span)));
+        received.lock().unwrap().extend(spans.map(|span| (service.clone(), span)));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_is_one_trace_from_the_request_to_the_audit_record() {
-    let heard = Heard::default();
+    let received = Received::default();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let collector = Router::new().route("/v1/traces", post(take)).with_state(heard.clone());
+    let collector = Router::new().route("/v1/traces", post(take)).with_state(received.clone());
     tokio::spawn(async { axum::serve(listener, collector).await });
 
     let mut shop = Running::start(&["serve", "--allow-unknown-users", "--otlp-endpoint", &endpoint]);
@@ -55,9 +55,9 @@ async fn an_order_is_one_trace_from_the_request_to_the_audit_record() {
     shop.signal("TERM");
     assert_eq!(shop.ended().code(), Some(0));
 
-    let heard = heard.lock().unwrap();
+    let received = received.lock().unwrap();
     let id = u128::from_str_radix(trace, 16).unwrap().to_be_bytes();
-    let of_order: Vec<_> = heard.iter().filter(|(_, span)| span.trace_id == id).collect();
+    let of_order: Vec<_> = received.iter().filter(|(_, span)| span.trace_id == id).collect();
     let mut by_name = BTreeMap::<_, Vec<_>>::new();
     for (service, span) in &of_order {
         by_name.entry(span.name.as_str()).or_default().push((service, span));

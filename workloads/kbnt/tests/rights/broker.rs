@@ -1,13 +1,13 @@
-//! A broker with an open door for who may do everything, and a locked one behind which nobody may do anything that was
-//! not allowed.
+//! A broker with an open listener for a client with all rights, and an authenticated one where clients have
+//! only granted rights.
 
 use std::path::PathBuf;
 use std::process::Command;
 
-/// What everybody says at the locked door.
+/// Everybody's password at the authenticated listener.
 const PASSWORD: &str = "open-sesame";
 
-/// A broker in a directory of its own; gone with it.
+/// A broker in its own directory, which is deleted with it.
 pub struct Broker(tempfile::TempDir);
 
 impl Broker {
@@ -34,22 +34,22 @@ impl Broker {
         self.0.path().join(name)
     }
 
-    /// The address for who may do everything.
+    /// The address of the listener with all rights.
     pub fn open_door(&self) -> String {
         std::fs::read_to_string(self.file("address")).unwrap().trim().to_owned()
     }
 
-    /// The address for who says a name and a password.
+    /// The address of the listener that asks for user name and password.
     pub fn locked_door(&self) -> String {
         std::fs::read_to_string(self.file("scram")).unwrap().trim().to_owned()
     }
 
-    /// Lets `name` in.
+    /// Creates the user `name`.
     pub fn let_in(&self, name: &str) {
         self.script("scram", &[name, PASSWORD]);
     }
 
-    /// Gives `name` the right to do this with these.
+    /// Grants `name` this operation on these resources.
     pub fn allow(&self, name: &str, operation: &str, with: impl Iterator<Item = (&'static str, String)>) {
         let user = format!("User:{name}");
         let with: Vec<_> = with.collect();

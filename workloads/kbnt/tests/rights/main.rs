@@ -1,6 +1,6 @@
-//! Each service does its work with the rights that the operator gives it (`docs/kafka-users.yaml`, which a test of the
-//! operator keeps up to date) and no others, on a broker with its authorizer on. `docs/kafka.md` has the same rights in a
-//! table. Starts a broker of its own by `e2e/kafka/broker.sh`.
+//! Each service works with exactly the rights that the operator grants (`docs/kafka-users.yaml`, which a test
+//! of the operator keeps up to date), on a broker with its authorizer on. `docs/kafka.md` has the same rights
+//! in a table. Starts its own broker by `e2e/kafka/broker.sh`.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod broker;
@@ -20,7 +20,7 @@ use users::User;
 const PAGE: &str = include_str!("../../../../docs/kafka.md");
 const PREFIX: &str = "shop-";
 
-/// A line of the table of rights.
+/// A row of the table of rights.
 struct Rights {
     service: Service,
     output: String,
@@ -28,7 +28,7 @@ struct Rights {
     group: Option<String>,
 }
 
-/// The table of rights, as the documentation has it.
+/// The table of rights in the documentation.
 fn table() -> Vec<Rights> {
     let rows = PAGE.lines().filter_map(|line| {
         let mut cells = line.strip_prefix('|')?.split('|').map(str::trim);
@@ -84,7 +84,7 @@ fn the_operator_gives_what_the_documentation_says_and_nothing_else() {
     }
 }
 
-/// Options of whoever comes in by the locked door as this user.
+/// The options for access as this user at the authenticated listener.
 fn access(broker: &Broker, user: &User) -> Vec<String> {
     let path = |name: &str| broker.file(name).to_str().unwrap().to_owned();
     let options = [
@@ -114,7 +114,7 @@ fn start(broker: &Broker, service: Service, user: &User) -> Running {
     Running::start(&arguments)
 }
 
-/// What a command prints, as JSON lines.
+/// The output of a command, as JSON lines.
 fn lines(arguments: &[&str]) -> Vec<Value> {
     let output = kbnt(arguments).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -160,11 +160,11 @@ async fn the_documented_rights_are_enough_for_all_services() {
     loop {
         let verify = ["audit", "verify", "--bootstrap-servers", &open, "--topic-prefix", PREFIX];
         let output = kbnt(&verify).output().unwrap();
-        let told = String::from_utf8(output.stdout).unwrap();
-        if output.status.success() && told.contains("the audit trail is whole") {
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        if output.status.success() && stdout.contains("the audit trail is whole") {
             break;
         }
-        assert!(Instant::now() < give_up, "{told} {}", String::from_utf8_lossy(&output.stderr));
+        assert!(Instant::now() < give_up, "{stdout} {}", String::from_utf8_lossy(&output.stderr));
     }
     let shown = |topic: &str| {
         let tail =

@@ -1,4 +1,4 @@
-//! The users that the operator makes of the samples.
+//! The users that the operator makes for the samples.
 
 use kbnt_application::Service;
 use serde::Deserialize;
@@ -14,7 +14,7 @@ pub struct User {
     pub acls: Vec<Acl>,
 }
 
-/// What a user may do with a topic or group.
+/// A right on a topic or group.
 pub struct Acl {
     pub kind: String,
     pub name: String,
@@ -22,7 +22,7 @@ pub struct Acl {
 }
 
 impl Acl {
-    /// The option of `kafka-acls.sh` that names it.
+    /// The option of `kafka-acls.sh` for it.
     pub fn option(&self) -> &'static str {
         match self.kind.as_str() {
             "topic" => "--topic",
@@ -36,7 +36,7 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
 }
 
-/// All of them.
+/// All users.
 pub fn all() -> Vec<User> {
     let documents =
         serde_yaml::Deserializer::from_str(USERS).map(|document| Value::deserialize(document).unwrap());
@@ -47,7 +47,7 @@ pub fn all() -> Vec<User> {
             assert_eq!(authorization["type"], "simple");
             let acl = |acl: &Value| {
                 let resource = &acl["resource"];
-                // Nothing is denied, and no pattern lets in more than it names.
+                // Nothing is denied, and no pattern covers more than the name.
                 assert_eq!((acl.get("type"), &resource["patternType"]), (None, &Value::from("literal")));
                 let operations = acl["operations"].as_array().unwrap().iter().map(text).collect();
                 Acl { kind: text(&resource["type"]), name: text(&resource["name"]), operations }
@@ -61,7 +61,7 @@ pub fn all() -> Vec<User> {
         .collect()
 }
 
-/// That of this service.
+/// The user of this service.
 pub fn of(users: &[User], service: Service) -> &User {
     users.iter().find(|user| user.service == service.name()).unwrap()
 }

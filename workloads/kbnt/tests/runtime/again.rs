@@ -1,4 +1,4 @@
-//! Commits that are ahead of what a service's own records say, or whose notes say nothing: the log decides.
+//! Commits that are ahead of a service's own records, or whose notes are malformed: the log decides.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::support::outside::Running;
 use kbnt_testkit::trail::trail;
 use kbnt_testkit::{append, created, election, eventually};
 
-/// Says that all before these positions was handled.
+/// Commits these positions, as if all records before them were handled.
 async fn commit(log: &EmbeddedLog, next: &[Position], note: &str) {
     let commits = next.iter().map(|next| Commit { next: *next, note: note.to_owned() }).collect();
     log.join(Service::Audit).await.unwrap().commit(commits).await.unwrap();
@@ -27,7 +27,7 @@ async fn linked(log: &EmbeddedLog) -> Vec<Position> {
     trail(log).await.linked.into_keys().collect()
 }
 
-/// What a writer of inventory-events says in partition 0.
+/// A record of the writer of inventory-events in partition 0.
 fn low_stock(name: &str, writer: &Writer) -> Append {
     let level = Level { real: 1, reserved: 0 };
     let plain = append(name, LowStock { product: "PROD-1".parse().unwrap(), threshold: 2, level });
@@ -44,7 +44,7 @@ async fn whatever_was_committed_and_has_no_link_gets_one() {
         let running = Running::start(AuditMachine::new(), Arc::new(log.clone()));
         eventually("all are linked", async || linked(&log).await.len() == written.len()).await;
         running.stop().await.unwrap();
-        // More is committed than is linked, and more comes behind.
+        // More is committed than is linked, and more records follow.
         let more = log.append((round * 40..round * 40 + 20).map(created).collect()).await.unwrap();
         commit(&log, &more.iter().map(after).collect::<Vec<_>>(), "").await;
         written.extend(more);

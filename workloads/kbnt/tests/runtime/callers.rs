@@ -1,4 +1,4 @@
-//! Calls: answered when durable, refused while there is nobody to answer.
+//! Calls are answered when they are durable, and refused while nobody can answer.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -74,7 +74,8 @@ async fn batches_are_as_far_apart_as_the_log_wants() {
 #[tokio::test]
 async fn a_full_batch_puts_off_nothing() {
     let log = Faulty::new(EmbeddedLog::in_memory());
-    // Longer than anything may take here: if a full batch rested, the orders behind it would never be answered.
+    // Longer than any step may take here: if a full batch rested, the orders behind it would never be
+    // answered.
     log.pace.store(600_000, Ordering::SeqCst);
     log.append((0..2_500).map(placed).collect()).await.unwrap();
     let running = Running::start(Solo::new("a"), log.clone());

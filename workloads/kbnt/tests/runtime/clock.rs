@@ -1,4 +1,4 @@
-//! A clock that is set, and put right.
+//! A clock that is set, and corrected.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -20,7 +20,7 @@ use kbnt_testkit::{DEADLINE, append, contents, eventually, order};
 const HOUR: i64 = 3_600_000;
 const TTL: Span = Span::from_minutes(15);
 
-/// The clock of a machine that somebody sets: by so many milliseconds.
+/// A machine's clock with an offset in milliseconds, which the test sets.
 #[derive(Default)]
 struct Wall(AtomicI64);
 
@@ -59,7 +59,7 @@ async fn declare(running: &Running<InventoryMachine>, received: u64) -> Result<(
     declared.map(|level| assert_eq!(level.unwrap().level.real, received))
 }
 
-/// A customer orders, at the right time.
+/// A customer orders, with the right time.
 async fn ask(log: &EmbeddedLog, n: u32) {
     let line = Line { product: "PROD-001".parse().unwrap(), quantity: Quantity::new(1).unwrap() };
     let payment = PaymentMethod { method: "pix".into(), token: None };
@@ -68,11 +68,11 @@ async fn ask(log: &EmbeddedLog, n: u32) {
     log.append(vec![append(&format!("ask-{n}"), event)]).await.unwrap();
 }
 
-async fn told(log: &EmbeddedLog) -> Vec<Delivered> {
+async fn inventory_events(log: &EmbeddedLog) -> Vec<Delivered> {
     contents(log, Topic::InventoryEvents).await.into_values().flatten().collect()
 }
 
-/// The reservation of an order; it must hold from the right time on for the right time.
+/// The reservation of an order. It must begin at the right time and hold for the right time.
 async fn reserved(log: &EmbeddedLog, n: u32) {
     let of = |record: &Delivered| match &record.message.event {
         Event::VirtualStockReserved(event) if event.order == order(n) => {
@@ -81,9 +81,11 @@ async fn reserved(log: &EmbeddedLog, n: u32) {
         Event::ReservationRefused(event) if event.order == order(n) => panic!("refused: {}", event.reason),
         _ => None,
     };
-    eventually("it is reserved", || async { told(log).await.iter().any(|record| of(record).is_some()) })
-        .await;
-    let (at, expires_at) = told(log).await.iter().find_map(of).unwrap();
+    eventually("it is reserved", || async {
+        inventory_events(log).await.iter().any(|record| of(record).is_some())
+    })
+    .await;
+    let (at, expires_at) = inventory_events(log).await.iter().find_map(of).unwrap();
     assert_eq!(expires_at, at + TTL);
     let off = at.as_millis().abs_diff(SystemClock.now().as_millis());
     assert!(off < 60_000, "decided {off} ms from now");
@@ -104,25 +106,26 @@ async fn nothing_is_decided_while_the_clock_is_off_and_all_goes_on_once_it_is_pu
     ask(&log, 0).await;
     reserved(&log, 0).await;
     for (n, off) in (1..).zip([25 * HOUR, -3 * HOUR, 3 * HOUR, 25 * HOUR]) {
-        let before = told(&log).await.len();
+        let before = inventory_events(&log).await.len();
         wall.set(off);
         stops_deciding(&running).await;
         ask(&log, n).await;
         assert_eq!(declare(&running, 200).await, Err(CallError::NotReady));
-        assert_eq!(told(&log).await.len(), before, "{off}");
+        assert_eq!(inventory_events(&log).await.len(), before, "{off}");
         wall.set(0);
         reserved(&log, n).await;
         running.ready().await;
     }
-    let expired = told(&log).await.iter().any(|r| matches!(r.message.event, Event::ReservationExpired(_)));
+    let expired =
+        inventory_events(&log).await.iter().any(|r| matches!(r.message.event, Event::ReservationExpired(_)));
     assert!(!expired, "none was due");
-    // What is below the limit is only followed.
+    // An offset below the limit is only followed.
     wall.set(4 * 60_000);
     ask(&log, 9).await;
     eventually("it is reserved", || async {
         let reserved =
             |r: &Delivered| matches!(&r.message.event, Event::VirtualStockReserved(e) if e.order == order(9));
-        told(&log).await.iter().any(reserved)
+        inventory_events(&log).await.iter().any(reserved)
     })
     .await;
     declare(&running, 101).await.unwrap();
@@ -147,11 +150,11 @@ async fn a_start_while_the_clock_is_off_is_no_harm_once_it_is_put_right() {
         ask(&log, 1).await;
         reserved(&log, 1).await;
         second.ready().await;
-        // And it is no other clock now.
+        // The clock is judged as before, and is off again.
         wall.set(off);
         stops_deciding(&second).await;
         second.stop().await.unwrap();
-        // What the wrong clock has written makes nothing old for whoever comes next.
+        // Records with the wrong time do not make those of the next process stale.
         wall.set(0);
         let third = start(&log, &wall);
         third.ready().await;

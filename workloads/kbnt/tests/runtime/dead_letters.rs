@@ -1,4 +1,4 @@
-//! Records that nobody understands: kept whole and once, and nobody waits for them.
+//! Unreadable records: each is stored whole and once, and nothing waits for them.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -14,7 +14,7 @@ use kbnt_testkit::faulty::Faulty;
 use kbnt_testkit::trail::{assert_whole, poisons, trail};
 use kbnt_testkit::{created, eventually};
 
-/// Writes `records` to each partition of a topic; where each lies.
+/// Writes `records` to each partition of a topic. Returns their positions.
 async fn spoil(
     log: &impl RawLog,
     topic: Topic,
@@ -29,10 +29,10 @@ async fn spoil(
     spoilt
 }
 
-/// As many records are in the chain.
+/// Waits until the chain has this many records.
 async fn linked(log: &impl EventLog, count: usize) {
     eventually("all are linked", || async {
-        // The trail has that many records at least; only then is it worth reading.
+        // The trail is not worth reading before it has at least this many records.
         let end = log.bounds(Topic::AuditLogs, 0).await.unwrap().end;
         end >= count as u64 && trail(log).await.linked.len() == count
     })
@@ -64,21 +64,21 @@ async fn poison_of_every_kind_is_kept_whole_and_once_over_restarts() {
     }
     let running = Running::start(AuditMachine::new(), faulty.clone());
     linked(&log, bad.len() + good as usize).await;
-    // Where the run before has linked everything, this one has yet to read it.
-    let told = || running.notes.unreadable.lock().unwrap().len();
-    eventually("each is told once a run", || async { told() >= bad.len() }).await;
-    assert_eq!(told(), bad.len(), "each is told once a run");
+    // The run before has linked everything, but this one has yet to read it.
+    let reported = || running.observed.unreadable.lock().unwrap().len();
+    eventually("each is told once a run", || async { reported() >= bad.len() }).await;
+    assert_eq!(reported(), bad.len(), "each is told once a run");
     running.stop().await.unwrap();
     drop((faulty, log));
 
     let log = EmbeddedLog::open(directory.path()).unwrap();
     let trail = trail(&log).await;
     assert!(trail.letters.keys().eq(bad.keys()));
-    for (at, letter) in &trail.letters {
+    for (at, dead_letter) in &trail.letters {
         let (what, record) = &bad[at];
-        assert_whole(what, letter, record);
-        assert!(!letter.reason.is_empty(), "{what}");
-        assert_eq!(letter.kept_hash(), Some(trail.linked[at]), "{what}");
+        assert_whole(what, dead_letter, record);
+        assert!(!dead_letter.reason.is_empty(), "{what}");
+        assert_eq!(dead_letter.kept_hash(), Some(trail.linked[at]), "{what}");
     }
 }
 
@@ -91,8 +91,8 @@ async fn a_flood_of_large_records_is_kept_in_pieces_that_the_log_takes() {
     let running = Running::start(AuditMachine::new(), std::sync::Arc::new(log.clone()));
     linked(&log, bad.len()).await;
     running.stop().await.unwrap();
-    for (at, letter) in trail(&log).await.letters {
-        assert_whole("large", &letter, &bad[&at].1);
+    for (at, dead_letter) in trail(&log).await.letters {
+        assert_whole("large", &dead_letter, &bad[&at].1);
     }
 }
 
@@ -114,16 +114,16 @@ async fn what_is_too_large_is_kept_in_part_and_stops_nobody() {
     running.stop().await.unwrap();
     let trail = trail(&log).await;
     assert_eq!(trail.letters.len(), 4);
-    for (at, letter) in &trail.letters {
+    for (at, dead_letter) in &trail.letters {
         let (what, record) = &bad[at];
         if *what == "large" {
-            let (value, kept) = (record.value.as_ref().unwrap(), letter.value.as_deref().unwrap());
-            assert!(!letter.whole && value.starts_with(kept) && !kept.is_empty());
-            assert_eq!(letter.value_bytes, value.len() as u64);
-            assert_eq!(letter.value_hash, Some(kbnt_domain::audit::sha256(value)));
-            assert_eq!(letter.content_hash(), trail.linked[at], "the key and headers are there");
+            let (value, kept) = (record.value.as_ref().unwrap(), dead_letter.value.as_deref().unwrap());
+            assert!(!dead_letter.whole && value.starts_with(kept) && !kept.is_empty());
+            assert_eq!(dead_letter.value_bytes, value.len() as u64);
+            assert_eq!(dead_letter.value_hash, Some(kbnt_domain::audit::sha256(value)));
+            assert_eq!(dead_letter.content_hash(), trail.linked[at], "the key and headers are there");
         } else {
-            assert_whole(what, letter, record);
+            assert_whole(what, dead_letter, record);
         }
     }
 }

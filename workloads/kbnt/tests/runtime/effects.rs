@@ -1,4 +1,4 @@
-//! Effects: only when durable, and what is under way holds the offsets back.
+//! Effects are performed only when durable, and those in progress hold the offsets back.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ async fn answers_come_when_effects_end() {
     running.stop().await.unwrap();
 }
 
-/// Effects of these orders wait for a timer that does not go off.
+/// The effects of these orders wait for a timer that never fires.
 struct Timers(HashSet<OrderId>, Arc<Gate>);
 
 #[async_trait]
@@ -76,7 +76,7 @@ async fn while_the_world_outside_is_slow_the_inputs_wait_in_the_log() {
     running.ready().await;
     let in_hand = || running.look(|echo| echo.under_way.len());
     eventually("as many are in hand as may be", || async { in_hand().await >= 10_000 }).await;
-    // It reads a batch at each of these at most, if at all.
+    // It reads at most one batch at each of these.
     for _ in 0..10 {
         assert!(in_hand().await < 11_000);
     }

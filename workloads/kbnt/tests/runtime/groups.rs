@@ -1,4 +1,4 @@
-//! Members of a group: recovery, faults of the log, handing over.
+//! Members of a group: recovery, faults of the log, rebalance.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -50,7 +50,7 @@ async fn committed_inputs_are_not_read_again() {
     log.append(vec![created(50)]).await.unwrap();
     let second = Running::start(Echo::default(), log.clone());
     answers(log.as_ref(), 51).await;
-    assert_eq!(second.notes.handled.load(Ordering::SeqCst), 1);
+    assert_eq!(second.observed.handled.load(Ordering::SeqCst), 1);
     second.stop().await.unwrap();
 }
 
@@ -79,7 +79,7 @@ async fn it_is_not_ready_while_the_log_is_away_and_again_when_it_is_back() {
     progress.wait_for(|progress| !progress.ready).await.unwrap();
     log.away.store(false, Ordering::SeqCst);
     progress.wait_for(|progress| progress.ready).await.unwrap();
-    assert!(running.notes.retried.load(Ordering::SeqCst) > 0);
+    assert!(running.observed.retried.load(Ordering::SeqCst) > 0);
     running.stop().await.unwrap();
 }
 
@@ -126,10 +126,10 @@ async fn records_that_nobody_understands_are_told_whole_and_passed_over() {
     log.append((0..30).map(created).collect()).await.unwrap();
     let running = Running::start(Echo::default(), log.clone());
     answers(log.as_ref(), 30).await;
-    let told = running.notes.unreadable.lock().unwrap().clone();
-    assert_eq!(told.len(), 2);
-    assert!(told[0].raw.value.as_ref().unwrap().starts_with(b"{\"eventName\""));
-    assert!(told[0].reason.starts_with("not an event"), "{}", told[0].reason);
+    let unreadable = running.observed.unreadable.lock().unwrap().clone();
+    assert_eq!(unreadable.len(), 2);
+    assert!(unreadable[0].raw.value.as_ref().unwrap().starts_with(b"{\"eventName\""));
+    assert!(unreadable[0].reason.starts_with("not an event"), "{}", unreadable[0].reason);
     running.stop().await.unwrap();
 }
 
@@ -142,10 +142,10 @@ async fn the_next_member_takes_over_when_the_first_leaves() {
     second.ready().await;
     log.append((0..100).map(created).collect()).await.unwrap();
     answers(log.as_ref(), 100).await;
-    assert_eq!(second.notes.handled.load(Ordering::SeqCst), 0);
+    assert_eq!(second.observed.handled.load(Ordering::SeqCst), 0);
     first.stop().await.unwrap();
     log.append((100..200).map(created).collect()).await.unwrap();
     answers(log.as_ref(), 200).await;
-    assert_eq!(second.notes.handled.load(Ordering::SeqCst), 100);
+    assert_eq!(second.observed.handled.load(Ordering::SeqCst), 100);
     second.stop().await.unwrap();
 }

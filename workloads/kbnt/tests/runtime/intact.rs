@@ -1,4 +1,4 @@
-//! A service does not decide on a log that is not the one that it knows, or not all of it.
+//! A service does not decide on a log that is another one than it knows, or that is incomplete.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ use kbnt_testkit::faulty::Faulty;
 use kbnt_testkit::machines::Echo;
 use kbnt_testkit::{DEADLINE, append, created, eventually, order, orders_in, placed};
 
-/// A log with ten records, which nobody understands, in each partition.
+/// A log with ten unreadable records in each partition.
 async fn filled() -> Arc<Faulty> {
     let log = EmbeddedLog::in_memory();
     for topic in Topic::EVENTS {
@@ -40,7 +40,7 @@ async fn filled() -> Arc<Faulty> {
     Faulty::new(log)
 }
 
-/// What comes of starting this machine: it is ready, or says what is wrong and lives on until it is told to stop.
+/// Starts this machine. It is ready, or reports the damage and lives on until it is stopped.
 async fn started<M: Machine>(machine: M, log: &Arc<Faulty>, given: TopicIds) -> Option<Damage> {
     let integrity = Arc::new(Integrity::new(given));
     let guarded = Guarded::new(log.clone(), machine.service(), integrity.clone());
@@ -71,7 +71,7 @@ async fn service(service: Service, log: &Arc<Faulty>, given: TopicIds) -> Option
     }
 }
 
-fn minds(service: Service, topic: Topic) -> bool {
+fn uses(service: Service, topic: Topic) -> bool {
     service.output() == topic || service.inputs().contains(&topic)
 }
 
@@ -85,7 +85,7 @@ async fn no_service_decides_where_an_event_store_that_it_reads_was_cut() {
             let damage = service(name, &log, TopicIds::default()).await;
             let fault = Fault::Cut { partition: 0, wanted: 0, found: 7 };
             let expected = Damage { service: name, topic, fault };
-            let refuses = topic.is_event_store() && minds(name, topic);
+            let refuses = topic.is_event_store() && uses(name, topic);
             assert_eq!(damage, refuses.then_some(expected), "{name:?} on {topic:?}");
             if refuses {
                 let appended = log.begun.load(std::sync::atomic::Ordering::SeqCst) - before;
@@ -104,7 +104,7 @@ async fn no_service_decides_where_a_topic_that_it_reads_is_another_one_than_was_
             let found = log.topic_id(topic).await.unwrap();
             let damage = service(name, &log, [(topic, known)].into_iter().collect()).await;
             let expected = Damage { service: name, topic, fault: Fault::Replaced { known, found } };
-            assert_eq!(damage, minds(name, topic).then_some(expected), "{name:?} on {topic:?}");
+            assert_eq!(damage, uses(name, topic).then_some(expected), "{name:?} on {topic:?}");
             let same = [(topic, found)].into_iter().collect();
             assert_eq!(service(name, &log, same).await, None, "{name:?} on {topic:?} itself");
         }
@@ -127,7 +127,7 @@ async fn the_read_model_of_orders_is_not_served_from_a_log_that_was_cut() {
     running.await.unwrap().unwrap();
 }
 
-/// A log on which notifications were sent for 30 orders, and what was committed is kept.
+/// A log on which notifications were sent for 30 orders, with the commits.
 async fn notified() -> Arc<Faulty> {
     let log = EmbeddedLog::in_memory();
     log.append((0..30).map(created).collect()).await.unwrap();
@@ -143,7 +143,7 @@ async fn a_log_that_ends_before_what_was_committed_is_refused_unless_somebody_na
     let log = notified().await;
     let end = log.bounds(Topic::OrderEvents, 1).await.unwrap().end;
     log.short.lock().unwrap().insert((Topic::OrderEvents, 1), end - 1);
-    // Its own records name the same causes; only what was committed is left to contradict.
+    // Its own records name the same causes; only the commits contradict.
     log.cut.lock().unwrap().extend((0..3).map(|partition| ((Topic::NotificationEvents, partition), 30)));
     let fault = Fault::Short { partition: 1, wanted: end, found: end - 1 };
     let damage = Damage { service: Service::Notification, topic: Topic::OrderEvents, fault };
@@ -166,7 +166,7 @@ async fn what_was_committed_for_another_topic_is_damage_unless_somebody_names_th
     assert_eq!(started(Echo::default(), &log, adopted).await, None);
 }
 
-/// A log whose records have links, and no commit says so.
+/// A log whose records have links, without commits.
 async fn linked() -> Arc<Faulty> {
     let log = EmbeddedLog::in_memory();
     log.append((0..30).map(created).collect()).await.unwrap();
@@ -176,7 +176,7 @@ async fn linked() -> Arc<Faulty> {
     let faulty = Faulty::new(log);
     faulty.forget_commits.store(true, std::sync::atomic::Ordering::SeqCst);
     let first = Running::start(AuditMachine::new(), faulty.clone());
-    // Of a record that nobody understands there is a copy, too.
+    // An unreadable record has a copy, too.
     eventually("all have links", || async {
         faulty.bounds(Topic::AuditLogs, 0).await.unwrap().end >= 30 + 2 * 4
     })
@@ -190,7 +190,7 @@ async fn a_log_that_ends_before_what_has_a_link_is_refused_unless_somebody_names
     let log = linked().await;
     let end = log.bounds(Topic::OrderEvents, 1).await.unwrap().end;
     assert!(end > 0);
-    // What expires proves nothing.
+    // Expired records prove nothing.
     log.short.lock().unwrap().insert((Topic::NotificationEvents, 1), 3);
     assert_eq!(started(AuditMachine::new(), &log, TopicIds::default()).await, None);
     for found in [end - 1, 0] {
@@ -221,7 +221,7 @@ async fn what_one_service_of_a_process_finds_out_stops_the_others() {
     let fault = Fault::Short { partition: 1, wanted: end, found: end - 1 };
     let damage = Damage { service: Service::Audit, topic: Topic::OrderEvents, fault };
     let refused = guarded.append(vec![placed(1)]).await;
-    assert!(matches!(refused, Err(LogError::Damaged(told)) if told == damage), "{refused:?}");
+    assert!(matches!(refused, Err(LogError::Damaged(reported)) if reported == damage), "{refused:?}");
     audit.stop().await.unwrap();
     other.stop().await.unwrap();
 }
@@ -253,7 +253,7 @@ async fn a_log_that_ends_before_what_most_of_the_newest_records_answer_is_refuse
         None,
         "anybody can write a record or two"
     );
-    // Beside those that the service has answered since.
+    // Besides those that the service has answered since.
     log.append(vec![cause(end + 4); 90]).await.unwrap();
     let fault = Fault::Short { partition: 2, wanted: end + 5, found: end };
     let damage = Damage { service: Service::Notification, topic: Topic::OrderEvents, fault };
@@ -277,7 +277,7 @@ async fn a_topic_that_is_replaced_stops_a_service_at_work() {
     assert_eq!(damage.fault, Fault::Replaced { known, found });
     eventually("it is not ready", || async { !running.handle.is_ready() }).await;
     let refused = guarded.append(vec![placed(1)]).await;
-    assert!(matches!(refused, Err(LogError::Damaged(told)) if told == damage), "{refused:?}");
+    assert!(matches!(refused, Err(LogError::Damaged(reported)) if reported == damage), "{refused:?}");
     let before = orders_in(log.as_ref(), Topic::NotificationEvents).await.len();
     log.append((100..110).map(created).collect()).await.unwrap();
     assert_eq!(orders_in(log.as_ref(), Topic::NotificationEvents).await.len(), before);

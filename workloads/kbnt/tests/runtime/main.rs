@@ -1,4 +1,4 @@
-//! What the runtime promises to machines and to those who call them, on the embedded log.
+//! Contracts of the runtime with machines and callers, on the embedded log.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "../support/mod.rs"]

@@ -1,4 +1,5 @@
-//! Records that other programs put where they do not belong: each is a dead letter, and nobody else is affected.
+//! Records that other programs put into the wrong partition: each becomes a dead letter, without effects on
+//! others.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -23,12 +24,12 @@ fn partition(append: &Append) -> u32 {
     home_of(&append.message.event).unwrap()
 }
 
-/// The order that is placed by the `n`-th of those of partition `of`.
+/// The number of the `n`-th order whose id maps to partition `of`.
 fn nth_of(of: u32, n: usize) -> u32 {
     (0..).filter(|n| partition(&placed(*n)) == of).nth(n).unwrap()
 }
 
-/// Writes the record of `append` to a partition of the writer's choice, under whatever key.
+/// Writes the record of `append` to this partition, under any key.
 async fn stray(log: &EmbeddedLog, append: &Append, to: u32, key: Option<&str>) -> (Position, RawRecord) {
     let key = key.map(|key| key.as_bytes().to_vec());
     let record = RawRecord { key, ..wire::encode(append).unwrap() };
@@ -41,7 +42,7 @@ fn user_service() -> UserMachine {
     UserMachine::new(UserConfig { allow_unknown: true, ..UserConfig::default() })
 }
 
-/// user-service answers these orders, each once, and nobody else.
+/// Checks that user-service answers exactly these orders, each once.
 async fn answers(log: &EmbeddedLog, orders: &BTreeSet<OrderId>) {
     eventually("all are answered", || async {
         orders_in(log, Topic::UserEvents).await.len() >= orders.len()
@@ -51,7 +52,7 @@ async fn answers(log: &EmbeddedLog, orders: &BTreeSet<OrderId>) {
     assert!(answered.keys().eq(orders) && answered.values().all(|count| *count == 1), "{answered:?}");
 }
 
-/// A log in which orders of partition 1 and others were placed, and one of partition 1 behind forty others of partition 0.
+/// A log with orders of partition 1 and others, and one of partition 1 behind forty others of partition 0.
 async fn shop(directory: &Path) -> (EmbeddedLog, BTreeSet<OrderId>, (Position, RawRecord)) {
     let log = EmbeddedLog::open(directory).unwrap();
     let good: Vec<u32> = (0..40).map(|n| nth_of(0, n)).collect();
@@ -68,23 +69,23 @@ async fn an_order_in_another_partition_is_a_dead_letter_and_those_of_its_own_par
     for round in 0..3 {
         let users = Running::start(user_service(), Arc::new(log.clone()));
         answers(&log, &orders).await;
-        // Far below the offset at which the misplaced one lies in its partition.
+        // Far below the offset of the misplaced record in its partition.
         let more: Vec<u32> = (1..5).map(|n| nth_of(1, 5 * round + n)).collect();
         log.append(more.iter().map(|n| placed(*n)).collect()).await.unwrap();
         orders.extend(more.into_iter().map(order));
         answers(&log, &orders).await;
-        assert_eq!(users.notes.unreadable.lock().unwrap().len(), usize::from(round == 0));
+        assert_eq!(users.observed.unreadable.lock().unwrap().len(), usize::from(round == 0));
         users.stop().await.unwrap();
     }
     eventually("it is kept", || async { trail(&log).await.letters.contains_key(&at) }).await;
-    let letters = trail(&log).await.letters;
-    assert!(letters.keys().eq([&at]));
-    assert_eq!(letters[&at].reason, "lies in partition 0, its key belongs to partition 1");
-    assert_whole("misplaced", &letters[&at], &record);
+    let dead_letters = trail(&log).await.letters;
+    assert!(dead_letters.keys().eq([&at]));
+    assert_eq!(dead_letters[&at].reason, "lies in partition 0, its key belongs to partition 1");
+    assert_whole("misplaced", &dead_letters[&at], &record);
     audit.stop().await.unwrap();
 }
 
-/// A record of each topic that is about `order`.
+/// A record of each topic, about `order`.
 fn of_each_topic(order: OrderId) -> Vec<Append> {
     let (user, reservation) = ("USER-1".parse().unwrap(), ReservationId::derive(&order, 0));
     let amount = Money::from_minor(1, Currency::BRL).unwrap();
@@ -135,13 +136,13 @@ async fn whatever_is_misplaced_is_kept_and_has_no_effect() {
     let users = Running::start(user_service(), Arc::new(log.clone()));
     eventually("all are kept", || async { trail(&log).await.letters.len() == strays.len() }).await;
     for (at, record) in &strays {
-        let letter = &trail(&log).await.letters[at];
+        let dead_letter = &trail(&log).await.letters[at];
         let reason = format!("lies in partition {}, its key belongs to partition 1", at.partition);
-        assert_eq!(letter.reason, reason, "{at}");
-        assert_whole("misplaced", letter, record);
+        assert_eq!(dead_letter.reason, reason, "{at}");
+        assert_whole("misplaced", dead_letter, record);
     }
     assert!(orders_in(&log, Topic::UserEvents).await.is_empty(), "nobody answers what does not count");
-    // The same order where it belongs: what was said of it elsewhere was not said.
+    // The same order in the right partition: the answer elsewhere does not count.
     log.append(vec![placed(first)]).await.unwrap();
     answers(&log, &BTreeSet::from([order(first)])).await;
     users.stop().await.unwrap();

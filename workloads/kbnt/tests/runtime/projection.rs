@@ -1,4 +1,4 @@
-//! Read models: folded from the first record, without what fenced writers wrote.
+//! Read models: folded from the first record, without those of fenced writers.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

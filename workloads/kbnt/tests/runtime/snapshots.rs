@@ -1,4 +1,4 @@
-//! A writer that begins with a snapshot: what it takes from it, and what it takes from the log.
+//! A writer that starts from a snapshot: what it takes from the snapshot, and what from the log.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use kbnt_testkit::{append, eventually, order};
 
 const OUTPUT: Topic = Topic::InventoryEvents;
 
-/// A customer is good, and so the order is asked for.
+/// The validated user of an order, which requests the reservation.
 fn validated(n: u32) -> Append {
     let payment = PaymentMethod { method: "credit_card".into(), token: None };
     let lines = vec![Line { product: "PROD-1".parse().unwrap(), quantity: Quantity::new(1).unwrap() }];
@@ -29,7 +29,7 @@ fn validated(n: u32) -> Append {
 }
 
 fn machine(name: &str) -> InventoryMachine {
-    // The inputs are dated long ago.
+    // The inputs are very old.
     let window = Span::from_minutes(60 * 24 * 365 * 100);
     InventoryMachine::new(InventoryConfig { window, ttl: window, ..InventoryConfig::new(name) })
 }
@@ -56,7 +56,7 @@ async fn declare(running: &Running<InventoryMachine>) {
     running.handle.call(call).await.unwrap().unwrap();
 }
 
-/// Waits until a snapshot is kept in which so many units are reserved.
+/// Waits for a snapshot with this many reserved units.
 async fn kept(directory: &Path, reserved: usize) {
     let store = store(directory);
     let holds = || async {
@@ -95,12 +95,12 @@ async fn it_folds_and_reads_only_what_lies_behind_its_snapshot() {
     let third = start("c", &log, directory.path());
     third.ready().await;
     reserved(&third, 30).await;
-    assert_eq!(third.notes.snapshots(), ["restored 0"]);
-    // Its own election, three records, comes after what it folds at its start.
-    assert_eq!(third.notes.recovered(), 10 + 3, "what the second writer wrote, and its elections");
+    assert_eq!(third.observed.snapshots(), ["restored 0"]);
+    // Its own election, three records, comes after those that it folds at its start.
+    assert_eq!(third.observed.recovered(), 10 + 3, "what the second writer wrote, and its elections");
     log.append(vec![validated(30)]).await.unwrap();
     reserved(&third, 31).await;
-    assert_eq!(third.notes.handled(), 10 + 1, "of the inputs, what is behind the snapshot");
+    assert_eq!(third.observed.handled(), 10 + 1, "of the inputs, what is behind the snapshot");
     assert_eq!(third.look(|machine| machine.writer().unwrap().term).await, 3);
     third.stop().await.unwrap();
 }
@@ -118,8 +118,12 @@ async fn a_damaged_snapshot_gives_way_to_the_one_before_and_that_to_the_log() {
     let third = start("c", &log, directory.path());
     third.ready().await;
     reserved(&third, 30).await;
-    let told = third.notes.snapshots();
-    assert_eq!(told.last().unwrap(), if files.is_empty() { "refused 0" } else { "restored 1" }, "{told:?}");
+    let outcomes = third.observed.snapshots();
+    assert_eq!(
+        outcomes.last().unwrap(),
+        if files.is_empty() { "refused 0" } else { "restored 1" },
+        "{outcomes:?}"
+    );
     third.kill().await;
     for entry in std::fs::read_dir(directory.path()).unwrap() {
         cut(&entry.unwrap().path());
@@ -127,7 +131,7 @@ async fn a_damaged_snapshot_gives_way_to_the_one_before_and_that_to_the_log() {
     let fourth = start("d", &log, directory.path());
     fourth.ready().await;
     reserved(&fourth, 30).await;
-    assert!(fourth.notes.snapshots().iter().all(|told| told.starts_with("refused")));
+    assert!(fourth.observed.snapshots().iter().all(|outcome| outcome.starts_with("refused")));
     fourth.stop().await.unwrap();
 }
 
@@ -135,7 +139,7 @@ async fn a_damaged_snapshot_gives_way_to_the_one_before_and_that_to_the_log() {
 async fn a_snapshot_of_another_log_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     shop(directory.path()).await;
-    // One that is shorter, and one that is as long.
+    // A shorter log, and one as long as before.
     for orders in [0, 100] {
         let other = EmbeddedLog::in_memory();
         let first = Running::start(machine("x"), Arc::new(other.clone()));
@@ -151,8 +155,11 @@ async fn a_snapshot_of_another_log_is_refused() {
         );
         second.ready().await;
         reserved(&second, u64::from(orders)).await;
-        let told = second.notes.snapshots();
-        assert!(!told.is_empty() && told.iter().all(|told| told.starts_with("refused")), "{told:?}");
+        let outcomes = second.observed.snapshots();
+        assert!(
+            !outcomes.is_empty() && outcomes.iter().all(|outcome| outcome.starts_with("refused")),
+            "{outcomes:?}"
+        );
         second.stop().await.unwrap();
     }
 }

@@ -33,7 +33,7 @@ async fn it_goes_on_where_its_own_records_end() {
     let second = Running::start(Solo::new("b"), log.clone());
     refused(log.as_ref(), 250).await;
     assert_eq!(second.look(|solo| solo.term).await, 2);
-    assert_eq!(second.notes.handled.load(Ordering::SeqCst), 50);
+    assert_eq!(second.observed.handled.load(Ordering::SeqCst), 50);
     assert!(orders_in(log.as_ref(), OUTPUT).await.values().all(|count| *count == 1));
     second.stop().await.unwrap();
 }
@@ -73,7 +73,7 @@ async fn what_lies_above_a_newer_election_is_not_acknowledged() {
     let answer = call.await.unwrap();
     let end = running.ended().await;
     assert!(matches!(&end, Err(RunError::Fenced(writer)) if writer.term == 9), "{end:?}");
-    // Either its record came first and counts, or the caller must not believe that it does.
+    // Either its record came first and counts, or the caller must not take it as written.
     let mine = orders_in(log.as_ref(), OUTPUT).await.len();
     assert!(
         answer == Ok(()) || matches!(answer, Err(CallError::Fenced | CallError::Stopped)),
@@ -108,7 +108,7 @@ async fn who_stands_by_goes_on_where_the_writer_ends() {
     log.append((100..150).map(placed).collect()).await.unwrap();
     refused(log.as_ref(), 150).await;
     assert_eq!(standby.look(|solo| (solo.term, solo.refused.len())).await, (2, 150));
-    assert_eq!(standby.notes.handled.load(Ordering::SeqCst), 50, "what the first one answered is folded");
+    assert_eq!(standby.observed.handled.load(Ordering::SeqCst), 50, "what the first one answered is folded");
     assert!(orders_in(log.as_ref(), OUTPUT).await.values().all(|count| *count == 1));
     standby.stop().await.unwrap();
 }
@@ -121,7 +121,7 @@ async fn a_writer_whose_turn_has_passed_stops_at_the_newer_election() {
     old.ready().await;
     let new = Running::in_turn(Solo::new("b"), log.clone(), turns.clone());
     new.stands_by().await;
-    // As a lease that ends while its holder is stopped.
+    // Like a lease that expires while its holder is paused.
     turns.0.add_permits(1);
     new.ready().await;
     let end = old.ended().await;

@@ -1,4 +1,4 @@
-//! Topics of a test's own, under a prefix that no other test has.
+//! A test's own topics, under a unique prefix.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,18 +9,18 @@ use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceS
 use rdkafka::client::DefaultClientContext;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-/// A corner of the cluster.
+/// The test's part of the Kafka cluster.
 pub struct Cluster {
     pub config: KafkaConfig,
 }
 
 impl Cluster {
-    /// Without any topic, on the broker that `KBNT_TEST_BOOTSTRAP` names.
+    /// Without topics, on the broker that `KBNT_TEST_BOOTSTRAP` names.
     pub fn empty(test: &str) -> Self {
         Self::at(std::env::var("KBNT_TEST_BOOTSTRAP").expect("KBNT_TEST_BOOTSTRAP names a broker"), test)
     }
 
-    /// Without any topic, on this broker.
+    /// Without topics, on this broker.
     pub fn at(bootstrap_servers: String, test: &str) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros();
         let prefix = format!("{test}-{now}.");
@@ -35,7 +35,7 @@ impl Cluster {
     }
 
     /// With all seven topics.
-    pub async fn whole(test: &str) -> Self {
+    pub async fn with_topics(test: &str) -> Self {
         let cluster = Self::empty(test);
         cluster.create(&Topic::ALL).await;
         cluster
@@ -93,7 +93,7 @@ impl Cluster {
             .map(|(topic, name)| {
                 let partitions = i32::try_from(topic.partitions()).unwrap();
                 let new = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
-                // As the operator declares it.
+                // With the operator's setting.
                 if *topic == Topic::AuditLogs { new.set("max.message.bytes", "4194304") } else { new }
             })
             .collect();

@@ -25,7 +25,7 @@ impl Clock for WallClock {
     }
 }
 
-/// Performs each effect once somebody permits it.
+/// Performs each effect once the test permits it.
 pub struct Gate {
     pub permits: Semaphore,
     pub performed: AtomicUsize,
@@ -61,9 +61,9 @@ impl Leadership for Turns {
     }
 }
 
-/// Notes what it is told.
+/// Records what it observes.
 #[derive(Default)]
-pub struct Notes {
+pub struct RecordingObserver {
     pub unreadable: Mutex<Vec<Unreadable>>,
     pub fenced: Mutex<Vec<Position>>,
     pub handled: AtomicUsize,
@@ -72,7 +72,7 @@ pub struct Notes {
     snapshots: Mutex<Vec<String>>,
 }
 
-impl Notes {
+impl RecordingObserver {
     pub fn handled(&self) -> usize {
         self.handled.load(Ordering::SeqCst)
     }
@@ -82,13 +82,13 @@ impl Notes {
         self.recovered.load(Ordering::SeqCst)
     }
 
-    /// What became of snapshots, but that new ones were kept.
+    /// The outcomes of snapshots, except those that were stored.
     pub fn snapshots(&self) -> Vec<String> {
         self.snapshots.lock().unwrap().clone()
     }
 }
 
-impl Observer for Notes {
+impl Observer for RecordingObserver {
     fn handled(&self, _service: Service, _record: &Delivered, _now: Timestamp) {
         self.handled.fetch_add(1, Ordering::SeqCst);
     }
@@ -105,14 +105,14 @@ impl Observer for Notes {
         self.recovered.fetch_add(records, Ordering::SeqCst);
     }
 
-    fn snapshot(&self, _service: Service, told: &SnapshotTold<'_>) {
-        let told = match told {
+    fn snapshot(&self, _service: Service, outcome: &SnapshotTold<'_>) {
+        let outcome = match outcome {
             SnapshotTold::Kept { .. } => return,
             SnapshotTold::Failed(error) => format!("failed {error}"),
             SnapshotTold::Restored { before, .. } => format!("restored {before}"),
             SnapshotTold::Refused { before, .. } => format!("refused {before}"),
         };
-        self.snapshots.lock().unwrap().push(told);
+        self.snapshots.lock().unwrap().push(outcome);
     }
 
     fn retrying(
@@ -125,10 +125,10 @@ impl Observer for Notes {
     }
 }
 
-/// A runner at work in a task.
+/// A runner in a task.
 pub struct Running<M> {
     pub handle: Handle<M>,
-    pub notes: Arc<Notes>,
+    pub observed: Arc<RecordingObserver>,
     shutdown: CancellationToken,
     task: JoinHandle<Result<(), RunError>>,
 }
@@ -139,44 +139,44 @@ impl<M: Machine> Running<M> {
     }
 
     pub fn with(machine: M, log: Arc<dyn EventLog>, effects: Arc<dyn EffectPerformer>) -> Self {
-        let notes = Arc::<Notes>::default();
-        let observer = Arc::clone(&notes) as Arc<dyn Observer>;
+        let observed = Arc::<RecordingObserver>::default();
+        let observer = Arc::clone(&observed) as Arc<dyn Observer>;
         let parts = RunnerParts { log, clock: Arc::new(WallClock), effects, observer };
         let (runner, handle) = Runner::new(machine, parts);
-        Self::run(runner, handle, notes)
+        Self::run(runner, handle, observed)
     }
 
-    /// Lets the machine work by this clock.
+    /// Runs the machine with this clock.
     pub fn by_clock(machine: M, log: Arc<dyn EventLog>, clock: Arc<dyn Clock>) -> Self {
-        let notes = Arc::<Notes>::default();
-        let observer = Arc::clone(&notes) as Arc<dyn Observer>;
+        let observed = Arc::<RecordingObserver>::default();
+        let observer = Arc::clone(&observed) as Arc<dyn Observer>;
         let (runner, handle) =
             Runner::new(machine, RunnerParts { log, clock, effects: Gate::new(0), observer });
-        Self::run(runner, handle, notes)
+        Self::run(runner, handle, observed)
     }
 
-    /// Lets the machine work in turn.
+    /// Runs the machine in turns.
     pub fn in_turn(machine: M, log: Arc<dyn EventLog>, turn: Arc<dyn Leadership>) -> Self {
-        let notes = Arc::<Notes>::default();
-        let observer = Arc::clone(&notes) as Arc<dyn Observer>;
+        let observed = Arc::<RecordingObserver>::default();
+        let observer = Arc::clone(&observed) as Arc<dyn Observer>;
         let parts = RunnerParts { log, clock: Arc::new(WallClock), effects: Gate::new(0), observer };
         let (runner, handle) = Runner::new(machine, parts);
-        Self::run(runner.led_by(turn), handle, notes)
+        Self::run(runner.led_by(turn), handle, observed)
     }
 
-    /// Lets the machine begin with a snapshot, and keep new ones.
+    /// Runs the machine with snapshots.
     pub fn with_snapshots(machine: M, log: Arc<dyn EventLog>, plan: SnapshotPlan<ImageOf<M>>) -> Self {
-        let notes = Arc::<Notes>::default();
-        let observer = Arc::clone(&notes) as Arc<dyn Observer>;
+        let observed = Arc::<RecordingObserver>::default();
+        let observer = Arc::clone(&observed) as Arc<dyn Observer>;
         let parts = RunnerParts { log, clock: Arc::new(WallClock), effects: Gate::new(0), observer };
         let (runner, handle) = Runner::new(machine, parts);
-        Self::run(runner.with_snapshots(plan), handle, notes)
+        Self::run(runner.with_snapshots(plan), handle, observed)
     }
 
-    fn run(runner: Runner<M>, handle: Handle<M>, notes: Arc<Notes>) -> Self {
+    fn run(runner: Runner<M>, handle: Handle<M>, observed: Arc<RecordingObserver>) -> Self {
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(runner.run(shutdown.clone()));
-        Self { handle, notes, shutdown, task }
+        Self { handle, observed, shutdown, task }
     }
 
     pub async fn ready(&self) {
@@ -195,7 +195,7 @@ impl<M: Machine> Running<M> {
         self.handle.call(|machine, _| look(machine)).await.unwrap()
     }
 
-    /// Tells it to stop, as SIGTERM would.
+    /// Stops it, as SIGTERM would.
     pub async fn stop(self) -> Result<(), RunError> {
         self.shutdown.cancel();
         self.ended().await

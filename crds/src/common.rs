@@ -1,4 +1,4 @@
-//! What both resources share.
+//! Types that both resources share.
 
 use std::collections::BTreeMap;
 
@@ -230,7 +230,7 @@ pub(crate) fn one() -> i32 {
     1
 }
 
-/// As the derived schema, but without two pages on quantities in each place.
+/// Replaces the derived schema, which would have two pages about quantities in each place.
 fn quantities(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "object", "maxProperties": 16, "additionalProperties": {"x-kubernetes-int-or-string": true, "maxLength": 64}})
 }

@@ -17,7 +17,7 @@ pub enum Error {
     Json(#[from] serde_json::Error),
 }
 
-/// Both definitions, as the API server should hold them.
+/// Both definitions, in the form for the API server.
 pub fn definitions() -> Result<Vec<CustomResourceDefinition>, Error> {
     [VirtualStock::crd(), OrderWorkflow::crd()]
         .into_iter()
@@ -37,8 +37,8 @@ pub fn manifests() -> Result<Vec<(String, String)>, Error> {
         .collect()
 }
 
-/// File name and Helm template of each definition. A template and not Helm's `crds` folder, because Helm never
-/// upgrades what lies there.
+/// File name and Helm template of each definition. They are templates and not in Helm's `crds` folder,
+/// because Helm never upgrades that.
 pub fn templates() -> Result<Vec<(String, String)>, Error> {
     let keep = "  annotations:\n    {{- if .Values.keep }}\n    helm.sh/resource-policy: keep\n    {{- end }}\n    \
                 {{- with .Values.annotations }}\n    {{- toYaml . | nindent 4 }}\n    {{- end }}\n";
@@ -48,8 +48,8 @@ pub fn templates() -> Result<Vec<(String, String)>, Error> {
         .collect())
 }
 
-/// An explicit null says the same as an absent field in these types, so the API server may drop it, and rules
-/// need not tell the two apart.
+/// In these types, an explicit null means the same as an absent field, so the API server may drop it, and
+/// rules need not distinguish the two.
 fn drop_nullable(value: &mut Value) {
     match value {
         Value::Object(map) => {

@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// CEL: what KBNT_LOG says alone is a level; where it says more, it has a comma, `=`, `[` or another variable in it.
+/// CEL: KBNT_LOG is either a single level, or a text with a comma, `=`, `[` or another variable in it.
 const LOG: &str = "self.all(variable, variable.name != 'KBNT_LOG' || !has(variable.value) || variable.value in ['off', 'OFF', 'Off', 'error', 'ERROR', 'Error', 'warn', 'WARN', 'Warn', 'warning', 'WARNING', 'Warning', 'info', 'INFO', 'Info', 'debug', 'DEBUG', 'Debug', 'trace', 'TRACE', 'Trace', '0', '1', '2', '3', '4', '5', ''] || variable.value.contains('=') || variable.value.contains(',') || variable.value.contains('$('))";
 
 /// What the pods of a service get beyond what the operator gives them. It cannot touch what the service needs: its
@@ -43,7 +43,7 @@ pub struct PodTemplate {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     #[x_kube(validation = Rule::new("self.all(variable, !variable.name.startsWith('KBNT_') || variable.name in ['KBNT_LOG', 'KBNT_LOG_FORMAT'])")
         .message("variables that begin with KBNT_ are the operator's, apart from KBNT_LOG and KBNT_LOG_FORMAT: the fields of the resource set them"))]
-    // What is cheap to tell: the operator looks at the rest.
+    // Checks what is cheap to check; the operator checks the rest.
     #[x_kube(validation = Rule::new(LOG).message(kbnt_rules::LOG_FILTER_ADVICE))]
     #[x_kube(validation = Rule::new("self.all(variable, variable.name != 'KBNT_LOG_FORMAT' || !has(variable.value) || variable.value in ['', 'auto', 'json', 'text'])")
         .message(kbnt_rules::LOG_FORMAT_ADVICE))]
@@ -148,7 +148,7 @@ pub struct Toleration {
     pub toleration_seconds: Option<i64>,
 }
 
-/// What Kubernetes defines and checks itself: its schema would be a thousand lines in each place.
+/// Kubernetes itself defines and checks these fields: their schema would take a thousand lines in each place.
 fn anything(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
 }

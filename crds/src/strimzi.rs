@@ -1,4 +1,4 @@
-//! What Strimzi's resources have in common: they are served in one version or the other, with the same fields.
+//! Shared code for Strimzi's resources: they are served in one version or the other, with the same fields.
 
 /// Makes a type with `metadata` a resource whose version is part of the dynamic type.
 macro_rules! resource {

@@ -15,23 +15,23 @@ fn main() -> ExitCode {
         Ok(stale) if stale.is_empty() => ExitCode::SUCCESS,
         Ok(stale) => {
             for path in stale {
-                complain(format_args!("{} is stale: run `make generate`", path.display()));
+                print_error(format_args!("{} is stale: run `make generate`", path.display()));
             }
             ExitCode::FAILURE
         }
         Err(error) => {
-            complain(error);
+            print_error(error);
             ExitCode::FAILURE
         }
     }
 }
 
-/// Says what is wrong; where stderr cannot be written to, nobody can be told.
-fn complain(what: impl Display) {
+/// Prints an error. If stderr cannot be written to, there is nowhere to report it.
+fn print_error(what: impl Display) {
     let _ = writeln!(io::stderr().lock(), "{what}");
 }
 
-/// Shows a line. A reader that has gone away is no reason to leave files unwritten.
+/// Prints a line. A missing reader is no reason to leave files unwritten.
 fn show(line: impl Display) -> io::Result<()> {
     match writeln!(io::stdout().lock(), "{line}") {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -1,14 +1,14 @@
-//! What the documentation points to is there: files, headings, and the targets of the Makefile.
+//! The targets of the documentation's references exist: files, headings, and targets of the Makefile.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// Folders at the root that a page may name a file of.
+/// Folders at the root from which a page may name a file.
 const FOLDERS: [&str; 9] =
     ["crds/", "operator/", "workloads/", "charts/", "manifests/", "e2e/", "docs/", ".github/", ".ci/"];
 
-/// A page without its fenced code, and the code that stands in its text: spans, and indented lines.
+/// A page without its fenced code, and the code within its text: spans, and indented lines.
 struct Page {
     path: PathBuf,
     text: String,
@@ -56,13 +56,13 @@ fn pages() -> Vec<Page> {
     found.into_iter().map(read).collect()
 }
 
-/// The name that a heading has in an address, as GitHub makes it.
+/// The anchor of a heading, as GitHub makes it.
 fn slug(heading: &str) -> String {
     let kept = heading.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
     kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect()
 }
 
-/// The anchors of a page: a heading that stands there again has a number.
+/// The anchors of a page: a repeated heading gets a number.
 fn anchors(path: &Path) -> BTreeSet<String> {
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     let mut fenced = false;
@@ -88,7 +88,7 @@ fn every_link_leads_somewhere() {
     let mut links = 0;
     for page in pages() {
         for link in page.text.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0)) {
-            // Another machine's pages are not for a test to ask for.
+            // The test does not request external pages.
             if link.contains("://") || link.starts_with("mailto:") {
                 continue;
             }

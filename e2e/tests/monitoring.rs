@@ -6,17 +6,17 @@ use std::path::Path;
 
 use serde_yaml::Value;
 
-/// What a histogram's name gets in expressions.
+/// Suffixes of a histogram's name in expressions.
 const PARTS: [&str; 3] = ["_bucket", "_count", "_sum"];
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)).unwrap()
 }
 
-/// The words in `text` that are names of metrics.
+/// The names of metrics in `text`.
 fn metrics(text: &str) -> BTreeSet<String> {
-    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-    words.filter(|word| word.starts_with("kbnt_")).map(str::to_owned).collect()
+    let names = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    names.filter(|name| name.starts_with("kbnt_")).map(str::to_owned).collect()
 }
 
 /// The metrics that the services and the operator register.
@@ -62,7 +62,7 @@ fn a_growing_count_of_dead_letters_wakes_somebody_who_is_told_where_to_look() {
     let rules = alerts();
     let rule = rules.iter().find(grows).unwrap();
     let page = "docs/dead-letters.md";
-    let told = rule["annotations"]["description"].as_str().unwrap();
-    assert!(told.contains("kbnt dlq list") && told.contains(page), "{told}");
+    let description = rule["annotations"]["description"].as_str().unwrap();
+    assert!(description.contains("kbnt dlq list") && description.contains(page), "{description}");
     assert!(read(page).contains(rule["alert"].as_str().unwrap()));
 }

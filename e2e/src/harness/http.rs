@@ -1,4 +1,4 @@
-//! The services' HTTP API, as a shop's program sees it.
+//! The services' HTTP API, as a client of the shop sees it.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub struct Http {
     agent: Agent,
 }
 
-/// An answer of any status.
+/// A response of any status.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The HTTP status.

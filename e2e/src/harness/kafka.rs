@@ -1,4 +1,4 @@
-//! The broker, through Kafka's own Java tools: a client that shares no line with the product's.
+//! The broker, through Kafka's own Java tools: a client that shares no code with the product.
 
 use std::time::Duration;
 
@@ -33,14 +33,16 @@ impl Default for Kafka {
 }
 
 impl Kafka {
-    /// All records of `topic` from the first to the present end of each partition; there may be newer ones too.
+    /// All records of `topic` from the first to the present end of each partition; newer ones may be
+    /// included.
     pub fn consume(&self, topic: &str) -> Result<Vec<Consumed>, Failure> {
         let ends = self.ends(topic)?;
-        // As many as there are now: a consumer that waits for silence may end before it begins to read.
+        // The number of present records: a consumer that waits for silence may end before it begins to read.
         let mut count = ends.iter().sum();
         until(&format!("the records of {topic}"), Duration::from_mins(2), || {
             let records = self.first(count, topic)?;
-            // What others have appended since counts too, so a part of another partition may be missing.
+            // Records that others have appended since count, too, so some of another partition may be
+            // missing.
             let read = |partition: usize| {
                 records.iter().filter(|record| record.partition as usize == partition).count()
             };
@@ -54,7 +56,7 @@ impl Kafka {
         })
     }
 
-    /// `count` records of `topic`, of each partition the first ones.
+    /// `count` records of `topic`, the first ones of each partition.
     fn first(&self, count: u64, topic: &str) -> Result<Vec<Consumed>, Failure> {
         if count == 0 {
             return Ok(Vec::new());
@@ -76,13 +78,13 @@ impl Kafka {
         text.lines().filter(|line| line.starts_with("Partition:")).map(parse).collect()
     }
 
-    /// How many records there are in each partition of `topic`, of which none has been deleted yet.
+    /// The number of records in each partition of `topic`; none may have been deleted.
     fn ends(&self, topic: &str) -> Result<Vec<u64>, Failure> {
         let text = self.exec(&["/opt/kafka/bin/kafka-get-offsets.sh", "--topic", topic])?;
         ends(&text)
     }
 
-    /// The number of partitions of `topic`; an error where there is no such topic.
+    /// The number of partitions of `topic`; an error if the topic does not exist.
     pub fn partitions(&self, topic: &str) -> Result<u32, Failure> {
         let text = self.exec(&["/opt/kafka/bin/kafka-topics.sh", "--describe", "--topic", topic])?;
         let count = text.split("PartitionCount:").nth(1).and_then(|rest| rest.split_whitespace().next());
@@ -109,7 +111,7 @@ impl Kafka {
     }
 }
 
-/// Lines of `topic:partition:offset`, in any order of the partitions.
+/// Parses lines of `topic:partition:offset`, with the partitions in any order.
 fn ends(text: &str) -> Result<Vec<u64>, Failure> {
     let end = |line: &str| {
         let mut numbers = line.trim().rsplit(':').map(str::parse::<u64>);

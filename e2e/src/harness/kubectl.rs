@@ -1,4 +1,4 @@
-//! The cluster, as a person with `kubectl` sees it.
+//! The cluster through `kubectl`, as a person uses it.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Failure;
 
-/// What a command printed and how it ended.
+/// The output and the result of a command.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// Whether it exited with 0.
@@ -35,7 +35,7 @@ impl Kubectl {
         &self.namespace
     }
 
-    /// Runs `kubectl` with `input` on standard input; a command that fails is an outcome like another.
+    /// Runs `kubectl` with `input` on standard input. A failed command is an ordinary outcome.
     pub fn try_run(&self, args: &[&str], input: &str) -> Result<Outcome, Failure> {
         let failed = |error: std::io::Error| Failure(format!("kubectl {}: {error}", args.join(" ")));
         let mut child = Command::new("kubectl")
@@ -47,7 +47,7 @@ impl Kubectl {
             .spawn()
             .map_err(failed)?;
         if let Some(mut stdin) = child.stdin.take() {
-            // A command that does not read its input closes it early, which is no failure.
+            // A command that does not read its input closes it early, which is not a failure.
             let _ = stdin.write_all(input.as_bytes());
         }
         let output = child.wait_with_output().map_err(failed)?;
@@ -58,12 +58,12 @@ impl Kubectl {
         })
     }
 
-    /// Runs `kubectl`; what it printed.
+    /// Runs `kubectl`. Returns its output.
     pub fn run(&self, args: &[&str]) -> Result<String, Failure> {
         self.run_with(args, "")
     }
 
-    /// Runs `kubectl` with `input` on standard input; what it printed.
+    /// Runs `kubectl` with `input` on standard input. Returns its output.
     pub fn run_with(&self, args: &[&str], input: &str) -> Result<String, Failure> {
         let outcome = self.try_run(args, input)?;
         if outcome.success {

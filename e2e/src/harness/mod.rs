@@ -1,6 +1,7 @@
-//! What the suites use: the cluster through `kubectl`, the services through HTTP, Kafka through its own Java client.
+//! The harness of the suites: the cluster through `kubectl`, the services through HTTP, Kafka through its own
+//! Java client.
 //!
-//! Nothing here knows the product's code: the suites see what a user sees.
+//! Nothing here uses the product's code: the suites see what a user sees.
 
 mod http;
 mod kafka;

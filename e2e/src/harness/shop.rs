@@ -1,4 +1,4 @@
-//! One `VirtualStock` and one `OrderWorkflow` in a namespace of their own, made from the samples.
+//! One `VirtualStock` and one `OrderWorkflow` in their own namespace, made from the samples.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -9,26 +9,26 @@ use serde_json::Value;
 
 use super::{Failure, Http, Kubectl, until};
 
-/// The samples as they ship.
+/// The samples as released.
 const SAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../manifests/samples");
 
-/// The label by which the suites' namespaces are found and removed.
+/// The label of the suites' namespaces, by which they are removed.
 const LABEL: &str = "kbnt.dev/e2e";
 
 /// How long a shop may take to become ready on a busy machine.
 const READY: Duration = Duration::from_mins(3);
 
-/// A shop of a suite's own.
+/// A suite's shop.
 #[derive(Clone, Debug)]
 pub struct Shop {
     /// Commands in its namespace.
     pub kubectl: Kubectl,
-    /// What stands before its topics' names.
+    /// Prefix of its topics.
     pub prefix: String,
 }
 
 impl Shop {
-    /// The shop that all suites share which do not break it; ready when it is returned.
+    /// The shop that is shared by all suites that do not break it; it is ready when this returns.
     pub fn shared() -> Result<&'static Self, Failure> {
         static SHARED: OnceLock<Result<Shop, Failure>> = OnceLock::new();
         let made = SHARED.get_or_init(|| {
@@ -40,7 +40,7 @@ impl Shop {
         made.as_ref().map_err(Clone::clone)
     }
 
-    /// A namespace without resources in it. A namespace of the same name from an earlier run is removed first.
+    /// An empty namespace. A namespace of the same name from an earlier run is removed first.
     pub fn namespace(name: &str) -> Result<Self, Failure> {
         let namespace = format!("e2e-{name}");
         let kubectl = Kubectl::new(&namespace);
@@ -51,7 +51,7 @@ impl Shop {
         Ok(Self { kubectl, prefix: format!("{namespace}-") })
     }
 
-    /// Applies the samples with the shop's own topics, which go when the resources go.
+    /// Applies the samples with the shop's own topics, which are deleted with the resources.
     pub fn apply_samples(&self) -> Result<(), Failure> {
         self.apply_samples_with(|_| ())
     }

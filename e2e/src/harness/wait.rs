@@ -1,4 +1,4 @@
-//! Waiting for a condition with a deadline.
+//! Waits for a condition, with a deadline.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -15,10 +15,10 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// How often a condition is looked at.
+/// The pause between checks.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Looks again and again until `look` finds what it looks for; what it said last is in the failure.
+/// Calls `look` until it succeeds; the failure contains its last error.
 pub fn until<T>(
     what: &str,
     within: Duration,

@@ -16,7 +16,7 @@ use thiserror::Error;
 
 /// How long one call to the broker may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// After how long without any answer a new client is wanted.
+/// A client without any answer for this long is replaced.
 const LOST: Duration = Duration::from_mins(1);
 
 /// A call to the broker that failed; Strimzi shows it with reason `KafkaError`.
@@ -35,16 +35,17 @@ pub enum BrokerError {
     },
 }
 
-/// A topic as the broker has it.
+/// The state of a topic on the broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicState {
-    /// Its id, which another topic of the same name has not. Nothing says which one a new topic gets.
+    /// Its id, which differs from those of other topics of the same name. A new topic's id is not known in
+    /// advance.
     pub id: String,
     /// Number of partitions.
     pub partitions: i32,
     /// Copies of the first partition.
     pub replicas: i32,
-    /// What is set on the topic itself, without the broker's defaults.
+    /// The settings of the topic itself, without the broker's defaults.
     pub config: BTreeMap<String, String>,
 }
 
@@ -66,8 +67,8 @@ impl Broker {
         Ok(Self { admin, options, answered: Mutex::new(Instant::now()) })
     }
 
-    /// Ends the process when the broker has not answered for long: a client of librdkafka 2.10 to 2.13 that was once told
-    /// of a cluster without brokers never looks for them again, and a new process does.
+    /// Ends the process when the broker has not answered for long: a client of librdkafka 2.10 to 2.13 that
+    /// once learned of a cluster without brokers never looks for them again, but a new process does.
     pub fn give_up_if_lost(&self) {
         if self.answered.lock().unwrap_or_else(PoisonError::into_inner).elapsed() > LOST {
             tracing::error!("the broker has not answered for {LOST:?}: starting over");
@@ -75,7 +76,7 @@ impl Broker {
         }
     }
 
-    /// The topic as it is; `None` when there is none.
+    /// The present state of the topic; `None` if it does not exist.
     pub async fn find(&self, topic: &str) -> Result<Option<TopicState>, BrokerError> {
         let metadata =
             tokio::task::block_in_place(|| self.admin.inner().fetch_metadata(Some(topic), TIMEOUT))?;
@@ -110,7 +111,7 @@ impl Broker {
         Ok(config)
     }
 
-    /// Makes the topic; -1 for the broker's default of either number.
+    /// Creates the topic; -1 stands for the broker's default of either number.
     pub async fn create(&self, topic: &str, wanted: &TopicState) -> Result<(), BrokerError> {
         let mut new = NewTopic::new(topic, wanted.partitions, TopicReplication::Fixed(wanted.replicas));
         new.config = wanted.config.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
@@ -123,7 +124,7 @@ impl Broker {
         done(self.admin.create_partitions([&NewPartitions::new(topic, total)], &self.options).await?)
     }
 
-    /// Sets exactly `config` on the topic; all else goes back to the broker's defaults.
+    /// Sets exactly `config` on the topic; every other setting returns to the broker's default.
     pub async fn configure(&self, topic: &str, config: &BTreeMap<String, String>) -> Result<(), BrokerError> {
         let mut alter = AlterConfig::new(ResourceSpecifier::Topic(topic));
         alter.entries = config.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
@@ -133,7 +134,7 @@ impl Broker {
         Ok(())
     }
 
-    /// Deletes the topic; one that is not there is fine.
+    /// Deletes the topic, if it exists.
     pub async fn delete(&self, topic: &str) -> Result<(), BrokerError> {
         match done(self.admin.delete_topics(&[topic], &self.options).await?) {
             Err(BrokerError::Topic { code: RDKafkaErrorCode::UnknownTopicOrPartition, .. }) => Ok(()),

@@ -1,4 +1,4 @@
-//! What to do about a `KafkaTopic`, without doing it.
+//! Decides what to do about a `KafkaTopic`.
 
 use std::collections::BTreeMap;
 
@@ -6,23 +6,24 @@ use kbnt_crds::kafka_topic::KafkaTopic;
 
 use super::TopicState;
 
-/// What a `KafkaTopic` and the broker's state ask for.
+/// What a `KafkaTopic` and the broker's state require.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Make the topic.
+    /// Create the topic.
     Create,
-    /// Bring the topic to what is declared.
+    /// Change the topic to the declared state.
     Update {
         /// Grow to this many partitions.
         partitions: Option<i32>,
-        /// Set exactly this configuration; all else goes back to the broker's defaults.
+        /// Set exactly this configuration; every other setting returns to the broker's default.
         config: Option<BTreeMap<String, String>>,
     },
     /// Nothing to do.
     Same,
-    /// Kafka cannot do that: reason `NotSupported`, with this message. All else is brought to what is declared all the same.
+    /// Kafka cannot do this: reason `NotSupported`, with this message. Everything else is changed all the
+    /// same.
     NotSupported {
-        /// What cannot be done.
+        /// The impossible change.
         message: String,
         /// Grow to this many partitions.
         partitions: Option<i32>,
@@ -45,7 +46,7 @@ pub(super) fn declared_config(topic: &KafkaTopic) -> BTreeMap<String, String> {
     topic.spec.config.iter().map(|(key, value)| (key.clone(), text(value))).collect()
 }
 
-/// Compares what is declared with what is there; `None` is a topic that is not there.
+/// Compares the declaration with the present topic; `None` means that it does not exist.
 pub fn decide(topic: &KafkaTopic, found: Option<&TopicState>) -> Decision {
     let name = topic_name(topic);
     if let Some(before) = topic.status.as_ref().and_then(|status| status.topic_name.as_ref())
@@ -141,7 +142,7 @@ mod tests {
             decide(&copied, Some(&found(3))),
             Decision::NotSupported { partitions: None, config: None, .. }
         ));
-        // It grows all the same, as Strimzi's does.
+        // It grows all the same, as with Strimzi.
         copied.spec.partitions = Some(5);
         assert!(matches!(
             decide(&copied, Some(&found(3))),

@@ -19,14 +19,14 @@ use super::decide::{Decision, decide, declared_config, topic_name};
 use super::status::{Verdict, status};
 use super::{Broker, BrokerError, FINALIZER, PAUSE_ANNOTATION, TopicState};
 
-/// Strimzi looks at each topic again in this time, whatever happens.
+/// The interval in which Strimzi checks each topic, even without changes.
 const RESYNC: Duration = Duration::from_mins(2);
 
-/// How long a topic that was made may take until the broker shows it, and how often it is looked for.
+/// How long the broker may take to show a new topic, and the pause between checks.
 const APPEARS: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(100);
 
-/// What a reconciliation needs.
+/// The dependencies of a reconciliation.
 pub struct Context {
     /// The topics of the namespace.
     pub topics: Api<KafkaTopic>,
@@ -36,7 +36,7 @@ pub struct Context {
     pub cluster: String,
 }
 
-/// A call to the API server that failed; the object is tried again.
+/// A call to the API server failed; the object is retried.
 #[derive(Debug, Error)]
 pub(super) enum ReconcileError {
     #[error(transparent)]
@@ -45,7 +45,7 @@ pub(super) enum ReconcileError {
     Json(#[from] serde_json::Error),
 }
 
-/// Reconciles the topics of `cluster` in `namespace` until the process is told to stop.
+/// Reconciles the topics of `cluster` in `namespace` until the process is stopped.
 pub async fn run(client: Client, namespace: &str, cluster: &str, broker: Broker) {
     let resource = KafkaTopic::resource("v1");
     let topics: Api<KafkaTopic> = Api::namespaced_with(client, namespace, &resource);
@@ -83,7 +83,7 @@ async fn reconcile(topic: Arc<KafkaTopic>, context: Arc<Context>) -> Result<Acti
     Ok(Action::requeue(again))
 }
 
-/// The status with null for what it has not, so that a merge takes it away.
+/// The status with null for absent fields, so that a merge removes them.
 fn with_absent(status: &KafkaTopicStatus) -> Result<serde_json::Value, serde_json::Error> {
     let mut value = serde_json::to_value(status)?;
     for (field, absent) in
@@ -96,10 +96,10 @@ fn with_absent(status: &KafkaTopicStatus) -> Result<serde_json::Value, serde_jso
     Ok(value)
 }
 
-/// Brings the broker to what is declared, if that is ours to do.
+/// Changes the broker to the declared state, if this stand-in is responsible.
 async fn judge(topic: &KafkaTopic, name: &str, context: &Context) -> Result<Verdict, ReconcileError> {
-    // As Strimzi's does it: before it is looked whether the object is paused, and with the finalizer. Who deletes the object is
-    // waited for, and nothing happens to the topic.
+    // As in Strimzi: this comes before the check for a pause, and applies with the finalizer. The deletion of
+    // the object is waited for, and nothing happens to the topic.
     if unmanaged(topic) {
         set_finalizer(topic, context, true).await?;
         return Ok(Verdict::Unmanaged);
@@ -123,15 +123,15 @@ async fn judge(topic: &KafkaTopic, name: &str, context: &Context) -> Result<Verd
     })
 }
 
-/// What came of a topic.
+/// The result for a topic.
 enum Done {
     /// It is as declared, and has this id.
     Ready(String),
-    /// Kafka cannot do a part of it.
+    /// Kafka cannot do part of it.
     NotSupported(String),
 }
 
-/// Does what is to be done.
+/// Executes the decision.
 async fn bring(topic: &KafkaTopic, name: &str, broker: &Broker) -> Result<Done, BrokerError> {
     let found = broker.find(name).await?;
     match decide(topic, found.as_ref()) {
@@ -169,7 +169,7 @@ async fn bring(topic: &KafkaTopic, name: &str, broker: &Broker) -> Result<Done, 
     appeared(name, broker).await.map(|made| Done::Ready(made.id))
 }
 
-/// A topic that was made a moment ago, once the broker shows it.
+/// The state of a new topic, once the broker shows it.
 async fn appeared(name: &str, broker: &Broker) -> Result<TopicState, BrokerError> {
     let deadline = Instant::now() + APPEARS;
     loop {
@@ -226,7 +226,7 @@ async fn set_finalizer(topic: &KafkaTopic, context: &Context, wanted: bool) -> R
     if wanted {
         after.push(FINALIZER.to_owned());
     }
-    // With the version that was read: another writer's finalizer must not be lost.
+    // With the version that was read, so that another writer's finalizer is not lost.
     let metadata = json!({ "finalizers": after, "resourceVersion": topic.metadata.resource_version });
     let patch = Patch::Merge(json!({ "metadata": metadata }));
     match context.topics.patch(&topic.name_any(), &PatchParams::default(), &patch).await {

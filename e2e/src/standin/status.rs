@@ -3,7 +3,7 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use kbnt_crds::kafka_topic::{KafkaTopic, KafkaTopicCondition, KafkaTopicStatus};
 
-/// What a reconciliation came to.
+/// The result of a reconciliation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Ready { id: String },
@@ -12,7 +12,7 @@ pub(super) enum Verdict {
     Failed { reason: &'static str, message: String },
 }
 
-/// The status for `topic`, with the time of the last change kept where nothing changed.
+/// The status for `topic`. If nothing changed, the time of the last change stays.
 pub(super) fn status(
     topic: &KafkaTopic,
     name: &str,
@@ -29,7 +29,7 @@ pub(super) fn status(
         before.status == value && before.reason.as_deref() == reason && before.message == message
     });
     let since = same.and_then(|before| before.last_transition_time.clone());
-    // A topic that was made keeps its first name in the status: a rename is told from it. One that nobody manages has none.
+    // The status keeps the first name of a topic, which reveals a rename. An unmanaged topic has none.
     let before = topic.status.clone().unwrap_or_default();
     let (topic_name, topic_id) = match verdict {
         Verdict::Ready { id } => (Some(name.to_owned()), Some(id.clone())),

@@ -1,4 +1,4 @@
-//! What a person can get wrong in a resource has a clear message, at admission or in a condition.
+//! A mistake in a resource gets a clear message, at admission or in a condition.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ fn sample(kind: &str) -> Result<Value, Failure> {
     found.ok_or_else(|| Failure(format!("the samples have no {kind}")))
 }
 
-/// Applies the sample after `change`, without keeping it; what the API server says.
+/// Applies the sample after `change` in a dry run. Returns the API server's message.
 fn refused(kind: &str, change: impl Fn(&mut Value)) -> Result<String, Failure> {
     let mut resource = sample(kind)?;
     resource["metadata"]["namespace"] = "default".into();
@@ -62,8 +62,8 @@ fn a_workflow_without_its_stock_says_what_it_waits_for() -> Result<(), Failure> 
     shop.kubectl.apply(&workflow.to_string())?;
     until("a condition that names the stock", Duration::from_mins(1), || {
         let (status, why) = shop.kubectl.condition("orderworkflow/main", "StockReady")?;
-        let told = status == "False" && why.contains("nowhere");
-        if told { Ok(()) } else { Err(Failure(format!("StockReady={status} ({why})"))) }
+        let reported = status == "False" && why.contains("nowhere");
+        if reported { Ok(()) } else { Err(Failure(format!("StockReady={status} ({why})"))) }
     })?;
     let pods = shop.kubectl.get(&["pods"])?;
     assert_eq!(pods["items"], json!([]), "nothing runs, so nothing can loop");

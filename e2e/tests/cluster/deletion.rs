@@ -66,7 +66,7 @@ fn with_retain_the_topics_stay_and_are_taken_up_again() -> Result<(), Failure> {
     delete_both(&shop)?;
     assert_eq!(topics_of(&shop)?.len(), 7, "retained");
 
-    // The same resources find their topics again, and this time let them go.
+    // The same resources find their topics again, and this time delete them.
     shop.apply_samples()?;
     ready()?;
     delete_both(&shop)?;

@@ -1,4 +1,4 @@
-//! What the product costs a node.
+//! The memory that the product takes on a node.
 
 use kbnt_e2e::harness::{Failure, Kubectl, Shop};
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 /// Resident memory that the operator and each idle service stay below, in bytes.
 const LIMIT: u64 = 64 << 20;
 
-/// Resident bytes by pod, for the pods of one namespace, as the kubelets count them.
+/// Resident bytes by pod, for the pods of one namespace, according to the kubelets.
 fn resident(namespace: &str) -> Result<Vec<(String, u64)>, Failure> {
     let kubectl = Kubectl::new(namespace);
     let nodes = kubectl.run(&["get", "nodes", "-o", "jsonpath={.items[*].metadata.name}"])?;

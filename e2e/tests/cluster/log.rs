@@ -1,4 +1,4 @@
-//! Topics that are deleted under running services are found out at once, and what is there is adopted by a person alone.
+//! The deletion of topics under running services is noticed at once, and only a person adopts the new ones.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -7,11 +7,11 @@ use std::time::Duration;
 use kbnt_e2e::harness::{Failure, Http, Kubectl, Shop, until};
 use serde_json::{Value, json};
 
-/// How long the operator, the Topic Operator and pods that start anew may take together.
+/// How long the operator, the Topic Operator and restarted pods may take together.
 const SHOWN: Duration = Duration::from_mins(3);
 /// How long a customer waits before the next order.
 const BETWEEN: Duration = Duration::from_millis(50);
-/// As many orders are under way when the topics are deleted.
+/// Orders in progress when the topics are deleted.
 const ORDERS: u32 = 20;
 /// The resources, and the topics that each has to adopt.
 const OWNERS: [(&str, &[&str]); 2] = [
@@ -35,10 +35,10 @@ fn order() -> Value {
     json!({"userId": "USER-12345", "items": items, "payment": {"method": "credit_card"}})
 }
 
-/// Places orders until the other end of `ended` is gone, and counts those that were taken.
+/// Places orders until the other end of `ended` is gone, and counts the accepted ones.
 fn keep_ordering(orders: &Http, taken: &AtomicU32, ended: &Receiver<()>) {
     for n in 0_u32.. {
-        // One that is not taken, as its topic is gone, does not matter here.
+        // A refused order does not matter here: its topic is gone.
         let answer = orders.post("/v1/orders", &format!("before-{n}"), &order());
         taken.fetch_add(u32::from(answer.is_ok_and(|answer| answer.status == 202)), Ordering::Relaxed);
         if ended.recv_timeout(BETWEEN) == Err(RecvTimeoutError::Disconnected) {
@@ -55,7 +55,7 @@ fn await_condition(shop: &Shop, what: &str, condition: &str, wanted: &str) -> Re
     Ok(())
 }
 
-/// Deletes these topics while orders come in.
+/// Deletes these topics while orders arrive.
 fn delete_under_orders(shop: &Shop, topics: &[String]) -> Result<(), Failure> {
     let (orders, taken) = (shop.service("order-service")?, AtomicU32::new(0));
     let delete = || {

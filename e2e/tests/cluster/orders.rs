@@ -1,4 +1,4 @@
-//! Three orders end as they must, over HTTP and in Kafka, as an independent client reads it.
+//! Three orders end as they must, over HTTP and in Kafka, as read by an independent client.
 
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ fn order(orders: &Http, key: &str, product: &str, quantity: u64, token: &str) ->
     until(&format!("the end of order {key}"), END, || {
         let answer = orders.get(&format!("/v1/orders/{id}"))?;
         let ended = answer.status == 200 && answer.body["status"] != "PENDING";
-        let told = names(&answer.body).contains(&"NotificationSentEvent".to_owned());
-        if ended && told { Ok(answer.body) } else { Err(Failure(format!("{answer:?}"))) }
+        let notified = names(&answer.body).contains(&"NotificationSentEvent".to_owned());
+        if ended && notified { Ok(answer.body) } else { Err(Failure(format!("{answer:?}"))) }
     })
 }
 
@@ -38,7 +38,7 @@ fn level(inventory: &Http, product: &str) -> Result<(i64, i64, i64), Failure> {
     Ok((number("real")?, number("reserved")?, number("available")?))
 }
 
-/// What every record promises: its envelope, its headers and the partition of its key.
+/// The contract of every record: its envelope, its headers and the partition of its key.
 fn check_envelope(record: &Consumed, id: &str, partition: u32) {
     let value = &record.value;
     for field in [
@@ -71,7 +71,7 @@ fn check_envelope(record: &Consumed, id: &str, partition: u32) {
 const TOPICS: [&str; 5] =
     ["order-events", "user-events", "inventory-events", "payment-events", "notification-events"];
 
-/// All records of the saga's topics, read side by side: to start a Java client takes seconds.
+/// All records of the saga's topics, read in parallel: a Java client takes seconds to start.
 fn read_topics(shop: &Shop) -> Result<Vec<(&'static str, Vec<Consumed>)>, Failure> {
     let read = |topic: &str| Kafka::default().consume(&shop.topic(topic));
     std::thread::scope(|scope| {

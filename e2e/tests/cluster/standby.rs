@@ -1,17 +1,17 @@
-//! Of two pods of inventory-service one works; when it goes, the other goes on.
+//! One of two pods of inventory-service is active; when it goes, the other takes over.
 
 use std::time::{Duration, Instant};
 
 use kbnt_e2e::harness::{Failure, Shop, until};
 use serde_json::json;
 
-/// The lease ends after 5 s, and its successor has 2 s more; what comes on top is what a busy machine needs.
+/// The lease ends after 5 s, and its successor has 2 s more; the rest is for a busy machine.
 const TAKEOVER: Duration = Duration::from_secs(30);
 
 /// How long pods may take to be replaced.
 const READY: Duration = Duration::from_mins(3);
 
-/// The pod that works.
+/// The active pod.
 fn at_work(shop: &Shop) -> Result<String, Failure> {
     let lease = shop.kubectl.get(&["lease", "main-inventory-service"])?;
     let holder = lease["spec"]["holderIdentity"].as_str().unwrap_or_default();
@@ -42,7 +42,7 @@ fn the_second_pod_goes_on_where_the_first_one_ends() -> Result<(), Failure> {
         })
     };
     confirmed("before")?;
-    // Either pod answers, whichever the Service chooses.
+    // Either pod answers, whichever the Service selects.
     until("the levels", TAKEOVER, || inventory.get("/v1/stock/PROD-001").map(drop))?;
     for _ in 0..20 {
         let level = inventory.get("/v1/stock/PROD-001")?;
@@ -51,14 +51,14 @@ fn the_second_pod_goes_on_where_the_first_one_ends() -> Result<(), Failure> {
 
     let first = at_work(&shop)?;
     shop.kubectl.run(&["delete", "pod", &first, "--grace-period=0", "--force", "--wait=false"])?;
-    let told = Instant::now();
-    // The kubelet lets it live a little longer than the API server does.
+    let deleted = Instant::now();
+    // The kubelet lets it live a little longer than the API server shows.
     until("the other pod at work", TAKEOVER, || {
         let now = at_work(&shop)?;
         if now == first { Err(Failure(format!("{now} is still at work"))) } else { Ok(()) }
     })?;
     confirmed("after")?;
-    println!("the other pod confirmed an order {:?} after the first one was deleted", told.elapsed());
+    println!("the other pod confirmed an order {:?} after the first one was deleted", deleted.elapsed());
     until("both pods are there again", READY, || {
         shop.kubectl.expect_condition("virtualstock/main", "Ready", "True")?;
         let level = inventory.get("/v1/stock/PROD-001")?;

@@ -1,4 +1,4 @@
-//! What `kubectl get` shows.
+//! The output of `kubectl get`.
 
 use std::time::Duration;
 

@@ -26,7 +26,7 @@ fn the_seven_topics_are_declared_and_the_broker_agrees() -> Result<(), Failure> 
     Ok(())
 }
 
-/// It keeps records of the other topics that nobody understands, as text.
+/// It stores unreadable records of the other topics as text.
 #[test]
 fn the_audit_trail_takes_larger_records_than_a_broker_does_by_default() -> Result<(), Failure> {
     let topic = Kubectl::new("kafka").get(&["kafkatopic", &Shop::shared()?.topic("audit-logs")])?;

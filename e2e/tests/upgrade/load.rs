@@ -1,5 +1,5 @@
-//! Buyers who order one after the other, each order with an idempotency key, and try again with the same key until it is
-//! acknowledged.
+//! Buyers who order one after the other, each order with an idempotency key, and retry with the same key
+//! until it is acknowledged.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,26 +9,26 @@ use std::time::{Duration, Instant};
 use kbnt_e2e::harness::{Failure, Http};
 use serde_json::json;
 
-/// Buyers.
+/// Number of buyers.
 const BUYERS: usize = 4;
 /// Between two orders of a buyer, and between two tries.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// An order that was acknowledged.
+/// An acknowledged order.
 #[derive(Clone, Debug)]
 pub(crate) struct Acknowledged {
-    /// As order-service calls it.
+    /// The id that order-service gave it.
     pub id: String,
-    /// One unit of which is ordered.
+    /// The product of which one unit is ordered.
     pub product: &'static str,
 }
 
-/// What came of it all.
+/// The result of the load.
 #[derive(Debug)]
 pub(crate) struct Done {
     /// The orders.
     pub acknowledged: Vec<Acknowledged>,
-    /// Tries that nobody acknowledged; the same key was used again.
+    /// Tries without an acknowledgement; the same key was used again.
     pub failed: usize,
     /// The longest time without an acknowledgement.
     pub pause: Duration,
@@ -41,14 +41,14 @@ struct State {
     orders: Mutex<Vec<(Instant, Acknowledged)>>,
 }
 
-/// Buyers at work.
+/// Running buyers.
 pub(crate) struct Load {
     state: Arc<State>,
     buyers: Vec<JoinHandle<Result<(), Failure>>>,
 }
 
 impl Load {
-    /// Sends them.
+    /// Starts them.
     pub(crate) fn start(orders: &Http, products: &'static [&'static str]) -> Self {
         let state = Arc::<State>::default();
         let buyer = |number| {
@@ -64,7 +64,7 @@ impl Load {
         self.state.orders.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// Has each buyer finish the order that he is at.
+    /// Lets each buyer finish his present order.
     pub(crate) fn stop(self) -> Result<Done, Failure> {
         self.state.stop.store(true, Ordering::Relaxed);
         for buyer in self.buyers {
@@ -97,7 +97,7 @@ fn buy(state: &State, orders: &Http, buyer: usize, products: &[&'static str]) ->
     Ok(())
 }
 
-/// Places an order until it is acknowledged. An answer that says that it is wrong is the end of the load.
+/// Places an order until it is acknowledged. A response that the order is invalid ends the load.
 fn place(state: &State, orders: &Http, key: &str, product: &str) -> Result<String, Failure> {
     let items = [json!({"productId": product, "quantity": 1})];
     let body = json!({"userId": "USER-12345", "items": items, "payment": {"method": "credit_card"}});
@@ -110,7 +110,7 @@ fn place(state: &State, orders: &Http, key: &str, product: &str) -> Result<Strin
             Ok(answer) if answer.status < 500 && answer.status != 429 => {
                 return Err(Failure(format!("{key}: {answer:?}")));
             }
-            // Nobody was there, or nobody who could take it.
+            // No service, or none that could take it.
             Ok(_) | Err(_) => {
                 state.failed.fetch_add(1, Ordering::Relaxed);
                 std::thread::sleep(PAUSE);

@@ -1,8 +1,9 @@
 //! An operator, its services and their definitions are upgraded while orders come in: none is lost.
 //!
-//! `upgrade.sh` runs it, where `KUBECONFIG` and `kubectl` are set up, on a cluster with the earlier revision installed. It tells
-//! by the file `under-load` in the folder `KBNT_UPGRADE_DIR` that orders come in, and waits there for the file `upgraded`, which
-//! names the images of the operator and of the services that must run by then.
+//! `upgrade.sh` runs it, where `KUBECONFIG` and `kubectl` are set up, on a cluster with the earlier revision
+//! installed. It creates the file `under-load` in the folder `KBNT_UPGRADE_DIR` once orders arrive, and waits
+//! there for the file `upgraded`, which names the images of the operator and of the services that must run by
+//! then.
 
 mod load;
 
@@ -17,15 +18,15 @@ use serde_json::{Value, json};
 
 /// Products of the samples that are ordered.
 const PRODUCTS: [&str; 3] = ["PROD-001", "PROD-002", "PROD-003"];
-/// Units of each: nothing may be refused because it ran out.
+/// Units of each, enough that nothing runs out.
 const RECEIVED: u64 = 1_000_000;
 /// Orders before the upgrade begins.
 const BEFORE: usize = 50;
-/// How long the installation of the new revision may take, images and all.
+/// How long the installation of the new revision may take, including images.
 const UPGRADE: Duration = Duration::from_mins(20);
 /// How long pods may take to be replaced.
 const ROLLOUT: Duration = Duration::from_mins(5);
-/// For how long orders come in after that.
+/// For how long orders arrive after that.
 const AFTER: Duration = Duration::from_secs(10);
 /// How long the last orders may take to end.
 const END: Duration = Duration::from_mins(2);
@@ -88,7 +89,7 @@ fn at_least(load: &Load, orders: usize) -> Result<(), Failure> {
     if acknowledged >= orders { Ok(()) } else { Err(Failure(format!("{acknowledged} so far"))) }
 }
 
-/// Whether the operator and each service run these images, and no pod of before is left.
+/// Whether the operator and each service run these images, and no earlier pod is left.
 fn rolled_out(shop: &Shop, images: &[&str]) -> Result<(), Failure> {
     let operator = shop.kubectl.get(&["deployment", "--namespace", "kbnt-system", "kbnt"])?;
     let services = shop.kubectl.get(&["deployments"])?;
@@ -111,7 +112,7 @@ fn rolled_out(shop: &Shop, images: &[&str]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// How often containers of the pods were started again, by pod; those that never were are left out.
+/// The number of container restarts, by pod, without pods that never restarted.
 fn restarts(shop: &Shop) -> Result<Value, Failure> {
     let pods = shop.kubectl.get(&["pods"])?;
     let restarted = |pod: &Value| {
@@ -122,7 +123,7 @@ fn restarts(shop: &Shop) -> Result<Value, Failure> {
     Ok(Value::Object(pods["items"].as_array().into_iter().flatten().filter_map(restarted).collect()))
 }
 
-/// From its command until its customer was told, by its own timeline.
+/// From its command until its notification, by its own timeline.
 fn lasted(order: &Value) -> Duration {
     let time = |entry: &Value| DateTime::parse_from_rfc3339(entry["timestamp"].as_str()?).ok();
     let times = || order["timeline"].as_array().into_iter().flatten().filter_map(time);
@@ -130,10 +131,10 @@ fn lasted(order: &Value) -> Duration {
     between.unwrap_or_default()
 }
 
-/// Units of each product that were sold for good.
+/// Units of each product in confirmed orders.
 type Sold = BTreeMap<&'static str, u64>;
 
-/// Every order that was acknowledged is known and at its end.
+/// Every acknowledged order is known and has ended.
 fn every_order_ended(orders: &Http, acknowledged: &[Acknowledged]) -> Result<Sold, Failure> {
     let (mut sold, mut ends) = (Sold::new(), BTreeMap::<String, usize>::new());
     let mut times = Vec::with_capacity(acknowledged.len());
@@ -158,7 +159,8 @@ fn every_order_ended(orders: &Http, acknowledged: &[Acknowledged]) -> Result<Sol
     let longest = times.last().copied().unwrap_or_default().as_secs_f64();
     println!("{ends:?}; from order to end p50 {:.1} s, p95 {:.1} s, {longest:.1} s at most", at(50), at(95));
     let confirmed: u64 = sold.values().sum();
-    // Nothing was out of stock, no payment was declined, nobody cancelled, and no reservation lives less than minutes.
+    // Nothing was out of stock, no payment was declined, nobody cancelled, and every reservation lives for
+    // minutes.
     if usize::try_from(confirmed).ok() == Some(acknowledged.len()) {
         Ok(sold)
     } else {
@@ -166,7 +168,7 @@ fn every_order_ended(orders: &Http, acknowledged: &[Acknowledged]) -> Result<Sol
     }
 }
 
-/// What was sold is gone from the stock, nothing is held any more, and the ledger finds no fault with itself.
+/// The sold units are gone from the stock, nothing is reserved any more, and the ledger balances.
 fn the_books_balance(inventory: &Http, sold: &Sold) -> Result<(), Failure> {
     until("balanced books", END, || {
         let summary = inventory.get("/v1/stock/summary")?.body;

@@ -20,7 +20,7 @@ use crate::harness::{Failure, Verdict, expect, runtime};
 const MEMORY: u64 = 100 << 20;
 /// How long a restarted operator may take until it knows that all is well.
 const RESTART: Duration = Duration::from_secs(30);
-/// Writes for each pair: its 26 objects, some 5 events, and a status now and then.
+/// Writes for each pair: its 28 objects, some 5 events, and a status now and then.
 const WRITES: f64 = 40.0;
 
 /// How many pairs are asked for, if any.

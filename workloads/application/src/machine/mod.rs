@@ -27,7 +27,9 @@ use crate::message::{Service, Topic};
 
 pub use crate::message::Position;
 pub use auditor::Auditor;
-pub use effect::{Effect, EffectOutcome, NotificationRequest, PaymentRequest};
+pub use effect::{
+    Effect, EffectOutcome, NotificationOutcome, NotificationRequest, PaymentOutcome, PaymentRequest,
+};
 pub use outbox::Outbox;
 pub use record::{Append, Delivered, RawRecord, Route, Unreadable};
 pub use writer::{ImageOf, SoleWriter};

@@ -8,7 +8,7 @@ use kbnt_domain::event::{CancelKind, NotificationFailed, NotificationSent};
 use kbnt_domain::payment::{PAUSE_MOST, pause_after};
 use kbnt_domain::{Event, OrderId, Timestamp, UserId};
 
-use crate::machine::{Delivered, EffectOutcome, Machine, NotificationRequest, Outbox};
+use crate::machine::{Delivered, EffectOutcome, Machine, NotificationOutcome, NotificationRequest, Outbox};
 use crate::message::{Message, Service, Topic};
 use crate::partition_state::{Holds, Inputs, Limits, Memory, Present};
 
@@ -144,17 +144,18 @@ impl Machine for NotificationMachine {
     }
 
     fn completed(&mut self, order: OrderId, outcome: EffectOutcome, outbox: &mut Outbox) {
+        let EffectOutcome::Notification(outcome) = outcome else { return };
         let Some(notice) = self.open.get_mut(&order).filter(|notice| notice.again_at.is_none()) else {
             return;
         };
         match outcome {
-            EffectOutcome::NotNotified { retry: true, .. } if notice.failures + 1 < ATTEMPTS => {
+            NotificationOutcome::NotNotified { retry: true, .. } if notice.failures + 1 < ATTEMPTS => {
                 notice.failures += 1;
                 let again_at = outbox.now() + pause_after(notice.failures);
                 notice.again_at = Some(again_at);
                 self.pauses.insert((again_at, order));
             }
-            EffectOutcome::Notified { channel } => {
+            NotificationOutcome::Notified { channel } => {
                 let Some(Notice { about, user, template, .. }) = self.close(order, outbox.now()) else {
                     return;
                 };
@@ -162,12 +163,11 @@ impl Machine for NotificationMachine {
                 let (channel, template) = (channel.to_owned(), template.to_owned());
                 outbox.emit(NotificationSent { order, user, channel, template });
             }
-            EffectOutcome::NotNotified { channel, detail, .. } => {
+            NotificationOutcome::NotNotified { channel, detail, .. } => {
                 let Some(Notice { about, user, .. }) = self.close(order, outbox.now()) else { return };
                 outbox.answer_earlier(about.id, about.trace);
                 outbox.emit(NotificationFailed { order, user, channel: channel.to_owned(), detail });
             }
-            _ => {}
         }
     }
 

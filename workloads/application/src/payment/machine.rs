@@ -8,7 +8,7 @@ use kbnt_domain::payment::{Action, Ending, Outcome, Payment, Refund, Told};
 use kbnt_domain::{Event, OrderId, Reason, Timestamp};
 
 use super::partition::{Open, PartitionState, Settled};
-use crate::machine::{Delivered, EffectOutcome, Machine, Outbox};
+use crate::machine::{Delivered, EffectOutcome, Machine, Outbox, PaymentOutcome};
 use crate::message::{Service, Topic};
 use crate::partition_state::{Limits, Present};
 
@@ -221,17 +221,17 @@ impl Machine for PaymentMachine {
 
     fn completed(&mut self, order: OrderId, outcome: EffectOutcome, outbox: &mut Outbox) {
         self.catch_up(outbox);
+        let EffectOutcome::Payment(outcome) = outcome else { return };
         let outcome = match outcome {
-            EffectOutcome::Charged { transaction } => Outcome::Charged(transaction),
-            EffectOutcome::ChargedUnnamed { .. } => Outcome::ChargedUnnamed,
-            EffectOutcome::Declined => Outcome::Declined,
-            EffectOutcome::NotCharged { .. } => Outcome::NotCharged,
-            EffectOutcome::Unknown { .. } => Outcome::Unknown,
-            EffectOutcome::Senseless { .. } => Outcome::Senseless,
-            EffectOutcome::Closed => Outcome::Closed,
-            EffectOutcome::Refunded => Outcome::Refunded,
-            EffectOutcome::NotRefunded { .. } => Outcome::NotRefunded,
-            EffectOutcome::Notified { .. } | EffectOutcome::NotNotified { .. } => return,
+            PaymentOutcome::Charged { transaction } => Outcome::Charged(transaction),
+            PaymentOutcome::ChargedUnnamed { .. } => Outcome::ChargedUnnamed,
+            PaymentOutcome::Declined => Outcome::Declined,
+            PaymentOutcome::NotCharged { .. } => Outcome::NotCharged,
+            PaymentOutcome::Unknown { .. } => Outcome::Unknown,
+            PaymentOutcome::Senseless { .. } => Outcome::Senseless,
+            PaymentOutcome::Closed => Outcome::Closed,
+            PaymentOutcome::Refunded => Outcome::Refunded,
+            PaymentOutcome::NotRefunded { .. } => Outcome::NotRefunded,
         };
         let now = outbox.now();
         self.step(order, outbox, |payment| payment.outcome(outcome, now));

@@ -24,6 +24,7 @@ fn it_folds_its_own_records_before_it_takes_anything_in() {
     carrier.assign(Vec::new());
     let scanned = carrier.opened.iter().filter(|(reader, _)| *reader == Reader::Scan).count();
     assert_eq!((scanned, carrier.driver.machine().folded), (1, 3), "its three answers");
+    assert_eq!(carrier.driver.machine().recovered, [(0, 3)]);
     assert!(carrier.driver.status().ready);
 }
 

@@ -29,6 +29,9 @@ pub(super) struct Toy {
     /// What is written in place of what is too large.
     pub(super) shorter: Option<Append>,
     pub(super) folded: usize,
+    pub(super) present: Timestamp,
+    /// The present time when each record was folded.
+    pub(super) folded_at: Vec<Timestamp>,
     /// The partitions that were recovered, and how many records were folded by then.
     pub(super) recovered: Vec<(u32, usize)>,
     pub(super) followed: usize,
@@ -75,6 +78,10 @@ impl Machine for Toy {
         if self.sole { Service::Inventory } else { Service::Notification }
     }
 
+    fn set_clock(&mut self, now: Timestamp) {
+        self.present = now;
+    }
+
     fn decides_by_time(&self) -> bool {
         self.by_time
     }
@@ -89,6 +96,7 @@ impl Machine for Toy {
 
     fn fold(&mut self, record: &Delivered) {
         self.folded += 1;
+        self.folded_at.push(self.present);
         if let Event::WriterElected(elected) = &record.message.event {
             self.newest = self.newest.max(elected.writer.term);
         }

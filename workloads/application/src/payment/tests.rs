@@ -186,7 +186,7 @@ fn an_unknown_outcome_is_queried_never_guessed() {
 
 #[test]
 fn an_expiry_while_the_outcome_is_unknown_waits_for_the_gateways_word() {
-    for (word, told) in [
+    for (word, failure) in [
         (charged(), processed(1)),
         (PaymentOutcome::Closed, failed(1, PaymentUnavailable)),
         (PaymentOutcome::Declined, failed(1, PaymentDeclined)),
@@ -198,7 +198,7 @@ fn an_expiry_while_the_outcome_is_unknown_waits_for_the_gateways_word() {
             assert_eq!(driven.completed(1, again), nothing());
             assert_eq!(driven.tick_at(pause), does(close(1)));
         }
-        assert_eq!(driven.completed(1, word), wrote([told]));
+        assert_eq!(driven.completed(1, word), wrote([failure]));
         assert_eq!(driven.hold(Topic::InventoryEvents), None, "nothing is open at the gateway");
     }
 }
@@ -270,7 +270,7 @@ fn a_charge_without_a_usable_name_fails_the_order_and_goes_back_by_the_orders_na
         driven.completed(1, PaymentOutcome::Refunded),
         wrote([refunded_unnamed(1, PaymentUnavailable)])
     );
-    // Somebody else has told the failure, and heard nothing of the charge.
+    // Another process has written the failure, and knows nothing of the charge.
     let (mut driven, _) = Driven::recovered(PaymentMachine::new(), &[failed(1, PaymentUnavailable)]);
     assert_eq!(driven.input(reserved(1, TTL)), does(close(1)));
     assert_eq!(driven.completed(1, unnamed()), does(refund_unnamed(1)));
@@ -413,14 +413,14 @@ fn after_a_restart_an_expired_reservation_is_asked_about_too() {
 
 #[test]
 fn what_the_log_says_is_not_told_again_after_a_restart() {
-    for (told, did) in [
+    for (first, did) in [
         (processed(1), nothing()),
         (failed(1, PaymentDeclined), nothing()),
         (failed(1, PaymentUnavailable), does(close(1))),
         (refunded(1, PaymentUnavailable), nothing()),
     ] {
-        let (mut driven, _) = Driven::recovered(PaymentMachine::new(), std::slice::from_ref(&told));
-        assert_eq!(driven.input(reserved(1, TTL)), did, "{told:?}");
+        let (mut driven, _) = Driven::recovered(PaymentMachine::new(), std::slice::from_ref(&first));
+        assert_eq!(driven.input(reserved(1, TTL)), did, "{first:?}");
     }
 }
 

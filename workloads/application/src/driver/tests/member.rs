@@ -29,6 +29,17 @@ fn it_folds_its_own_records_before_it_takes_anything_in() {
 }
 
 #[test]
+fn what_is_folded_of_a_partition_is_folded_at_the_time_that_it_is_then() {
+    let mut carrier = carried(Toy::default());
+    carrier.input(&inputs(0, 0..1));
+    carrier.step(Event::Assigned(vec![Assignment::default()]));
+    carrier.step(Event::Flush);
+    carrier.clock.now.store(600_000, Ordering::Relaxed);
+    carrier.settle_in();
+    assert_eq!(carrier.driver.machine().folded_at, [at(600_000)]);
+}
+
+#[test]
 fn effects_start_and_offsets_are_committed_only_once_the_batch_is_durable() {
     let mut carrier = assigned(Toy::default());
     carrier.holds_appends = true;

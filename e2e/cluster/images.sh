@@ -26,8 +26,9 @@ compile() {
         programs+=(--bin "$program")
     done
     # What is in the images, and no tool or test beside it; selected in the whole workspace, so that each dependency has the features
-    # that the tests build it with, too. Below the Kubernetes build in priority: nothing waits for it before the cluster stands.
-    step "compile the project" nice -n 5 "$REPO_DIR/e2e/cargo.sh" build --release --locked --workspace "${programs[@]}"
+    # that the tests build it with, too. A little below the Kubernetes build in priority: the cluster takes a minute and a half
+    # more after that one, mostly waiting, and both are to be there at the same time.
+    step "compile the project" nice -n 2 "$REPO_DIR/e2e/cargo.sh" build --release --locked --workspace "${programs[@]}"
 }
 
 # tag_of BASE-ID PROGRAM: of everything that goes into the image.

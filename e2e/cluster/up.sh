@@ -43,5 +43,6 @@ if [ "$MODE" != external ]; then
     "$CLUSTER_DIR/images.sh" load
 fi
 install_standin
+wait_parts
 wait_kafka
 say "==> up in $(elapsed). Next: make kubectl ARGS='get pods -A', make endpoints, make shell"

@@ -34,7 +34,7 @@ kube_image_config() {
 
 build_pause() {
     local source
-    source=$(module_folder kubernetes k8s.io/kubernetes)/build/pause/linux/pause.c
+    source=$(module_folder k8s.io/kubernetes)/build/pause/linux/pause.c
     gcc -Os -static -s -DVERSION="$(kubernetes_version)" -o "$1" "$source"
 }
 

@@ -16,16 +16,9 @@ node_archive() {
         "$CLUSTER_DIR"/lib/{node,archive,kube-images}.sh).tar"
 }
 
-# The source of a module in Go's module cache.
-module_folder() {
-    local folder=$1 module=$2
-    (cd "$CLUSTER_DIR/go/$folder" && GOMODCACHE=$CACHE/go/mod GOFLAGS=-modcacherw go mod download -json "$module") |
-        jq -r .Dir
-}
-
 install_kind_files() {
     local root=$1 files
-    files=$(module_folder kind sigs.k8s.io/kind)/images/base/files
+    files=$(module_folder sigs.k8s.io/kind)/images/base/files
     # The module cache keeps no modes: scripts are 0755, all else 0644.
     mkdir -p "$root/usr/local/bin" "$root/kind"
     cp -r --no-preserve=mode "$files/etc" "$files/kind" "$root/"

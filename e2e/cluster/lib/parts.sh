@@ -27,12 +27,19 @@ make_debian_parts() {
     unless_made "base image" "$(base_archive)" make_base_image "$(base_archive)"
 }
 
+# Sets HELM_BUILD where helm is still being built.
 make_parts() {
     if [ "$MODE" != built ]; then "$CLUSTER_DIR/go.sh" kubectl helm kind etcd kube-apiserver 9>&-; return; fi
     local debian
     make_debian_parts &
     debian=$!
-    "$CLUSTER_DIR/go.sh" "${NODE_PROGRAMS[@]}" helm kind 9>&-
+    "$CLUSTER_DIR/go.sh" "${NODE_PROGRAMS[@]}" kind 9>&-
+    # The cluster stands before somebody installs something in it, and until then mostly waits.
+    "$CLUSTER_DIR/go.sh" helm 9>&- &
+    HELM_BUILD=$!
     wait "$debian"
     unless_made "node image" "$(node_archive)" make_node_image "$(node_archive)"
 }
+
+# wait_parts: for what make_parts left behind it.
+wait_parts() { [ -z "${HELM_BUILD:-}" ] || wait "$HELM_BUILD" || die "helm does not compile"; }

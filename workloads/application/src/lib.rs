@@ -23,8 +23,8 @@ mod testkit;
 pub mod user;
 
 pub use machine::{
-    Append, Auditor, Delivered, Effect, EffectOutcome, Halt, Machine, NotificationRequest, Outbox,
-    PaymentRequest, Position, Route, SoleWriter,
+    Append, Auditor, Delivered, Effect, EffectOutcome, Halt, Machine, NotificationOutcome,
+    NotificationRequest, Outbox, PaymentOutcome, PaymentRequest, Position, Route, SoleWriter,
 };
 pub use message::{Message, Service, Topic, Trace};
 pub use projection::Projection;

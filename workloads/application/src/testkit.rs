@@ -245,8 +245,8 @@ impl<M: Machine> Driven<M> {
         self.deliver(&record)
     }
 
-    pub(crate) fn completed(&mut self, n: u128, outcome: EffectOutcome) -> Did {
-        self.step(|machine, outbox| machine.completed(order(n), outcome, outbox))
+    pub(crate) fn completed(&mut self, n: u128, outcome: impl Into<EffectOutcome>) -> Did {
+        self.step(|machine, outbox| machine.completed(order(n), outcome.into(), outbox))
     }
 
     /// Lets the time come, and whatever is due.

@@ -1,7 +1,7 @@
 //! What a payment may do: one order, one outcome, and money that is taken for nothing goes back.
 //!
 //! The rules, in short: a reservation whose time is up is not charged; an attempt whose outcome is unknown is queried,
-//! never guessed; before the order is told to have failed, nothing may be open at the gateway, or, where all attempts
+//! never guessed; before the failure is written, nothing may be open at the gateway, or, where all attempts
 //! of this process certainly charged nothing, the gateway is told to refuse any late one right after.
 
 use crate::{Reason, Span, Timestamp, TransactionId};
@@ -71,9 +71,9 @@ pub enum Outcome {
     NotRefunded,
 }
 
-/// What the log is to be told.
+/// What is to be written about the payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum Conclusion {
     /// The charge is made.
     Processed(TransactionId),
     /// The order is not paid: nothing was charged and nothing will be, or it goes back.
@@ -94,8 +94,8 @@ pub enum Action {
     Wait,
     /// One attempt.
     Try(Attempt),
-    /// Tell the log.
-    Tell(Told),
+    /// Write an event.
+    Write(Conclusion),
 }
 
 /// Why an order that is not paid yet must not be charged any more.
@@ -146,8 +146,8 @@ enum Phase {
     Pausing(Attempt, Timestamp),
     /// The reservation's time is up by our clock: for the inventory to say so.
     Expiring,
-    /// Until the log shows that nobody told another outcome before.
-    Telling,
+    /// Until the log shows whether another process has written another outcome before.
+    Concluding,
     /// Nothing is left to do.
     Settled,
 }
@@ -280,7 +280,7 @@ impl Payment {
         let outcome = if outcome == Outcome::Senseless { self.senseless() } else { outcome };
         match phase {
             Phase::Trying(Attempt::Refund(refund)) => self.refunded(refund, &outcome, now),
-            Phase::Settled | Phase::Telling | Phase::Pausing(Attempt::Refund(_), _) => {
+            Phase::Settled | Phase::Concluding | Phase::Pausing(Attempt::Refund(_), _) => {
                 self.phase = phase;
                 Action::Wait
             }
@@ -303,7 +303,7 @@ impl Payment {
     /// While the order may still be paid.
     fn charged(&mut self, phase: Phase, outcome: Outcome, now: Timestamp) -> Action {
         match (phase, outcome) {
-            (_, Outcome::Charged(transaction)) => self.tell(Told::Processed(transaction)),
+            (_, Outcome::Charged(transaction)) => self.conclude(Conclusion::Processed(transaction)),
             // Nobody could tell this charge from another, so the order is not paid by it: it fails, and then the charge goes
             // back under the order's name.
             // The same goes for one that has gone back already.
@@ -366,7 +366,7 @@ impl Payment {
 
     fn refunded(&mut self, refund: Refund, outcome: &Outcome, now: Timestamp) -> Action {
         if *outcome == Outcome::Refunded {
-            self.tell(Told::Refunded(refund))
+            self.conclude(Conclusion::Refunded(refund))
         } else if *outcome == Outcome::NotRefunded {
             self.pause(Attempt::Refund(refund), now)
         } else {
@@ -393,16 +393,16 @@ impl Payment {
         if self.ending.is_some() { self.attempt(Attempt::Close) } else { self.pause(Attempt::Query, now) }
     }
 
-    /// Nothing was charged by us that counts, and nothing will be: told at once, and sealed after it is in the log.
+    /// Nothing was charged by us that counts, and nothing will be: written at once, and sealed after it is in the log.
     fn fail(&mut self) -> Action {
         let (reason, refund_due) = (self.reason(), self.refund_due);
-        self.phase = Phase::Telling;
-        Action::Tell(Told::Failed { reason, refund_due })
+        self.phase = Phase::Concluding;
+        Action::Write(Conclusion::Failed { reason, refund_due })
     }
 
     /// Nothing was charged, and nothing can be any more.
     fn failed_for_good(&mut self, reason: Reason) -> Action {
-        self.tell(Told::Failed { reason, refund_due: false })
+        self.conclude(Conclusion::Failed { reason, refund_due: false })
     }
 
     fn reason(&self) -> Reason {
@@ -429,9 +429,9 @@ impl Payment {
         Action::Wait
     }
 
-    fn tell(&mut self, told: Told) -> Action {
+    fn conclude(&mut self, conclusion: Conclusion) -> Action {
         self.phase = Phase::Settled;
-        Action::Tell(told)
+        Action::Write(conclusion)
     }
 
     fn settle(&mut self) -> Action {

@@ -19,7 +19,8 @@ use kbnt_application::ports::NoObserver;
 use kbnt_application::ports::{Clock as _, EventLog, Fetched};
 use kbnt_application::user::{UserConfig, UserMachine};
 use kbnt_application::{
-    Append, Effect, EffectOutcome, Machine, Outbox, PaymentRequest, Position, Service, Topic,
+    Append, Effect, EffectOutcome, Machine, NotificationOutcome, Outbox, PaymentOutcome, PaymentRequest,
+    Position, Service, Topic,
 };
 use kbnt_domain::event::{Basket, Line, PaymentMethod};
 use kbnt_domain::stock::Declaration;
@@ -36,11 +37,11 @@ struct Willing;
 impl EffectPerformer for Willing {
     async fn perform(&self, effect: &Effect) -> EffectOutcome {
         match effect {
-            Effect::Notification(_) => EffectOutcome::Notified { channel: "log" },
+            Effect::Notification(_) => NotificationOutcome::Notified { channel: "log" }.into(),
             Effect::Payment(PaymentRequest::Charge { order, .. }) => {
-                EffectOutcome::Charged { transaction: order.to_string().parse().unwrap() }
+                PaymentOutcome::Charged { transaction: order.to_string().parse().unwrap() }.into()
             }
-            Effect::Payment(_) => EffectOutcome::Refunded,
+            Effect::Payment(_) => PaymentOutcome::Refunded.into(),
         }
     }
 }

@@ -28,7 +28,9 @@ pub(crate) struct Most {
 impl Process {
     /// A step of the driver.
     pub(crate) fn tell(&mut self, event: Event<'_, Node, Ticket>) {
-        if !matches!(event, Event::Appended(_) | Event::Committed(_) | Event::Kept(..)) {
+        let of_before = matches!(event, Event::Appended(_) | Event::Committed(_) | Event::Kept(..));
+        // While a batch is on its way nothing is decided, whatever it hears of.
+        if !of_before && !matches!(self.request, Some(Request::Append(_))) {
             self.decided = kbnt_application::ports::Clock::now(self.clock.as_ref());
         }
         self.driver.step(event);
@@ -58,11 +60,12 @@ impl World {
         let mut active = asked.is_some();
         let Self { processes, log, .. } = self;
         let process = &mut processes[id];
-        if process.driver.wants().scan {
+        let wanted = process.driver.wants();
+        if wanted.scan {
             self.scan(id, most);
             return self.carry(id).map(|()| true);
         }
-        if process.driver.wants().output {
+        if wanted.output {
             active |= process.follow(log, most.follow);
         }
         while process.driver.wants().outcomes
@@ -80,8 +83,14 @@ impl World {
             process.tell(Event::Flush);
         }
         self.carry(id)?;
-        let asks = !matches!(self.processes[id].request, None | Some(Request::Turn));
-        Ok(active || asks)
+        let process = &self.processes[id];
+        let asks = !matches!(process.request, None | Some(Request::Turn));
+        // A clock that is found to be right again, or a tick after which there is less in hand, may be all that has happened: now it
+        // takes in what it did not before.
+        let wants = process.driver.wants();
+        let takes_more =
+            (wanted.calls == 0 && wants.calls > 0) || (wanted.input == Some(0) && wants.input > Some(0));
+        Ok(active || asks || takes_more)
     }
 
     /// Hands over a call. One that the driver does not take any more is not answered.

@@ -28,7 +28,7 @@ impl Node {
         match service {
             Service::Order => Self::Order(Box::default()),
             Service::User => {
-                let declared = plan.users.iter().take(2).filter_map(|user| {
+                let declared = plan.declared().iter().filter_map(|user| {
                     Registration::new(user.clone(), "Declared".into(), "declared@example.com".into()).ok()
                 });
                 let config = UserConfig { declared: declared.collect(), ..UserConfig::default() };

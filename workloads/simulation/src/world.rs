@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use kbnt_application::driver::Event;
 use kbnt_application::inventory::Image;
 use kbnt_application::ports::Snapshot;
-use kbnt_application::{Append, Delivered, EffectOutcome, Service};
+use kbnt_application::{Append, Delivered, EffectOutcome, PaymentOutcome, Service};
 
 use crate::Report;
 use crate::carry::Most;
@@ -231,8 +231,10 @@ impl World {
         if process.dead {
             return Ok(());
         }
-        let unknown =
-            matches!(answer.outcome, EffectOutcome::Unknown { .. } | EffectOutcome::Senseless { .. });
+        let unknown = matches!(
+            answer.outcome,
+            EffectOutcome::Payment(PaymentOutcome::Unknown { .. } | PaymentOutcome::Senseless { .. })
+        );
         process.actions.heard(answer.order, answer.charge, unknown);
         process.outcomes.push_back((answer.attempt, answer.order, answer.outcome.clone()));
         self.say(|| {

@@ -21,7 +21,7 @@ use crate::harness::{Failure, Verdict, expect, runtime};
 const MEMORY: u64 = 100 << 20;
 /// How long a restarted operator may take until it has checked everything.
 const RESTART: Duration = Duration::from_secs(30);
-/// Writes per pair: its 26 objects, about 5 events, and an occasional status.
+/// Writes per pair: its 28 objects, about 5 events, and an occasional status.
 const WRITES: f64 = 40.0;
 
 /// The requested number of pairs, if any.

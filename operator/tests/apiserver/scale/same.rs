@@ -13,7 +13,7 @@ use crate::harness::{Failure, KAFKA, Verdict, expect};
 /// Pairs whose objects are compared.
 const PAIRS: u32 = 3;
 /// The kinds that may be made for a pair, owners first: group, version, kind.
-const KINDS: [(&str, &str, &str); 10] = [
+const KINDS: [(&str, &str, &str); 11] = [
     ("kbnt.dev", "v1alpha1", "VirtualStock"),
     ("kbnt.dev", "v1alpha1", "OrderWorkflow"),
     ("apps", "v1", "Deployment"),
@@ -21,6 +21,7 @@ const KINDS: [(&str, &str, &str); 10] = [
     ("", "v1", "ServiceAccount"),
     ("", "v1", "ConfigMap"),
     ("policy", "v1", "PodDisruptionBudget"),
+    ("rbac.authorization.k8s.io", "v1", "Role"),
     ("rbac.authorization.k8s.io", "v1", "RoleBinding"),
     ("autoscaling", "v2", "HorizontalPodAutoscaler"),
     ("kafka.strimzi.io", "v1", "KafkaTopic"),

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use kbnt_application::machine::Halt;
 use kbnt_application::ports::{LogError, Unreadable};
-use kbnt_application::{Append, Delivered, Effect, EffectOutcome, PaymentRequest, Position, Service, Topic};
+use kbnt_application::{
+    Append, Delivered, Effect, EffectOutcome, NotificationOutcome, PaymentOutcome, PaymentRequest, Position,
+    Service, Topic,
+};
 use kbnt_domain::event::{CancelKind, DeadLetterStored};
 use kbnt_domain::{Event, OrderId, Timestamp};
 
@@ -213,11 +216,13 @@ impl Metrics {
 /// Logs the order whose payment went wrong, and how: the metrics only count.
 fn log_payment_trouble(service: Service, effect: &Effect, outcome: &EffectOutcome) {
     let order = effect.order();
-    let (EffectOutcome::NotCharged { detail }
-    | EffectOutcome::Unknown { detail }
-    | EffectOutcome::ChargedUnnamed { detail }
-    | EffectOutcome::Senseless { detail }
-    | EffectOutcome::NotRefunded { detail }) = outcome
+    let EffectOutcome::Payment(
+        PaymentOutcome::NotCharged { detail }
+        | PaymentOutcome::Unknown { detail }
+        | PaymentOutcome::ChargedUnnamed { detail }
+        | PaymentOutcome::Senseless { detail }
+        | PaymentOutcome::NotRefunded { detail },
+    ) = outcome
     else {
         return;
     };
@@ -231,17 +236,21 @@ fn log_payment_trouble(service: Service, effect: &Effect, outcome: &EffectOutcom
 /// The outcome's value in labels.
 const fn outcome_name(outcome: &EffectOutcome) -> &'static str {
     match outcome {
-        EffectOutcome::Charged { .. } => "charged",
-        EffectOutcome::ChargedUnnamed { .. } => "charged_unnamed",
-        EffectOutcome::Declined => "declined",
-        EffectOutcome::NotCharged { .. } => "not_charged",
-        EffectOutcome::Unknown { .. } => "unknown",
-        EffectOutcome::Senseless { .. } => "senseless",
-        EffectOutcome::Closed => "closed",
-        EffectOutcome::Refunded => "refunded",
-        EffectOutcome::NotRefunded { .. } => "not_refunded",
-        EffectOutcome::Notified { .. } => "notified",
-        EffectOutcome::NotNotified { .. } => "not_notified",
+        EffectOutcome::Payment(outcome) => match outcome {
+            PaymentOutcome::Charged { .. } => "charged",
+            PaymentOutcome::ChargedUnnamed { .. } => "charged_unnamed",
+            PaymentOutcome::Declined => "declined",
+            PaymentOutcome::NotCharged { .. } => "not_charged",
+            PaymentOutcome::Unknown { .. } => "unknown",
+            PaymentOutcome::Senseless { .. } => "senseless",
+            PaymentOutcome::Closed => "closed",
+            PaymentOutcome::Refunded => "refunded",
+            PaymentOutcome::NotRefunded { .. } => "not_refunded",
+        },
+        EffectOutcome::Notification(outcome) => match outcome {
+            NotificationOutcome::Notified { .. } => "notified",
+            NotificationOutcome::NotNotified { .. } => "not_notified",
+        },
     }
 }
 

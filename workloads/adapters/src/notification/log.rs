@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use kbnt_application::ports::Notifier;
-use kbnt_application::{EffectOutcome, NotificationRequest};
+use kbnt_application::{NotificationOutcome, NotificationRequest};
 
 /// The name of this channel.
 const CHANNEL: &str = "log";
@@ -13,9 +13,9 @@ pub struct LogNotifier;
 
 #[async_trait]
 impl Notifier for LogNotifier {
-    async fn notify(&self, request: &NotificationRequest) -> EffectOutcome {
+    async fn notify(&self, request: &NotificationRequest) -> NotificationOutcome {
         let NotificationRequest { order, user, template, .. } = request;
         tracing::info!(operation = "customer-notified", %order, %user, template, "the customer is told");
-        EffectOutcome::Notified { channel: CHANNEL }
+        NotificationOutcome::Notified { channel: CHANNEL }
     }
 }

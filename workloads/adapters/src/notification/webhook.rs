@@ -11,7 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, Mac};
 use kbnt_application::message::Message;
 use kbnt_application::ports::Notifier;
-use kbnt_application::{Append, EffectOutcome, NotificationRequest, Route};
+use kbnt_application::{Append, NotificationOutcome, NotificationRequest, Route};
 use kbnt_domain::{OrderId, UserId};
 use reqwest::{Url, header};
 use serde::Serialize;
@@ -101,7 +101,7 @@ impl WebhookNotifier {
         Ok(Self { outbound: Outbound::new(config.outbound, &config.url)?, config })
     }
 
-    async fn post(&self, about: &Arc<Message>, body: Vec<u8>) -> EffectOutcome {
+    async fn post(&self, about: &Arc<Message>, body: Vec<u8>) -> NotificationOutcome {
         // By the event's id, the receiver recognizes a repetition.
         let id = about.id.to_string();
         let timestamp = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
@@ -120,7 +120,7 @@ impl WebhookNotifier {
         };
         match self.outbound.send(Retry::Always, request).await {
             Sent::Answer { status, .. } if status.is_success() => {
-                EffectOutcome::Notified { channel: CHANNEL }
+                NotificationOutcome::Notified { channel: CHANNEL }
             }
             Sent::Answer { status, .. } => {
                 not_notified(&format!("the webhook answered {status}"), is_transient(status))
@@ -132,8 +132,8 @@ impl WebhookNotifier {
     }
 }
 
-fn not_notified(detail: &str, retry: bool) -> EffectOutcome {
-    EffectOutcome::NotNotified { channel: CHANNEL, detail: detail.to_owned(), retry }
+fn not_notified(detail: &str, retry: bool) -> NotificationOutcome {
+    NotificationOutcome::NotNotified { channel: CHANNEL, detail: detail.to_owned(), retry }
 }
 
 fn body(order: OrderId, user: &UserId, template: &str, about: &Arc<Message>) -> Option<Vec<u8>> {
@@ -146,7 +146,7 @@ fn body(order: OrderId, user: &UserId, template: &str, about: &Arc<Message>) -> 
 
 #[async_trait]
 impl Notifier for WebhookNotifier {
-    async fn notify(&self, request: &NotificationRequest) -> EffectOutcome {
+    async fn notify(&self, request: &NotificationRequest) -> NotificationOutcome {
         let NotificationRequest { order, user, template, about } = request;
         match body(*order, user, template, about) {
             Some(body) => self.post(about, body).await,

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use kbnt_application::ports::PaymentGateway;
-use kbnt_application::{EffectOutcome, PaymentRequest};
+use kbnt_application::{PaymentOutcome, PaymentRequest};
 use kbnt_domain::event::PaymentMethod;
 use kbnt_domain::ids::InvalidTransactionId;
 use kbnt_domain::{Money, OrderId, ReservationId, TransactionId, UserId};
@@ -115,7 +115,7 @@ impl HttpGateway {
         user: &UserId,
         amount: Money,
         payment: &PaymentMethod,
-    ) -> EffectOutcome {
+    ) -> PaymentOutcome {
         let body = ChargeRequest {
             order_id: order.to_string(),
             reservation_id: reservation.to_string(),
@@ -125,42 +125,42 @@ impl HttpGateway {
         };
         let request = || self.post("charges", &order.to_string(), &body);
         match self.outbound.send(Retry::IfNotDone, request).await {
-            Sent::Nothing(detail) => EffectOutcome::NotCharged { detail },
-            Sent::Unknown(detail) => EffectOutcome::Unknown { detail },
-            Sent::TooLong(detail) => EffectOutcome::Senseless { detail },
+            Sent::Nothing(detail) => PaymentOutcome::NotCharged { detail },
+            Sent::Unknown(detail) => PaymentOutcome::Unknown { detail },
+            Sent::TooLong(detail) => PaymentOutcome::Senseless { detail },
             Sent::Answer { status, body } => match read(order, status, &body) {
-                None if status == StatusCode::PAYMENT_REQUIRED => EffectOutcome::Declined,
-                None if status == StatusCode::GONE => EffectOutcome::Closed,
+                None if status == StatusCode::PAYMENT_REQUIRED => PaymentOutcome::Declined,
+                None if status == StatusCode::GONE => PaymentOutcome::Closed,
                 // The gateway itself reports that it did nothing.
                 None if status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT => {
-                    EffectOutcome::NotCharged { detail: answered(status) }
+                    PaymentOutcome::NotCharged { detail: answered(status) }
                 }
                 outcome => outcome.unwrap_or_else(|| uncertain(status)),
             },
         }
     }
 
-    async fn query(&self, order: OrderId) -> EffectOutcome {
+    async fn query(&self, order: OrderId) -> PaymentOutcome {
         let request = || self.request(reqwest::Method::GET, &format!("charges/{order}"));
         match self.outbound.send(Retry::Always, request).await {
-            Sent::Nothing(detail) | Sent::Unknown(detail) => EffectOutcome::Unknown { detail },
-            Sent::TooLong(detail) => EffectOutcome::Senseless { detail },
+            Sent::Nothing(detail) | Sent::Unknown(detail) => PaymentOutcome::Unknown { detail },
+            Sent::TooLong(detail) => PaymentOutcome::Senseless { detail },
             Sent::Answer { status: StatusCode::NOT_FOUND, .. } => {
-                EffectOutcome::NotCharged { detail: "the gateway knows of no charge".to_owned() }
+                PaymentOutcome::NotCharged { detail: "the gateway knows of no charge".to_owned() }
             }
             Sent::Answer { status, body } => read(order, status, &body).unwrap_or_else(|| uncertain(status)),
         }
     }
 
-    async fn close(&self, order: OrderId) -> EffectOutcome {
+    async fn close(&self, order: OrderId) -> PaymentOutcome {
         let body = CloseRequest { order_id: order.to_string() };
         let request = || self.post(&format!("charges/{order}/close"), &format!("{order}-close"), &body);
         match self.outbound.send(Retry::Always, request).await {
-            Sent::Nothing(detail) | Sent::Unknown(detail) => EffectOutcome::Unknown { detail },
-            Sent::TooLong(detail) => EffectOutcome::Senseless { detail },
+            Sent::Nothing(detail) | Sent::Unknown(detail) => PaymentOutcome::Unknown { detail },
+            Sent::TooLong(detail) => PaymentOutcome::Senseless { detail },
             Sent::Answer { status, body } => match read(order, status, &body) {
                 // A permanent decline is as good as closed.
-                Some(EffectOutcome::Declined) => EffectOutcome::Closed,
+                Some(PaymentOutcome::Declined) => PaymentOutcome::Closed,
                 outcome => outcome.unwrap_or_else(|| uncertain(status)),
             },
         }
@@ -171,7 +171,7 @@ impl HttpGateway {
         order: OrderId,
         transaction: Option<&TransactionId>,
         amount: Money,
-    ) -> EffectOutcome {
+    ) -> PaymentOutcome {
         let body = RefundRequest {
             order_id: order.to_string(),
             transaction_id: transaction.map(TransactionId::as_str),
@@ -182,12 +182,12 @@ impl HttpGateway {
             Sent::Nothing(detail) | Sent::Unknown(detail) | Sent::TooLong(detail) => detail,
             Sent::Answer { status, body } => match answer(order, &body) {
                 Some(answer) if status.is_success() && answer.status == ChargeStatus::Refunded => {
-                    return EffectOutcome::Refunded;
+                    return PaymentOutcome::Refunded;
                 }
                 _ => answered(status),
             },
         };
-        EffectOutcome::NotRefunded { detail }
+        PaymentOutcome::NotRefunded { detail }
     }
 
     fn post(&self, path: &str, key: &str, body: &impl Serialize) -> RequestBuilder {
@@ -205,7 +205,7 @@ impl HttpGateway {
 }
 
 /// The outcome in the response; `None` if it is not reliable, for example because it concerns another order.
-fn read(order: OrderId, status: StatusCode, body: &[u8]) -> Option<EffectOutcome> {
+fn read(order: OrderId, status: StatusCode, body: &[u8]) -> Option<PaymentOutcome> {
     if is_transient(status) {
         return None;
     }
@@ -213,28 +213,34 @@ fn read(order: OrderId, status: StatusCode, body: &[u8]) -> Option<EffectOutcome
     Some(match answer.status {
         ChargeStatus::Charged if status.is_success() => named(&answer),
         // The money was refunded: this does not pay the order.
-        ChargeStatus::Refunded if status.is_success() => EffectOutcome::Refunded,
-        ChargeStatus::Declined => EffectOutcome::Declined,
-        ChargeStatus::Closed => EffectOutcome::Closed,
+        ChargeStatus::Refunded if status.is_success() => PaymentOutcome::Refunded,
+        ChargeStatus::Declined => PaymentOutcome::Declined,
+        ChargeStatus::Closed => PaymentOutcome::Closed,
         // The gateway reports a charge together with an error status.
         ChargeStatus::Charged | ChargeStatus::Refunded => uncertain(status),
     })
 }
 
 /// A charge, with the id that the gateway gave it.
-fn named(answer: &ChargeAnswer) -> EffectOutcome {
+fn named(answer: &ChargeAnswer) -> PaymentOutcome {
     match answer.transaction_id.as_str().map(str::parse) {
-        Some(Ok(transaction)) => EffectOutcome::Charged { transaction },
-        Some(Err(error)) => EffectOutcome::ChargedUnnamed { detail: InvalidTransactionId::to_string(&error) },
-        None => EffectOutcome::ChargedUnnamed { detail: "transactionId is no text".to_owned() },
+        Some(Ok(transaction)) => PaymentOutcome::Charged { transaction },
+        Some(Err(error)) => {
+            PaymentOutcome::ChargedUnnamed { detail: InvalidTransactionId::to_string(&error) }
+        }
+        None => PaymentOutcome::ChargedUnnamed { detail: "transactionId is no text".to_owned() },
     }
 }
 
 /// The outcome after a response that does not say whether there is a charge. A transient one counts as no
 /// response; any other is malformed.
-fn uncertain(status: StatusCode) -> EffectOutcome {
+fn uncertain(status: StatusCode) -> PaymentOutcome {
     let detail = answered(status);
-    if is_transient(status) { EffectOutcome::Unknown { detail } } else { EffectOutcome::Senseless { detail } }
+    if is_transient(status) {
+        PaymentOutcome::Unknown { detail }
+    } else {
+        PaymentOutcome::Senseless { detail }
+    }
 }
 
 fn answered(status: StatusCode) -> String {
@@ -248,7 +254,7 @@ fn answer(order: OrderId, body: &[u8]) -> Option<ChargeAnswer> {
 
 #[async_trait]
 impl PaymentGateway for HttpGateway {
-    async fn perform(&self, request: &PaymentRequest) -> EffectOutcome {
+    async fn perform(&self, request: &PaymentRequest) -> PaymentOutcome {
         match request {
             PaymentRequest::Charge { order, reservation, user, amount, payment } => {
                 self.charge(*order, *reservation, user, *amount, payment).await

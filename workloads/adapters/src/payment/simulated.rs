@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use kbnt_application::ports::PaymentGateway;
-use kbnt_application::{EffectOutcome, PaymentRequest};
+use kbnt_application::{PaymentOutcome, PaymentRequest};
 use kbnt_domain::{Money, OrderId, TransactionId};
 use thiserror::Error;
 
@@ -126,56 +126,56 @@ impl SimulatedGateway {
         Self { rules, book: Mutex::default() }
     }
 
-    async fn charge(&self, order: OrderId, amount: Money, token: Option<&str>) -> EffectOutcome {
+    async fn charge(&self, order: OrderId, amount: Money, token: Option<&str>) -> PaymentOutcome {
         let token = if self.rules.test_tokens { Token::of(token) } else { Token::Good };
         match token {
             Token::Unreachable => {
-                return EffectOutcome::NotCharged { detail: "the gateway cannot be reached".to_owned() };
+                return PaymentOutcome::NotCharged { detail: "the gateway cannot be reached".to_owned() };
             }
             Token::Delayed(delay) => tokio::time::sleep(delay).await,
             Token::Good | Token::Declined | Token::AnswerLost => {}
         }
         let mut book = self.book();
         match book.entries.get(&order) {
-            Some(Entry::Closed) => return EffectOutcome::Closed,
-            Some(Entry::Refunded) => return EffectOutcome::Refunded,
+            Some(Entry::Closed) => return PaymentOutcome::Closed,
+            Some(Entry::Refunded) => return PaymentOutcome::Refunded,
             Some(Entry::Charged) => {}
             None if token == Token::Declined || self.declines(order, amount) => {
-                return EffectOutcome::Declined;
+                return PaymentOutcome::Declined;
             }
             None => book.record(order, Entry::Charged),
         }
         if token == Token::AnswerLost {
-            return EffectOutcome::Unknown { detail: "the gateway's answer was lost".to_owned() };
+            return PaymentOutcome::Unknown { detail: "the gateway's answer was lost".to_owned() };
         }
         charged(order)
     }
 
-    fn query(&self, order: OrderId) -> EffectOutcome {
+    fn query(&self, order: OrderId) -> PaymentOutcome {
         match self.book().entries.get(&order) {
             Some(Entry::Charged) => charged(order),
-            Some(Entry::Refunded) => EffectOutcome::Refunded,
-            Some(Entry::Closed) => EffectOutcome::Closed,
-            None => EffectOutcome::NotCharged { detail: "the gateway knows of no charge".to_owned() },
+            Some(Entry::Refunded) => PaymentOutcome::Refunded,
+            Some(Entry::Closed) => PaymentOutcome::Closed,
+            None => PaymentOutcome::NotCharged { detail: "the gateway knows of no charge".to_owned() },
         }
     }
 
-    fn close(&self, order: OrderId) -> EffectOutcome {
+    fn close(&self, order: OrderId) -> PaymentOutcome {
         let mut book = self.book();
         match book.entries.get(&order) {
             Some(Entry::Charged) => charged(order),
-            Some(Entry::Refunded) => EffectOutcome::Refunded,
-            Some(Entry::Closed) => EffectOutcome::Closed,
+            Some(Entry::Refunded) => PaymentOutcome::Refunded,
+            Some(Entry::Closed) => PaymentOutcome::Closed,
             None => {
                 book.record(order, Entry::Closed);
-                EffectOutcome::Closed
+                PaymentOutcome::Closed
             }
         }
     }
 
-    fn refund(&self, order: OrderId) -> EffectOutcome {
+    fn refund(&self, order: OrderId) -> PaymentOutcome {
         self.book().record(order, Entry::Refunded);
-        EffectOutcome::Refunded
+        PaymentOutcome::Refunded
     }
 
     fn declines(&self, order: OrderId, amount: Money) -> bool {
@@ -191,11 +191,11 @@ impl SimulatedGateway {
     }
 }
 
-fn charged(order: OrderId) -> EffectOutcome {
+fn charged(order: OrderId) -> PaymentOutcome {
     match format!("sim-{order}").parse::<TransactionId>() {
-        Ok(transaction) => EffectOutcome::Charged { transaction },
+        Ok(transaction) => PaymentOutcome::Charged { transaction },
         // This cannot happen: the text uses the permitted alphabet. An unknown outcome is queried again.
-        Err(error) => EffectOutcome::Unknown { detail: error.to_string() },
+        Err(error) => PaymentOutcome::Unknown { detail: error.to_string() },
     }
 }
 
@@ -211,7 +211,7 @@ fn draw(order: OrderId, seed: u64) -> f64 {
 
 #[async_trait]
 impl PaymentGateway for SimulatedGateway {
-    async fn perform(&self, request: &PaymentRequest) -> EffectOutcome {
+    async fn perform(&self, request: &PaymentRequest) -> PaymentOutcome {
         if !self.rules.delay.is_zero() {
             tokio::time::sleep(self.rules.delay).await;
         }
@@ -272,7 +272,7 @@ mod tests {
         for token in ["tok_decline", "tok_unreachable", "tok_unknown_outcome", "tok_delay_60000ms", "x"] {
             let asked = charge(order(token), 1, Some(token));
             let outcome = tokio::time::timeout(DELAY_MOST / 2, gateway.perform(&asked)).await.unwrap();
-            assert!(matches!(outcome, EffectOutcome::Charged { .. }), "{token}: {outcome:?}");
+            assert!(matches!(outcome, PaymentOutcome::Charged { .. }), "{token}: {outcome:?}");
         }
     }
 
@@ -282,7 +282,7 @@ mod tests {
         let gateway = testing();
         for token in ["tok_delay_60001ms", "tok_delay_600000ms", "tok_delay_99999999999999999999ms"] {
             let outcome = gateway.perform(&charge(order(token), 1, Some(token))).await;
-            assert_eq!(outcome, EffectOutcome::Declined, "{token}");
+            assert_eq!(outcome, PaymentOutcome::Declined, "{token}");
         }
     }
 
@@ -300,26 +300,26 @@ mod tests {
         let gateway = testing();
         for (token, good) in [(None, true), (Some("tok_ok"), true), (Some("tok_delay_5ms"), true)] {
             let outcome = gateway.perform(&charge(order(&format!("{token:?}")), 1, token)).await;
-            assert_eq!(matches!(outcome, EffectOutcome::Charged { .. }), good, "{token:?}: {outcome:?}");
+            assert_eq!(matches!(outcome, PaymentOutcome::Charged { .. }), good, "{token:?}: {outcome:?}");
         }
         for token in ["tok_decline", "tok_nobody_knows", "tok_delay_x", "4111111111111111"] {
             let outcome = gateway.perform(&charge(order(token), 1, Some(token))).await;
-            assert_eq!(outcome, EffectOutcome::Declined, "{token}");
+            assert_eq!(outcome, PaymentOutcome::Declined, "{token}");
         }
         let away = gateway.perform(&charge(order("away"), 1, Some("tok_unreachable"))).await;
-        assert!(matches!(away, EffectOutcome::NotCharged { .. }));
+        assert!(matches!(away, PaymentOutcome::NotCharged { .. }));
         let found = gateway.perform(&PaymentRequest::Query { order: order("away") }).await;
-        assert!(matches!(found, EffectOutcome::NotCharged { .. }));
+        assert!(matches!(found, PaymentOutcome::NotCharged { .. }));
     }
 
     #[tokio::test]
     async fn a_lost_answer_is_found_by_a_query_and_charged_once() {
         let gateway = testing();
         let lost = charge(order("lost"), 1, Some("tok_unknown_outcome"));
-        assert!(matches!(gateway.perform(&lost).await, EffectOutcome::Unknown { .. }));
+        assert!(matches!(gateway.perform(&lost).await, PaymentOutcome::Unknown { .. }));
         let first = gateway.perform(&PaymentRequest::Query { order: order("lost") }).await;
         let again = gateway.perform(&charge(order("lost"), 1, None)).await;
-        assert!(matches!(first, EffectOutcome::Charged { .. }));
+        assert!(matches!(first, PaymentOutcome::Charged { .. }));
         assert_eq!(first, again);
     }
 
@@ -328,9 +328,9 @@ mod tests {
         let gateway = SimulatedGateway::default();
         assert_eq!(
             gateway.perform(&PaymentRequest::Close { order: order("a") }).await,
-            EffectOutcome::Closed
+            PaymentOutcome::Closed
         );
-        assert_eq!(gateway.perform(&charge(order("a"), 1, None)).await, EffectOutcome::Closed);
+        assert_eq!(gateway.perform(&charge(order("a"), 1, None)).await, PaymentOutcome::Closed);
         let charged = gateway.perform(&charge(order("b"), 1, None)).await;
         assert_eq!(gateway.perform(&PaymentRequest::Close { order: order("b") }).await, charged);
     }
@@ -342,9 +342,9 @@ mod tests {
             SimulatedGateway::new(SimulatedRules { decline_above: Some(limit), ..Default::default() });
         assert!(matches!(
             gateway.perform(&charge(order("a"), 1000, None)).await,
-            EffectOutcome::Charged { .. }
+            PaymentOutcome::Charged { .. }
         ));
-        assert_eq!(gateway.perform(&charge(order("b"), 1001, None)).await, EffectOutcome::Declined);
+        assert_eq!(gateway.perform(&charge(order("b"), 1001, None)).await, PaymentOutcome::Declined);
     }
 
     #[tokio::test]
@@ -355,7 +355,7 @@ mod tests {
             let mut declined = Vec::new();
             for number in 0..2000 {
                 let order = order(&number.to_string());
-                if gateway.perform(&charge(order, 1, None)).await == EffectOutcome::Declined {
+                if gateway.perform(&charge(order, 1, None)).await == PaymentOutcome::Declined {
                     declined.push(order);
                 }
             }

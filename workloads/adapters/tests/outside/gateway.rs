@@ -5,7 +5,7 @@ use std::time::Duration;
 use kbnt_adapters::outbound::{BreakerConfig, OutboundConfig};
 use kbnt_adapters::payment::{HttpGateway, HttpGatewayConfig};
 use kbnt_application::ports::PaymentGateway;
-use kbnt_application::{EffectOutcome, PaymentRequest};
+use kbnt_application::{PaymentOutcome, PaymentRequest};
 use kbnt_domain::event::PaymentMethod;
 use kbnt_domain::{OrderId, ReservationId};
 use serde_json::{Value, json};
@@ -36,18 +36,17 @@ fn says(order: OrderId, status: &str) -> String {
     json!({"orderId": order.to_string(), "status": status, "transactionId": "tx-1"}).to_string()
 }
 
-fn name_of(outcome: &EffectOutcome) -> &'static str {
+fn name_of(outcome: &PaymentOutcome) -> &'static str {
     match outcome {
-        EffectOutcome::Charged { .. } => "charged",
-        EffectOutcome::ChargedUnnamed { .. } => "charged, unnamed",
-        EffectOutcome::Declined => "declined",
-        EffectOutcome::NotCharged { .. } => "not charged",
-        EffectOutcome::Unknown { .. } => "unknown",
-        EffectOutcome::Senseless { .. } => "senseless",
-        EffectOutcome::Closed => "closed",
-        EffectOutcome::Refunded => "refunded",
-        EffectOutcome::NotRefunded { .. } => "not refunded",
-        EffectOutcome::Notified { .. } | EffectOutcome::NotNotified { .. } => "not about money",
+        PaymentOutcome::Charged { .. } => "charged",
+        PaymentOutcome::ChargedUnnamed { .. } => "charged, unnamed",
+        PaymentOutcome::Declined => "declined",
+        PaymentOutcome::NotCharged { .. } => "not charged",
+        PaymentOutcome::Unknown { .. } => "unknown",
+        PaymentOutcome::Senseless { .. } => "senseless",
+        PaymentOutcome::Closed => "closed",
+        PaymentOutcome::Refunded => "refunded",
+        PaymentOutcome::NotRefunded { .. } => "not refunded",
     }
 }
 
@@ -56,7 +55,7 @@ async fn a_charge_is_asked_for_as_documented() {
     let id = order("a");
     let server = Server::start([Does::Answer(201, says(id, "charged"))]).await;
     let outcome = gateway(&server, hasty()).perform(&charge(id)).await;
-    assert_eq!(outcome, EffectOutcome::Charged { transaction: "tx-1".parse().unwrap() });
+    assert_eq!(outcome, PaymentOutcome::Charged { transaction: "tx-1".parse().unwrap() });
     let request = server.requests().remove(0);
     assert_eq!(request.line(), "POST /charges HTTP/1.1");
     assert_eq!(request.header("idempotency-key"), Some(id.to_string().as_str()));
@@ -119,7 +118,7 @@ async fn any_text_that_can_be_shown_names_a_charge_and_anything_else_is_a_charge
         for effect in [charge(id), PaymentRequest::Query { order: id }, PaymentRequest::Close { order: id }] {
             let server = Server::start([Does::Answer(200, says(&json!(name)))]).await;
             let found = gateway(&server, hasty()).perform(&effect).await;
-            assert_eq!(found, EffectOutcome::Charged { transaction: name.parse().unwrap() }, "{effect:?}");
+            assert_eq!(found, PaymentOutcome::Charged { transaction: name.parse().unwrap() }, "{effect:?}");
         }
         let server = Server::start([Does::Answer(200, "{}".into())]).await;
         let refund =
@@ -155,7 +154,7 @@ async fn a_charge_without_a_name_is_refunded_by_its_order() {
     let id = order("a");
     let server = Server::start([Does::Answer(200, says(id, "refunded"))]).await;
     let refund = PaymentRequest::Refund { order: id, transaction: None, amount: amount() };
-    assert_eq!(gateway(&server, hasty()).perform(&refund).await, EffectOutcome::Refunded);
+    assert_eq!(gateway(&server, hasty()).perform(&refund).await, PaymentOutcome::Refunded);
     let request = server.requests().remove(0);
     assert_eq!(request.line(), format!("POST /charges/{id}/refund HTTP/1.1"));
     assert_eq!(request.header("idempotency-key"), Some(format!("{id}-refund").as_str()));

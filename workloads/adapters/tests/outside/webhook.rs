@@ -8,7 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, Mac};
 use kbnt_adapters::notification::{WebhookConfig, WebhookNotifier};
 use kbnt_application::ports::Notifier;
-use kbnt_application::{EffectOutcome, NotificationRequest, Outbox, Service};
+use kbnt_application::{NotificationOutcome, NotificationRequest, Outbox, Service};
 use kbnt_domain::Reason;
 use kbnt_domain::Timestamp;
 use kbnt_domain::event::{CancelKind, OrderCancelled};
@@ -51,7 +51,7 @@ fn is_signed(request: &Request) -> bool {
 async fn a_notification_is_signed_and_says_what_it_is_about() {
     let server = Server::start([Does::Answer(204, String::new())]).await;
     let outcome = notifier(&server).notify(&notification()).await;
-    assert_eq!(outcome, EffectOutcome::Notified { channel: "webhook" });
+    assert_eq!(outcome, NotificationOutcome::Notified { channel: "webhook" });
     let request = server.requests().remove(0);
     assert!(is_signed(&request));
     let at: u64 = request.header("webhook-timestamp").unwrap().parse().unwrap();
@@ -72,7 +72,7 @@ async fn a_notification_is_signed_and_says_what_it_is_about() {
 
 #[tokio::test]
 async fn repetitions_carry_the_same_id_and_help_where_they_can() {
-    let notified = EffectOutcome::Notified { channel: "webhook" };
+    let notified = NotificationOutcome::Notified { channel: "webhook" };
     for does in [
         Does::Hang,
         Does::Reset,
@@ -103,7 +103,7 @@ async fn what_will_not_get_better_is_given_up() {
         let server = Server::start(does.clone()).await;
         let outcome = notifier(&server).notify(&notification()).await;
         assert!(
-            matches!(outcome, EffectOutcome::NotNotified { retry, .. } if retry == again),
+            matches!(outcome, NotificationOutcome::NotNotified { retry, .. } if retry == again),
             "{does:?}: {outcome:?}"
         );
         assert_eq!(server.requests().len(), does.len(), "{does:?}");

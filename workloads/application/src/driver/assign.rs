@@ -238,7 +238,8 @@ impl<M: Machine, R> Driver<M, R> {
 impl<M: Machine, R> Core<M, R> {
     /// Takes in what was read to know more.
     fn scan(&mut self, scan: &mut Scan, records: &[Fetched]) {
-        let Self { machine, service, observer, .. } = self;
+        let Self { machine, service, observer, clock, .. } = self;
+        machine.set_clock(clock.now());
         match &mut scan.purpose {
             Purpose::Learn(fence) | Purpose::FromFirst(_, fence) => {
                 let end = scan.end.unwrap_or(scan.from);

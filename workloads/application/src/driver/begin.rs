@@ -263,6 +263,7 @@ impl<M: Machine, R> Driver<M, R> {
         let Core { machine, tail, service, observer, clock, .. } = &mut self.core;
         let Some(tail) = tail else { return Ok(()) };
         tail.reached(next);
+        machine.set_clock(clock.now());
         for record in admitted(records, *service, observer.as_ref(), &mut tail.fence) {
             let election = elections.marks.get(&record.at.partition).map_or(u64::MAX, |mark| mark.at.offset);
             elections.won += usize::from(record.at.offset == election);
@@ -278,7 +279,6 @@ impl<M: Machine, R> Driver<M, R> {
         if let Some(term) = elections.term {
             observer.elected(*service, term);
         }
-        machine.set_clock(clock.now());
         for at in beginning(self.core.service.output()) {
             let (batch, machine, clock) = self.core.batch();
             batch.recovered(machine, clock, at.partition);
@@ -308,9 +308,11 @@ impl<M: Machine, R> Core<M, R> {
 
     /// Takes in records of the output topic at the start.
     pub(super) fn take_up(&mut self, folding: &mut Folding, records: &[Fetched]) {
-        let Self { machine, tail, service, observer, .. } = self;
+        let Self { machine, tail, service, observer, clock, .. } = self;
         let Some(tail) = tail else { return };
         folding.count += records.len() as u64;
+        // The present writer goes on while this takes its time.
+        machine.set_clock(clock.now());
         let folds = machine.sole_writer().is_some();
         for record in admitted(records, *service, observer.as_ref(), &mut tail.fence) {
             folding.newest = Some(record.message.at);

@@ -145,8 +145,6 @@ impl<M: Machine, R> Driver<M, R> {
                 tail.fence.elected(mark.at.partition, &writer);
             }
         }
-        // A snapshot knows the time at which it was taken.
-        self.core.machine.set_clock(self.core.clock.now());
         self.core.take_up(&mut folding, &ahead);
         self.fold_on(folding);
     }

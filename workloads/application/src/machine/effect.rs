@@ -103,6 +103,15 @@ impl From<NotificationRequest> for Effect {
 /// What came of an effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EffectOutcome {
+    /// Of a request to the payment gateway.
+    Payment(PaymentOutcome),
+    /// Of a notification.
+    Notification(NotificationOutcome),
+}
+
+/// What came of a request to the payment gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PaymentOutcome {
     /// The charge is made.
     Charged {
         /// The gateway's name for it.
@@ -125,7 +134,7 @@ pub enum EffectOutcome {
         /// For people.
         detail: String,
     },
-    /// As [`EffectOutcome::Unknown`], but the gateway has answered: with something that makes no sense.
+    /// As [`PaymentOutcome::Unknown`], but the gateway has answered: with something that makes no sense.
     Senseless {
         /// For people.
         detail: String,
@@ -139,12 +148,17 @@ pub enum EffectOutcome {
         /// For people.
         detail: String,
     },
-    /// The customer was told.
+}
+
+/// What came of a notification.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotificationOutcome {
+    /// The customer has it.
     Notified {
         /// By which way.
         channel: &'static str,
     },
-    /// The customer was not told.
+    /// The customer does not have it.
     NotNotified {
         /// By which way.
         channel: &'static str,
@@ -153,4 +167,16 @@ pub enum EffectOutcome {
         /// Whether another attempt may succeed.
         retry: bool,
     },
+}
+
+impl From<PaymentOutcome> for EffectOutcome {
+    fn from(outcome: PaymentOutcome) -> Self {
+        Self::Payment(outcome)
+    }
+}
+
+impl From<NotificationOutcome> for EffectOutcome {
+    fn from(outcome: NotificationOutcome) -> Self {
+        Self::Notification(outcome)
+    }
 }

@@ -27,7 +27,9 @@ use crate::message::{Service, Topic};
 
 pub use crate::message::Position;
 pub use auditor::Auditor;
-pub use effect::{Effect, EffectOutcome, NotificationRequest, PaymentRequest};
+pub use effect::{
+    Effect, EffectOutcome, NotificationOutcome, NotificationRequest, PaymentOutcome, PaymentRequest,
+};
 pub use outbox::Outbox;
 pub use record::{Append, Delivered, RawRecord, Route, Unreadable};
 pub use writer::{ImageOf, SoleWriter};
@@ -41,7 +43,7 @@ pub trait Machine: Send + 'static {
     /// Which service it is; its inputs and its output topic follow.
     fn service(&self) -> Service;
 
-    /// The present time: before anything is folded, and then before every batch. It may be before the time of earlier steps, where
+    /// The present time: before anything is folded, and then before every batch of records or steps. It may be before the time of earlier steps, where
     /// the clock was wrong then and has been put right; and no record was written after it, whatever it says.
     fn set_clock(&mut self, _now: Timestamp) {}
 

@@ -1,4 +1,4 @@
-//! Tells customers, with a bounded number of attempts.
+//! Notifies customers, with a bounded number of attempts.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
@@ -8,14 +8,14 @@ use kbnt_domain::event::{CancelKind, NotificationFailed, NotificationSent};
 use kbnt_domain::payment::{PAUSE_MOST, pause_after};
 use kbnt_domain::{Event, OrderId, Timestamp, UserId};
 
-use crate::machine::{Delivered, EffectOutcome, Machine, NotificationRequest, Outbox};
+use crate::machine::{Delivered, EffectOutcome, Machine, NotificationOutcome, NotificationRequest, Outbox};
 use crate::message::{Message, Service, Topic};
 use crate::partition_state::{Holds, Inputs, Limits, Memory, Present};
 
 /// Attempts before it gives up: about two minutes with the pauses between them.
 const ATTEMPTS: u32 = 9;
 
-/// Tells customers.
+/// Notifies customers.
 #[derive(Debug, Default)]
 pub struct NotificationMachine {
     limits: Limits,
@@ -28,12 +28,12 @@ pub struct NotificationMachine {
 /// What is known of one partition.
 #[derive(Debug)]
 struct PartitionState {
-    told: Memory<()>,
+    notified: Memory<()>,
     inputs: Inputs,
     holds: Holds,
 }
 
-/// Somebody to be told.
+/// A customer to be notified.
 #[derive(Debug)]
 struct Notice {
     partition: u32,
@@ -67,7 +67,7 @@ impl Notice {
 }
 
 impl NotificationMachine {
-    /// A machine that remembers whom it told for 24 hours.
+    /// A machine that remembers for 24 hours whom it notified.
     pub fn new() -> Self {
         Self::default()
     }
@@ -81,7 +81,7 @@ impl NotificationMachine {
     fn close(&mut self, order: OrderId, now: Timestamp) -> Option<Notice> {
         let notice = self.open.remove(&order)?;
         if let Some(state) = self.partitions.get_mut(&notice.partition) {
-            state.told.insert(order, now, ());
+            state.notified.insert(order, now, ());
             state.holds.release(&order);
         }
         Some(notice)
@@ -98,7 +98,7 @@ impl Machine for NotificationMachine {
     /// A clock that was wrong may have had attempts put off for hours: after it is put back, they are due.
     fn set_clock(&mut self, now: Timestamp) {
         if self.present.set(now) {
-            self.partitions.values_mut().for_each(|state| state.told.put_back(now));
+            self.partitions.values_mut().for_each(|state| state.notified.put_back(now));
             self.pauses.clear();
             for (order, notice) in &mut self.open {
                 notice.again_at = notice.again_at.map(|at| if at > now + PAUSE_MOST { now } else { at });
@@ -108,9 +108,11 @@ impl Machine for NotificationMachine {
     }
 
     fn assigned(&mut self, partition: u32) {
-        let told = Memory::new(self.limits);
-        self.partitions
-            .insert(partition, PartitionState { told, inputs: Inputs::default(), holds: Holds::default() });
+        let notified = Memory::new(self.limits);
+        self.partitions.insert(
+            partition,
+            PartitionState { notified, inputs: Inputs::default(), holds: Holds::default() },
+        );
     }
 
     fn revoked(&mut self, partition: u32) {
@@ -124,7 +126,7 @@ impl Machine for NotificationMachine {
         if let (Some(order), Some(state)) =
             (record.message.order(), self.partitions.get_mut(&record.at.partition))
         {
-            state.told.insert(order, self.present.cap(record.message.at), ());
+            state.notified.insert(order, self.present.cap(record.message.at), ());
         }
     }
 
@@ -134,8 +136,8 @@ impl Machine for NotificationMachine {
             return;
         }
         let (Some(order), Some(notice)) = (record.message.order(), Notice::about(record)) else { return };
-        // The first end of an order is its end: whoever told the customer about it tells nothing else.
-        if state.told.contains(&order) || self.open.contains_key(&order) {
+        // The first end of an order is its end: a customer who was notified of it is not notified of another.
+        if state.notified.contains(&order) || self.open.contains_key(&order) {
             return;
         }
         outbox.perform(notice.request(order));
@@ -144,17 +146,18 @@ impl Machine for NotificationMachine {
     }
 
     fn completed(&mut self, order: OrderId, outcome: EffectOutcome, outbox: &mut Outbox) {
+        let EffectOutcome::Notification(outcome) = outcome else { return };
         let Some(notice) = self.open.get_mut(&order).filter(|notice| notice.again_at.is_none()) else {
             return;
         };
         match outcome {
-            EffectOutcome::NotNotified { retry: true, .. } if notice.failures + 1 < ATTEMPTS => {
+            NotificationOutcome::NotNotified { retry: true, .. } if notice.failures + 1 < ATTEMPTS => {
                 notice.failures += 1;
                 let again_at = outbox.now() + pause_after(notice.failures);
                 notice.again_at = Some(again_at);
                 self.pauses.insert((again_at, order));
             }
-            EffectOutcome::Notified { channel } => {
+            NotificationOutcome::Notified { channel } => {
                 let Some(Notice { about, user, template, .. }) = self.close(order, outbox.now()) else {
                     return;
                 };
@@ -162,12 +165,11 @@ impl Machine for NotificationMachine {
                 let (channel, template) = (channel.to_owned(), template.to_owned());
                 outbox.emit(NotificationSent { order, user, channel, template });
             }
-            EffectOutcome::NotNotified { channel, detail, .. } => {
+            NotificationOutcome::NotNotified { channel, detail, .. } => {
                 let Some(Notice { about, user, .. }) = self.close(order, outbox.now()) else { return };
                 outbox.answer_earlier(about.id, about.trace);
                 outbox.emit(NotificationFailed { order, user, channel: channel.to_owned(), detail });
             }
-            _ => {}
         }
     }
 

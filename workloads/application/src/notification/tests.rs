@@ -6,7 +6,7 @@ use kbnt_domain::event::CancelKind::{Cancelled, Rejected};
 use kbnt_domain::event::{NotificationFailed, NotificationSent};
 
 use super::NotificationMachine;
-use crate::machine::{Delivered, EffectOutcome, Machine, NotificationRequest};
+use crate::machine::{Delivered, Machine, NotificationOutcome, NotificationRequest};
 use crate::message::Topic;
 use crate::testkit::*;
 
@@ -21,12 +21,12 @@ fn sent(template: &str) -> Event {
         .into()
 }
 
-fn notified() -> EffectOutcome {
-    EffectOutcome::Notified { channel: "log" }
+fn notified() -> NotificationOutcome {
+    NotificationOutcome::Notified { channel: "log" }
 }
 
-fn not_notified(retry: bool) -> EffectOutcome {
-    EffectOutcome::NotNotified { channel: "log", detail: "503".into(), retry }
+fn not_notified(retry: bool) -> NotificationOutcome {
+    NotificationOutcome::NotNotified { channel: "log", detail: "503".into(), retry }
 }
 
 fn given_up() -> Event {

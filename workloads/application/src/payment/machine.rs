@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 
 use kbnt_domain::event::{ReservationLost, VirtualStockReserved};
-use kbnt_domain::payment::{Action, Ending, Outcome, Payment, Refund, Told};
+use kbnt_domain::payment::{Action, Conclusion, Ending, Outcome, Payment, Refund};
 use kbnt_domain::{Event, OrderId, Reason, Timestamp};
 
 use super::partition::{Open, PartitionState, Settled};
-use crate::machine::{Delivered, EffectOutcome, Machine, Outbox};
+use crate::machine::{Delivered, EffectOutcome, Machine, Outbox, PaymentOutcome};
 use crate::message::{Service, Topic};
 use crate::partition_state::{Limits, Present};
 
@@ -102,11 +102,13 @@ impl PaymentMachine {
                     outbox.perform(request);
                 }
             }
-            Action::Tell(told) => {
-                if let (Told::Refunded(_), Some(state)) = (&told, self.partitions.get_mut(&open.partition)) {
+            Action::Write(conclusion) => {
+                if let (Conclusion::Refunded(_), Some(state)) =
+                    (&conclusion, self.partitions.get_mut(&open.partition))
+                {
                     state.settled.insert(order, outbox.now(), Settled::Refunded);
                 }
-                open.tell(order, told, outbox);
+                open.write(order, conclusion, outbox);
             }
         }
         self.arrange(order);
@@ -221,17 +223,17 @@ impl Machine for PaymentMachine {
 
     fn completed(&mut self, order: OrderId, outcome: EffectOutcome, outbox: &mut Outbox) {
         self.catch_up(outbox);
+        let EffectOutcome::Payment(outcome) = outcome else { return };
         let outcome = match outcome {
-            EffectOutcome::Charged { transaction } => Outcome::Charged(transaction),
-            EffectOutcome::ChargedUnnamed { .. } => Outcome::ChargedUnnamed,
-            EffectOutcome::Declined => Outcome::Declined,
-            EffectOutcome::NotCharged { .. } => Outcome::NotCharged,
-            EffectOutcome::Unknown { .. } => Outcome::Unknown,
-            EffectOutcome::Senseless { .. } => Outcome::Senseless,
-            EffectOutcome::Closed => Outcome::Closed,
-            EffectOutcome::Refunded => Outcome::Refunded,
-            EffectOutcome::NotRefunded { .. } => Outcome::NotRefunded,
-            EffectOutcome::Notified { .. } | EffectOutcome::NotNotified { .. } => return,
+            PaymentOutcome::Charged { transaction } => Outcome::Charged(transaction),
+            PaymentOutcome::ChargedUnnamed { .. } => Outcome::ChargedUnnamed,
+            PaymentOutcome::Declined => Outcome::Declined,
+            PaymentOutcome::NotCharged { .. } => Outcome::NotCharged,
+            PaymentOutcome::Unknown { .. } => Outcome::Unknown,
+            PaymentOutcome::Senseless { .. } => Outcome::Senseless,
+            PaymentOutcome::Closed => Outcome::Closed,
+            PaymentOutcome::Refunded => Outcome::Refunded,
+            PaymentOutcome::NotRefunded { .. } => Outcome::NotRefunded,
         };
         let now = outbox.now();
         self.step(order, outbox, |payment| payment.outcome(outcome, now));
@@ -250,7 +252,7 @@ impl Machine for PaymentMachine {
         if self.set_off.is_empty() { self.pauses.first().map(|(at, _)| *at) } else { Some(Timestamp::MIN) }
     }
 
-    /// Those of which only the end of the reservation is missing do not count: it is told by an input that comes after theirs, and
+    /// Those that wait only for the end of their reservation do not count: an input that comes after theirs brings it, and it
     /// would never be read if they kept the machine from reading on. There are no more of them than open reservations.
     fn in_hand(&self) -> usize {
         self.open.len() - self.awaiting_expiry
@@ -264,7 +266,7 @@ impl Machine for PaymentMachine {
         self.partitions.get(&partition)?.holds.lowest(topic)
     }
 
-    /// Another process may have told another outcome before; only the log says which one stands.
+    /// Another process may have written another outcome before; only the log says which one stands.
     fn follows(&self) -> bool {
         true
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kbnt_domain::event::{
     PaymentFailed, PaymentMethod, PaymentProcessed, PaymentRefunded, ReservationLost, VirtualStockReserved,
 };
-use kbnt_domain::payment::{Attempt, First, Payment, Told};
+use kbnt_domain::payment::{Attempt, Conclusion, First, Payment};
 use kbnt_domain::{Event, Money, OrderId, Reason, ReservationId, Timestamp, TransactionId, UserId};
 
 use crate::machine::{Delivered, Outbox, PaymentRequest};
@@ -42,7 +42,7 @@ impl PartitionState {
 
     /// Takes in a record of payment-events, written at `at`; gives the outcome that stands first in the log, if it is one.
     pub(super) fn learn(&mut self, order: OrderId, message: &Message, at: Timestamp) -> Option<First> {
-        let told = match &message.event {
+        let settled = match &message.event {
             Event::PaymentProcessed(_) => Settled::Processed,
             Event::PaymentFailed(e) => Settled::Failed { reason: e.reason, refund_due: e.refund_due },
             Event::PaymentRefunded(_) => {
@@ -52,7 +52,7 @@ impl PartitionState {
             _ => return None,
         };
         if !self.settled.contains(&order) {
-            self.settled.insert(order, at, told);
+            self.settled.insert(order, at, settled);
         }
         match self.settled.get(&order)? {
             Settled::Processed => Some(First::Processed),
@@ -117,7 +117,7 @@ impl Open {
         Self { partition, payment, awaits_expiry: false, cause, bill }
     }
 
-    /// From here on what is told answers this record.
+    /// From here on what is written answers this record.
     pub(super) fn because_of(&mut self, record: &Delivered) {
         self.cause = Arc::clone(&record.message);
     }
@@ -149,29 +149,29 @@ impl Open {
         })
     }
 
-    /// Writes what is told. Two processes that tell different outcomes of an order write the same event id, and the
+    /// Writes it. Two processes that come to different outcomes of an order write the same event id, and the
     /// first of them in the log stands; the same goes for its refund.
-    pub(super) fn tell(&self, order: OrderId, told: Told, outbox: &mut Outbox) {
+    pub(super) fn write(&self, order: OrderId, conclusion: Conclusion, outbox: &mut Outbox) {
         let amount = self.amount();
         outbox.answer_earlier(self.cause.id, self.cause.trace);
         let outcome = format!("payment/{order}");
-        match (told, &self.bill) {
-            (Told::Processed(transaction), Bill::Reserved { reservation, .. }) => {
+        match (conclusion, &self.bill) {
+            (Conclusion::Processed(transaction), Bill::Reserved { reservation, .. }) => {
                 let reservation = *reservation;
                 outbox.emit_named(&outcome, PaymentProcessed { order, reservation, amount, transaction });
             }
-            (Told::Failed { reason, refund_due }, Bill::Reserved { reservation, .. }) => {
+            (Conclusion::Failed { reason, refund_due }, Bill::Reserved { reservation, .. }) => {
                 let reservation = *reservation;
                 let event = PaymentFailed { order, reservation, amount, reason, refund_due };
                 outbox.emit_named(&outcome, event);
             }
-            (Told::Refunded(refund), _) => {
+            (Conclusion::Refunded(refund), _) => {
                 let transaction = refund.transaction.unwrap_or_else(|| TransactionId::of_order(&order));
                 let reason = refund.reason;
                 let event = PaymentRefunded { order, amount, transaction, reason };
                 outbox.emit_named(&format!("refund/{order}"), event);
             }
-            (Told::Processed(_) | Told::Failed { .. }, Bill::Lost { .. }) => {}
+            (Conclusion::Processed(_) | Conclusion::Failed { .. }, Bill::Lost { .. }) => {}
         }
     }
 }

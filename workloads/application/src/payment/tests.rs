@@ -8,7 +8,7 @@ use kbnt_domain::event::{Event, PaymentFailed, PaymentRefunded, VirtualStockRese
 use kbnt_domain::payment::{SENSELESS_MOST, pause_after};
 
 use super::PaymentMachine;
-use crate::machine::{EffectOutcome, Machine, PaymentRequest};
+use crate::machine::{Machine, PaymentOutcome, PaymentRequest};
 use crate::message::Topic;
 use crate::testkit::*;
 
@@ -46,24 +46,24 @@ fn does(request: PaymentRequest) -> Did {
     Did { events: Vec::new(), effects: vec![request.into()] }
 }
 
-fn charged() -> EffectOutcome {
-    EffectOutcome::Charged { transaction: transaction() }
+fn charged() -> PaymentOutcome {
+    PaymentOutcome::Charged { transaction: transaction() }
 }
 
-fn not_charged() -> EffectOutcome {
-    EffectOutcome::NotCharged { detail: "unreachable".into() }
+fn not_charged() -> PaymentOutcome {
+    PaymentOutcome::NotCharged { detail: "unreachable".into() }
 }
 
-fn unknown() -> EffectOutcome {
-    EffectOutcome::Unknown { detail: "timed out".into() }
+fn unknown() -> PaymentOutcome {
+    PaymentOutcome::Unknown { detail: "timed out".into() }
 }
 
-fn unnamed() -> EffectOutcome {
-    EffectOutcome::ChargedUnnamed { detail: "a number".into() }
+fn unnamed() -> PaymentOutcome {
+    PaymentOutcome::ChargedUnnamed { detail: "a number".into() }
 }
 
-fn senseless() -> EffectOutcome {
-    EffectOutcome::Senseless { detail: "<html>".into() }
+fn senseless() -> PaymentOutcome {
+    PaymentOutcome::Senseless { detail: "<html>".into() }
 }
 
 /// By the order, as the charge has no name.
@@ -83,8 +83,8 @@ fn failed_refund_due(n: u128, reason: Reason) -> Event {
     }
 }
 
-fn not_refunded() -> EffectOutcome {
-    EffectOutcome::NotRefunded { detail: "unreachable".into() }
+fn not_refunded() -> PaymentOutcome {
+    PaymentOutcome::NotRefunded { detail: "unreachable".into() }
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn a_reservation_is_charged_once_and_told_once() {
 #[test]
 fn a_declined_charge_fails_at_once() {
     let mut driven = charging();
-    assert_eq!(driven.completed(1, EffectOutcome::Declined), wrote([failed(1, PaymentDeclined)]));
+    assert_eq!(driven.completed(1, PaymentOutcome::Declined), wrote([failed(1, PaymentDeclined)]));
     assert_eq!(driven.hold(Topic::InventoryEvents), None);
     assert_eq!(driven.read_back(), nothing(), "the gateway itself refuses a late one");
 }
@@ -134,7 +134,7 @@ fn a_gateway_that_stays_away_until_the_expiry_fails_the_payment_and_is_told_to_r
     assert_eq!(driven.read_back(), does(close(1)));
     assert_eq!(driven.completed(1, unknown()), nothing());
     assert_eq!(driven.tick_at(TTL + 500), does(close(1)));
-    assert_eq!(driven.completed(1, EffectOutcome::Closed), nothing());
+    assert_eq!(driven.completed(1, PaymentOutcome::Closed), nothing());
     assert_eq!(driven.hold(Topic::InventoryEvents), None);
 }
 
@@ -146,7 +146,7 @@ fn a_charge_that_is_found_after_the_failure_was_told_is_refunded() {
     driven.input(expired(1, TTL));
     driven.read_back();
     assert_eq!(driven.completed(1, charged()), does(refund(1)), "somebody's late attempt got through");
-    assert_eq!(driven.completed(1, EffectOutcome::Refunded), wrote([refunded(1, PaymentUnavailable)]));
+    assert_eq!(driven.completed(1, PaymentOutcome::Refunded), wrote([refunded(1, PaymentUnavailable)]));
     assert_eq!(driven.hold(Topic::InventoryEvents), None);
     assert_eq!(driven.input(lost(1, ReservationExpired)), nothing(), "it went back already");
     driven.read_back();
@@ -181,15 +181,15 @@ fn an_unknown_outcome_is_queried_never_guessed() {
     let mut driven = charging();
     driven.completed(1, unknown());
     driven.tick_at(500);
-    assert_eq!(driven.completed(1, EffectOutcome::Declined), wrote([failed(1, PaymentDeclined)]));
+    assert_eq!(driven.completed(1, PaymentOutcome::Declined), wrote([failed(1, PaymentDeclined)]));
 }
 
 #[test]
 fn an_expiry_while_the_outcome_is_unknown_waits_for_the_gateways_word() {
-    for (word, told) in [
+    for (word, failure) in [
         (charged(), processed(1)),
-        (EffectOutcome::Closed, failed(1, PaymentUnavailable)),
-        (EffectOutcome::Declined, failed(1, PaymentDeclined)),
+        (PaymentOutcome::Closed, failed(1, PaymentUnavailable)),
+        (PaymentOutcome::Declined, failed(1, PaymentDeclined)),
     ] {
         let mut driven = charging();
         driven.completed(1, unknown());
@@ -198,7 +198,7 @@ fn an_expiry_while_the_outcome_is_unknown_waits_for_the_gateways_word() {
             assert_eq!(driven.completed(1, again), nothing());
             assert_eq!(driven.tick_at(pause), does(close(1)));
         }
-        assert_eq!(driven.completed(1, word), wrote([told]));
+        assert_eq!(driven.completed(1, word), wrote([failure]));
         assert_eq!(driven.hold(Topic::InventoryEvents), None, "nothing is open at the gateway");
     }
 }
@@ -210,7 +210,7 @@ fn an_end_of_the_reservation_during_an_attempt_awaits_its_outcome() {
     {
         for (outcome, did) in [
             (charged(), wrote([processed(1)])),
-            (EffectOutcome::Declined, wrote([failed(1, PaymentDeclined)])),
+            (PaymentOutcome::Declined, wrote([failed(1, PaymentDeclined)])),
             (not_charged(), wrote([failed(1, reason)])),
             (unknown(), does(close(1))),
         ] {
@@ -238,7 +238,7 @@ fn a_lost_reservation_is_refunded_until_it_is_done_and_then_never_again() {
     assert_eq!(driven.completed(1, not_refunded()), nothing());
     assert_eq!(driven.hold(Topic::InventoryEvents), Some(1));
     assert_eq!(driven.tick_at(500), does(refund(1)));
-    assert_eq!(driven.completed(1, EffectOutcome::Refunded), wrote([refunded(1, CancelledByClient)]));
+    assert_eq!(driven.completed(1, PaymentOutcome::Refunded), wrote([refunded(1, CancelledByClient)]));
     driven.read_back();
     assert_eq!(driven.input(lost(1, CancelledByClient)), nothing());
     assert_eq!(driven.hold(Topic::InventoryEvents), None);
@@ -259,7 +259,7 @@ fn a_charge_without_a_usable_name_fails_the_order_and_goes_back_by_the_orders_na
         assert_eq!(driven.read_back(), does(refund_unnamed(1)));
         assert_eq!(driven.completed(1, not_refunded()), nothing());
         assert_eq!(driven.tick_at(500), does(refund_unnamed(1)));
-        assert_eq!(driven.completed(1, EffectOutcome::Refunded), wrote([refunded_unnamed(1, reason)]));
+        assert_eq!(driven.completed(1, PaymentOutcome::Refunded), wrote([refunded_unnamed(1, reason)]));
         assert_eq!(driven.hold(Topic::InventoryEvents), None);
     }
     // A crash between the failure and the refund.
@@ -267,10 +267,10 @@ fn a_charge_without_a_usable_name_fails_the_order_and_goes_back_by_the_orders_na
     let (mut driven, _) = Driven::recovered(PaymentMachine::new(), &[before]);
     assert_eq!(driven.input(reserved(1, TTL)), does(refund_unnamed(1)));
     assert_eq!(
-        driven.completed(1, EffectOutcome::Refunded),
+        driven.completed(1, PaymentOutcome::Refunded),
         wrote([refunded_unnamed(1, PaymentUnavailable)])
     );
-    // Somebody else has told the failure, and heard nothing of the charge.
+    // Another process has written the failure, and knows nothing of the charge.
     let (mut driven, _) = Driven::recovered(PaymentMachine::new(), &[failed(1, PaymentUnavailable)]);
     assert_eq!(driven.input(reserved(1, TTL)), does(close(1)));
     assert_eq!(driven.completed(1, unnamed()), does(refund_unnamed(1)));
@@ -296,10 +296,10 @@ fn money_that_went_back_pays_for_nothing() {
             assert_eq!(driven.input(expired(1, TTL)), does(asked.clone()));
         }
         let wrote_failure = wrote([failed_refund_due(1, PaymentUnavailable)]);
-        assert_eq!(driven.completed(1, EffectOutcome::Refunded), wrote_failure, "{asked:?}");
+        assert_eq!(driven.completed(1, PaymentOutcome::Refunded), wrote_failure, "{asked:?}");
         assert_eq!(driven.read_back(), does(refund_unnamed(1)));
         assert_eq!(
-            driven.completed(1, EffectOutcome::Refunded),
+            driven.completed(1, PaymentOutcome::Refunded),
             wrote([refunded_unnamed(1, PaymentUnavailable)])
         );
         assert_eq!(driven.hold(Topic::InventoryEvents), None);
@@ -307,13 +307,13 @@ fn money_that_went_back_pays_for_nothing() {
     // The log says that the order is not paid, and the gateway that somebody has undone the charge.
     let (mut driven, _) = Driven::recovered(PaymentMachine::new(), &[failed(1, PaymentUnavailable)]);
     assert_eq!(driven.input(reserved(1, TTL)), does(close(1)));
-    assert_eq!(driven.completed(1, EffectOutcome::Refunded), does(refund_unnamed(1)));
+    assert_eq!(driven.completed(1, PaymentOutcome::Refunded), does(refund_unnamed(1)));
 }
 
 #[test]
 fn an_order_that_is_closed_at_the_gateway_fails_at_once() {
     let mut driven = charging();
-    assert_eq!(driven.completed(1, EffectOutcome::Closed), wrote([failed(1, PaymentUnavailable)]));
+    assert_eq!(driven.completed(1, PaymentOutcome::Closed), wrote([failed(1, PaymentUnavailable)]));
     assert_eq!(driven.hold(Topic::InventoryEvents), None);
 }
 
@@ -342,13 +342,13 @@ fn answers_without_sense_end_the_order_after_a_few_and_the_gateway_is_asked_on()
         assert_eq!(driven.machine.stuck(), 1, "somebody should look");
         assert_eq!(driven.completed(1, charged()), does(refund(1)));
         assert_eq!(driven.machine.stuck(), 0);
-        assert_eq!(driven.completed(1, EffectOutcome::Refunded), wrote([refunded(1, PaymentUnavailable)]));
+        assert_eq!(driven.completed(1, PaymentOutcome::Refunded), wrote([refunded(1, PaymentUnavailable)]));
     }
 }
 
 #[test]
 fn a_refund_or_an_answer_that_does_not_come_for_a_minute_is_somebodys_business() {
-    let waits = |driven: &mut Driven<PaymentMachine>, outcome: &dyn Fn() -> EffectOutcome| {
+    let waits = |driven: &mut Driven<PaymentMachine>, outcome: &dyn Fn() -> PaymentOutcome| {
         let mut now = 0;
         for failures in 1..=10 {
             driven.completed(1, outcome());
@@ -413,14 +413,14 @@ fn after_a_restart_an_expired_reservation_is_asked_about_too() {
 
 #[test]
 fn what_the_log_says_is_not_told_again_after_a_restart() {
-    for (told, did) in [
+    for (first, did) in [
         (processed(1), nothing()),
         (failed(1, PaymentDeclined), nothing()),
         (failed(1, PaymentUnavailable), does(close(1))),
         (refunded(1, PaymentUnavailable), nothing()),
     ] {
-        let (mut driven, _) = Driven::recovered(PaymentMachine::new(), std::slice::from_ref(&told));
-        assert_eq!(driven.input(reserved(1, TTL)), did, "{told:?}");
+        let (mut driven, _) = Driven::recovered(PaymentMachine::new(), std::slice::from_ref(&first));
+        assert_eq!(driven.input(reserved(1, TTL)), did, "{first:?}");
     }
 }
 
@@ -446,7 +446,7 @@ fn the_outcome_that_another_process_told_first_stands() {
     let mut driven = charging();
     assert_eq!(driven.appears(failed(1, CancelledByClient)), nothing());
     assert_eq!(driven.completed(1, charged()), does(refund(1)));
-    assert_eq!(driven.completed(1, EffectOutcome::Refunded), wrote([refunded(1, CancelledByClient)]));
+    assert_eq!(driven.completed(1, PaymentOutcome::Refunded), wrote([refunded(1, CancelledByClient)]));
     // It failed while we paused: the gateway is told to refuse.
     let mut driven = charging();
     driven.completed(1, not_charged());
@@ -472,7 +472,7 @@ fn ends_of_attempts_that_were_given_up_count_for_what_they_say_of_the_charge() {
     driven.completed(1, unknown());
     driven.input(expired(1, TTL));
     assert_eq!(driven.completed(1, not_charged()), nothing());
-    assert_eq!(driven.completed(1, EffectOutcome::Closed), nothing(), "none was under way");
+    assert_eq!(driven.completed(1, PaymentOutcome::Closed), nothing(), "none was under way");
 }
 
 #[test]
@@ -482,7 +482,7 @@ fn both_processes_write_an_outcome_under_one_id() {
         driven.completed(1, outcome);
         driven.unread[0].message.id
     };
-    assert_eq!(id(charged()), id(EffectOutcome::Declined));
+    assert_eq!(id(charged()), id(PaymentOutcome::Declined));
 }
 
 #[test]
@@ -499,7 +499,7 @@ fn a_revoked_partition_is_left_alone() {
 #[test]
 fn the_releases_of_our_own_failures_change_nothing() {
     let mut driven = charging();
-    driven.completed(1, EffectOutcome::Declined);
+    driven.completed(1, PaymentOutcome::Declined);
     driven.read_back();
     assert_eq!(driven.input(released(1, PaymentDeclined)), nothing());
     for reason in Reason::ALL {

@@ -13,7 +13,9 @@ use kbnt_domain::{EventId, Span, Timestamp};
 use thiserror::Error;
 
 use crate::intact::{Bounds, Damage, Fault, TopicId};
-use crate::machine::{Append, Delivered, EffectOutcome, NotificationRequest, PaymentRequest, Position};
+use crate::machine::{
+    Append, Delivered, NotificationOutcome, NotificationRequest, PaymentOutcome, PaymentRequest, Position,
+};
 use crate::message::{Service, Topic};
 
 pub use crate::machine::{RawRecord, Unreadable};
@@ -275,11 +277,11 @@ pub trait Clock: Send + Sync + 'static {
 }
 
 /// Takes payments: one attempt per call, within the adapter's own time limit, and never an error that hides what
-/// happened: what is not known is [`EffectOutcome::Unknown`].
+/// happened: what is not known is [`PaymentOutcome::Unknown`].
 #[async_trait]
 pub trait PaymentGateway: Send + Sync + 'static {
     /// Does what is asked, and says what came of it.
-    async fn perform(&self, request: &PaymentRequest) -> EffectOutcome;
+    async fn perform(&self, request: &PaymentRequest) -> PaymentOutcome;
 
     /// Whether somebody is asked for it, who can be asked for so much at a time; `false` of what only waits for a timer.
     fn takes_place(&self, _request: &PaymentRequest) -> bool {
@@ -291,5 +293,5 @@ pub trait PaymentGateway: Send + Sync + 'static {
 #[async_trait]
 pub trait Notifier: Send + Sync + 'static {
     /// Tells the customer, and says what came of it.
-    async fn notify(&self, request: &NotificationRequest) -> EffectOutcome;
+    async fn notify(&self, request: &NotificationRequest) -> NotificationOutcome;
 }

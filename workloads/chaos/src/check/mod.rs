@@ -1,8 +1,8 @@
 //! Recomputes from the log what must be true, and says what is not.
 //!
 //! It shares no code with the services: it reads JSON as docs/events.md describes it, and applies the two rules of every
-//! reader. Of records with one id the first counts, and on inventory-events a record whose writer is older than the newest
-//! `WriterElected` before it in its partition does not.
+//! reader. Of records with one id the first counts, and on inventory-events only a record whose writer is that of the newest
+//! `WriterElected` before it in its partition does.
 
 mod audit;
 mod event;
@@ -133,14 +133,15 @@ impl Checker {
 
     fn admits(&mut self, partition: i32, event: &Event) -> bool {
         let Some(writer) = &event.writer else { return false };
-        let newest = self.newest.entry(partition).or_default();
-        if writer < newest {
-            return false;
+        let newest = self.newest.get(&partition);
+        if event.name != "WriterElected" {
+            return newest == Some(writer);
         }
-        if event.name == "WriterElected" {
-            newest.clone_from(writer);
+        let admitted = newest.is_none_or(|newest| writer >= newest);
+        if admitted {
+            self.newest.insert(partition, writer.clone());
         }
-        true
+        admitted
     }
 
     /// What is wrong, and what was looked at.

@@ -185,6 +185,14 @@ fn what_a_fenced_writer_says_does_not_count() {
     let late = anew(sound().find("VirtualStockReservedEvent"));
     assert_eq!(sound().and(elected).and(late.clone()).rules(), []);
     assert!(sound().and(late).rules().contains(&Rule::Resolved), "and would break much if it did");
+
+    let (topic, partition, mut ahead) = anew(sound().find("VirtualStockReservedEvent"));
+    ahead["writer"]["term"] = json!(2);
+    assert_eq!(
+        sound().and((topic, partition, ahead)).rules(),
+        [],
+        "nor what one says that was elected in another log"
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The thread of a group member: it polls, takes over and gives back partitions, and commits offsets.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -237,12 +237,9 @@ impl GroupWorker {
             let list = worker.polling.partition_list(inputs);
             worker.polling.consumer.committed_offsets(list, REQUEST_TIMEOUT)
         })?;
-        let topics: BTreeSet<Topic> = inputs.iter().map(|(topic, _)| *topic).collect();
-        for topic in topics {
-            let id = self.retry(|worker| worker.topic_id(topic))?;
-            for input in inputs.iter().filter(|input| input.0 == topic) {
-                self.topic_ids.set(*input, id);
-            }
+        let ids = self.retry(|worker| worker.input_topic_ids(inputs))?;
+        for input in inputs {
+            self.topic_ids.set(*input, ids.get(&input.0).copied());
         }
         let read = |element| CommittedOffset::read(&self.polling.config, element);
         for committed in answer.elements().iter().filter_map(read) {
@@ -273,14 +270,21 @@ impl GroupWorker {
         }
     }
 
-    /// The id of a topic; `None` if the topic does not exist.
-    fn topic_id(&self, topic: Topic) -> KafkaResult<Option<TopicId>> {
-        let name = self.polling.config.topic_name(topic);
-        match topic_id::of(self.polling.consumer.client(), &name, REQUEST_TIMEOUT) {
-            Ok(id) => Ok(Some(id)),
-            Err(error) if error.rdkafka_error_code() == Some(UnknownTopicOrPartition) => Ok(None),
-            Err(error) => Err(error),
+    /// Fetches the ids of the topics of these inputs; a topic that does not exist is not in the answer.
+    fn input_topic_ids(&self, inputs: &[TopicPartition]) -> KafkaResult<HashMap<Topic, TopicId>> {
+        let names: HashMap<String, Topic> =
+            inputs.iter().map(|(topic, _)| (self.polling.config.topic_name(*topic), *topic)).collect();
+        let listed: Vec<&String> = names.keys().collect();
+        let mut ids = HashMap::new();
+        for (name, id) in topic_id::of_all(self.polling.consumer.client(), &listed, REQUEST_TIMEOUT)? {
+            let Some(topic) = names.get(&name) else { continue };
+            match id {
+                Ok(id) => drop(ids.insert(*topic, id)),
+                Err(error) if error.rdkafka_error_code() == Some(UnknownTopicOrPartition) => {}
+                Err(error) => return Err(error),
+            }
         }
+        Ok(ids)
     }
 
     /// Gives partitions back once the member no longer needs them. Returns false when the worker must stop.

@@ -70,8 +70,8 @@ fn notifier(options: &NotificationOptions) -> Result<Box<dyn Notifier>, Failure>
 impl EffectPerformer for Effects {
     async fn perform(&self, effect: &Effect) -> EffectOutcome {
         match effect {
-            Effect::Payment(request) => self.gateway.perform(request).await,
-            Effect::Notification(request) => self.notifier.notify(request).await,
+            Effect::Payment(request) => self.gateway.perform(request).await.into(),
+            Effect::Notification(request) => self.notifier.notify(request).await.into(),
         }
     }
 

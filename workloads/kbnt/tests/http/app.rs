@@ -49,8 +49,8 @@ impl Default for Outside {
 impl EffectPerformer for Outside {
     async fn perform(&self, effect: &Effect) -> EffectOutcome {
         match effect {
-            Effect::Notification(request) => self.notifier.notify(request).await,
-            Effect::Payment(request) => self.gateway.perform(request).await,
+            Effect::Notification(request) => self.notifier.notify(request).await.into(),
+            Effect::Payment(request) => self.gateway.perform(request).await.into(),
         }
     }
 }

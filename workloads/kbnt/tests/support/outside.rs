@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use kbnt_application::machine::ImageOf;
 use kbnt_application::ports::{Clock, EventLog, Unreadable};
 use kbnt_application::ports::{Leadership, Observer, SnapshotTold};
-use kbnt_application::{Delivered, Effect, EffectOutcome, Machine, Position, Service};
+use kbnt_application::{Delivered, Effect, EffectOutcome, Machine, PaymentOutcome, Position, Service};
 use kbnt_domain::Timestamp;
 use kbnt_runtime::{EffectPerformer, Handle, RunError, Runner, RunnerParts, SnapshotPlan};
 use tokio::sync::Semaphore;
@@ -42,7 +42,7 @@ impl EffectPerformer for Gate {
     async fn perform(&self, _effect: &Effect) -> EffectOutcome {
         self.performed.fetch_add(1, Ordering::SeqCst);
         self.permits.acquire().await.unwrap().forget();
-        EffectOutcome::Refunded
+        PaymentOutcome::Refunded.into()
     }
 }
 

@@ -16,9 +16,9 @@ use serde::Deserialize;
 /// Plants bugs and shows that each is caught.
 #[derive(Debug, Parser)]
 struct Options {
-    /// Only those whose name contains this.
-    #[arg(long)]
-    only: Option<String>,
+    /// Only those whose name contains this, or one of these.
+    #[arg(long, value_name = "TEXT")]
+    only: Vec<String>,
     /// Only shows the list.
     #[arg(long)]
     list: bool,
@@ -80,7 +80,9 @@ fn run(options: &Options) -> Result<bool, Failure> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
     let list = fs::read_to_string(root.join("workloads/simulation/mutants/list.yaml"))?;
     let mut mutants: Vec<Mutant> = serde_yaml::from_str(&list)?;
-    let wanted = |mutant: &Mutant| options.only.as_ref().is_none_or(|only| mutant.name.contains(only));
+    let wanted = |mutant: &Mutant| {
+        options.only.is_empty() || options.only.iter().any(|only| mutant.name.contains(only))
+    };
     mutants.retain(wanted);
     if options.list {
         for mutant in &mutants {
@@ -106,14 +108,14 @@ fn run(options: &Options) -> Result<bool, Failure> {
         fs::write(&file, planted(mutant, &sound)?)?;
         let caught = caught_by(options, patience);
         fs::write(&file, sound)?;
-        let verdict = caught?;
-        screen::show(format_args!(
-            "{:<44} {:>4} s  {}",
-            mutant.name,
-            started.elapsed().as_secs(),
-            verdict.as_deref().unwrap_or("ESCAPED")
-        ))?;
-        if verdict.is_none() {
+        let (is_caught, verdict) = match caught {
+            Ok(Some(by)) => (true, by),
+            Ok(None) => (false, "ESCAPED".to_owned()),
+            Err(error) => (false, format!("NOT TRIED: {error}")),
+        };
+        let took = started.elapsed().as_secs();
+        screen::show(format_args!("{:<44} {took:>4} s  {verdict}", mutant.name))?;
+        if !is_caught {
             escaped.push(mutant.name.as_str());
         }
     }

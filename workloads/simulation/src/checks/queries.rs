@@ -123,6 +123,9 @@ impl World {
         }
         for process in self.processes.iter().filter(|process| !process.dead) {
             let Node::User(machine) = process.driver.machine() else { continue };
+            if let Some(unknown) = self.plan.declared().iter().find(|user| machine.user(user).is_none()) {
+                return Err(format!("{} does not know {unknown}, which is declared", process.name()));
+            }
             for user in &self.plan.users {
                 let (here, there) = (machine.user(user), directory.get(user));
                 let same =

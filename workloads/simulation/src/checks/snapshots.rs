@@ -34,9 +34,11 @@ pub(crate) fn agree(process: &Process, log: &Log, plan: &Plan) -> Result<(), Str
         active.sort_by_key(|view| view.order);
         active
     };
-    if restored.levels() == straight.levels() && active(restored) == active(straight) {
+    let known = |machine: &InventoryMachine| (machine.levels(), active(machine));
+    let (here, there) = (known(restored), known(straight));
+    if here == there {
         Ok(())
     } else {
-        Err("a snapshot is not what its records come to".to_owned())
+        Err(format!("a snapshot is not what its records come to: {here:?}, and not {there:?}"))
     }
 }

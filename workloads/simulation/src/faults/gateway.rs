@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use kbnt_application::{Effect, EffectOutcome, NotificationRequest, PaymentRequest};
+use kbnt_application::{
+    Effect, EffectOutcome, NotificationOutcome, NotificationRequest, PaymentOutcome, PaymentRequest,
+};
 use kbnt_domain::{Money, OrderId, TransactionId};
 
 /// What the gateway knows of an order.
@@ -30,15 +32,15 @@ impl Outside {
     /// Does what is asked, exactly once per order whatever is repeated.
     pub(crate) fn perform(&mut self, effect: &Effect) -> Result<EffectOutcome, String> {
         match effect {
-            Effect::Payment(request) => self.pay(request),
+            Effect::Payment(request) => self.pay(request).map(EffectOutcome::Payment),
             Effect::Notification(NotificationRequest { order, template, .. }) => {
                 self.mail.entry(*order).or_default().push(template);
-                Ok(EffectOutcome::Notified { channel: "log" })
+                Ok(NotificationOutcome::Notified { channel: "log" }.into())
             }
         }
     }
 
-    fn pay(&mut self, request: &PaymentRequest) -> Result<EffectOutcome, String> {
+    fn pay(&mut self, request: &PaymentRequest) -> Result<PaymentOutcome, String> {
         Ok(match request {
             PaymentRequest::Charge { order, amount, .. } => self.charge(*order, *amount),
             PaymentRequest::Query { order } => {
@@ -46,7 +48,7 @@ impl Outside {
             }
             PaymentRequest::Close { order } => self.known(order).unwrap_or_else(|| {
                 self.accounts.insert(*order, Account::Closed);
-                EffectOutcome::Closed
+                PaymentOutcome::Closed
             }),
             PaymentRequest::Refund { order, transaction, amount } => {
                 return self.refund(*order, transaction.as_ref(), *amount);
@@ -58,7 +60,7 @@ impl Outside {
     pub(crate) fn senseless(effect: &Effect) -> EffectOutcome {
         match effect {
             Effect::Payment(PaymentRequest::Refund { .. }) | Effect::Notification(_) => Self::unknown(effect),
-            Effect::Payment(_) => EffectOutcome::Senseless { detail: "<html>".to_owned() },
+            Effect::Payment(_) => PaymentOutcome::Senseless { detail: "<html>".to_owned() }.into(),
         }
     }
 
@@ -70,7 +72,7 @@ impl Outside {
     /// How an attempt ends that does not get through.
     pub(crate) fn unreachable(effect: &Effect) -> EffectOutcome {
         match effect {
-            Effect::Payment(PaymentRequest::Charge { .. }) => not_charged("unreachable"),
+            Effect::Payment(PaymentRequest::Charge { .. }) => not_charged("unreachable").into(),
             _ => Self::unknown(effect),
         }
     }
@@ -79,33 +81,35 @@ impl Outside {
     pub(crate) fn unknown(effect: &Effect) -> EffectOutcome {
         let detail = "no answer".to_owned();
         match effect {
-            Effect::Payment(PaymentRequest::Refund { .. }) => EffectOutcome::NotRefunded { detail },
-            Effect::Payment(_) => EffectOutcome::Unknown { detail },
-            Effect::Notification(_) => EffectOutcome::NotNotified { channel: "log", detail, retry: true },
+            Effect::Payment(PaymentRequest::Refund { .. }) => PaymentOutcome::NotRefunded { detail }.into(),
+            Effect::Payment(_) => PaymentOutcome::Unknown { detail }.into(),
+            Effect::Notification(_) => {
+                NotificationOutcome::NotNotified { channel: "log", detail, retry: true }.into()
+            }
         }
     }
 
-    fn known(&self, order: &OrderId) -> Option<EffectOutcome> {
+    fn known(&self, order: &OrderId) -> Option<PaymentOutcome> {
         Some(match self.accounts.get(order)? {
-            Account::Charged { refunds: 1.., .. } => EffectOutcome::Refunded,
+            Account::Charged { refunds: 1.., .. } => PaymentOutcome::Refunded,
             Account::Charged { .. } if self.is_unnamed(order) => {
-                EffectOutcome::ChargedUnnamed { detail: "4711".to_owned() }
+                PaymentOutcome::ChargedUnnamed { detail: "4711".to_owned() }
             }
             Account::Charged { transaction, .. } => {
-                EffectOutcome::Charged { transaction: transaction.clone() }
+                PaymentOutcome::Charged { transaction: transaction.clone() }
             }
-            Account::Declined => EffectOutcome::Declined,
-            Account::Closed => EffectOutcome::Closed,
+            Account::Declined => PaymentOutcome::Declined,
+            Account::Closed => PaymentOutcome::Closed,
         })
     }
 
-    fn charge(&mut self, order: OrderId, amount: Money) -> EffectOutcome {
+    fn charge(&mut self, order: OrderId, amount: Money) -> PaymentOutcome {
         match self.known(&order) {
-            Some(EffectOutcome::Closed) => EffectOutcome::Declined,
+            Some(PaymentOutcome::Closed) => PaymentOutcome::Declined,
             Some(outcome) => outcome,
             None if amount.minor() > self.decline_above => {
                 self.accounts.insert(order, Account::Declined);
-                EffectOutcome::Declined
+                PaymentOutcome::Declined
             }
             None => {
                 let Ok(transaction) = format!("tx-{order}").parse::<TransactionId>() else {
@@ -113,7 +117,7 @@ impl Outside {
                 };
                 let account = Account::Charged { transaction: transaction.clone(), amount, refunds: 0 };
                 self.accounts.insert(order, account);
-                self.known(&order).unwrap_or(EffectOutcome::Charged { transaction })
+                self.known(&order).unwrap_or(PaymentOutcome::Charged { transaction })
             }
         }
     }
@@ -123,7 +127,7 @@ impl Outside {
         order: OrderId,
         asked: Option<&TransactionId>,
         value: Money,
-    ) -> Result<EffectOutcome, String> {
+    ) -> Result<PaymentOutcome, String> {
         // A charge without a usable name is refunded by its order, and any other by its name. Of one that it has refunded the gateway
         // says no name, so whoever makes sure of that names the order, too.
         let by_name = !self.is_unnamed(&order);
@@ -133,7 +137,7 @@ impl Outside {
                     && (asked == by_name.then_some(&*transaction) || (asked.is_none() && *refunds > 0)) =>
             {
                 *refunds = 1;
-                Ok(EffectOutcome::Refunded)
+                Ok(PaymentOutcome::Refunded)
             }
             account => {
                 Err(format!("refund of {value} of {asked:?} for order {order}, where there is {account:?}"))
@@ -142,6 +146,6 @@ impl Outside {
     }
 }
 
-fn not_charged(detail: &str) -> EffectOutcome {
-    EffectOutcome::NotCharged { detail: detail.to_owned() }
+fn not_charged(detail: &str) -> PaymentOutcome {
+    PaymentOutcome::NotCharged { detail: detail.to_owned() }
 }

@@ -198,23 +198,30 @@ impl World {
         self.carry(id)
     }
 
-    /// What a process had sent is sent again, or refused for good, though some of it got in; whether it was.
+    /// What a process had sent is sent again, refused for good, or given up by one that is to stop, though some of it got in; whether
+    /// it was.
     pub(crate) fn fail_append(&mut self, id: usize) -> Result<bool, String> {
         let again = self.rng.chance(self.plan.faults.retried_append / 4);
         let refused = !again && self.rng.chance(self.plan.faults.refused_append / 4);
         let process = &mut self.processes[id];
+        let given_up = !again && process.stopping && self.rng.chance(self.plan.faults.stop * 10);
         let Some(Request::Append(batch)) = &mut process.request else { return Ok(false) };
-        if !again && !refused {
-            return Ok(false);
-        }
-        self.report.faults += 1;
-        if again {
+        let failed = if again {
             *batch = Batch::new(batch.appends.clone());
-        } else {
+            "again"
+        } else if given_up {
+            process.request = None;
+            process.tell(Happening::GivenUp);
+            "given up"
+        } else if refused {
             process.request = None;
             process.tell(Happening::Failed(LogError::Refused("by the seed".to_owned())));
-        }
-        self.say(|| format!("{} appends again: {again}", self.processes[id].name()));
+            "refused"
+        } else {
+            return Ok(false);
+        };
+        self.report.faults += 1;
+        self.say(|| format!("the append of {}: {failed}", self.processes[id].name()));
         self.carry(id).map(|()| true)
     }
 

@@ -20,7 +20,7 @@ const OPEN: [Topic; 4] =
 pub(crate) struct Strays {
     /// Records in partitions that are not theirs.
     pub(crate) misplaced: BTreeSet<EventId>,
-    /// Orders that were placed at times out of this world.
+    /// Orders that were placed, or placed again, at times out of this world.
     pub(crate) timeless: BTreeSet<OrderId>,
 }
 
@@ -110,6 +110,9 @@ impl World {
         let Some(record) = self.any_of(topic, |record| record.message.order().is_some()) else {
             return Ok(());
         };
+        if let Event::PlaceOrder(placed) = &record.message.event {
+            self.strays.timeless.insert(placed.order);
+        }
         let at = self.any_time();
         self.write(Message { at, ..record.message.as_ref().clone() }, record.source)
     }

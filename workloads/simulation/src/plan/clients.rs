@@ -98,8 +98,11 @@ impl Clients {
             }
         }
         shuffle(&mut wishes, rng);
-        // Most runs begin with some users and stock.
-        let first = (0..plan.users.len())
+        // Most runs begin with some users and stock. Of the users that are declared, not all are registered, too.
+        let registered: Vec<usize> =
+            (0..plan.users.len()).filter(|user| *user >= plan.declared().len() || rng.chance(300)).collect();
+        let first = registered
+            .into_iter()
             .map(Wish::Register)
             .chain((0..plan.products.len()).map(|product| Wish::Receive(product, 0)));
         for wish in first {

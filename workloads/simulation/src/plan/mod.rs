@@ -207,6 +207,11 @@ impl Plan {
         Basket { user, lines, payment }
     }
 
+    /// The users that the configuration of user-service declares.
+    pub(crate) fn declared(&self) -> &[UserId] {
+        self.users.get(..2).unwrap_or_default()
+    }
+
     /// Every product's number by its id.
     pub(crate) fn product(&self, id: &ProductId) -> Option<usize> {
         self.products.iter().position(|product| product == id)

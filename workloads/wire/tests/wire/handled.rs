@@ -10,8 +10,8 @@ use kbnt_application::payment::PaymentMachine;
 use kbnt_application::ports::{Fetched, RawRecord};
 use kbnt_application::user::{UserConfig, UserMachine};
 use kbnt_application::{
-    Append, Delivered, Effect, EffectOutcome, Machine, Outbox, PaymentRequest, Position, Route, Service,
-    SoleWriter,
+    Append, Delivered, Effect, EffectOutcome, Machine, NotificationOutcome, Outbox, PaymentOutcome,
+    PaymentRequest, Position, Route, Service, SoleWriter,
 };
 use kbnt_domain::stock::{Declaration, UNITS_MOST};
 use kbnt_domain::{Currency, Event, Money, OrderId, ReservationId, Span, Timestamp};
@@ -188,18 +188,20 @@ fn outcomes(effect: &Effect) -> Vec<EffectOutcome> {
     let detail = || "d".to_owned();
     match effect {
         Effect::Payment(PaymentRequest::Refund { .. }) => {
-            vec![EffectOutcome::NotRefunded { detail: detail() }, EffectOutcome::Refunded]
+            vec![PaymentOutcome::NotRefunded { detail: detail() }.into(), PaymentOutcome::Refunded.into()]
         }
         Effect::Payment(_) => vec![
-            EffectOutcome::Charged { transaction: "tx-1".parse().unwrap() },
-            EffectOutcome::Declined,
-            EffectOutcome::NotCharged { detail: detail() },
-            EffectOutcome::Unknown { detail: detail() },
-            EffectOutcome::Closed,
+            PaymentOutcome::Charged { transaction: "tx-1".parse().unwrap() }.into(),
+            PaymentOutcome::ChargedUnnamed { detail: detail() }.into(),
+            PaymentOutcome::Declined.into(),
+            PaymentOutcome::NotCharged { detail: detail() }.into(),
+            PaymentOutcome::Unknown { detail: detail() }.into(),
+            PaymentOutcome::Senseless { detail: detail() }.into(),
+            PaymentOutcome::Closed.into(),
         ],
         Effect::Notification(_) => vec![
-            EffectOutcome::NotNotified { channel: "log", detail: detail(), retry: true },
-            EffectOutcome::Notified { channel: "log" },
+            NotificationOutcome::NotNotified { channel: "log", detail: detail(), retry: true }.into(),
+            NotificationOutcome::Notified { channel: "log" }.into(),
         ],
     }
 }

@@ -24,7 +24,19 @@ fn it_folds_its_own_records_before_it_takes_anything_in() {
     carrier.assign(Vec::new());
     let scanned = carrier.opened.iter().filter(|(reader, _)| *reader == Reader::Scan).count();
     assert_eq!((scanned, carrier.driver.machine().folded), (1, 3), "its three answers");
+    assert_eq!(carrier.driver.machine().recovered, [(0, 3)]);
     assert!(carrier.driver.status().ready);
+}
+
+#[test]
+fn what_is_folded_of_a_partition_is_folded_at_the_time_that_it_is_then() {
+    let mut carrier = carried(Toy::default());
+    carrier.input(&inputs(0, 0..1));
+    carrier.step(Event::Assigned(vec![Assignment::default()]));
+    carrier.step(Event::Flush);
+    carrier.clock.now.store(600_000, Ordering::Relaxed);
+    carrier.settle_in();
+    assert_eq!(carrier.driver.machine().folded_at, [at(600_000)]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A driver on a log in memory that does what it is asked for, unless a test does it itself.
 
+mod inputs;
 mod member;
 mod toy;
 mod writer;
@@ -14,7 +15,7 @@ use kbnt_domain::{EventId, OrderId, Timestamp};
 
 use self::toy::Toy;
 use super::{Attempt, Command, Driver, Event, Failure, Limits, Reader, Setup, Wants};
-use crate::machine::{Append, Delivered, Effect, EffectOutcome, Outbox, Position};
+use crate::machine::{Append, Delivered, Effect, Outbox, PaymentOutcome, Position};
 use crate::message::{Classification, Message, Topic, Trace};
 use crate::ports::{Assignment, Clock, Commit, Fetched, NoObserver, Snapshot};
 use crate::testkit::at;
@@ -233,7 +234,7 @@ impl Carrier {
     /// The first effect that is under way comes to its end.
     fn ends_effect(&mut self) {
         let (attempt, effect) = self.started.remove(0);
-        let outcome = (effect.order(), EffectOutcome::Refunded);
+        let outcome = (effect.order(), PaymentOutcome::Refunded.into());
         self.step(Event::Outcome(attempt, Some(outcome)));
         self.step(Event::Flush);
     }

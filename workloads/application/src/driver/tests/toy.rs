@@ -29,6 +29,11 @@ pub(super) struct Toy {
     /// What is written in place of what is too large.
     pub(super) shorter: Option<Append>,
     pub(super) folded: usize,
+    pub(super) present: Timestamp,
+    /// The present time when each record was folded.
+    pub(super) folded_at: Vec<Timestamp>,
+    /// The partitions that were recovered, and how many records were folded by then.
+    pub(super) recovered: Vec<(u32, usize)>,
     pub(super) followed: usize,
     pub(super) handled: Vec<OrderId>,
     pub(super) partitions: BTreeSet<u32>,
@@ -73,6 +78,10 @@ impl Machine for Toy {
         if self.sole { Service::Inventory } else { Service::Notification }
     }
 
+    fn set_clock(&mut self, now: Timestamp) {
+        self.present = now;
+    }
+
     fn decides_by_time(&self) -> bool {
         self.by_time
     }
@@ -87,9 +96,14 @@ impl Machine for Toy {
 
     fn fold(&mut self, record: &Delivered) {
         self.folded += 1;
+        self.folded_at.push(self.present);
         if let Event::WriterElected(elected) = &record.message.event {
             self.newest = self.newest.max(elected.writer.term);
         }
+    }
+
+    fn recovered(&mut self, partition: u32, _outbox: &mut Outbox) {
+        self.recovered.push((partition, self.folded));
     }
 
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
@@ -155,8 +169,8 @@ impl Auditor for Toy {
         self.shorter.clone()
     }
 
-    fn unanswered(&self, topic: Topic, _partition: u32, _committed: u64) -> Vec<Range<u64>> {
-        let of = |gap: &Range<u64>| topic == Topic::OrderEvents && !gap.is_empty();
+    fn unanswered(&self, topic: Topic, _partition: u32, committed: u64) -> Vec<Range<u64>> {
+        let of = |gap: &Range<u64>| topic == Topic::OrderEvents && gap.end <= committed && !gap.is_empty();
         self.gap.clone().filter(of).into_iter().collect()
     }
 

@@ -29,6 +29,21 @@ fn it_folds_everything_opens_its_inputs_and_only_then_is_elected() {
 }
 
 #[test]
+fn what_is_folded_at_the_start_is_folded_at_the_time_that_it_is_then() {
+    let mut carrier = carrier();
+    carrier.write(&election(3, "before"));
+    carrier.holds_appends = true;
+    carrier.step(Event::Begin);
+    carrier.clock.now.store(600_000, Ordering::Relaxed);
+    carrier.settle_in();
+    assert_eq!(carrier.driver.machine().folded_at, [at(600_000)]);
+    carrier.clock.now.store(1_200_000, Ordering::Relaxed);
+    carrier.land();
+    carrier.settle_in();
+    assert_eq!(carrier.driver.machine().folded_at, [at(600_000), at(1_200_000)]);
+}
+
+#[test]
 fn a_newer_election_that_is_met_on_the_way_means_another_one() {
     let mut carrier = carrier();
     carrier.holds_appends = true;

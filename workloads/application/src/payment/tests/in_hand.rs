@@ -29,7 +29,7 @@ fn payments_that_wait_for_the_expiry_of_their_reservations_do_not_keep_it_from_b
     let closes = driven.read_back().effects;
     assert_eq!(closes, (0..MANY).map(|n| close(n).into()).collect::<Vec<_>>());
     for n in 0..MANY {
-        driven.completed(n, EffectOutcome::Closed);
+        driven.completed(n, PaymentOutcome::Closed);
     }
     assert_eq!((driven.machine.in_hand(), driven.hold(Topic::InventoryEvents)), (0, None));
 }

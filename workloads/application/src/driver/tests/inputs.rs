@@ -1,0 +1,46 @@
+//! What is committed of an input whose writers are elected.
+
+use kbnt_domain::event::{Writer, WriterElected};
+
+use super::super::inputs::Inputs;
+use super::toy::Toy;
+use crate::fence::TermFence;
+use crate::machine::Position;
+use crate::message::Topic;
+use crate::ports::Assignment;
+use crate::testkit::{at, order, record};
+
+fn writer(term: u64) -> Writer {
+    Writer { term, name: "w".into() }
+}
+
+/// What a reader must know where this writer is the newest.
+fn note(term: u64) -> String {
+    let mut fence = TermFence::default();
+    fence.elected(0, &writer(term));
+    fence.note(0)
+}
+
+#[test]
+fn each_commit_has_the_note_of_its_own_offset_until_a_later_election_is_behind_it() {
+    let topic = Topic::InventoryEvents;
+    let mut inputs = Inputs::default();
+    assert_eq!(inputs.assigned(&Assignment::default(), &[topic]), None);
+    for offset in 0..8 {
+        if let Some(term) = [(0, 1), (5, 2)].iter().find_map(|(at, term)| (*at == offset).then_some(*term)) {
+            let elected = WriterElected { writer: writer(term) };
+            assert!(inputs.admits(&record(offset, at(0), elected.into())));
+        }
+        inputs.passed(Position { topic, partition: 0, offset });
+    }
+    // An order that waits holds the commits back, each time by a bit less.
+    for (held, term) in [(2, 1), (3, 1), (5, 1), (6, 2), (7, 2)] {
+        let toy = Toy { under_way: [(order(1), held)].into(), ..Toy::default() };
+        let due = inputs.due(&toy);
+        inputs.committed(&due);
+        let due: Vec<_> = due.into_iter().map(|commit| (commit.next.offset, commit.note)).collect();
+        assert_eq!(due, [(held, note(term))]);
+    }
+    let due = inputs.due(&Toy::default());
+    assert_eq!((due[0].next.offset, due[0].note.as_str()), (8, note(2).as_str()));
+}

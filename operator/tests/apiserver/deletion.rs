@@ -101,7 +101,11 @@ pub(crate) async fn a_finalizer_that_cannot_be_set_is_told_as_itself(suite: &Sui
         expect(!stock.finalizers().is_empty(), || "none".into())
     })
     .await?;
-    shop.stock_is("Ready", "True", "Ready").await.map(drop)
+    shop.stock_is("Ready", "True", "Ready").await?;
+    let stock = shop.api::<VirtualStock>().get("main").await?;
+    expect(stock.finalizers().len() == 1, || format!("{:?}", stock.finalizers()))?;
+    let conditions = stock.status.unwrap_or_default().conditions;
+    expect(conditions.iter().all(|c| c.type_ != "FinalizerSet"), || format!("{conditions:?}"))
 }
 
 pub(crate) async fn topics_go_with_their_owner_where_that_is_asked_for(suite: &Suite) -> Verdict {

@@ -37,7 +37,7 @@ const fn failed(code: Code) -> KafkaError {
     KafkaError::MetadataFetch(code)
 }
 
-/// Asks the cluster for the id of one topic; see [`of_all`].
+/// Asks the cluster for the id of `topic`, and waits at most `timeout` for the answer. The request does not create the topic.
 pub fn of<C: ClientContext>(client: &Client<C>, topic: &str, timeout: Duration) -> KafkaResult<TopicId> {
     of_all(client, &[topic], timeout)?.remove(topic).unwrap_or(Err(failed(Code::UnknownTopicOrPartition)))
 }

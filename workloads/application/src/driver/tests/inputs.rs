@@ -44,3 +44,14 @@ fn each_commit_has_the_note_of_its_own_offset_until_a_later_election_is_behind_i
     let due = inputs.due(&Toy::default());
     assert_eq!((due[0].next.offset, due[0].note.as_str()), (8, note(2).as_str()));
 }
+
+#[test]
+fn a_snapshot_goes_on_from_what_still_waits_for_its_answer() {
+    let mut inputs = Inputs::default();
+    assert_eq!(inputs.assigned(&Assignment::default(), &[Topic::InventoryEvents]), None);
+    inputs.passed(Position { topic: Topic::InventoryEvents, partition: 0, offset: 7 });
+    let waits = Toy { under_way: [(order(1), 3)].into(), ..Toy::default() };
+    let offsets = |machine: &Toy| inputs.settled(machine).map(|at| at.offset).collect::<Vec<_>>();
+    assert_eq!(offsets(&waits), [3]);
+    assert_eq!(offsets(&Toy::default()), [8]);
+}

@@ -139,38 +139,38 @@ impl<M: Machine> Running<M> {
     }
 
     pub fn with(machine: M, log: Arc<dyn EventLog>, effects: Arc<dyn EffectPerformer>) -> Self {
-        let observed = Arc::<RecordingObserver>::default();
-        let observer = Arc::clone(&observed) as Arc<dyn Observer>;
+        let recording = Arc::<RecordingObserver>::default();
+        let observer = Arc::clone(&recording) as Arc<dyn Observer>;
         let parts = RunnerParts { log, clock: Arc::new(WallClock), effects, observer };
         let (runner, handle) = Runner::new(machine, parts);
-        Self::run(runner, handle, observed)
+        Self::run(runner, handle, recording)
     }
 
     /// Runs the machine with this clock.
     pub fn by_clock(machine: M, log: Arc<dyn EventLog>, clock: Arc<dyn Clock>) -> Self {
-        let observed = Arc::<RecordingObserver>::default();
-        let observer = Arc::clone(&observed) as Arc<dyn Observer>;
+        let recording = Arc::<RecordingObserver>::default();
+        let observer = Arc::clone(&recording) as Arc<dyn Observer>;
         let (runner, handle) =
             Runner::new(machine, RunnerParts { log, clock, effects: Gate::new(0), observer });
-        Self::run(runner, handle, observed)
+        Self::run(runner, handle, recording)
     }
 
     /// Runs the machine in turns.
     pub fn in_turn(machine: M, log: Arc<dyn EventLog>, turn: Arc<dyn Leadership>) -> Self {
-        let observed = Arc::<RecordingObserver>::default();
-        let observer = Arc::clone(&observed) as Arc<dyn Observer>;
+        let recording = Arc::<RecordingObserver>::default();
+        let observer = Arc::clone(&recording) as Arc<dyn Observer>;
         let parts = RunnerParts { log, clock: Arc::new(WallClock), effects: Gate::new(0), observer };
         let (runner, handle) = Runner::new(machine, parts);
-        Self::run(runner.led_by(turn), handle, observed)
+        Self::run(runner.led_by(turn), handle, recording)
     }
 
     /// Runs the machine with snapshots.
     pub fn with_snapshots(machine: M, log: Arc<dyn EventLog>, plan: SnapshotPlan<ImageOf<M>>) -> Self {
-        let observed = Arc::<RecordingObserver>::default();
-        let observer = Arc::clone(&observed) as Arc<dyn Observer>;
+        let recording = Arc::<RecordingObserver>::default();
+        let observer = Arc::clone(&recording) as Arc<dyn Observer>;
         let parts = RunnerParts { log, clock: Arc::new(WallClock), effects: Gate::new(0), observer };
         let (runner, handle) = Runner::new(machine, parts);
-        Self::run(runner.with_snapshots(plan), handle, observed)
+        Self::run(runner.with_snapshots(plan), handle, recording)
     }
 
     fn run(runner: Runner<M>, handle: Handle<M>, observed: Arc<RecordingObserver>) -> Self {

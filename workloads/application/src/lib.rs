@@ -7,6 +7,7 @@ pub mod audit;
 pub mod clock;
 pub mod driver;
 pub mod fence;
+pub mod history;
 pub mod intact;
 pub mod inventory;
 pub mod machine;

@@ -85,11 +85,7 @@ pub(super) mod instant {
 
     pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Timestamp, D::Error> {
         let text: std::borrow::Cow<'de, str> = serde::Deserialize::deserialize(from)?;
-        let at = chrono::DateTime::parse_from_rfc3339(&text)
-            .map_err(|_| D::Error::custom(format_args!("{text:?} is no RFC 3339 instant")))?;
-        let at = Timestamp::from_millis(at.timestamp_millis());
-        let none = || D::Error::custom(format_args!("{text:?} is in no year from 0000 to 9999 in UTC"));
-        at.has_form().then_some(at).ok_or_else(none)
+        crate::text::instant(&text).map_err(|error| D::Error::custom(format_args!("{text:?} {error}")))
     }
 }
 

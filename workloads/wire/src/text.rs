@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, SecondsFormat};
 use kbnt_domain::Timestamp;
+use thiserror::Error;
 
 /// An instant as RFC 3339 in UTC with milliseconds; of one outside the years 0000 to 9999, for which there is no form, the nearest
 /// one that has.
@@ -13,6 +14,24 @@ pub fn rfc3339(at: Timestamp) -> String {
     DateTime::from_timestamp_millis(at.with_form().as_millis())
         .unwrap_or(DateTime::UNIX_EPOCH)
         .to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// Why a text is no instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum InvalidInstant {
+    /// It is not written as one.
+    #[error("is no RFC 3339 instant")]
+    Format,
+    /// There is no form to write it in.
+    #[error("is in no year from 0000 to 9999 in UTC")]
+    Year,
+}
+
+/// The instant of RFC 3339 text, with any offset.
+pub fn instant(text: &str) -> Result<Timestamp, InvalidInstant> {
+    let at = DateTime::parse_from_rfc3339(text).map_err(|_| InvalidInstant::Format)?;
+    let at = Timestamp::from_millis(at.timestamp_millis());
+    if at.has_form() { Ok(at) } else { Err(InvalidInstant::Year) }
 }
 
 /// Bytes in base64.

@@ -1,6 +1,7 @@
 //! What the services need of the world, and what the world needs of them, as traits; the crates above implement them.
 
 mod calls;
+mod history;
 mod leadership;
 mod metrics;
 mod observe;
@@ -20,9 +21,10 @@ use crate::message::{Service, Topic};
 
 pub use crate::machine::{RawRecord, Unreadable};
 pub use calls::{CALL_PATIENCE, CallError, Callable, Changes, Work};
+pub use history::{History, HistoryError, HistorySize, HistoryStore, Standing};
 pub use leadership::{Active, Leadership};
 pub use metrics::{HttpMetrics, Refresh};
-pub use observe::{NoObserver, Observer, SnapshotTold, Stage};
+pub use observe::{HistoryReport, NoObserver, Observer, SnapshotTold, Stage};
 pub use read_model::ReadModel;
 
 /// What to do about an error; drives retry, condition and metric alike.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kbnt_domain::Timestamp;
 
-use super::{LogError, SnapshotError, Unreadable};
+use super::{HistoryError, LogError, SnapshotError, Unreadable};
 use crate::machine::{Append, Delivered, Effect, EffectOutcome, Halt, Position};
 use crate::message::{Service, Topic};
 
@@ -51,6 +51,49 @@ pub enum SnapshotTold<'a> {
     },
 }
 
+/// What became of the history of orders.
+#[derive(Clone, Copy, Debug)]
+pub enum HistoryReport<'a> {
+    /// It goes on after what is stored.
+    Resumed {
+        /// Records of the log that are applied.
+        applied: u64,
+    },
+    /// What was stored is set aside: it is built anew from the log.
+    Rebuilt {
+        /// What is wrong with it.
+        why: &'a str,
+    },
+    /// It is being built, and this many records are still to be applied.
+    Building {
+        /// Records of the log that are applied.
+        applied: u64,
+        /// Records that are still to be.
+        left: u64,
+    },
+    /// Everything is applied that was in the log when it began.
+    CaughtUp {
+        /// Records of the log that are applied.
+        applied: u64,
+        /// How long it took.
+        took: Duration,
+    },
+    /// A batch is applied.
+    Applied {
+        /// Records in it.
+        records: usize,
+        /// How long it took.
+        took: Duration,
+    },
+    /// Orders that are older than they are kept were dropped.
+    Expired {
+        /// How many.
+        orders: usize,
+    },
+    /// The store could not; it is tried again.
+    Failed(&'a HistoryError),
+}
+
 /// Is told what a runtime does; every method must return at once.
 pub trait Observer: Send + Sync + 'static {
     /// A record was handled at `now`; its age is how long after its writing that is.
@@ -94,6 +137,9 @@ pub trait Observer: Send + Sync + 'static {
 
     /// Something became of a snapshot.
     fn snapshot(&self, _service: Service, _told: &SnapshotTold<'_>) {}
+
+    /// Something became of the history of orders.
+    fn history(&self, _report: &HistoryReport<'_>) {}
 
     /// This process is the elected writer, of this term.
     fn elected(&self, _service: Service, _term: u64) {}

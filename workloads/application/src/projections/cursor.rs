@@ -9,8 +9,10 @@ use thiserror::Error;
 /// The last order of a page, newest first: it means the same in every process, and whatever has come since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor {
-    pub(super) placed_at: Timestamp,
-    pub(super) order: OrderId,
+    /// When it was placed.
+    pub placed_at: Timestamp,
+    /// The order.
+    pub order: OrderId,
 }
 
 /// A text that is no cursor.

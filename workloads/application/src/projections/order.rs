@@ -44,36 +44,52 @@ pub struct TimelineEntry {
 }
 
 /// What is kept of an order.
-#[derive(Clone, Debug)]
-pub(super) struct Entry {
-    pub(super) placed: Option<Placed>,
-    pub(super) status: OrderStatus,
-    reason: Option<Reason>,
-    reservation: Option<ReservationId>,
-    amount: Option<Money>,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderEntry {
+    /// How it was placed; `None` if only something else was heard of it so far.
+    pub placed: Option<Placed>,
+    /// Where it stands.
+    pub status: OrderStatus,
+    /// Why it was not confirmed.
+    pub reason: Option<Reason>,
+    /// Its last reservation.
+    pub reservation: Option<ReservationId>,
+    /// What it costs, known since the reservation.
+    pub amount: Option<Money>,
     /// It had ended and was forgotten, and somebody has asked for it again.
-    pub(super) repeated: bool,
-    events: Vec<Happened>,
+    pub repeated: bool,
+    /// Its records, in the order in which they were read.
+    pub events: Vec<OrderEvent>,
 }
 
 /// How the order was placed.
-#[derive(Clone, Debug)]
-pub(super) struct Placed {
-    pub(super) at: Timestamp,
-    pub(super) fingerprint: u64,
-    pub(super) user: UserId,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// When, by the clock of the process that took it.
+    pub at: Timestamp,
+    /// Tells its basket from others.
+    pub fingerprint: u64,
+    /// Whose it is.
+    pub user: UserId,
 }
 
-/// A record, as small as it can be kept. Event ids are shortened: they only tell apart the few records of one order.
-#[derive(Clone, Debug)]
-struct Happened {
-    kind: EventKind,
-    topic: Topic,
-    partition: u32,
-    offset: u64,
-    timestamp: Timestamp,
-    id: NonZeroU32,
-    cause: Option<NonZeroU32>,
+/// A record of an order, as small as it can be kept. Event ids are shortened: they only tell apart the few records of one order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrderEvent {
+    /// What happened.
+    pub kind: EventKind,
+    /// The topic of the record.
+    pub topic: Topic,
+    /// The partition.
+    pub partition: u32,
+    /// The offset.
+    pub offset: u64,
+    /// The writer's clock.
+    pub timestamp: Timestamp,
+    /// The event's id, shortened.
+    pub id: NonZeroU32,
+    /// The id of its cause, shortened.
+    pub cause: Option<NonZeroU32>,
 }
 
 fn short(id: &EventId) -> NonZeroU32 {
@@ -82,7 +98,7 @@ fn short(id: &EventId) -> NonZeroU32 {
     NonZeroU32::new(bits).unwrap_or(NonZeroU32::MIN)
 }
 
-impl Default for Entry {
+impl Default for OrderEntry {
     fn default() -> Self {
         Self {
             placed: None,
@@ -96,10 +112,10 @@ impl Default for Entry {
     }
 }
 
-impl Entry {
+impl OrderEntry {
     /// Takes in a record about the order. Whoever answers a question writes the answer under the same id as anybody
     /// else who does, so the first record of an id is the answer that counts.
-    pub(super) fn apply(&mut self, record: &Delivered) {
+    pub(crate) fn apply(&mut self, record: &Delivered) {
         let message = &record.message;
         let id = short(&message.id);
         if self.events.iter().any(|seen| seen.id == id) {
@@ -139,7 +155,7 @@ impl Entry {
         let kind = message.event.kind();
         let (timestamp, cause) = (message.at, message.cause.as_ref().map(short));
         let Position { topic, partition, offset } = record.at;
-        self.events.push(Happened { kind, topic, partition, offset, timestamp, id, cause });
+        self.events.push(OrderEvent { kind, topic, partition, offset, timestamp, id, cause });
     }
 
     /// As what it counts. One that was placed again was counted when it ended.
@@ -161,7 +177,7 @@ impl Entry {
     }
 
     /// The order as it is shown, if it was placed.
-    pub(super) fn view(&self, order: OrderId) -> Option<OrderView> {
+    pub fn view(&self, order: OrderId) -> Option<OrderView> {
         let placed = self.placed.as_ref()?;
         Some(OrderView {
             order,
@@ -179,7 +195,7 @@ impl Entry {
     /// Sorted by time, except that a record never stands before its cause nor before an earlier one of its partition,
     /// whatever the clocks of the writers said.
     fn timeline(&self) -> Vec<TimelineEntry> {
-        let mut left: Vec<&Happened> = self.events.iter().collect();
+        let mut left: Vec<&OrderEvent> = self.events.iter().collect();
         left.sort_by_key(|event| (event.timestamp, event.at()));
         let mut sorted = Vec::with_capacity(left.len());
         while !left.is_empty() {
@@ -198,7 +214,7 @@ impl Entry {
     }
 }
 
-impl Happened {
+impl OrderEvent {
     const fn at(&self) -> Position {
         Position { topic: self.topic, partition: self.partition, offset: self.offset }
     }

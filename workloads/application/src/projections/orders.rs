@@ -8,7 +8,7 @@ use kbnt_domain::order::OrderStatus;
 use kbnt_domain::{OrderId, Span, Timestamp, UserId};
 
 use super::cursor::Cursor;
-use super::order::{Entry, OrderView};
+use super::order::{OrderEntry, OrderView};
 use crate::machine::{Delivered, Position};
 use crate::message::Topic;
 use crate::partition_state::{Inputs, Present};
@@ -89,7 +89,7 @@ pub enum Placement {
 pub struct OrderBook {
     limits: BookLimits,
     /// Boxed, as a table has room for more than it holds.
-    orders: HashMap<OrderId, Box<Entry>>,
+    orders: HashMap<OrderId, Box<OrderEntry>>,
     by_age: [BTreeSet<Cursor>; 4],
     counts: Counts,
     /// Pending orders by user, of those who have some.
@@ -106,6 +106,15 @@ pub struct OrderBook {
 }
 
 impl OrderBook {
+    /// The topics that say what became of an order.
+    pub const TOPICS: &'static [Topic] = &[
+        Topic::OrderEvents,
+        Topic::UserEvents,
+        Topic::InventoryEvents,
+        Topic::PaymentEvents,
+        Topic::NotificationEvents,
+    ];
+
     /// No orders yet.
     pub fn new(limits: BookLimits) -> Self {
         Self { limits, ..Self::default() }
@@ -209,13 +218,7 @@ impl OrderBook {
 
 impl Projection for OrderBook {
     fn topics(&self) -> &'static [Topic] {
-        &[
-            Topic::OrderEvents,
-            Topic::UserEvents,
-            Topic::InventoryEvents,
-            Topic::PaymentEvents,
-            Topic::NotificationEvents,
-        ]
+        Self::TOPICS
     }
 
     /// A clock that was wrong makes no order old after it is put back.

@@ -3,6 +3,7 @@
 mod buckets;
 mod business;
 mod edges;
+mod history;
 mod http;
 mod machines;
 mod observer;
@@ -15,8 +16,10 @@ use std::sync::PoisonError;
 
 use business::Business;
 use edges::Edges;
+use history::History;
 use kbnt_application::Service;
 use kbnt_application::inventory::Summary;
+use kbnt_application::ports::{HistorySize, Standing};
 use kbnt_domain::stock::ProductLevel;
 use kbnt_domain::{OrderId, Timestamp};
 use machines::Machines;
@@ -41,6 +44,7 @@ pub struct Metrics {
     business: Business,
     machines: Machines,
     snapshots: Snapshots,
+    history: History,
     edges: Edges,
     shown: Shown,
 }
@@ -59,6 +63,7 @@ impl Metrics {
             business,
             machines,
             snapshots: Snapshots::new(&mut registrar)?,
+            history: History::new(&mut registrar)?,
             edges: Edges::new(&mut registrar)?,
             shown: Shown::default(),
             registry: registrar.registry,
@@ -97,6 +102,11 @@ impl Metrics {
     /// Updates the number of orders that have not ended.
     pub fn show_pending(&self, orders: u64) {
         self.business.orders_pending.set(gauge(orders));
+    }
+
+    /// Updates how far the history of orders is behind at `now`, and how much is stored.
+    pub fn show_history(&self, standing: Standing, now: Timestamp, size: Option<HistorySize>) {
+        self.history.show(standing, now, size);
     }
 
     /// Updates the number of log lines dropped since the start.

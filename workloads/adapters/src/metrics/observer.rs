@@ -12,7 +12,7 @@ use kbnt_domain::event::{CancelKind, DeadLetterStored};
 use kbnt_domain::{Event, OrderId, Timestamp};
 
 use super::{Metrics, OPEN_MOST, gauge};
-use kbnt_application::ports::{Observer, SnapshotTold, Stage};
+use kbnt_application::ports::{HistoryReport, Observer, SnapshotTold, Stage};
 
 impl Observer for Metrics {
     fn handled(&self, service: Service, record: &Delivered, now: Timestamp) {
@@ -166,6 +166,10 @@ impl Observer for Metrics {
 
     fn snapshot(&self, service: Service, report: &SnapshotTold<'_>) {
         self.snapshots.report(service, report);
+    }
+
+    fn history(&self, report: &HistoryReport<'_>) {
+        self.history.report(report);
     }
 
     fn elected(&self, service: Service, term: u64) {

@@ -28,7 +28,7 @@ pub(crate) async fn run() -> Result<ExitCode, Failure> {
         grants: Grants::to_itself(),
         stop: CancellationToken::new(),
     });
-    process.order();
+    process.order(None);
     process.user(UserConfig::default());
     process.inventory(InventoryConfig::new("openapi"), None);
     let (_, description) = process.router();

@@ -70,7 +70,8 @@ pub(crate) async fn run(options: ServiceOptions, life: Life) -> Result<ExitCode,
         }
         Role::Payment => process.payment(),
         Role::Order => {
-            process.order();
+            let directory = options.history_dir.clone();
+            process.order(directory.map(|directory| options.history.plan(directory)));
         }
         Role::Notification => process.notification(),
         Role::Audit => process.audit(),

@@ -4,6 +4,7 @@ mod append;
 mod backoff;
 mod effects;
 mod handle;
+mod history;
 pub mod intact;
 mod lag;
 mod projection;
@@ -13,6 +14,7 @@ mod shell;
 mod snapshots;
 
 pub use handle::{Handle, Progress};
+pub use history::{HistoryPlan, HistoryRunner, HistoryView};
 pub use projection::{ProjectionRunner, View};
 pub use runner::{EffectPerformer, RunError, Runner, RunnerParts};
 pub use snapshots::SnapshotPlan;

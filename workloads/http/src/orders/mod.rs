@@ -1,6 +1,7 @@
 //! Orders: placing, reading, cancelling and listing.
 
 mod cancel;
+mod history;
 mod in_hand;
 mod list;
 mod place;
@@ -10,15 +11,15 @@ mod waiting;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kbnt_application::ports::{Clock, EventLog, LogError, ReadModel};
-use kbnt_application::projections::OrderView;
+use kbnt_application::ports::{Clock, EventLog, History, LogError, ReadModel};
+use kbnt_application::projections::{OrderView, Page};
 use kbnt_application::{Append, Outbox, Position, Service};
 use kbnt_domain::order::OrderStatus;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::dto::{OrderBody, OrderStatusText, TimelineEntry};
+use super::dto::{OrderBody, OrderPage, OrderStatusText, TimelineEntry};
 use super::problem::{Code, Problem, log_failed};
 use super::shares::Shares;
 use kbnt_wire::text::rfc3339;
@@ -39,6 +40,8 @@ pub struct OrderApi {
     pub events: Arc<dyn EventLog>,
     /// The read models.
     pub views: Arc<dyn ReadModel<OrderViews>>,
+    /// All orders, if they are kept; without it, those that `views` shows.
+    pub history: Option<Arc<dyn History>>,
     /// The clock for commands.
     pub clock: Arc<dyn Clock>,
     /// Cancelled when nothing new is accepted any more: it ends event streams and waits.
@@ -126,6 +129,15 @@ impl From<OrderStatus> for OrderStatusText {
             OrderStatus::Confirmed => Self::Confirmed,
             OrderStatus::Rejected => Self::Rejected,
             OrderStatus::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+impl From<&Page> for OrderPage {
+    fn from(page: &Page) -> Self {
+        Self {
+            items: page.orders.iter().map(Into::into).collect(),
+            next_cursor: page.next.map(|cursor| cursor.to_string()),
         }
     }
 }

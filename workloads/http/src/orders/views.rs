@@ -33,6 +33,17 @@ impl OrderViews {
         &self.book
     }
 
+    /// The offset after the last record of each partition that says what became of an order.
+    pub(super) fn positions(&self) -> Vec<Position> {
+        let mut positions = Vec::new();
+        for topic in OrderBook::TOPICS.iter().copied() {
+            for partition in 0..topic.partitions() {
+                positions.push(Position { topic, partition, offset: self.feed.next(topic, partition) });
+            }
+        }
+        positions
+    }
+
     /// `None` if the record at `position` is folded already.
     pub(super) fn once_folded(&self, position: Position) -> Option<oneshot::Receiver<()>> {
         if self.feed.next(position.topic, position.partition) > position.offset {

@@ -4,6 +4,7 @@ mod choice;
 mod clock;
 mod dlq;
 mod environment;
+mod history;
 mod http;
 mod kafka;
 mod origin;
@@ -34,6 +35,8 @@ pub(crate) use clock::ClockOptions;
 pub(crate) use dlq::{
     DeadLetterOptions, DiscardOptions, DlqCommand, ListOptions, ReplayOptions, ShowOptions,
 };
+use history::HEADING as HISTORY;
+pub(crate) use history::HistoryOptions;
 pub(crate) use http::HttpOptions;
 pub(crate) use kafka::{AccessOptions, KafkaOptions};
 pub(crate) use origin::{OriginOptions, TrailOptions};
@@ -239,7 +242,8 @@ pub(crate) struct DemoOptions {
     -d '{\"userId\":\"USER-12345\",\"items\":[{\"productId\":\"PROD-001\",\"quantity\":3}],\"payment\":{\"method\":\"credit_card\"}}'\n  \
     curl localhost:8080/v1/stock")]
 pub(crate) struct ServeOptions {
-    /// Keep the log in this directory, which is made if it is not there; without it everything is gone at the end
+    /// Keep the log in this directory, which is made if it is not there, and the history of orders in its folder `history`;
+    /// without it everything is gone at the end, and orders are shown for a day after they have ended
     #[arg(long, env = "KBNT_DATA_DIR", value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// The port of the HTTP API
@@ -255,6 +259,8 @@ pub(crate) struct ServeOptions {
     pub(crate) seed_file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) http: HttpOptions,
+    #[command(flatten)]
+    pub(crate) history: HistoryOptions,
     #[command(flatten)]
     pub(crate) logging: LoggingOptions,
     #[command(flatten)]
@@ -307,6 +313,12 @@ pub(crate) struct ServiceOptions {
     pub(crate) inventory: InventoryOptions,
     #[command(flatten)]
     pub(crate) snapshots: SnapshotOptions,
+    /// Keep all orders in this directory, of this process alone, so that they can be shown and searched for; without it an order
+    /// is shown for a day after it has ended
+    #[arg(long, env = "KBNT_HISTORY_DIR", value_name = "DIR", help_heading = HISTORY)]
+    pub(crate) history_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) history: HistoryOptions,
     #[command(flatten)]
     pub(crate) standby: StandbyOptions,
     #[command(flatten)]

@@ -98,7 +98,7 @@ impl Shop {
             grants: Grants::to_itself(),
             stop: CancellationToken::new(),
         });
-        let orders = process.order();
+        let orders = process.order(None);
         process.user(UserConfig { declared: users(scenario)?, ..UserConfig::default() });
         process.inventory(InventoryConfig { ttl, ..InventoryConfig::new("demo") }, None);
         if !matches!(scenario.plot, Plot::Expiry { .. }) {

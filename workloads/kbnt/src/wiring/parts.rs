@@ -8,12 +8,12 @@ use kbnt_adapters::logging::Logging;
 use kbnt_adapters::metrics::{Metrics, PRODUCTS_MOST};
 use kbnt_application::Outbox;
 use kbnt_application::inventory::InventoryMachine;
-use kbnt_application::ports::Clock;
+use kbnt_application::ports::{Clock, History as _};
 use kbnt_domain::stock::{Portion, StockFilter};
 use kbnt_embedded::EmbeddedLog;
 use kbnt_http::{OrderViews, Part};
 use kbnt_kafka::KafkaLog;
-use kbnt_runtime::{Handle, View};
+use kbnt_runtime::{Handle, HistoryView, View};
 
 /// A machine without metrics of its own.
 pub(super) struct Machine<M> {
@@ -82,6 +82,30 @@ impl Part for Orders {
 
     async fn refresh(&self) {
         self.metrics.show_pending(self.view.read(|views| views.book().counts().pending));
+    }
+}
+
+/// The history of orders. Commands never read it, so the process is ready without it.
+pub(super) struct OrderHistory {
+    pub(super) view: HistoryView,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+#[async_trait]
+impl Part for OrderHistory {
+    fn name(&self) -> &'static str {
+        "order-history"
+    }
+
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    async fn refresh(&self) {
+        // If it cannot be read, the gauges of its size keep their values.
+        let size = self.view.size().await.ok();
+        self.metrics.show_history(self.view.standing(), self.clock.now(), size);
     }
 }
 

@@ -18,8 +18,7 @@ use kbnt_application::inventory::{Image, InventoryConfig, InventoryMachine};
 use kbnt_application::notification::NotificationMachine;
 use kbnt_application::order::OrderMachine;
 use kbnt_application::payment::PaymentMachine;
-use kbnt_application::ports::Observer;
-use kbnt_application::ports::{Clock, EventLog};
+use kbnt_application::ports::{Clock, EventLog, History, Observer};
 use kbnt_application::projections::BookLimits;
 use kbnt_application::user::{UserConfig, UserMachine};
 use kbnt_embedded::EmbeddedLog;
@@ -28,7 +27,10 @@ use kbnt_http::{
 };
 use kbnt_kafka::KafkaLog;
 use kbnt_runtime::intact::Guarded;
-use kbnt_runtime::{EffectPerformer, Handle, ProjectionRunner, Runner, RunnerParts, SnapshotPlan, View};
+use kbnt_runtime::{
+    EffectPerformer, Handle, HistoryPlan, HistoryRunner, ProjectionRunner, Runner, RunnerParts, SnapshotPlan,
+    View,
+};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -103,8 +105,8 @@ impl Process {
         }
     }
 
-    /// Starts order-service and its read models.
-    pub(crate) fn order(&mut self) -> View<OrderViews> {
+    /// Starts order-service and its read models; with a plan, also the history.
+    pub(crate) fn order(&mut self, history: Option<HistoryPlan>) -> View<OrderViews> {
         let parts = self.guarded(Service::Order);
         let machine = OrderMachine::new();
         self.plain(machine, parts.clone());
@@ -115,8 +117,10 @@ impl Process {
         let run = async move { runner.run(shutdown).await };
         self.spawn(Service::Order, run);
         self.watched.push(Box::new(parts::Orders { view: view.clone(), metrics: Arc::clone(&self.metrics) }));
+        let history = history.map(|plan| self.history(plan, Arc::clone(&parts.log)));
         self.apis.orders = Some(OrderApi {
             log: parts.log,
+            history,
             events: Arc::clone(&self.parts.log),
             views: Arc::new(view.clone()),
             clock: Arc::clone(&self.parts.clock),
@@ -125,6 +129,18 @@ impl Process {
             in_hand: InHand::new(self.grants.orders),
         });
         view
+    }
+
+    /// Starts what keeps the history of orders.
+    fn history(&mut self, plan: HistoryPlan, log: Arc<dyn EventLog>) -> Arc<dyn History> {
+        let clock = Arc::clone(&self.parts.clock);
+        let observer = Arc::clone(&self.parts.observer);
+        let (runner, view) = HistoryRunner::new(plan, log, Arc::clone(&clock), observer);
+        let shutdown = self.shutdown.clone();
+        self.spawn(Service::Order, async move { runner.run(shutdown).await });
+        let metrics = Arc::clone(&self.metrics);
+        self.watched.push(Box::new(parts::OrderHistory { view: view.clone(), clock, metrics }));
+        Arc::new(view)
     }
 
     /// Starts user-service.

@@ -1,5 +1,6 @@
 //! A shop under test, and its HTTP client.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use kbnt_adapters::clock::ForwardClock;
+use kbnt_adapters::history::SqliteHistory;
 use kbnt_adapters::metrics::Metrics;
 use kbnt_adapters::notification::LogNotifier;
 use kbnt_adapters::payment::{SimulatedGateway, SimulatedRules};
@@ -18,14 +20,16 @@ use kbnt_application::notification::NotificationMachine;
 use kbnt_application::order::OrderMachine;
 use kbnt_application::partition_state::Limits;
 use kbnt_application::payment::PaymentMachine;
-use kbnt_application::ports::{EventLog, Notifier, PaymentGateway};
+use kbnt_application::ports::{EventLog, History, Notifier, PaymentGateway};
 use kbnt_application::projections::BookLimits;
 use kbnt_application::user::{UserConfig, UserMachine};
 use kbnt_application::{Effect, EffectOutcome, Machine, Topic};
 use kbnt_domain::Span;
 use kbnt_embedded::EmbeddedLog;
 use kbnt_http::{Apis, Health, InHand, ORDERS_IN_HAND, OrderApi, OrderViews, Part, Share, Shares, router};
-use kbnt_runtime::{EffectPerformer, Handle, ProjectionRunner, Runner, RunnerParts};
+use kbnt_runtime::{
+    EffectPerformer, Handle, HistoryPlan, HistoryRunner, ProjectionRunner, Runner, RunnerParts,
+};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -116,7 +120,8 @@ impl App {
         app
     }
 
-    async fn stock_up(&self) {
+    /// 100 PROD-001 and the user USER-1.
+    pub async fn stock_up(&self) {
         self.declare("PROD-001", 100).await;
         let user = json!({"userId": "USER-1", "name": "Ana", "email": "ana@example.com"});
         assert_eq!(self.post("/v1/users", &user).await.status, 201);
@@ -141,15 +146,27 @@ impl App {
 
     /// A shop on this log with at most this many open orders.
     pub async fn of(log: EmbeddedLog, orders: u64) -> Self {
-        Self::with(log, orders, BookLimits::default(), Limits::default()).await
+        Self::with(log, orders, BookLimits::default(), Limits::default(), None).await
     }
 
     /// An empty shop whose order-service shows, and whose services remember, only this much.
     pub async fn remembering(shown: BookLimits, limits: Limits) -> Self {
-        Self::with(EmbeddedLog::in_memory(), ORDERS_IN_HAND, shown, limits).await
+        Self::with(EmbeddedLog::in_memory(), ORDERS_IN_HAND, shown, limits, None).await
     }
 
-    async fn with(log: EmbeddedLog, orders: u64, shown: BookLimits, limits: Limits) -> Self {
+    /// A shop on this log whose read model forgets an order as soon as another one has ended, and with a history in this directory.
+    pub async fn remembering_on_disk(log: EmbeddedLog, history: &Path) -> Self {
+        let shown = BookLimits { window: Span::default(), ..BookLimits::default() };
+        Self::with(log, ORDERS_IN_HAND, shown, Limits::default(), Some(history)).await
+    }
+
+    async fn with(
+        log: EmbeddedLog,
+        orders: u64,
+        shown: BookLimits,
+        limits: Limits,
+        history: Option<&Path>,
+    ) -> Self {
         let (clock, shutdown) = (Arc::new(ForwardClock::default()), CancellationToken::new());
         let metrics = Arc::new(Metrics::new().unwrap());
         let parts = RunnerParts {
@@ -172,8 +189,17 @@ impl App {
             Box::new(Ready("notification", start(NotificationMachine::new(), &parts, &shutdown))),
             Box::new(Ready("audit", start(AuditMachine::new(), &parts, &shutdown))),
         ];
+        let history = history.map(|directory| -> Arc<dyn History> {
+            let store = Arc::new(SqliteHistory::new(directory.to_owned()));
+            let plan = HistoryPlan { store, retention: None };
+            let (runner, view) =
+                HistoryRunner::new(plan, Arc::new(log.clone()), clock.clone(), metrics.clone());
+            tokio::spawn(runner.run(shutdown.clone()));
+            Arc::new(view)
+        });
         let orders = OrderApi {
             log: Arc::new(log.clone()),
+            history,
             events: Arc::new(log.clone()),
             views: Arc::new(views),
             clock: clock.clone(),
@@ -281,6 +307,19 @@ impl Drop for App {
     fn drop(&mut self) {
         self.shutdown.cancel();
     }
+}
+
+/// What `open` opens, as soon as the process before has let go of it.
+pub async fn reopened(open: impl AsyncFn() -> Option<App>) -> App {
+    let opened = async {
+        loop {
+            if let Some(app) = open().await {
+                return app;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, opened).await.unwrap()
 }
 
 pub fn basket(quantity: u64, token: &str) -> Value {

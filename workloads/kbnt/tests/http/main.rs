@@ -5,6 +5,7 @@ mod app;
 mod events;
 mod failures;
 mod fuzz;
+mod history;
 mod log;
 mod openapi;
 mod orders;

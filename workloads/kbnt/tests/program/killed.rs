@@ -62,6 +62,36 @@ async fn check(shop: &Running, acknowledged: &HashMap<String, Option<String>>) {
     assert_eq!(summary["invariants"], json!({"balanced": true, "violations": []}));
 }
 
+/// Checks that the history lists each order once, so many in all, and these among them as they ended.
+async fn check_history(shop: &Running, acknowledged: &HashMap<String, Option<String>>, orders: u64) {
+    let search = "/v1/orders?limit=200&from=2000-01-01T00:00:00Z&cursor=";
+    let give_up = std::time::Instant::now() + DEADLINE;
+    while shop.get(search).await.0 == 503 {
+        assert!(std::time::Instant::now() < give_up, "the history is never built");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let (mut listed, mut cursor) = (HashMap::new(), String::new());
+    loop {
+        let (status, page) = shop.get(&format!("{search}{cursor}")).await;
+        assert_eq!(status, 200, "{page}");
+        for order in page["items"].as_array().unwrap() {
+            let id = order["orderId"].as_str().unwrap().to_owned();
+            let before = listed.insert(id, order["status"].as_str().unwrap().to_owned());
+            assert!(before.is_none(), "listed twice: {order}");
+        }
+        match page["nextCursor"].as_str() {
+            Some(next) => next.clone_into(&mut cursor),
+            None => break,
+        }
+    }
+    assert_eq!(listed.len() as u64, orders);
+    for (order, ended) in acknowledged {
+        let found = listed.get(order);
+        assert!(found.is_some(), "order {order} was acknowledged");
+        assert!(ended.is_none() || found == ended.as_ref(), "order {order}: {found:?}, not {ended:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_that_was_acknowledged_is_lost() {
     let directory = tempfile::tempdir().unwrap();
@@ -113,6 +143,11 @@ async fn nothing_that_was_acknowledged_is_lost() {
     assert!(all.len() > 2_000 && confirmed > 0, "there was load: {} acknowledged, {counts}", all.len());
     assert_eq!(summary["totals"]["real"], 1_000_000 - confirmed, "each confirmed order took one unit");
     assert_eq!(summary["totals"]["reserved"], 0);
+    let ended: u64 =
+        ["confirmed", "rejected", "cancelled"].map(|status| counts[status].as_u64().unwrap()).iter().sum();
+    check_history(&shop, &all, ended).await;
+    let refused = directory.path().join("history/refused.sqlite");
+    assert!(!refused.exists(), "a kill is no reason to build the history anew");
     // On a busy machine the trail lags for a while, without loss.
     let verify = |arguments: &[&str]| {
         let output = kbnt(&["audit", "verify"]).args(arguments).output().unwrap();

@@ -1,0 +1,68 @@
+//! How others look at the history.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use kbnt_application::Position;
+use kbnt_application::history::Search;
+use kbnt_application::ports::{History, HistoryError, HistorySize, HistoryStore, Standing};
+use kbnt_application::projections::{OrderView, Page};
+use kbnt_domain::OrderId;
+use tokio::sync::watch;
+
+use super::Told;
+
+/// The history as it is now. Cheap to clone.
+#[derive(Clone)]
+pub struct HistoryView {
+    store: Arc<dyn HistoryStore>,
+    told: watch::Receiver<Told>,
+    /// Tells the runner what is wrong with what is stored.
+    finds: Arc<watch::Sender<Option<String>>>,
+}
+
+impl HistoryView {
+    pub(super) fn new(
+        store: Arc<dyn HistoryStore>,
+        told: watch::Receiver<Told>,
+        finds: watch::Sender<Option<String>>,
+    ) -> Self {
+        Self { store, told, finds: Arc::new(finds) }
+    }
+
+    /// How much is stored.
+    pub async fn size(&self) -> Result<HistorySize, HistoryError> {
+        self.checked(self.store.size().await)
+    }
+
+    /// What is stored is not what was written: the runner builds it anew.
+    fn checked<T>(&self, read: Result<T, HistoryError>) -> Result<T, HistoryError> {
+        if let Err(HistoryError::Damaged(why)) = &read {
+            self.finds.send_replace(Some(why.clone()));
+        }
+        read
+    }
+}
+
+#[async_trait]
+impl History for HistoryView {
+    fn standing(&self) -> Standing {
+        self.told.borrow().standing
+    }
+
+    async fn reached(&self, positions: &[Position]) {
+        let mut told = self.told.clone();
+        let is_applied =
+            |told: &Told| positions.iter().all(|at| told.progress.next(at.topic, at.partition) >= at.offset);
+        // An error means that the runner has ended: nothing more will be applied.
+        let _ = told.wait_for(is_applied).await;
+    }
+
+    async fn get(&self, order: OrderId) -> Result<Option<OrderView>, HistoryError> {
+        self.checked(self.store.get(order).await)
+    }
+
+    async fn search(&self, search: Search) -> Result<Page, HistoryError> {
+        self.checked(self.store.search(search).await)
+    }
+}

@@ -26,9 +26,6 @@ use crate::wiring::{self, Effects, Grants, Process, ProcessParts};
 /// Maximum number of event streams.
 const STREAMS: usize = 1024;
 
-/// The folder of the history in the data directory.
-const HISTORY: &str = "history";
-
 /// Products of the seed file that are declared at once.
 const AT_ONCE: usize = 256;
 
@@ -67,7 +64,7 @@ pub(crate) async fn run(options: ServeOptions, life: Life) -> Result<ExitCode, F
     process.show_logging(logging.clone(), None);
     process.need_clock();
     process.need_files(files);
-    process.order(options.data_dir.as_deref().map(|directory| options.history.plan(directory.join(HISTORY))));
+    process.order(options.data_dir.map(|directory| options.history.plan(directory)));
     process.user(users);
     let inventory = process.inventory(inventory_config(&options.inventory, "serve"), None);
     process.payment();

@@ -10,10 +10,10 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use super::read;
 
 /// The database.
-const NAME: &str = "orders.sqlite";
+const NAME: &str = "history.sqlite";
 
 /// The database that was set aside last.
-const REFUSED: &str = "refused.sqlite";
+const REFUSED: &str = "history-refused.sqlite";
 
 /// What `SQLite` puts beside a database.
 const BESIDE: [&str; 2] = ["-wal", "-shm"];

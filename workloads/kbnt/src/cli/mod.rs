@@ -242,7 +242,7 @@ pub(crate) struct DemoOptions {
     -d '{\"userId\":\"USER-12345\",\"items\":[{\"productId\":\"PROD-001\",\"quantity\":3}],\"payment\":{\"method\":\"credit_card\"}}'\n  \
     curl localhost:8080/v1/stock")]
 pub(crate) struct ServeOptions {
-    /// Keep the log in this directory, which is made if it is not there, and the history of orders in its folder `history`;
+    /// Keep the log in this directory, which is made if it is not there, and the history of all orders;
     /// without it everything is gone at the end, and orders are shown for a day after they have ended
     #[arg(long, env = "KBNT_DATA_DIR", value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,

@@ -184,7 +184,7 @@ async fn the_history_of_another_log_is_not_believed() {
     caught_up(&app).await;
     assert_eq!(app.get(&path(&placed[0])).await.status, 404);
     assert!(listed(&app, "").await.is_empty());
-    assert!(directory.path().join("history/refused.sqlite").exists());
+    assert!(directory.path().join("history/history-refused.sqlite").exists());
 }
 
 #[tokio::test]
@@ -198,20 +198,20 @@ async fn a_history_that_is_damaged_is_built_anew_from_the_log() {
     drop(app);
     let app = crate::app::reopened(async || {
         let log = EmbeddedLog::open(&directory.path().join("log")).ok()?;
-        let file = directory.path().join("history/orders.sqlite");
+        let file = directory.path().join("history/history.sqlite");
         let mut bytes = std::fs::read(&file).unwrap();
         let middle = bytes.len() / 2;
         bytes[middle..].fill(0x5a);
         std::fs::write(&file, bytes).unwrap();
         // What was not moved into the file yet is in the log beside it.
-        let _ = std::fs::remove_file(directory.path().join("history/orders.sqlite-wal"));
+        let _ = std::fs::remove_file(directory.path().join("history/history.sqlite-wal"));
         Some(App::remembering_on_disk(log, &directory.path().join("history")).await)
     })
     .await;
     caught_up(&app).await;
     assert_eq!(listed(&app, "").await, before);
     assert_eq!(app.get(&path(&placed[0])).await.text("status"), placed[0].text("status"));
-    assert!(directory.path().join("history/refused.sqlite").exists());
+    assert!(directory.path().join("history/history-refused.sqlite").exists());
 }
 
 #[tokio::test]

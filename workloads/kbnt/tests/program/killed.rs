@@ -146,7 +146,7 @@ async fn nothing_that_was_acknowledged_is_lost() {
     let ended: u64 =
         ["confirmed", "rejected", "cancelled"].map(|status| counts[status].as_u64().unwrap()).iter().sum();
     check_history(&shop, &all, ended).await;
-    let refused = directory.path().join("history/refused.sqlite");
+    let refused = directory.path().join("history-refused.sqlite");
     assert!(!refused.exists(), "a kill is no reason to build the history anew");
     // On a busy machine the trail lags for a while, without loss.
     let verify = |arguments: &[&str]| {

@@ -12,7 +12,7 @@ use kbnt_domain::order::OrderStatus;
 use super::{SqliteHistory, id, order, store, unplaced};
 
 const ORDERS: u32 = 60;
-const FILE: &str = "orders.sqlite";
+const FILE: &str = "history.sqlite";
 
 /// All that can be asked.
 #[derive(Debug, PartialEq)]
@@ -47,7 +47,7 @@ async fn written(directory: &Path) -> (Vec<u8>, Answers) {
     let store = store(directory, &orders).await;
     let answers = ask(&store).await.unwrap();
     drop(store);
-    assert!(!directory.join("orders.sqlite-wal").exists());
+    assert!(!directory.join("history.sqlite-wal").exists());
     (fs::read(directory.join(FILE)).unwrap(), answers)
 }
 
@@ -70,7 +70,7 @@ async fn check(directory: &Path, bytes: &[u8], answers: &Answers, what: &str) ->
             assert_eq!(store.progress().await, Ok(Progress::default()), "{what}");
             assert_eq!(store.get(id(1)).await, Ok(None));
             assert!(
-                directory.join("refused.sqlite").exists(),
+                directory.join("history-refused.sqlite").exists(),
                 "{what}: it is kept for whoever wants to look"
             );
             true

@@ -10,6 +10,7 @@ mod clock;
 mod dead_letters;
 mod effects;
 mod groups;
+mod history;
 mod intact;
 mod misplaced;
 mod projection;

@@ -36,7 +36,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const SAY: Duration = Duration::from_secs(10);
 
 /// How often to look for orders that are older than they are kept.
-const EXPIRE: Duration = Duration::from_mins(1);
+const EXPIRE: Duration = Duration::from_secs(10);
 
 /// Orders that are dropped at once.
 const EXPIRED_MOST: usize = 500;

@@ -1,0 +1,169 @@
+//! The history of orders follows the log, whatever happens to the disk.
+
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use kbnt_adapters::clock::SystemClock;
+use kbnt_adapters::history::SqliteHistory;
+use kbnt_application::history::Search;
+use kbnt_application::ports::{EventLog, History, HistoryReport, Observer};
+use kbnt_domain::Span;
+use kbnt_domain::order::OrderStatus;
+use kbnt_embedded::EmbeddedLog;
+use kbnt_runtime::{HistoryPlan, HistoryRunner, HistoryView};
+use tokio_util::sync::CancellationToken;
+
+use kbnt_testkit::{created, eventually, order, placed};
+
+/// What the runner reported, in short.
+#[derive(Default)]
+struct Reports(Mutex<Vec<&'static str>>);
+
+impl Reports {
+    fn count(&self, name: &str) -> usize {
+        self.0.lock().unwrap().iter().filter(|report| **report == name).count()
+    }
+}
+
+impl Observer for Reports {
+    fn history(&self, report: &HistoryReport<'_>) {
+        let name = match report {
+            HistoryReport::Resumed { .. } => "resumed",
+            HistoryReport::Rebuilt { .. } => "rebuilt",
+            HistoryReport::CaughtUp { .. } => "caught up",
+            HistoryReport::Expired { .. } => "expired",
+            HistoryReport::Failed(_) => "failed",
+            HistoryReport::Building { .. } | HistoryReport::Applied { .. } => return,
+        };
+        self.0.lock().unwrap().push(name);
+    }
+}
+
+/// A history at work; it stops with this.
+struct Running {
+    view: HistoryView,
+    reports: Arc<Reports>,
+    shutdown: CancellationToken,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+fn start(log: &EmbeddedLog, directory: &Path, retention: Option<Span>) -> Running {
+    let plan = HistoryPlan { store: Arc::new(SqliteHistory::new(directory.to_owned())), retention };
+    let (reports, shutdown) = (Arc::new(Reports::default()), CancellationToken::new());
+    let (runner, view) =
+        HistoryRunner::new(plan, Arc::new(log.clone()), Arc::new(SystemClock), reports.clone());
+    tokio::spawn(runner.run(shutdown.clone()));
+    Running { view, reports, shutdown }
+}
+
+async fn ready(running: &Running) {
+    eventually("it is ready", || async { running.view.standing().ready }).await;
+}
+
+/// A history that begins once the one before has let go of the file.
+async fn reopened(log: &EmbeddedLog, directory: &Path) -> Running {
+    eventually("nobody has it open", || async { !directory.join("history.sqlite-wal").exists() }).await;
+    let running = start(log, directory, None);
+    ready(&running).await;
+    running
+}
+
+/// A log with so many orders, of which every second one is confirmed.
+async fn log(orders: u32) -> EmbeddedLog {
+    let log = EmbeddedLog::in_memory();
+    log.append((0..orders).map(placed).collect()).await.unwrap();
+    log.append((0..orders).step_by(2).map(created).collect()).await.unwrap();
+    log
+}
+
+async fn shows(running: &Running, orders: u32) -> bool {
+    for n in 0..orders {
+        let status = if n % 2 == 0 { OrderStatus::Confirmed } else { OrderStatus::Pending };
+        if running.view.get(order(n)).await.unwrap().map(|view| view.status) != Some(status) {
+            return false;
+        }
+    }
+    true
+}
+
+#[tokio::test]
+async fn it_goes_on_where_it_was_and_says_how_far_it_has_come() {
+    let (directory, log) = (tempfile::tempdir().unwrap(), log(5_000).await);
+    let first = start(&log, directory.path(), None);
+    assert!(!first.view.standing().ready);
+    ready(&first).await;
+    let standing = first.view.standing();
+    assert!(standing.as_of.is_some() && standing.lag == 0);
+    assert!(shows(&first, 5_000).await);
+    let ends = log.append(vec![placed(5_001)]).await.unwrap();
+    let next = ends.iter().map(|at| kbnt_application::Position { offset: at.offset + 1, ..*at });
+    first.view.reached(&next.collect::<Vec<_>>()).await;
+    assert!(first.view.get(order(5_001)).await.unwrap().is_some(), "it is applied");
+    eventually("it has come further", || async { first.view.standing().as_of > standing.as_of }).await;
+    drop(first);
+    let second = start(&log, directory.path(), None);
+    ready(&second).await;
+    assert_eq!((second.reports.count("resumed"), second.reports.count("rebuilt")), (1, 0));
+    assert!(shows(&second, 5_000).await && second.view.get(order(5_001)).await.unwrap().is_some());
+    assert_eq!(second.view.size().await.unwrap().orders, 5_001);
+}
+
+#[tokio::test]
+async fn it_waits_for_a_disk_that_fails() {
+    let (directory, log) = (tempfile::tempdir().unwrap(), log(10).await);
+    let path = directory.path().join("in/the/way");
+    std::fs::write(directory.path().join("in"), "").unwrap();
+    let running = start(&log, &path, None);
+    eventually("it has failed", || async { running.reports.count("failed") > 1 }).await;
+    assert!(running.view.get(order(1)).await.is_err() && !running.view.standing().ready);
+    std::fs::remove_file(directory.path().join("in")).unwrap();
+    ready(&running).await;
+    assert!(shows(&running, 10).await);
+    assert_eq!(running.reports.count("rebuilt"), 0);
+}
+
+#[tokio::test]
+async fn what_a_reader_finds_damaged_is_built_anew() {
+    let (directory, log) = (tempfile::tempdir().unwrap(), log(200).await);
+    let running = start(&log, directory.path(), None);
+    ready(&running).await;
+    // What was written is moved into the file when nobody has it open.
+    drop(running);
+    let running = reopened(&log, directory.path()).await;
+    let file = std::fs::File::options().write(true).open(directory.path().join("history.sqlite")).unwrap();
+    for page in 1..file.metadata().unwrap().len() / 4_096 {
+        file.write_all_at(&[0x5a; 3_900], page * 4_096 + 100).unwrap();
+    }
+    eventually("it is found", || async {
+        let _ = running.view.search(Search { limit: 200, ..Search::default() }).await;
+        running.reports.count("rebuilt") > 0
+    })
+    .await;
+    ready(&running).await;
+    eventually("all is there again", || async {
+        running.view.standing().ready && running.view.size().await.is_ok_and(|size| size.orders == 200)
+    })
+    .await;
+    assert!(shows(&running, 200).await);
+}
+
+#[tokio::test]
+async fn orders_that_have_ended_are_kept_for_as_long_as_they_are_to_be() {
+    let (directory, log) = (tempfile::tempdir().unwrap(), log(1_300).await);
+    let running = start(&log, directory.path(), Some(Span::from_secs(1)));
+    ready(&running).await;
+    // They were placed long ago; those that have not ended stay.
+    eventually("they are dropped", || async {
+        running.view.size().await.is_ok_and(|size| size.orders == 650)
+    })
+    .await;
+    assert!(running.reports.count("expired") > 0);
+    assert!(running.view.get(order(1)).await.unwrap().is_some());
+    assert!(running.view.get(order(2)).await.unwrap().is_none());
+}

@@ -26,16 +26,6 @@ pub(crate) struct Most {
 }
 
 impl Process {
-    /// A step of the driver.
-    pub(crate) fn tell(&mut self, event: Event<'_, Node, Ticket>) {
-        let of_before = matches!(event, Event::Appended(_) | Event::Committed(_) | Event::Kept(..));
-        // While a batch is on its way nothing is decided, whatever it hears of.
-        if !of_before && !matches!(self.request, Some(Request::Append(_))) {
-            self.decided = kbnt_application::ports::Clock::now(self.clock.as_ref());
-        }
-        self.driver.step(event);
-    }
-
     /// Reads on in the output topic; whether there was anything.
     fn follow(&mut self, log: &Log, most: u64) -> bool {
         let mut left = most;
@@ -71,7 +61,7 @@ impl World {
         while process.driver.wants().outcomes
             && let Some((attempt, order, outcome)) = process.outcomes.pop_front()
         {
-            process.tell(Event::Outcome(attempt, Some((order, outcome))));
+            process.driver.step(Event::Outcome(attempt, Some((order, outcome))));
             active = true;
         }
         if let Some(asked) = asked {
@@ -80,7 +70,7 @@ impl World {
         active |= self.read(id, most.inputs);
         let process = &mut self.processes[id];
         if process.driver.wants().wake.is_some() {
-            process.tell(Event::Flush);
+            process.driver.step(Event::Flush);
         }
         self.carry(id)?;
         let process = &self.processes[id];
@@ -99,7 +89,7 @@ impl World {
         let (number, process) = (self.tickets, &mut self.processes[id]);
         process.calls.insert(number, asked.clone());
         if process.driver.wants().calls > 0 {
-            process.tell(Event::Call(Box::new(move |node: &mut Node, outbox: &mut Outbox| Ticket {
+            process.driver.step(Event::Call(Box::new(move |node: &mut Node, outbox: &mut Outbox| Ticket {
                 number,
                 effective: call(node, &asked, outbox),
             })));
@@ -115,7 +105,7 @@ impl World {
         let records = log.slice((at.topic, at.partition), at.offset, most);
         at.offset += records.len() as u64;
         let next = [*at];
-        process.tell(Event::Records(Reader::Scan, records, &next));
+        process.driver.step(Event::Records(Reader::Scan, records, &next));
     }
 
     /// What the coordinator has for a process, or some records of one of its input partitions.
@@ -138,7 +128,7 @@ impl World {
         let Some(next) = process.inputs.get_mut(&place) else { return false };
         let records = log.slice(place, *next, most);
         *next += records.len() as u64;
-        process.tell(Event::Records(Reader::Input, records, &[]));
+        process.driver.step(Event::Records(Reader::Input, records, &[]));
         true
     }
 
@@ -149,7 +139,7 @@ impl World {
         match change {
             Change::Revoked(partitions) => {
                 process.inputs.retain(|(_, partition), _| !partitions.contains(partition));
-                process.tell(Event::Revoked(partitions.into_iter().collect()));
+                process.driver.step(Event::Revoked(partitions.into_iter().collect()));
             }
             Change::Assigned(partitions) => {
                 let mut assigned = Vec::new();
@@ -165,8 +155,8 @@ impl World {
                 }
                 let places = process.inputs.iter().map(|(place, next)| position(*place, *next));
                 match damaged(&self.log, process.service, places) {
-                    Some(damage) => process.tell(Event::Failed(damage)),
-                    None => process.tell(Event::Assigned(assigned)),
+                    Some(damage) => process.driver.step(Event::Failed(damage)),
+                    None => process.driver.step(Event::Assigned(assigned)),
                 }
             }
         }
@@ -213,7 +203,7 @@ impl World {
                         self.kept.remove(0);
                     }
                     self.say(|| format!("{} keeps a snapshot", self.processes[id].name()));
-                    self.processes[id].tell(Event::Kept(Ok(0), Duration::ZERO));
+                    self.processes[id].driver.step(Event::Kept(Ok(0), Duration::ZERO));
                 }
                 Command::Finish(outcome) => self.finished(id, outcome)?,
             }
@@ -254,7 +244,7 @@ impl World {
             of.iter().map(|at| Position { offset: log.end((at.topic, at.partition)), ..*at }).collect()
         };
         match request {
-            Request::Ends(of) => process.tell(Event::Ends(&ends(&of, log))),
+            Request::Ends(of) => process.driver.step(Event::Ends(&ends(&of, log))),
             Request::Open(reader, from) => {
                 if reader == Reader::Input && process.restored {
                     process.restored = false;
@@ -262,31 +252,31 @@ impl World {
                 }
                 let ends = ends(&from, log);
                 if let Some(damage) = damaged(log, service, from.iter().copied()) {
-                    process.tell(Event::Failed(damage));
+                    process.driver.step(Event::Failed(damage));
                 } else {
                     process.open(reader, from);
-                    process.tell(Event::Opened(&ends));
+                    process.driver.step(Event::Opened(&ends));
                 }
             }
-            Request::Join => process.tell(Event::Joined),
+            Request::Join => process.driver.step(Event::Joined),
             Request::Load(before) => {
                 let loaded = self.load(id, before);
-                self.processes[id].tell(Event::Loaded(loaded));
+                self.processes[id].driver.step(Event::Loaded(loaded));
             }
             Request::Contradict(topic, fault) => {
                 let damage = LogError::Damaged(Damage { service, topic, fault });
-                process.tell(Event::Contradicted(Err(damage)));
+                process.driver.step(Event::Contradicted(Err(damage)));
             }
-            Request::Turn => process.tell(Event::Turn),
+            Request::Turn => process.driver.step(Event::Turn),
             Request::Commit(commits) => {
                 let lost = self.rng.chance(self.plan.faults.lost_commit);
                 let noted = !self.rng.chance(self.plan.faults.lost_note);
                 let outcome = if lost { Ok(()) } else { commit(groups, service, id, &commits, noted) };
-                process.tell(Event::Committed(outcome));
+                process.driver.step(Event::Committed(outcome));
             }
             Request::Leave => {
                 self.groups.leave(id);
-                process.tell(Event::Left);
+                process.driver.step(Event::Left);
             }
             Request::Append(batch) => process.request = Some(Request::Append(batch)),
         }

@@ -159,8 +159,6 @@ pub(crate) struct Process {
     pub(crate) changes: VecDeque<Change>,
     /// Partitions that it works on and that are somebody else's, of which it hears later.
     pub(crate) lost: BTreeSet<u32>,
-    /// The clock when it decided last.
-    pub(crate) decided: Timestamp,
     pub(crate) actions: Actions,
     /// It has begun with a snapshot, which was not compared with the log yet.
     pub(crate) restored: bool,
@@ -190,7 +188,6 @@ impl Process {
             id,
             service,
             driver: Driver::new(Node::new(service, id, plan), setup),
-            decided: clock.now(),
             clock,
             request: None,
             output: Vec::new(),

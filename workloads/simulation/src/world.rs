@@ -157,7 +157,7 @@ impl World {
     }
 
     pub(crate) fn begin(&mut self, id: usize) -> Result<(), String> {
-        self.processes[id].tell(Event::Begin);
+        self.processes[id].driver.step(Event::Begin);
         self.carry(id)
     }
 
@@ -219,7 +219,7 @@ impl World {
     pub(crate) fn settle(&mut self, id: usize) -> Result<(), String> {
         let process = &mut self.processes[id];
         let Some(Request::Append(batch)) = process.request.take() else { return Ok(()) };
-        process.tell(Event::Appended(&batch.positions));
+        process.driver.step(Event::Appended(&batch.positions));
         self.carry(id)
     }
 

@@ -241,6 +241,7 @@ const fn outcome_name(outcome: &EffectOutcome) -> &'static str {
             PaymentOutcome::ChargedUnnamed { .. } => "charged_unnamed",
             PaymentOutcome::Declined => "declined",
             PaymentOutcome::NotCharged { .. } => "not_charged",
+            PaymentOutcome::Overdue => "overdue",
             PaymentOutcome::Unknown { .. } => "unknown",
             PaymentOutcome::Senseless { .. } => "senseless",
             PaymentOutcome::Closed => "closed",

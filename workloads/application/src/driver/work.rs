@@ -10,7 +10,7 @@ use kbnt_domain::Span;
 use super::assign::{Assigning, understood};
 use super::batch::Batch;
 use super::{Change, Command, Core, Driver, Event, Failure, Reader, Stage, Wants};
-use crate::machine::{Append, Machine, Position, SoleWriter};
+use crate::machine::{Append, EffectOutcome, Machine, PaymentOutcome, Position, SoleWriter};
 use crate::ports::{self, Fetched, LogError, Mark};
 
 /// How long a read waits for records.
@@ -95,8 +95,10 @@ impl<M: Machine, R> Driver<M, R> {
                     let (batch, machine, clock) = self.core.batch();
                     batch.completed(machine, clock, order, outcome);
                 }
-                let Core { effects, commands, .. } = &mut self.core;
-                effects.ended(attempt, |attempt, effect| commands.push_back(Command::Start(attempt, effect)));
+                let Core { effects, commands, clock, .. } = &mut self.core;
+                effects.ended(clock.now(), attempt, |attempt, effect| {
+                    commands.push_back(Command::Start(attempt, effect));
+                });
             }
             Event::Records(Reader::Output, records, next) => self.follow(records, next)?,
             Event::Records(Reader::Input, records, _) => return self.take_in(records),
@@ -172,9 +174,12 @@ impl<M: Machine, R> Driver<M, R> {
             Stage::Draining(deadline) => self.settle(After::Drained(deadline)),
             Stage::LastOutcomes(deadline) => self.last_batch_if_due(deadline),
             _ => {
-                if self.clock_off.is_none() && self.core.machine.next_tick().is_some() {
-                    let (batch, machine, clock) = self.core.batch();
-                    batch.tick(machine, clock);
+                if self.clock_off.is_none() {
+                    self.core.complete_overdue();
+                    if self.core.machine.next_tick().is_some() {
+                        let (batch, machine, clock) = self.core.batch();
+                        batch.tick(machine, clock);
+                    }
                 }
                 self.settle(After::Work)
             }
@@ -235,8 +240,9 @@ impl<M: Machine, R> Driver<M, R> {
     /// All that a batch wrote is acknowledged: its effects start, its callers are answered.
     fn durable(&mut self, sent: Sent<R>, positions: &[Position], after: After) -> Result<(), Failure> {
         let Sent { mut batch, appends, at } = sent;
-        let Core { effects, commands, observer, service, stopwatch, tail, status, .. } = &mut self.core;
-        effects.start(&mut batch.effects, |attempt, effect| {
+        let Core { effects, commands, clock, observer, service, stopwatch, tail, status, .. } =
+            &mut self.core;
+        effects.start(clock.now(), &mut batch.effects, |attempt, effect| {
             commands.push_back(Command::Start(attempt, effect));
         });
         for (append, position) in appends.iter().zip(positions) {
@@ -360,6 +366,16 @@ impl<M: Machine, R> Core<M, R> {
         self.machine.next_tick().map_or(LONGEST_SLEEP, |at| {
             Duration::from_millis(at.since(now).as_millis().max(1)).min(LONGEST_SLEEP)
         })
+    }
+
+    /// Steps the machine on the effects that were not begun, as their time was over.
+    fn complete_overdue(&mut self) {
+        for effect in self.effects.take_overdue() {
+            let outcome = EffectOutcome::from(PaymentOutcome::Overdue);
+            self.observer.effect(self.service, &effect, &outcome, Duration::ZERO);
+            let (batch, machine, clock) = self.batch();
+            batch.completed(machine, clock, effect.order(), outcome);
+        }
     }
 
     /// Steps the machine on records of its inputs.

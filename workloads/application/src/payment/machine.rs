@@ -229,6 +229,7 @@ impl Machine for PaymentMachine {
             PaymentOutcome::ChargedUnnamed { .. } => Outcome::ChargedUnnamed,
             PaymentOutcome::Declined => Outcome::Declined,
             PaymentOutcome::NotCharged { .. } => Outcome::NotCharged,
+            PaymentOutcome::Overdue => Outcome::Overdue,
             PaymentOutcome::Unknown { .. } => Outcome::Unknown,
             PaymentOutcome::Senseless { .. } => Outcome::Senseless,
             PaymentOutcome::Closed => Outcome::Closed,

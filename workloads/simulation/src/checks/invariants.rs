@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use kbnt_application::ports::Clock as _;
 use kbnt_application::{Delivered, Effect, PaymentRequest};
 use kbnt_domain::OrderId;
 use kbnt_domain::event::Event;
@@ -72,8 +73,7 @@ impl World {
                 let Some(known) = known else {
                     return Err(format!("{name} charges {order} for no reservation"));
                 };
-                // One that has waited for a place was decided some time ago.
-                if process.decided >= known.expires_at && !self.plan.is_crowded() {
+                if process.clock.now() >= known.expires_at {
                     return Err(format!("{name} charges {order} though its reservation is over"));
                 }
                 if process.actions.unknown.contains(order) {

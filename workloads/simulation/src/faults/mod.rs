@@ -193,7 +193,7 @@ impl World {
         if !matches!(process.request, Some(Request::Append(_) | Request::Commit(_) | Request::Leave)) {
             process.request = None;
         }
-        process.tell(Happening::Stop);
+        process.driver.step(Happening::Stop);
         self.say(|| format!("{} is to stop", self.processes[id].name()));
         self.carry(id)
     }
@@ -211,11 +211,11 @@ impl World {
             "again"
         } else if given_up {
             process.request = None;
-            process.tell(Happening::GivenUp);
+            process.driver.step(Happening::GivenUp);
             "given up"
         } else if refused {
             process.request = None;
-            process.tell(Happening::Failed(LogError::Refused("by the seed".to_owned())));
+            process.driver.step(Happening::Failed(LogError::Refused("by the seed".to_owned())));
             "refused"
         } else {
             return Ok(false);

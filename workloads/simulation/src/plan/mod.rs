@@ -188,11 +188,6 @@ impl Plan {
         (faults.wrong_start == 0 && rng.chance(700)).then_some(Span::from_millis(every))
     }
 
-    /// Whether effects wait for each other.
-    pub(crate) fn is_crowded(&self) -> bool {
-        self.limits.places < Limits::default().places
-    }
-
     fn basket(&self, rng: &mut Rng) -> Basket {
         let nobody = self.users.first().filter(|_| rng.chance(60)).and_then(|_| "NOBODY".parse().ok());
         let user = nobody.or_else(|| rng.pick(&self.users).cloned());

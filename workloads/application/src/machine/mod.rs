@@ -43,8 +43,9 @@ pub trait Machine: Send + 'static {
     /// Which service it is; its inputs and its output topic follow.
     fn service(&self) -> Service;
 
-    /// The present time: before anything is folded, and then before every batch of records or steps. It may be before the time of earlier steps, where
-    /// the clock was wrong then and has been put right; and no record was written after it, whatever it says.
+    /// The present time: before anything is folded, and then before every batch of records or steps. It may be before the
+    /// time of earlier steps, where the clock was wrong then and has been put right; and no record was written after it,
+    /// whatever it says.
     fn set_clock(&mut self, _now: Timestamp) {}
 
     /// Whether it decides by time, and so must not decide while the clock is off.

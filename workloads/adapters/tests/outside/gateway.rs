@@ -43,6 +43,7 @@ fn name_of(outcome: &PaymentOutcome) -> &'static str {
         PaymentOutcome::ChargedUnnamed { .. } => "charged, unnamed",
         PaymentOutcome::Declined => "declined",
         PaymentOutcome::NotCharged { .. } => "not charged",
+        PaymentOutcome::Overdue => "overdue",
         PaymentOutcome::Unknown { .. } => "unknown",
         PaymentOutcome::Senseless { .. } => "senseless",
         PaymentOutcome::Closed => "closed",

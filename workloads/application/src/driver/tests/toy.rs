@@ -5,9 +5,10 @@ use std::convert::Infallible;
 use std::ops::Range;
 use std::sync::Arc;
 
-use kbnt_domain::event::{NotificationSent, ReservationRefused, Writer, WriterElected};
+use kbnt_domain::event::{NotificationSent, ReservationRefused};
 use kbnt_domain::{Event, OrderId, Reason, Timestamp};
 
+use crate::event::{RecordedEvent, Writer, WriterElected};
 use crate::machine::{
     Append, Auditor, Delivered, EffectOutcome, Halt, Machine, Outbox, PaymentRequest, Position, SoleWriter,
     Unreadable,
@@ -97,7 +98,7 @@ impl Machine for Toy {
     fn fold(&mut self, record: &Delivered) {
         self.folded += 1;
         self.folded_at.push(self.present);
-        if let Event::WriterElected(elected) = &record.message.event {
+        if let RecordedEvent::WriterElected(elected) = &record.message.event {
             self.newest = self.newest.max(elected.writer.term);
         }
     }
@@ -156,7 +157,7 @@ impl Machine for Toy {
 
     fn follow(&mut self, record: &Delivered) {
         self.followed += 1;
-        if let Event::WriterElected(elected) = &record.message.event {
+        if let RecordedEvent::WriterElected(elected) = &record.message.event {
             self.newest = self.newest.max(elected.writer.term);
         }
     }

@@ -36,10 +36,10 @@ macro_rules! payloads {
         ) -> Result<Option<RecordedEvent>, D::Error> {
             match name {
                 $($name if topic == Service::$owner.output() => {
-                    <$def>::deserialize(from).map(|event| Some(event.into()))
+                    <$def>::deserialize(from).map(|event| Some(RecordedEvent::Business(Event::$variant(event))))
                 })+
                 $($log_name if topic == Service::$log_owner.output() => {
-                    <$log_def>::deserialize(from).map(|event| Some(event.into()))
+                    <$log_def>::deserialize(from).map(|event| Some(RecordedEvent::$log_variant(event)))
                 })+
                 _ => IgnoredAny::deserialize(from).map(|_| None),
             }

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use kbnt_domain::Event;
 use kbnt_domain::audit::digest;
-use kbnt_domain::event::Writer;
 use thiserror::Error;
 
+use crate::event::{RecordedEvent, Writer};
 use crate::machine::Delivered;
 
 /// Tells the records of the elected writer from those of writers that were fenced before them in the log.
@@ -33,7 +32,7 @@ impl TermFence {
         let Delivered { at, message, .. } = record;
         let newest = self.newest.get(&at.partition).map(|elected| &elected.writer);
         match (&message.event, message.writer.as_deref()) {
-            (Event::WriterElected(elected), _) => {
+            (RecordedEvent::WriterElected(elected), _) => {
                 let admitted = newest.is_none_or(|newest| elected.writer >= *newest);
                 if admitted && newest != Some(&elected.writer) {
                     self.elected(at.partition, &elected.writer);

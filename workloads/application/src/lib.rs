@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod clock;
 pub mod driver;
+pub mod event;
 pub mod fence;
 pub mod intact;
 pub mod inventory;
@@ -22,6 +23,7 @@ pub mod projections;
 mod testkit;
 pub mod user;
 
+pub use event::RecordedEvent;
 pub use machine::{
     Append, Auditor, Delivered, Effect, EffectOutcome, Halt, Machine, NotificationOutcome,
     NotificationRequest, Outbox, PaymentOutcome, PaymentRequest, Position, Route, SoleWriter,

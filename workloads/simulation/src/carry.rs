@@ -178,7 +178,7 @@ impl World {
                 Command::AwaitTurn => process.request = Some(Request::Turn),
                 Command::Append(appends) => {
                     for append in appends.iter() {
-                        if let Record::PaymentRefunded(refunded) = &append.message.event {
+                        if let Some(Record::PaymentRefunded(refunded)) = append.message.event.business() {
                             process.actions.refunded.insert(refunded.order);
                         }
                     }

@@ -20,9 +20,9 @@ mod outbox;
 mod record;
 mod writer;
 
-use kbnt_domain::event::Writer;
 use kbnt_domain::{OrderId, Timestamp};
 
+use crate::event::Writer;
 use crate::message::{Service, Topic};
 
 pub use crate::message::Position;
@@ -31,6 +31,7 @@ pub use effect::{
     Effect, EffectOutcome, NotificationOutcome, NotificationRequest, PaymentOutcome, PaymentRequest,
 };
 pub use outbox::Outbox;
+pub(crate) use record::record_hash;
 pub use record::{Append, Delivered, RawRecord, Route, Unreadable};
 pub use writer::{ImageOf, SoleWriter};
 

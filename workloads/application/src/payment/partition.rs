@@ -42,7 +42,7 @@ impl PartitionState {
 
     /// Takes in a record of payment-events, written at `at`; gives the outcome that stands first in the log, if it is one.
     pub(super) fn learn(&mut self, order: OrderId, message: &Message, at: Timestamp) -> Option<First> {
-        let settled = match &message.event {
+        let settled = match message.event.business()? {
             Event::PaymentProcessed(_) => Settled::Processed,
             Event::PaymentFailed(e) => Settled::Failed { reason: e.reason, refund_due: e.refund_due },
             Event::PaymentRefunded(_) => {

@@ -101,14 +101,15 @@ impl Entry {
     /// else who does, so the first record of an id is the answer that counts.
     pub(super) fn apply(&mut self, record: &Delivered) {
         let message = &record.message;
+        let Some(event) = message.event.business() else { return };
         let id = short(&message.id);
         if self.events.iter().any(|seen| seen.id == id) {
             return;
         }
-        if matches!(message.event, Event::OrderCreated(_) | Event::OrderCancelled(_)) {
+        if matches!(event, Event::OrderCreated(_) | Event::OrderCancelled(_)) {
             self.repeated = false;
         }
-        match &message.event {
+        match event {
             Event::PlaceOrder(PlaceOrder { basket, .. }) => {
                 if self.placed.is_some() {
                     // Another basket under the same id: it is not this order.
@@ -136,7 +137,7 @@ impl Entry {
             }
             _ => {}
         }
-        let kind = message.event.kind();
+        let kind = event.kind();
         let (timestamp, cause) = (message.at, message.cause.as_ref().map(short));
         let Position { topic, partition, offset } = record.at;
         self.events.push(Happened { kind, topic, partition, offset, timestamp, id, cause });

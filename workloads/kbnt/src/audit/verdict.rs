@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashSet};
 
 use kbnt_application::audit::DEAD_LETTER;
+use kbnt_application::event::AuditLogCreated;
 use kbnt_application::{Position, Topic};
 use kbnt_domain::audit::verify;
-use kbnt_domain::event::AuditLogCreated;
 use kbnt_domain::{Span, Timestamp};
 use kbnt_embedded::{Proof, Recovery};
 

@@ -51,10 +51,14 @@ impl World {
     fn exact(&self, record: &Delivered) -> Result<(), String> {
         let at = record.message.at;
         let deadline = |id| self.books.reservations.get(&id).map(|reservation| reservation.expires_at);
-        let kept = match &record.message.event {
-            Event::VirtualStockReserved(e) => e.expires_at == at + self.plan.ttl,
-            Event::ReservationExpired(e) => at >= e.deadline && deadline(e.reservation) == Some(e.deadline),
-            Event::ReservationConfirmed(e) => deadline(e.reservation).is_none_or(|deadline| at < deadline),
+        let kept = match record.message.event.business() {
+            Some(Event::VirtualStockReserved(e)) => e.expires_at == at + self.plan.ttl,
+            Some(Event::ReservationExpired(e)) => {
+                at >= e.deadline && deadline(e.reservation) == Some(e.deadline)
+            }
+            Some(Event::ReservationConfirmed(e)) => {
+                deadline(e.reservation).is_none_or(|deadline| at < deadline)
+            }
             _ => true,
         };
         if kept {

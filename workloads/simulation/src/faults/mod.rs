@@ -6,11 +6,11 @@ mod loss;
 pub(crate) mod strays;
 
 use kbnt_application::driver::Event as Happening;
+use kbnt_application::event::{DeadLetterResolved, RecordedEvent, Resolution};
+use kbnt_application::message::Location;
 use kbnt_application::ports::{Clock as _, LogError};
 use kbnt_application::{Delivered, Machine as _, Outbox, Service, Topic};
 use kbnt_domain::Timestamp;
-use kbnt_domain::dead_letter::{Location, Resolution};
-use kbnt_domain::event::{DeadLetterResolved, Event};
 
 use crate::process::{Batch, Change, Process, Request};
 use crate::world::World;
@@ -31,7 +31,7 @@ const fn wanted(service: Service) -> usize {
 
 fn location_of_letter(record: &Delivered) -> Option<Location> {
     match &record.message.event {
-        Event::DeadLetterStored(letter) => Some(letter.location.clone()),
+        RecordedEvent::DeadLetterStored(letter) => Some(letter.location.clone()),
         _ => None,
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use kbnt_application::RecordedEvent;
 use kbnt_application::message::{Classification, Message, Service, Trace, home_of};
 use kbnt_application::{Append, Delivered, Position, Route, Topic};
 use kbnt_domain::event::{Event, OrderCancelRequested, PlaceOrder};
@@ -41,10 +42,10 @@ impl World {
     fn misplace_order(&mut self) {
         let event = if self.rng.chance(700) {
             let Some(order) = self.foreign_order() else { return };
-            order.into()
+            RecordedEvent::from(order)
         } else {
             let Some(order) = self.rng.pick(&self.plan.orders).map(|order| order.id) else { return };
-            Event::from(OrderCancelRequested { order })
+            OrderCancelRequested { order }.into()
         };
         let message = self.foreign(event, Timestamp::from_millis(self.now()));
         self.misplace(message, None);
@@ -87,7 +88,8 @@ impl World {
         let topic = self.rng.pick(&OPEN).copied().unwrap_or(Topic::UserEvents);
         // Which of two answers to a repeated command is shown follows from their sources.
         let fits = |record: &Delivered| {
-            let repeats = matches!(&record.message.event, Event::UserRejected(e) if e.repeated);
+            let repeats =
+                matches!(record.message.event.business(), Some(Event::UserRejected(e)) if e.repeated);
             record.message.order().is_some() && !repeats
         };
         let Some(record) = self.any_of(topic, fits) else {
@@ -110,7 +112,7 @@ impl World {
         let Some(record) = self.any_of(topic, |record| record.message.order().is_some()) else {
             return Ok(());
         };
-        if let Event::PlaceOrder(placed) = &record.message.event {
+        if let Some(Event::PlaceOrder(placed)) = record.message.event.business() {
             self.strays.timeless.insert(placed.order);
         }
         let at = self.any_time();
@@ -144,7 +146,7 @@ impl World {
         Some(PlaceOrder { order, basket })
     }
 
-    fn foreign(&self, event: Event, at: Timestamp) -> Message {
+    fn foreign(&self, event: RecordedEvent, at: Timestamp) -> Message {
         let id = EventId::named(&format!("stray at step {}", self.step));
         let service = Service::Order;
         Message { id, at, service, cause: None, trace: Trace::root(&id), writer: None, event }

@@ -5,9 +5,10 @@ use std::convert::Infallible;
 use std::ops::Range;
 use std::sync::Arc;
 
-use kbnt_domain::event::{Basket, NotificationSent, ReservationRefused, Writer, WriterElected};
+use kbnt_domain::event::{Basket, NotificationSent, ReservationRefused};
 use kbnt_domain::{Event, OrderId, Reason, Timestamp};
 
+use crate::event::{RecordedEvent, Writer, WriterElected};
 use crate::machine::{
     Append, Auditor, Delivered, EffectOutcome, Halt, Machine, Outbox, PaymentRequest, Position, SoleWriter,
     Unreadable,
@@ -100,7 +101,7 @@ impl Machine for Toy {
     fn fold(&mut self, record: &Delivered) {
         self.folded += 1;
         self.folded_at.push(self.present);
-        if let Event::WriterElected(elected) = &record.message.event {
+        if let RecordedEvent::WriterElected(elected) = &record.message.event {
             self.newest = self.newest.max(elected.writer.term);
         }
     }
@@ -164,7 +165,7 @@ impl Machine for Toy {
 
     fn follow(&mut self, record: &Delivered) {
         self.followed += 1;
-        if let Event::WriterElected(elected) = &record.message.event {
+        if let RecordedEvent::WriterElected(elected) = &record.message.event {
             self.newest = self.newest.max(elected.writer.term);
         }
     }

@@ -5,14 +5,14 @@ use std::time::Duration;
 use kbnt_application::driver::{Command, Event, Failure, Reader};
 use kbnt_application::intact::Damage;
 use kbnt_application::inventory::Image;
-use kbnt_application::ports::{Assignment, Commit, Fetched, LogError, Snapshot, SnapshotError};
-use kbnt_application::{Effect, Outbox, PaymentRequest, Position, Service};
+use kbnt_application::ports::{Assignment, Clock as _, Commit, Fetched, LogError, Snapshot, SnapshotError};
+use kbnt_application::{Effect, Machine as _, Outbox, PaymentRequest, Position, Service};
 use kbnt_domain::Event as Record;
 
 use crate::log::{Log, Place};
 use crate::node::Node;
 use crate::plan::clients::{Call, call};
-use crate::process::{Batch, Change, Process, Request, Ticket};
+use crate::process::{Batch, Change, Idle, Process, Request, Ticket};
 use crate::world::World;
 
 /// How many snapshots a store keeps.
@@ -31,9 +31,29 @@ impl Process {
         let of_before = matches!(event, Event::Appended(_) | Event::Committed(_) | Event::Kept(..));
         // While a batch is on its way nothing is decided, whatever it hears of.
         if !of_before && !matches!(self.request, Some(Request::Append(_))) {
-            self.decided = kbnt_application::ports::Clock::now(self.clock.as_ref());
+            self.decided = self.clock.now();
         }
+        self.idle = None;
         self.driver.step(event);
+    }
+
+    /// It had nothing to do: so it is until there is something to read, its clock is set, or it wants to tick. A sole writer may go on
+    /// with a snapshot all the same.
+    fn rest(&mut self) {
+        if self.driver.is_at_work() && self.service != Service::Inventory {
+            self.idle = Some(Idle { ahead: self.clock.ahead(), tick: self.driver.machine().next_tick() });
+        }
+    }
+
+    /// Whether there is still nothing to do.
+    fn rests(&self, log: &Log) -> bool {
+        let Some(Idle { ahead, tick }) = self.idle else { return false };
+        self.changes.is_empty()
+            && self.outcomes.is_empty()
+            && self.clock.ahead() == ahead
+            && self.output.iter().all(|at| log.end((at.topic, at.partition)) == at.offset)
+            && self.inputs.iter().all(|(place, next)| log.end(*place) == *next)
+            && tick.is_none_or(|tick| self.clock.now() < tick)
     }
 
     /// Reads on in the output topic; whether there was anything.
@@ -47,6 +67,7 @@ impl Process {
                 left -= records.len() as u64;
                 self.output[index].offset += records.len() as u64;
                 any = true;
+                self.idle = None;
                 self.driver.step(Event::Records(Reader::Output, records, &self.output));
             }
         }
@@ -57,18 +78,22 @@ impl Process {
 impl World {
     /// A process that waits for nothing takes in what is there, and perhaps a call; whether there was anything.
     pub(crate) fn work(&mut self, id: usize, most: Most, asked: Option<Call>) -> Result<bool, String> {
-        let mut active = asked.is_some();
         let Self { processes, log, .. } = self;
         let process = &mut processes[id];
-        let wanted = process.driver.wants();
-        if wanted.scan {
+        if asked.is_none() && process.rests(log) {
+            return Ok(false);
+        }
+        let before = process.driver.wants();
+        if before.scan {
             self.scan(id, most);
             return self.carry(id).map(|()| true);
         }
-        if wanted.output {
+        let mut active = asked.is_some();
+        if before.output {
             active |= process.follow(log, most.follow);
         }
-        while process.driver.wants().outcomes
+        while !process.outcomes.is_empty()
+            && process.driver.wants().outcomes
             && let Some((attempt, order, outcome)) = process.outcomes.pop_front()
         {
             process.tell(Event::Outcome(attempt, Some((order, outcome))));
@@ -77,20 +102,26 @@ impl World {
         if let Some(asked) = asked {
             self.call(id, asked);
         }
-        active |= self.read(id, most.inputs);
+        let takes = if active { self.processes[id].driver.wants().input } else { before.input };
+        active |= takes.is_some_and(|takes| self.read(id, most.inputs, takes));
         let process = &mut self.processes[id];
         if process.driver.wants().wake.is_some() {
             process.tell(Event::Flush);
         }
+        if !active {
+            process.rest();
+        }
         self.carry(id)?;
-        let process = &self.processes[id];
-        let asks = !matches!(process.request, None | Some(Request::Turn));
+        let process = &mut self.processes[id];
+        active |= !matches!(process.request, None | Some(Request::Turn));
         // A clock that is found to be right again, or a tick after which there is less in hand, may be all that has happened: now it
         // takes in what it did not before.
-        let wants = process.driver.wants();
-        let takes_more =
-            (wanted.calls == 0 && wants.calls > 0) || (wanted.input == Some(0) && wants.input > Some(0));
-        Ok(active || asks || takes_more)
+        if !active && (before.calls == 0 || before.input == Some(0)) {
+            let wants = process.driver.wants();
+            active = wants.calls > before.calls || (before.input == Some(0) && wants.input > Some(0));
+            process.idle = process.idle.filter(|_| !active);
+        }
+        Ok(active)
     }
 
     /// Hands over a call. One that the driver does not take any more is not answered.
@@ -119,25 +150,20 @@ impl World {
     }
 
     /// What the coordinator has for a process, or some records of one of its input partitions.
-    fn read(&mut self, id: usize, most: u64) -> bool {
+    fn read(&mut self, id: usize, most: u64, takes: usize) -> bool {
         let Self { processes, log, rng, .. } = self;
         let process = &mut processes[id];
-        let Some(takes) = process.driver.wants().input else { return false };
         if let Some(change) = process.changes.pop_front() {
             self.change(id, change);
             return true;
         }
-        let ready = |(place, next): (&Place, &u64)| (log.end(*place) > *next).then_some(*place);
-        let ready: Vec<Place> =
-            if takes > 0 { process.inputs.iter().filter_map(ready).collect() } else { Vec::new() };
-        let Some(place) = rng.pick(&ready).copied() else {
+        let ready = |(place, next): &(&Place, &u64)| takes > 0 && log.end(**place) > **next;
+        let Some((&place, &next)) = rng.pick_of(process.inputs.iter().filter(ready)) else {
             process.driver.step(Event::Records(Reader::Input, &[], &[]));
             return false;
         };
-        let most = rng.between(1, most).min(takes as u64);
-        let Some(next) = process.inputs.get_mut(&place) else { return false };
-        let records = log.slice(place, *next, most);
-        *next += records.len() as u64;
+        let records = log.slice(place, next, rng.between(1, most).min(takes as u64));
+        process.inputs.insert(place, next + records.len() as u64);
         process.tell(Event::Records(Reader::Input, records, &[]));
         true
     }
@@ -176,6 +202,7 @@ impl World {
     pub(crate) fn carry(&mut self, id: usize) -> Result<(), String> {
         while let Some(command) = self.processes[id].driver.next_command() {
             let process = &mut self.processes[id];
+            process.idle = None;
             match command {
                 Command::Ends(of) => process.request = Some(Request::Ends(of)),
                 Command::Open(reader, from) => process.request = Some(Request::Open(reader, from)),
@@ -271,7 +298,7 @@ impl World {
             Request::Join => process.tell(Event::Joined),
             Request::Load(before) => {
                 let loaded = self.load(id, before);
-                self.processes[id].tell(Event::Loaded(loaded));
+                self.processes[id].tell(Event::Loaded(loaded.map(|loaded| loaded.map(Box::new))));
             }
             Request::Contradict(topic, fault) => {
                 let damage = LogError::Damaged(Damage { service, topic, fault });
@@ -314,9 +341,9 @@ fn commit(
     commits: &[Commit],
     noted: bool,
 ) -> Result<(), LogError> {
-    for commit in commits {
-        let note = if noted { commit.note.clone() } else { String::new() };
-        if !groups.commit(service, process, Commit { note, ..commit.clone() }) {
+    for Commit { next, note } in commits {
+        let note = if noted { note.clone() } else { String::new() };
+        if !groups.commit(service, process, Commit { next: *next, note }) {
             return Err(LogError::Unavailable("the partition is somebody else's".to_owned()));
         }
     }

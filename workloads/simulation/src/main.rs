@@ -10,6 +10,10 @@ use std::time::Instant;
 use clap::Parser;
 use kbnt_simulation::{Failure, Report, run, screen};
 
+/// Messages, texts and lists come and go with every step of a simulated process.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Simulates the whole saga under a seeded scheduler. A failing seed is printed, and reproduces exactly.
 #[derive(Debug, Parser)]
 struct Options {

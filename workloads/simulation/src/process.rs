@@ -49,6 +49,11 @@ impl ProcessClock {
         self.set_by.load(Ordering::Relaxed)
     }
 
+    /// What it shows ahead of true time, whether that is believed or not.
+    pub(crate) fn ahead(&self) -> i64 {
+        self.skew() + self.set_by()
+    }
+
     pub(crate) fn drift(&self, skew: i64) {
         self.skew.store(skew, Ordering::Relaxed);
     }
@@ -60,7 +65,7 @@ impl ProcessClock {
     fn look<T>(&self, look: impl FnOnce(&mut Watch, i64, i64) -> T) -> T {
         let steady = self.now.load(Ordering::Relaxed);
         let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
-        look(&mut watch, steady + self.skew() + self.set_by(), steady)
+        look(&mut watch, steady + self.ahead(), steady)
     }
 }
 
@@ -140,6 +145,15 @@ pub(crate) struct Ticket {
     pub(crate) effective: bool,
 }
 
+/// What there was when a process had nothing to do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Idle {
+    /// What its clock showed ahead of true time.
+    pub(crate) ahead: i64,
+    /// When it wants to tick.
+    pub(crate) tick: Option<Timestamp>,
+}
+
 pub(crate) struct Process {
     pub(crate) id: usize,
     pub(crate) service: Service,
@@ -162,6 +176,8 @@ pub(crate) struct Process {
     /// The clock when it decided last.
     pub(crate) decided: Timestamp,
     pub(crate) actions: Actions,
+    /// It had nothing to do, and nobody has told it anything since.
+    pub(crate) idle: Option<Idle>,
     /// It has begun with a snapshot, which was not compared with the log yet.
     pub(crate) restored: bool,
     /// It is to stop.
@@ -201,6 +217,7 @@ impl Process {
             changes: VecDeque::new(),
             lost: BTreeSet::new(),
             actions: Actions::default(),
+            idle: None,
             restored: false,
             stopping: false,
             dead: false,

@@ -251,9 +251,9 @@ impl World {
             let ready = process.driver.status().ready && !process.inputs.is_empty();
             process.service == service && process.is_idle() && ready
         };
-        let takers: Vec<usize> = self.processes.iter().filter(is_free).map(|process| process.id).collect();
-        let Some(id) = self.rng.pick(&takers).copied() else { return Ok(()) };
-        let node = self.processes[id].driver.machine();
+        let takers = self.processes.iter().filter(is_free);
+        let Some(&Process { id, ref driver, .. }) = self.rng.pick_of(takers) else { return Ok(()) };
+        let node = driver.machine();
         let received = |product: &_, source: &_| match node {
             Node::Inventory(machine) => machine.level(product).map_or(0, |level| {
                 level.received.iter().find(|(name, _)| name == source).map_or(0, |(_, received)| *received)

@@ -20,7 +20,7 @@ impl World {
                 _ => None,
             })
             .collect();
-        let entries = links.iter().map(|(record, link)| (record.message.at, (*link).clone()));
+        let entries = links.iter().map(|(record, link)| (record.message.at, *link));
         let verified = verify(Head::default(), entries).map_err(|broken| broken.to_string())?;
         let mut head = Head::default();
         let mut audited: BTreeMap<(&str, u32, u64), (u64, &AuditLogCreated)> = BTreeMap::new();

@@ -65,25 +65,25 @@ impl World {
 
     /// A process is about to act on the world outside.
     pub(crate) fn allowed(&self, process: &Process, effect: &Effect) -> Result<(), String> {
-        let name = process.name();
+        let name = || process.name();
         match effect {
             Effect::Payment(PaymentRequest::Charge { order, reservation, .. }) => {
                 let known = self.books.reservations.get(reservation).filter(|known| known.order == *order);
                 let Some(known) = known else {
-                    return Err(format!("{name} charges {order} for no reservation"));
+                    return Err(format!("{} charges {order} for no reservation", name()));
                 };
                 // One that has waited for a place was decided some time ago.
                 if process.decided >= known.expires_at && !self.plan.is_crowded() {
-                    return Err(format!("{name} charges {order} though its reservation is over"));
+                    return Err(format!("{} charges {order} though its reservation is over", name()));
                 }
                 if process.actions.unknown.contains(order) {
-                    return Err(format!("{name} charges {order} again while the outcome is unknown"));
+                    return Err(format!("{} charges {order} again while the outcome is unknown", name()));
                 }
             }
             Effect::Payment(PaymentRequest::Refund { order, .. })
                 if process.actions.refunded.contains(order) =>
             {
-                return Err(format!("{name} refunds {order} again"));
+                return Err(format!("{} refunds {order} again", name()));
             }
             _ => {}
         }

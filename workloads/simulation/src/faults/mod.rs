@@ -39,53 +39,52 @@ fn location_of_letter(record: &Delivered) -> Option<Location> {
 impl World {
     /// Perhaps something goes wrong.
     pub(crate) fn go_wrong(&mut self) -> Result<(), String> {
-        let faults = self.plan.faults.clone();
-        if self.rng.chance(faults.crash) {
+        if self.rng.chance(self.plan.faults.crash) {
             let id = self.rng.index(self.processes.len());
             self.fault(|world| world.kill(id))?;
         }
-        if self.rng.chance(faults.rebalance) {
+        if self.rng.chance(self.plan.faults.rebalance) {
             self.fault(|world| {
                 world.move_partition();
                 Ok(())
             })?;
         }
-        if self.rng.chance(faults.second_writer) && self.alive(Service::Inventory).count() < 3 {
+        if self.rng.chance(self.plan.faults.second_writer) && self.alive(Service::Inventory).count() < 3 {
             self.fault(|world| world.spawn(Service::Inventory))?;
         }
-        if self.rng.chance(faults.stop) {
+        if self.rng.chance(self.plan.faults.stop) {
             let id = self.rng.index(self.processes.len());
             self.fault(|world| world.stop(id))?;
         }
-        if self.rng.chance(faults.jump) {
+        if self.rng.chance(self.plan.faults.jump) {
             let (id, skew) = (self.rng.index(self.processes.len()), self.skew());
             self.report.faults += 1;
             if self.processes[id].clock.skew() != WRONG {
                 self.processes[id].clock.drift(skew);
             }
         }
-        if self.rng.chance(faults.wrong_start) {
+        if self.rng.chance(self.plan.faults.wrong_start) {
             self.put_clocks_right()?;
         }
-        if self.rng.chance(faults.set_clock) {
+        if self.rng.chance(self.plan.faults.set_clock) {
             self.fault(|world| {
                 world.set_a_clock();
                 Ok(())
             })?;
         }
-        if self.rng.chance(faults.gateway) {
+        if self.rng.chance(self.plan.faults.gateway) {
             self.outside.away = !self.outside.away && self.rng.chance(600);
         }
-        if self.rng.chance(faults.rewind) {
+        if self.rng.chance(self.plan.faults.rewind) {
             self.rewind();
         }
-        if self.rng.chance(faults.poison) {
+        if self.rng.chance(self.plan.faults.poison) {
             self.fault(|world| {
                 world.spoil();
                 Ok(())
             })?;
         }
-        if self.rng.chance(faults.stray) {
+        if self.rng.chance(self.plan.faults.stray) {
             self.fault(Self::stray)?;
         }
         Ok(())
@@ -276,17 +275,18 @@ impl World {
         if service == Service::Inventory {
             return false;
         }
-        let free: Vec<u32> =
-            (0..3).filter(|partition| self.groups.owner(service, *partition).is_none()).collect();
-        let is_member =
-            |process: &&Process| process.is_idle() && process.changes.is_empty() && !process.stopping;
-        let ready: Vec<usize> = self.alive(service).filter(is_member).map(|process| process.id).collect();
-        let Some(id) = self.rng.pick(&ready).copied() else { return false };
-        let mine: Vec<u32> =
-            free.into_iter().filter(|partition| !self.processes[id].lost.contains(partition)).collect();
-        let some =
-            if self.resting || self.rng.chance(500) { mine.len() } else { self.rng.index(mine.len() + 1) };
-        let mine = mine[..some].to_vec();
+        let Self { processes, groups, rng, .. } = self;
+        let is_member = |process: &&Process| {
+            process.service == service && process.is_idle() && process.changes.is_empty() && !process.stopping
+        };
+        let ready: Vec<&Process> = processes.iter().filter(is_member).collect();
+        let Some(&&Process { id, ref lost, .. }) = rng.pick(&ready) else { return false };
+        let is_free =
+            |partition: &u32| groups.owner(service, *partition).is_none() && !lost.contains(partition);
+        let mut mine: Vec<u32> = (0..3).filter(is_free).collect();
+        if !self.resting && !rng.chance(500) {
+            mine.truncate(rng.index(mine.len() + 1));
+        }
         if mine.is_empty() {
             return false;
         }
@@ -329,6 +329,7 @@ impl World {
         {
             let committed = groups.committed(process.service, *place).map_or(0, |commit| commit.next.offset);
             *next = next.saturating_sub(back).max(committed.min(*next));
+            process.idle = None;
         }
     }
 }

@@ -4,19 +4,15 @@ use std::time::Duration;
 
 use kbnt_application::driver::{Command, Event, Failure, Reader};
 use kbnt_application::intact::Damage;
-use kbnt_application::inventory::Image;
-use kbnt_application::ports::{Assignment, Clock as _, Commit, Fetched, LogError, Snapshot, SnapshotError};
-use kbnt_application::{Effect, Machine as _, Outbox, PaymentRequest, Position, Service};
-use kbnt_domain::Event as Record;
+use kbnt_application::ports::{Clock as _, LogError};
+use kbnt_application::{Machine as _, Position, Service};
 
+use crate::faults::appends::Batch;
 use crate::log::{Log, Place};
 use crate::node::Node;
-use crate::plan::clients::{Call, call};
-use crate::process::{Batch, Change, Idle, Process, Request, Ticket};
+use crate::plan::clients::{Call, Ticket};
+use crate::process::{Idle, Process, Request};
 use crate::world::World;
-
-/// How many snapshots a store keeps.
-const KEPT: usize = 3;
 
 /// How much a process takes in at most.
 #[derive(Clone, Copy, Debug)]
@@ -113,7 +109,7 @@ impl World {
         }
         self.carry(id)?;
         let process = &mut self.processes[id];
-        active |= !matches!(process.request, None | Some(Request::Turn));
+        active |= !matches!(process.request, None | Some(Request::Other(Command::AwaitTurn)));
         // A clock that is found to be right again, or a tick after which there is less in hand, may be all that has happened: now it
         // takes in what it did not before.
         if !active && (before.calls == 0 || before.input == Some(0)) {
@@ -122,19 +118,6 @@ impl World {
             process.idle = process.idle.filter(|_| !active);
         }
         Ok(active)
-    }
-
-    /// Hands over a call. One that the driver does not take any more is not answered.
-    fn call(&mut self, id: usize, asked: Call) {
-        self.tickets += 1;
-        let (number, process) = (self.tickets, &mut self.processes[id]);
-        process.calls.insert(number, asked.clone());
-        if process.driver.wants().calls > 0 {
-            process.tell(Event::Call(Box::new(move |node: &mut Node, outbox: &mut Outbox| Ticket {
-                number,
-                effective: call(node, &asked, outbox),
-            })));
-        }
     }
 
     /// Some records of the partition that a process scans.
@@ -168,97 +151,39 @@ impl World {
         true
     }
 
-    /// A member hears what is its own now.
-    fn change(&mut self, id: usize, change: Change) {
-        let process = &mut self.processes[id];
-        process.actions.forget();
-        match change {
-            Change::Revoked(partitions) => {
-                process.inputs.retain(|(_, partition), _| !partitions.contains(partition));
-                process.tell(Event::Revoked(partitions.into_iter().collect()));
-            }
-            Change::Assigned(partitions) => {
-                let mut assigned = Vec::new();
-                for partition in partitions {
-                    let mut committed = Vec::new();
-                    for place in process.places(partition) {
-                        let commit = self.groups.committed(process.service, place);
-                        let next = commit.as_ref().map_or(0, |commit| commit.next.offset);
-                        process.inputs.insert(place, next);
-                        committed.extend(commit);
-                    }
-                    assigned.push(Assignment { partition, committed, ..Assignment::default() });
-                }
-                let places = process.inputs.iter().map(|(place, next)| position(*place, *next));
-                match damaged(&self.log, process.service, places) {
-                    Some(damage) => process.tell(Event::Failed(damage)),
-                    None => process.tell(Event::Assigned(assigned)),
-                }
-            }
-        }
-    }
-
     /// Does what a driver has asked for. A request may wait.
     pub(crate) fn carry(&mut self, id: usize) -> Result<(), String> {
         while let Some(command) = self.processes[id].driver.next_command() {
             let process = &mut self.processes[id];
             process.idle = None;
             match command {
-                Command::Ends(of) => process.request = Some(Request::Ends(of)),
-                Command::Open(reader, from) => process.request = Some(Request::Open(reader, from)),
-                Command::Close(_) => process.scan = None,
-                Command::Join => process.request = Some(Request::Join),
-                Command::Load(before) => process.request = Some(Request::Load(before)),
-                Command::Contradict(topic, fault) => {
-                    process.request = Some(Request::Contradict(topic, fault));
-                }
-                Command::AwaitTurn => process.request = Some(Request::Turn),
-                Command::Append(appends) => {
-                    for append in appends.iter() {
-                        if let Record::PaymentRefunded(refunded) = &append.message.event {
-                            process.actions.refunded.insert(refunded.order);
-                        }
-                    }
-                    process.request = Some(Request::Append(Batch::new(appends)));
-                }
-                Command::Commit(commits) => process.request = Some(Request::Commit(commits)),
-                Command::Leave => process.request = Some(Request::Leave),
                 Command::Start(attempt, effect) => {
-                    self.allowed(&self.processes[id], &effect)?;
+                    self.allow(id, &effect)?;
                     self.say(|| format!("{} does {effect:?}", self.processes[id].name()));
-                    let actions = &mut self.processes[id].actions;
-                    if let Effect::Payment(PaymentRequest::Charge { order, .. }) = &effect {
-                        actions.charging.insert(*order);
-                    }
                     self.flights.start(id, attempt, effect);
                 }
                 Command::Answer(ticket, _) => self.answered(id, ticket, true),
                 Command::Refuse(ticket, _) => self.answered(id, ticket, false),
                 Command::Keep(snapshot) => {
-                    self.kept.push(*snapshot);
-                    if self.kept.len() > KEPT {
-                        self.kept.remove(0);
-                    }
-                    self.say(|| format!("{} keeps a snapshot", self.processes[id].name()));
+                    self.keep(id, *snapshot);
                     self.processes[id].tell(Event::Kept(Ok(0), Duration::ZERO));
                 }
+                Command::Close(_) => process.scan = None,
                 Command::Finish(outcome) => self.finished(id, outcome)?,
-            }
-            let waits = matches!(self.processes[id].request, None | Some(Request::Append(_) | Request::Turn));
-            if !waits && (self.resting || !self.rng.chance(self.plan.faults.slow)) {
-                self.perform(id)?;
+                Command::Append(appends) => {
+                    process.actions.writes(&appends);
+                    process.request = Some(Request::Append(Batch::new(appends)));
+                }
+                Command::AwaitTurn => process.request = Some(Request::Other(command)),
+                request => {
+                    process.request = Some(Request::Other(request));
+                    if self.resting || !self.rng.chance(self.plan.faults.slow) {
+                        self.perform(id)?;
+                    }
+                }
             }
         }
         Ok(())
-    }
-
-    fn answered(&mut self, id: usize, ticket: Ticket, confirmed: bool) {
-        let Some(call) = self.processes[id].calls.remove(&ticket.number) else { return };
-        match (confirmed, ticket.effective) {
-            (true, true) => self.clients.confirmed(&call),
-            (true, false) => {}
-            (false, _) => self.clients.unanswered(&call, &mut self.rng),
-        }
     }
 
     /// A driver has come to its end.
@@ -273,100 +198,63 @@ impl World {
 
     /// What a process has asked for is done.
     pub(crate) fn perform(&mut self, id: usize) -> Result<(), String> {
-        let Some(request) = self.processes[id].request.take() else { return Ok(()) };
-        let Self { processes, log, groups, .. } = self;
+        let Self { processes, log, .. } = self;
         let process = &mut processes[id];
-        let service = process.service;
-        let ends = |of: &[Position], log: &Log| -> Vec<Position> {
-            of.iter().map(|at| Position { offset: log.end((at.topic, at.partition)), ..*at }).collect()
+        let Some(Request::Other(request)) =
+            process.request.take_if(|request| matches!(request, Request::Other(_)))
+        else {
+            return Ok(());
         };
+        let service = process.service;
         match request {
-            Request::Ends(of) => process.tell(Event::Ends(&ends(&of, log))),
-            Request::Open(reader, from) => {
+            Command::Ends(of) => process.tell(Event::Ends(&log.ends(&of))),
+            Command::Open(reader, from) => {
                 if reader == Reader::Input && process.restored {
                     process.restored = false;
                     crate::checks::snapshots::agree(process, log, &self.plan)?;
                 }
-                let ends = ends(&from, log);
                 if let Some(damage) = damaged(log, service, from.iter().copied()) {
                     process.tell(Event::Failed(damage));
                 } else {
+                    let ends = log.ends(&from);
                     process.open(reader, from);
                     process.tell(Event::Opened(&ends));
                 }
             }
-            Request::Join => process.tell(Event::Joined),
-            Request::Load(before) => {
+            Command::Join => process.tell(Event::Joined),
+            Command::Load(before) => {
                 let loaded = self.load(id, before);
-                self.processes[id].tell(Event::Loaded(loaded.map(|loaded| loaded.map(Box::new))));
+                self.processes[id].tell(Event::Loaded(loaded));
             }
-            Request::Contradict(topic, fault) => {
+            Command::Contradict(topic, fault) => {
                 let damage = LogError::Damaged(Damage { service, topic, fault });
                 process.tell(Event::Contradicted(Err(damage)));
             }
-            Request::Turn => process.tell(Event::Turn),
-            Request::Commit(commits) => {
-                let lost = self.rng.chance(self.plan.faults.lost_commit);
-                let noted = !self.rng.chance(self.plan.faults.lost_note);
-                let outcome = if lost { Ok(()) } else { commit(groups, service, id, &commits, noted) };
-                process.tell(Event::Committed(outcome));
+            Command::AwaitTurn => process.tell(Event::Turn),
+            Command::Commit(commits) => {
+                let outcome = self.commit(id, &commits);
+                self.processes[id].tell(Event::Committed(outcome));
             }
-            Request::Leave => {
+            Command::Leave => {
                 self.groups.leave(id);
                 process.tell(Event::Left);
             }
-            Request::Append(batch) => process.request = Some(Request::Append(batch)),
+            // All others are done at once.
+            _ => {}
         }
         self.carry(id)
     }
-
-    /// The snapshot before so many newer ones; now and then one is damaged.
-    fn load(&mut self, id: usize, before: usize) -> Option<Result<Snapshot<Image>, SnapshotError>> {
-        let at = self.kept.len().checked_sub(before + 1)?;
-        if self.rng.chance(250) {
-            return Some(Err(SnapshotError::Damaged("by the seed")));
-        }
-        let snapshot = self.kept.get(at)?.clone();
-        self.processes[id].restored = true;
-        self.say(|| format!("{} begins with {:?}", self.processes[id].name(), snapshot.folded));
-        Some(Ok(snapshot))
-    }
-}
-
-/// Notes offsets, if the coordinator still takes them from this process.
-fn commit(
-    groups: &mut crate::groups::Groups,
-    service: Service,
-    process: usize,
-    commits: &[Commit],
-    noted: bool,
-) -> Result<(), LogError> {
-    for Commit { next, note } in commits {
-        let note = if noted { note.clone() } else { String::new() };
-        if !groups.commit(service, process, Commit { next: *next, note }) {
-            return Err(LogError::Unavailable("the partition is somebody else's".to_owned()));
-        }
-    }
-    Ok(())
-}
-
-const fn position((topic, partition): Place, offset: u64) -> Position {
-    Position { topic, partition, offset }
 }
 
 /// Why a service must not decide that goes on at these positions.
-fn damaged(log: &Log, service: Service, from: impl IntoIterator<Item = Position>) -> Option<LogError> {
+pub(crate) fn damaged(
+    log: &Log,
+    service: Service,
+    from: impl IntoIterator<Item = Position>,
+) -> Option<LogError> {
     let fault = |at: Position| {
         let fault = log.bounds((at.topic, at.partition)).passed_over(at).err()?;
         Some(LogError::Damaged(Damage { service, topic: at.topic, fault }))
     };
     from.into_iter().find_map(fault)
-}
-
-/// The record, if it can be understood.
-pub(crate) fn understood(fetched: &Fetched) -> Option<&kbnt_application::Delivered> {
-    match fetched {
-        Fetched::Record(record) => Some(record),
-        Fetched::Unreadable(_) => None,
-    }
 }

@@ -26,14 +26,11 @@
 
 mod carry;
 mod checks;
-mod drain;
 mod faults;
-mod groups;
 mod log;
 mod node;
 mod plan;
 mod process;
-mod rng;
 pub mod screen;
 mod world;
 

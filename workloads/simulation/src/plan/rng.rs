@@ -37,6 +37,7 @@ impl Rng {
         self.below(1000) < per_mille
     }
 
+    /// One of those that come of `from`.
     pub(crate) fn pick_of<I: Iterator + Clone>(&mut self, from: I) -> Option<I::Item> {
         let at = self.index(from.clone().count());
         { from }.nth(at)

@@ -12,6 +12,14 @@ use crate::log::{Log, Place, place_of};
 use crate::process::Request;
 use crate::world::{World, show};
 
+/// The most that a record may weigh: less than a dead letter of a large record, more than its beginning.
+const LARGEST: usize = 100_000;
+
+/// Whether the log takes no such record.
+pub(super) fn is_too_large(append: &Append) -> bool {
+    append.weight() > LARGEST
+}
+
 /// What a step wrote, on its way to the log.
 #[derive(Debug)]
 pub(crate) struct Batch {
@@ -33,8 +41,13 @@ impl Batch {
         Self { positions: vec![nowhere; appends.len()], appends, landing }
     }
 
+    /// The next record of a partition.
+    fn next(&self, place: Place) -> Option<&Append> {
+        self.appends.get(*self.landing.get(&place)?.front()?)
+    }
+
     /// The next record of a partition gets into the log.
-    pub(crate) fn land(&mut self, place: Place, log: &mut Log) -> Option<Delivered> {
+    fn land(&mut self, place: Place, log: &mut Log) -> Option<Delivered> {
         let queue = self.landing.get_mut(&place)?;
         let index = queue.pop_front()?;
         if queue.is_empty() {
@@ -64,15 +77,35 @@ impl World {
         }
     }
 
-    pub(crate) fn land(&mut self, id: usize, place: Place) -> Result<(), String> {
-        let Some(Request::Append(batch)) = &mut self.processes[id].request else { return Ok(()) };
+    /// All that a process sent gets into the log, and it hears of it.
+    pub(crate) fn land_all(&mut self, id: usize) -> Result<(), String> {
+        while let Some(Request::Append(batch)) = &self.processes[id].request {
+            match batch.landing.keys().next().copied() {
+                Some(place) => self.land(id, place)?,
+                None => return self.settle(id),
+            }
+        }
+        Ok(())
+    }
+
+    /// The next record of a partition gets into the log, unless it is too large for it: then nothing more of the batch does.
+    fn land(&mut self, id: usize, place: Place) -> Result<(), String> {
+        let process = &mut self.processes[id];
+        let Some(Request::Append(batch)) = &mut process.request else { return Ok(()) };
+        if batch.next(place).is_some_and(is_too_large) {
+            process.request = None;
+            process.tell(Event::TooLarge(LogError::TooLarge("by its size".to_owned())));
+            self.report.faults += 1;
+            self.say(|| format!("the append of {}: too large", self.processes[id].name()));
+            return self.carry(id);
+        }
         let Some(record) = batch.land(place, &mut self.log) else { return Ok(()) };
         self.say(|| format!("{} wrote {}", self.processes[id].name(), show(&record)));
         self.record(&record)
     }
 
     /// All that a process wrote is acknowledged.
-    pub(crate) fn settle(&mut self, id: usize) -> Result<(), String> {
+    fn settle(&mut self, id: usize) -> Result<(), String> {
         let process = &mut self.processes[id];
         let Some(Request::Append(batch)) = process.request.take() else { return Ok(()) };
         process.tell(Event::Appended(&batch.positions));

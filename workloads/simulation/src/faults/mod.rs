@@ -15,10 +15,13 @@ use kbnt_domain::Timestamp;
 use kbnt_domain::dead_letter::{Location, Resolution};
 use kbnt_domain::event::{DeadLetterResolved, Event};
 
-use self::appends::Batch;
+use self::appends::{Batch, is_too_large};
 use self::clocks::WRONG;
 use crate::process::{Process, Request};
 use crate::world::World;
+
+/// How many times as large as others some of what nobody understands is: 96 kB.
+const LARGE: usize = 12_000;
 
 /// How many processes of a service the platform keeps up.
 const fn wanted(service: Service) -> usize {
@@ -107,7 +110,9 @@ impl World {
         }
         let topic = self.rng.pick(&Topic::ALL).copied().unwrap_or(Topic::OrderEvents);
         let partition = u32::try_from(self.rng.below(topic.partitions().into())).unwrap_or(0);
-        let at = self.log.spoil((topic, partition), self.step.to_be_bytes().to_vec());
+        // Now and then it is so large that the audit trail cannot keep it whole.
+        let times = if self.step.is_multiple_of(50) { LARGE } else { 1 };
+        let at = self.log.spoil((topic, partition), self.step.to_be_bytes().repeat(times));
         self.say(|| format!("poison: {at}"));
     }
 
@@ -137,7 +142,8 @@ impl World {
         let Some(Request::Append(Batch { appends, landing, .. })) = request else { return Ok(()) };
         for (place, queue) in landing {
             let kept = self.rng.index(queue.len() + 1);
-            let kept = queue.into_iter().take(kept).map(|index| appends[index].clone()).collect();
+            let kept = queue.into_iter().take(kept).map(|index| appends[index].clone());
+            let kept = kept.take_while(|append| !is_too_large(append)).collect();
             self.late.push((place, kept));
             if !self.rng.chance(self.plan.faults.late) {
                 let last = self.late.len() - 1;

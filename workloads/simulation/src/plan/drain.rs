@@ -68,17 +68,7 @@ impl World {
             return Ok(false);
         }
         match &self.processes[id].request {
-            Some(Request::Append(batch)) => {
-                let places: Vec<_> =
-                    batch.landing.iter().map(|(place, queue)| (*place, queue.len())).collect();
-                for (place, count) in places {
-                    for _ in 0..count {
-                        self.land(id, place)?;
-                    }
-                }
-                self.settle(id)?;
-                Ok(true)
-            }
+            Some(Request::Append(_)) => self.land_all(id).map(|()| true),
             // Two writers stand by for each other where one is at work.
             Some(Request::Other(Command::AwaitTurn)) if self.is_led(id) => self.work(id, ALL, None),
             Some(_) => self.perform(id).map(|()| true),

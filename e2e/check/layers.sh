@@ -30,6 +30,7 @@ done
 rule kbnt ^kbnt "${below[@]}" kbnt-wire "${five[@]}"
 tests[kbnt]=kbnt-testkit
 rule kbnt-simulation ^kbnt "${below[@]}" kbnt-wire
+rule kbnt-mutants ^kbnt kbnt-simulation
 # What checks the services shares nothing with them.
 rule kbnt-chaos '^kbnt|rdkafka'
 rule kbnt-crds '^kbnt|rdkafka' kbnt-rules

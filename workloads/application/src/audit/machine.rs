@@ -166,8 +166,7 @@ impl AuditMachine {
         // Where the log no longer goes back to the first link, the first one that is there is taken on trust.
         let is_cut = self.begins > Some(0);
         let anchor = self.head == Head::default() && is_cut;
-        let sound = link.hash == link.hash_at(at);
-        if !sound || !(anchor || self.head.precedes(link)) {
+        if !(anchor || self.head.precedes(link)) || link.hash != link.hash_at(at) {
             return;
         }
         self.head = Head::after(link);
@@ -288,9 +287,7 @@ impl Auditor for AuditMachine {
 }
 
 fn hex(hash: &Hash) -> String {
-    let mut text = String::with_capacity(64);
-    for byte in hash {
-        text.extend([byte >> 4, byte & 15].map(|digit| char::from_digit(digit.into(), 16).unwrap_or('?')));
-    }
-    text
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = hash.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }

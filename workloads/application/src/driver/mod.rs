@@ -84,7 +84,7 @@ pub enum Event<'a, M: Machine, R> {
     /// The process is a member of its group.
     Joined,
     /// The snapshot that was asked for, if there is one.
-    Loaded(Option<Result<Snapshot<ImageOf<M>>, SnapshotError>>),
+    Loaded(Option<Result<Box<Snapshot<ImageOf<M>>>, SnapshotError>>),
     /// Whether the machine may decide although the log contradicts what is known of it.
     Contradicted(Result<(), LogError>),
     /// It is this process's turn to stand for election.

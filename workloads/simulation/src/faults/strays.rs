@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kbnt_application::RecordedEvent;
-use kbnt_application::message::{Classification, Message, Service, Trace, home_of};
+use kbnt_application::message::{Classification, Message, Service, Trace, home_of, in_place};
+use kbnt_application::ports::{Fetched, RawRecord, Unreadable};
 use kbnt_application::{Append, Delivered, Position, Route, Topic};
 use kbnt_domain::event::{Event, OrderCancelRequested, PlaceOrder};
 use kbnt_domain::{EventId, OrderId, Timestamp};
 
+use crate::log::{Log, Place, delivered, place_of};
 use crate::world::World;
 
 /// The topics whose records count whoever wrote them.
@@ -166,5 +168,31 @@ impl World {
             }
             None => Ok(()),
         }
+    }
+}
+
+impl Log {
+    /// A record gets in where its writer wants it. It counts if it belongs there, by the rule of every reader.
+    pub(crate) fn stray(&mut self, append: &Append) -> Position {
+        let at = self.next(place_of(append));
+        let message = append.message.clone();
+        let record = match in_place(&message.event, at) {
+            Ok(()) => Fetched::Record(delivered(at, append)),
+            Err(misplaced) => {
+                let value = Some(format!("{:?}", message.event).into_bytes());
+                let raw = Arc::new(RawRecord { value, ..RawRecord::default() });
+                Fetched::Unreadable(Unreadable { at, reason: misplaced.to_string(), raw })
+            }
+        };
+        self.push(at, record);
+        at
+    }
+
+    /// Something gets in that nobody understands.
+    pub(crate) fn spoil(&mut self, place: Place, value: Vec<u8>) -> Position {
+        let at = self.next(place);
+        let raw = Arc::new(RawRecord { value: Some(value), ..RawRecord::default() });
+        self.push(at, Fetched::Unreadable(Unreadable { at, reason: "poison".to_owned(), raw }));
+        at
     }
 }

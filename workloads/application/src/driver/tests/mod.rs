@@ -136,7 +136,7 @@ impl Carrier {
             Command::Join => self.driver.step(Event::Joined),
             Command::Load(before) => {
                 let snapshot = self.snapshots.iter().rev().nth(before).cloned();
-                self.driver.step(Event::Loaded(snapshot.map(Ok)));
+                self.driver.step(Event::Loaded(snapshot.map(|snapshot| Ok(Box::new(snapshot)))));
             }
             Command::Append(batch) if self.holds_appends => self.held.push_back(batch),
             Command::Append(batch) => self.append(&batch),

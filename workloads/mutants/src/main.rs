@@ -1,4 +1,4 @@
-//! `kbnt-mutants`: plants each bug of `mutants/list.yaml` in a scratch copy of the core, and shows that the simulator or a
+//! `kbnt-mutants`: plants each bug of `list.yaml` in a scratch copy of the core, and shows that the simulator or a
 //! test catches it.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
@@ -78,7 +78,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<bool, Failure> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
-    let list = fs::read_to_string(root.join("workloads/simulation/mutants/list.yaml"))?;
+    let list = fs::read_to_string(root.join("workloads/mutants/list.yaml"))?;
     let mut mutants: Vec<Mutant> = serde_yaml::from_str(&list)?;
     let wanted = |mutant: &Mutant| {
         options.only.is_empty() || options.only.iter().any(|only| mutant.name.contains(only))

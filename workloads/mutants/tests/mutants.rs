@@ -36,7 +36,7 @@ fn tables(list: &str) -> String {
 #[test]
 fn the_page_lists_every_bug() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let list = std::fs::read_to_string(here.join("mutants/list.yaml")).unwrap();
+    let list = std::fs::read_to_string(here.join("list.yaml")).unwrap();
     let page = here.join("../../docs/planted-bugs.md");
     let before = std::fs::read_to_string(&page).unwrap();
     let (head, _) = before.split_once(GENERATED).unwrap();
@@ -52,7 +52,7 @@ fn the_page_lists_every_bug() {
 #[test]
 fn each_bug_has_one_place_to_be_planted_at() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let list = std::fs::read_to_string(here.join("mutants/list.yaml")).unwrap();
+    let list = std::fs::read_to_string(here.join("list.yaml")).unwrap();
     let mutants: Vec<Mutant> = serde_yaml::from_str(&list).unwrap();
     assert!(mutants.len() >= 20);
     let names: BTreeSet<_> = mutants.iter().map(|mutant| &mutant.name).collect();

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Keeps the hexagon's arrows true: domain <- application <- wire <- runtime, kafka, embedded, http, adapters <- kbnt, none among
-# those five, and nothing that does I/O, runs tasks or knows a wire format in domain and application. Then it shows that
-# wrong arrows are found.
+# those five, and nothing that does I/O, runs tasks or knows a wire format in domain and application. The domain does not even
+# speak of how a log works. Then it shows that wrong arrows and words are found.
 set -euo pipefail
 
 five=(kbnt-adapters kbnt-embedded kbnt-http kbnt-kafka kbnt-runtime)
@@ -30,6 +30,7 @@ done
 rule kbnt ^kbnt "${below[@]}" kbnt-wire "${five[@]}"
 tests[kbnt]=kbnt-testkit
 rule kbnt-simulation ^kbnt "${below[@]}" kbnt-wire
+rule kbnt-mutants ^kbnt kbnt-simulation
 # What checks the services shares nothing with them.
 rule kbnt-chaos '^kbnt|rdkafka'
 rule kbnt-crds '^kbnt|rdkafka' kbnt-rules
@@ -85,3 +86,24 @@ for from in "${five[@]}"; do
         [ "$from" = "$to" ] || for kind in null dev; do wrong "$from $to $kind"; done
     done
 done
+
+# speaks_of_the_log FOLDER: whether a line there does, each of which it prints. Slices have a partition_point of their own.
+speaks_of_the_log() {
+    grep -rniE 'partition|offset|topic|kafka|(^|[^s])elect' "$1" | grep -v '\.partition_point('
+}
+
+! speaks_of_the_log workloads/domain/src >&2 || {
+    echo "layers: the domain knows no partitions, offsets, topics, elections and no Kafka" >&2
+    exit 1
+}
+probe=$(mktemp -d)
+trap 'rm -r "$probe"' EXIT
+for word in partition Offset topics Kafka elected WriterElected; do
+    echo "    /// It is said of the $word." >"$probe/probe.rs"
+    speaks_of_the_log "$probe" >/dev/null || {
+        echo "layers: the check does not find the word $word" >&2
+        exit 1
+    }
+done
+echo 'let at = self.sorted.partition_point(|one| one < other);' >"$probe/probe.rs"
+! speaks_of_the_log "$probe" >&2 || exit 1

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::OnceLock;
 
-use kbnt_domain::Event;
 use kbnt_domain::audit::digest;
-use kbnt_domain::event::Writer;
 use thiserror::Error;
 
+use crate::event::{RecordedEvent, Writer};
 use crate::machine::Delivered;
 
 /// Tells the records of the elected writer from those of writers that were fenced before them in the log.
@@ -18,11 +18,17 @@ pub struct TermFence {
     newest: BTreeMap<u32, Elected>,
 }
 
-/// The writer that counts in a partition, and the note that says so.
+/// The writer that counts in a partition, and the note that says so, once somebody has asked for it.
 #[derive(Clone, Debug)]
 struct Elected {
     writer: Writer,
-    note: String,
+    note: OnceLock<String>,
+}
+
+impl Elected {
+    fn note(&self, partition: u32) -> &str {
+        self.note.get_or_init(|| sealed(partition, &self.writer))
+    }
 }
 
 impl TermFence {
@@ -33,7 +39,7 @@ impl TermFence {
         let Delivered { at, message, .. } = record;
         let newest = self.newest.get(&at.partition).map(|elected| &elected.writer);
         match (&message.event, message.writer.as_deref()) {
-            (Event::WriterElected(elected), _) => {
+            (RecordedEvent::WriterElected(elected), _) => {
                 let admitted = newest.is_none_or(|newest| elected.writer >= *newest);
                 if admitted && newest != Some(&elected.writer) {
                     self.elected(at.partition, &elected.writer);
@@ -47,18 +53,17 @@ impl TermFence {
 
     /// What must be kept with an offset, so that a reader that starts there can [`TermFence::restore`] it.
     pub fn note(&self, partition: u32) -> String {
-        self.newest.get(&partition).map(|elected| elected.note.clone()).unwrap_or_default()
+        self.newest.get(&partition).map(|elected| elected.note(partition).to_owned()).unwrap_or_default()
     }
 
     /// Whether `note` is what must be kept now.
     pub fn is_noted(&self, partition: u32, note: &str) -> bool {
-        self.newest.get(&partition).map_or("", |elected| &elected.note) == note
+        self.newest.get(&partition).map_or("", |elected| elected.note(partition)) == note
     }
 
     /// Takes up where a reader stands that has seen the election of `writer`, and no newer one.
     pub fn elected(&mut self, partition: u32, writer: &Writer) {
-        let note = sealed(partition, writer);
-        self.newest.insert(partition, Elected { writer: writer.clone(), note });
+        self.newest.insert(partition, Elected { writer: writer.clone(), note: OnceLock::new() });
     }
 
     /// Takes up where the reader stood that left `note` for a partition. Where that is nothing that [`TermFence::note`] wrote for it,
@@ -70,7 +75,7 @@ impl TermFence {
             Some(Writer { term: term.parse().ok()?, name: name.to_owned() })
         });
         let writer = writer.filter(|writer| sealed(partition, writer) == note).ok_or(UnknownNote)?;
-        self.newest.insert(partition, Elected { writer, note: note.to_owned() });
+        self.newest.insert(partition, Elected { writer, note: note.to_owned().into() });
         Ok(())
     }
 }

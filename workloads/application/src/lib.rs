@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod clock;
 pub mod driver;
+pub mod event;
 pub mod fence;
 pub mod history;
 pub mod intact;
@@ -23,6 +24,7 @@ pub mod projections;
 mod testkit;
 pub mod user;
 
+pub use event::RecordedEvent;
 pub use machine::{
     Append, Auditor, Delivered, Effect, EffectOutcome, Halt, Machine, NotificationOutcome,
     NotificationRequest, Outbox, PaymentOutcome, PaymentRequest, Position, Route, SoleWriter,

@@ -9,6 +9,7 @@ use kbnt_domain::{
     Currency, EventId, Money, OrderId, Quantity, Reason, ReservationId, Timestamp, TransactionId, UserId,
 };
 
+use crate::event::RecordedEvent;
 use crate::machine::{Append, Delivered, Effect, EffectOutcome, Machine, Outbox, Position};
 use crate::message::{Classification, Message, Topic, Trace};
 
@@ -166,7 +167,8 @@ pub(crate) fn cancelled(n: u128, kind: CancelKind, reason: Reason) -> Event {
 }
 
 /// A record as read, in partition 0. Its id follows from its place.
-pub(crate) fn record(offset: u64, written: Timestamp, event: Event) -> Delivered {
+pub(crate) fn record(offset: u64, written: Timestamp, event: impl Into<RecordedEvent>) -> Delivered {
+    let event = event.into();
     let topic = Classification::of(&event).topic();
     let id = EventId::named(&format!("{}/{offset}", topic.name()));
     let service = Classification::of(&event).owner;
@@ -183,7 +185,7 @@ pub(crate) fn record(offset: u64, written: Timestamp, event: Event) -> Delivered
 /// What a step wrote and did.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Did {
-    pub(crate) events: Vec<Event>,
+    pub(crate) events: Vec<RecordedEvent>,
     pub(crate) effects: Vec<Effect>,
 }
 
@@ -220,7 +222,8 @@ impl<M: Machine> Driven<M> {
         Self::recovered(machine, &[]).0
     }
 
-    pub(crate) fn place(&mut self, written: Timestamp, event: Event) -> Delivered {
+    pub(crate) fn place(&mut self, written: Timestamp, event: impl Into<RecordedEvent>) -> Delivered {
+        let event = event.into();
         let next = self.next.entry(Classification::of(&event).topic()).or_default();
         *next += 1;
         record(*next - 1, written, event)
@@ -289,5 +292,5 @@ pub(crate) fn nothing() -> Did {
 
 /// This was written, and nothing done.
 pub(crate) fn wrote(events: impl IntoIterator<Item = Event>) -> Did {
-    Did { events: events.into_iter().collect(), effects: Vec::new() }
+    Did { events: events.into_iter().map(RecordedEvent::from).collect(), effects: Vec::new() }
 }

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::Options;
 use crate::broker::Broker;
 use crate::check::{Checker, Figures, Truth, Violation};
 use crate::cut;
@@ -18,6 +17,7 @@ use crate::faults::{self, Fault, Victims};
 use crate::gateway::Gateway;
 use crate::load::{PRODUCTS, Sales, Shop};
 use crate::network::Network;
+use crate::options::Options;
 use crate::services::{Fleet, Settings};
 use crate::system::{run_aside, show};
 use crate::topics::Topics;

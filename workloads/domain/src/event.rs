@@ -1,8 +1,7 @@
-//! Everything that happens, as values. Commands ask, domain events tell, integration events face outward.
+//! Everything that happens to orders, users, stock and payments, as values. Commands ask, domain events tell, integration events face outward.
 
 use std::collections::BTreeMap;
 
-use crate::dead_letter::{Bytes, Location, Resolution};
 use crate::digest::Digest;
 use crate::order::OrderStatus;
 use crate::{
@@ -106,15 +105,6 @@ pub enum CancelKind {
     Rejected,
     /// Undone after.
     Cancelled,
-}
-
-/// A writer of the inventory: its term and its name. The greater one is the newer one; the name only breaks ties.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Writer {
-    /// Grows by one with each election.
-    pub term: u64,
-    /// The process.
-    pub name: String,
 }
 
 /// Units of one product.
@@ -236,11 +226,6 @@ events! {
         reason: Reason,
         /// The order was rejected before, and is asked for again: whoever has forgotten it learns how it ended.
         repeated: bool,
-    }
-    /// From here on only this writer's records count in this partition.
-    WriterElected {
-        /// The new writer.
-        writer: Writer,
     }
     /// A source says how many units it has ever received, and what the product is called and costs.
     StockDeclared {
@@ -441,60 +426,5 @@ events! {
         channel: String,
         /// What the last try said.
         detail: String,
-    }
-    /// One link of the audit chain: that an event was seen, where, and what it was.
-    AuditLogCreated {
-        /// Position in the chain, from 0.
-        sequence: u64,
-        /// The audited record's event id.
-        audited: crate::EventId,
-        /// The audited record's event name.
-        event_name: String,
-        /// What the audited record is about: its key, an order id for most.
-        subject: String,
-        /// Where the audited record lies: topic, partition and offset.
-        location: Location,
-        /// The SHA-256 of what the audited record says and of `record_hash`.
-        content_hash: [u8; 32],
-        /// The SHA-256 of the audited record's bytes. A dead letter's is its `content_hash`; links of earlier versions have none.
-        record_hash: Option<[u8; 32]>,
-        /// The hash of the link before; zeros for the first.
-        previous_hash: [u8; 32],
-        /// The hash over this link's fields and the previous hash.
-        hash: [u8; 32],
-    }
-    /// A record that nobody understands, kept for a person to look at.
-    DeadLetterStored {
-        /// Where the record lies.
-        location: Location,
-        /// What is wrong with it.
-        reason: String,
-        /// The log's own time of the record.
-        recorded_at: Timestamp,
-        /// Its key, if it has one.
-        key: Option<Bytes>,
-        /// Its value; `None` is a tombstone.
-        value: Option<Bytes>,
-        /// Its headers, in order.
-        headers: Vec<(String, Option<Bytes>)>,
-        /// Whether all of that is as it was; of a record that is too large only the beginning is kept.
-        whole: bool,
-        /// Bytes of the record's own value.
-        value_bytes: u64,
-        /// The SHA-256 of the record's own value; `None` of a tombstone.
-        value_hash: Option<[u8; 32]>,
-    }
-    /// A person is done with a dead letter.
-    DeadLetterResolved {
-        /// Where the record lies that nobody understood.
-        location: Location,
-        /// What was done with it.
-        how: Resolution,
-        /// Where it was written again, if it was.
-        replayed_to: Option<Location>,
-        /// By whom.
-        by: String,
-        /// Why.
-        reason: String,
     }
 }

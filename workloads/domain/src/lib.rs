@@ -1,11 +1,10 @@
 //! The rules of virtual stock: what is reserved, confirmed, released and expired, who may order, what a
-//! payment may do and what the audit trail holds.
+//! payment may do and what makes an audit chain sound.
 //!
 //! Nothing here knows of time sources, storage, networks or wire formats: every function is a pure step from a
 //! state and an input to a new state and events.
 
 pub mod audit;
-pub mod dead_letter;
 mod digest;
 pub mod event;
 pub mod ids;

@@ -47,8 +47,8 @@ impl From<CancelKind> for OrderStatus {
 
 /// What is known of an order that has not ended: the facts that the table of `docs/saga.md` speaks of.
 ///
-/// Facts of different topics come in any order; those of one topic come in the order of the log, and there the first
-/// answer to a question stands.
+/// Facts of different services come in any order; those of one service come in the order in which it wrote them, and there the
+/// first answer to a question stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
     user: Option<UserId>,

@@ -59,6 +59,8 @@ pub enum Outcome {
     Declined,
     /// This attempt certainly charged nothing (or a query found nothing).
     NotCharged,
+    /// The charge did not start, as the reservation had ended.
+    Overdue,
     /// Nobody knows.
     Unknown,
     /// Nobody knows, and the gateway has answered: what it says makes no sense.
@@ -324,7 +326,8 @@ impl Payment {
                 self.tried = true;
                 if self.ending.is_some() { self.fail() } else { self.pause(Attempt::Charge, now) }
             }
-            (Phase::Trying(Attempt::Query), Outcome::NotCharged) => self.charge(now),
+            (Phase::Trying(Attempt::Query), Outcome::NotCharged)
+            | (Phase::Trying(Attempt::Charge), Outcome::Overdue) => self.charge(now),
             (Phase::Trying(Attempt::Charge), Outcome::Unknown) => {
                 self.tried = true;
                 self.ask_again(now)

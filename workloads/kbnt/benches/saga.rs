@@ -81,9 +81,9 @@ async fn watch(log: Arc<dyn EventLog>, from: Vec<Position>, orders: usize) -> Ha
     while ended.len() < orders {
         for fetched in reader.next(1_000, Span::from_secs(1)).await.unwrap() {
             let Fetched::Record(record) = fetched else { continue };
-            match &record.message.event {
-                Event::OrderCreated(event) => drop(ended.insert(event.order, Instant::now())),
-                Event::OrderCancelled(event) => panic!("{event:?}"),
+            match record.message.event.business() {
+                Some(Event::OrderCreated(event)) => drop(ended.insert(event.order, Instant::now())),
+                Some(Event::OrderCancelled(event)) => panic!("{event:?}"),
                 _ => {}
             }
         }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use kbnt_application::driver::Failure;
+use kbnt_application::event::Writer;
 use kbnt_application::intact::Damage;
 use kbnt_application::machine::ImageOf;
 use kbnt_application::ports::{CallError, Clock, EventLog, Leadership, LogError, Observer};
 use kbnt_application::{Effect, EffectOutcome, Machine, Service};
-use kbnt_domain::event::Writer;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 

@@ -332,7 +332,7 @@ impl<M: Machine> Shell<M> {
                     Some(plan) => plan.load(before).await,
                     None => None,
                 };
-                self.driver.step(Event::Loaded(loaded));
+                self.driver.step(Event::Loaded(loaded.map(|loaded| loaded.map(Box::new))));
             }
             Command::Ends(of) => {
                 if let Some(ends) = self.ends(&of).await {

@@ -5,12 +5,12 @@
 //! # What goes wrong
 //! Records arrive late, twice and out of order between partitions, and a reader lags behind what its own process wrote. Any process
 //! crashes between any two steps, or is stopped and hands over; what it had not seen acknowledged is lost from each partition on its
-//! own, or gets in later; an append is repeated, or refused for good after any part of it got in. Partitions move between processes,
-//! in the middle of a batch and while they are still being recovered; one that has lost a partition may go on for a while as a
-//! zombie. Commits are refused, acknowledged and lost, or lose their note. A second inventory writer comes up beside the first, or
-//! stands by and loses its lease, and each begins with the newest snapshot, with an older one or with the log; snapshots are taken
-//! after any batch. There are as many places for effects, records of a read and orders in hand as production has, or hardly any.
-//! Clocks differ and jump, by a little or by hours, and are put right. The
+//! own, or gets in later; an append is repeated, or refused after any part of it got in: for good, or for the size of a record.
+//! Partitions move between processes, in the middle of a batch and while they are still being recovered; one that has lost a
+//! partition may go on for a while as a zombie. Commits are refused, acknowledged and lost, or lose their note. A second
+//! inventory writer comes up beside the first, or stands by and loses its lease, and each begins with the newest snapshot, with
+//! an older one or with the log; snapshots are taken after any batch. There are as many places for effects, records of a read and
+//! orders in hand as production has, or hardly any. Clocks differ and jump, by a little or by hours, and are put right. The
 //! gateway declines, is away, answers late, twice or not at all. Customers retry, reuse ids and cancel at any time, while
 //! stock is received and written off and users are blocked. Records get into the log that nobody understands, and
 //! persons see to them. A program that is none of the services writes into their topics: in partitions that are not the
@@ -26,14 +26,11 @@
 
 mod carry;
 mod checks;
-mod drain;
 mod faults;
-mod groups;
 mod log;
 mod node;
 mod plan;
 mod process;
-mod rng;
 pub mod screen;
 mod world;
 

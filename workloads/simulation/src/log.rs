@@ -3,11 +3,9 @@
 use std::sync::Arc;
 
 use kbnt_application::intact::Bounds;
-use kbnt_application::message::{Classification, in_place, partition_of};
+use kbnt_application::message::{Classification, partition_of};
 use kbnt_application::ports::{Fetched, RawRecord, Unreadable};
 use kbnt_application::{Append, Delivered, Position, Route, Topic};
-
-use crate::carry::understood;
 
 /// The most partitions of any topic.
 const PARTITIONS: usize = 3;
@@ -20,6 +18,7 @@ pub(crate) struct Log {
     partitions: Vec<Vec<Fetched>>,
     /// Of each partition the first offset that is kept.
     first: Vec<u64>,
+    len: u64,
 }
 
 const fn index((topic, partition): Place) -> usize {
@@ -38,7 +37,7 @@ pub(crate) fn place_of(append: &Append) -> Place {
 impl Log {
     pub(crate) fn new() -> Self {
         let count = Topic::ALL.len() * PARTITIONS;
-        Self { partitions: vec![Vec::new(); count], first: vec![0; count] }
+        Self { partitions: vec![Vec::new(); count], first: vec![0; count], len: 0 }
     }
 
     pub(crate) fn append(&mut self, append: &Append) -> Delivered {
@@ -48,50 +47,33 @@ impl Log {
         record
     }
 
-    /// A record gets in where its writer wants it. It counts if it belongs there, by the rule of every reader.
-    pub(crate) fn stray(&mut self, append: &Append) -> Position {
-        let at = self.next(place_of(append));
-        let message = append.message.clone();
-        let record = match in_place(&message.event, at) {
-            Ok(()) => Fetched::Record(delivered(at, append)),
-            Err(misplaced) => {
-                let value = Some(format!("{:?}", message.event).into_bytes());
-                let raw = Arc::new(RawRecord { value, ..RawRecord::default() });
-                Fetched::Unreadable(Unreadable { at, reason: misplaced.to_string(), raw })
-            }
-        };
-        self.push(at, record);
-        at
-    }
-
-    /// Something gets in that nobody understands.
-    pub(crate) fn spoil(&mut self, place: Place, value: Vec<u8>) -> Position {
-        let at = self.next(place);
-        let raw = Arc::new(RawRecord { value: Some(value), ..RawRecord::default() });
-        self.push(at, Fetched::Unreadable(Unreadable { at, reason: "poison".to_owned(), raw }));
-        at
-    }
-
-    fn next(&self, place: Place) -> Position {
+    /// Where the next record of a partition lies.
+    pub(crate) fn next(&self, place: Place) -> Position {
         Position { topic: place.0, partition: place.1, offset: self.end(place) }
     }
 
-    fn push(&mut self, at: Position, record: Fetched) {
+    pub(crate) fn push(&mut self, at: Position, record: Fetched) {
         self.partitions[index((at.topic, at.partition))].push(record);
+        self.len += 1;
     }
 
     pub(crate) fn end(&self, place: Place) -> u64 {
         self.partitions[index(place)].len() as u64
     }
 
-    /// What is kept of a partition.
-    pub(crate) fn bounds(&self, place: Place) -> Bounds {
-        Bounds { first: self.first[index(place)], end: self.end(place) }
-    }
-
     /// The records of a partition before `first` are lost.
     pub(crate) fn cut(&mut self, place: Place, first: u64) {
         self.first[index(place)] = first;
+    }
+
+    /// Where these partitions end.
+    pub(crate) fn ends(&self, of: &[Position]) -> Vec<Position> {
+        of.iter().map(|at| Position { offset: self.end((at.topic, at.partition)), ..*at }).collect()
+    }
+
+    /// What is kept of a partition.
+    pub(crate) fn bounds(&self, place: Place) -> Bounds {
+        Bounds { first: self.first[index(place)], end: self.end(place) }
     }
 
     /// At most `most` records of a partition from `offset` on.
@@ -121,14 +103,23 @@ impl Log {
         })
     }
 
-    pub(crate) fn len(&self) -> u64 {
-        self.partitions.iter().map(|records| records.len() as u64).sum()
+    /// How many records were ever written.
+    pub(crate) const fn len(&self) -> u64 {
+        self.len
     }
 }
 
 /// `append` at its place. Its bytes stand for those of a real log: no two records have the same.
-fn delivered(at: Position, append: &Append) -> Delivered {
+pub(crate) fn delivered(at: Position, append: &Append) -> Delivered {
     let value = Some(append.message.id.as_uuid().as_bytes().to_vec());
     let raw = RawRecord { value, ..RawRecord::default() };
     Delivered { at, message: append.message.clone(), source: append.source, raw: Some(Arc::new(raw)) }
+}
+
+/// The record, if it can be understood.
+pub(crate) fn understood(fetched: &Fetched) -> Option<&Delivered> {
+    match fetched {
+        Fetched::Record(record) => Some(record),
+        Fetched::Unreadable(_) => None,
+    }
 }

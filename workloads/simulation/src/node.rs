@@ -49,85 +49,42 @@ impl Node {
     }
 }
 
-/// Does the same with whichever machine it is.
-macro_rules! whichever {
-    ($node:expr, $machine:ident => $does:expr) => {
-        match $node {
-            Self::Order($machine) => $does,
-            Self::User($machine) => $does,
-            Self::Inventory($machine) => $does,
-            Self::Payment($machine) => $does,
-            Self::Notification($machine) => $does,
-            Self::Audit($machine) => $does,
+/// Methods that are those of whichever machine it is.
+macro_rules! forwarded {
+    ($(fn $name:ident($self:ident: $of:ty $(, $argument:ident: $type:ty)*) $(-> $result:ty)?;)*) => {$(
+        fn $name($self: $of $(, $argument: $type)*) $(-> $result)? {
+            match $self {
+                Self::Order(machine) => machine.$name($($argument),*),
+                Self::User(machine) => machine.$name($($argument),*),
+                Self::Inventory(machine) => machine.$name($($argument),*),
+                Self::Payment(machine) => machine.$name($($argument),*),
+                Self::Notification(machine) => machine.$name($($argument),*),
+                Self::Audit(machine) => machine.$name($($argument),*),
+            }
         }
-    };
+    )*};
 }
 
 impl Machine for Node {
     type Sole = InventoryMachine;
 
-    fn service(&self) -> Service {
-        whichever!(self, machine => machine.service())
-    }
-
-    fn set_clock(&mut self, now: Timestamp) {
-        whichever!(self, machine => machine.set_clock(now));
-    }
-
-    fn decides_by_time(&self) -> bool {
-        whichever!(self, machine => machine.decides_by_time())
-    }
-
-    fn assigned(&mut self, partition: u32) {
-        whichever!(self, machine => machine.assigned(partition));
-    }
-
-    fn revoked(&mut self, partition: u32) {
-        whichever!(self, machine => machine.revoked(partition));
-    }
-
-    fn fold(&mut self, record: &Delivered) {
-        whichever!(self, machine => machine.fold(record));
-    }
-
-    fn recovered(&mut self, partition: u32, outbox: &mut Outbox) {
-        whichever!(self, machine => machine.recovered(partition, outbox));
-    }
-
-    fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
-        whichever!(self, machine => machine.handle(record, outbox));
-    }
-
-    fn completed(&mut self, order: OrderId, outcome: EffectOutcome, outbox: &mut Outbox) {
-        whichever!(self, machine => machine.completed(order, outcome, outbox));
-    }
-
-    fn tick(&mut self, outbox: &mut Outbox) {
-        whichever!(self, machine => machine.tick(outbox));
-    }
-
-    fn next_tick(&self) -> Option<Timestamp> {
-        whichever!(self, machine => machine.next_tick())
-    }
-
-    fn in_hand(&self) -> usize {
-        whichever!(self, machine => machine.in_hand())
-    }
-
-    fn stuck(&self) -> usize {
-        whichever!(self, machine => machine.stuck())
-    }
-
-    fn hold(&self, topic: Topic, partition: u32) -> Option<u64> {
-        whichever!(self, machine => machine.hold(topic, partition))
-    }
-
-    fn follows(&self) -> bool {
-        whichever!(self, machine => machine.follows())
-    }
-
-    fn follow(&mut self, record: &Delivered) {
-        whichever!(self, machine => machine.follow(record));
+    forwarded! {
+        fn service(self: &Self) -> Service;
+        fn set_clock(self: &mut Self, now: Timestamp);
+        fn decides_by_time(self: &Self) -> bool;
+        fn assigned(self: &mut Self, partition: u32);
+        fn revoked(self: &mut Self, partition: u32);
+        fn fold(self: &mut Self, record: &Delivered);
+        fn recovered(self: &mut Self, partition: u32, outbox: &mut Outbox);
+        fn handle(self: &mut Self, record: &Delivered, outbox: &mut Outbox);
+        fn completed(self: &mut Self, order: OrderId, outcome: EffectOutcome, outbox: &mut Outbox);
+        fn tick(self: &mut Self, outbox: &mut Outbox);
+        fn next_tick(self: &Self) -> Option<Timestamp>;
+        fn in_hand(self: &Self) -> usize;
+        fn stuck(self: &Self) -> usize;
+        fn hold(self: &Self, topic: Topic, partition: u32) -> Option<u64>;
+        fn follows(self: &Self) -> bool;
+        fn follow(self: &mut Self, record: &Delivered);
     }
 
     fn auditor(&mut self) -> Option<&mut dyn Auditor> {

@@ -5,25 +5,24 @@ use std::fmt::Arguments;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use kbnt_application::driver::Event;
+use kbnt_application::driver::{Command, Event};
 use kbnt_application::inventory::Image;
 use kbnt_application::ports::Snapshot;
-use kbnt_application::{Append, Delivered, EffectOutcome, PaymentOutcome, Service};
+use kbnt_application::{Append, Delivered, Service};
 
 use crate::Report;
 use crate::carry::Most;
 use crate::checks::model::Books;
-use crate::faults::WRONG;
+use crate::faults::clocks::{Now, WRONG};
 use crate::faults::flights::Flights;
 use crate::faults::gateway::Outside;
+use crate::faults::groups::Groups;
 use crate::faults::strays::Strays;
-use crate::groups::Groups;
 use crate::log::{Log, Place};
-use crate::node::Node;
 use crate::plan::Plan;
-use crate::plan::clients::{Call, Clients};
-use crate::process::{Now, Process, Request};
-use crate::rng::Rng;
+use crate::plan::clients::Clients;
+use crate::plan::rng::Rng;
+use crate::process::{Process, Request};
 
 /// When it all begins.
 const BEGINNING: i64 = 1_700_000_000_000;
@@ -161,15 +160,6 @@ impl World {
         self.carry(id)
     }
 
-    pub(crate) fn skew(&mut self) -> i64 {
-        let most = self.plan.skew;
-        if most == 0 {
-            0
-        } else {
-            i64::try_from(self.rng.below(2 * most.unsigned_abs() + 1)).unwrap_or(0) - most
-        }
-    }
-
     /// One process goes on by a bit.
     fn advance(&mut self, id: usize) -> Result<(), String> {
         let most = Most { follow: self.rng.below(30), inputs: 6 };
@@ -177,7 +167,7 @@ impl World {
             _ if self.processes[id].dead => Ok(()),
             Some(Request::Append(_)) => self.land_some(id),
             // A lease is lost now and then while its holder is at work.
-            Some(Request::Turn) if self.is_led(id) && !self.rng.chance(50) => {
+            Some(Request::Other(Command::AwaitTurn)) if self.is_led(id) && !self.rng.chance(50) => {
                 self.work(id, most, None).map(|_| ())
             }
             Some(_) => self.perform(id),
@@ -187,96 +177,9 @@ impl World {
 
     /// Whether another process has the turn to write.
     pub(crate) fn is_led(&self, id: usize) -> bool {
-        self.alive(self.processes[id].service)
-            .any(|process| process.id != id && !matches!(process.request, Some(Request::Turn)))
-    }
-
-    /// Some of what a process sent gets into the log; when all is in, it hears of it.
-    fn land_some(&mut self, id: usize) -> Result<(), String> {
-        for _ in 0..self.rng.between(1, 6) {
-            let Some(Request::Append(batch)) = &self.processes[id].request else { break };
-            let places: Vec<Place> = batch.landing.keys().copied().collect();
-            let Some(place) = self.rng.pick(&places).copied() else { break };
-            self.land(id, place)?;
-        }
-        if self.fail_append(id)? {
-            return Ok(());
-        }
-        match &self.processes[id].request {
-            Some(Request::Append(batch)) if batch.landing.is_empty() => self.settle(id),
-            _ => Ok(()),
-        }
-    }
-
-    pub(crate) fn land(&mut self, id: usize, place: Place) -> Result<(), String> {
-        let Some(Request::Append(batch)) = &mut self.processes[id].request else { return Ok(()) };
-        let Some(record) = batch.land(place, &mut self.log) else { return Ok(()) };
-        self.say(|| format!("{} wrote {}", self.processes[id].name(), show(&record)));
-        self.record(&record)
-    }
-
-    /// All that a process wrote is acknowledged.
-    pub(crate) fn settle(&mut self, id: usize) -> Result<(), String> {
-        let process = &mut self.processes[id];
-        let Some(Request::Append(batch)) = process.request.take() else { return Ok(()) };
-        process.tell(Event::Appended(&batch.positions));
-        self.carry(id)
-    }
-
-    /// Something happens to an effect.
-    pub(crate) fn fly(&mut self) -> Result<(), String> {
-        let answer = self.flights.step(&mut self.outside, &self.plan.faults, &mut self.rng)?;
-        let Some(answer) = answer else { return Ok(()) };
-        let process = &mut self.processes[answer.process];
-        if process.dead {
-            return Ok(());
-        }
-        let unknown = matches!(
-            answer.outcome,
-            EffectOutcome::Payment(PaymentOutcome::Unknown { .. } | PaymentOutcome::Senseless { .. })
-        );
-        process.actions.heard(answer.order, answer.charge, unknown);
-        process.outcomes.push_back((answer.attempt, answer.order, answer.outcome.clone()));
-        self.say(|| {
-            let name = self.processes[answer.process].name();
-            format!("{name} hears of {}: {:?}", answer.order, answer.outcome)
-        });
-        Ok(())
-    }
-
-    /// Customers and the warehouse ask for something.
-    pub(crate) fn ask(&mut self) -> Result<(), String> {
-        let Some(service) = self.clients.next_service() else { return Ok(()) };
-        let is_free = |process: &&Process| {
-            let ready = process.driver.status().ready && !process.inputs.is_empty();
-            process.service == service && process.is_idle() && ready
-        };
-        let takers: Vec<usize> = self.processes.iter().filter(is_free).map(|process| process.id).collect();
-        let Some(id) = self.rng.pick(&takers).copied() else { return Ok(()) };
-        let node = self.processes[id].driver.machine();
-        let received = |product: &_, source: &_| match node {
-            Node::Inventory(machine) => machine.level(product).map_or(0, |level| {
-                level.received.iter().find(|(name, _)| name == source).map_or(0, |(_, received)| *received)
-            }),
-            _ => 0,
-        };
-        let Some(call): Option<Call> = self.clients.next(&self.plan, &mut self.rng, received) else {
-            return Ok(());
-        };
-        self.say(|| format!("{} is asked {call:?}", self.processes[id].name()));
-        let most = Most { follow: self.rng.below(30), inputs: 2 };
-        self.work(id, most, Some(call)).map(|_| ())
-    }
-
-    fn pass_time(&mut self) {
-        let most = match self.rng.below(100) {
-            0..=79 => 60,
-            80..=95 => 3_000,
-            96..=98 => 40_000,
-            _ => self.plan.ttl.as_millis(),
-        };
-        let by = i64::try_from(self.rng.below(most + 1)).unwrap_or(0);
-        self.now.fetch_add(by, Ordering::Relaxed);
+        self.alive(self.processes[id].service).any(|process| {
+            process.id != id && !matches!(process.request, Some(Request::Other(Command::AwaitTurn)))
+        })
     }
 }
 

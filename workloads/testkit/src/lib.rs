@@ -10,11 +10,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kbnt_application::event::{RecordedEvent, Writer, WriterElected};
 use kbnt_application::message::{Message, Service, Trace};
 use kbnt_application::ports::{EventLog, Fetched};
 use kbnt_application::{Append, Delivered, Position, Route, Topic};
-use kbnt_domain::event::{OrderCreated, PlaceOrder, WriterElected};
-use kbnt_domain::{Currency, Event, EventId, Money, OrderId, Span, Timestamp};
+use kbnt_domain::event::{OrderCreated, PlaceOrder};
+use kbnt_domain::{Currency, EventId, Money, OrderId, Span, Timestamp};
 
 /// How long a condition may take to come true.
 pub const DEADLINE: Duration = Duration::from_secs(90);
@@ -24,7 +25,7 @@ pub fn order(n: u32) -> OrderId {
 }
 
 /// A record by order-service.
-pub fn append(name: &str, event: impl Into<Event>) -> Append {
+pub fn append(name: &str, event: impl Into<RecordedEvent>) -> Append {
     let event = event.into();
     let id = EventId::named(name);
     let key = kbnt_application::message::Subject::of(&event).key();
@@ -68,7 +69,7 @@ pub fn placed(n: u32) -> Append {
 
 /// An election by somebody else.
 pub fn election(partition: u32, term: u64, name: &str) -> Append {
-    let writer = kbnt_domain::event::Writer { term, name: name.into() };
+    let writer = Writer { term, name: name.into() };
     let mut append = append(&format!("elected/{term}/{name}/{partition}"), WriterElected { writer });
     append.route = Route::Partition(partition);
     append

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use kbnt_application::event::{RecordedEvent, Writer, WriterElected};
 use kbnt_application::machine::Halt;
 use kbnt_application::message::{Service, Topic, Trace, partition_of};
 use kbnt_application::{Delivered, EffectOutcome, Machine, Outbox, PaymentRequest, Position, SoleWriter};
-use kbnt_domain::event::{NotificationSent, ReservationRefused, Writer, WriterElected};
+use kbnt_domain::event::{NotificationSent, ReservationRefused};
 use kbnt_domain::{Event, EventId, OrderId, Reason};
 
 /// Answers each `OrderCreated` with one `NotificationSent`, at once or after an effect.
@@ -47,14 +48,14 @@ impl Machine for Echo {
 
     fn fold(&mut self, record: &Delivered) {
         self.folded += 1;
-        if let Event::NotificationSent(sent) = &record.message.event {
+        if let Some(Event::NotificationSent(sent)) = record.message.event.business() {
             self.answered.insert(sent.order);
         }
     }
 
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
         assert!(self.assigned.contains(&record.at.partition), "{:?} is not ours", record.at);
-        let Event::OrderCreated(created) = &record.message.event else { return };
+        let Some(Event::OrderCreated(created)) = record.message.event.business() else { return };
         if self.answered.contains(&created.order) {
             return;
         }
@@ -139,10 +140,10 @@ impl Machine for Solo {
 
     fn fold(&mut self, record: &Delivered) {
         match &record.message.event {
-            Event::WriterElected(elected) => {
+            RecordedEvent::WriterElected(elected) => {
                 self.newest = self.newest.clone().max(Some(elected.writer.clone()));
             }
-            Event::ReservationRefused(refused) => {
+            RecordedEvent::Business(Event::ReservationRefused(refused)) => {
                 self.refused.insert(refused.order);
             }
             _ => {}
@@ -154,7 +155,7 @@ impl Machine for Solo {
     }
 
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
-        let Event::PlaceOrder(placed) = &record.message.event else { return };
+        let Some(Event::PlaceOrder(placed)) = record.message.event.business() else { return };
         if self.refused.insert(placed.order) {
             outbox.sign(Arc::new(self.writer()));
             outbox.answer(record);
@@ -174,7 +175,7 @@ impl Machine for Solo {
 
     fn follow(&mut self, record: &Delivered) {
         self.followed += 1;
-        if let Event::WriterElected(elected) = &record.message.event {
+        if let RecordedEvent::WriterElected(elected) = &record.message.event {
             self.newest = self.newest.clone().max(Some(elected.writer.clone()));
         }
     }

@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kbnt_application::event::{DeadLetterStored, RecordedEvent};
 use kbnt_application::ports::{EventLog, RawRecord};
 use kbnt_application::{Position, Topic};
-use kbnt_domain::Event;
 use kbnt_domain::audit::{Hash, Head, verify};
-use kbnt_domain::event::DeadLetterStored;
 
 use super::contents;
 
@@ -75,7 +74,7 @@ pub async fn trail(log: &dyn EventLog) -> Trail {
     let (mut head, mut links, mut ids) = (Head::default(), Vec::new(), BTreeSet::new());
     for record in contents(log, Topic::AuditLogs).await.remove(&0).unwrap() {
         match &record.message.event {
-            Event::AuditLogCreated(link) => {
+            RecordedEvent::AuditLogCreated(link) => {
                 links.push((record.message.at, link.clone()));
                 if head.precedes(link) {
                     head = Head::after(link);
@@ -84,7 +83,7 @@ pub async fn trail(log: &dyn EventLog) -> Trail {
                     assert_eq!(before, None, "{:?} is in the chain twice", link.location);
                 }
             }
-            Event::DeadLetterStored(letter) if ids.insert(record.message.id) => {
+            RecordedEvent::DeadLetterStored(letter) if ids.insert(record.message.id) => {
                 let before = trail.letters.insert(Position::of(&letter.location).unwrap(), letter.clone());
                 assert!(before.is_none(), "{:?} is kept under two ids", letter.location);
             }

@@ -7,23 +7,23 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use kbnt_application::event::{AuditLogCreated, RecordedEvent, Writer};
 use kbnt_application::message::{Classification, Message, Topic, Trace};
 use kbnt_application::ports::RawRecord;
 use kbnt_application::{Append, Position, Route};
 use kbnt_domain::event::{
-    AuditLogCreated, Basket, Line, OrderCreated, PaymentMethod, PaymentProcessed, PlaceOrder, PricedLine,
-    ReservationConfirmed, UserValidated, VirtualStockReserved, Writer,
+    Basket, Line, OrderCreated, PaymentMethod, PaymentProcessed, PlaceOrder, PricedLine,
+    ReservationConfirmed, UserValidated, VirtualStockReserved,
 };
 use kbnt_domain::{
-    Currency, Event, EventId, Money, OrderId, ProductId, Quantity, ReservationId, Timestamp, TransactionId,
-    UserId,
+    Currency, EventId, Money, OrderId, ProductId, Quantity, ReservationId, Timestamp, TransactionId, UserId,
 };
 use kbnt_wire::{self as wire, RecordView};
 
 const NOW: Timestamp = Timestamp::from_millis(1_764_000_000_123);
 
 /// What the services write for an order of one line.
-fn events() -> Vec<Event> {
+fn events() -> Vec<RecordedEvent> {
     let user: UserId = "BUYER-123".parse().unwrap();
     let product: ProductId = "PROD-42".parse().unwrap();
     let order = OrderId::derive(&user, "bench");
@@ -75,7 +75,7 @@ fn events() -> Vec<Event> {
 }
 
 /// As a machine writes it, in answer to another record.
-fn append(event: Event) -> Append {
+fn append(event: RecordedEvent) -> Append {
     let class = Classification::of(&event);
     let id = EventId::named(class.name);
     let writer = (class.topic() == Topic::InventoryEvents)

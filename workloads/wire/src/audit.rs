@@ -1,7 +1,7 @@
 //! Payloads of audit-logs.
 
-use kbnt_domain::dead_letter::{Bytes, Location, Resolution};
-use kbnt_domain::event::{AuditLogCreated, DeadLetterResolved, DeadLetterStored};
+use kbnt_application::event::{AuditLogCreated, Bytes, DeadLetterResolved, DeadLetterStored, Resolution};
+use kbnt_application::message::Location;
 use kbnt_domain::{EventId, Timestamp};
 use serde::{Deserialize, Serialize};
 

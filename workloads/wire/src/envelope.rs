@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use kbnt_application::Position;
+use kbnt_application::event::Writer;
 use kbnt_application::message::{Classification, Message, Service, Subject, Trace};
-use kbnt_domain::event::Writer;
 use kbnt_domain::{EventId, Timestamp};
 use serde::Serialize;
 

@@ -4,7 +4,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use kbnt_domain::dead_letter::Bytes;
+use kbnt_application::event::Bytes;
 use kbnt_domain::event::{CancelKind, Level, UserStatus};
 use kbnt_domain::order::OrderStatus;
 use kbnt_domain::{Money, Quantity, Timestamp};

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use kbnt_application::Topic;
-use kbnt_domain::event::Writer;
-use kbnt_domain::{Event, EventId, Timestamp};
+use kbnt_application::event::{RecordedEvent, Writer};
+use kbnt_domain::{EventId, Timestamp};
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -33,7 +33,7 @@ pub(super) struct Incoming<'a> {
 /// An event, or that there is none of this name.
 #[allow(clippy::large_enum_variant, reason = "there is one at a time, on the stack")]
 pub(super) enum Payload<'a> {
-    Read(Option<Event>),
+    Read(Option<RecordedEvent>),
     /// It came before what says how to read it. Our own records have it last.
     Unread(&'a RawValue),
 }
@@ -138,7 +138,7 @@ struct PayloadOf<'a> {
 }
 
 impl<'de> DeserializeSeed<'de> for PayloadOf<'_> {
-    type Value = Option<Event>;
+    type Value = Option<RecordedEvent>;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
         let of = |error| D::Error::custom(format_args!("the payload of {}: {error}", self.name));

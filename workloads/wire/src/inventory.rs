@@ -1,9 +1,10 @@
 //! Payloads of inventory-events.
 
+use kbnt_application::event::{Writer, WriterElected};
 use kbnt_domain::event::{
     InsufficientStock, Level, LowStock, OrderRepeated, PaymentMethod, PricedLine, ProductNotFound,
     ReservationConfirmed, ReservationExpired, ReservationLost, ReservationRefused, ReservationReleased,
-    StockDeclared, VirtualStockReserved, Writer, WriterElected,
+    StockDeclared, VirtualStockReserved,
 };
 use kbnt_domain::order::OrderStatus;
 use kbnt_domain::stock::UNITS_MOST;

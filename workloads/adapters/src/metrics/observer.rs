@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use kbnt_application::event::{DeadLetterStored, RecordedEvent};
 use kbnt_application::machine::Halt;
 use kbnt_application::ports::{LogError, Unreadable};
 use kbnt_application::{
     Append, Delivered, Effect, EffectOutcome, NotificationOutcome, PaymentOutcome, PaymentRequest, Position,
     Service, Topic,
 };
-use kbnt_domain::event::{CancelKind, DeadLetterStored};
+use kbnt_domain::event::CancelKind;
 use kbnt_domain::{Event, OrderId, Timestamp};
 
 use super::{Metrics, OPEN_MOST, gauge};
@@ -21,7 +22,9 @@ impl Observer for Metrics {
             .event_age
             .with_label_values(&[service.name()])
             .observe(seconds(now.since(record.message.at)));
-        if let (Service::Order, Event::UserValidated(event)) = (service, &record.message.event) {
+        if let (Service::Order, Some(Event::UserValidated(event))) =
+            (service, record.message.event.business())
+        {
             let mut placed = self.placed();
             if placed.len() < OPEN_MOST {
                 placed.insert(event.order, event.placed_at);
@@ -40,15 +43,17 @@ impl Observer for Metrics {
     fn appended(&self, _service: Service, record: &Append, at: Position) {
         self.machines.events_written.with_label_values(&[at.topic.name()]).inc();
         match &record.message.event {
-            Event::OrderCreated(event) => self.ended(event.order, "confirmed", record.message.at),
-            Event::OrderCancelled(event) => {
+            RecordedEvent::Business(Event::OrderCreated(event)) => {
+                self.ended(event.order, "confirmed", record.message.at);
+            }
+            RecordedEvent::Business(Event::OrderCancelled(event)) => {
                 let status = match event.kind {
                     CancelKind::Rejected => "rejected",
                     CancelKind::Cancelled => "cancelled",
                 };
                 self.ended(event.order, status, record.message.at);
             }
-            Event::DeadLetterStored(dead_letter) => self.dead_letter(dead_letter),
+            RecordedEvent::DeadLetterStored(dead_letter) => self.dead_letter(dead_letter),
             _ => {}
         }
     }
@@ -245,6 +250,7 @@ const fn outcome_name(outcome: &EffectOutcome) -> &'static str {
             PaymentOutcome::ChargedUnnamed { .. } => "charged_unnamed",
             PaymentOutcome::Declined => "declined",
             PaymentOutcome::NotCharged { .. } => "not_charged",
+            PaymentOutcome::Overdue => "overdue",
             PaymentOutcome::Unknown { .. } => "unknown",
             PaymentOutcome::Senseless { .. } => "senseless",
             PaymentOutcome::Closed => "closed",

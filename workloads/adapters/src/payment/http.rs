@@ -256,7 +256,7 @@ fn answer(order: OrderId, body: &[u8]) -> Option<ChargeAnswer> {
 impl PaymentGateway for HttpGateway {
     async fn perform(&self, request: &PaymentRequest) -> PaymentOutcome {
         match request {
-            PaymentRequest::Charge { order, reservation, user, amount, payment } => {
+            PaymentRequest::Charge { order, reservation, user, amount, payment, .. } => {
                 self.charge(*order, *reservation, user, *amount, payment).await
             }
             PaymentRequest::Query { order } => self.query(*order).await,

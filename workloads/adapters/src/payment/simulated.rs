@@ -241,7 +241,7 @@ impl PaymentGateway for SimulatedGateway {
 mod tests {
     use super::*;
     use kbnt_domain::event::PaymentMethod;
-    use kbnt_domain::{Currency, ReservationId, UserId};
+    use kbnt_domain::{Currency, ReservationId, Timestamp, UserId};
 
     fn order(key: &str) -> OrderId {
         OrderId::derive(&user(), key)
@@ -258,6 +258,7 @@ mod tests {
             user: user(),
             amount: Money::from_minor(minor, Currency::BRL).unwrap(),
             payment: PaymentMethod { method: "credit_card".into(), token: token.map(Into::into) },
+            expires_at: Timestamp::from_millis(i64::MAX),
         }
     }
 

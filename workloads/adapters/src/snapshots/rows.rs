@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::str::FromStr;
 
+use kbnt_application::event::Writer;
 use kbnt_application::inventory::Image;
 use kbnt_application::ports::{Mark, Snapshot};
 use kbnt_application::{Position, Topic};
-use kbnt_domain::event::Writer;
 use kbnt_domain::stock::image::{Active, Claim, ClosedOrder, End, LedgerImage, Line, ProductImage};
 use kbnt_domain::{Currency, EventId, OrderId, Reason, Span, Timestamp};
 use serde::{Deserialize, Serialize};

@@ -1,9 +1,9 @@
 //! A snapshot is read exactly as it was written, or not at all.
 
+use kbnt_application::event::Writer;
 use kbnt_application::inventory::Image;
 use kbnt_application::ports::{Mark, Snapshot, SnapshotError, SnapshotStore as _};
 use kbnt_application::{Position, Topic};
-use kbnt_domain::event::Writer;
 use kbnt_domain::stock::image::{Active, Claim, ClosedOrder, End, LedgerImage, Line, ProductImage};
 use kbnt_domain::{Currency, EventId, OrderId, Reason, Span, Timestamp};
 use uuid::Uuid;

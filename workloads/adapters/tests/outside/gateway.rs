@@ -7,7 +7,7 @@ use kbnt_adapters::payment::{HttpGateway, HttpGatewayConfig};
 use kbnt_application::ports::PaymentGateway;
 use kbnt_application::{PaymentOutcome, PaymentRequest};
 use kbnt_domain::event::PaymentMethod;
-use kbnt_domain::{OrderId, ReservationId};
+use kbnt_domain::{OrderId, ReservationId, Timestamp};
 use serde_json::{Value, json};
 
 use crate::server::{Does, Server};
@@ -25,6 +25,7 @@ fn charge(order: OrderId) -> PaymentRequest {
         user: user(),
         amount: amount(),
         payment: PaymentMethod { method: "credit_card".into(), token: Some("tok_1".into()) },
+        expires_at: Timestamp::from_millis(i64::MAX),
     }
 }
 
@@ -42,6 +43,7 @@ fn name_of(outcome: &PaymentOutcome) -> &'static str {
         PaymentOutcome::ChargedUnnamed { .. } => "charged, unnamed",
         PaymentOutcome::Declined => "declined",
         PaymentOutcome::NotCharged { .. } => "not charged",
+        PaymentOutcome::Overdue => "overdue",
         PaymentOutcome::Unknown { .. } => "unknown",
         PaymentOutcome::Senseless { .. } => "senseless",
         PaymentOutcome::Closed => "closed",

@@ -5,14 +5,13 @@
 //! unseen: whatever is written is taken apart without a rest.
 
 use kbnt_domain::audit::{Hash, digest};
-use kbnt_domain::dead_letter::{Location, Resolution};
 use kbnt_domain::event::{
-    AuditLogCreated, Basket, CancelKind, DeadLetterResolved, DeadLetterStored, Event, InsufficientStock,
-    Level, Line, LowStock, NotificationFailed, NotificationSent, OrderCancelRequested, OrderCancelled,
-    OrderCreated, OrderRepeated, PaymentFailed, PaymentMethod, PaymentProcessed, PaymentRefunded, PlaceOrder,
-    PricedLine, ProductNotFound, ReservationConfirmed, ReservationExpired, ReservationLost,
-    ReservationRefused, ReservationReleased, StockDeclared, UserRegistered, UserRejected, UserStatus,
-    UserStatusChanged, UserValidated, VirtualStockReserved, Writer, WriterElected,
+    Basket, CancelKind, Event, InsufficientStock, Level, Line, LowStock, NotificationFailed,
+    NotificationSent, OrderCancelRequested, OrderCancelled, OrderCreated, OrderRepeated, PaymentFailed,
+    PaymentMethod, PaymentProcessed, PaymentRefunded, PlaceOrder, PricedLine, ProductNotFound,
+    ReservationConfirmed, ReservationExpired, ReservationLost, ReservationRefused, ReservationReleased,
+    StockDeclared, UserRegistered, UserRejected, UserStatus, UserStatusChanged, UserValidated,
+    VirtualStockReserved,
 };
 use kbnt_domain::order::OrderStatus;
 use kbnt_domain::{
@@ -20,7 +19,10 @@ use kbnt_domain::{
     UserId,
 };
 
-use crate::message::{Classification, Message};
+use crate::event::{
+    AuditLogCreated, DeadLetterResolved, DeadLetterStored, RecordedEvent, Resolution, Writer, WriterElected,
+};
+use crate::message::{Classification, Location, Message};
 
 /// What a link vouches for: what the record says, and the bytes that say it, if their hash is known. Whoever sees only what the
 /// record says can still check a link that holds the hash of the bytes.
@@ -52,7 +54,25 @@ macro_rules! put {
     }};
 }
 
-fn put_event(event: &Event, out: &mut Vec<u8>) {
+fn put_event(event: &RecordedEvent, out: &mut Vec<u8>) {
+    match event {
+        RecordedEvent::Business(event) => put_business(event, out),
+        RecordedEvent::WriterElected(e) => put!(out, e: WriterElected { writer }),
+        RecordedEvent::AuditLogCreated(e) => {
+            put!(out, e: AuditLogCreated { sequence hash }
+                but { audited event_name subject location content_hash record_hash previous_hash });
+        }
+        RecordedEvent::DeadLetterStored(e) => {
+            put!(out, e: DeadLetterStored { location value_hash }
+                but { reason recorded_at key value headers whole value_bytes });
+        }
+        RecordedEvent::DeadLetterResolved(e) => {
+            put!(out, e: DeadLetterResolved { location how replayed_to by reason });
+        }
+    }
+}
+
+fn put_business(event: &Event, out: &mut Vec<u8>) {
     match event {
         Event::PlaceOrder(e) => put!(out, e: PlaceOrder { order basket }),
         Event::OrderCancelRequested(e) => put!(out, e: OrderCancelRequested { order }),
@@ -67,7 +87,6 @@ fn put_event(event: &Event, out: &mut Vec<u8>) {
                 put_bytes(b"repeated", out);
             }
         }
-        Event::WriterElected(e) => put!(out, e: WriterElected { writer }),
         Event::StockDeclared(e) => {
             put!(out, e: StockDeclared { product name unit_price low_stock_threshold source received level });
         }
@@ -98,17 +117,6 @@ fn put_event(event: &Event, out: &mut Vec<u8>) {
         Event::PaymentRefunded(e) => put!(out, e: PaymentRefunded { order amount transaction reason }),
         Event::NotificationSent(e) => put!(out, e: NotificationSent { order user channel template }),
         Event::NotificationFailed(e) => put!(out, e: NotificationFailed { order user channel detail }),
-        Event::AuditLogCreated(e) => {
-            put!(out, e: AuditLogCreated { sequence hash }
-                but { audited event_name subject location content_hash record_hash previous_hash });
-        }
-        Event::DeadLetterStored(e) => {
-            put!(out, e: DeadLetterStored { location value_hash }
-                but { reason recorded_at key value headers whole value_bytes });
-        }
-        Event::DeadLetterResolved(e) => {
-            put!(out, e: DeadLetterResolved { location how replayed_to by reason });
-        }
         Event::OrderRepeated(e) => {
             put!(out, e: OrderRepeated { order user status reason reservation fingerprint });
         }

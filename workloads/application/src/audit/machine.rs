@@ -12,12 +12,12 @@ use std::convert::Infallible;
 use std::ops::Range;
 use std::sync::Arc;
 
-use kbnt_domain::audit::{Hash, Head, link_hash};
-use kbnt_domain::event::{AuditLogCreated, DeadLetterStored};
-use kbnt_domain::{Event, EventId, Timestamp};
+use kbnt_domain::audit::{Hash, Head, Link as _};
+use kbnt_domain::{EventId, Timestamp};
 
 use super::canon::{content_hash, vouched_hash};
 use super::coverage::Coverage;
+use crate::event::{AuditLogCreated, DeadLetterStored, RecordedEvent};
 use crate::machine::{Append, Auditor, Delivered, Machine, Outbox, Position};
 use crate::message::{Classification, Message, Service, Subject, Topic, Trace};
 use crate::ports::Unreadable;
@@ -136,7 +136,7 @@ impl AuditMachine {
         let link = &mut pending.link;
         link.sequence = self.tip.length;
         link.previous_hash = self.tip.hash;
-        link.hash = link_hash(outbox.now(), link);
+        link.hash = link.hash_at(outbox.now());
         self.tip = Head::after(link);
         outbox.answer_earlier(link.audited, pending.trace);
         if let Some(letter) = &pending.letter {
@@ -166,8 +166,7 @@ impl AuditMachine {
         // Where the log no longer goes back to the first link, the first one that is there is taken on trust.
         let is_cut = self.begins > Some(0);
         let anchor = self.head == Head::default() && is_cut;
-        let sound = link.hash == link_hash(at, link);
-        if !sound || !(anchor || self.head.precedes(link)) {
+        if !(anchor || self.head.precedes(link)) || link.hash != link.hash_at(at) {
             return;
         }
         self.head = Head::after(link);
@@ -251,8 +250,8 @@ impl Machine for AuditMachine {
     fn follow(&mut self, record: &Delivered) {
         self.begins.get_or_insert(record.at.offset);
         match &record.message.event {
-            Event::AuditLogCreated(link) => self.follow_link(record.message.at, link),
-            Event::DeadLetterResolved(_) if !self.linked.has(record.at) => {
+            RecordedEvent::AuditLogCreated(link) => self.follow_link(record.message.at, link),
+            RecordedEvent::DeadLetterResolved(_) if !self.linked.has(record.at) => {
                 self.resolutions.push_back(record.clone());
             }
             _ => {}
@@ -267,7 +266,7 @@ impl Auditor for AuditMachine {
 
     /// The beginning of a dead letter that is too large; its link vouches for all of it.
     fn shortened(&self, append: &Append) -> Option<Append> {
-        let Event::DeadLetterStored(letter) = &append.message.event else { return None };
+        let RecordedEvent::DeadLetterStored(letter) = &append.message.event else { return None };
         let shorter = letter.shortened();
         if shorter.whole || !letter.whole {
             return None;
@@ -288,9 +287,7 @@ impl Auditor for AuditMachine {
 }
 
 fn hex(hash: &Hash) -> String {
-    let mut text = String::with_capacity(64);
-    for byte in hash {
-        text.extend([byte >> 4, byte & 15].map(|digit| char::from_digit(digit.into(), 16).unwrap_or('?')));
-    }
-    text
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = hash.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }

@@ -3,11 +3,11 @@ mod letters;
 use std::sync::Arc;
 
 use kbnt_domain::Reason::CancelledByClient;
+use kbnt_domain::Timestamp;
 use kbnt_domain::audit::{Head, Verified, verify};
-use kbnt_domain::event::{AuditLogCreated, WriterElected};
-use kbnt_domain::{Event, Timestamp};
 
 use super::{AuditMachine, content_hash};
+use crate::event::{AuditLogCreated, RecordedEvent, Writer, WriterElected};
 use crate::machine::{Append, Delivered, Machine};
 use crate::message::Topic;
 use crate::testkit::*;
@@ -58,7 +58,7 @@ impl Log {
 
 fn link_of(record: &Delivered) -> Option<(Timestamp, &AuditLogCreated)> {
     match &record.message.event {
-        Event::AuditLogCreated(link) => Some((record.message.at, link)),
+        RecordedEvent::AuditLogCreated(link) => Some((record.message.at, link)),
         _ => None,
     }
 }
@@ -116,7 +116,7 @@ fn a_link_tells_what_it_audits() {
     driven.now = at(5);
     driven.deliver(&audited);
     let message = Arc::clone(&driven.unread[0].message);
-    let Event::AuditLogCreated(link) = &message.event else { panic!() };
+    let RecordedEvent::AuditLogCreated(link) = &message.event else { panic!() };
     assert_eq!(
         (message.cause, message.trace.trace_id),
         (Some(audited.message.id), audited.message.trace.trace_id)
@@ -125,9 +125,9 @@ fn a_link_tells_what_it_audits() {
     assert_eq!(link.subject, order(1).to_string());
     assert_eq!(link.location, ("inventory-events".to_owned(), 0, 7));
     assert_eq!(link.content_hash, content_hash(&audited.message));
-    let writer = kbnt_domain::event::Writer { term: 1, name: "w".into() };
-    driven.deliver(&record(8, at(0), WriterElected { writer }.into()));
-    let Event::AuditLogCreated(link) = &driven.unread[1].message.event else { panic!() };
+    let writer = Writer { term: 1, name: "w".into() };
+    driven.deliver(&record(8, at(0), WriterElected { writer }));
+    let RecordedEvent::AuditLogCreated(link) = &driven.unread[1].message.event else { panic!() };
     assert_eq!(link.subject, "partition 0");
 }
 
@@ -188,7 +188,7 @@ fn a_log_that_was_cut_at_its_beginning_is_taken_up_where_it_starts() {
     let rest = Log { records: log.records[2..].to_vec() };
     let mut driven = restarted(&rest);
     driven.deliver(&record(2, at(0), placed(3)));
-    let Event::AuditLogCreated(link) = &driven.unread[0].message.event else { panic!() };
+    let RecordedEvent::AuditLogCreated(link) = &driven.unread[0].message.event else { panic!() };
     assert_eq!((link.sequence, link.previous_hash), (5, log.links()[4].hash));
 }
 

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::time::Duration;
 
-use kbnt_domain::{Event as Record, Timestamp};
+use kbnt_domain::Timestamp;
 
 use super::restore::Search;
 use super::tail::{Tail, admitted};
 use super::work::{After, WAIT};
 use super::{Command, Core, Driver, Event, Failure, Reader, Stage, Wants, beginning};
+use crate::event::RecordedEvent;
 use crate::intact::Fault;
 use crate::machine::{ImageOf, Machine, Position, SoleWriter};
 use crate::message::Topic;
@@ -240,7 +241,7 @@ impl<M: Machine, R> Driver<M, R> {
         let (batch, machine, clock) = self.core.batch();
         batch.elect(machine, clock);
         let term = batch.appends.iter().find_map(|append| match &append.message.event {
-            Record::WriterElected(elected) => Some(elected.writer.term),
+            RecordedEvent::WriterElected(elected) => Some(elected.writer.term),
             _ => None,
         });
         self.settle(After::Election(term))

@@ -39,7 +39,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kbnt_domain::event::Writer;
 use kbnt_domain::{OrderId, Span};
 use thiserror::Error;
 
@@ -51,6 +50,7 @@ use self::inputs::Inputs;
 use self::snapshots::Snapshots;
 use self::tail::Tail;
 use self::work::{After, Sent};
+use crate::event::Writer;
 use crate::intact::Fault;
 use crate::machine::{Append, Effect, EffectOutcome, Halt, ImageOf, Machine, Outbox, Position, SoleWriter};
 use crate::message::{Service, Topic};
@@ -84,7 +84,7 @@ pub enum Event<'a, M: Machine, R> {
     /// The process is a member of its group.
     Joined,
     /// The snapshot that was asked for, if there is one.
-    Loaded(Option<Result<Snapshot<ImageOf<M>>, SnapshotError>>),
+    Loaded(Option<Result<Box<Snapshot<ImageOf<M>>>, SnapshotError>>),
     /// Whether the machine may decide although the log contradicts what is known of it.
     Contradicted(Result<(), LogError>),
     /// It is this process's turn to stand for election.

@@ -62,7 +62,7 @@ impl<M: Machine, R> Driver<M, R> {
     pub(super) fn loaded(
         &mut self,
         before: usize,
-        loaded: Option<Result<Snapshot<ImageOf<M>>, SnapshotError>>,
+        loaded: Option<Result<Box<Snapshot<ImageOf<M>>>, SnapshotError>>,
     ) {
         let snapshot = match loaded {
             None => return self.fold_all(),
@@ -82,7 +82,7 @@ impl<M: Machine, R> Driver<M, R> {
             return;
         }
         self.core.command(Command::Ends(needed_by(&snapshot)));
-        self.await_in(Begin::Needing(before, Box::new(snapshot)));
+        self.await_in(Begin::Needing(before, snapshot));
     }
 
     /// The partitions that a snapshot needs end here.

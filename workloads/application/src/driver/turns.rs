@@ -88,7 +88,7 @@ impl Turns {
 mod tests {
     use super::*;
     use kbnt_domain::event::PaymentMethod;
-    use kbnt_domain::{Currency, Money, OrderId, ReservationId};
+    use kbnt_domain::{Currency, Money, OrderId, ReservationId, Timestamp};
 
     const PLACES: usize = 256;
 
@@ -97,7 +97,8 @@ mod tests {
         let order = OrderId::derive(&user, &n.to_string());
         let payment = PaymentMethod { method: "pix".into(), token: None };
         let (reservation, amount) = (ReservationId::derive(&order, 0), Money::zero(Currency::BRL));
-        PaymentRequest::Charge { order, reservation, user, amount, payment }.into()
+        let expires_at = Timestamp::from_millis(i64::MAX);
+        PaymentRequest::Charge { order, reservation, user, amount, payment, expires_at }.into()
     }
 
     /// Gives places as long as there are any that somebody may have; who has how many.

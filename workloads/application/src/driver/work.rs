@@ -10,7 +10,7 @@ use kbnt_domain::Span;
 use super::assign::{Assigning, understood};
 use super::batch::Batch;
 use super::{Change, Command, Core, Driver, Event, Failure, Reader, Stage, Wants};
-use crate::machine::{Append, Machine, Position, SoleWriter};
+use crate::machine::{Append, EffectOutcome, Machine, PaymentOutcome, Position, SoleWriter};
 use crate::ports::{self, Fetched, LogError, Mark};
 
 /// How long a read waits for records.
@@ -95,8 +95,10 @@ impl<M: Machine, R> Driver<M, R> {
                     let (batch, machine, clock) = self.core.batch();
                     batch.completed(machine, clock, order, outcome);
                 }
-                let Core { effects, commands, .. } = &mut self.core;
-                effects.ended(attempt, |attempt, effect| commands.push_back(Command::Start(attempt, effect)));
+                let Core { effects, commands, clock, .. } = &mut self.core;
+                effects.ended(clock.now(), attempt, |attempt, effect| {
+                    commands.push_back(Command::Start(attempt, effect));
+                });
             }
             Event::Records(Reader::Output, records, next) => self.follow(records, next)?,
             Event::Records(Reader::Input, records, _) => return self.take_in(records),
@@ -113,7 +115,7 @@ impl<M: Machine, R> Driver<M, R> {
     fn look_at_the_clock(&mut self) {
         let Core { machine, clock, observer, service, status, .. } = &mut self.core;
         machine.set_clock(clock.now());
-        let off = clock.off_by().filter(|_| machine.decides_by_time());
+        let off = if machine.decides_by_time() { clock.off_by() } else { None };
         if off.is_some() != self.clock_off.is_some() {
             observer.clock(*service, off);
         }
@@ -172,9 +174,12 @@ impl<M: Machine, R> Driver<M, R> {
             Stage::Draining(deadline) => self.settle(After::Drained(deadline)),
             Stage::LastOutcomes(deadline) => self.last_batch_if_due(deadline),
             _ => {
-                if self.clock_off.is_none() && self.core.machine.next_tick().is_some() {
-                    let (batch, machine, clock) = self.core.batch();
-                    batch.tick(machine, clock);
+                if self.clock_off.is_none() {
+                    self.core.complete_overdue();
+                    if self.core.machine.next_tick().is_some() {
+                        let (batch, machine, clock) = self.core.batch();
+                        batch.tick(machine, clock);
+                    }
                 }
                 self.settle(After::Work)
             }
@@ -188,18 +193,18 @@ impl<M: Machine, R> Driver<M, R> {
         };
         self.core.check()?;
         let at = (self.core.stopwatch)();
-        let appends = Arc::new(mem::take(&mut batch.appends));
+        let appends = mem::take(&mut batch.appends);
         // Where there were as many inputs as a batch takes, there are more: waiting would only put them off.
         let comes_to_work = matches!(after, After::Election(_) | After::Elected(_));
         if !comes_to_work && !appends.is_empty() && batch.inputs < self.core.limits.records {
             self.rest = Some(batch.began + Duration::from_millis(self.core.limits.pace.as_millis()));
         }
-        let sent = Box::new(Sent { batch, appends, at });
-        if sent.appends.is_empty() {
-            return self.durable(*sent, &[], after);
+        if appends.is_empty() {
+            return self.durable(batch, &[], at, &[], after);
         }
-        self.core.command(Command::Append(Arc::clone(&sent.appends)));
-        self.stage = Stage::Appending(sent, after);
+        let appends = Arc::new(appends);
+        self.core.command(Command::Append(Arc::clone(&appends)));
+        self.stage = Stage::Appending(Box::new(Sent { batch, appends, at }), after);
         Ok(())
     }
 
@@ -224,7 +229,10 @@ impl<M: Machine, R> Driver<M, R> {
 
     pub(super) fn appended(&mut self, positions: &[Position]) -> Result<(), Failure> {
         match mem::replace(&mut self.stage, Stage::Ready) {
-            Stage::Appending(sent, after) => self.durable(*sent, positions, after),
+            Stage::Appending(sent, after) => {
+                let Sent { batch, appends, at } = *sent;
+                self.durable(batch, &appends, at, positions, after)
+            }
             other => {
                 self.stage = other;
                 Ok(())
@@ -233,10 +241,17 @@ impl<M: Machine, R> Driver<M, R> {
     }
 
     /// All that a batch wrote is acknowledged: its effects start, its callers are answered.
-    fn durable(&mut self, sent: Sent<R>, positions: &[Position], after: After) -> Result<(), Failure> {
-        let Sent { mut batch, appends, at } = sent;
-        let Core { effects, commands, observer, service, stopwatch, tail, status, .. } = &mut self.core;
-        effects.start(&mut batch.effects, |attempt, effect| {
+    fn durable(
+        &mut self,
+        mut batch: Batch<R>,
+        appends: &[Append],
+        sent: Duration,
+        positions: &[Position],
+        after: After,
+    ) -> Result<(), Failure> {
+        let Core { effects, commands, clock, observer, service, stopwatch, tail, status, .. } =
+            &mut self.core;
+        effects.start(clock.now(), &mut batch.effects, |attempt, effect| {
             commands.push_back(Command::Start(attempt, effect));
         });
         for (append, position) in appends.iter().zip(positions) {
@@ -245,8 +260,8 @@ impl<M: Machine, R> Driver<M, R> {
         observer.batch(
             *service,
             batch.inputs,
-            at.saturating_sub(batch.began),
-            stopwatch().saturating_sub(at),
+            sent.saturating_sub(batch.began),
+            stopwatch().saturating_sub(sent),
         );
         let mark = |(append, at): (&Append, &Position)| Mark { at: *at, id: append.message.id };
         let written = appends.iter().zip(positions).map(mark);
@@ -356,10 +371,19 @@ impl<M: Machine, R> Driver<M, R> {
 impl<M: Machine, R> Core<M, R> {
     /// How long until the machine wants to tick; a moment at least, so that a machine that always wants to cannot spin.
     pub(super) fn until_tick(&self) -> Duration {
-        let now = self.clock.now();
         self.machine.next_tick().map_or(LONGEST_SLEEP, |at| {
-            Duration::from_millis(at.since(now).as_millis().max(1)).min(LONGEST_SLEEP)
+            Duration::from_millis(at.since(self.clock.now()).as_millis().max(1)).min(LONGEST_SLEEP)
         })
+    }
+
+    /// Steps the machine on the effects that were not begun, as their time was over.
+    fn complete_overdue(&mut self) {
+        for effect in self.effects.take_overdue() {
+            let outcome = EffectOutcome::from(PaymentOutcome::Overdue);
+            self.observer.effect(self.service, &effect, &outcome, Duration::ZERO);
+            let (batch, machine, clock) = self.batch();
+            batch.completed(machine, clock, effect.order(), outcome);
+        }
     }
 
     /// Steps the machine on records of its inputs.

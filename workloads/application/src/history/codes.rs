@@ -43,6 +43,5 @@ codes! {
     18 = PaymentRefunded,
     19 = NotificationSent,
     20 = NotificationFailed,
-    none: UserRegistered, UserStatusChanged, WriterElected, StockDeclared, LowStock, AuditLogCreated, DeadLetterStored,
-    DeadLetterResolved
+    none: UserRegistered, UserStatusChanged, StockDeclared, LowStock
 }

@@ -145,7 +145,7 @@ impl StoredOrder {
     fn apply(&mut self, record: &Delivered) {
         let was_placed = self.entry.placed.is_some();
         self.entry.apply(record);
-        if let Event::PlaceOrder(command) = &record.message.event
+        if let Some(Event::PlaceOrder(command)) = record.message.event.business()
             && !was_placed
             && self.entry.placed.is_some()
         {

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use kbnt_domain::event::{Event, Writer, WriterElected};
+use kbnt_domain::event::Event;
 use kbnt_domain::stock::EmittedEvent;
 
+use crate::event::{Writer, WriterElected};
 use crate::machine::{Delivered, Halt, Outbox};
 
 use super::InventoryMachine;

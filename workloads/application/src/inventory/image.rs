@@ -1,8 +1,9 @@
 //! The inventory's state as plain data.
 
-use kbnt_domain::event::Writer;
 use kbnt_domain::stock::Ledger;
 use kbnt_domain::stock::image::{ImageError, LedgerImage};
+
+use crate::event::Writer;
 
 use super::InventoryMachine;
 

@@ -32,8 +32,8 @@ impl InventoryMachine {
     /// `None` for what asks nothing of the inventory.
     fn decide(&mut self, record: &Delivered, outbox: &Outbox) -> Option<Outcome> {
         let (now, message) = (outbox.now(), &record.message);
-        let order = asking_order(message)?;
-        if let Event::UserRejected(event) = &message.event {
+        let (order, event) = (asking_order(message)?, message.event.business()?);
+        if let Event::UserRejected(event) = event {
             return Some(self.ledger.reject(order, event.reason, message.at, now, &mut self.emitted));
         }
         // It was answered, and the order's end is forgotten since: to take it as new would undo what was done.
@@ -42,7 +42,7 @@ impl InventoryMachine {
         }
         let asked_before = self.was_answered(record.at);
         let (ledger, emitted) = (&mut self.ledger, &mut self.emitted);
-        match &message.event {
+        match event {
             Event::UserValidated(event) => {
                 let request = Request { order, basket: &event.basket, placed_at: event.placed_at };
                 Some(ledger.reserve(&request, now, emitted))
@@ -80,7 +80,7 @@ impl InventoryMachine {
 /// The order that an input is about, if it asks anything of the inventory.
 pub(super) fn asking_order(message: &Message) -> Option<OrderId> {
     let asks = matches!(
-        message.event,
+        message.event.business()?,
         Event::UserRejected(_)
             | Event::UserValidated(_)
             | Event::PaymentProcessed(_)

@@ -16,11 +16,11 @@ mod summary;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use kbnt_domain::event::{Event, Writer};
 use kbnt_domain::stock::image::ImageError;
 use kbnt_domain::stock::{CreditId, EmittedEvent, Ledger};
 use kbnt_domain::{EventId, Timestamp};
 
+use crate::event::{RecordedEvent, Writer};
 use crate::machine::{Delivered, Halt, Machine, Outbox, Position, SoleWriter};
 use crate::message::{Service, Topic};
 
@@ -115,11 +115,11 @@ impl Machine for InventoryMachine {
     }
 
     fn fold(&mut self, record: &Delivered) {
-        if let Event::WriterElected(elected) = &record.message.event {
-            self.meet(&elected.writer);
-            return;
+        match &record.message.event {
+            RecordedEvent::WriterElected(elected) => return self.meet(&elected.writer),
+            RecordedEvent::Business(event) => self.ledger.recover(event, record.message.at),
+            _ => {}
         }
-        self.ledger.recover(&record.message.event, record.message.at);
         // An answer lies in the partition of its order, as its input does. What else an input leads to (low stock of a
         // product) may lie in another one and outlive the answer, so it says nothing about it.
         if let Some(source) = record.answers() {
@@ -175,7 +175,7 @@ impl Machine for InventoryMachine {
 
     fn follow(&mut self, record: &Delivered) {
         let elected = match &record.message.event {
-            Event::WriterElected(elected) => Some(&elected.writer),
+            RecordedEvent::WriterElected(elected) => Some(&elected.writer),
             _ => record.message.writer.as_deref(),
         };
         let (Some(by), Some(writer)) = (elected, self.writer.clone()) else { return };

@@ -1,11 +1,12 @@
 //! What the inventory shows. It may be ahead of the log by what is not safe yet.
 
-use kbnt_domain::event::Writer;
 use kbnt_domain::stock::{
     LevelPage, Portion, ProductLevel, ReservationFilter, ReservationPage, ReservationPlace, ReservationView,
     StockFilter,
 };
 use kbnt_domain::{ProductId, ReservationId};
+
+use crate::event::Writer;
 
 use super::{Counts, InventoryMachine, Summary, Version};
 

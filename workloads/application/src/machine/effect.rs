@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kbnt_domain::event::PaymentMethod;
-use kbnt_domain::{Money, OrderId, ReservationId, TransactionId, UserId};
+use kbnt_domain::{Money, OrderId, ReservationId, Timestamp, TransactionId, UserId};
 
 use crate::message::Message;
 
@@ -31,6 +31,8 @@ pub enum PaymentRequest {
         amount: Money,
         /// How.
         payment: PaymentMethod,
+        /// When the reservation ends: from then on the charge must not start.
+        expires_at: Timestamp,
     },
     /// Say what became of the charge of an order.
     Query {
@@ -73,6 +75,11 @@ impl Effect {
             Self::Payment(request) => request.order(),
             Self::Notification(request) => request.order,
         }
+    }
+
+    /// Whether it is too late to start it.
+    pub fn is_overdue(&self, now: Timestamp) -> bool {
+        matches!(self, Self::Payment(PaymentRequest::Charge { expires_at, .. }) if *expires_at <= now)
     }
 }
 
@@ -129,6 +136,8 @@ pub enum PaymentOutcome {
         /// For people.
         detail: String,
     },
+    /// The charge did not start: its reservation ended before its turn came.
+    Overdue,
     /// Nobody knows whether the charge was made: it must be queried.
     Unknown {
         /// For people.

@@ -20,9 +20,9 @@ mod outbox;
 mod record;
 mod writer;
 
-use kbnt_domain::event::Writer;
 use kbnt_domain::{OrderId, Timestamp};
 
+use crate::event::Writer;
 use crate::message::{Service, Topic};
 
 pub use crate::message::Position;
@@ -31,6 +31,7 @@ pub use effect::{
     Effect, EffectOutcome, NotificationOutcome, NotificationRequest, PaymentOutcome, PaymentRequest,
 };
 pub use outbox::Outbox;
+pub(crate) use record::record_hash;
 pub use record::{Append, Delivered, RawRecord, Route, Unreadable};
 pub use writer::{ImageOf, SoleWriter};
 
@@ -43,8 +44,9 @@ pub trait Machine: Send + 'static {
     /// Which service it is; its inputs and its output topic follow.
     fn service(&self) -> Service;
 
-    /// The present time: before anything is folded, and then before every batch of records or steps. It may be before the time of earlier steps, where
-    /// the clock was wrong then and has been put right; and no record was written after it, whatever it says.
+    /// The present time: before anything is folded, and then before every batch of records or steps. It may be before the
+    /// time of earlier steps, where the clock was wrong then and has been put right; and no record was written after it,
+    /// whatever it says.
     fn set_clock(&mut self, _now: Timestamp) {}
 
     /// Whether it decides by time, and so must not decide while the clock is off.

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use kbnt_domain::event::{Event, Writer};
 use kbnt_domain::{EventId, Timestamp};
 
 use super::effect::Effect;
 use super::record::{Append, Delivered, Route};
+use crate::event::{RecordedEvent, Writer};
 use crate::message::{Message, Position, Service, Subject, Trace};
 
 /// Collects what a step writes and does. Made anew by the runtime for each step or batch of steps.
@@ -74,7 +74,7 @@ impl Outbox {
     ///
     /// # Panics
     /// Where there is no cause: a step that answers nothing must name its events.
-    pub fn emit(&mut self, event: impl Into<Event>) -> EventId {
+    pub fn emit(&mut self, event: impl Into<RecordedEvent>) -> EventId {
         let ordinal = self.cause.as_ref().map_or(0, |cause| cause.ordinal);
         self.emit_as(ordinal, event)
     }
@@ -84,7 +84,7 @@ impl Outbox {
     ///
     /// # Panics
     /// Where there is no cause: a step that answers nothing must name its events.
-    pub fn emit_as(&mut self, ordinal: u32, event: impl Into<Event>) -> EventId {
+    pub fn emit_as(&mut self, ordinal: u32, event: impl Into<RecordedEvent>) -> EventId {
         let Some(cause) = &mut self.cause else {
             unreachable!("an event without a cause must be named");
         };
@@ -95,14 +95,14 @@ impl Outbox {
     }
 
     /// Writes `event` under the id that stands for `name`; whoever repeats the step writes the same id.
-    pub fn emit_named(&mut self, name: &str, event: impl Into<Event>) -> EventId {
+    pub fn emit_named(&mut self, name: &str, event: impl Into<RecordedEvent>) -> EventId {
         let id = EventId::named(name);
         self.push(id, event.into());
         id
     }
 
     /// Writes `event` to a given partition, under the id that stands for `name`.
-    pub fn emit_to(&mut self, partition: u32, name: &str, event: impl Into<Event>) -> EventId {
+    pub fn emit_to(&mut self, partition: u32, name: &str, event: impl Into<RecordedEvent>) -> EventId {
         let id = self.emit_named(name, event);
         if let Some(append) = self.appends.last_mut() {
             append.route = Route::Partition(partition);
@@ -128,7 +128,7 @@ impl Outbox {
         effects.append(&mut self.effects);
     }
 
-    fn push(&mut self, id: EventId, event: Event) {
+    fn push(&mut self, id: EventId, event: RecordedEvent) {
         let key = Subject::of(&event).key();
         let (cause, trace, source) = match &self.cause {
             Some(cause) => (Some(cause.id), cause.trace.child(&id), cause.source),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kbnt_domain::Timestamp;
-use kbnt_domain::audit::{Hash, record_hash, sha256};
+use kbnt_domain::audit::{Hash, digest, sha256};
 
 use crate::message::{Classification, Message, Position};
 
@@ -95,4 +95,28 @@ impl RawRecord {
         let headers = self.headers.iter().map(|(name, value)| name.len() + length(value)).sum::<usize>();
         length(&self.key) + length(&self.value) + headers
     }
+}
+
+/// The SHA-256 of a record's bytes: the log's own time of it, its key, the SHA-256 of its value, and its headers in their order.
+pub(crate) fn record_hash<'a>(
+    at: Timestamp,
+    key: Option<&[u8]>,
+    value: Option<&Hash>,
+    headers: impl IntoIterator<Item = (&'a str, Option<&'a [u8]>)>,
+) -> Hash {
+    let at = at.with_form().as_millis().to_be_bytes();
+    let mut parts: Vec<&[u8]> = vec![&at];
+    put_optional(&mut parts, key);
+    put_optional(&mut parts, value.map(Hash::as_slice));
+    for (name, value) in headers {
+        parts.push(name.as_bytes());
+        put_optional(&mut parts, value);
+    }
+    // Dead letters were the first whose bytes had a hash.
+    digest("kbnt/dead-letter/1", parts)
+}
+
+fn put_optional<'a>(parts: &mut Vec<&'a [u8]>, part: Option<&'a [u8]>) {
+    parts.push(if part.is_some() { b"1" } else { b"0" });
+    parts.extend(part);
 }

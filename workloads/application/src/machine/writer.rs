@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::fmt::Display;
 
-use kbnt_domain::event::Writer;
+use crate::event::Writer;
 
 use super::{Delivered, Halt, Machine, Outbox, Position};
 

@@ -1,10 +1,11 @@
 //! How each event is described in its envelope: one table for the wire, the console and the metrics.
 
 use kbnt_domain::Event;
-use kbnt_domain::dead_letter::Location;
 use kbnt_domain::event::EventKind;
 
+use super::position::Location;
 use super::{Service, Topic};
+use crate::event::RecordedEvent;
 
 /// What kind of message it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,15 +113,31 @@ pub struct Classification {
 
 impl Classification {
     /// The row of `event`.
-    pub const fn of(event: &Event) -> Self {
-        Self::of_kind(event.kind())
+    pub const fn of(event: &RecordedEvent) -> Self {
+        use EventType::{Domain, Integration};
+        use Level::{Info, Warn};
+        use Service::{Audit, Inventory};
+        let (name, event_type, level, operation, owner) = match event {
+            RecordedEvent::Business(event) => return Self::of_kind(event.kind()),
+            RecordedEvent::WriterElected(_) => ("WriterElected", Domain, Info, "writer-elected", Inventory),
+            RecordedEvent::AuditLogCreated(_) => {
+                ("AuditLogCreated", Integration, Info, "audit-log-created", Audit)
+            }
+            RecordedEvent::DeadLetterStored(_) => {
+                ("DeadLetterStored", Integration, Warn, "dead-letter-stored", Audit)
+            }
+            RecordedEvent::DeadLetterResolved(_) => {
+                ("DeadLetterResolved", Integration, Info, "dead-letter-resolved", Audit)
+            }
+        };
+        Self { name, event_type, level, operation, owner }
     }
 
-    /// The row of a kind of event.
+    /// The row of a kind of event of the business.
     pub const fn of_kind(kind: EventKind) -> Self {
         use EventType::{Command, Domain, Integration};
         use Level::{Error, Info, Warn};
-        use Service::{Audit, Inventory, Notification, Order, Payment, User};
+        use Service::{Inventory, Notification, Order, Payment, User};
         let (name, event_type, level, operation, owner) = match kind {
             EventKind::PlaceOrder => ("PlaceOrderCommand", Command, Info, "place-order", Order),
             EventKind::OrderCancelRequested => {
@@ -134,7 +151,6 @@ impl Classification {
             }
             EventKind::UserValidated => ("UserValidatedEvent", Domain, Info, "user-validated", User),
             EventKind::UserRejected => ("UserRejectedEvent", Domain, Warn, "user-rejected", User),
-            EventKind::WriterElected => ("WriterElected", Domain, Info, "writer-elected", Inventory),
             EventKind::StockDeclared => ("StockDeclaredEvent", Domain, Info, "stock-declared", Inventory),
             EventKind::LowStock => ("LowStockEvent", Domain, Warn, "stock-low", Inventory),
             EventKind::VirtualStockReserved => {
@@ -173,13 +189,6 @@ impl Classification {
             EventKind::NotificationFailed => {
                 ("NotificationFailedEvent", Integration, Error, "notification-failed", Notification)
             }
-            EventKind::AuditLogCreated => ("AuditLogCreated", Integration, Info, "audit-log-created", Audit),
-            EventKind::DeadLetterStored => {
-                ("DeadLetterStored", Integration, Warn, "dead-letter-stored", Audit)
-            }
-            EventKind::DeadLetterResolved => {
-                ("DeadLetterResolved", Integration, Info, "dead-letter-resolved", Audit)
-            }
         };
         Self { name, event_type, level, operation, owner }
     }
@@ -207,7 +216,17 @@ pub enum Subject {
 
 impl Subject {
     /// What `event` is about.
-    pub fn of(event: &Event) -> Self {
+    pub fn of(event: &RecordedEvent) -> Self {
+        match event {
+            RecordedEvent::Business(event) => Self::of_business(event),
+            RecordedEvent::WriterElected(_) => Self::Partition,
+            RecordedEvent::AuditLogCreated(e) => Self::Audited(e.subject.clone()),
+            RecordedEvent::DeadLetterStored(e) => Self::Audited(place(&e.location)),
+            RecordedEvent::DeadLetterResolved(e) => Self::Audited(place(&e.location)),
+        }
+    }
+
+    fn of_business(event: &Event) -> Self {
         match event {
             Event::PlaceOrder(e) => Self::Order(e.order),
             Event::OrderCancelRequested(e) => Self::Order(e.order),
@@ -217,7 +236,6 @@ impl Subject {
             Event::UserStatusChanged(e) => Self::User(e.user.clone()),
             Event::UserValidated(e) => Self::Order(e.order),
             Event::UserRejected(e) => Self::Order(e.order),
-            Event::WriterElected(_) => Self::Partition,
             Event::StockDeclared(e) => Self::Product(e.product.clone()),
             Event::LowStock(e) => Self::Product(e.product.clone()),
             Event::VirtualStockReserved(e) => Self::Order(e.order),
@@ -234,9 +252,6 @@ impl Subject {
             Event::PaymentRefunded(e) => Self::Order(e.order),
             Event::NotificationSent(e) => Self::Order(e.order),
             Event::NotificationFailed(e) => Self::Order(e.order),
-            Event::AuditLogCreated(e) => Self::Audited(e.subject.clone()),
-            Event::DeadLetterStored(e) => Self::Audited(place(&e.location)),
-            Event::DeadLetterResolved(e) => Self::Audited(place(&e.location)),
         }
     }
 

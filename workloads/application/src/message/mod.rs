@@ -7,12 +7,13 @@ mod topic;
 
 use std::sync::Arc;
 
-use kbnt_domain::event::{Event, Writer};
 use kbnt_domain::{EventId, OrderId, Timestamp};
+
+use crate::event::{RecordedEvent, Writer};
 
 pub use classify::{Classification, EventType, Layer, Level, Subject};
 pub use place::{Misplaced, home_of, in_place};
-pub use position::Position;
+pub use position::{Location, Position};
 pub use topic::{Service, Topic, partition_of};
 
 /// An event in its envelope, as every topic but application-logs carries it.
@@ -31,7 +32,7 @@ pub struct Message {
     /// Who decided over shared stock; on inventory-events only, where readers drop records of older writers.
     pub writer: Option<Arc<Writer>>,
     /// What happened.
-    pub event: Event,
+    pub event: RecordedEvent,
 }
 
 impl Message {
@@ -46,7 +47,7 @@ impl Message {
     /// How many bytes it takes as a record, roughly: only dead letters can be large.
     pub fn weight(&self) -> usize {
         match &self.event {
-            Event::DeadLetterStored(letter) => letter.size(),
+            RecordedEvent::DeadLetterStored(letter) => letter.size(),
             _ => 1_024,
         }
     }

@@ -1,11 +1,11 @@
 //! Whether a record lies where every reader looks for it: in its key's partition.
 
-use kbnt_domain::Event;
 use thiserror::Error;
 
 use super::classify::{Classification, Subject};
 use super::position::Position;
 use super::topic::partition_of;
+use crate::event::RecordedEvent;
 
 /// A record lies in a partition that is not its key's. The services of an order work on one partition number each, so nobody
 /// who is in charge of the order would read it there, and whoever does read it is in charge of others.
@@ -20,7 +20,7 @@ pub struct Misplaced {
 
 /// The partition that `event` belongs to by what it is about, whatever key its record has; `None` for one that is about its
 /// partition.
-pub fn home_of(event: &Event) -> Option<u32> {
+pub fn home_of(event: &RecordedEvent) -> Option<u32> {
     match Classification::of(event).topic().partitions() {
         1 => Some(0),
         partitions => Subject::of(event).key().map(|key| partition_of(key, partitions)),
@@ -33,7 +33,7 @@ pub fn home_of(event: &Event) -> Option<u32> {
 ///
 /// # Errors
 /// Where it belongs, if that is somewhere else.
-pub fn in_place(event: &Event, at: Position) -> Result<(), Misplaced> {
+pub fn in_place(event: &RecordedEvent, at: Position) -> Result<(), Misplaced> {
     match home_of(event) {
         Some(home) if home != at.partition => Err(Misplaced { partition: at.partition, home }),
         _ => Ok(()),
@@ -42,15 +42,14 @@ pub fn in_place(event: &Event, at: Position) -> Result<(), Misplaced> {
 
 #[cfg(test)]
 mod tests {
-    use kbnt_domain::event::{
-        LowStock, OrderCancelRequested, UserStatus, UserStatusChanged, Writer, WriterElected,
-    };
+    use kbnt_domain::event::{LowStock, OrderCancelRequested, UserStatus, UserStatusChanged};
 
     use super::*;
+    use crate::event::{Writer, WriterElected};
     use crate::message::Topic;
 
     /// In which of the three partitions the event counts.
-    fn counts_in(event: &Event) -> Vec<u32> {
+    fn counts_in(event: &RecordedEvent) -> Vec<u32> {
         let topic = Classification::of(event).topic();
         let at = |partition| Position { topic, partition, offset: 0 };
         (0..3).filter(|partition| in_place(event, at(*partition)).is_ok()).collect()

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use kbnt_domain::dead_letter::Location;
-
 use super::Topic;
+
+/// Where a record lies, as it stands in records: topic, partition and offset.
+pub type Location = (String, u32, u64);
 
 /// Where a record lies in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -48,7 +48,7 @@ struct Notice {
 impl Notice {
     /// The notice of an event that ends an order.
     fn about(record: &Delivered) -> Option<Self> {
-        let (user, template) = match &record.message.event {
+        let (user, template) = match record.message.event.business()? {
             Event::OrderCreated(e) => (e.user.clone(), "order-confirmed"),
             Event::OrderCancelled(e) => match e.kind {
                 CancelKind::Rejected => (e.user.clone(), "order-rejected"),

@@ -60,7 +60,7 @@ impl PartitionState {
     }
 
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
-        let event = &record.message.event;
+        let Some(event) = record.message.event.business() else { return };
         let Some(order) = record.message.order().filter(|order| !self.ended.contains(order)) else {
             return;
         };
@@ -151,7 +151,10 @@ impl Machine for OrderMachine {
     }
 
     fn fold(&mut self, record: &Delivered) {
-        let ends = matches!(record.message.event, Event::OrderCreated(_) | Event::OrderCancelled(_));
+        let ends = matches!(
+            record.message.event.business(),
+            Some(Event::OrderCreated(_) | Event::OrderCancelled(_))
+        );
         if let (true, Some(order), Some(state)) =
             (ends, record.message.order(), self.partitions.get_mut(&record.at.partition))
         {

@@ -208,15 +208,15 @@ impl Machine for PaymentMachine {
         if !state.inputs.advance(record.at) {
             return;
         }
-        match &record.message.event {
-            Event::VirtualStockReserved(e) => self.reserved(record, e, outbox),
-            Event::ReservationExpired(e) => {
+        match record.message.event.business() {
+            Some(Event::VirtualStockReserved(e)) => self.reserved(record, e, outbox),
+            Some(Event::ReservationExpired(e)) => {
                 self.step(e.order, outbox, |payment| payment.end(Ending::Expired));
             }
-            Event::ReservationReleased(e) => {
+            Some(Event::ReservationReleased(e)) => {
                 self.step(e.order, outbox, |payment| payment.end(Ending::Released(e.reason)));
             }
-            Event::ReservationLost(e) => self.lost(record, e, outbox),
+            Some(Event::ReservationLost(e)) => self.lost(record, e, outbox),
             _ => {}
         }
     }
@@ -229,6 +229,7 @@ impl Machine for PaymentMachine {
             PaymentOutcome::ChargedUnnamed { .. } => Outcome::ChargedUnnamed,
             PaymentOutcome::Declined => Outcome::Declined,
             PaymentOutcome::NotCharged { .. } => Outcome::NotCharged,
+            PaymentOutcome::Overdue => Outcome::Overdue,
             PaymentOutcome::Unknown { .. } => Outcome::Unknown,
             PaymentOutcome::Senseless { .. } => Outcome::Senseless,
             PaymentOutcome::Closed => Outcome::Closed,

@@ -42,7 +42,7 @@ impl PartitionState {
 
     /// Takes in a record of payment-events, written at `at`; gives the outcome that stands first in the log, if it is one.
     pub(super) fn learn(&mut self, order: OrderId, message: &Message, at: Timestamp) -> Option<First> {
-        let settled = match &message.event {
+        let settled = match message.event.business()? {
             Event::PaymentProcessed(_) => Settled::Processed,
             Event::PaymentFailed(e) => Settled::Failed { reason: e.reason, refund_due: e.refund_due },
             Event::PaymentRefunded(_) => {
@@ -84,11 +84,10 @@ enum Bill {
         user: UserId,
         amount: Money,
         payment: PaymentMethod,
+        expires_at: Timestamp,
     },
     /// Only a refund is left to do.
-    Lost {
-        amount: Money,
-    },
+    Lost { amount: Money },
 }
 
 impl Open {
@@ -103,6 +102,7 @@ impl Open {
             user: event.user.clone(),
             amount: event.amount,
             payment: event.payment.clone()?,
+            expires_at: event.expires_at,
         };
         Some(Self::new(record, payment, bill))
     }
@@ -131,13 +131,14 @@ impl Open {
     /// What the attempt asks of the gateway. A bill without a reservation has nothing to charge.
     pub(super) fn request(&self, order: OrderId, attempt: Attempt) -> Option<PaymentRequest> {
         Some(match (attempt, &self.bill) {
-            (Attempt::Charge, Bill::Reserved { reservation, user, amount, payment }) => {
+            (Attempt::Charge, Bill::Reserved { reservation, user, amount, payment, expires_at }) => {
                 PaymentRequest::Charge {
                     order,
                     reservation: *reservation,
                     user: user.clone(),
                     amount: *amount,
                     payment: payment.clone(),
+                    expires_at: *expires_at,
                 }
             }
             (Attempt::Charge, Bill::Lost { .. }) => return None,

@@ -1,6 +1,7 @@
 //! "Payment" in `docs/saga.md`, and the payment rows of the failure table.
 
 mod in_hand;
+mod restart;
 
 use kbnt_domain::Reason::{self, CancelledByClient, PaymentDeclined, PaymentUnavailable, ReservationExpired};
 use kbnt_domain::TransactionId;
@@ -26,8 +27,13 @@ fn charging() -> Driven<PaymentMachine> {
 }
 
 fn charge(n: u128) -> PaymentRequest {
+    charge_until(n, TTL)
+}
+
+fn charge_until(n: u128, expires_at: i64) -> PaymentRequest {
     let (order, reservation, payment) = (order(n), reservation(n), basket().payment);
-    PaymentRequest::Charge { order, reservation, user: user(), amount: amount(), payment }
+    let expires_at = at(expires_at);
+    PaymentRequest::Charge { order, reservation, user: user(), amount: amount(), payment, expires_at }
 }
 
 fn query(n: u128) -> PaymentRequest {
@@ -85,6 +91,15 @@ fn failed_refund_due(n: u128, reason: Reason) -> Event {
 
 fn not_refunded() -> PaymentOutcome {
     PaymentOutcome::NotRefunded { detail: "unreachable".into() }
+}
+
+#[test]
+fn a_charge_that_came_too_late_to_start_waits_for_the_expiry() {
+    let mut driven = charging();
+    driven.now = at(TTL);
+    assert_eq!(driven.completed(1, PaymentOutcome::Overdue), nothing());
+    assert_eq!((driven.machine.in_hand(), driven.machine.next_tick()), (0, None));
+    assert_eq!(driven.input(expired(1, TTL)), wrote([failed(1, ReservationExpired)]), "no attempt was made");
 }
 
 #[test]
@@ -373,12 +388,12 @@ fn a_clock_that_was_put_right_puts_nothing_off() {
     let mut driven = machine();
     driven.now = at(WRONG);
     driven.machine.set_clock(driven.now);
-    assert_eq!(driven.input(reserved(1, WRONG + TTL)), does(charge(1)));
+    assert_eq!(driven.input(reserved(1, WRONG + TTL)), does(charge_until(1, WRONG + TTL)));
     driven.completed(1, not_charged());
     assert_eq!(driven.machine.next_tick(), Some(at(WRONG + 500)));
     driven.machine.set_clock(at(1_000));
     assert_eq!(driven.machine.next_tick(), Some(at(1_000)));
-    assert_eq!(driven.tick_at(1_000), does(charge(1)));
+    assert_eq!(driven.tick_at(1_000), does(charge_until(1, WRONG + TTL)));
 }
 
 #[test]
@@ -386,51 +401,6 @@ fn a_reservation_that_is_paid_already_is_not_charged() {
     let Event::VirtualStockReserved(again) = reserved(1, 2 * TTL) else { unreachable!() };
     let again = VirtualStockReserved { attempt: 1, payment: None, ..again };
     assert_eq!(machine().input(again.into()), nothing());
-}
-
-#[test]
-fn after_a_restart_the_gateway_is_asked_before_anything_else() {
-    let (mut driven, _) = Driven::recovered(PaymentMachine::new(), &[]);
-    driven.now = at(10);
-    driven.step(|machine, outbox| machine.recovered(0, outbox));
-    let before = driven.place(at(9), reserved(1, TTL));
-    assert_eq!(driven.deliver(&before), does(query(1)));
-    assert_eq!(driven.completed(1, charged()), wrote([processed(1)]));
-    let since = driven.place(at(10), reserved(2, TTL));
-    assert_eq!(driven.deliver(&since), does(charge(2)));
-}
-
-#[test]
-fn after_a_restart_an_expired_reservation_is_asked_about_too() {
-    let (mut driven, _) = Driven::recovered(PaymentMachine::new(), &[]);
-    driven.now = at(TTL + 1);
-    driven.step(|machine, outbox| machine.recovered(0, outbox));
-    let before = driven.place(at(0), reserved(1, TTL));
-    assert_eq!(driven.deliver(&before), does(query(1)));
-    assert_eq!(driven.input(expired(1, TTL)), nothing());
-    assert_eq!(driven.completed(1, not_charged()), wrote([failed(1, ReservationExpired)]));
-}
-
-#[test]
-fn what_the_log_says_is_not_told_again_after_a_restart() {
-    for (first, did) in [
-        (processed(1), nothing()),
-        (failed(1, PaymentDeclined), nothing()),
-        (failed(1, PaymentUnavailable), does(close(1))),
-        (refunded(1, PaymentUnavailable), nothing()),
-    ] {
-        let (mut driven, _) = Driven::recovered(PaymentMachine::new(), std::slice::from_ref(&first));
-        assert_eq!(driven.input(reserved(1, TTL)), did, "{first:?}");
-    }
-}
-
-#[test]
-fn of_two_outcomes_in_the_log_the_first_one_counts_after_a_restart() {
-    let (paid, unpaid) = (processed(1), failed(1, PaymentUnavailable));
-    let (mut driven, _) = Driven::recovered(PaymentMachine::new(), &[paid.clone(), unpaid.clone()]);
-    assert_eq!(driven.input(reserved(1, TTL)), nothing(), "paid, so nothing is closed or refunded");
-    let (mut driven, _) = Driven::recovered(PaymentMachine::new(), &[unpaid, paid]);
-    assert_eq!(driven.input(reserved(1, TTL)), does(close(1)));
 }
 
 #[test]

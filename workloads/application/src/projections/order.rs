@@ -117,14 +117,15 @@ impl OrderEntry {
     /// else who does, so the first record of an id is the answer that counts.
     pub(crate) fn apply(&mut self, record: &Delivered) {
         let message = &record.message;
+        let Some(event) = message.event.business() else { return };
         let id = short(&message.id);
         if self.events.iter().any(|seen| seen.id == id) {
             return;
         }
-        if matches!(message.event, Event::OrderCreated(_) | Event::OrderCancelled(_)) {
+        if matches!(event, Event::OrderCreated(_) | Event::OrderCancelled(_)) {
             self.repeated = false;
         }
-        match &message.event {
+        match event {
             Event::PlaceOrder(PlaceOrder { basket, .. }) => {
                 if self.placed.is_some() {
                     // Another basket under the same id: it is not this order.
@@ -152,7 +153,7 @@ impl OrderEntry {
             }
             _ => {}
         }
-        let kind = message.event.kind();
+        let kind = event.kind();
         let (timestamp, cause) = (message.at, message.cause.as_ref().map(short));
         let Position { topic, partition, offset } = record.at;
         self.events.push(OrderEvent { kind, topic, partition, offset, timestamp, id, cause });

@@ -233,9 +233,9 @@ impl Projection for OrderBook {
 
     fn apply(&mut self, record: &Delivered) {
         let Some(order) = record.message.order().filter(|_| self.seen.advance(record.at)) else { return };
-        let repeats = match &record.message.event {
-            Event::OrderRepeated(_) => true,
-            Event::UserRejected(e) => e.repeated,
+        let repeats = match record.message.event.business() {
+            Some(Event::OrderRepeated(_)) => true,
+            Some(Event::UserRejected(e)) => e.repeated,
             _ => false,
         };
         match (&record.message.event, record.source) {

@@ -21,7 +21,7 @@ struct Writer {
 
 impl Writer {
     fn write(&mut self, millis: i64, cause: Option<&Delivered>, event: Event) -> Delivered {
-        let topic = crate::message::Classification::of(&event).topic();
+        let topic = crate::message::Classification::of_kind(event.kind()).topic();
         let next = self.next.entry(topic).or_default();
         *next += 1;
         let mut record = record(*next - 1, at(millis), event);

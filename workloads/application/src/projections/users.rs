@@ -43,8 +43,10 @@ impl Projection for UserDirectory {
     }
 
     fn apply(&mut self, record: &Delivered) {
-        if self.seen.advance(record.at) {
-            self.registry.apply(&record.message.event);
+        if let Some(event) = record.message.event.business()
+            && self.seen.advance(record.at)
+        {
+            self.registry.apply(event);
         }
     }
 }

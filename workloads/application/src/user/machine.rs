@@ -94,10 +94,11 @@ impl UserMachine {
 
     /// A record of user-events, of any partition and any writer.
     fn learn(&mut self, record: &Delivered) {
-        let (order, rejection, repeated) = match &record.message.event {
+        let Some(event) = record.message.event.business() else { return };
+        let (order, rejection, repeated) = match event {
             Event::UserRegistered(_) | Event::UserStatusChanged(_) => {
                 if self.followed.advance(record.at) {
-                    self.registry.apply(&record.message.event);
+                    self.registry.apply(event);
                 }
                 return;
             }
@@ -161,7 +162,7 @@ impl Machine for UserMachine {
     }
 
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
-        let Event::PlaceOrder(command) = &record.message.event else { return };
+        let Some(Event::PlaceOrder(command)) = record.message.event.business() else { return };
         let Some(answered) = self.partitions.get_mut(&record.at.partition) else { return };
         // The first command of an order is the order. What comes under its id later gets an answer only where nobody else remembers
         // how the order ended.

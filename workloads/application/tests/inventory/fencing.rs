@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use kbnt_application::event::{RecordedEvent, Writer, WriterElected};
 use kbnt_application::fence::TermFence;
 use kbnt_application::machine::Halt;
 use kbnt_application::{Delivered, Machine, Message, Position, Service, SoleWriter, Topic, Trace};
-use kbnt_domain::event::{Event, Level, LowStock, OrderCancelRequested, Writer, WriterElected};
+use kbnt_domain::event::{Level, LowStock, OrderCancelRequested};
 use kbnt_domain::stock::DeclareError;
 use kbnt_domain::{EventId, Timestamp};
 
@@ -16,7 +17,7 @@ fn writer(term: u64, name: &str) -> Writer {
     Writer { term, name: name.into() }
 }
 
-fn record(partition: u32, by: Option<Writer>, event: impl Into<Event>) -> Delivered {
+fn record(partition: u32, by: Option<Writer>, event: impl Into<RecordedEvent>) -> Delivered {
     let id = EventId::named("a record");
     let message = Message {
         id,

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use kbnt_application::event::{RecordedEvent, Writer};
 use kbnt_application::fence::TermFence;
 use kbnt_application::inventory::{InventoryConfig, InventoryMachine};
 use kbnt_application::machine::Halt;
@@ -11,7 +12,6 @@ use kbnt_application::message::partition_of;
 use kbnt_application::{
     Append, Delivered, Machine, Message, Outbox, Position, Route, Service, SoleWriter, Topic, Trace,
 };
-use kbnt_domain::event::{Event, Writer};
 use kbnt_domain::{EventId, Span, Timestamp};
 
 use crate::books::Books;
@@ -75,7 +75,7 @@ impl Lab {
     }
 
     /// Another service writes a record about an order; `id` tells repetitions.
-    pub(crate) fn input(&mut self, topic: Topic, id: &str, event: impl Into<Event>) -> Position {
+    pub(crate) fn input(&mut self, topic: Topic, id: &str, event: impl Into<RecordedEvent>) -> Position {
         let event = event.into();
         let key = kbnt_application::message::Subject::of(&event).key().unwrap();
         let id = EventId::named(id);
@@ -217,7 +217,7 @@ impl Lab {
 
     pub(crate) fn books(&self) -> Books {
         let records = self.effective();
-        Books::of(records.iter().map(|record| (record.message.at, &record.message.event)))
+        books_of(&records)
     }
 
     /// The books if so much of what a process has in flight reaches the log, and nothing more of any.
@@ -231,17 +231,21 @@ impl Lab {
             }
             records.extend(effective(&log));
         }
-        Books::of(records.iter().map(|record| (record.message.at, &record.message.event)))
+        books_of(&records)
     }
 }
 
+fn books_of(records: &[Delivered]) -> Books {
+    Books::of(records.iter().filter_map(|record| Some((record.message.at, record.message.event.business()?))))
+}
+
 fn effective(records: &[Delivered]) -> Vec<Delivered> {
-    let mut seen: BTreeMap<EventId, Event> = BTreeMap::new();
+    let mut seen: BTreeMap<EventId, RecordedEvent> = BTreeMap::new();
     let mut newest = Writer { term: 0, name: String::new() };
     let mut counted = Vec::new();
     for record in records {
         let writer = Writer::clone(record.message.writer.as_ref().expect("signed"));
-        if let Event::WriterElected(elected) = &record.message.event {
+        if let RecordedEvent::WriterElected(elected) = &record.message.event {
             assert_eq!(elected.writer, writer);
             newest = newest.max(writer);
         } else if writer == newest {
@@ -288,7 +292,7 @@ impl Process {
             }
             Stage::Electing => {
                 self.machine.fold(record);
-                let Event::WriterElected(elected) = &record.message.event else { return };
+                let RecordedEvent::WriterElected(elected) = &record.message.event else { return };
                 match Some(&elected.writer).cmp(&self.machine.writer()) {
                     // Of before: the election of this process comes after it.
                     Ordering::Less => {}

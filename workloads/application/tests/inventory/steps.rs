@@ -166,7 +166,7 @@ fn an_expiry_answers_nothing_and_marks_no_input_as_answered() {
     }
     lab.settle(0);
     let expired = about(&lab, 1).pop().unwrap();
-    assert!(matches!(expired.message.event, Event::ReservationExpired(_)));
+    assert!(matches!(expired.message.event.business(), Some(Event::ReservationExpired(_))));
     assert_eq!((expired.source, expired.message.cause), (None, None));
     assert_eq!(names(&about(&lab, 2)), ["VirtualStockReservedEvent"]);
 }
@@ -181,7 +181,7 @@ fn the_deadline_is_kept_without_any_input() {
     lab.now = deadline;
     lab.settle(0);
     let records = about(&lab, 1);
-    let Event::ReservationExpired(expired) = &records[1].message.event else { panic!() };
+    let Some(Event::ReservationExpired(expired)) = records[1].message.event.business() else { panic!() };
     assert_eq!((expired.deadline, records[1].message.at), (deadline, deadline));
     assert_eq!(lab.processes[0].machine.next_tick(), None);
 }

@@ -1,7 +1,7 @@
 //! Recovering the ledger from its events.
 //!
-//! Partitions may be folded one after the other, so events of different orders and products come in any order; those of
-//! one order, and those of one product's declarations, come in theirs. An event that comes twice changes nothing.
+//! Events of different orders and products come in any order; those of one order, and those of one product's declarations,
+//! come in theirs. An event that comes twice changes nothing.
 
 use crate::event::{Event, StockDeclared, VirtualStockReserved};
 use crate::{OrderId, Reason, ReservationId, Timestamp};

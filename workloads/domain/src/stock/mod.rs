@@ -3,8 +3,8 @@
 //! The [`Ledger`] takes one decision after another, each at a time that it is given, and emits the events that follow.
 //! It is exact about time (whatever is due at the time of a decision expires before it), idempotent by order, and careful
 //! with the log: what it takes away counts at once, but what it frees may be promised only after the record that
-//! frees it is safe ([`Ledger::settle`]). So whatever part of the unsafe records a crash takes away, partition by
-//! partition, what is left is never more than was there.
+//! frees it is safe ([`Ledger::settle`]). So whatever part of the unsafe records a crash takes away, what is left is never
+//! more than was there.
 
 mod clock;
 mod closed_orders;

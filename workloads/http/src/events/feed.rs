@@ -79,8 +79,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use kbnt_application::event::DeadLetterStored;
     use kbnt_application::{Message, Position, Service, Trace};
-    use kbnt_domain::event::DeadLetterStored;
     use kbnt_domain::{EventId, Timestamp};
 
     fn dead_letter(offset: u64, bytes: usize) -> Delivered {

@@ -47,10 +47,10 @@ impl Waiting {
 
     /// A record is folded: if it ends an order, wakes the requests that wait for that.
     pub(super) fn ended(&mut self, record: &Delivered) {
-        let ended = match &record.message.event {
-            Event::OrderCreated(event) => event.order,
-            Event::OrderCancelled(event) => event.order,
-            Event::OrderRepeated(event) => event.order,
+        let ended = match record.message.event.business() {
+            Some(Event::OrderCreated(event)) => event.order,
+            Some(Event::OrderCancelled(event)) => event.order,
+            Some(Event::OrderRepeated(event)) => event.order,
             _ => return,
         };
         for waiting in self.ends.remove(&ended).unwrap_or_default() {

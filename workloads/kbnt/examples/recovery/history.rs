@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use kbnt_application::RecordedEvent;
 use kbnt_application::inventory::{InventoryConfig, InventoryMachine};
 use kbnt_application::message::Subject;
 use kbnt_application::ports::{ErrorClass, EventLog, Fetched, LogReader};
@@ -46,7 +47,7 @@ fn basket(number: u32) -> Result<Basket, Failure> {
 }
 
 /// A record that `service` writes.
-fn record(service: Service, kind: &str, order: OrderId, event: impl Into<Event>) -> Append {
+fn record(service: Service, kind: &str, order: OrderId, event: impl Into<RecordedEvent>) -> Append {
     let (id, event) = (EventId::named(&format!("{kind}/{order}")), event.into());
     let route = Subject::of(&event).key().map_or(Route::Partition(0), Route::Key);
     let trace = Trace::root(&EventId::named(&order.to_string()));
@@ -134,7 +135,9 @@ async fn chunk(stock: &mut Stock, numbers: std::ops::Range<u32>) -> Result<(), F
     let reserved = stock.handle(&append(&log, validated).await?).await?;
     let (mut paid, mut created) = (Vec::new(), Vec::new());
     for record_of in &reserved {
-        let Event::VirtualStockReserved(reserved) = &record_of.message.event else { continue };
+        let Some(Event::VirtualStockReserved(reserved)) = record_of.message.event.business() else {
+            continue;
+        };
         let (order, reservation, amount) = (reserved.order, reserved.reservation, reserved.amount);
         let transaction: kbnt_domain::TransactionId = format!("tx-{}", order.as_uuid().simple()).parse()?;
         let payment = PaymentProcessed { order, reservation, amount, transaction: transaction.clone() };
@@ -200,7 +203,7 @@ pub(super) async fn expect_answer(reader: &mut dyn LogReader, number: u32) -> Re
         };
         for fetched in records {
             if let Fetched::Record(record) = fetched
-                && let Event::VirtualStockReserved(reserved) = &record.message.event
+                && let Some(Event::VirtualStockReserved(reserved)) = record.message.event.business()
                 && reserved.order == expected
             {
                 return Ok(Instant::now());

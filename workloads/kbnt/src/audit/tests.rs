@@ -1,10 +1,10 @@
 use kbnt_application::audit::{AuditMachine, content_hash, vouched_hash};
+use kbnt_application::event::{AuditLogCreated, DeadLetterResolved, RecordedEvent, Resolution};
 use kbnt_application::ports::{RawRecord, Unreadable};
 use kbnt_application::{Auditor as _, Machine as _, Outbox, Position, Service, Topic};
-use kbnt_domain::audit::{Head, link_hash, sha256};
-use kbnt_domain::dead_letter::Resolution;
-use kbnt_domain::event::{AuditLogCreated, DeadLetterResolved, OrderCancelRequested};
-use kbnt_domain::{Event, EventId, OrderId, Span, Timestamp};
+use kbnt_domain::audit::{Head, Link as _, sha256};
+use kbnt_domain::event::OrderCancelRequested;
+use kbnt_domain::{EventId, OrderId, Span, Timestamp};
 use kbnt_embedded::{Proof, Recovery, Short};
 use kbnt_wire as wire;
 
@@ -50,7 +50,7 @@ fn records_of(topic: Topic) -> Vec<Seen> {
             hash: [0; 32],
         };
         let mut outbox = Outbox::new(Service::Audit, Timestamp::from_millis(WRITTEN + 1));
-        link.hash = link_hash(outbox.now(), &link);
+        link.hash = link.hash_at(outbox.now());
         head = Head::after(&link);
         outbox.emit_named(&format!("link {offset}"), link);
         let link = outbox.take().0.remove(0);
@@ -333,7 +333,7 @@ fn bytes_that_say_the_same_are_told_from_those_that_were_written() {
 fn a_link_that_says_nothing_of_bytes_or_names_others_was_altered() {
     let hash =
         |records: &[Seen]| match &wire::decode(records[3].at(), &view(&records[3])).unwrap().message.event {
-            Event::AuditLogCreated(link) => {
+            RecordedEvent::AuditLogCreated(link) => {
                 link.record_hash.unwrap().map(|byte| format!("{byte:02x}")).concat()
             }
             other => panic!("{other:?}"),

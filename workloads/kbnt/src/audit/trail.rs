@@ -3,11 +3,11 @@
 use std::collections::{HashMap, HashSet};
 
 use kbnt_application::audit::{DEAD_LETTER, content_hash, vouched_hash};
+use kbnt_application::event::{AuditLogCreated, RecordedEvent};
 use kbnt_application::fence::TermFence;
 use kbnt_application::{Delivered, Position, Topic};
+use kbnt_domain::Timestamp;
 use kbnt_domain::audit::{Hash, Head};
-use kbnt_domain::event::AuditLogCreated;
-use kbnt_domain::{Event, Timestamp};
 use kbnt_wire::{self as wire, RecordView};
 
 use crate::origin::Seen;
@@ -89,19 +89,19 @@ impl Trail {
         }
         match wire::decode(at, &record) {
             Ok(Delivered { message, source, .. }) => match &message.event {
-                Event::AuditLogCreated(link) => {
+                RecordedEvent::AuditLogCreated(link) => {
                     if let Some(linked) = Position::of(&link.location) {
                         self.unlinked.remove(&linked);
                     }
                     self.links.push((message.at, link.clone()));
                 }
-                Event::DeadLetterStored(dead_letter) => {
+                RecordedEvent::DeadLetterStored(dead_letter) => {
                     if let Some(place) = Position::of(&dead_letter.location) {
                         self.dead_letters.entry(place).or_insert_with(|| dead_letter.kept_hash());
                     }
                 }
                 event => {
-                    if let Event::DeadLetterResolved(resolved) = event {
+                    if let RecordedEvent::DeadLetterResolved(resolved) = event {
                         self.resolved.extend(Position::of(&resolved.location));
                     }
                     let content = Content { says: Some(content_hash(&message)), bytes: seen.bytes };

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashSet};
 
 use kbnt_application::audit::DEAD_LETTER;
+use kbnt_application::event::AuditLogCreated;
 use kbnt_application::{Position, Topic};
 use kbnt_domain::audit::verify;
-use kbnt_domain::event::AuditLogCreated;
 use kbnt_domain::{Span, Timestamp};
 use kbnt_embedded::{Proof, Recovery};
 
@@ -140,7 +140,7 @@ impl Trail {
     fn altered(&self, rules: &Rules) -> Vec<Finding> {
         let mut problems: Vec<String> = self.unreadable.first().cloned().into_iter().collect();
         let start = self.start(rules.retention.is_some());
-        if let Err(broken) = verify(start, self.links.iter().cloned()) {
+        if let Err(broken) = verify(start, self.links.iter().map(|(at, link)| (*at, link))) {
             problems.push(broken.to_string());
         }
         problems.extend(self.links.iter().find_map(|(_, link)| {

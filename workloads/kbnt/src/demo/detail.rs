@@ -1,5 +1,6 @@
 //! A short description of an event.
 
+use kbnt_application::RecordedEvent;
 use kbnt_domain::Event;
 use kbnt_domain::event::PricedLine;
 use kbnt_wire::text::rfc3339;
@@ -10,7 +11,17 @@ fn lines(lines: &[PricedLine]) -> String {
 }
 
 /// The important fields of `event`.
-pub(crate) fn detail(event: &Event) -> String {
+pub(crate) fn detail(event: &RecordedEvent) -> String {
+    match event {
+        RecordedEvent::Business(event) => of_business(event),
+        RecordedEvent::WriterElected(e) => format!("{} of term {}", e.writer.name, e.writer.term),
+        RecordedEvent::AuditLogCreated(e) => format!("link {}: {}", e.sequence, e.event_name),
+        RecordedEvent::DeadLetterStored(e) => format!("nobody understands it: {}", e.reason),
+        RecordedEvent::DeadLetterResolved(e) => format!("{:?} by {}: {}", e.how, e.by, e.reason),
+    }
+}
+
+fn of_business(event: &Event) -> String {
     match event {
         Event::PlaceOrder(e) => {
             let line = |line: &kbnt_domain::event::Line| format!("{} x {}", line.quantity, line.product);
@@ -27,7 +38,6 @@ pub(crate) fn detail(event: &Event) -> String {
         Event::UserStatusChanged(e) => format!("{} is {:?}", e.user, e.status),
         Event::UserValidated(e) => format!("{} may order", e.basket.user),
         Event::UserRejected(e) => format!("{}: {}", e.user, e.reason),
-        Event::WriterElected(e) => format!("{} of term {}", e.writer.name, e.writer.term),
         Event::StockDeclared(e) => format!("{} of {} received from {}", e.received, e.product, e.source),
         Event::LowStock(e) => format!("{}: {} left", e.product, e.level.available()),
         Event::VirtualStockReserved(e) => format!("{}, until {}", lines(&e.lines), rfc3339(e.expires_at)),
@@ -48,8 +58,5 @@ pub(crate) fn detail(event: &Event) -> String {
         Event::PaymentRefunded(e) => format!("{} refunded", e.amount),
         Event::NotificationSent(e) => format!("{} told by {}: {}", e.user, e.channel, e.template),
         Event::NotificationFailed(e) => format!("{} could not be told: {}", e.user, e.detail),
-        Event::AuditLogCreated(e) => format!("link {}: {}", e.sequence, e.event_name),
-        Event::DeadLetterStored(e) => format!("nobody understands it: {}", e.reason),
-        Event::DeadLetterResolved(e) => format!("{:?} by {}: {}", e.how, e.by, e.reason),
     }
 }

@@ -18,7 +18,7 @@ use kbnt_application::inventory::InventoryConfig;
 use kbnt_application::ports::{EventLog, Fetched};
 use kbnt_application::projections::OrderView;
 use kbnt_application::user::UserConfig;
-use kbnt_application::{Delivered, Position, Projection, Topic};
+use kbnt_application::{Delivered, Position, Projection, RecordedEvent, Topic};
 use kbnt_domain::user::Registration;
 use kbnt_domain::{Event, OrderId, Span, UserId, audit};
 use kbnt_embedded::EmbeddedLog;
@@ -243,7 +243,7 @@ impl Shop {
         let records: HashMap<Position, Delivered> =
             self.records().await?.into_iter().map(|record| (record.at, record)).collect();
         let steps = view.timeline.iter().filter_map(|entry| records.get(&entry.at).cloned()).collect();
-        let about = |record: &&Delivered| matches!(&record.message.event, Event::AuditLogCreated(link) if link.subject == order);
+        let about = |record: &&Delivered| matches!(&record.message.event, RecordedEvent::AuditLogCreated(link) if link.subject == order);
         let audited = records.values().filter(about).count();
         Ok(Story { order: view, steps, audited })
     }
@@ -255,17 +255,17 @@ impl Shop {
         let records = self.records().await?;
         let mut open = BTreeMap::new();
         for record in &records {
-            match &record.message.event {
-                Event::PaymentProcessed(event) => *open.entry(event.order).or_insert(0) += 1,
-                Event::ReservationConfirmed(event) => *open.entry(event.order).or_insert(0) -= 1,
-                Event::PaymentRefunded(event) => *open.entry(event.order).or_insert(0) -= 1,
+            match record.message.event.business() {
+                Some(Event::PaymentProcessed(event)) => *open.entry(event.order).or_insert(0) += 1,
+                Some(Event::ReservationConfirmed(event)) => *open.entry(event.order).or_insert(0) -= 1,
+                Some(Event::PaymentRefunded(event)) => *open.entry(event.order).or_insert(0) -= 1,
                 _ => {}
             }
         }
         let unbalanced = open.values().filter(|balance| **balance != 0).count();
         report.check("charges without an order or a refund", 0, unbalanced);
         let links = records.iter().filter_map(|record| match &record.message.event {
-            Event::AuditLogCreated(link) => Some((record.message.at, link.clone())),
+            RecordedEvent::AuditLogCreated(link) => Some((record.message.at, link.clone())),
             _ => None,
         });
         let chain = audit::verify(audit::Head::default(), links);

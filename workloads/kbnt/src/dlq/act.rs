@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use kbnt_adapters::clock::SystemClock;
+use kbnt_application::event::{DeadLetterResolved, DeadLetterStored, Resolution};
 use kbnt_application::message::{Subject, home_of, partition_of};
 use kbnt_application::ports::{Clock as _, LogError, RawRecord};
 use kbnt_application::{Outbox, Position, Service, Topic};
 use kbnt_domain::Timestamp;
-use kbnt_domain::dead_letter::Resolution;
-use kbnt_domain::event::{DeadLetterResolved, DeadLetterStored};
 use kbnt_wire::raw::RawAppend;
 use kbnt_wire::{self as wire, RecordView};
 
@@ -184,7 +183,7 @@ async fn with_timeout<T>(work: impl Future<Output = Result<T, LogError>>) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kbnt_domain::dead_letter::Bytes;
+    use kbnt_application::event::Bytes;
 
     fn at(topic: Topic) -> Position {
         Position { topic, partition: 0, offset: 17 }

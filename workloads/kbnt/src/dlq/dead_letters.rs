@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use kbnt_application::event::{DeadLetterResolved, DeadLetterStored, RecordedEvent, Resolution};
 use kbnt_application::{Delivered, Position};
-use kbnt_domain::dead_letter::Resolution;
-use kbnt_domain::event::{DeadLetterResolved, DeadLetterStored};
-use kbnt_domain::{Event, EventId, Timestamp};
+use kbnt_domain::{EventId, Timestamp};
 use kbnt_wire::text::rfc3339;
 use kbnt_wire::{self as wire, RecordView};
 use serde_json::{Value, json};
@@ -42,8 +41,8 @@ impl DeadLetters {
         let record = RecordView::new(Some(&seen.value), seen.written);
         let Ok(Delivered { message, .. }) = wire::decode(seen.at(), &record) else { return };
         let location = match &message.event {
-            Event::DeadLetterStored(dead_letter) => &dead_letter.location,
-            Event::DeadLetterResolved(resolved) => &resolved.location,
+            RecordedEvent::DeadLetterStored(dead_letter) => &dead_letter.location,
+            RecordedEvent::DeadLetterResolved(resolved) => &resolved.location,
             _ => return,
         };
         let Some(at) = Position::of(location).filter(|at| self.only.is_none_or(|only| only == *at)) else {
@@ -53,7 +52,7 @@ impl DeadLetters {
             return;
         }
         match &message.event {
-            Event::DeadLetterStored(dead_letter) => {
+            RecordedEvent::DeadLetterStored(dead_letter) => {
                 let mut stored = dead_letter.clone();
                 if self.only.is_none() {
                     (stored.value, stored.headers) = (None, Vec::new());
@@ -61,7 +60,7 @@ impl DeadLetters {
                 let dead_letter = DeadLetter { at, stored, stored_at: message.at, resolved: Vec::new() };
                 self.all.insert(at, dead_letter);
             }
-            Event::DeadLetterResolved(resolved) => {
+            RecordedEvent::DeadLetterResolved(resolved) => {
                 if let Some(dead_letter) = self.all.get_mut(&at) {
                     dead_letter.resolved.push((message.at, resolved.clone()));
                 }
@@ -128,19 +127,19 @@ mod tests {
         Position { topic: Topic::OrderEvents, partition: 0, offset }
     }
 
-    fn stored(offset: u64) -> Event {
+    fn stored(offset: u64) -> RecordedEvent {
         let location = at(offset).location();
         let (key, value) = (b"k".as_slice(), b"[1".as_slice());
         DeadLetterStored::new(location, "r".into(), Timestamp::default(), Some(key), Some(value), []).into()
     }
 
-    fn resolved(offset: u64, how: Resolution) -> Event {
+    fn resolved(offset: u64, how: Resolution) -> RecordedEvent {
         let (by, reason) = ("ana".to_owned(), "a test".to_owned());
         DeadLetterResolved { location: at(offset).location(), how, replayed_to: None, by, reason }.into()
     }
 
     /// Records of a trail: the name that determines the id, the time, and the event.
-    fn taken(mut dead_letters: DeadLetters, events: Vec<(&str, i64, Event)>) -> DeadLetters {
+    fn taken(mut dead_letters: DeadLetters, events: Vec<(&str, i64, RecordedEvent)>) -> DeadLetters {
         for ((name, millis, event), offset) in events.into_iter().zip(0..) {
             let mut outbox = Outbox::new(Service::Audit, Timestamp::from_millis(millis));
             outbox.emit_named(name, event);
@@ -150,7 +149,7 @@ mod tests {
         dead_letters
     }
 
-    fn trail() -> Vec<(&'static str, i64, Event)> {
+    fn trail() -> Vec<(&'static str, i64, RecordedEvent)> {
         vec![
             ("a", 5, stored(7)),
             ("b", 3, stored(9)),

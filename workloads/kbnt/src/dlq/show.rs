@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 
-use kbnt_domain::dead_letter::Bytes;
+use kbnt_application::event::Bytes;
 use kbnt_wire::text::{base64, hex, rfc3339};
 use serde_json::{Value, json};
 
@@ -118,9 +118,9 @@ fn dump(bytes: &[u8], shown: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kbnt_application::event::DeadLetterStored;
     use kbnt_application::{Position, Topic};
     use kbnt_domain::Timestamp;
-    use kbnt_domain::event::DeadLetterStored;
 
     fn shown(key: Option<&[u8]>, value: Option<&[u8]>) -> String {
         let at = Position { topic: Topic::OrderEvents, partition: 0, offset: 7 };

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use kbnt_application::audit::AuditMachine;
+use kbnt_application::event::Writer;
 use kbnt_application::message::Message;
 use kbnt_application::ports::{Commit, EventLog as _};
 use kbnt_application::{Append, Position, Route, Service, Topic};
-use kbnt_domain::event::{Level, LowStock, Writer};
+use kbnt_domain::event::{Level, LowStock};
 use kbnt_embedded::EmbeddedLog;
 
 use crate::support::outside::Running;

@@ -74,11 +74,13 @@ async fn inventory_events(log: &EmbeddedLog) -> Vec<Delivered> {
 
 /// The reservation of an order. It must begin at the right time and hold for the right time.
 async fn reserved(log: &EmbeddedLog, n: u32) {
-    let of = |record: &Delivered| match &record.message.event {
-        Event::VirtualStockReserved(event) if event.order == order(n) => {
+    let of = |record: &Delivered| match record.message.event.business() {
+        Some(Event::VirtualStockReserved(event)) if event.order == order(n) => {
             Some((record.message.at, event.expires_at))
         }
-        Event::ReservationRefused(event) if event.order == order(n) => panic!("refused: {}", event.reason),
+        Some(Event::ReservationRefused(event)) if event.order == order(n) => {
+            panic!("refused: {}", event.reason)
+        }
         _ => None,
     };
     eventually("it is reserved", || async {
@@ -116,15 +118,17 @@ async fn nothing_is_decided_while_the_clock_is_off_and_all_goes_on_once_it_is_pu
         reserved(&log, n).await;
         running.ready().await;
     }
-    let expired =
-        inventory_events(&log).await.iter().any(|r| matches!(r.message.event, Event::ReservationExpired(_)));
+    let expired = inventory_events(&log)
+        .await
+        .iter()
+        .any(|r| matches!(r.message.event.business(), Some(Event::ReservationExpired(_))));
     assert!(!expired, "none was due");
     // An offset below the limit is only followed.
     wall.set(4 * 60_000);
     ask(&log, 9).await;
     eventually("it is reserved", || async {
         let reserved =
-            |r: &Delivered| matches!(&r.message.event, Event::VirtualStockReserved(e) if e.order == order(9));
+            |r: &Delivered| matches!(r.message.event.business(), Some(Event::VirtualStockReserved(e)) if e.order == order(9));
         inventory_events(&log).await.iter().any(reserved)
     })
     .await;

@@ -6,11 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use kbnt_application::audit::AuditMachine;
+use kbnt_application::event::Writer;
 use kbnt_application::message::home_of;
 use kbnt_application::ports::{EventLog as _, RawRecord};
 use kbnt_application::user::{UserConfig, UserMachine};
 use kbnt_application::{Append, Position, Topic};
-use kbnt_domain::event::{NotificationSent, PaymentProcessed, UserRejected, VirtualStockReserved, Writer};
+use kbnt_domain::event::{NotificationSent, PaymentProcessed, UserRejected, VirtualStockReserved};
 use kbnt_domain::{Currency, Event, Money, OrderId, Reason, ReservationId, Timestamp};
 use kbnt_embedded::EmbeddedLog;
 use kbnt_wire as wire;

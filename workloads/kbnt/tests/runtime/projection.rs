@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use kbnt_application::event::Writer;
 use kbnt_application::message::Subject;
 use kbnt_application::ports::EventLog as _;
 use kbnt_application::{Delivered, Projection, Topic};
 use kbnt_domain::OrderId;
 use kbnt_domain::Reason;
-use kbnt_domain::event::{ReservationRefused, Writer};
+use kbnt_domain::event::ReservationRefused;
 use kbnt_embedded::EmbeddedLog;
 use kbnt_runtime::ProjectionRunner;
 use tokio_util::sync::CancellationToken;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use kbnt_application::{Delivered, Effect, PaymentRequest};
+use kbnt_application::ports::Clock as _;
+use kbnt_application::{Append, Delivered, Effect, PaymentRequest};
 use kbnt_domain::OrderId;
 use kbnt_domain::event::Event;
 
@@ -14,17 +15,25 @@ use crate::world::World;
 #[derive(Debug, Default)]
 pub(crate) struct Actions {
     /// Orders that it has charged.
-    pub(crate) charging: BTreeSet<OrderId>,
+    charging: BTreeSet<OrderId>,
     /// Those of which the outcome is unknown, and no query has answered since.
     unknown: BTreeSet<OrderId>,
     /// Orders of which it wrote the refund.
-    pub(crate) refunded: BTreeSet<OrderId>,
+    refunded: BTreeSet<OrderId>,
 }
 
 impl Actions {
     /// What it did for orders of partitions that it had before says nothing about what it may do now.
     pub(crate) fn forget(&mut self) {
         *self = Self::default();
+    }
+
+    /// It is about to write these.
+    pub(crate) fn writes(&mut self, appends: &[Append]) {
+        self.refunded.extend(appends.iter().filter_map(|append| match append.message.event.business() {
+            Some(Event::PaymentRefunded(refunded)) => Some(refunded.order),
+            _ => None,
+        }));
     }
 
     /// What an attempt at the gateway taught the process.
@@ -50,10 +59,14 @@ impl World {
     fn exact(&self, record: &Delivered) -> Result<(), String> {
         let at = record.message.at;
         let deadline = |id| self.books.reservations.get(&id).map(|reservation| reservation.expires_at);
-        let kept = match &record.message.event {
-            Event::VirtualStockReserved(e) => e.expires_at == at + self.plan.ttl,
-            Event::ReservationExpired(e) => at >= e.deadline && deadline(e.reservation) == Some(e.deadline),
-            Event::ReservationConfirmed(e) => deadline(e.reservation).is_none_or(|deadline| at < deadline),
+        let kept = match record.message.event.business() {
+            Some(Event::VirtualStockReserved(e)) => e.expires_at == at + self.plan.ttl,
+            Some(Event::ReservationExpired(e)) => {
+                at >= e.deadline && deadline(e.reservation) == Some(e.deadline)
+            }
+            Some(Event::ReservationConfirmed(e)) => {
+                deadline(e.reservation).is_none_or(|deadline| at < deadline)
+            }
             _ => true,
         };
         if kept {
@@ -64,26 +77,33 @@ impl World {
     }
 
     /// A process is about to act on the world outside.
-    pub(crate) fn allowed(&self, process: &Process, effect: &Effect) -> Result<(), String> {
-        let name = process.name();
+    pub(crate) fn allow(&mut self, id: usize, effect: &Effect) -> Result<(), String> {
+        self.allowed(&self.processes[id], effect)?;
+        if let Effect::Payment(PaymentRequest::Charge { order, .. }) = effect {
+            self.processes[id].actions.charging.insert(*order);
+        }
+        Ok(())
+    }
+
+    fn allowed(&self, process: &Process, effect: &Effect) -> Result<(), String> {
+        let name = || process.name();
         match effect {
             Effect::Payment(PaymentRequest::Charge { order, reservation, .. }) => {
                 let known = self.books.reservations.get(reservation).filter(|known| known.order == *order);
                 let Some(known) = known else {
-                    return Err(format!("{name} charges {order} for no reservation"));
+                    return Err(format!("{} charges {order} for no reservation", name()));
                 };
-                // One that has waited for a place was decided some time ago.
-                if process.decided >= known.expires_at && !self.plan.is_crowded() {
-                    return Err(format!("{name} charges {order} though its reservation is over"));
+                if process.clock.now() >= known.expires_at {
+                    return Err(format!("{} charges {order} though its reservation is over", name()));
                 }
                 if process.actions.unknown.contains(order) {
-                    return Err(format!("{name} charges {order} again while the outcome is unknown"));
+                    return Err(format!("{} charges {order} again while the outcome is unknown", name()));
                 }
             }
             Effect::Payment(PaymentRequest::Refund { order, .. })
                 if process.actions.refunded.contains(order) =>
             {
-                return Err(format!("{name} refunds {order} again"));
+                return Err(format!("{} refunds {order} again", name()));
             }
             _ => {}
         }

@@ -40,7 +40,7 @@ impl Story {
     }
 
     fn all(&self) -> impl Iterator<Item = &Event> {
-        self.events.values().flatten().map(|record| &record.message.event)
+        self.events.values().flatten().filter_map(|record| record.message.event.business())
     }
 
     fn take(&mut self, record: &Delivered) {
@@ -48,9 +48,9 @@ impl Story {
         if events.iter().any(|seen| seen.message.id == record.message.id) {
             return;
         }
-        match &record.message.event {
-            Event::PlaceOrder(e) if self.basket.is_none() => self.basket = Some(e.basket.clone()),
-            end @ (Event::OrderCreated(_) | Event::OrderCancelled(_)) if self.end.is_none() => {
+        match record.message.event.business() {
+            Some(Event::PlaceOrder(e)) if self.basket.is_none() => self.basket = Some(e.basket.clone()),
+            Some(end @ (Event::OrderCreated(_) | Event::OrderCancelled(_))) if self.end.is_none() => {
                 self.end = Some(end.clone());
             }
             _ => {}

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kbnt_application::Delivered;
-use kbnt_domain::event::{Event, VirtualStockReserved, Writer};
+use kbnt_application::event::{RecordedEvent, Writer};
+use kbnt_domain::event::{Event, VirtualStockReserved};
 use kbnt_domain::{EventId, OrderId, ProductId, ReservationId, SourceId, Timestamp};
 
 /// What became of a reservation.
@@ -51,19 +52,19 @@ impl Books {
         if !self.counts(record) || !self.seen.insert(record.message.id) {
             return Ok(());
         }
-        match &record.message.event {
-            Event::StockDeclared(e) => {
+        match record.message.event.business() {
+            Some(Event::StockDeclared(e)) => {
                 let units = self.products.entry(e.product.clone()).or_default();
                 units.received.insert(e.source.clone(), e.received);
             }
-            Event::VirtualStockReserved(e) => self.reserve(e)?,
-            Event::ReservationConfirmed(e) => self.end(e.order, e.reservation, State::Confirmed)?,
-            Event::ReservationReleased(e) => {
+            Some(Event::VirtualStockReserved(e)) => self.reserve(e)?,
+            Some(Event::ReservationConfirmed(e)) => self.end(e.order, e.reservation, State::Confirmed)?,
+            Some(Event::ReservationReleased(e)) => {
                 if let Some(reservation) = e.reservation {
                     self.end(e.order, reservation, State::Released)?;
                 }
             }
-            Event::ReservationExpired(e) => self.end(e.order, e.reservation, State::Expired)?,
+            Some(Event::ReservationExpired(e)) => self.end(e.order, e.reservation, State::Expired)?,
             _ => {}
         }
         self.balanced()
@@ -72,7 +73,7 @@ impl Books {
     /// Whether it is the elected writer's.
     pub(crate) fn counts(&mut self, record: &Delivered) -> bool {
         let newest = self.newest.get(&record.at.partition);
-        if let Event::WriterElected(e) = &record.message.event {
+        if let RecordedEvent::WriterElected(e) = &record.message.event {
             if newest.is_none_or(|newest| e.writer > *newest) {
                 self.newest.insert(record.at.partition, e.writer.clone());
             }

@@ -71,14 +71,16 @@ impl World {
         {
             let latest = |matching: &dyn Fn(&Event) -> bool| {
                 let of = records.iter().filter(|record| record.message.order() == Some(*order));
-                of.filter(|record| matching(&record.message.event)).map(|record| record.message.at).max()
+                of.filter(|record| record.message.event.business().is_some_and(matching))
+                    .map(|record| record.message.at)
+                    .max()
             };
             let asked = latest(&|event| matches!(event, Event::PlaceOrder(_)));
             let ended = latest(&|event| match event {
                 Event::OrderRepeated(_) => false,
                 Event::UserRejected(rejected) => !rejected.repeated,
                 Event::ReservationReleased(released) => released.reservation.is_some(),
-                event => Classification::of(event).owner == Service::Inventory,
+                event => Classification::of_kind(event.kind()).owner == Service::Inventory,
             });
             // Of one that has expired inventory-service knows the end only once it has read that of the payment.
             let expired = latest(&|event| matches!(event, Event::ReservationExpired(_)));

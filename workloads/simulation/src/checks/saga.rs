@@ -90,7 +90,8 @@ fn one_of_a_kind(story: &Story) -> Result<(), String> {
 fn justified(story: &Story, kind: CancelKind, reason: Reason, timeless: bool) -> Result<(), String> {
     let has = |matching: &dyn Fn(&Event) -> bool| story.all().any(matching);
     let user_answers = story.events.get(&Topic::UserEvents).and_then(|records| records.first());
-    let validated = user_answers.is_some_and(|first| matches!(first.message.event, Event::UserValidated(_)));
+    let validated = user_answers
+        .is_some_and(|first| matches!(first.message.event.business(), Some(Event::UserValidated(_))));
     let reserved = has(&|e| matches!(e, Event::VirtualStockReserved(_)));
     let paid = has(&|e| matches!(e, Event::PaymentProcessed(_)));
     let just = match (kind, reason) {

@@ -6,8 +6,7 @@ use kbnt_application::inventory::InventoryMachine;
 use kbnt_application::ports::Clock as _;
 use kbnt_domain::stock::{Portion, ReservationFilter, ReservationPlace, ReservationState};
 
-use crate::carry::understood;
-use crate::log::Log;
+use crate::log::{Log, understood};
 use crate::node::Node;
 use crate::plan::Plan;
 use crate::process::Process;

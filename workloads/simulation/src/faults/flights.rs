@@ -1,12 +1,13 @@
 //! Effects on their way to the world outside and back.
 
 use kbnt_application::driver::Attempt;
-use kbnt_application::{Effect, EffectOutcome, PaymentRequest};
+use kbnt_application::{Effect, EffectOutcome, PaymentOutcome, PaymentRequest};
 use kbnt_domain::OrderId;
 
 use super::gateway::Outside;
 use crate::plan::Faults;
-use crate::rng::Rng;
+use crate::plan::rng::Rng;
+use crate::world::World;
 
 /// An attempt that a process waits for, or that nobody waits for any more.
 #[derive(Debug)]
@@ -107,4 +108,27 @@ impl Flights {
 fn answer(process: usize, flight: &Flight, outcome: EffectOutcome) -> Answer {
     let charge = matches!(flight.effect, Effect::Payment(PaymentRequest::Charge { .. }));
     Answer { process, attempt: flight.attempt, order: flight.effect.order(), outcome, charge }
+}
+
+impl World {
+    /// Something happens to an effect.
+    pub(crate) fn fly(&mut self) -> Result<(), String> {
+        let answer = self.flights.step(&mut self.outside, &self.plan.faults, &mut self.rng)?;
+        let Some(answer) = answer else { return Ok(()) };
+        let process = &mut self.processes[answer.process];
+        if process.dead {
+            return Ok(());
+        }
+        let unknown = matches!(
+            answer.outcome,
+            EffectOutcome::Payment(PaymentOutcome::Unknown { .. } | PaymentOutcome::Senseless { .. })
+        );
+        process.actions.heard(answer.order, answer.charge, unknown);
+        process.outcomes.push_back((answer.attempt, answer.order, answer.outcome.clone()));
+        self.say(|| {
+            let name = self.processes[answer.process].name();
+            format!("{name} hears of {}: {:?}", answer.order, answer.outcome)
+        });
+        Ok(())
+    }
 }

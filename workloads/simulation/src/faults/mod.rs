@@ -1,25 +1,27 @@
 //! What goes wrong, and how a platform puts it right.
 
+pub(crate) mod appends;
+pub(crate) mod clocks;
 pub(crate) mod flights;
 pub(crate) mod gateway;
+pub(crate) mod groups;
 mod loss;
+mod snapshots;
 pub(crate) mod strays;
 
-use kbnt_application::driver::Event as Happening;
-use kbnt_application::ports::{Clock as _, LogError};
-use kbnt_application::{Delivered, Machine as _, Outbox, Service, Topic};
+use kbnt_application::driver::{Command, Event as Happening};
+use kbnt_application::event::{DeadLetterResolved, RecordedEvent, Resolution};
+use kbnt_application::message::Location;
+use kbnt_application::{Delivered, Outbox, Service, Topic};
 use kbnt_domain::Timestamp;
-use kbnt_domain::dead_letter::{Location, Resolution};
-use kbnt_domain::event::{DeadLetterResolved, Event};
 
-use crate::process::{Batch, Change, Process, Request};
+use self::appends::{Batch, is_too_large};
+use self::clocks::WRONG;
+use crate::process::{Process, Request};
 use crate::world::World;
 
-/// What a clock that is wrong at a start is ahead, in milliseconds: less than the window, so that no command is too old for it.
-pub(crate) const WRONG: i64 = 3 * 3_600_000;
-
-/// What clocks are set by, in milliseconds.
-const SET_BY: [i64; 4] = [25 * 3_600_000, 3 * 3_600_000, -3 * 3_600_000, -25 * 3_600_000];
+/// How many times as large as others some of what nobody understands is: 96 kB.
+const LARGE: usize = 12_000;
 
 /// How many processes of a service the platform keeps up.
 const fn wanted(service: Service) -> usize {
@@ -31,7 +33,7 @@ const fn wanted(service: Service) -> usize {
 
 fn location_of_letter(record: &Delivered) -> Option<Location> {
     match &record.message.event {
-        Event::DeadLetterStored(letter) => Some(letter.location.clone()),
+        RecordedEvent::DeadLetterStored(letter) => Some(letter.location.clone()),
         _ => None,
     }
 }
@@ -39,86 +41,55 @@ fn location_of_letter(record: &Delivered) -> Option<Location> {
 impl World {
     /// Perhaps something goes wrong.
     pub(crate) fn go_wrong(&mut self) -> Result<(), String> {
-        let faults = self.plan.faults.clone();
-        if self.rng.chance(faults.crash) {
+        if self.rng.chance(self.plan.faults.crash) {
             let id = self.rng.index(self.processes.len());
             self.fault(|world| world.kill(id))?;
         }
-        if self.rng.chance(faults.rebalance) {
+        if self.rng.chance(self.plan.faults.rebalance) {
             self.fault(|world| {
                 world.move_partition();
                 Ok(())
             })?;
         }
-        if self.rng.chance(faults.second_writer) && self.alive(Service::Inventory).count() < 3 {
+        if self.rng.chance(self.plan.faults.second_writer) && self.alive(Service::Inventory).count() < 3 {
             self.fault(|world| world.spawn(Service::Inventory))?;
         }
-        if self.rng.chance(faults.stop) {
+        if self.rng.chance(self.plan.faults.stop) {
             let id = self.rng.index(self.processes.len());
             self.fault(|world| world.stop(id))?;
         }
-        if self.rng.chance(faults.jump) {
+        if self.rng.chance(self.plan.faults.jump) {
             let (id, skew) = (self.rng.index(self.processes.len()), self.skew());
             self.report.faults += 1;
             if self.processes[id].clock.skew() != WRONG {
                 self.processes[id].clock.drift(skew);
             }
         }
-        if self.rng.chance(faults.wrong_start) {
+        if self.rng.chance(self.plan.faults.wrong_start) {
             self.put_clocks_right()?;
         }
-        if self.rng.chance(faults.set_clock) {
+        if self.rng.chance(self.plan.faults.set_clock) {
             self.fault(|world| {
                 world.set_a_clock();
                 Ok(())
             })?;
         }
-        if self.rng.chance(faults.gateway) {
+        if self.rng.chance(self.plan.faults.gateway) {
             self.outside.away = !self.outside.away && self.rng.chance(600);
         }
-        if self.rng.chance(faults.rewind) {
+        if self.rng.chance(self.plan.faults.rewind) {
             self.rewind();
         }
-        if self.rng.chance(faults.poison) {
+        if self.rng.chance(self.plan.faults.poison) {
             self.fault(|world| {
                 world.spoil();
                 Ok(())
             })?;
         }
-        if self.rng.chance(faults.stray) {
+        if self.rng.chance(self.plan.faults.stray) {
             self.fault(Self::stray)?;
         }
         Ok(())
-    }
-
-    /// Clocks that were wrong from the start are put right.
-    pub(crate) fn put_clocks_right(&mut self) -> Result<(), String> {
-        for id in 0..self.processes.len() {
-            if self.processes[id].clock.skew() == WRONG {
-                self.say(|| format!("the clock of {} is put right", self.processes[id].name()));
-                let skew = self.skew();
-                let process = &self.processes[id];
-                process.clock.drift(skew);
-                // Where the log says nothing of the time, what it showed at first is believed: a person starts it again.
-                let decides = process.driver.machine().decides_by_time();
-                if process.clock.set_by() == 0 && decides && process.clock.off_by().is_some() {
-                    self.kill(id)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Somebody sets the clock of a process by hours, or puts it right again.
-    fn set_a_clock(&mut self) {
-        let id = self.rng.index(self.processes.len());
-        let by = *self.rng.pick(&SET_BY).unwrap_or(&0);
-        let clock = &self.processes[id].clock;
-        clock.set(if clock.set_by() == 0 { by } else { 0 });
-        self.say(|| {
-            let process = &self.processes[id];
-            format!("the clock of {} is off by {}", process.name(), process.clock.set_by())
-        });
     }
 
     /// Something gets into the log that nobody understands, or a person sees to what is there.
@@ -139,7 +110,9 @@ impl World {
         }
         let topic = self.rng.pick(&Topic::ALL).copied().unwrap_or(Topic::OrderEvents);
         let partition = u32::try_from(self.rng.below(topic.partitions().into())).unwrap_or(0);
-        let at = self.log.spoil((topic, partition), self.step.to_be_bytes().to_vec());
+        // Now and then it is so large that the audit trail cannot keep it whole.
+        let times = if self.step.is_multiple_of(50) { LARGE } else { 1 };
+        let at = self.log.spoil((topic, partition), self.step.to_be_bytes().repeat(times));
         self.say(|| format!("poison: {at}"));
     }
 
@@ -169,7 +142,8 @@ impl World {
         let Some(Request::Append(Batch { appends, landing, .. })) = request else { return Ok(()) };
         for (place, queue) in landing {
             let kept = self.rng.index(queue.len() + 1);
-            let kept = queue.into_iter().take(kept).map(|index| appends[index].clone()).collect();
+            let kept = queue.into_iter().take(kept).map(|index| appends[index].clone());
+            let kept = kept.take_while(|append| !is_too_large(append)).collect();
             self.late.push((place, kept));
             if !self.rng.chance(self.plan.faults.late) {
                 let last = self.late.len() - 1;
@@ -190,57 +164,15 @@ impl World {
         }
         process.stopping = true;
         // What it waits for to come to work it does not wait for any more.
-        if !matches!(process.request, Some(Request::Append(_) | Request::Commit(_) | Request::Leave)) {
+        let is_at_its_end = |request: &Request| {
+            matches!(request, Request::Append(_) | Request::Other(Command::Commit(_) | Command::Leave))
+        };
+        if !process.request.as_ref().is_some_and(is_at_its_end) {
             process.request = None;
         }
         process.tell(Happening::Stop);
         self.say(|| format!("{} is to stop", self.processes[id].name()));
         self.carry(id)
-    }
-
-    /// What a process had sent is sent again, refused for good, or given up by one that is to stop, though some of it got in; whether
-    /// it was.
-    pub(crate) fn fail_append(&mut self, id: usize) -> Result<bool, String> {
-        let again = self.rng.chance(self.plan.faults.retried_append / 4);
-        let refused = !again && self.rng.chance(self.plan.faults.refused_append / 4);
-        let process = &mut self.processes[id];
-        let given_up = !again && process.stopping && self.rng.chance(self.plan.faults.stop * 10);
-        let Some(Request::Append(batch)) = &mut process.request else { return Ok(false) };
-        let failed = if again {
-            *batch = Batch::new(batch.appends.clone());
-            "again"
-        } else if given_up {
-            process.request = None;
-            process.tell(Happening::GivenUp);
-            "given up"
-        } else if refused {
-            process.request = None;
-            process.tell(Happening::Failed(LogError::Refused("by the seed".to_owned())));
-            "refused"
-        } else {
-            return Ok(false);
-        };
-        self.report.faults += 1;
-        self.say(|| format!("the append of {}: {failed}", self.processes[id].name()));
-        self.carry(id).map(|()| true)
-    }
-
-    /// Something that a crashed process had sent gets in after all.
-    pub(crate) fn land_late(&mut self) -> Result<(), String> {
-        if self.late.is_empty() {
-            return Ok(());
-        }
-        let at = self.rng.index(self.late.len());
-        self.land_late_at(at)?;
-        self.late.retain(|(_, queue)| !queue.is_empty());
-        Ok(())
-    }
-
-    fn land_late_at(&mut self, at: usize) -> Result<(), String> {
-        let Some(append) = self.late[at].1.pop_front() else { return Ok(()) };
-        let record = self.log.append(&append);
-        self.say(|| format!("late: {}", crate::world::show(&record)));
-        self.record(&record)
     }
 
     /// The platform: processes are started, partitions assigned, owners told.
@@ -255,80 +187,5 @@ impl World {
             self.assign(service);
         }
         Ok(())
-    }
-
-    /// Zombies hear that their partitions are somebody else's.
-    pub(crate) fn tell(&mut self, service: Service) -> bool {
-        let mut told = false;
-        for process in self.processes.iter_mut().filter(|process| process.service == service && !process.dead)
-        {
-            if !process.lost.is_empty() {
-                let lost = std::mem::take(&mut process.lost);
-                process.changes.push_back(Change::Revoked(lost));
-                told = true;
-            }
-        }
-        told
-    }
-
-    /// Partitions without an owner get one.
-    pub(crate) fn assign(&mut self, service: Service) -> bool {
-        if service == Service::Inventory {
-            return false;
-        }
-        let free: Vec<u32> =
-            (0..3).filter(|partition| self.groups.owner(service, *partition).is_none()).collect();
-        let is_member =
-            |process: &&Process| process.is_idle() && process.changes.is_empty() && !process.stopping;
-        let ready: Vec<usize> = self.alive(service).filter(is_member).map(|process| process.id).collect();
-        let Some(id) = self.rng.pick(&ready).copied() else { return false };
-        let mine: Vec<u32> =
-            free.into_iter().filter(|partition| !self.processes[id].lost.contains(partition)).collect();
-        let some =
-            if self.resting || self.rng.chance(500) { mine.len() } else { self.rng.index(mine.len() + 1) };
-        let mine = mine[..some].to_vec();
-        if mine.is_empty() {
-            return false;
-        }
-        self.say(|| format!("{} gets {mine:?}", self.processes[id].name()));
-        for partition in &mine {
-            self.groups.assign(service, *partition, id);
-        }
-        self.processes[id].changes.push_back(Change::Assigned(mine));
-        true
-    }
-
-    /// A partition is taken from its owner, whatever that is doing; it hears of it when it looks next, or later.
-    fn move_partition(&mut self) {
-        let any = self.rng.pick(&Service::ALL).copied().unwrap_or(Service::Order);
-        let service = self.plan.faults.focus.unwrap_or(any);
-        let partition = u32::try_from(self.rng.below(3)).unwrap_or(0);
-        let Some(owner) = self.groups.owner(service, partition) else { return };
-        let zombie = self.rng.chance(self.plan.faults.zombie);
-        self.say(|| format!("{} loses {partition}, zombie: {zombie}", self.processes[owner].name()));
-        self.groups.release(service, partition);
-        let process = &mut self.processes[owner];
-        process.lost.insert(partition);
-        if !zombie {
-            let lost = std::mem::take(&mut process.lost);
-            process.changes.push_back(Change::Revoked(lost));
-        }
-    }
-
-    /// Some records are delivered again, as after a reconnect.
-    fn rewind(&mut self) {
-        let id = self.rng.index(self.processes.len());
-        let back = self.rng.between(1, 5);
-        let (process, groups) = (&mut self.processes[id], &self.groups);
-        if process.service == Service::Inventory || !process.is_idle() {
-            return;
-        }
-        let places: Vec<_> = process.inputs.keys().copied().collect();
-        if let Some(place) = self.rng.pick(&places)
-            && let Some(next) = process.inputs.get_mut(place)
-        {
-            let committed = groups.committed(process.service, *place).map_or(0, |commit| commit.next.offset);
-            *next = next.saturating_sub(back).max(committed.min(*next));
-        }
     }
 }

@@ -4,11 +4,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use kbnt_application::message::{Classification, Message, Service, Trace, home_of};
+use kbnt_application::RecordedEvent;
+use kbnt_application::message::{Classification, Message, Service, Trace, home_of, in_place};
+use kbnt_application::ports::{Fetched, RawRecord, Unreadable};
 use kbnt_application::{Append, Delivered, Position, Route, Topic};
 use kbnt_domain::event::{Event, OrderCancelRequested, PlaceOrder};
 use kbnt_domain::{EventId, OrderId, Timestamp};
 
+use crate::log::{Log, Place, delivered, place_of};
 use crate::world::World;
 
 /// The topics whose records count whoever wrote them.
@@ -41,10 +44,10 @@ impl World {
     fn misplace_order(&mut self) {
         let event = if self.rng.chance(700) {
             let Some(order) = self.foreign_order() else { return };
-            order.into()
+            RecordedEvent::from(order)
         } else {
             let Some(order) = self.rng.pick(&self.plan.orders).map(|order| order.id) else { return };
-            Event::from(OrderCancelRequested { order })
+            OrderCancelRequested { order }.into()
         };
         let message = self.foreign(event, Timestamp::from_millis(self.now()));
         self.misplace(message, None);
@@ -87,7 +90,8 @@ impl World {
         let topic = self.rng.pick(&OPEN).copied().unwrap_or(Topic::UserEvents);
         // Which of two answers to a repeated command is shown follows from their sources.
         let fits = |record: &Delivered| {
-            let repeats = matches!(&record.message.event, Event::UserRejected(e) if e.repeated);
+            let repeats =
+                matches!(record.message.event.business(), Some(Event::UserRejected(e)) if e.repeated);
             record.message.order().is_some() && !repeats
         };
         let Some(record) = self.any_of(topic, fits) else {
@@ -110,7 +114,7 @@ impl World {
         let Some(record) = self.any_of(topic, |record| record.message.order().is_some()) else {
             return Ok(());
         };
-        if let Event::PlaceOrder(placed) = &record.message.event {
+        if let Some(Event::PlaceOrder(placed)) = record.message.event.business() {
             self.strays.timeless.insert(placed.order);
         }
         let at = self.any_time();
@@ -144,7 +148,7 @@ impl World {
         Some(PlaceOrder { order, basket })
     }
 
-    fn foreign(&self, event: Event, at: Timestamp) -> Message {
+    fn foreign(&self, event: RecordedEvent, at: Timestamp) -> Message {
         let id = EventId::named(&format!("stray at step {}", self.step));
         let service = Service::Order;
         Message { id, at, service, cause: None, trace: Trace::root(&id), writer: None, event }
@@ -164,5 +168,31 @@ impl World {
             }
             None => Ok(()),
         }
+    }
+}
+
+impl Log {
+    /// A record gets in where its writer wants it. It counts if it belongs there, by the rule of every reader.
+    pub(crate) fn stray(&mut self, append: &Append) -> Position {
+        let at = self.next(place_of(append));
+        let message = append.message.clone();
+        let record = match in_place(&message.event, at) {
+            Ok(()) => Fetched::Record(delivered(at, append)),
+            Err(misplaced) => {
+                let value = Some(format!("{:?}", message.event).into_bytes());
+                let raw = Arc::new(RawRecord { value, ..RawRecord::default() });
+                Fetched::Unreadable(Unreadable { at, reason: misplaced.to_string(), raw })
+            }
+        };
+        self.push(at, record);
+        at
+    }
+
+    /// Something gets in that nobody understands.
+    pub(crate) fn spoil(&mut self, place: Place, value: Vec<u8>) -> Position {
+        let at = self.next(place);
+        let raw = Arc::new(RawRecord { value: Some(value), ..RawRecord::default() });
+        self.push(at, Fetched::Unreadable(Unreadable { at, reason: "poison".to_owned(), raw }));
+        at
     }
 }

@@ -2,15 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use kbnt_application::driver::Event;
 use kbnt_application::{Outbox, Service};
 use kbnt_domain::event::{Basket, UserStatus};
 use kbnt_domain::stock::Declaration;
 use kbnt_domain::user::Registration;
 use kbnt_domain::{OrderId, ProductId, SourceId, UserId};
 
+use super::rng::Rng;
 use super::{Plan, price};
+use crate::carry::Most;
 use crate::node::Node;
-use crate::rng::Rng;
+use crate::process::Process;
+use crate::world::World;
 
 /// What a service is asked over HTTP.
 #[derive(Clone, Debug)]
@@ -36,6 +40,13 @@ pub(crate) enum Call {
         /// Which of the values that were tried for this product and source it is.
         number: usize,
     },
+}
+
+/// Names a call; whether it was to have any effect.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ticket {
+    pub(crate) number: u64,
+    pub(crate) effective: bool,
 }
 
 /// What a caller has in mind; it becomes a call when somebody is there to take it.
@@ -207,6 +218,55 @@ impl Clients {
         {
             let at = rng.index(self.wishes.len() + 1);
             self.wishes.insert(at, Wish::Place(*number));
+        }
+    }
+}
+
+impl World {
+    /// Customers and the warehouse ask for something.
+    pub(crate) fn ask(&mut self) -> Result<(), String> {
+        let Some(service) = self.clients.next_service() else { return Ok(()) };
+        let is_free = |process: &&Process| {
+            let ready = process.driver.status().ready && !process.inputs.is_empty();
+            process.service == service && process.is_idle() && ready
+        };
+        let takers = self.processes.iter().filter(is_free);
+        let Some(&Process { id, ref driver, .. }) = self.rng.pick_of(takers) else { return Ok(()) };
+        let node = driver.machine();
+        let received = |product: &_, source: &_| match node {
+            Node::Inventory(machine) => machine.level(product).map_or(0, |level| {
+                level.received.iter().find(|(name, _)| name == source).map_or(0, |(_, received)| *received)
+            }),
+            _ => 0,
+        };
+        let Some(call): Option<Call> = self.clients.next(&self.plan, &mut self.rng, received) else {
+            return Ok(());
+        };
+        self.say(|| format!("{} is asked {call:?}", self.processes[id].name()));
+        let most = Most { follow: self.rng.below(30), inputs: 2 };
+        self.work(id, most, Some(call)).map(|_| ())
+    }
+
+    /// Hands over a call. One that the driver does not take any more is not answered.
+    pub(crate) fn call(&mut self, id: usize, asked: Call) {
+        self.tickets += 1;
+        let (number, process) = (self.tickets, &mut self.processes[id]);
+        process.calls.insert(number, asked.clone());
+        if process.driver.wants().calls > 0 {
+            process.tell(Event::Call(Box::new(move |node: &mut Node, outbox: &mut Outbox| Ticket {
+                number,
+                effective: call(node, &asked, outbox),
+            })));
+        }
+    }
+
+    /// A driver has answered a call, or refused it.
+    pub(crate) fn answered(&mut self, id: usize, ticket: Ticket, confirmed: bool) {
+        let Some(call) = self.processes[id].calls.remove(&ticket.number) else { return };
+        match (confirmed, ticket.effective) {
+            (true, true) => self.clients.confirmed(&call),
+            (true, false) => {}
+            (false, _) => self.clients.unanswered(&call, &mut self.rng),
         }
     }
 }

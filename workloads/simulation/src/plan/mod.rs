@@ -1,13 +1,15 @@
 //! What a seed makes of a run: how much goes wrong, who orders what.
 
 pub(crate) mod clients;
+mod drain;
+pub(crate) mod rng;
 
 use kbnt_application::Service;
 use kbnt_application::driver::Limits;
 use kbnt_domain::event::{Basket, Line, PaymentMethod};
 use kbnt_domain::{Currency, Money, OrderId, ProductId, Quantity, SourceId, Span, UserId};
 
-use crate::rng::Rng;
+use self::rng::Rng;
 
 /// How often things go wrong, in thousandths of the steps.
 #[derive(Clone, Debug, Default)]
@@ -186,11 +188,6 @@ impl Plan {
         // does not.
         let every = *rng.pick(&[0, 0, 100, 2_000, 20_000])?;
         (faults.wrong_start == 0 && rng.chance(700)).then_some(Span::from_millis(every))
-    }
-
-    /// Whether effects wait for each other.
-    pub(crate) fn is_crowded(&self) -> bool {
-        self.limits.places < Limits::default().places
     }
 
     fn basket(&self, rng: &mut Rng) -> Basket {

@@ -3,25 +3,26 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use kbnt_application::event::{
+    AuditLogCreated, DeadLetterResolved, DeadLetterStored, RecordedEvent, Resolution, Writer, WriterElected,
+};
 use kbnt_application::message::{Classification, Message, Trace};
 use kbnt_application::{Append, Position, Route, Topic};
-use kbnt_domain::dead_letter::Resolution;
 use kbnt_domain::event::{
-    AuditLogCreated, Basket, CancelKind, DeadLetterResolved, DeadLetterStored, InsufficientStock, Level,
-    Line, LowStock, NotificationFailed, NotificationSent, OrderCancelRequested, OrderCancelled, OrderCreated,
-    OrderRepeated, PaymentFailed, PaymentMethod, PaymentProcessed, PaymentRefunded, PlaceOrder, PricedLine,
-    ProductNotFound, ReservationConfirmed, ReservationExpired, ReservationLost, ReservationRefused,
-    ReservationReleased, StockDeclared, UserRegistered, UserRejected, UserStatus, UserStatusChanged,
-    UserValidated, VirtualStockReserved, Writer, WriterElected,
+    Basket, CancelKind, InsufficientStock, Level, Line, LowStock, NotificationFailed, NotificationSent,
+    OrderCancelRequested, OrderCancelled, OrderCreated, OrderRepeated, PaymentFailed, PaymentMethod,
+    PaymentProcessed, PaymentRefunded, PlaceOrder, PricedLine, ProductNotFound, ReservationConfirmed,
+    ReservationExpired, ReservationLost, ReservationRefused, ReservationReleased, StockDeclared,
+    UserRegistered, UserRejected, UserStatus, UserStatusChanged, UserValidated, VirtualStockReserved,
 };
 use kbnt_domain::order::OrderStatus;
-use kbnt_domain::{Currency, Event, EventId, Money, OrderId, Quantity, Reason, ReservationId, Timestamp};
+use kbnt_domain::{Currency, EventId, Money, OrderId, Quantity, Reason, ReservationId, Timestamp};
 use kbnt_wire as wire;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/events.md");
 
 /// One of each, telling the story of the blueprint's first order.
-fn examples() -> Vec<Event> {
+fn examples() -> Vec<RecordedEvent> {
     let user = || "USER-12345".parse().unwrap();
     let order = OrderId::derive(&user(), "example");
     let reservation = ReservationId::derive(&order, 0);
@@ -141,7 +142,7 @@ fn examples() -> Vec<Event> {
 }
 
 /// The record of `event`.
-fn append(event: Event) -> Append {
+fn append(event: RecordedEvent) -> Append {
     let class = Classification::of(&event);
     let id = EventId::named(class.name);
     let cause = (class.name != "PlaceOrderCommand").then(|| EventId::named("example"));

@@ -1,20 +1,23 @@
 //! Any event that there can be.
 
+use kbnt_application::event::{
+    AuditLogCreated, Bytes, DeadLetterResolved, DeadLetterStored, RecordedEvent, Resolution, Writer,
+    WriterElected,
+};
+use kbnt_application::message::Location;
 use kbnt_application::message::{Classification, Message, Service, Trace};
-use kbnt_domain::dead_letter::{Bytes, Location, Resolution};
 use kbnt_domain::event::{
-    AuditLogCreated, Basket, CancelKind, DeadLetterResolved, DeadLetterStored, InsufficientStock, Level,
-    Line, LowStock, NotificationFailed, NotificationSent, OrderCancelRequested, OrderCancelled, OrderCreated,
-    OrderRepeated, PaymentFailed, PaymentMethod, PaymentProcessed, PaymentRefunded, PlaceOrder, PricedLine,
-    ProductNotFound, ReservationConfirmed, ReservationExpired, ReservationLost, ReservationRefused,
-    ReservationReleased, StockDeclared, UserRegistered, UserRejected, UserStatus, UserStatusChanged,
-    UserValidated, VirtualStockReserved, Writer, WriterElected,
+    Basket, CancelKind, InsufficientStock, Level, Line, LowStock, NotificationFailed, NotificationSent,
+    OrderCancelRequested, OrderCancelled, OrderCreated, OrderRepeated, PaymentFailed, PaymentMethod,
+    PaymentProcessed, PaymentRefunded, PlaceOrder, PricedLine, ProductNotFound, ReservationConfirmed,
+    ReservationExpired, ReservationLost, ReservationRefused, ReservationReleased, StockDeclared,
+    UserRegistered, UserRejected, UserStatus, UserStatusChanged, UserValidated, VirtualStockReserved,
 };
 use kbnt_domain::order::OrderStatus;
 use kbnt_domain::stock::UNITS_MOST;
 use kbnt_domain::{
-    Currency, Event, EventId, Money, OrderId, ProductId, Quantity, Reason, ReservationId, SourceId,
-    Timestamp, TransactionId, UserId,
+    Currency, EventId, Money, OrderId, ProductId, Quantity, Reason, ReservationId, SourceId, Timestamp,
+    TransactionId, UserId,
 };
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -74,7 +77,7 @@ fn instant() -> impl Strategy<Value = Timestamp> {
     (-62_167_219_200_000_i64..=253_402_300_799_999).prop_map(Timestamp::from_millis)
 }
 
-fn repeated() -> impl Strategy<Value = Event> {
+fn repeated() -> impl Strategy<Value = RecordedEvent> {
     let ends =
         prop::sample::select(&[OrderStatus::Confirmed, OrderStatus::Rejected, OrderStatus::Cancelled][..]);
     let reason = prop::option::of(reason());
@@ -116,7 +119,7 @@ fn priced() -> impl Strategy<Value = Vec<PricedLine>> {
     prop::collection::vec(line, 0..5)
 }
 
-fn of_orders() -> impl Strategy<Value = Event> {
+fn of_orders() -> impl Strategy<Value = RecordedEvent> {
     let kind = prop::sample::select(vec![CancelKind::Rejected, CancelKind::Cancelled]);
     prop_oneof![
         (order(), basket()).prop_map(|(order, basket)| PlaceOrder { order, basket }.into()),
@@ -136,7 +139,7 @@ fn of_orders() -> impl Strategy<Value = Event> {
     ]
 }
 
-fn of_users() -> impl Strategy<Value = Event> {
+fn of_users() -> impl Strategy<Value = RecordedEvent> {
     let status = prop::sample::select(vec![UserStatus::Active, UserStatus::Blocked]);
     prop_oneof![
         (user(), any::<String>(), any::<String>()).prop_map(|(user, name, email)| UserRegistered {
@@ -162,7 +165,7 @@ fn of_users() -> impl Strategy<Value = Event> {
     ]
 }
 
-fn of_payments() -> impl Strategy<Value = Event> {
+fn of_payments() -> impl Strategy<Value = RecordedEvent> {
     prop_oneof![
         (order(), reservation(), money(), transaction()).prop_map(
             |(order, reservation, amount, transaction)| {
@@ -180,7 +183,7 @@ fn of_payments() -> impl Strategy<Value = Event> {
     ]
 }
 
-fn of_stock() -> impl Strategy<Value = Event> {
+fn of_stock() -> impl Strategy<Value = RecordedEvent> {
     prop_oneof![
         writer().prop_map(|writer| WriterElected { writer }.into()),
         (product(), any::<String>(), money(), any::<u64>(), source(), 0..=UNITS_MOST, level()).prop_map(
@@ -206,7 +209,7 @@ fn of_stock() -> impl Strategy<Value = Event> {
     ]
 }
 
-fn of_reservations() -> impl Strategy<Value = Event> {
+fn of_reservations() -> impl Strategy<Value = RecordedEvent> {
     let reserved = (
         (order(), reservation(), user(), 0..=1_000_u32, priced()),
         (money(), prop::option::of(payment()), instant(), any::<u64>()),
@@ -263,7 +266,7 @@ fn bytes() -> impl Strategy<Value = Option<Bytes>> {
     prop::option::of(any::<Vec<u8>>().prop_map(Bytes::from))
 }
 
-fn of_dead_letters() -> impl Strategy<Value = Event> {
+fn of_dead_letters() -> impl Strategy<Value = RecordedEvent> {
     let headers = prop::collection::vec((any::<String>(), bytes()), 0..4);
     let stored = (
         (location(), any::<String>(), instant(), bytes(), bytes(), headers),
@@ -293,7 +296,7 @@ fn of_dead_letters() -> impl Strategy<Value = Event> {
     prop_oneof![stored, resolved]
 }
 
-fn of_infrastructure() -> impl Strategy<Value = Event> {
+fn of_infrastructure() -> impl Strategy<Value = RecordedEvent> {
     let audit = (
         (any::<u64>(), event_id(), any::<String>(), any::<String>()),
         (any::<String>(), any::<u32>(), any::<u64>()),
@@ -325,7 +328,7 @@ fn of_infrastructure() -> impl Strategy<Value = Event> {
     ]
 }
 
-pub fn event() -> impl Strategy<Value = Event> {
+pub fn event() -> impl Strategy<Value = RecordedEvent> {
     prop_oneof![
         of_orders(),
         of_users(),

@@ -53,7 +53,7 @@ fn the_least_that_an_order_needs_is_enough() {
         (Timestamp::from_millis(1_000), Service::Order, None)
     );
     assert_eq!(message.trace, Trace::root(&message.id));
-    let Event::PlaceOrder(placed) = &message.event else { panic!("{message:?}") };
+    let Some(Event::PlaceOrder(placed)) = message.event.business() else { panic!("{message:?}") };
     assert_eq!(placed.basket.payment, PaymentMethod { method: "credit_card".into(), token: None });
 }
 

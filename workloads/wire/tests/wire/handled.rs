@@ -1,6 +1,7 @@
 //! Whatever can be read is handled by every machine, and what that writes can be written and read again, and is no larger than a log
 //! takes. A record for which this does not hold would stop its service at every start.
 
+use kbnt_application::RecordedEvent;
 use kbnt_application::audit::AuditMachine;
 use kbnt_application::inventory::{InventoryConfig, InventoryMachine};
 use kbnt_application::message::{Classification, Topic, home_of};
@@ -14,7 +15,7 @@ use kbnt_application::{
     PaymentRequest, Position, Route, Service, SoleWriter,
 };
 use kbnt_domain::stock::{Declaration, UNITS_MOST};
-use kbnt_domain::{Currency, Event, Money, OrderId, ReservationId, Span, Timestamp};
+use kbnt_domain::{Currency, Money, OrderId, ReservationId, Span, Timestamp};
 use kbnt_wire::{self as wire, RecordView};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -243,7 +244,7 @@ impl<M: Machine> Work<M> {
     fn can_be_written(&mut self, append: &Append) -> Result<(), TestCaseError> {
         self.written += 1;
         let record = wire::encode(append).map_err(|error| TestCaseError::fail(error.to_string()))?;
-        let is_letter = matches!(append.message.event, Event::DeadLetterStored(_));
+        let is_letter = matches!(append.message.event, RecordedEvent::DeadLetterStored(_));
         prop_assert!(record.size() < RECORD_MOST || is_letter, "{} bytes", record.size());
         let topic = Classification::of(&append.message.event).topic();
         let partition = match &append.route {

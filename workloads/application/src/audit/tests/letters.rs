@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use kbnt_domain::dead_letter::Resolution;
-use kbnt_domain::event::{DeadLetterResolved, DeadLetterStored};
-use kbnt_domain::{Event, EventId, Timestamp};
+use kbnt_domain::{EventId, Timestamp};
 
 use super::super::{AuditMachine, DEAD_LETTER};
 use super::{Log, deliver, link_of, records, restarted, unread};
+use crate::event::{DeadLetterResolved, DeadLetterStored, RecordedEvent, Resolution};
 use crate::machine::{Auditor as _, Machine, Position};
 use crate::message::{Subject, Topic};
 use crate::ports::{RawRecord, Unreadable};
@@ -31,9 +30,9 @@ fn meet(driven: &mut Driven<AuditMachine>, record: &Unreadable) {
     driven.step(|machine, outbox| machine.unreadable(record, outbox));
 }
 
-fn letter_of(event: &Event) -> Option<&DeadLetterStored> {
+fn letter_of(event: &RecordedEvent) -> Option<&DeadLetterStored> {
     match event {
-        Event::DeadLetterStored(letter) => Some(letter),
+        RecordedEvent::DeadLetterStored(letter) => Some(letter),
         _ => None,
     }
 }
@@ -55,7 +54,7 @@ fn letters(log: &Log) -> Vec<&DeadLetterStored> {
     letters
 }
 
-fn resolved(offset: u64) -> Event {
+fn resolved(offset: u64) -> RecordedEvent {
     let location = ("order-events".to_owned(), 0, offset);
     let (how, by, reason) = (Resolution::Discarded, "ana".to_owned(), "a test".to_owned());
     DeadLetterResolved { location, how, replayed_to: None, by, reason }.into()
@@ -204,6 +203,6 @@ fn a_log_that_begins_with_a_dead_letter_was_not_cut() {
     log.take(written, &mut []);
     let mut driven = restarted(&log);
     driven.deliver(&record(7, at(0), placed(3)));
-    let Event::AuditLogCreated(link) = &driven.unread[0].message.event else { panic!() };
+    let RecordedEvent::AuditLogCreated(link) = &driven.unread[0].message.event else { panic!() };
     assert_eq!(link.sequence, 0, "nothing of what is there ties in");
 }

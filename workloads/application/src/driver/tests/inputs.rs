@@ -1,9 +1,8 @@
 //! What is committed of an input whose writers are elected.
 
-use kbnt_domain::event::{Writer, WriterElected};
-
 use super::super::inputs::Inputs;
 use super::toy::Toy;
+use crate::event::{Writer, WriterElected};
 use crate::fence::TermFence;
 use crate::machine::Position;
 use crate::message::Topic;
@@ -29,7 +28,7 @@ fn each_commit_has_the_note_of_its_own_offset_until_a_later_election_is_behind_i
     for offset in 0..8 {
         if let Some(term) = [(0, 1), (5, 2)].iter().find_map(|(at, term)| (*at == offset).then_some(*term)) {
             let elected = WriterElected { writer: writer(term) };
-            assert!(inputs.admits(&record(offset, at(0), elected.into())));
+            assert!(inputs.admits(&record(offset, at(0), elected)));
         }
         inputs.passed(Position { topic, partition: 0, offset });
     }

@@ -64,6 +64,24 @@ fn a_commit_goes_no_further_than_what_is_answered() {
 }
 
 #[test]
+fn a_charge_whose_reservation_ended_before_its_turn_does_not_start() {
+    let machine = Toy { with_effect: true, charges_until: Some(at(1_000)), ..Toy::default() };
+    let mut carrier = Carrier::new(machine, Limits { places: 1, ..Limits::default() });
+    carrier.begin();
+    carrier.assign(Vec::new());
+    carrier.input(&inputs(0, 0..3));
+    assert_eq!(orders(&carrier.started), [order(0)], "one at a time");
+    carrier.clock.now.store(999, Ordering::Relaxed);
+    carrier.ends_effect();
+    assert_eq!(orders(&carrier.started), [order(1)], "in time");
+    carrier.clock.now.store(1_000, Ordering::Relaxed);
+    carrier.ends_effect();
+    assert_eq!(orders(&carrier.started), [], "the third one's reservation is over");
+    assert_eq!(carrier.driver.machine().outcomes.last(), Some(&PaymentOutcome::Overdue.into()));
+    assert_eq!(carrier.committed.last(), Some(&commit(3)), "and it is answered");
+}
+
+#[test]
 fn a_commit_that_fails_is_tried_again_after_the_next_batch() {
     let mut carrier = assigned(Toy::default());
     carrier.driver.step(Event::Records(Reader::Input, &inputs(0, 0..1), &[]));

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use kbnt_domain::event::WriterElected;
 use kbnt_domain::{EventId, OrderId, Timestamp};
 
 use self::toy::Toy;
 use super::{Attempt, Command, Driver, Event, Failure, Limits, Reader, Setup, Wants};
+use crate::event::{RecordedEvent, Writer, WriterElected};
 use crate::machine::{Append, Delivered, Effect, Outbox, PaymentOutcome, Position};
 use crate::message::{Classification, Message, Topic, Trace};
 use crate::ports::{Assignment, Clock, Commit, Fetched, NoObserver, Snapshot};
@@ -136,7 +136,7 @@ impl Carrier {
             Command::Join => self.driver.step(Event::Joined),
             Command::Load(before) => {
                 let snapshot = self.snapshots.iter().rev().nth(before).cloned();
-                self.driver.step(Event::Loaded(snapshot.map(Ok)));
+                self.driver.step(Event::Loaded(snapshot.map(|snapshot| Ok(Box::new(snapshot)))));
             }
             Command::Append(batch) if self.holds_appends => self.held.push_back(batch),
             Command::Append(batch) => self.append(&batch),
@@ -241,7 +241,8 @@ impl Carrier {
 }
 
 /// A record by somebody else.
-fn foreign(name: &str, event: kbnt_domain::Event) -> Append {
+fn foreign(name: &str, event: impl Into<RecordedEvent>) -> Append {
+    let event = event.into();
     let id = EventId::named(name);
     let service = Classification::of(&event).owner;
     let message =
@@ -251,8 +252,8 @@ fn foreign(name: &str, event: kbnt_domain::Event) -> Append {
 }
 
 fn election(term: u64, name: &str) -> Append {
-    let writer = kbnt_domain::event::Writer { term, name: name.into() };
-    foreign(&format!("elected/{term}/{name}"), WriterElected { writer }.into())
+    let writer = Writer { term, name: name.into() };
+    foreign(&format!("elected/{term}/{name}"), WriterElected { writer })
 }
 
 /// Inputs for these orders, from an offset on.
@@ -262,7 +263,7 @@ fn inputs(from: u64, orders: std::ops::Range<u128>) -> Vec<Fetched> {
 }
 
 fn commit(offset: u64) -> Commit {
-    let topic = Classification::of(&toy::input(0)).topic();
+    let topic = Classification::of_kind(toy::input(0).kind()).topic();
     Commit { next: Position { topic, partition: 0, offset }, note: String::new() }
 }
 

@@ -5,21 +5,24 @@ use std::convert::Infallible;
 use std::ops::Range;
 use std::sync::Arc;
 
-use kbnt_domain::event::{NotificationSent, ReservationRefused, Writer, WriterElected};
+use kbnt_domain::event::{Basket, NotificationSent, ReservationRefused};
 use kbnt_domain::{Event, OrderId, Reason, Timestamp};
 
+use crate::event::{RecordedEvent, Writer, WriterElected};
 use crate::machine::{
     Append, Auditor, Delivered, EffectOutcome, Halt, Machine, Outbox, PaymentRequest, Position, SoleWriter,
     Unreadable,
 };
 use crate::message::{Service, Topic};
-use crate::testkit::{placed, user};
+use crate::testkit::{amount, basket, placed, reservation, user};
 
 #[derive(Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each test switches on what it needs")]
 pub(super) struct Toy {
     pub(super) sole: bool,
     pub(super) with_effect: bool,
+    /// Its effects are charges, of reservations that end then.
+    pub(super) charges_until: Option<Timestamp>,
     pub(super) by_time: bool,
     pub(super) drains: bool,
     pub(super) follows: bool,
@@ -36,6 +39,7 @@ pub(super) struct Toy {
     pub(super) recovered: Vec<(u32, usize)>,
     pub(super) followed: usize,
     pub(super) handled: Vec<OrderId>,
+    pub(super) outcomes: Vec<EffectOutcome>,
     pub(super) partitions: BTreeSet<u32>,
     pub(super) under_way: BTreeMap<OrderId, u64>,
     pub(super) restored: bool,
@@ -97,7 +101,7 @@ impl Machine for Toy {
     fn fold(&mut self, record: &Delivered) {
         self.folded += 1;
         self.folded_at.push(self.present);
-        if let Event::WriterElected(elected) = &record.message.event {
+        if let RecordedEvent::WriterElected(elected) = &record.message.event {
             self.newest = self.newest.max(elected.writer.term);
         }
     }
@@ -111,13 +115,18 @@ impl Machine for Toy {
         self.handled.push(order);
         if self.with_effect {
             self.under_way.insert(order, record.at.offset);
-            outbox.perform(PaymentRequest::Query { order });
+            outbox.perform(self.charges_until.map_or(PaymentRequest::Query { order }, |expires_at| {
+                let Basket { user, payment, .. } = basket();
+                let (reservation, amount) = (reservation(0), amount());
+                PaymentRequest::Charge { order, reservation, user, amount, payment, expires_at }
+            }));
         } else {
             self.answer(order, outbox);
         }
     }
 
-    fn completed(&mut self, order: OrderId, _outcome: EffectOutcome, outbox: &mut Outbox) {
+    fn completed(&mut self, order: OrderId, outcome: EffectOutcome, outbox: &mut Outbox) {
+        self.outcomes.push(outcome);
         if self.under_way.remove(&order).is_some() {
             self.answer(order, outbox);
         }
@@ -156,7 +165,7 @@ impl Machine for Toy {
 
     fn follow(&mut self, record: &Delivered) {
         self.followed += 1;
-        if let Event::WriterElected(elected) = &record.message.event {
+        if let RecordedEvent::WriterElected(elected) = &record.message.event {
             self.newest = self.newest.max(elected.writer.term);
         }
     }

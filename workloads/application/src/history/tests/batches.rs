@@ -54,7 +54,7 @@ fn log(orders: u128) -> Log {
         for story in &stories {
             if let Some(event) = story.get(step) {
                 let millis = 1_000 + i64::try_from(log.records.len()).unwrap();
-                if step == 3 && Classification::of(event).topic() == Topic::InventoryEvents {
+                if step == 3 && Classification::of_kind(event.kind()).topic() == Topic::InventoryEvents {
                     log.write(millis, 1, event.clone());
                 }
                 log.write(millis, if step < 3 { 1 } else { 2 }, event.clone());

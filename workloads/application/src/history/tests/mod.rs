@@ -6,10 +6,11 @@ mod pages;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use kbnt_domain::event::{Event, Writer, WriterElected};
+use kbnt_domain::event::Event;
 use kbnt_domain::{EventId, OrderId};
 
 use super::{Batch, Fold, Gathered, Progress, Search, StoredOrder};
+use crate::event::{RecordedEvent, Writer, WriterElected};
 use crate::machine::Delivered;
 use crate::message::{Classification, Position, Topic, partition_of};
 use crate::ports::Fetched;
@@ -87,13 +88,14 @@ impl Log {
 
     /// Writes a record of `term`.
     pub(super) fn write(&mut self, millis: i64, term: u64, event: Event) {
+        let event = RecordedEvent::from(event);
         let topic = Classification::of(&event).topic();
         let key = crate::message::Subject::of(&event).key().unwrap_or_default();
         let writer = (topic == Topic::InventoryEvents).then(|| Self::writer(term));
         self.put(millis, partition_of(&key, 3), writer, event);
     }
 
-    fn put(&mut self, millis: i64, partition: u32, writer: Option<Arc<Writer>>, event: Event) {
+    fn put(&mut self, millis: i64, partition: u32, writer: Option<Arc<Writer>>, event: RecordedEvent) {
         let topic = Classification::of(&event).topic();
         let next = self.next.entry((topic, partition)).or_default();
         let mut delivered = record(*next, at(millis), event);

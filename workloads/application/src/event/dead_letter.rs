@@ -2,15 +2,52 @@
 
 use std::sync::Arc;
 
-use crate::Timestamp;
-use crate::audit::{Hash, record_hash, sha256};
-use crate::event::DeadLetterStored;
+use kbnt_domain::Timestamp;
+use kbnt_domain::audit::{Hash, sha256};
+
+use crate::machine::record_hash;
+use crate::message::Location;
 
 /// Bytes that many hold and nobody changes.
 pub type Bytes = Arc<[u8]>;
 
-/// Where a record lies: topic, partition and offset.
-pub type Location = (String, u32, u64);
+/// A record that nobody understands, kept for a person to look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetterStored {
+    /// Where the record lies.
+    pub location: Location,
+    /// What is wrong with it.
+    pub reason: String,
+    /// The log's own time of the record.
+    pub recorded_at: Timestamp,
+    /// Its key, if it has one.
+    pub key: Option<Bytes>,
+    /// Its value; `None` is a tombstone.
+    pub value: Option<Bytes>,
+    /// Its headers, in order.
+    pub headers: Vec<(String, Option<Bytes>)>,
+    /// Whether all of that is as it was; of a record that is too large only the beginning is kept.
+    pub whole: bool,
+    /// Bytes of the record's own value.
+    pub value_bytes: u64,
+    /// The SHA-256 of the record's own value; `None` of a tombstone.
+    pub value_hash: Option<Hash>,
+}
+
+/// A person is done with a dead letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetterResolved {
+    /// Where the record lies that nobody understood.
+    pub location: Location,
+    /// What was done with it.
+    pub how: Resolution,
+    /// Where it was written again, if it was.
+    pub replayed_to: Option<Location>,
+    /// By whom.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
 
 /// What a person did with a dead letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

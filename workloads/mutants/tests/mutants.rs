@@ -1,17 +1,8 @@
 //! The list of planted bugs fits the code that they are planted in, and the page about them.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
-use serde::Deserialize;
-
-#[derive(Debug, Deserialize)]
-struct Mutant {
-    name: String,
-    file: String,
-    search: String,
-    replace: String,
-}
+use kbnt_mutants::list;
 
 /// What follows it is written here.
 const GENERATED: &str = "<!-- make generate writes what follows -->\n";
@@ -35,9 +26,9 @@ fn tables(list: &str) -> String {
 /// With `KBNT_GENERATE`, as `make generate` sets it, the page is written anew.
 #[test]
 fn the_page_lists_every_bug() {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let list = std::fs::read_to_string(here.join("mutants/list.yaml")).unwrap();
-    let page = here.join("../../docs/planted-bugs.md");
+    let root = list::root();
+    let list = std::fs::read_to_string(root.join("workloads/mutants/list.yaml")).unwrap();
+    let page = root.join("docs/planted-bugs.md");
     let before = std::fs::read_to_string(&page).unwrap();
     let (head, _) = before.split_once(GENERATED).unwrap();
     let whole = [head, GENERATED, &tables(&list)].concat();
@@ -51,15 +42,13 @@ fn the_page_lists_every_bug() {
 
 #[test]
 fn each_bug_has_one_place_to_be_planted_at() {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let list = std::fs::read_to_string(here.join("mutants/list.yaml")).unwrap();
-    let mutants: Vec<Mutant> = serde_yaml::from_str(&list).unwrap();
+    let mutants = list::read().unwrap();
     assert!(mutants.len() >= 20);
     let names: BTreeSet<_> = mutants.iter().map(|mutant| &mutant.name).collect();
     assert_eq!(names.len(), mutants.len());
     for mutant in mutants {
-        let source = std::fs::read_to_string(here.join("../..").join(&mutant.file)).unwrap();
-        assert_eq!(source.matches(&mutant.search).count(), 1, "{}", mutant.name);
+        let source = std::fs::read_to_string(list::root().join(&mutant.file)).unwrap();
+        mutant.planted(&source).unwrap();
         assert_ne!(mutant.search, mutant.replace, "{}", mutant.name);
     }
 }

@@ -37,6 +37,12 @@ impl Rng {
         self.below(1000) < per_mille
     }
 
+    /// One of those that come of `from`.
+    pub(crate) fn pick_of<I: Iterator + Clone>(&mut self, from: I) -> Option<I::Item> {
+        let at = self.index(from.clone().count());
+        { from }.nth(at)
+    }
+
     pub(crate) fn pick<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T> {
         from.get(self.index(from.len()))
     }

@@ -2,11 +2,13 @@
 
 use std::sync::atomic::Ordering;
 
+use kbnt_application::Machine as _;
 use kbnt_application::Service;
+use kbnt_application::driver::Command;
 
 use crate::carry::Most;
 use crate::plan::Faults;
-use crate::process::Request;
+use crate::process::{Process, Request};
 use crate::world::World;
 
 /// Rounds after which a world that has not come to rest never will.
@@ -66,19 +68,9 @@ impl World {
             return Ok(false);
         }
         match &self.processes[id].request {
-            Some(Request::Append(batch)) => {
-                let places: Vec<_> =
-                    batch.landing.iter().map(|(place, queue)| (*place, queue.len())).collect();
-                for (place, count) in places {
-                    for _ in 0..count {
-                        self.land(id, place)?;
-                    }
-                }
-                self.settle(id)?;
-                Ok(true)
-            }
+            Some(Request::Append(_)) => self.land_all(id).map(|()| true),
             // Two writers stand by for each other where one is at work.
-            Some(Request::Turn) if self.is_led(id) => self.work(id, ALL, None),
+            Some(Request::Other(Command::AwaitTurn)) if self.is_led(id) => self.work(id, ALL, None),
             Some(_) => self.perform(id).map(|()| true),
             None => self.work(id, ALL, None),
         }
@@ -112,5 +104,22 @@ impl World {
             }
         }
         Ok(())
+    }
+}
+
+impl Process {
+    /// At what true time it goes on by itself, in milliseconds: to tick, if it decides, or to end.
+    fn due(&self) -> Option<i64> {
+        let wants = self.driver.wants();
+        if self.dead || self.request.is_some() {
+            None
+        } else if !self.driver.is_at_work() {
+            i64::try_from(wants.wake?.as_millis()).ok()
+        } else if wants.outcomes {
+            let at = self.driver.machine().next_tick()?;
+            Some(at.as_millis().saturating_sub(self.clock.skew()))
+        } else {
+            None
+        }
     }
 }

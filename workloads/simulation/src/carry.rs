@@ -104,6 +104,8 @@ impl World {
         }
         self.carry(id)?;
         let process = &mut self.processes[id];
+        // Somebody takes over from one that has ended.
+        active |= process.dead;
         active |= !matches!(process.request, None | Some(Request::Other(Command::AwaitTurn)));
         // A clock that is found to be right again, or a tick after which there is less in hand, may be all that has happened: now it
         // takes in what it did not before.

@@ -56,15 +56,15 @@ pub struct HistoryRunner {
     log: Arc<dyn EventLog>,
     clock: Arc<dyn Clock>,
     observer: Arc<dyn Observer>,
-    told: watch::Sender<Told>,
+    shown: watch::Sender<Shown>,
     /// What a reader found wrong with what is stored.
     found: watch::Receiver<Option<String>>,
     began: Instant,
 }
 
-/// What readers of the history are told.
+/// What readers of the history see of how far it has come.
 #[derive(Clone, Debug, Default)]
-struct Told {
+struct Shown {
     standing: Standing,
     progress: Progress,
 }
@@ -109,10 +109,10 @@ impl HistoryRunner {
         clock: Arc<dyn Clock>,
         observer: Arc<dyn Observer>,
     ) -> (Self, HistoryView) {
-        let (told, seen) = watch::channel(Told::default());
+        let (shown, seen) = watch::channel(Shown::default());
         let (finds, found) = watch::channel(None);
         let view = HistoryView::new(Arc::clone(&plan.store), seen, finds);
-        (Self { plan, log, clock, observer, told, found, began: Instant::now() }, view)
+        (Self { plan, log, clock, observer, shown, found, began: Instant::now() }, view)
     }
 
     /// Runs until `shutdown` or a permanent error of the log; goes on after errors of the store. With a damaged log it applies no
@@ -125,7 +125,7 @@ impl HistoryRunner {
         if !matches!(error, LogError::Damaged(_)) {
             return Err(error.into());
         }
-        self.told.send_modify(|told| told.standing.ready = false);
+        self.shown.send_modify(|shown| shown.standing.ready = false);
         shutdown.cancelled().await;
         Ok(())
     }
@@ -147,7 +147,7 @@ impl HistoryRunner {
 
     /// Sets aside what is stored. The log says what is true.
     async fn rebuild(&mut self, why: &str) {
-        self.told.send_replace(Told::default());
+        self.shown.send_replace(Shown::default());
         self.began = Instant::now();
         let mut pause = Backoff::new();
         while let Err(error) = self.plan.store.reset().await {
@@ -165,10 +165,10 @@ impl HistoryRunner {
         let mut fold = Fold::resume(progress).map_err(|error| HistoryError::Damaged(error.to_string()))?;
         fold.set_topics(topics);
         let applied = applied(fold.progress());
-        if applied > 0 && self.told.borrow().progress.revision == 0 {
+        if applied > 0 && self.shown.borrow().progress.revision == 0 {
             self.observer.history(&HistoryReport::Resumed { applied });
         }
-        self.tell(&fold);
+        self.show(&fold);
         let mut reader = self.log.read(fold.positions()).await?;
         let now = Instant::now();
         let mut rounds = Rounds { looked: None, said: now, expired: None, sample: None };
@@ -185,7 +185,7 @@ impl HistoryRunner {
             if !records.is_empty() || behind(&fold, &positions) {
                 fold = self.apply(&fold, &records, &positions).await?;
                 pause.reset();
-                self.tell(&fold);
+                self.show(&fold);
             }
         }
     }
@@ -200,10 +200,10 @@ impl HistoryRunner {
         Ok(next)
     }
 
-    fn tell(&self, fold: &Fold) {
-        self.told.send_modify(|told| {
-            told.progress = fold.progress().clone();
-            told.standing.as_of = fold.progress().as_of;
+    fn show(&self, fold: &Fold) {
+        self.shown.send_modify(|shown| {
+            shown.progress = fold.progress().clone();
+            shown.standing.as_of = fold.progress().as_of;
         });
     }
 
@@ -216,12 +216,12 @@ impl HistoryRunner {
         }
         if let Some(Sample { at, ends }) = &rounds.sample {
             let left = left(fold.progress(), ends);
-            self.told.send_if_modified(|told| std::mem::replace(&mut told.standing.lag, left) != left);
+            self.shown.send_if_modified(|shown| std::mem::replace(&mut shown.standing.lag, left) != left);
             if left == 0 {
                 fold.set_as_of(*at);
                 self.reached(*at, fold);
                 rounds.sample = None;
-            } else if !self.told.borrow().standing.ready && rounds.said.elapsed() >= SAY {
+            } else if !self.shown.borrow().standing.ready && rounds.said.elapsed() >= SAY {
                 rounds.said = Instant::now();
                 let applied = applied(fold.progress());
                 self.observer.history(&HistoryReport::Building { applied, left });
@@ -244,9 +244,9 @@ impl HistoryRunner {
 
     /// Everything is applied that was in the log at this time.
     fn reached(&self, at: Timestamp, fold: &Fold) {
-        let was_ready = self.told.borrow().standing.ready;
-        self.told.send_modify(|told| {
-            told.standing = Standing { as_of: Some(at), ready: true, lag: 0 };
+        let was_ready = self.shown.borrow().standing.ready;
+        self.shown.send_modify(|shown| {
+            shown.standing = Standing { as_of: Some(at), ready: true, lag: 0 };
         });
         if !was_ready {
             let (applied, took) = (applied(fold.progress()), self.began.elapsed());

@@ -10,13 +10,13 @@ use kbnt_application::projections::{OrderView, Page};
 use kbnt_domain::OrderId;
 use tokio::sync::watch;
 
-use super::Told;
+use super::Shown;
 
 /// The history as it is now. Cheap to clone.
 #[derive(Clone)]
 pub struct HistoryView {
     store: Arc<dyn HistoryStore>,
-    told: watch::Receiver<Told>,
+    shown: watch::Receiver<Shown>,
     /// Tells the runner what is wrong with what is stored.
     finds: Arc<watch::Sender<Option<String>>>,
 }
@@ -24,10 +24,10 @@ pub struct HistoryView {
 impl HistoryView {
     pub(super) fn new(
         store: Arc<dyn HistoryStore>,
-        told: watch::Receiver<Told>,
+        shown: watch::Receiver<Shown>,
         finds: watch::Sender<Option<String>>,
     ) -> Self {
-        Self { store, told, finds: Arc::new(finds) }
+        Self { store, shown, finds: Arc::new(finds) }
     }
 
     /// How much is stored.
@@ -47,15 +47,16 @@ impl HistoryView {
 #[async_trait]
 impl History for HistoryView {
     fn standing(&self) -> Standing {
-        self.told.borrow().standing
+        self.shown.borrow().standing
     }
 
     async fn reached(&self, positions: &[Position]) {
-        let mut told = self.told.clone();
-        let is_applied =
-            |told: &Told| positions.iter().all(|at| told.progress.next(at.topic, at.partition) >= at.offset);
+        let mut shown = self.shown.clone();
+        let is_applied = |shown: &Shown| {
+            positions.iter().all(|at| shown.progress.next(at.topic, at.partition) >= at.offset)
+        };
         // An error means that the runner has ended: nothing more will be applied.
-        let _ = told.wait_for(is_applied).await;
+        let _ = shown.wait_for(is_applied).await;
     }
 
     async fn get(&self, order: OrderId) -> Result<Option<OrderView>, HistoryError> {

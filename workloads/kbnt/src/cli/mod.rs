@@ -187,7 +187,7 @@ pub(crate) struct TailOptions {
     curl localhost:8082/topics/order-events/messages -H 'content-type: application/json' \\\n       \
     -d '{\"key\": \"order-1\", \"value\": {\"hello\": \"world\"}}'\n  \
     curl 'localhost:8082/topics/order-events/messages?partition=0&offset=0&limit=10'\n  \
-    kbnt tail --url http://localhost:8082 --from-beginning\n\nMessages are kept in memory until it ends.")]
+    kbnt tail --url http://localhost:8082 --from-beginning\n\nMessages are kept in memory until it ends, the newest million of them.")]
 pub(crate) struct SimulatorOptions {
     /// The port of the REST API
     #[arg(long, env = "KBNT_HTTP_PORT", default_value_t = 8082, value_name = "PORT")]
@@ -232,6 +232,9 @@ pub(crate) struct DemoOptions {
     pub(crate) json: bool,
 }
 
+/// Records that a log in memory keeps: an hour of 20 orders a second.
+pub(crate) const MEMORY_RECORDS: usize = 1_000_000;
+
 /// Options of `kbnt serve`.
 #[derive(Debug, Args)]
 #[command(after_help = "Try it:\n  \
@@ -246,6 +249,11 @@ pub(crate) struct ServeOptions {
     /// without it everything is gone at the end, and orders are shown for a day after they have ended
     #[arg(long, env = "KBNT_DATA_DIR", value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// Without a directory, keep so many of the newest records in memory, some 600 bytes each, and older ones only until every
+    /// service has read them
+    #[arg(long, env = "KBNT_MEMORY_RECORDS", default_value_t = MEMORY_RECORDS, value_name = "COUNT",
+          value_parser = values::memory_records)]
+    pub(crate) memory_records: usize,
     /// The port of the HTTP API
     #[arg(long, env = "KBNT_HTTP_PORT", default_value_t = 8080, value_name = "PORT")]
     pub(crate) port: u16,

@@ -7,6 +7,7 @@ mod environment;
 mod history;
 mod http;
 mod kafka;
+mod log;
 mod origin;
 mod payment;
 mod plain;
@@ -26,7 +27,6 @@ use std::time::Duration;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use kbnt_adapters::logging::{Filter, Format, Logging, LoggingError};
-use kbnt_application::intact::TopicIds;
 use kbnt_application::{Service, Topic};
 
 use crate::failure::Failure;
@@ -39,6 +39,7 @@ use history::HEADING as HISTORY;
 pub(crate) use history::HistoryOptions;
 pub(crate) use http::HttpOptions;
 pub(crate) use kafka::{AccessOptions, KafkaOptions};
+pub(crate) use log::{LogCommand, LogVerifyOptions, TopicIdOptions};
 pub(crate) use origin::{OriginOptions, TrailOptions};
 pub(crate) use payment::{NotificationOptions, PaymentOptions};
 pub(crate) use shop::{InventoryOptions, UserOptions};
@@ -114,6 +115,9 @@ pub(crate) enum Command {
     /// Examine the audit trail
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Examine the log
+    #[command(subcommand)]
+    Log(LogCommand),
     /// Make and check the topics of a Kafka cluster
     #[command(subcommand)]
     Topics(TopicsCommand),
@@ -305,16 +309,8 @@ pub(crate) struct ServiceOptions {
     pub(crate) http: HttpOptions,
     #[command(flatten)]
     pub(crate) kafka: KafkaOptions,
-    /// The ids that topics must have, as Kafka prints them: order-events=ID,inventory-events=ID (names without prefix). A
-    /// topic of the same name with another id is refused
-    #[arg(
-        long = "kafka-topic-ids",
-        env = "KBNT_KAFKA_TOPIC_IDS",
-        default_value = "",
-        hide_default_value = true,
-        value_name = "NAME=ID,..."
-    )]
-    pub(crate) topic_ids: TopicIds,
+    #[command(flatten)]
+    pub(crate) topic_ids: TopicIdOptions,
     #[command(flatten)]
     pub(crate) logging: LoggingOptions,
     #[command(flatten)]

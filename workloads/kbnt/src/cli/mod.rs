@@ -236,7 +236,7 @@ pub(crate) struct DemoOptions {
     pub(crate) json: bool,
 }
 
-/// Records that a log in memory keeps: an hour of 20 orders a second.
+/// Records that a log in memory keeps: those of some 55,000 orders.
 pub(crate) const MEMORY_RECORDS: usize = 1_000_000;
 
 /// Options of `kbnt serve`.
@@ -253,7 +253,7 @@ pub(crate) struct ServeOptions {
     /// without it everything is gone at the end, and orders are shown for a day after they have ended
     #[arg(long, env = "KBNT_DATA_DIR", value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// Without a directory, keep so many of the newest records in memory, some 600 bytes each, and older ones only until every
+    /// Without a directory, keep so many of the newest records in memory, some 400 bytes each, and older ones only until every
     /// service has read them
     #[arg(long, env = "KBNT_MEMORY_RECORDS", default_value_t = MEMORY_RECORDS, value_name = "COUNT",
           value_parser = values::memory_records)]

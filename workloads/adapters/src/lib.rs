@@ -1,6 +1,7 @@
-//! Adapters to the outside world: payment, notification, leases, snapshots, history, clocks, logging, metrics, spans.
+//! Adapters to the outside world: payment, notification, leases, snapshots, history, backup, clocks, logging, metrics, spans.
 
 pub mod address;
+pub mod backup;
 pub mod clock;
 pub mod history;
 pub mod lease;

@@ -2,6 +2,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod audit;
+mod backup;
 mod cli;
 mod demo;
 mod dispatch;

@@ -1,5 +1,6 @@
 //! The command line. Every option can also be given as a variable.
 
+mod backup;
 mod choice;
 mod clock;
 mod dlq;
@@ -31,6 +32,7 @@ use kbnt_application::{Service, Topic};
 
 use crate::failure::Failure;
 
+pub(crate) use backup::{BackupOptions, RestoreOptions};
 pub(crate) use clock::ClockOptions;
 pub(crate) use dlq::{
     DeadLetterOptions, DiscardOptions, DlqCommand, ListOptions, ReplayOptions, ShowOptions,
@@ -118,6 +120,10 @@ pub(crate) enum Command {
     /// Examine the log
     #[command(subcommand)]
     Log(LogCommand),
+    /// Copy what is new in a log to another place
+    Backup(BackupOptions),
+    /// Bring a backup back into an empty log
+    Restore(RestoreOptions),
     /// Make and check the topics of a Kafka cluster
     #[command(subcommand)]
     Topics(TopicsCommand),

@@ -12,7 +12,7 @@ use kbnt_embedded::EmbeddedLog;
 
 use crate::cli::LogVerifyOptions;
 use crate::failure::Failure;
-use crate::origin::{self, Access};
+use crate::origin;
 use crate::output;
 use report::Report;
 use survey::Survey;
@@ -24,8 +24,7 @@ pub(crate) async fn run(options: LogVerifyOptions) -> Result<ExitCode, Failure> 
         report.add_files(log.recovery());
         report
     } else {
-        let log = origin::open_log(&options.from.origin, None, Access::Read)?.ok_or_else(unnamed)?;
-        Survey::of(&*log).await?.report(&options.topic_ids.ids)
+        Survey::of(&*origin::open_named(&options.from)?).await?.report(&options.topic_ids.ids)
     };
     if options.json {
         output::json(&report.to_json())?;
@@ -33,13 +32,6 @@ pub(crate) async fn run(options: LogVerifyOptions) -> Result<ExitCode, Failure> 
         show(&report)?;
     }
     Ok(report.code().into())
-}
-
-/// A running program does not show where its log begins and ends.
-fn unnamed() -> Failure {
-    Failure::Options(
-        "a running program cannot be examined: name its log by --data-dir or --bootstrap-servers".to_owned(),
-    )
 }
 
 fn show(report: &Report) -> Result<(), Failure> {

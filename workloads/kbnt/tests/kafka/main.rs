@@ -6,6 +6,7 @@
 mod support;
 
 mod admin;
+mod backup;
 mod dead_letters;
 mod intact;
 mod log;

@@ -8,6 +8,7 @@ mod dispatch;
 mod dlq;
 mod failure;
 mod life;
+mod log;
 mod openapi;
 mod origin;
 mod output;

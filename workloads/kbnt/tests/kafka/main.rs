@@ -12,3 +12,4 @@ mod log;
 mod members;
 mod odd;
 mod program;
+mod verify;

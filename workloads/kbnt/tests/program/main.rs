@@ -7,6 +7,7 @@ mod dlq;
 mod gateway;
 mod killed;
 mod limits;
+mod log;
 mod options;
 mod output;
 mod proof;

@@ -1,8 +1,10 @@
 //! Which commands of one partition of order-events have their answer.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
 use kbnt_domain::{OrderId, Reason, Span, Timestamp};
 
-use crate::machine::Position;
+use crate::machine::{Delivered, Position};
 use crate::partition_state::{Inputs, Limits, Memory};
 
 /// How many remembered answers are asked whether a command is older than all that is remembered.
@@ -35,6 +37,8 @@ pub(super) enum Turn {
     Rejected(Reason),
     /// It has its answer, or gets none.
     None,
+    /// Its order was answered before it came, and only the log says how: another process may have been first.
+    Later,
 }
 
 /// The answers of one partition, in the order of their commands. They are remembered by number alone: the times in records are
@@ -43,17 +47,33 @@ pub(super) enum Turn {
 pub(super) struct Answered {
     orders: Memory<Answer>,
     inputs: Inputs,
+    /// Commands whose order has an answer that is not read back yet.
+    waiting: HashMap<OrderId, Vec<Delivered>>,
+    /// Commands that have waited and wait no longer, by offset.
+    due: BTreeMap<u64, Delivered>,
+    /// The offsets of both.
+    open: BTreeSet<u64>,
 }
 
 impl Answered {
     /// None yet.
     pub(super) fn new(limits: Limits) -> Self {
-        Self { orders: Memory::new(limits.by_number()), inputs: Inputs::default() }
+        Self {
+            orders: Memory::new(limits.by_number()),
+            inputs: Inputs::default(),
+            waiting: HashMap::new(),
+            due: BTreeMap::new(),
+            open: BTreeSet::new(),
+        }
     }
 
     /// There is an answer for `order`.
     pub(super) fn insert(&mut self, order: OrderId, answer: Answer) {
         let (at, command) = (answer.at, answer.command);
+        if answer.known {
+            let due = self.waiting.remove(&order).unwrap_or_default();
+            self.due.extend(due.into_iter().map(|record| (record.at.offset, record)));
+        }
         // The first answer in the log stands; later ones only say it again, to later commands. A copy of the first one does not,
         // whatever it says that it answers.
         let answer = match self.orders.get(&order) {
@@ -72,17 +92,51 @@ impl Answered {
         if !self.inputs.advance(at) {
             return Turn::None;
         }
+        self.turn_again(at, order, now)
+    }
+
+    /// What a command is to be answered that was taken in before.
+    fn turn_again(&self, at: Position, order: &OrderId, now: Timestamp) -> Turn {
         match self.orders.get(order) {
             None if self.is_forgotten(at) => Turn::None,
             None => Turn::First,
             // One that was read before may be the one that was answered.
-            Some(answer) if !answer.known || answer.command.is_none_or(|command| at.offset <= command) => {
-                Turn::None
-            }
+            Some(answer) if answer.command.is_none_or(|command| at.offset <= command) => Turn::None,
+            Some(answer) if !answer.known => Turn::Later,
             Some(Answer { rejection: Some(reason), .. }) => Turn::Rejected(*reason),
             Some(answer) if now.since(answer.at) > TOLD_BY_INVENTORY => Turn::Rejected(Reason::StaleCommand),
             Some(_) => Turn::None,
         }
+    }
+
+    /// The command is to be answered when the first answer to `order` is read back.
+    pub(super) fn wait(&mut self, order: OrderId, command: Delivered) {
+        self.open.insert(command.at.offset);
+        self.waiting.entry(order).or_default().push(command);
+    }
+
+    /// The next command that has waited and waits no longer, and what it is to be answered.
+    pub(super) fn next_due(&mut self, now: Timestamp) -> Option<(Delivered, Turn)> {
+        let (offset, command) = self.due.pop_first()?;
+        self.open.remove(&offset);
+        let order = command.message.order()?;
+        let turn = self.turn_again(command.at, &order, now);
+        Some((command, turn))
+    }
+
+    /// Whether a command waits no longer.
+    pub(super) fn has_due(&self) -> bool {
+        !self.due.is_empty()
+    }
+
+    /// How many commands wait.
+    pub(super) fn waits(&self) -> usize {
+        self.open.len()
+    }
+
+    /// The offset of the first command that waits.
+    pub(super) fn first_open(&self) -> Option<u64> {
+        self.open.first().copied()
     }
 
     /// Whether the answer to the command at `at` was there and is forgotten. Answers are written in the order of their commands, so

@@ -125,6 +125,33 @@ impl UserMachine {
         }
     }
 
+    /// Answers a command as far as it has an answer to get. The first command of an order is the order. What comes under its id later
+    /// gets an answer only where nobody else remembers how the order ended.
+    fn take_turn(&mut self, record: &Delivered, command: &PlaceOrder, turn: Turn, outbox: &mut Outbox) {
+        let order = command.order;
+        outbox.answer(record);
+        match turn {
+            Turn::None => {}
+            Turn::Later => {
+                if let Some(answered) = self.partitions.get_mut(&record.at.partition) {
+                    answered.wait(order, record.clone());
+                }
+            }
+            Turn::First => {
+                let answer = self.answer(command, record.message.at);
+                self.learn_answer(&answer, order, record.at, outbox.now());
+                outbox.emit(answer);
+            }
+            Turn::Rejected(reason) => {
+                let user = command.basket.user.clone();
+                let answer = Event::from(UserRejected { order, user, reason, repeated: true });
+                self.learn_answer(&answer, order, record.at, outbox.now());
+                // The same command again is the same record, and this is not the answer to the first one.
+                outbox.emit_named(&format!("rejected-again/{}", record.at), answer);
+            }
+        }
+    }
+
     fn answer(&self, command: &PlaceOrder, placed_at: Timestamp) -> Event {
         let PlaceOrder { order, basket } = command.clone();
         match self.registry.objection(&basket.user, self.config.allow_unknown) {
@@ -164,29 +191,32 @@ impl Machine for UserMachine {
     fn handle(&mut self, record: &Delivered, outbox: &mut Outbox) {
         let Some(Event::PlaceOrder(command)) = record.message.event.business() else { return };
         let Some(answered) = self.partitions.get_mut(&record.at.partition) else { return };
-        // The first command of an order is the order. What comes under its id later gets an answer only where nobody else remembers
-        // how the order ended.
-        let order = command.order;
-        outbox.answer(record);
-        match answered.turn(record.at, &order, outbox.now()) {
-            Turn::None => {}
-            Turn::First => {
-                let answer = self.answer(command, record.message.at);
-                self.learn_answer(&answer, order, record.at, outbox.now());
-                outbox.emit(answer);
-            }
-            Turn::Rejected(reason) => {
-                let user = command.basket.user.clone();
-                let answer = Event::from(UserRejected { order, user, reason, repeated: true });
-                self.learn_answer(&answer, order, record.at, outbox.now());
-                // The same command again is the same record, and this is not the answer to the first one.
-                outbox.emit_named(&format!("rejected-again/{}", record.at), answer);
+        let turn = answered.turn(record.at, &command.order, outbox.now());
+        self.take_turn(record, command, turn, outbox);
+    }
+
+    fn tick(&mut self, outbox: &mut Outbox) {
+        for partition in self.partitions.keys().copied().collect::<Vec<_>>() {
+            while let Some((record, turn)) =
+                self.partitions.get_mut(&partition).and_then(|answered| answered.next_due(outbox.now()))
+            {
+                if let Some(Event::PlaceOrder(command)) = record.message.event.business() {
+                    self.take_turn(&record, command, turn, outbox);
+                }
             }
         }
     }
 
-    fn hold(&self, _topic: Topic, _partition: u32) -> Option<u64> {
-        None
+    fn next_tick(&self) -> Option<Timestamp> {
+        self.partitions.values().any(Answered::has_due).then_some(Timestamp::MIN)
+    }
+
+    fn in_hand(&self) -> usize {
+        self.partitions.values().map(Answered::waits).sum()
+    }
+
+    fn hold(&self, topic: Topic, partition: u32) -> Option<u64> {
+        self.partitions.get(&partition).filter(|_| topic == Topic::OrderEvents)?.first_open()
     }
 
     /// Users are spread over all partitions, and other processes may change them.

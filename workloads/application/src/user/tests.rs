@@ -260,3 +260,23 @@ fn a_rejection_that_came_second_is_not_said_again() {
     driven.read_back();
     assert_eq!(driven.deliver(&again), nothing());
 }
+
+#[test]
+fn a_command_that_comes_again_before_the_first_answer_is_read_back_is_answered_then() {
+    for (other, answer) in [(None, wrote([rejected_before(1, UserBlocked)])), (Some(validated(1)), nothing())]
+    {
+        let (mut driven, _) = Driven::recovered(declaring(), &[registered(), status(UserStatus::Blocked)]);
+        let (first, again) = (driven.place(at(0), placed(1)), driven.place(at(0), placed(1)));
+        assert_eq!(driven.deliver(&first), wrote([rejected(1, UserBlocked)]));
+        assert_eq!(driven.deliver(&again), nothing(), "another process may have answered first");
+        assert_eq!((driven.hold(Topic::OrderEvents), driven.machine.in_hand()), (Some(again.at.offset), 1));
+        assert_eq!(driven.machine.next_tick(), None);
+        if let Some(other) = other {
+            assert_eq!(driven.appears(other), nothing(), "that order may go on");
+        }
+        assert_eq!(driven.read_back(), answer);
+        assert_eq!((driven.hold(Topic::OrderEvents), driven.machine.in_hand()), (None, 0));
+        assert_eq!(driven.step(|machine, outbox| machine.tick(outbox)), nothing());
+        assert_eq!(driven.deliver(&again), nothing(), "delivered twice");
+    }
+}

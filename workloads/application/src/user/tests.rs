@@ -202,6 +202,18 @@ fn an_order_that_was_rejected_and_comes_again_is_rejected_again_once_for_each_co
 }
 
 #[test]
+fn a_rejection_that_is_said_again_is_a_record_of_its_own() {
+    let (mut driven, _) = Driven::recovered(declaring(), &[registered(), status(UserStatus::Blocked)]);
+    let (first, again) = (driven.place(at(0), placed(1)), driven.place(at(0), placed(1)));
+    driven.deliver(&first);
+    let answer = driven.unread[0].message.id;
+    driven.read_back();
+    // A command that is written twice has the same id.
+    driven.deliver(&Delivered { message: first.message, ..again });
+    assert_ne!(driven.unread[0].message.id, answer, "readers would take it for the first one");
+}
+
+#[test]
 fn a_restart_rejects_again_only_what_came_after_the_answer() {
     let mut before = Driven::new(declaring());
     before.appears(status(UserStatus::Blocked));

@@ -7,6 +7,7 @@
 //! image's last chunk.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use crate::{OrderId, Timestamp};
 
@@ -14,6 +15,7 @@ use super::closed_orders::{ClosedOrder, ClosedOrders};
 use super::image::ImageError;
 use super::index::Place;
 use super::ledger::Ledger;
+use super::view::ReservationPlace;
 
 /// Closed orders that were written to the archive together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,6 +141,15 @@ impl Ledger {
             self.stand(order, None, Place::Closed(number));
         }
         Ok(())
+    }
+
+    /// The places in the archive, `most` of them, that a list goes on with at `from`; `None` if that is not in the archive.
+    pub fn archived_from(&self, from: ReservationPlace, most: u64) -> Option<Range<u64>> {
+        let ReservationPlace::Closed(number) = from else { return None };
+        let before = self.closed_orders.before(self.closed_orders.at_or_after(number)?);
+        let archived = self.closed_orders.archived();
+        let first = archived.first()?;
+        (before < archived.orders()).then(|| first + before..first + archived.orders().min(before + most))
     }
 
     /// Forgets what was recalled; orders that a step has changed stand where it has put them.

@@ -118,9 +118,9 @@ impl ClosedOrders {
     }
 
     /// The number of the order at a place among all that ever closed.
-    pub(super) const fn number(place: u64) -> Number {
-        // Less than so many, which fit.
-        (place % NUMBERS as u64) as Number
+    pub(super) fn number(place: u64) -> Number {
+        // It is less than the number of numbers, and fits.
+        Number::try_from(place % u64::from(NUMBERS)).unwrap_or_default()
     }
 
     /// Remembers one more.
@@ -131,8 +131,8 @@ impl ClosedOrders {
     }
 
     /// How many stand before a number, from the oldest on; beyond the end if it is nobody's.
-    const fn before(&self, number: Number) -> u64 {
-        (number.wrapping_sub(Self::number(self.first)) % NUMBERS) as u64
+    pub(super) fn before(&self, number: Number) -> u64 {
+        u64::from(number.wrapping_sub(Self::number(self.first)) % NUMBERS)
     }
 
     /// Where a number stands among those that are here, from the oldest of them on; `None` if it is archived.
@@ -150,12 +150,14 @@ impl ClosedOrders {
     pub(super) fn get_mut(&mut self, number: Number) -> Option<&mut ClosedOrder> {
         match self.place(number) {
             Some(place) => self.closed.get_mut(place),
-            None => self.recalled.iter_mut().find(|(recalled, _)| *recalled == number).map(|(_, closed)| closed),
+            None => {
+                self.recalled.iter_mut().find(|(recalled, _)| *recalled == number).map(|(_, closed)| closed)
+            }
         }
     }
 
     /// The number of the oldest.
-    pub(super) const fn first(&self) -> Number {
+    pub(super) fn first(&self) -> Number {
         Self::number(self.first)
     }
 

@@ -89,6 +89,10 @@ impl Ledger {
             let (here, view) = match at {
                 ReservationPlace::Active(slot) if slot as usize >= self.reservations.slots() => {
                     at = ReservationPlace::Closed(self.closed_orders.first());
+                    if !self.closed_orders.archived().is_empty() {
+                        // What comes next must be recalled before.
+                        break;
+                    }
                     continue;
                 }
                 ReservationPlace::Active(slot) => {

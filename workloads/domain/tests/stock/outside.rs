@@ -50,7 +50,8 @@ impl Outside {
         let kept: Vec<Chunk> = self.chunks.iter().filter(|chunk| chunk.first < end).copied().collect();
         let known = |chunk: &Chunk| (chunk.first, chunk.orders, chunk.checksum);
         let from = kept.len().checked_sub(image.archived.len());
-        let is_it = from.is_some_and(|from| kept[from..].iter().map(known).eq(image.archived.iter().map(known)));
+        let is_it =
+            from.is_some_and(|from| kept[from..].iter().map(known).eq(image.archived.iter().map(known)));
         if is_it {
             self.rows.retain(|(place, _)| *place < end);
             self.chunks = kept;

@@ -327,6 +327,6 @@ proptest! {
                 prop_assert_eq!(here, there);
             }
         }
-        worlds.each_mut().map(conclude);
+        worlds.iter_mut().for_each(conclude);
     }
 }

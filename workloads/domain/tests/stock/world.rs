@@ -285,7 +285,8 @@ impl World {
             outside.clear();
         }
         for p in order {
-            for Entry { at, event, .. } in self.log[p][folded[p]..].to_vec() {
+            let again = self.log[p][folded[p]..].to_vec();
+            for Entry { at, event, .. } in again {
                 if let Ok(order) = Self::subject(&event) {
                     self.recall(order);
                 }

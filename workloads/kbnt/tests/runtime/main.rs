@@ -5,6 +5,7 @@
 mod support;
 
 mod again;
+mod archive;
 mod callers;
 mod clock;
 mod dead_letters;

@@ -14,6 +14,7 @@ pub mod kafka_topic;
 pub mod kafka_user;
 pub mod order_workflow;
 pub mod pod;
+pub mod read_model;
 mod strimzi;
 pub mod virtual_stock;
 

@@ -9,6 +9,7 @@ use crate::common::{
     Empty, SecretRef, ServiceSpec, ServiceState, SingleServiceSpec, TopicDeletionPolicy, TopicSettings,
     TopicState,
 };
+use crate::read_model::ReadModelSpec;
 
 /// Takes orders against a VirtualStock: runs user-, payment-, order-, notification- and audit-service, and keeps
 /// their six Kafka topics, in the cluster and with the topic prefix of the VirtualStock.
@@ -54,6 +55,10 @@ pub struct OrderWorkflowSpec {
     /// Who may order.
     #[serde(default)]
     pub users: UsersSpec,
+    /// Keep all orders on disk, so that order-service shows and searches those of long ago, too. Without it an order is
+    /// shown for 24h after its end, and only the newest 200,000 are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_model: Option<ReadModelSpec>,
     /// Settings of topics that differ from the defaults: retention of 168h for notification-events and application-logs,
     /// 8760h for audit-logs. That of user-events, order-events and payment-events is unlimited and cannot be anything else.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

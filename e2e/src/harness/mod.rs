@@ -7,10 +7,12 @@ mod http;
 mod kafka;
 mod kubectl;
 mod shop;
+mod volumes;
 mod wait;
 
 pub use http::{Answer, Http};
 pub use kafka::{Consumed, Kafka};
 pub use kubectl::{Kubectl, Outcome};
 pub use shop::Shop;
+pub use volumes::Volumes;
 pub use wait::{Failure, until};

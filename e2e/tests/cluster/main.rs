@@ -6,6 +6,7 @@ mod admission;
 mod deletion;
 mod direct;
 mod footprint;
+mod history;
 mod log;
 mod orders;
 mod standby;

@@ -129,22 +129,7 @@ impl Objects {
                 return Ok(None);
             }
         }
-        let mut made = api
-            .patch(&wanted.name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&wanted.object))
-            .await
-            .map_err(Error::api(format!("apply {}", wanted.label())))?;
-        if !is_as_wanted(wanted, &made) {
-            // Items that others added to a list are theirs, and apply keeps them. A merge would replace the
-            // list.
-            let how = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
-            made = api
-                .patch(&wanted.name, &how, &Patch::Merge(&wanted.object))
-                .await
-                .map_err(Error::api(format!("correct {}", wanted.label())))?;
-            if !is_as_wanted(wanted, &made) {
-                warn!(object = wanted.label(), "something in the cluster keeps changing this object");
-            }
-        }
+        let made = write(&api, wanted, live.is_some()).await?;
         self.remember(owner, wanted, &made.metadata);
         Ok(live.filter(|live| is_same_wish(wanted, &live.metadata)))
     }
@@ -202,6 +187,31 @@ impl Objects {
     fn lock_of(&self, wanted: &Wanted) -> &tokio::sync::Mutex<()> {
         let count = self.taking.len();
         &self.taking[usize::try_from(wanted.key()).unwrap_or_default() % count]
+    }
+}
+
+/// Makes the object as wanted, whatever others have changed of it.
+async fn write(api: &Api<DynamicObject>, wanted: &Wanted, exists: bool) -> Result<DynamicObject, Error> {
+    let apply = Patch::Apply(&wanted.object);
+    let refused = match api.patch(&wanted.name, &PatchParams::apply(MANAGER).force(), &apply).await {
+        Ok(made) if is_as_wanted(wanted, &made) => return Ok(made),
+        // Items that others added to a list are theirs, and apply keeps them.
+        Ok(_) => None,
+        // The same with fields that others added to an item. A volume, say, would be of two types then.
+        Err(kube::Error::Api(status)) if status.code == 422 && exists => Some(kube::Error::Api(status)),
+        Err(error) => return Err(Error::api(format!("apply {}", wanted.label()))(error)),
+    };
+    // A merge replaces lists.
+    let how = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+    match (api.patch(&wanted.name, &how, &Patch::Merge(&wanted.object)).await, refused) {
+        (Ok(made), _) => {
+            if !is_as_wanted(wanted, &made) {
+                warn!(object = wanted.label(), "something in the cluster keeps changing this object");
+            }
+            Ok(made)
+        }
+        (Err(_), Some(refused)) => Err(Error::api(format!("apply {}", wanted.label()))(refused)),
+        (Err(error), None) => Err(Error::api(format!("correct {}", wanted.label()))(error)),
     }
 }
 

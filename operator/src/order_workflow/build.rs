@@ -88,6 +88,7 @@ fn plans(
             template: service.pod_template.clone(),
             env,
             files,
+            read_model: workflow.spec.read_model.clone().filter(|_| role == Role::Order),
             in_turn: false,
         }
     };
@@ -183,6 +184,7 @@ fn secret(env: &'static str, name: &'static str, reference: &SecretRef) -> File 
 
 #[cfg(test)]
 pub(super) mod tests {
+    use k8s_openapi::api::core::v1::PodSpec;
     use kbnt_crds::VirtualStock;
     use kbnt_crds::order_workflow::{HttpPayment, Webhook};
 
@@ -328,6 +330,32 @@ pub(super) mod tests {
         let roles = [Role::User, Role::Payment, Role::Order, Role::Notification, Role::Audit];
         let name = || Some("metadata.name".to_owned());
         assert_eq!(roles.map(member), [None, None, name(), None, name()]);
+    }
+
+    #[test]
+    fn the_read_model_is_order_services_alone_and_changes_nothing_else() {
+        let mut workflow = workflow();
+        let without = desired(&workflow, &stock());
+        workflow.spec.read_model =
+            Some(serde_json::from_value(json!({"volumeClaim": {"size": "1Gi"}})).unwrap());
+        let with = desired(&workflow, &stock());
+        for (without, with) in without.workloads.iter().zip(&with.workloads) {
+            let name = with.deployment.metadata.name.as_deref();
+            let concerned = name == Some("main-order-service");
+            assert_eq!(without != with, concerned, "{name:?}");
+        }
+        let order = |made: &Desired| made.workloads[2].deployment.spec.clone();
+        let (without, with) = (order(&without), order(&with));
+        // A new pod is ready before an old one goes, as before.
+        assert_eq!((&without.strategy, &without.selector), (&with.strategy, &with.selector));
+        let (without, with) = (without.template.spec.unwrap(), with.template.spec.unwrap());
+        let group = |pod: &PodSpec| pod.security_context.as_ref().and_then(|security| security.fs_group);
+        assert_eq!((group(&without), group(&with)), (None, Some(65_532)));
+        let (without, with) = (&without.containers[0], &with.containers[0]);
+        assert_eq!(
+            (&without.args, &without.readiness_probe, &without.liveness_probe, &without.security_context),
+            (&with.args, &with.readiness_probe, &with.liveness_probe, &with.security_context)
+        );
     }
 
     #[test]

@@ -58,6 +58,7 @@ pub(super) fn build(
         template: spec.inventory.pod_template.clone(),
         env,
         files: Vec::new(),
+        read_model: None,
         in_turn: true,
     };
     let declaration = |product: &Product| Declaration {

@@ -290,7 +290,8 @@ mod tests {
     }
 
     fn all(ledger: &Ledger, failure: Option<Failure>) -> Vec<Finding> {
-        let service = workloads::View { name: "a".into(), desired: 1, ready: 1, state: State::Available };
+        let service =
+            workloads::View { name: "a".into(), desired: 1, ready: 1, state: State::Available, stuck: None };
         let topic = readiness::View { name: "inventory-events".into(), state: TopicState::Ready };
         let applied = Applied {
             topics: vec![topic],

@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kbnt_crds::common::Resources;
 use kbnt_crds::pod::PodTemplate;
+use kbnt_crds::read_model::ReadModelSpec;
 
 use super::pod::{self, File, Source};
 use super::{PORT, Role, Scaler, Scaling, Standby, scale};
@@ -39,6 +40,8 @@ pub struct Plan {
     pub env: Vec<EnvVar>,
     /// Files that it reads.
     pub files: Vec<File>,
+    /// The read model that it keeps on disk.
+    pub read_model: Option<ReadModelSpec>,
     /// Whether its pods take turns by a lease.
     pub in_turn: bool,
 }
@@ -213,6 +216,7 @@ mod tests {
             template: serde_json::from_value(template).unwrap(),
             env: vec![pod::plain("KBNT_ALLOW_UNKNOWN_USERS", "false")],
             files,
+            read_model: None,
             in_turn: false,
         };
         build(&owner, &plan).unwrap()

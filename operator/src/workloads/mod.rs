@@ -2,6 +2,8 @@
 
 mod apply;
 mod build;
+mod data_dir;
+mod history;
 mod kafka_access;
 mod overlay;
 mod pod;

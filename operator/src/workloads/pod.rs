@@ -14,7 +14,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kbnt_crds::common::{Resources, SecretRef};
 use kbnt_crds::pod::{self, ImagePullPolicy, PodTemplate};
 
-use super::{PORT, PROBE_PORT, Plan, Role, kafka_access, overlay, snapshots};
+use super::data_dir::DataDir;
+use super::{PORT, PROBE_PORT, Plan, kafka_access, overlay};
 use crate::error::Error;
 use crate::kube::short_digest;
 use crate::labels::labels;
@@ -90,10 +91,9 @@ pub(super) fn template(plan: &Plan, resource: &str) -> Result<PodTemplateSpec, E
     let (kafka_env, kafka_volumes) = kafka_access::access(&plan.kafka);
     let mut volumes: Vec<_> = plan.files.iter().map(volume).collect();
     volumes.extend(kafka_volumes);
-    let container = container(plan, kafka_env, &volumes)?;
-    if plan.role == Role::Inventory {
-        volumes.push(snapshots::volume());
-    }
+    let data_dirs = DataDir::of(plan, resource);
+    let container = container(plan, kafka_env, &volumes, &data_dirs)?;
+    volumes.extend(data_dirs.iter().map(|dir| dir.volume.clone()));
     Ok(PodTemplateSpec {
         metadata: Some(metadata(given, own.clone(), digest)),
         spec: Some(PodSpec {
@@ -135,6 +135,8 @@ pub(super) fn base(given: &PodTemplate, volumes: Vec<Volume>) -> Result<PodSpec,
             run_as_non_root: Some(true),
             run_as_user: Some(USER),
             run_as_group: Some(USER),
+            // A new volume that was claimed belongs to root alone.
+            fs_group: volumes.iter().any(|volume| volume.ephemeral.is_some()).then_some(USER),
             seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".into(), localhost_profile: None }),
             ..PodSecurityContext::default()
         }),
@@ -158,7 +160,12 @@ fn toleration(given: &pod::Toleration) -> Toleration {
     }
 }
 
-fn container(plan: &Plan, kafka: Vec<EnvVar>, volumes: &[Volume]) -> Result<Container, Error> {
+fn container(
+    plan: &Plan,
+    kafka: Vec<EnvVar>,
+    volumes: &[Volume],
+    data_dirs: &[DataDir],
+) -> Result<Container, Error> {
     let mut env = vec![
         plain("KBNT_BOOTSTRAP_SERVERS", &plan.kafka.bootstrap),
         plain("KBNT_TOPIC_PREFIX", &plan.kafka.prefix),
@@ -171,11 +178,10 @@ fn container(plan: &Plan, kafka: Vec<EnvVar>, volumes: &[Volume]) -> Result<Cont
     env.extend(
         plan.files.iter().map(|file| plain(file.env, format!("{}/{}", folder(file.name), file.source.key()))),
     );
-    let keeps_snapshots = plan.role == Role::Inventory;
-    env.extend(keeps_snapshots.then(snapshots::variable));
+    env.extend(data_dirs.iter().flat_map(|dir| dir.env.iter().cloned()));
     let program = program(&plan.image, &plan.template, env, volumes)?;
     let mut mounts = program.volume_mounts.unwrap_or_default();
-    mounts.extend(keeps_snapshots.then(snapshots::mount));
+    mounts.extend(data_dirs.iter().map(DataDir::mount));
     Ok(Container {
         volume_mounts: Some(mounts),
         name: "service".into(),

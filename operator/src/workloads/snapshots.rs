@@ -1,9 +1,10 @@
 //! Where inventory-service keeps its snapshots: a folder that outlives the process, and is deleted with the
 //! pod.
 
-use k8s_openapi::api::core::v1::{EmptyDirVolumeSource, EnvVar, Volume, VolumeMount};
+use k8s_openapi::api::core::v1::{EmptyDirVolumeSource, Volume};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
+use super::data_dir::DataDir;
 use super::pod::plain;
 
 /// Name of the volume.
@@ -14,21 +15,17 @@ const FOLDER: &str = "/var/lib/kbnt/snapshots";
 /// next one is written.
 const SIZE_LIMIT: &str = "2Gi";
 
-pub(super) fn variable() -> EnvVar {
-    plain("KBNT_SNAPSHOT_DIR", FOLDER)
-}
-
-pub(super) fn volume() -> Volume {
-    Volume {
-        name: NAME.into(),
-        empty_dir: Some(EmptyDirVolumeSource {
-            size_limit: Some(Quantity(SIZE_LIMIT.into())),
-            ..EmptyDirVolumeSource::default()
-        }),
-        ..Volume::default()
+pub(super) fn data_dir() -> DataDir {
+    DataDir {
+        env: vec![plain("KBNT_SNAPSHOT_DIR", FOLDER)],
+        volume: Volume {
+            name: NAME.into(),
+            empty_dir: Some(EmptyDirVolumeSource {
+                size_limit: Some(Quantity(SIZE_LIMIT.into())),
+                ..EmptyDirVolumeSource::default()
+            }),
+            ..Volume::default()
+        },
+        path: FOLDER,
     }
-}
-
-pub(super) fn mount() -> VolumeMount {
-    VolumeMount { name: NAME.into(), mount_path: FOLDER.into(), ..VolumeMount::default() }
 }

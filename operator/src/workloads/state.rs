@@ -29,29 +29,36 @@ pub struct View {
     pub ready: i32,
     /// Whether it is available.
     pub state: State,
+    /// If it is available: why the pods of its latest change do not come up, while earlier ones serve.
+    pub stuck: Option<String>,
 }
 
 impl View {
     /// The view of a service with this Deployment, if it exists.
     pub fn of(name: &str, desired: i32, deployment: Option<&ObservedDeployment>) -> Self {
         let Some(deployment) = deployment else {
-            return Self { name: name.to_owned(), desired, ready: 0, state: State::Absent };
+            return Self { name: name.to_owned(), desired, ready: 0, state: State::Absent, stuck: None };
         };
         let ready = deployment.available;
         // While a change rolls out, the old pods still serve.
-        let state = if ready >= desired {
-            State::Available
-        } else if !deployment.current {
-            State::Progressing("its latest change is not seen yet".into())
-        } else if let Some(why) = &deployment.failure {
-            State::Failed(why.to_string())
-        } else if let Some(why) = &deployment.stalled {
-            State::Failed(format!("{why} See `kubectl describe pods`."))
-        } else {
-            State::Progressing(format!("{ready} of {desired} pods available"))
+        let available = ready >= desired;
+        let (state, stuck) = match failure(deployment) {
+            why if available => (State::Available, why),
+            Some(why) => (State::Failed(why), None),
+            None if deployment.current => {
+                (State::Progressing(format!("{ready} of {desired} pods available")), None)
+            }
+            None => (State::Progressing("its latest change is not seen yet".into()), None),
         };
-        Self { name: name.to_owned(), desired, ready, state }
+        Self { name: name.to_owned(), desired, ready, state, stuck }
     }
+}
+
+/// Why the pods of the latest change do not come up.
+fn failure(deployment: &ObservedDeployment) -> Option<String> {
+    let stalled = || Some(format!("{} See `kubectl describe pods`.", deployment.stalled.as_ref()?));
+    let why = deployment.failure.as_ref().map(ToString::to_string).or_else(stalled);
+    why.filter(|_| deployment.current)
 }
 
 /// The services as the status lists them.
@@ -87,11 +94,22 @@ pub fn finding(views: &[View], awaited: Option<&str>) -> Finding {
         State::Progressing(why) => Some(why),
         _ => None,
     });
-    if progressing.is_empty() {
-        Finding::yes(TYPE, "Available", format!("{} of {} services available", views.len(), views.len()))
-    } else {
-        Finding::no(TYPE, "Progressing", list(&progressing))
+    if !progressing.is_empty() {
+        return Finding::no(TYPE, "Progressing", list(&progressing));
     }
+    let stuck: Vec<_> = views
+        .iter()
+        .filter_map(|view| view.stuck.as_ref().map(|why| format!("{}: {why}", view.name)))
+        .collect();
+    let message = format!("{} of {} services available", views.len(), views.len());
+    let found = Finding::yes(TYPE, "Available", message);
+    if stuck.is_empty() {
+        return found;
+    }
+    found.with(&[format!(
+        "pods of the latest change do not come up, and earlier ones serve: {}",
+        list(&stuck)
+    )])
 }
 
 #[cfg(test)]
@@ -138,6 +156,23 @@ mod tests {
         ] {
             let deployment = deployment(observed, available, &[condition]);
             assert_eq!(reason(Some(&deployment)), expected, "{observed} {available} {condition:?}");
+        }
+    }
+
+    #[test]
+    fn a_change_that_does_not_come_up_is_reported_while_earlier_pods_serve() {
+        let message = |deployment: &Deployment| {
+            let observed = ObservedDeployment::of(deployment);
+            finding(&[View::of("a", 1, Some(&observed))], None).message
+        };
+        let stuck = "1 of 1 services available; pods of the latest change do not come up, and earlier ones serve: a: why";
+        assert_eq!(
+            message(&deployment(2, 1, &[("Progressing", "False")])),
+            format!("{stuck} See `kubectl describe pods`.")
+        );
+        assert_eq!(message(&deployment(2, 1, &[("ReplicaFailure", "True")])), stuck);
+        for (observed, condition) in [(2, ("Progressing", "True")), (1, ("Progressing", "False"))] {
+            assert_eq!(message(&deployment(observed, 1, &[condition])), "1 of 1 services available");
         }
     }
 }

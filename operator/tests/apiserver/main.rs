@@ -20,6 +20,7 @@ mod log;
 mod names;
 mod ordering;
 mod pods;
+mod read_model;
 mod reporting;
 mod rules;
 mod scale;
@@ -150,6 +151,9 @@ fn trials(running: Option<&Running>) -> Vec<Trial> {
         pods::several_pods_have_a_budget_and_one_has_none,
         pods::pods_that_take_turns_may_hold_a_lease,
         pods::a_stock_is_scaled_as_a_deployment_is,
+        read_model::order_service_gets_a_volume_for_each_pod_and_no_other_service_changes,
+        read_model::a_volume_that_somebody_takes_away_is_put_back,
+        read_model::a_volume_that_cannot_be_had_is_reported_while_earlier_pods_serve,
         reporting::the_words_of_strimzi_reach_the_condition,
         reporting::the_ledger_reaches_the_status,
         reporting::a_refused_write_off_is_told_in_numbers,

@@ -32,10 +32,15 @@ pub(crate) async fn restricted_pod_security_admits_every_pod(suite: &Suite) -> V
     let hook =
         json!({"log": null, "webhook": {"url": "https://hook.example", "secretRef": {"name": "hook"}}});
     shop.patch::<OrderWorkflow>(&json!({"spec": {"notification": hook}})).await?;
+    let read_model = json!({"volumeClaim": {"size": "1Gi"}});
+    shop.patch::<OrderWorkflow>(&json!({"spec": {"readModel": read_model}})).await?;
     until("the volumes", || async {
-        let live = shop.api::<Deployment>().get("main-notification-service").await?;
-        let volumes = live.spec.template.spec.and_then(|pod| pod.volumes).unwrap_or_default();
-        expect(volumes.len() == 3, || format!("{volumes:?}"))
+        for (service, count) in [("main-notification-service", 3), ("main-order-service", 3)] {
+            let live = shop.api::<Deployment>().get(service).await?;
+            let volumes = live.spec.template.spec.and_then(|pod| pod.volumes).unwrap_or_default();
+            expect(volumes.len() == count, || format!("{volumes:?}"))?;
+        }
+        Ok(())
     })
     .await?;
     let deployments = shop.api::<Deployment>().list(&ListParams::default()).await?.items;

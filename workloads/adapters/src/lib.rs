@@ -1,6 +1,8 @@
-//! Adapters to the outside world: payment, notification, leases, snapshots, history, closed orders, clocks, logging, metrics, spans.
+//! Adapters to the outside world: payment, notification, leases, snapshots, history, closed orders, backup, clocks, logging, metrics,
+//! spans.
 
 pub mod address;
+pub mod backup;
 pub mod clock;
 pub mod closed_orders;
 pub mod history;

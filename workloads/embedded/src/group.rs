@@ -27,6 +27,12 @@ impl Groups {
         notify
     }
 
+    /// The services whose group has members.
+    pub(super) fn joined(&self) -> Vec<Service> {
+        let members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        members.iter().filter(|(_, members)| !members.is_empty()).map(|(service, _)| *service).collect()
+    }
+
     fn is_first(&self, service: Service, notify: &Arc<Notify>) -> bool {
         let members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
         members

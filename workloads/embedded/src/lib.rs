@@ -9,6 +9,7 @@ mod partition;
 mod reader;
 mod store;
 mod wake;
+mod window;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -35,9 +36,15 @@ pub struct EmbeddedLog {
 }
 
 impl EmbeddedLog {
-    /// An empty log that is lost with the process.
+    /// An empty log that is lost with the process, and until then keeps everything.
     pub fn in_memory() -> Self {
-        Self::over(Store::in_memory())
+        Self::window(usize::MAX)
+    }
+
+    /// An empty log that is lost with the process. Of more than `most` records it keeps the newest, and all that a
+    /// group which somebody has joined has not committed.
+    pub fn window(most: usize) -> Self {
+        Self::over(Store::in_memory(most))
     }
 
     /// Opens the log in `directory`, which is created if it does not exist; only one process can have it

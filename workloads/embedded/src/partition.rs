@@ -123,6 +123,14 @@ impl Partition {
         self.at(offset)
     }
 
+    /// Drops the oldest record in memory.
+    pub(super) fn drop_first(&self) {
+        let mut records = self.write_lock();
+        if records.kept.pop_front().is_some() {
+            records.first += 1;
+        }
+    }
+
     /// Registers a record that was found in the journal. Returns whether it is the next one.
     pub(super) fn recovered(&self, offset: u64, place: Place) -> bool {
         let mut records = self.write_lock();

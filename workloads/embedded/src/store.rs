@@ -17,6 +17,7 @@ use super::journal::{
 };
 use super::partition::{Entry, Found, Partition};
 use super::wake::Waiters;
+use super::window::Window;
 
 /// Lines of application-logs that are kept per partition.
 const LINES_KEPT: usize = 10_000;
@@ -37,8 +38,8 @@ pub(super) struct Store {
 
 /// What happens to an append.
 enum Kind {
-    /// It stays in memory.
-    InMemory,
+    /// It stays in memory, as long as it is among the newest.
+    InMemory(Window),
     /// It is refused.
     ReadOnly,
     /// It is written to the journal before it is acknowledged.
@@ -135,13 +136,13 @@ impl Publish for Partitions {
 }
 
 impl Store {
-    pub(super) fn in_memory() -> Self {
+    pub(super) fn in_memory(most: usize) -> Self {
         Self {
             partitions: Arc::new(Partitions::new(usize::MAX, None)),
             commits: Mutex::default(),
             groups: Groups::default(),
             id: Uuid::new_v4(),
-            kind: Kind::InMemory,
+            kind: Kind::InMemory(Window::new(most)),
             recovery: Recovery::default(),
         }
     }
@@ -231,7 +232,7 @@ impl Store {
         }
         let durable = match &self.kind {
             Kind::Durable(durable) => durable,
-            Kind::InMemory => return self.keep(entries),
+            Kind::InMemory(window) => return Ok(self.keep(window, entries)),
             Kind::ReadOnly => return Err(LogError::Refused("it is open for reading only".to_owned())),
         };
         let mut records = Vec::with_capacity(entries.len());
@@ -245,12 +246,22 @@ impl Store {
     }
 
     /// Adds `entries` in memory.
-    fn keep(&self, entries: Vec<(Topic, u32, Entry)>) -> Result<Vec<Position>, LogError> {
+    fn keep(&self, window: &Window, entries: Vec<(Topic, u32, Entry)>) -> Vec<Position> {
         let topics = entries.iter().map(|(topic, ..)| *topic).collect();
-        let push = |(topic, partition, entry)| Ok(self.partitions.get(topic, partition)?.push(entry, None));
-        let positions = entries.into_iter().map(push).collect();
+        let positions = window.push(&self.partitions, entries, |at| self.is_read(at));
         self.partitions.waiters.notify(topics);
         positions
+    }
+
+    /// Whether every group that somebody has joined is past this record.
+    fn is_read(&self, at: Position) -> bool {
+        let commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_past = |service: Service| {
+            let committed = commits.get(&(service, at.topic, at.partition));
+            committed.is_some_and(|commit| commit.next.offset > at.offset)
+        };
+        let joined = self.groups.joined();
+        joined.into_iter().filter(|service| service.inputs().contains(&at.topic)).all(is_past)
     }
 
     /// Adds a log line in memory. Returns whether the partition exists.

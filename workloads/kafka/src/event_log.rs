@@ -41,6 +41,8 @@ pub struct KafkaLog {
     supervisor: Arc<ClientSupervisor>,
     clients: Arc<Clients>,
     bytes: Bytes,
+    /// Whether records that are written as bytes keep their time.
+    keeps_times: bool,
 }
 
 /// The clients that all users of the log share.
@@ -76,7 +78,13 @@ impl KafkaLog {
         let topic = config.topic_name(Topic::InventoryEvents);
         let (supervised, shared) = (Arc::clone(&supervisor), Arc::downgrade(&clients));
         spawn("kafka-supervise", move || supervise(&supervised, &shared, &topic))?;
-        Ok(Self { config, supervisor, clients, bytes: Bytes::default() })
+        Ok(Self { config, supervisor, clients, bytes: Bytes::default(), keeps_times: false })
+    }
+
+    /// The same log, where records that are written as bytes keep their time, as a copy of another log has it.
+    #[must_use]
+    pub fn keeping_times(self) -> Self {
+        Self { keeps_times: true, ..self }
     }
 
     /// Whether every client reaches the cluster.
@@ -201,8 +209,8 @@ impl EventLog for KafkaLog {
 #[async_trait]
 impl RawLog for KafkaLog {
     async fn append_raw(&self, batch: Vec<RawAppend>) -> Result<Vec<Position>, LogError> {
-        let outgoing =
-            |append: RawAppend| ((append.topic, append.partition()), OutgoingRecord::from(append.record));
+        let record = if self.keeps_times { OutgoingRecord::keeping_time } else { OutgoingRecord::from };
+        let outgoing = |append: RawAppend| ((append.topic, append.partition()), record(append.record));
         self.clients.queues.append(batch.into_iter().map(outgoing).collect()).await
     }
 

@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use crate::cli::{AuditCommand, Command, TopicsCommand};
+use crate::cli::{AuditCommand, Command, LogCommand, TopicsCommand};
 use crate::failure::Failure;
 use crate::life::Kind::{Does, Serves};
-use crate::{audit, demo, dlq, life, openapi, serve, service, simulator, tail, topics};
+use crate::{audit, backup, demo, dlq, life, log, openapi, serve, service, simulator, tail, topics};
 
 /// A command waits more than it works, and each thread costs memory.
 const THREADS: usize = 2;
@@ -21,6 +21,9 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Tail(options) => life::run(Serves, THREADS, |life| tail::run(options, life)),
         Command::Openapi => life::run(Does, THREADS, |_| openapi::run()),
         Command::Audit(AuditCommand::Verify(options)) => life::run(Does, THREADS, |_| audit::run(options)),
+        Command::Log(LogCommand::Verify(options)) => life::run(Does, THREADS, |_| log::run(options)),
+        Command::Backup(options) => life::run(Does, THREADS, |_| backup::run(options)),
+        Command::Restore(options) => life::run(Does, THREADS, |_| backup::restore(options)),
         Command::Topics(TopicsCommand::Ensure(options)) => life::run(Does, THREADS, |_| topics::run(options)),
         Command::Dlq(command) => life::run(Does, THREADS, |_| dlq::run(command)),
     }

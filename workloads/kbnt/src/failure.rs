@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use kbnt_adapters::backup::BackupError;
 use kbnt_adapters::lease::LeaseError;
 use kbnt_adapters::logging::LoggingError;
 use kbnt_adapters::outbound::OutboundError;
@@ -52,6 +53,9 @@ pub(crate) enum Failure {
     /// A directory cannot be opened as a log.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// A backup cannot be taken or restored.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// Logging cannot be set up.
     #[error(transparent)]
     Logging(#[from] LoggingError),

@@ -2,12 +2,14 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod audit;
+mod backup;
 mod cli;
 mod demo;
 mod dispatch;
 mod dlq;
 mod failure;
 mod life;
+mod log;
 mod openapi;
 mod origin;
 mod output;

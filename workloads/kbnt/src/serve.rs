@@ -38,7 +38,7 @@ const AGAIN: Duration = Duration::from_millis(5);
 pub(crate) async fn run(options: ServeOptions, life: Life) -> Result<ExitCode, Failure> {
     let logging = Arc::new(options.logging.init(None)?);
     let seed = options.seed_file.as_deref().map(wiring::seed).transpose()?.unwrap_or_default();
-    let log = Arc::new(open(options.data_dir.as_deref())?);
+    let log = Arc::new(open(options.data_dir.as_deref(), options.memory_records)?);
     logging.ship_to(log.clone());
     let effects = Arc::new(Effects::of(&options.payment, true, &options.notification)?);
     let spans = wiring::spans(&options.tracing, &Service::ALL)?;
@@ -97,9 +97,9 @@ pub(crate) async fn run(options: ServeOptions, life: Life) -> Result<ExitCode, F
     Ok(ExitCode::SUCCESS)
 }
 
-/// The log: durable in `directory`, or in memory without one.
-fn open(directory: Option<&Path>) -> Result<EmbeddedLog, Failure> {
-    let Some(directory) = directory else { return Ok(EmbeddedLog::in_memory()) };
+/// The log: durable in `directory`, or without one the newest records in memory.
+fn open(directory: Option<&Path>, memory_records: usize) -> Result<EmbeddedLog, Failure> {
+    let Some(directory) = directory else { return Ok(EmbeddedLog::window(memory_records)) };
     let log = EmbeddedLog::open(directory)?;
     let found = log.recovery();
     tracing::info!(

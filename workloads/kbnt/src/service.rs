@@ -51,7 +51,7 @@ pub(crate) async fn run(options: ServiceOptions, life: Life) -> Result<ExitCode,
         effects,
         metrics: Arc::new(Metrics::new()?),
         spans,
-        topic_ids: options.topic_ids.clone(),
+        topic_ids: options.topic_ids.ids.clone(),
         grants: Grants::of(&options.http, STREAMS),
         stop: life.at_work(),
     });

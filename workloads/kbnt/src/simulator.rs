@@ -8,14 +8,14 @@ use kbnt_adapters::clock::SystemClock;
 use kbnt_embedded::EmbeddedLog;
 use kbnt_http::{Limits, serve, simulator};
 
-use crate::cli::SimulatorOptions;
+use crate::cli::{MEMORY_RECORDS, SimulatorOptions};
 use crate::failure::Failure;
 use crate::life::Life;
 use crate::wiring;
 
 pub(crate) async fn run(options: SimulatorOptions, life: Life) -> Result<ExitCode, Failure> {
     let logging = options.logging.init(None)?;
-    let log = Arc::new(EmbeddedLog::in_memory());
+    let log = Arc::new(EmbeddedLog::window(MEMORY_RECORDS));
     let router = simulator(log, Arc::new(SystemClock));
     let listener = wiring::bind(SocketAddr::new(options.address, options.port)).await?;
     let address = listener.local_addr()?;

@@ -11,12 +11,13 @@ use rdkafka::admin::{
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::pinned_settings;
 use super::problem::Problem;
 use super::topic_report::{Reason, TopicReport, TopicState, WantedTopic};
 use crate::client::config::KafkaConfig;
-use crate::client::metadata;
+use crate::client::{error, metadata, partition_id};
 
 /// Timeout of one call to the cluster.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -78,6 +79,19 @@ pub struct TopicAdmin {
 }
 
 impl TopicAdmin {
+    /// Deletes the records of a partition before `offset`. `topic` is its whole name.
+    ///
+    /// # Errors
+    /// The cluster does not answer, or refuses: there is no such partition, it ends before `offset`, or the client may not.
+    pub async fn delete_before(&self, topic: &str, partition: u32, offset: u64) -> Result<(), LogError> {
+        let failed = |error: KafkaError| error::of_partition(&error, topic, partition);
+        let mut before = TopicPartitionList::new();
+        let offset = Offset::Offset(i64::try_from(offset).unwrap_or(i64::MAX));
+        before.add_partition_offset(topic, partition_id(partition), offset).map_err(failed)?;
+        let deleted = self.client.delete_records(&before, &self.options).await.map_err(failed)?;
+        deleted.elements().iter().try_for_each(|element| element.error().map_err(failed))
+    }
+
     /// A client of the cluster that `config` names. Does not wait for the cluster.
     pub fn new(config: &KafkaConfig) -> Result<Self, LogError> {
         let last_error = Arc::<LastError>::default();

@@ -209,6 +209,7 @@ async fn send_record(
     record.key = outgoing.key.as_deref();
     record.payload = outgoing.value.as_deref();
     record.headers = Some(outgoing.headers);
+    record.timestamp = outgoing.timestamp;
     loop {
         match producer.send(record) {
             Ok(()) => return,

@@ -10,6 +10,8 @@ pub(crate) struct OutgoingRecord {
     pub(crate) key: Option<Vec<u8>>,
     pub(crate) value: Option<Vec<u8>>,
     pub(crate) headers: OwnedHeaders,
+    /// The record's time in milliseconds; the producer's clock without it.
+    pub(crate) timestamp: Option<i64>,
 }
 
 impl OutgoingRecord {
@@ -19,7 +21,12 @@ impl OutgoingRecord {
         let (key, value) = wire::write(append, |key, value| {
             headers = headers.take().map(|headers| headers.insert(Header { key, value: Some(value) }));
         })?;
-        Ok(Self { key, value: Some(value), headers: headers.unwrap_or_default() })
+        Ok(Self { key, value: Some(value), headers: headers.unwrap_or_default(), timestamp: None })
+    }
+
+    /// The same with the time that `record` has.
+    pub(crate) fn keeping_time(record: RawRecord) -> Self {
+        Self { timestamp: Some(record.at.as_millis()), ..Self::from(record) }
     }
 
     /// The bytes of its key and value.
@@ -35,6 +42,6 @@ impl From<RawRecord> for OutgoingRecord {
         let insert = |all: OwnedHeaders, (key, value): &(String, Option<Vec<u8>>)| {
             all.insert(Header { key, value: value.as_deref() })
         };
-        Self { key, value, headers: headers.iter().fold(none, insert) }
+        Self { key, value, headers: headers.iter().fold(none, insert), timestamp: None }
     }
 }

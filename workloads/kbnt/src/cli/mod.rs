@@ -1,5 +1,6 @@
 //! The command line. Every option can also be given as a variable.
 
+mod backup;
 mod choice;
 mod clock;
 mod dlq;
@@ -7,6 +8,7 @@ mod environment;
 mod history;
 mod http;
 mod kafka;
+mod log;
 mod origin;
 mod payment;
 mod plain;
@@ -26,11 +28,11 @@ use std::time::Duration;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use kbnt_adapters::logging::{Filter, Format, Logging, LoggingError};
-use kbnt_application::intact::TopicIds;
 use kbnt_application::{Service, Topic};
 
 use crate::failure::Failure;
 
+pub(crate) use backup::{BackupOptions, RestoreOptions};
 pub(crate) use clock::ClockOptions;
 pub(crate) use dlq::{
     DeadLetterOptions, DiscardOptions, DlqCommand, ListOptions, ReplayOptions, ShowOptions,
@@ -39,6 +41,7 @@ use history::HEADING as HISTORY;
 pub(crate) use history::HistoryOptions;
 pub(crate) use http::HttpOptions;
 pub(crate) use kafka::{AccessOptions, KafkaOptions};
+pub(crate) use log::{LogCommand, LogVerifyOptions, TopicIdOptions};
 pub(crate) use origin::{OriginOptions, TrailOptions};
 pub(crate) use payment::{NotificationOptions, PaymentOptions};
 pub(crate) use shop::{InventoryOptions, UserOptions};
@@ -114,6 +117,13 @@ pub(crate) enum Command {
     /// Examine the audit trail
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Examine the log
+    #[command(subcommand)]
+    Log(LogCommand),
+    /// Copy what is new in a log to another place
+    Backup(BackupOptions),
+    /// Bring a backup back into an empty log
+    Restore(RestoreOptions),
     /// Make and check the topics of a Kafka cluster
     #[command(subcommand)]
     Topics(TopicsCommand),
@@ -187,7 +197,7 @@ pub(crate) struct TailOptions {
     curl localhost:8082/topics/order-events/messages -H 'content-type: application/json' \\\n       \
     -d '{\"key\": \"order-1\", \"value\": {\"hello\": \"world\"}}'\n  \
     curl 'localhost:8082/topics/order-events/messages?partition=0&offset=0&limit=10'\n  \
-    kbnt tail --url http://localhost:8082 --from-beginning\n\nMessages are kept in memory until it ends.")]
+    kbnt tail --url http://localhost:8082 --from-beginning\n\nMessages are kept in memory until it ends, the newest million of them.")]
 pub(crate) struct SimulatorOptions {
     /// The port of the REST API
     #[arg(long, env = "KBNT_HTTP_PORT", default_value_t = 8082, value_name = "PORT")]
@@ -232,6 +242,9 @@ pub(crate) struct DemoOptions {
     pub(crate) json: bool,
 }
 
+/// Records that a log in memory keeps: those of some 55,000 orders.
+pub(crate) const MEMORY_RECORDS: usize = 1_000_000;
+
 /// Options of `kbnt serve`.
 #[derive(Debug, Args)]
 #[command(after_help = "Try it:\n  \
@@ -246,6 +259,11 @@ pub(crate) struct ServeOptions {
     /// without it everything is gone at the end, and orders are shown for a day after they have ended
     #[arg(long, env = "KBNT_DATA_DIR", value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// Without a directory, keep so many of the newest records in memory, some 400 bytes each, and older ones only until every
+    /// service has read them
+    #[arg(long, env = "KBNT_MEMORY_RECORDS", default_value_t = MEMORY_RECORDS, value_name = "COUNT",
+          value_parser = values::memory_records)]
+    pub(crate) memory_records: usize,
     /// The port of the HTTP API
     #[arg(long, env = "KBNT_HTTP_PORT", default_value_t = 8080, value_name = "PORT")]
     pub(crate) port: u16,
@@ -297,16 +315,8 @@ pub(crate) struct ServiceOptions {
     pub(crate) http: HttpOptions,
     #[command(flatten)]
     pub(crate) kafka: KafkaOptions,
-    /// The ids that topics must have, as Kafka prints them: order-events=ID,inventory-events=ID (names without prefix). A
-    /// topic of the same name with another id is refused
-    #[arg(
-        long = "kafka-topic-ids",
-        env = "KBNT_KAFKA_TOPIC_IDS",
-        default_value = "",
-        hide_default_value = true,
-        value_name = "NAME=ID,..."
-    )]
-    pub(crate) topic_ids: TopicIds,
+    #[command(flatten)]
+    pub(crate) topic_ids: TopicIdOptions,
     #[command(flatten)]
     pub(crate) logging: LoggingOptions,
     #[command(flatten)]

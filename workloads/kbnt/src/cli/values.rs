@@ -14,6 +14,14 @@ pub(super) fn count(text: &str) -> Result<usize, String> {
     }
 }
 
+/// How many records a log in memory keeps: far more than those of the orders in hand, which a service may still have to read.
+pub(super) fn memory_records(text: &str) -> Result<usize, String> {
+    match count(text)? {
+        records @ 100_000.. => Ok(records),
+        _ => Err("at least 100000".to_owned()),
+    }
+}
+
 /// The longest duration: calculations with it stay within the range of clocks.
 const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
 
@@ -75,6 +83,14 @@ mod tests {
         }
         for text in ["0s", "999ms", "1h1s", "25h", "5", "-5m", ""] {
             assert!(clock_jump_limit(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_log_in_memory_keeps_a_hundred_thousand_records_at_least() {
+        assert_eq!(memory_records("100000"), Ok(100_000));
+        for (text, said) in [("99999", "at least 100000"), ("0", "at least 1"), ("many", "invalid digit")] {
+            assert!(memory_records(text).unwrap_err().contains(said), "{text}");
         }
     }
 

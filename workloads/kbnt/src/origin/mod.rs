@@ -16,7 +16,7 @@ use kbnt_kafka::KafkaLog;
 use kbnt_wire::raw::RawLog;
 use reqwest::Url;
 
-use crate::cli::OriginOptions;
+use crate::cli::{OriginOptions, TrailOptions};
 use crate::failure::Failure;
 use crate::output;
 use crate::wiring;
@@ -109,6 +109,18 @@ pub(crate) fn open_log(
     }
     let Some(kafka) = options.kafka() else { return Ok(None) };
     Ok(Some(Box::new(KafkaLog::new(wiring::kafka_config(&kafka)?)?)))
+}
+
+/// The log that the options name, to be read.
+pub(crate) fn open_named(options: &TrailOptions) -> Result<Box<dyn Log>, Failure> {
+    open_log(&options.origin, options.data_dir.as_ref(), Access::Read)?.ok_or_else(unnamed)
+}
+
+/// A running program does not show where its log begins and ends.
+pub(crate) fn unnamed() -> Failure {
+    Failure::Options(
+        "a running program is not a log: name its log by --data-dir or --bootstrap-servers".to_owned(),
+    )
 }
 
 /// The log in a directory. Reports what is wrong with its end or with the proof of its end.

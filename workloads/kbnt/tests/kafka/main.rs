@@ -6,9 +6,11 @@
 mod support;
 
 mod admin;
+mod backup;
 mod dead_letters;
 mod intact;
 mod log;
 mod members;
 mod odd;
 mod program;
+mod verify;

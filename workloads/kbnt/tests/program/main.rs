@@ -2,11 +2,13 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod audit;
+mod backup;
 mod demo;
 mod dlq;
 mod gateway;
 mod killed;
 mod limits;
+mod log;
 mod options;
 mod output;
 mod proof;

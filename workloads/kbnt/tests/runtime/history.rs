@@ -167,3 +167,16 @@ async fn orders_that_have_ended_are_kept_for_as_long_as_they_are_to_be() {
     assert!(running.view.get(order(1)).await.unwrap().is_some());
     assert!(running.view.get(order(2)).await.unwrap().is_none());
 }
+
+#[tokio::test]
+async fn orders_are_dropped_as_fast_as_a_batch_can_add_them() {
+    let (directory, log) = (tempfile::tempdir().unwrap(), log(8_000).await);
+    let running = start(&log, directory.path(), Some(Span::from_secs(1)));
+    ready(&running).await;
+    eventually("they are dropped", || async {
+        running.view.size().await.is_ok_and(|size| size.orders == 4_000)
+    })
+    .await;
+    // All at once, or in a few parts if it took so long to build that some were due before.
+    assert!(running.reports.count("expired") <= 4, "{}", running.reports.count("expired"));
+}

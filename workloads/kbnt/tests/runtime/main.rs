@@ -6,6 +6,7 @@ mod support;
 
 mod again;
 mod archive;
+mod backup;
 mod callers;
 mod clock;
 mod dead_letters;

@@ -38,8 +38,9 @@ const SAY: Duration = Duration::from_secs(10);
 /// How often to look for orders that are older than they are kept.
 const EXPIRE: Duration = Duration::from_secs(10);
 
-/// Orders that are dropped at once.
-const EXPIRED_MOST: usize = 500;
+/// Orders that are dropped at once: as many as a batch can add, so that a history that is built anew does not first grow to all
+/// that the log has.
+const EXPIRED_MOST: usize = RECORDS_MOST;
 
 /// Where the history is stored, and for how long.
 #[derive(Clone)]

@@ -1,0 +1,28 @@
+//! Folders to which a service writes. Everything else in its pod is read-only.
+
+use k8s_openapi::api::core::v1::{EnvVar, Volume, VolumeMount};
+
+use super::{Plan, Role, history, snapshots};
+
+/// A folder to which a service writes, on a volume of its own.
+pub(super) struct DataDir {
+    /// Variables by which the service finds and uses it.
+    pub(super) env: Vec<EnvVar>,
+    /// The volume.
+    pub(super) volume: Volume,
+    /// Where it lies in the pod.
+    pub(super) path: &'static str,
+}
+
+impl DataDir {
+    /// The folders of a service of this resource.
+    pub(super) fn of(plan: &Plan, resource: &str) -> Vec<Self> {
+        let keeps_snapshots = plan.role == Role::Inventory;
+        let history = plan.read_model.as_ref().map(|spec| history::data_dir(spec, resource, plan.role));
+        keeps_snapshots.then(snapshots::data_dir).into_iter().chain(history).collect()
+    }
+
+    pub(super) fn mount(&self) -> VolumeMount {
+        VolumeMount { name: self.volume.name.clone(), mount_path: self.path.into(), ..VolumeMount::default() }
+    }
+}

@@ -20,7 +20,7 @@ use kbnt_runtime::Handle;
 use crate::cli::ServeOptions;
 use crate::failure::Failure;
 use crate::life::Life;
-use crate::service::{archive_in, inventory_machine, user_config};
+use crate::service::{inventory_machine, user_config};
 use crate::wiring::{self, Effects, Grants, Process, ProcessParts};
 
 /// Maximum number of event streams.
@@ -28,9 +28,6 @@ const STREAMS: usize = 1024;
 
 /// Products of the seed file that are declared at once.
 const AT_ONCE: usize = 256;
-
-/// The directory of the closed orders in the data directory.
-const STATE: &str = "state";
 
 /// The pause before a product whose declaration was not possible yet is declared again.
 const AGAIN: Duration = Duration::from_millis(5);
@@ -67,11 +64,9 @@ pub(crate) async fn run(options: ServeOptions, life: Life) -> Result<ExitCode, F
     process.show_logging(logging.clone(), None);
     process.need_clock();
     process.need_files(files);
-    let archive =
-        options.data_dir.as_ref().map(|directory| archive_in(&directory.join(STATE))).transpose()?;
     process.order(options.data_dir.map(|directory| options.history.plan(directory)));
     process.user(users);
-    let inventory = process.inventory(inventory_machine(&options.inventory, "serve", archive), None);
+    let inventory = process.inventory(inventory_machine(&options.inventory, "serve", None), None);
     process.payment();
     process.notification();
     process.audit();

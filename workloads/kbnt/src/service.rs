@@ -103,7 +103,7 @@ fn snapshot_plan(
 }
 
 /// The archive of closed orders in a directory.
-pub(crate) fn archive_in(directory: &Path) -> Result<Arc<FjallArchive>, Failure> {
+fn archive_in(directory: &Path) -> Result<Arc<FjallArchive>, Failure> {
     let refused = |error| Failure::Options(format!("closed orders in {}: {error}", directory.display()));
     FjallArchive::open(directory).map(Arc::new).map_err(refused)
 }

@@ -1,8 +1,10 @@
-//! Adapters to the outside world: payment, notification, leases, snapshots, history, backup, clocks, logging, metrics, spans.
+//! Adapters to the outside world: payment, notification, leases, snapshots, history, closed orders, backup, clocks, logging, metrics,
+//! spans.
 
 pub mod address;
 pub mod backup;
 pub mod clock;
+pub mod closed_orders;
 pub mod history;
 pub mod lease;
 pub mod logging;

@@ -249,7 +249,7 @@ async fn list_reservations(
     {
         let (filter, portion) = (filter.clone(), Portion { most: most - found.len(), looks: LOOKS });
         let look = move |machine: &mut InventoryMachine, _: &mut Outbox| {
-            machine.reservations(&filter, from, portion)
+            machine.list_reservations(&filter, from, portion)
         };
         let page = inventory.call(look).await.map_err(query_problem)?;
         found.extend(page.found);
@@ -277,7 +277,8 @@ async fn get_reservation(
     params: Params,
 ) -> Result<Json<ReservationBody>, Problem> {
     params.only(&[])?;
-    let found = inventory.call(move |machine, _| machine.reservation(id)).await.map_err(query_problem)?;
+    let found =
+        inventory.call(move |machine, _| machine.find_reservation(id)).await.map_err(query_problem)?;
     let found = found.ok_or_else(|| {
         Problem::new(Code::ReservationNotFound, format!("no reservation {id} is active or remembered"))
     })?;

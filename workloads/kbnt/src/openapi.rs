@@ -7,7 +7,7 @@ use kbnt_adapters::clock::SystemClock;
 use kbnt_adapters::metrics::Metrics;
 use kbnt_adapters::payment::SimulatedRules;
 use kbnt_application::intact::TopicIds;
-use kbnt_application::inventory::InventoryConfig;
+use kbnt_application::inventory::{InventoryConfig, InventoryMachine};
 use kbnt_application::user::UserConfig;
 use kbnt_embedded::EmbeddedLog;
 use tokio_util::sync::CancellationToken;
@@ -30,7 +30,7 @@ pub(crate) async fn run() -> Result<ExitCode, Failure> {
     });
     process.order(None);
     process.user(UserConfig::default());
-    process.inventory(InventoryConfig::new("openapi"), None);
+    process.inventory(InventoryMachine::new(InventoryConfig::new("openapi")), None);
     let (_, description) = process.router();
     process.abandon().await;
     let text = description.to_pretty_json().map_err(std::io::Error::from)?;

@@ -20,7 +20,7 @@ use kbnt_runtime::Handle;
 use crate::cli::ServeOptions;
 use crate::failure::Failure;
 use crate::life::Life;
-use crate::service::{inventory_config, user_config};
+use crate::service::{inventory_machine, user_config};
 use crate::wiring::{self, Effects, Grants, Process, ProcessParts};
 
 /// Maximum number of event streams.
@@ -66,7 +66,7 @@ pub(crate) async fn run(options: ServeOptions, life: Life) -> Result<ExitCode, F
     process.need_files(files);
     process.order(options.data_dir.map(|directory| options.history.plan(directory)));
     process.user(users);
-    let inventory = process.inventory(inventory_config(&options.inventory, "serve"), None);
+    let inventory = process.inventory(inventory_machine(&options.inventory, "serve", None), None);
     process.payment();
     process.notification();
     process.audit();

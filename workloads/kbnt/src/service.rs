@@ -1,15 +1,17 @@
 //! `kbnt service`: one service on Kafka.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use kbnt_adapters::clock::WatchedClock;
+use kbnt_adapters::closed_orders::FjallArchive;
 use kbnt_adapters::lease::{KubernetesLease, LeaseConfig};
 use kbnt_adapters::metrics::Metrics;
 use kbnt_adapters::snapshots::SnapshotDirectory;
 use kbnt_application::Service;
-use kbnt_application::inventory::{Image, InventoryConfig};
+use kbnt_application::inventory::{ArchiveLimits, Image, InventoryConfig, InventoryMachine};
 use kbnt_application::user::UserConfig;
 use kbnt_kafka::KafkaLog;
 use kbnt_runtime::SnapshotPlan;
@@ -36,8 +38,11 @@ pub(crate) async fn run(options: ServiceOptions, life: Life) -> Result<ExitCode,
     let effects = Arc::new(Effects::of(&options.payment, false, &options.notification)?);
     let spans = wiring::spans(&options.tracing, &[service])?;
     let users = user_config(&options.users)?;
-    let (snapshots, lease) = match options.role {
-        Role::Inventory => (snapshot_plan(&options.snapshots)?, lease(&options).await?),
+    let (archive, lease) = match options.role {
+        Role::Inventory => {
+            let directory = options.snapshots.state_dir.as_deref();
+            (directory.map(archive_in).transpose()?, lease(&options).await?)
+        }
         _ => (None, None),
     };
     let mut process = Process::new(ProcessParts {
@@ -60,11 +65,12 @@ pub(crate) async fn run(options: ServiceOptions, life: Life) -> Result<ExitCode,
             process.user(users);
         }
         Role::Inventory => {
-            let config = inventory_config(&options.inventory, &options.kafka.instance);
+            let snapshots = snapshot_plan(&options.snapshots, archive.as_ref())?;
+            let machine = inventory_machine(&options.inventory, &options.kafka.instance, archive);
             match lease {
-                Some(lease) => process.inventory_by_turns(config, snapshots, lease)?,
+                Some(lease) => process.inventory_by_turns(machine, snapshots, lease)?,
                 None => {
-                    process.inventory(config, snapshots);
+                    process.inventory(machine, snapshots);
                 }
             }
         }
@@ -85,11 +91,21 @@ pub(crate) async fn run(options: ServiceOptions, life: Life) -> Result<ExitCode,
 }
 
 /// The snapshot settings of inventory-service, if it keeps snapshots.
-fn snapshot_plan(options: &SnapshotOptions) -> Result<Option<SnapshotPlan<Image>>, Failure> {
+fn snapshot_plan(
+    options: &SnapshotOptions,
+    archive: Option<&Arc<FjallArchive>>,
+) -> Result<Option<SnapshotPlan<Image>>, Failure> {
     let Some(directory) = &options.snapshot_dir else { return Ok(None) };
     let refused = |error| Failure::Options(format!("snapshots in {}: {error}", directory.display()));
-    let store = Arc::new(SnapshotDirectory::open(directory).map_err(refused)?);
-    Ok(Some(SnapshotPlan { store, every: options.snapshot_interval }))
+    let store = SnapshotDirectory::open(directory).map_err(refused)?;
+    let store = archive.cloned().into_iter().fold(store, SnapshotDirectory::beside);
+    Ok(Some(SnapshotPlan { store: Arc::new(store), every: options.snapshot_interval }))
+}
+
+/// The archive of closed orders in a directory.
+fn archive_in(directory: &Path) -> Result<Arc<FjallArchive>, Failure> {
+    let refused = |error| Failure::Options(format!("closed orders in {}: {error}", directory.display()));
+    FjallArchive::open(directory).map(Arc::new).map_err(refused)
 }
 
 /// The lease by which inventory-service takes turns, if it does.
@@ -108,11 +124,19 @@ pub(crate) fn user_config(options: &UserOptions) -> Result<UserConfig, Failure> 
     Ok(UserConfig { allow_unknown: options.allow_unknown_users, declared, ..UserConfig::default() })
 }
 
-/// The configuration of inventory-service. The writer has a new name at each start.
-pub(crate) fn inventory_config(options: &InventoryOptions, instance: &str) -> InventoryConfig {
-    InventoryConfig {
+/// The machine of inventory-service. The writer has a new name at each start.
+pub(crate) fn inventory_machine(
+    options: &InventoryOptions,
+    instance: &str,
+    archive: Option<Arc<FjallArchive>>,
+) -> InventoryMachine {
+    let machine = InventoryMachine::new(InventoryConfig {
         ttl: options.reservation_ttl,
         low_stock_threshold: options.low_stock_threshold,
         ..InventoryConfig::new(format!("{instance}-{}", Uuid::new_v4()))
+    });
+    match archive {
+        Some(archive) => machine.archiving(archive, ArchiveLimits::default()),
+        None => machine,
     }
 }

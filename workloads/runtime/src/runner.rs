@@ -57,6 +57,9 @@ pub enum RunError {
     /// A bug that would have broken the books.
     #[error("an invariant is violated: {0}")]
     Broken(String),
+    /// The archive of closed orders has failed.
+    #[error("{0}")]
+    Archive(String),
 }
 
 impl From<Failure> for RunError {
@@ -65,6 +68,7 @@ impl From<Failure> for RunError {
             Failure::Log(error) => Self::Log(error),
             Failure::Fenced(writer) => Self::Fenced(writer),
             Failure::Broken(what) => Self::Broken(what),
+            Failure::Archive(what) => Self::Archive(what),
         }
     }
 }

@@ -189,7 +189,7 @@ impl World {
         self.say(|| format!("{name} ends: {outcome:?}"));
         match outcome {
             Err(Failure::Broken(what)) => Err(format!("{name} is broken: {what}")),
-            Ok(()) | Err(Failure::Fenced(_) | Failure::Log(_)) => self.kill(id),
+            Ok(()) | Err(Failure::Fenced(_) | Failure::Log(_) | Failure::Archive(_)) => self.kill(id),
         }
     }
 

@@ -191,6 +191,7 @@ impl Observer for Metrics {
         let reason = match why {
             Halt::Fenced(_) => "fenced",
             Halt::Broken(_) => "broken",
+            Halt::Archive(_) => "archive",
         };
         self.machines.halted.with_label_values(&[service.name(), reason]).inc();
         tracing::error!(

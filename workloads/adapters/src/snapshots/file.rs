@@ -8,13 +8,13 @@ use kbnt_application::inventory::Image;
 use kbnt_application::ports::{Snapshot, SnapshotError};
 use serde::{Deserialize, Serialize};
 
-use super::rows::{ActiveRow, Bad, EndedRow, Head, ProductRow};
+use super::rows::{ActiveRow, Bad, ChunkRow, EndedRow, Head, ProductRow};
 
 /// The first bytes of every snapshot.
 const MAGIC: [u8; 8] = *b"KBNTsnap";
 
 /// Changes with the rows, and with their meaning for the ledger.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Bytes of the header: magic, format, length of the rows, checksum of all that and the rows.
 const HEADER: usize = 8 + 4 + 8 + 4;
@@ -56,6 +56,7 @@ fn put_rows(snapshot: &Snapshot<Image>, to: &mut impl Write) -> io::Result<()> {
     let ledger = &snapshot.image.ledger;
     put(&Head::of(snapshot), to)?;
     ledger.products.iter().try_for_each(|product| put(&ProductRow::of(product), to))?;
+    ledger.archived.iter().try_for_each(|chunk| put(&ChunkRow::of(chunk), to))?;
     ledger.active.iter().try_for_each(|active| put(&ActiveRow::of(active), to))?;
     ledger.ended.iter().try_for_each(|ended| put(&EndedRow::of(ended), to))
 }
@@ -118,6 +119,9 @@ fn read_rows(mut rows: &[u8]) -> Result<Snapshot<Image>, Bad> {
     let ledger = &mut snapshot.image.ledger;
     for _ in 0..head.products {
         ledger.products.push(take::<ProductRow<'_>>(&mut rows)?.product()?);
+    }
+    for _ in 0..head.archived {
+        ledger.archived.push(take::<ChunkRow>(&mut rows)?.chunk());
     }
     for _ in 0..head.active {
         ledger.active.push(take::<ActiveRow<'_>>(&mut rows)?.active()?);

@@ -1,16 +1,20 @@
 //! Snapshots as files in a directory; docs/snapshots.md describes them.
 
 mod file;
-mod rows;
+pub(crate) mod rows;
 #[cfg(test)]
 mod tests;
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use kbnt_application::inventory::Image;
 use kbnt_application::ports::{Snapshot, SnapshotError, SnapshotStore};
+
+use crate::closed_orders::FjallArchive;
 
 /// The number of snapshots that are kept.
 const KEPT: usize = 2;
@@ -25,6 +29,29 @@ const UNFINISHED: &str = "unfinished";
 #[derive(Debug)]
 pub struct SnapshotDirectory {
     directory: PathBuf,
+    archive: Option<Archive>,
+}
+
+/// The archive that the snapshots go with.
+#[derive(Debug)]
+struct Archive {
+    of: Arc<FjallArchive>,
+    /// Where it begins for the snapshot that was kept last.
+    last: AtomicU64,
+}
+
+impl Archive {
+    /// A snapshot must not outlive what it goes with: that is made durable first.
+    fn before_keeping(&self) -> Result<(), SnapshotError> {
+        self.of.sync().map_err(|error| io::Error::other(error).into())
+    }
+
+    /// One more snapshot is kept, in place of the one before the last.
+    fn kept(&self, snapshot: &Snapshot<Image>) {
+        let first = snapshot.image.ledger.archived.first().map_or(0, |chunk| chunk.first);
+        let last = self.last.swap(first, Ordering::Relaxed);
+        self.of.keep_from(last.min(first));
+    }
 }
 
 impl SnapshotDirectory {
@@ -34,7 +61,14 @@ impl SnapshotDirectory {
         for file in files(directory, UNFINISHED)? {
             fs::remove_file(file)?;
         }
-        Ok(Self { directory: directory.to_owned() })
+        Ok(Self { directory: directory.to_owned(), archive: None })
+    }
+
+    /// The same for a machine with an archive, which keeps what the snapshots need.
+    #[must_use]
+    pub fn beside(self, archive: Arc<FjallArchive>) -> Self {
+        archive.keep_from(0);
+        Self { archive: Some(Archive { of: archive, last: AtomicU64::new(0) }), ..self }
     }
 
     /// The existing snapshots by number, the newest first.
@@ -55,6 +89,9 @@ fn files(directory: &Path, extension: &str) -> io::Result<Vec<PathBuf>> {
 
 impl SnapshotStore<Image> for SnapshotDirectory {
     fn keep(&self, snapshot: &Snapshot<Image>) -> Result<u64, SnapshotError> {
+        if let Some(archive) = &self.archive {
+            archive.before_keeping()?;
+        }
         let before = self.numbered()?;
         let number = before.first().map_or(0, |(newest, _)| newest + 1);
         let unfinished = self.directory.join(format!("{number}-{:08x}.{UNFINISHED}", fastrand::u32(..)));
@@ -72,6 +109,9 @@ impl SnapshotStore<Image> for SnapshotDirectory {
         File::open(&self.directory)?.sync_all()?;
         for (_, file) in before.into_iter().skip(KEPT - 1) {
             fs::remove_file(file)?;
+        }
+        if let Some(archive) = &self.archive {
+            archive.kept(snapshot);
         }
         Ok(bytes)
     }

@@ -7,14 +7,14 @@ use kbnt_application::event::Writer;
 use kbnt_application::inventory::Image;
 use kbnt_application::ports::{Mark, Snapshot};
 use kbnt_application::{Position, Topic};
-use kbnt_domain::stock::image::{Active, Claim, ClosedOrder, End, LedgerImage, Line, ProductImage};
+use kbnt_domain::stock::image::{Active, Chunk, Claim, ClosedOrder, End, LedgerImage, Line, ProductImage};
 use kbnt_domain::{Currency, EventId, OrderId, Reason, Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// A row that cannot be interpreted.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bad;
+pub(crate) struct Bad;
 
 impl From<postcard::Error> for Bad {
     fn from(_: postcard::Error) -> Self {
@@ -51,6 +51,7 @@ pub(super) struct Head<'a> {
     window: u64,
     confirmed: u64,
     pub(super) products: u64,
+    pub(super) archived: u64,
     pub(super) active: u64,
     pub(super) ended: u64,
 }
@@ -72,6 +73,7 @@ impl<'a> Head<'a> {
             window: ledger.window.as_millis(),
             confirmed: ledger.confirmed,
             products: ledger.products.len() as u64,
+            archived: ledger.archived.len() as u64,
             active: ledger.active.len() as u64,
             ended: ledger.ended.len() as u64,
         }
@@ -87,6 +89,7 @@ impl<'a> Head<'a> {
             window: Span::from_millis(self.window),
             confirmed: self.confirmed,
             products: Vec::new(),
+            archived: Vec::new(),
             active: Vec::new(),
             ended: Vec::new(),
         };
@@ -205,6 +208,27 @@ fn order(order: [u8; 16]) -> OrderId {
     OrderId::from_uuid(Uuid::from_bytes(order))
 }
 
+/// A chunk of the archive of closed orders.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct ChunkRow {
+    first: u64,
+    orders: u32,
+    newest: i64,
+    checksum: u32,
+}
+
+impl ChunkRow {
+    pub(super) const fn of(chunk: &Chunk) -> Self {
+        let Chunk { first, orders, newest, checksum } = *chunk;
+        Self { first, orders, newest: newest.as_millis(), checksum }
+    }
+
+    pub(super) const fn chunk(&self) -> Chunk {
+        let Self { first, orders, newest, checksum } = *self;
+        Chunk { first, orders, newest: Timestamp::from_millis(newest), checksum }
+    }
+}
+
 /// An active reservation.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct ActiveRow<'a> {
@@ -234,7 +258,7 @@ enum EndRow<'a> {
 
 /// An ended order.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct EndedRow<'a> {
+pub(crate) struct EndedRow<'a> {
     order: [u8; 16],
     fingerprint: Option<[u8; 8]>,
     at: i64,
@@ -249,7 +273,7 @@ pub(super) struct EndedRow<'a> {
 }
 
 impl<'a> EndedRow<'a> {
-    pub(super) fn of(ended: &'a ClosedOrder) -> Self {
+    pub(crate) fn of(ended: &'a ClosedOrder) -> Self {
         Self {
             order: *ended.order.as_uuid().as_bytes(),
             fingerprint: ended.fingerprint.map(u64::to_le_bytes),
@@ -267,7 +291,7 @@ impl<'a> EndedRow<'a> {
         }
     }
 
-    pub(super) fn ended(&self) -> Result<ClosedOrder, Bad> {
+    pub(crate) fn ended(&self) -> Result<ClosedOrder, Bad> {
         Ok(ClosedOrder {
             order: order(self.order),
             fingerprint: self.fingerprint.map(u64::from_le_bytes),

@@ -4,7 +4,7 @@ use kbnt_application::event::Writer;
 use kbnt_application::inventory::Image;
 use kbnt_application::ports::{Mark, Snapshot, SnapshotError, SnapshotStore as _};
 use kbnt_application::{Position, Topic};
-use kbnt_domain::stock::image::{Active, Claim, ClosedOrder, End, LedgerImage, Line, ProductImage};
+use kbnt_domain::stock::image::{Active, Chunk, Claim, ClosedOrder, End, LedgerImage, Line, ProductImage};
 use kbnt_domain::{Currency, EventId, OrderId, Reason, Span, Timestamp};
 use uuid::Uuid;
 
@@ -58,6 +58,7 @@ fn snapshot(term: u64) -> Snapshot<Image> {
         window: Span::from_minutes(60),
         confirmed: 7,
         products: vec![product("A", true), product("B", false)],
+        archived: vec![Chunk { first: 7, orders: 3, newest: Timestamp::from_millis(-6), checksum: u32::MAX }],
         active: vec![Active { order: order(9), claim: claim(u64::MAX) }],
         ended: vec![
             ended(1, End::Confirmed, None),
@@ -133,7 +134,7 @@ fn another_format_is_named() {
     store.keep(&snapshot(1)).unwrap();
     let file = directory.path().join("0.snapshot");
     let mut other = std::fs::read(&file).unwrap();
-    other[8] = 2;
+    other[8] = 3;
     std::fs::write(&file, other).unwrap();
-    assert!(matches!(store.load(0), Some(Err(SnapshotError::Format(2)))));
+    assert!(matches!(store.load(0), Some(Err(SnapshotError::Format(3)))));
 }

@@ -85,6 +85,7 @@ impl<M: Machine, R> Driver<M, R> {
             (Begin::Folding(mut folding), Event::Records(Reader::Output, records, next)) => {
                 self.core.reached(next);
                 self.core.take_up(&mut folding, records);
+                self.core.check()?;
                 self.fold_on(folding);
             }
             (Begin::Witnessing(wanted), Event::Ends(ends)) => self.witness(&wanted, ends)?,
@@ -109,6 +110,7 @@ impl<M: Machine, R> Driver<M, R> {
             (Begin::StandingBy, Event::Records(Reader::Output, records, next)) => {
                 self.core.reached(next);
                 self.core.stand_by(records);
+                self.core.check()?;
                 self.await_in(Begin::StandingBy);
             }
             (Begin::StandingBy, Event::Turn) => self.open_inputs(),

@@ -167,6 +167,9 @@ pub enum Failure {
     /// A bug that would have broken the books.
     #[error("an invariant is violated: {0}")]
     Broken(String),
+    /// The archive of closed orders has failed.
+    #[error("{0}")]
+    Archive(String),
 }
 
 /// What may be handed to a driver now.
@@ -418,6 +421,7 @@ impl<M: Machine, R> Core<M, R> {
         Err(match halt {
             Halt::Fenced(writer) => Failure::Fenced(writer),
             Halt::Broken(what) => Failure::Broken(what),
+            Halt::Archive(what) => Failure::Archive(what),
         })
     }
 

@@ -1,11 +1,12 @@
 //! The inventory's state as plain data.
 
 use kbnt_domain::stock::Ledger;
-use kbnt_domain::stock::image::{ImageError, LedgerImage};
+use kbnt_domain::stock::image::LedgerImage;
 
 use crate::event::Writer;
 
-use super::InventoryMachine;
+use super::archive::Archive;
+use super::{InventoryMachine, RestoreError};
 
 /// What the machine knows, as if all that it wrote were read back. Which inputs it has answered stands beside it: they are
 /// not read again.
@@ -24,9 +25,16 @@ impl InventoryMachine {
         Some(Image { writer, ledger: self.ledger.image() })
     }
 
-    pub(super) fn restore_image(&mut self, image: Image) -> Result<Writer, ImageError> {
+    pub(super) fn restore_image(&mut self, image: Image) -> Result<Writer, RestoreError> {
         let Image { writer, ledger } = image;
-        self.ledger = Ledger::restore(self.config.terms(), ledger)?;
+        match &mut self.archive {
+            Some(archive) => archive.go_back_to(&ledger.archived)?,
+            None if ledger.archived.is_empty() => {}
+            None => return Err(RestoreError::NoArchive),
+        }
+        self.ledger = Ledger::restore(self.config.terms(), ledger).inspect_err(|_| {
+            self.archive = self.archive.as_ref().map(Archive::anew);
+        })?;
         self.newest = Some(writer.clone());
         Ok(writer)
     }

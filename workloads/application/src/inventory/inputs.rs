@@ -12,8 +12,16 @@ use super::InventoryMachine;
 impl InventoryMachine {
     /// Takes a step that answers `record`; false if it must wait.
     pub(super) fn step(&mut self, record: &Delivered, outbox: &mut Outbox) -> bool {
+        if let Some(order) = asking_order(&record.message) {
+            self.recall(order);
+        }
+        // What is not recalled must not be decided: it would be taken for new.
+        if self.halted.is_some() {
+            return true;
+        }
         let outcome = self.decide(record, outbox);
         self.emit_events(Some(record), outbox);
+        self.archive_surplus();
         match outcome {
             Some(Outcome::Waits) => {
                 self.counts.waits += 1;

@@ -5,6 +5,7 @@
 //! depends on units whose record is still on its way waits, and all inputs after it wait behind it, so that they stay in
 //! order; [`Machine::hold`] covers them.
 
+mod archive;
 mod config;
 mod declare;
 mod emit;
@@ -16,14 +17,15 @@ mod summary;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use kbnt_domain::stock::image::ImageError;
 use kbnt_domain::stock::{CreditId, EmittedEvent, Ledger};
 use kbnt_domain::{EventId, Timestamp};
 
+use self::archive::Archive;
 use crate::event::{RecordedEvent, Writer};
 use crate::machine::{Delivered, Halt, Machine, Outbox, Position, SoleWriter};
 use crate::message::{Service, Topic};
 
+pub use archive::{ArchiveLimits, RestoreError};
 pub use config::InventoryConfig;
 pub use image::Image;
 pub use summary::{Counts, Summary, Version};
@@ -33,6 +35,8 @@ pub use summary::{Counts, Summary, Version};
 pub struct InventoryMachine {
     config: InventoryConfig,
     ledger: Ledger,
+    /// Where older closed orders lie, if not in memory.
+    archive: Option<Archive>,
     /// This process, once it stands for election.
     writer: Option<Arc<Writer>>,
     /// The newest elected writer that was seen.
@@ -61,6 +65,7 @@ impl InventoryMachine {
         Self {
             ledger: Ledger::new(config.terms()),
             config,
+            archive: None,
             writer: None,
             newest: None,
             recovered: BTreeSet::new(),
@@ -111,13 +116,20 @@ impl Machine for InventoryMachine {
 
     /// One partition is not enough to decide over: all is forgotten.
     fn revoked(&mut self, _partition: u32) {
-        *self = Self::new(self.config.clone());
+        let archive = self.archive.as_ref().map(Archive::anew);
+        *self = Self { archive, ..Self::new(self.config.clone()) };
     }
 
     fn fold(&mut self, record: &Delivered) {
         match &record.message.event {
             RecordedEvent::WriterElected(elected) => return self.meet(&elected.writer),
-            RecordedEvent::Business(event) => self.ledger.recover(event, record.message.at),
+            RecordedEvent::Business(event) => {
+                if let Some(order) = record.message.order() {
+                    self.recall(order);
+                }
+                self.ledger.recover(event, record.message.at);
+                self.archive_surplus();
+            }
             _ => {}
         }
         // An answer lies in the partition of its order, as its input does. What else an input leads to (low stock of a
@@ -152,6 +164,7 @@ impl Machine for InventoryMachine {
         self.go_on(outbox);
         self.ledger.expire(outbox.now(), &mut self.emitted);
         self.emit_events(None, outbox);
+        self.archive_surplus();
     }
 
     fn next_tick(&self) -> Option<Timestamp> {
@@ -194,7 +207,7 @@ impl Machine for InventoryMachine {
 
 impl SoleWriter for InventoryMachine {
     type Image = Image;
-    type Error = ImageError;
+    type Error = RestoreError;
 
     fn elect(&mut self, outbox: &mut Outbox) {
         let term = self.newest.as_ref().map_or(0, |newest| newest.term).saturating_add(1);
@@ -223,7 +236,7 @@ impl SoleWriter for InventoryMachine {
         self.take_image()
     }
 
-    fn restore(&mut self, image: Image) -> Result<Writer, ImageError> {
+    fn restore(&mut self, image: Image) -> Result<Writer, RestoreError> {
         self.restore_image(image)
     }
 }

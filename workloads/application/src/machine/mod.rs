@@ -124,4 +124,6 @@ pub enum Halt {
     Fenced(Writer),
     /// An invariant is violated: a bug, and a person must look.
     Broken(String),
+    /// The archive of closed orders has failed: the next start goes on with it, or fills it again from the log.
+    Archive(String),
 }

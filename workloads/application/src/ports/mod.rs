@@ -1,6 +1,7 @@
 //! What the services need of the world, and what the world needs of them, as traits; the crates above implement them.
 
 mod calls;
+mod closed_orders;
 mod history;
 mod leadership;
 mod metrics;
@@ -21,6 +22,7 @@ use crate::message::{Service, Topic};
 
 pub use crate::machine::{RawRecord, Unreadable};
 pub use calls::{CALL_PATIENCE, CallError, Callable, Changes, Work};
+pub use closed_orders::{ArchiveError, ClosedOrderArchive};
 pub use history::{History, HistoryError, HistorySize, HistoryStore, Standing};
 pub use leadership::{Active, Leadership};
 pub use metrics::{HttpMetrics, Refresh};

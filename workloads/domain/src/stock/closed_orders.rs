@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::{OrderId, Reason, Timestamp};
 
+use super::archive::{Archived, Chunk};
 use super::reservations::{Active, Claim};
 
 /// How an order stands that holds nothing.
@@ -86,80 +87,147 @@ pub(super) type Number = u32;
 /// Numbers have this many values.
 pub(super) const NUMBERS: u32 = 1 << 31;
 
-/// Closed orders in order of closing.
+/// Closed orders in order of closing. The oldest may lie in an archive outside, in chunks.
 #[derive(Debug, Default)]
 pub(super) struct ClosedOrders {
-    first: Number,
+    /// The place of the oldest among all that ever closed.
+    first: u64,
+    /// The oldest, as far as they lie in the archive.
+    archived: Archived,
+    /// The others.
     closed: VecDeque<ClosedOrder>,
+    /// Copies out of the archive, as long as a decision needs them.
+    recalled: Vec<(Number, ClosedOrder)>,
 }
 
 impl ClosedOrders {
-    /// How many are remembered.
+    /// How many are remembered here.
     pub(super) fn len(&self) -> usize {
         self.closed.len()
+    }
+
+    /// Those in the archive.
+    pub(super) const fn archived(&self) -> &Archived {
+        &self.archived
+    }
+
+    /// Takes up an archive, before there is anything else.
+    pub(super) fn restore(&mut self, archived: Archived) {
+        self.first = archived.first().unwrap_or_default();
+        self.archived = archived;
+    }
+
+    /// The number of the order at a place among all that ever closed.
+    pub(super) fn number(place: u64) -> Number {
+        // It is less than the number of numbers, and fits.
+        Number::try_from(place % u64::from(NUMBERS)).unwrap_or_default()
     }
 
     /// Remembers one more.
     pub(super) fn push(&mut self, closed: ClosedOrder) -> Number {
         // Far fewer are remembered than there are numbers, or memory would have run out.
-        let behind = u32::try_from(self.closed.len()).unwrap_or(NUMBERS);
         self.closed.push_back(closed);
-        self.first.wrapping_add(behind) % NUMBERS
+        Self::number(self.first + self.archived.orders() + self.closed.len() as u64 - 1)
     }
 
-    /// Where a number stands, counted from the oldest; beyond the end if it is nobody's.
-    pub(super) fn place(&self, number: Number) -> usize {
-        (number.wrapping_sub(self.first) % NUMBERS) as usize
+    /// How many stand before a number, from the oldest on; beyond the end if it is nobody's.
+    pub(super) fn before(&self, number: Number) -> u64 {
+        u64::from(number.wrapping_sub(Self::number(self.first)) % NUMBERS)
+    }
+
+    /// Where a number stands among those that are here, from the oldest of them on; `None` if it is archived.
+    pub(super) fn place(&self, number: Number) -> Option<usize> {
+        usize::try_from(self.before(number).checked_sub(self.archived.orders())?).ok()
     }
 
     pub(super) fn get(&self, number: Number) -> Option<&ClosedOrder> {
-        self.closed.get(self.place(number))
+        match self.place(number) {
+            Some(place) => self.closed.get(place),
+            None => self.recalled.iter().find(|(recalled, _)| *recalled == number).map(|(_, closed)| closed),
+        }
     }
 
     pub(super) fn get_mut(&mut self, number: Number) -> Option<&mut ClosedOrder> {
-        let place = self.place(number);
-        self.closed.get_mut(place)
+        match self.place(number) {
+            Some(place) => self.closed.get_mut(place),
+            None => {
+                self.recalled.iter_mut().find(|(recalled, _)| *recalled == number).map(|(_, closed)| closed)
+            }
+        }
     }
 
     /// The number of the oldest.
-    pub(super) const fn first(&self) -> Number {
-        self.first
+    pub(super) fn first(&self) -> Number {
+        Self::number(self.first)
     }
 
-    /// The one of this number, or the oldest where it is forgotten; `None` beyond the newest.
-    pub(super) fn at_or_after(&self, number: Number) -> Option<(Number, &ClosedOrder)> {
+    /// This number, or the oldest where it is forgotten; `None` beyond the newest.
+    pub(super) fn at_or_after(&self, number: Number) -> Option<Number> {
         // What lies far ahead of the oldest has been passed by it.
-        let forgotten = self.place(number) > (NUMBERS / 2) as usize;
-        let number = if forgotten { self.first } else { number };
-        Some((number, self.get(number)?))
+        let forgotten = self.before(number) > u64::from(NUMBERS / 2);
+        let number = if forgotten { self.first() } else { number };
+        (self.before(number) < self.archived.orders() + self.closed.len() as u64).then_some(number)
     }
 
-    /// Whether a number is anybody's.
+    /// Whether a number is anybody's who is here.
     pub(super) fn holds(&self, number: Number) -> bool {
-        self.place(number) < self.closed.len()
+        self.get(number).is_some()
     }
 
-    /// Forgets the oldest, if it ended before `horizon`.
+    /// Forgets the oldest, if it ended before `horizon`; of the archive a chunk at a time.
     pub(super) fn forget(&mut self, horizon: Timestamp) -> bool {
+        if !self.archived.is_empty() {
+            let forgotten = self.archived.forget(horizon);
+            self.first += forgotten;
+            return forgotten > 0;
+        }
         let due = self.closed.front().is_some_and(|oldest| oldest.at < horizon);
         if due {
             self.closed.pop_front();
-            self.first = self.first.wrapping_add(1) % NUMBERS;
+            self.first += 1;
         }
         due
     }
 
     /// Nothing has ended after `now`.
     pub(super) fn put_back(&mut self, now: Timestamp) {
+        self.archived.put_back(now);
         for closed in &mut self.closed {
             closed.at = closed.at.min(now);
         }
     }
 
-    /// All of them; one that was revived since stands here, too.
+    /// All of them that are here; one that was revived since stands here, too.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Number, &ClosedOrder)> {
-        (0..NUMBERS)
+        (self.first + self.archived.orders()..)
             .zip(&self.closed)
-            .map(|(behind, closed)| (self.first.wrapping_add(behind) % NUMBERS, closed))
+            .map(|(place, closed)| (Self::number(place), closed))
+    }
+
+    /// The oldest `orders` that are here, with their places among all; fewer if there are not so many.
+    pub(super) fn oldest(&self, orders: usize) -> impl Iterator<Item = (u64, &ClosedOrder)> {
+        (self.first + self.archived.orders()..).zip(self.closed.iter().take(orders))
+    }
+
+    /// The oldest that are here lie in the archive from now on, and not here any more.
+    pub(super) fn archive(&mut self, chunk: Chunk) {
+        for _ in 0..chunk.orders {
+            self.closed.pop_front();
+        }
+        self.archived.add(chunk);
+    }
+
+    /// Takes in a copy out of the archive; `None` if it is forgotten.
+    pub(super) fn recall(&mut self, place: u64, closed: ClosedOrder, horizon: Timestamp) -> Option<Number> {
+        let newest = self.archived.newest_around(place)?;
+        let closed = ClosedOrder { at: closed.at.min(newest), ..closed };
+        let (number, is_due) = (Self::number(place), closed.at < horizon);
+        (!is_due).then(|| self.recalled.push((number, closed)))?;
+        Some(number)
+    }
+
+    /// Hands out the copies, which are not needed any more.
+    pub(super) fn take_recalled(&mut self) -> Option<(Number, ClosedOrder)> {
+        self.recalled.pop()
     }
 }

@@ -9,10 +9,12 @@ use thiserror::Error;
 
 use crate::{Currency, ProductId, SourceId, Span, Timestamp};
 
+pub use super::archive::Chunk;
 pub use super::closed_orders::{ClosedOrder, End};
 pub use super::product::ProductIx;
 pub use super::reservations::{Active, Claim, Line, Lines};
 
+use super::archive::Archived;
 use super::decision::StockTerms;
 use super::index::Place;
 use super::ledger::Ledger;
@@ -53,7 +55,9 @@ pub struct LedgerImage {
     pub products: Vec<ProductImage>,
     /// The active reservations, in no order that means anything.
     pub active: Vec<Active>,
-    /// The remembered orders in order of ending.
+    /// The oldest of the remembered orders, as far as they lie in an archive: it must have these chunks.
+    pub archived: Vec<Chunk>,
+    /// The others in order of ending.
     pub ended: Vec<ClosedOrder>,
 }
 
@@ -96,6 +100,7 @@ impl Ledger {
             confirmed: self.catalogue.confirmed,
             products: self.catalogue.all().map(product).collect(),
             active: self.reservations.iter().cloned().collect(),
+            archived: self.archived().copied().collect(),
             ended: self.remembered().cloned().collect(),
         }
     }
@@ -106,7 +111,8 @@ impl Ledger {
         let mut stands = vec![false; self.closed_orders.len()];
         for place in self.index.places() {
             if let Place::Closed(number) = place
-                && let Some(stands) = stands.get_mut(self.closed_orders.place(number))
+                && let Some(here) = self.closed_orders.place(number)
+                && let Some(stands) = stands.get_mut(here)
             {
                 *stands = true;
             }
@@ -130,6 +136,7 @@ impl Ledger {
             ledger.catalogue.restore(place, product, alerted_at);
         }
         ledger.catalogue.confirmed = image.confirmed;
+        ledger.closed_orders.restore(Archived::new(image.archived)?);
         for ended in image.ended {
             ledger.check(ended.claim.as_deref())?;
             if ledger.knows(ended.order) {
@@ -151,7 +158,7 @@ impl Ledger {
     }
 
     /// Whether the catalogue has what a claim is for.
-    fn check(&self, claim: Option<&Claim>) -> Result<(), ImageError> {
+    pub(super) fn check(&self, claim: Option<&Claim>) -> Result<(), ImageError> {
         let places = self.catalogue.places();
         let known = |line: &Line| places.contains(&line.product);
         if claim.is_none_or(|claim| claim.lines.iter().all(known)) {

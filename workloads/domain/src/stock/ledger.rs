@@ -135,12 +135,12 @@ impl Ledger {
     }
 
     /// Where an order is known to stand whose place was just emptied.
-    fn known_at(&self, order: OrderId, place: Place) -> Option<Known> {
+    pub(super) fn known_at(&self, order: OrderId, place: Place) -> Option<Known> {
         self.index.get(order, |other| (other == place).then_some(order))
     }
 
     /// Sets where an order stands, given where it stood before.
-    fn stand(&mut self, order: OrderId, from: Option<Known>, to: Place) {
+    pub(super) fn stand(&mut self, order: OrderId, from: Option<Known>, to: Place) {
         if let Some(from) = from {
             self.index.shift(from, to);
             return;

@@ -6,6 +6,7 @@
 //! frees it is safe ([`Ledger::settle`]). So whatever part of the unsafe records a crash takes away, what is left is never
 //! more than was there.
 
+mod archive;
 mod clock;
 mod closed_orders;
 mod credit;

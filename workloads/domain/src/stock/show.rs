@@ -89,6 +89,10 @@ impl Ledger {
             let (here, view) = match at {
                 ReservationPlace::Active(slot) if slot as usize >= self.reservations.slots() => {
                     at = ReservationPlace::Closed(self.closed_orders.first());
+                    if !self.closed_orders.archived().is_empty() {
+                        // What comes next must be recalled before.
+                        break;
+                    }
                     continue;
                 }
                 ReservationPlace::Active(slot) => {
@@ -99,8 +103,11 @@ impl Ledger {
                 }
                 ReservationPlace::Closed(number) => match self.closed_orders.at_or_after(number) {
                     None => return page,
-                    Some((number, closed)) => {
-                        (ReservationPlace::Closed(number), self.view_remembered(number, closed, &passes))
+                    Some(number) => {
+                        // What lies in the archive and is not recalled is not shown.
+                        let closed = self.closed_orders.get(number);
+                        let view = closed.and_then(|closed| self.view_remembered(number, closed, &passes));
+                        (ReservationPlace::Closed(number), view)
                     }
                 },
             };

@@ -6,6 +6,7 @@ mod books;
 mod clocks;
 mod images;
 mod levels;
+mod outside;
 mod properties;
 mod reservations;
 mod shop;

@@ -5,6 +5,7 @@ use kbnt_domain::stock::{Declaration, DeclareError, Ledger, Outcome};
 use kbnt_domain::{Quantity, Reason, Span, Timestamp};
 use proptest::prelude::*;
 
+use crate::outside::Outside;
 use crate::shop::{SKEW, TTL, WINDOW, at, failed, money, name, order, processed, reservation};
 use crate::world::{Asked, Input, PARTITIONS, World};
 
@@ -282,6 +283,7 @@ fn conclude(world: &mut World) {
         );
     }
     for number in 1..=ORDERS {
+        world.recall(order(number));
         let shown = world.ledger.reservation_of(order(number));
         if let (Some(shown), Some(hold)) = (shown, books.last(order(number))) {
             assert_eq!(shown.reservation, reservation(number, hold.attempt));
@@ -303,10 +305,28 @@ proptest! {
 
     #[test]
     fn the_ledger_agrees_with_naive_books(ops in prop::collection::vec(op(), 1..70)) {
-        let mut world = World::new(at(0));
+        let mut world = World::new(at(0), None);
         for op in &ops {
             run(&mut world, op);
         }
         conclude(&mut world);
+    }
+
+    /// What is older than the window is forgotten sooner or later, so that they may differ then.
+    #[test]
+    fn a_ledger_with_an_archive_agrees_with_the_books_and_decides_as_one_that_keeps_all_in_memory(
+        ops in prop::collection::vec(op(), 1..70), most in 0..4_usize, orders in 1..4_u32
+    ) {
+        let mut worlds = [None, Some(Outside::new(most, orders))].map(|outside| World::new(at(0), outside));
+        for op in &ops {
+            for world in &mut worlds {
+                run(world, op);
+            }
+            let [here, there] = worlds.each_ref().map(World::written);
+            if worlds[0].now <= at(0) + WINDOW {
+                prop_assert_eq!(here, there);
+            }
+        }
+        worlds.iter_mut().for_each(conclude);
     }
 }

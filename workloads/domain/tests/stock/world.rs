@@ -10,6 +10,7 @@ use kbnt_domain::stock::{
 use kbnt_domain::{OrderId, ProductId, Timestamp};
 
 use crate::books::Books;
+use crate::outside::Outside;
 use crate::shop::{SKEW, TTL, WINDOW};
 
 /// A record of the log.
@@ -59,6 +60,8 @@ pub(crate) struct World {
     /// When each order ended or was refused.
     ended: BTreeMap<OrderId, Timestamp>,
     image: Option<Kept>,
+    /// Where older ends lie, if not in memory.
+    outside: Option<Outside>,
 }
 
 /// An image of the ledger: of so much of the log, and of so many inputs.
@@ -71,7 +74,7 @@ struct Kept {
 pub(crate) const TERMS: StockTerms = StockTerms { ttl: TTL, low_stock_threshold: 4, window: WINDOW };
 
 impl World {
-    pub(crate) fn new(now: Timestamp) -> Self {
+    pub(crate) fn new(now: Timestamp, outside: Option<Outside>) -> Self {
         let mut world = Self {
             ledger: Ledger::new(TERMS),
             now,
@@ -83,27 +86,35 @@ impl World {
             from_ahead: BTreeSet::new(),
             ended: BTreeMap::new(),
             image: None,
+            outside,
         };
         world.step(Ledger::open);
         world
     }
 
-    fn partition(event: &Event) -> usize {
-        let (bits, product) = match event {
-            Event::StockDeclared(e) => (0, Some(&e.product)),
-            Event::LowStock(e) => (0, Some(&e.product)),
-            Event::VirtualStockReserved(e) => (e.order.as_uuid().as_u128(), None),
-            Event::InsufficientStock(e) => (e.order.as_uuid().as_u128(), None),
-            Event::ProductNotFound(e) => (e.order.as_uuid().as_u128(), None),
-            Event::ReservationRefused(e) => (e.order.as_uuid().as_u128(), None),
-            Event::ReservationConfirmed(e) => (e.order.as_uuid().as_u128(), None),
-            Event::ReservationReleased(e) => (e.order.as_uuid().as_u128(), None),
-            Event::ReservationExpired(e) => (e.order.as_uuid().as_u128(), None),
-            Event::ReservationLost(e) => (e.order.as_uuid().as_u128(), None),
+    /// The order or the product that an event is about.
+    fn subject(event: &Event) -> Result<OrderId, &ProductId> {
+        Ok(match event {
+            Event::StockDeclared(e) => return Err(&e.product),
+            Event::LowStock(e) => return Err(&e.product),
+            Event::VirtualStockReserved(e) => e.order,
+            Event::InsufficientStock(e) => e.order,
+            Event::ProductNotFound(e) => e.order,
+            Event::ReservationRefused(e) => e.order,
+            Event::ReservationConfirmed(e) => e.order,
+            Event::ReservationReleased(e) => e.order,
+            Event::ReservationExpired(e) => e.order,
+            Event::ReservationLost(e) => e.order,
             other => panic!("not the ledger's: {other:?}"),
+        })
+    }
+
+    fn partition(event: &Event) -> usize {
+        let place = match Self::subject(event) {
+            Ok(order) => usize::try_from(order.as_uuid().as_u128() >> 96).unwrap(),
+            Err(product) => usize::from(product.as_str().as_bytes()[0]),
         };
-        let product = product.map_or(0, |product| usize::from(product.as_str().as_bytes()[0]));
-        (usize::try_from(bits >> 96).unwrap() + product) % PARTITIONS
+        place % PARTITIONS
     }
 
     /// Takes a step and compares the ledger with the naive books. The answer, and what was told.
@@ -118,6 +129,7 @@ impl World {
             self.note(&event);
             self.log[Self::partition(&event)].push(Entry { at: self.now, event, frees });
         }
+        self.take_out();
         self.compare();
         (answer, events)
     }
@@ -140,6 +152,11 @@ impl World {
 
     fn remember(&mut self, order: OrderId) {
         self.ended.insert(order, self.now);
+    }
+
+    /// All that was written.
+    pub(crate) fn written(&self) -> Vec<(Timestamp, Event)> {
+        self.log.iter().flatten().map(|entry| (entry.at, entry.event.clone())).collect()
     }
 
     /// The books of all that was written.
@@ -174,6 +191,19 @@ impl World {
         freed
     }
 
+    /// Brings back what lies outside of an order.
+    pub(crate) fn recall(&mut self, order: OrderId) {
+        if let Some(outside) = &self.outside {
+            outside.recall(&mut self.ledger, order);
+        }
+    }
+
+    fn take_out(&mut self) {
+        if let Some(outside) = &mut self.outside {
+            outside.take_in(&mut self.ledger);
+        }
+    }
+
     fn compare(&mut self) {
         assert!(self.ledger.verify(), "{:?}", self.ledger.violations());
         let books = self.books();
@@ -193,7 +223,8 @@ impl World {
         }
         let due = books.holds.values().filter(|hold| hold.end.is_none()).map(|hold| hold.deadline).min();
         assert_eq!(self.ledger.next_deadline(), due);
-        for (&order, &at) in &self.ended {
+        for (order, at) in self.ended.clone() {
+            self.recall(order);
             assert!(
                 at < self.now - WINDOW - SKEW || self.ledger.knows(order),
                 "{order} is forgotten too early"
@@ -239,16 +270,28 @@ impl World {
             self.log[p].truncate(left);
             self.safe[p] = left;
         }
+        let fits = match (&mut self.outside, &self.image) {
+            (Some(outside), Some(image)) => from_image && outside.go_back_to(&image.ledger),
+            _ => from_image,
+        };
         let (ledger, folded, inputs) = match &self.image {
-            Some(image) if from_image => {
+            Some(image) if fits => {
                 (Ledger::restore(TERMS, image.ledger.clone()).unwrap(), image.log, image.inputs)
             }
             _ => (Ledger::new(TERMS), [0; PARTITIONS], 0),
         };
         self.ledger = ledger;
+        if let Some(outside) = self.outside.as_mut().filter(|_| folded == [0; PARTITIONS]) {
+            outside.clear();
+        }
         for p in order {
-            for entry in &self.log[p][folded[p]..] {
-                self.ledger.recover(&entry.event, entry.at);
+            let again = self.log[p][folded[p]..].to_vec();
+            for Entry { at, event, .. } in again {
+                if let Ok(order) = Self::subject(&event) {
+                    self.recall(order);
+                }
+                self.ledger.recover(&event, at);
+                self.take_out();
             }
         }
         self.ended.clear();
@@ -276,6 +319,7 @@ impl World {
 
     pub(crate) fn replay(&mut self, asked: &Asked) -> (Outcome, Vec<Event>) {
         let (order, at) = (asked.order, asked.at);
+        self.recall(order);
         self.step(|ledger, now, emitted| match &asked.input {
             Input::Reserve(basket) => ledger.reserve(&Request { order, basket, placed_at: at }, now, emitted),
             Input::Pay(payment) => ledger.pay(payment, now, emitted),

@@ -9,7 +9,7 @@ use super::values;
 
 /// Snapshots.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Snapshots of inventory-service")]
+#[command(next_help_heading = "State of inventory-service")]
 pub(crate) struct SnapshotOptions {
     /// Keep the last two snapshots in this directory, of this process alone, and begin with them; without it every start
     /// folds the whole log
@@ -18,4 +18,8 @@ pub(crate) struct SnapshotOptions {
     /// Take one at most this often
     #[arg(long, env = "KBNT_SNAPSHOT_INTERVAL", default_value = "15s", value_name = "TIME", value_parser = values::some_time)]
     pub(crate) snapshot_interval: Duration,
+    /// Keep in this directory, of this process alone, the closed orders of the window that are more than 32,768; without it all of
+    /// them are in memory
+    #[arg(long, env = "KBNT_STATE_DIR", value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
 }

@@ -14,7 +14,7 @@ use kbnt_adapters::logging::Logging;
 use kbnt_adapters::metrics::Metrics;
 use kbnt_adapters::payment::SimulatedRules;
 use kbnt_application::intact::TopicIds;
-use kbnt_application::inventory::InventoryConfig;
+use kbnt_application::inventory::{InventoryConfig, InventoryMachine};
 use kbnt_application::ports::{EventLog, Fetched};
 use kbnt_application::projections::OrderView;
 use kbnt_application::user::UserConfig;
@@ -100,7 +100,8 @@ impl Shop {
         });
         let orders = process.order(None);
         process.user(UserConfig { declared: users(scenario)?, ..UserConfig::default() });
-        process.inventory(InventoryConfig { ttl, ..InventoryConfig::new("demo") }, None);
+        let config = InventoryConfig { ttl, ..InventoryConfig::new("demo") };
+        process.inventory(InventoryMachine::new(config), None);
         if !matches!(scenario.plot, Plot::Expiry { .. }) {
             process.payment();
         }

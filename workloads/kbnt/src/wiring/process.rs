@@ -14,7 +14,7 @@ use kbnt_application::Machine;
 use kbnt_application::Service;
 use kbnt_application::audit::AuditMachine;
 use kbnt_application::intact::{Integrity, TopicIds};
-use kbnt_application::inventory::{Image, InventoryConfig, InventoryMachine};
+use kbnt_application::inventory::{Image, InventoryMachine};
 use kbnt_application::notification::NotificationMachine;
 use kbnt_application::order::OrderMachine;
 use kbnt_application::payment::PaymentMachine;
@@ -154,10 +154,10 @@ impl Process {
     /// Starts inventory-service.
     pub(crate) fn inventory(
         &mut self,
-        config: InventoryConfig,
+        machine: InventoryMachine,
         snapshots: Option<SnapshotPlan<Image>>,
     ) -> Handle<InventoryMachine> {
-        let inventory = self.inventory_runner(config, snapshots);
+        let inventory = self.inventory_runner(machine, snapshots);
         let handle = self.start(inventory);
         self.show_inventory(handle)
     }
@@ -166,11 +166,11 @@ impl Process {
     /// gives it its turn.
     pub(crate) fn inventory_by_turns(
         &mut self,
-        config: InventoryConfig,
+        machine: InventoryMachine,
         snapshots: Option<SnapshotPlan<Image>>,
         lease: Arc<KubernetesLease>,
     ) -> Result<(), Failure> {
-        let (runner, handle) = self.inventory_runner(config, snapshots);
+        let (runner, handle) = self.inventory_runner(machine, snapshots);
         let handle = self.start((runner.led_by(lease.clone()), handle));
         self.apis.standby = Some(Forward::new(Arc::new(handle.clone()), lease, streaming_client()?));
         self.show_inventory(handle);
@@ -179,10 +179,10 @@ impl Process {
 
     fn inventory_runner(
         &mut self,
-        config: InventoryConfig,
+        machine: InventoryMachine,
         snapshots: Option<SnapshotPlan<Image>>,
     ) -> (Runner<InventoryMachine>, Handle<InventoryMachine>) {
-        let (runner, handle) = Runner::new(InventoryMachine::new(config), self.guarded(Service::Inventory));
+        let (runner, handle) = Runner::new(machine, self.guarded(Service::Inventory));
         (snapshots.into_iter().fold(runner, Runner::with_snapshots), handle)
     }
 

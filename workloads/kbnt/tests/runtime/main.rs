@@ -5,6 +5,7 @@
 mod support;
 
 mod again;
+mod archive;
 mod backup;
 mod callers;
 mod clock;

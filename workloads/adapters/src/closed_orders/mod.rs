@@ -1,0 +1,147 @@
+//! The archive of closed orders on disk; docs/state-store.md describes it.
+
+mod rows;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use kbnt_application::ports::{ArchiveError, ClosedOrderArchive};
+use kbnt_domain::OrderId;
+use kbnt_domain::stock::image::{Chunk, ClosedOrder};
+
+use self::store::Store;
+
+/// Databases are named so, and by their numbers; the highest number is the present one.
+const PREFIX: &str = "closed-orders-";
+
+/// Chunks that are dropped at a time when they are forgotten: more than are added meanwhile.
+const FORGOTTEN_MOST: usize = 2;
+
+/// The archive in a directory of its own, of this process alone.
+pub struct FjallArchive {
+    directory: PathBuf,
+    present: Mutex<(u64, Store)>,
+    /// What lies at or behind this place is needed by somebody who may go back to it.
+    floor: AtomicU64,
+}
+
+impl fmt::Debug for FjallArchive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FjallArchive").field("directory", &self.directory).finish_non_exhaustive()
+    }
+}
+
+impl FjallArchive {
+    /// Opens the archive in `directory`. One that is damaged is dropped, and begins anew.
+    pub fn open(directory: &Path) -> Result<Self, ArchiveError> {
+        let number = numbers(directory).map_err(|error| unavailable(&error))?.into_iter().max().unwrap_or(0);
+        let opened = match Store::open(&path(directory, number)) {
+            Err(ArchiveError::Damaged(why)) => {
+                refused(directory, &why);
+                (number + 1, Store::open(&path(directory, number + 1))?)
+            }
+            opened => (number, opened?),
+        };
+        drop_others(directory, opened.0);
+        Ok(Self {
+            directory: directory.to_owned(),
+            present: Mutex::new(opened),
+            floor: AtomicU64::new(u64::MAX),
+        })
+    }
+
+    fn present(&self) -> MutexGuard<'_, (u64, Store)> {
+        self.present.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on only what lies before `place` may be dropped when it is forgotten.
+    pub(crate) fn keep_from(&self, place: u64) {
+        self.floor.store(place, Ordering::Relaxed);
+    }
+
+    /// Makes all that was added survive a crash of the machine.
+    pub(crate) fn sync(&self) -> Result<(), ArchiveError> {
+        let synced = self.present().1.handle();
+        synced.sync()
+    }
+}
+
+fn unavailable(error: &io::Error) -> ArchiveError {
+    ArchiveError::Unavailable(error.to_string())
+}
+
+fn path(directory: &Path, number: u64) -> PathBuf {
+    directory.join(format!("{PREFIX}{number}"))
+}
+
+/// The numbers of the databases that are there.
+fn numbers(directory: &Path) -> io::Result<Vec<u64>> {
+    fs::create_dir_all(directory)?;
+    let number = |name: &str| name.strip_prefix(PREFIX)?.parse().ok();
+    let names: io::Result<Vec<_>> = fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name())).collect();
+    Ok(names?.iter().filter_map(|name| number(name.to_str()?)).collect())
+}
+
+/// Drops all databases but one. Where that fails, the next start tries again.
+fn drop_others(directory: &Path, number: u64) {
+    for other in numbers(directory).unwrap_or_default().into_iter().filter(|other| *other != number) {
+        let _ = fs::remove_dir_all(path(directory, other));
+    }
+}
+
+fn refused(directory: &Path, why: &str) {
+    tracing::warn!(
+        operation = "archive-refused", directory = %directory.display(), why,
+        "the archive of closed orders is dropped, and filled again from the log"
+    );
+}
+
+fn say(error: ArchiveError) -> ArchiveError {
+    tracing::error!(operation = "archive-failed", %error, "the archive of closed orders has failed");
+    error
+}
+
+impl ClosedOrderArchive for FjallArchive {
+    fn reset(&self) -> Result<(), ArchiveError> {
+        let mut present = self.present();
+        let number = present.0 + 1;
+        *present = (number, Store::open(&path(&self.directory, number)).map_err(say)?);
+        drop_others(&self.directory, number);
+        Ok(())
+    }
+
+    fn go_back_to(&self, chunks: &[Chunk]) -> Result<bool, ArchiveError> {
+        let Some(last) = chunks.last() else { return self.reset().map(|()| true) };
+        let (_, store) = &mut *self.present();
+        let has = store.has(chunks);
+        if has {
+            store.go_back_to(last.first + u64::from(last.orders)).map_err(say)?;
+        }
+        Ok(has)
+    }
+
+    fn add(&self, chunk: &Chunk, orders: &[(u64, &ClosedOrder)]) -> Result<u32, ArchiveError> {
+        self.present().1.add(chunk, orders).map_err(say)
+    }
+
+    fn find(&self, order: OrderId) -> Result<Option<(u64, ClosedOrder)>, ArchiveError> {
+        self.present().1.find(order).map_err(say)
+    }
+
+    fn range(&self, places: Range<u64>) -> Result<Vec<(u64, ClosedOrder)>, ArchiveError> {
+        self.present().1.range(places).map_err(say)
+    }
+
+    fn forget(&self, before: u64) -> Result<(), ArchiveError> {
+        let before = before.min(self.floor.load(Ordering::Relaxed));
+        self.present().1.forget(before, FORGOTTEN_MOST).map_err(say)
+    }
+}

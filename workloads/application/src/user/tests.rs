@@ -288,7 +288,7 @@ fn a_command_that_comes_again_before_the_first_answer_is_read_back_is_answered_t
         }
         assert_eq!(driven.read_back(), answer);
         assert_eq!((driven.hold(Topic::OrderEvents), driven.machine.in_hand()), (None, 0));
-        assert_eq!(driven.step(|machine, outbox| machine.tick(outbox)), nothing());
+        assert_eq!(driven.step(Machine::tick), nothing());
         assert_eq!(driven.deliver(&again), nothing(), "delivered twice");
     }
 }

@@ -10,14 +10,13 @@ use kbnt_application::ports::{EventLog, LogError};
 use kbnt_application::user::{UserConfig, UserMachine};
 use kbnt_application::{Append, Machine, Service, Topic};
 use kbnt_domain::event::{Basket, Line, PaymentMethod, UserValidated};
-use kbnt_domain::stock::Declaration;
 use kbnt_domain::{Currency, Money, Quantity, Span};
 use kbnt_runtime::intact::Guarded;
 use rdkafka::Offset;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::cluster::Cluster;
-use crate::support::outside::Running;
+use crate::support::outside::{Running, declare};
 use kbnt_testkit::{DEADLINE, append, end, eventually, order, placed};
 
 /// A service at work on a guarded log.
@@ -67,19 +66,6 @@ fn validated(n: u32) -> Append {
     let mut message = message.as_ref().clone();
     message.service = Service::User;
     Append { message: Arc::new(message), route, source }
-}
-
-async fn declare(running: &Running<InventoryMachine>, received: u64) {
-    let declaration = Declaration {
-        product: "PROD-1".parse().unwrap(),
-        name: "Smartphone X".into(),
-        unit_price: Money::from_minor(59_999, Currency::BRL).unwrap(),
-        received,
-        low_stock_threshold: None,
-        source: "test".parse().unwrap(),
-    };
-    let call = move |machine: &mut InventoryMachine, outbox: &mut _| machine.declare(&declaration, outbox);
-    running.handle.call(call).await.unwrap().unwrap();
 }
 
 /// 100 units, of which 60 are taken, and then 10 more: if the log is cut behind that, 110 units would seem to

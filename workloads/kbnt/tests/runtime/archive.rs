@@ -11,12 +11,12 @@ use kbnt_application::inventory::{ArchiveLimits, InventoryConfig, InventoryMachi
 use kbnt_application::ports::{EventLog, SnapshotStore};
 use kbnt_application::{Append, Topic};
 use kbnt_domain::event::{Basket, Line, PaymentMethod, UserValidated};
-use kbnt_domain::stock::{Declaration, Portion, ReservationFilter, ReservationPlace, ReservationState};
-use kbnt_domain::{Currency, Money, Quantity, Span, Timestamp};
+use kbnt_domain::stock::{Portion, ReservationFilter, ReservationPlace, ReservationState};
+use kbnt_domain::{Quantity, Span, Timestamp};
 use kbnt_embedded::EmbeddedLog;
 use kbnt_runtime::SnapshotPlan;
 
-use crate::support::outside::Running;
+use crate::support::outside::{Running, declare};
 use kbnt_testkit::{append, eventually, order, orders_in};
 
 /// Orders that are asked for; there are units for the first ones.
@@ -57,19 +57,6 @@ async fn start(name: &str, log: &EmbeddedLog, directories: &Directories) -> Runn
     let running = Running::with_snapshots(machine, Arc::new(log.clone()), plan);
     running.ready().await;
     running
-}
-
-async fn declare(running: &Running<InventoryMachine>, received: u64) {
-    let declaration = Declaration {
-        product: "PROD-1".parse().unwrap(),
-        name: "Smartphone X".into(),
-        unit_price: Money::from_minor(59_999, Currency::BRL).unwrap(),
-        received,
-        low_stock_threshold: None,
-        source: "test".parse().unwrap(),
-    };
-    let call = move |machine: &mut InventoryMachine, outbox: &mut _| machine.declare(&declaration, outbox);
-    running.handle.call(call).await.unwrap().unwrap();
 }
 
 /// A log in which most orders were refused, and a snapshot of that.

@@ -9,12 +9,11 @@ use kbnt_application::inventory::{InventoryConfig, InventoryMachine};
 use kbnt_application::ports::{EventLog, SnapshotStore};
 use kbnt_application::{Append, Topic};
 use kbnt_domain::event::{Basket, Line, PaymentMethod, UserValidated};
-use kbnt_domain::stock::Declaration;
-use kbnt_domain::{Currency, Money, Quantity, Span};
+use kbnt_domain::{Quantity, Span};
 use kbnt_embedded::EmbeddedLog;
 use kbnt_runtime::SnapshotPlan;
 
-use crate::support::outside::Running;
+use crate::support::outside::{Running, declare};
 use kbnt_testkit::{append, eventually, order};
 
 const OUTPUT: Topic = Topic::InventoryEvents;
@@ -43,19 +42,6 @@ fn start(name: &str, log: &EmbeddedLog, directory: &Path) -> Running<InventoryMa
     Running::with_snapshots(machine(name), Arc::new(log.clone()), plan)
 }
 
-async fn declare(running: &Running<InventoryMachine>) {
-    let declaration = Declaration {
-        product: "PROD-1".parse().unwrap(),
-        name: "Smartphone X".into(),
-        unit_price: Money::from_minor(59_999, Currency::BRL).unwrap(),
-        received: 1_000,
-        low_stock_threshold: None,
-        source: "test".parse().unwrap(),
-    };
-    let call = move |machine: &mut InventoryMachine, outbox: &mut _| machine.declare(&declaration, outbox);
-    running.handle.call(call).await.unwrap().unwrap();
-}
-
 /// Waits for a snapshot with this many reserved units.
 async fn kept(directory: &Path, reserved: usize) {
     let store = store(directory);
@@ -75,7 +61,7 @@ async fn shop(directory: &Path) -> EmbeddedLog {
     let log = EmbeddedLog::in_memory();
     let first = start("a", &log, directory);
     first.ready().await;
-    declare(&first).await;
+    declare(&first, 1_000).await;
     log.append((0..20).map(validated).collect()).await.unwrap();
     reserved(&first, 20).await;
     kept(directory, 20).await;
@@ -144,7 +130,7 @@ async fn a_snapshot_of_another_log_is_refused() {
         let other = EmbeddedLog::in_memory();
         let first = Running::start(machine("x"), Arc::new(other.clone()));
         first.ready().await;
-        declare(&first).await;
+        declare(&first, 1_000).await;
         other.append((1_000..1_000 + orders).map(validated).collect()).await.unwrap();
         reserved(&first, u64::from(orders)).await;
         first.kill().await;
@@ -170,7 +156,7 @@ async fn what_is_not_read_back_is_not_kept() {
     let log = EmbeddedLog::in_memory();
     let running = start("a", &log, directory.path());
     running.ready().await;
-    declare(&running).await;
+    declare(&running, 1_000).await;
     log.append((0..50).map(validated).collect()).await.unwrap();
     reserved(&running, 50).await;
     kept(directory.path(), 50).await;

@@ -6,11 +6,13 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
+use kbnt_application::inventory::InventoryMachine;
 use kbnt_application::machine::ImageOf;
 use kbnt_application::ports::{Clock, EventLog, Unreadable};
 use kbnt_application::ports::{Leadership, Observer, SnapshotTold};
 use kbnt_application::{Delivered, Effect, EffectOutcome, Machine, PaymentOutcome, Position, Service};
-use kbnt_domain::Timestamp;
+use kbnt_domain::stock::Declaration;
+use kbnt_domain::{Currency, Money, Timestamp};
 use kbnt_runtime::{EffectPerformer, Handle, RunError, Runner, RunnerParts, SnapshotPlan};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -211,4 +213,18 @@ impl<M: Machine> Running<M> {
         self.task.abort();
         assert!(self.task.await.unwrap_err().is_cancelled());
     }
+}
+
+/// A source has received so many units of a product.
+pub async fn declare(running: &Running<InventoryMachine>, received: u64) {
+    let declaration = Declaration {
+        product: "PROD-1".parse().unwrap(),
+        name: "Smartphone X".into(),
+        unit_price: Money::from_minor(59_999, Currency::BRL).unwrap(),
+        received,
+        low_stock_threshold: None,
+        source: "test".parse().unwrap(),
+    };
+    let call = move |machine: &mut InventoryMachine, outbox: &mut _| machine.declare(&declaration, outbox);
+    running.handle.call(call).await.unwrap().unwrap();
 }

@@ -40,8 +40,8 @@ const ATTEMPTS: u32 = 3;
 pub(super) struct Archive {
     store: Arc<dyn ClosedOrderArchive>,
     limits: ArchiveLimits,
-    /// Whether it has what the ledger has left to it, and nothing else.
-    fits: bool,
+    /// The place after all that the ledger has left to it, if it has that and nothing else.
+    next: Option<u64>,
     /// The first place that the ledger may ask for.
     first: u64,
     /// Closed orders in memory when the next chunk is due: more where the last one could not be written.
@@ -62,9 +62,14 @@ pub enum RestoreError {
     Archive(#[from] ArchiveError),
 }
 
+/// The place after a chunk.
+fn after(chunk: &Chunk) -> u64 {
+    chunk.first + u64::from(chunk.orders)
+}
+
 impl Archive {
     fn new(store: Arc<dyn ClosedOrderArchive>, limits: ArchiveLimits) -> Self {
-        Self { store, limits, fits: false, first: 0, due: limits.in_memory }
+        Self { store, limits, next: None, first: 0, due: limits.in_memory }
     }
 
     /// The same, of a machine that has seen nothing.
@@ -77,7 +82,8 @@ impl Archive {
         if !self.store.go_back_to(chunks)? {
             return Err(RestoreError::NoArchive);
         }
-        (self.fits, self.first) = (true, chunks.first().map_or(0, |chunk| chunk.first));
+        self.first = chunks.first().map_or(0, |chunk| chunk.first);
+        self.next = Some(chunks.last().map_or(0, after));
         Ok(())
     }
 }
@@ -118,10 +124,12 @@ impl InventoryMachine {
     pub(super) fn archive_surplus(&mut self) {
         let Some(archive) = &mut self.archive else { return };
         let Some((chunk, orders)) = self.ledger.surplus(archive.due, archive.limits.chunk) else { return };
-        let reset = if archive.fits { Ok(()) } else { archive.store.reset() };
+        // Orders that were forgotten before they got there leave a gap: all that it has is forgotten, too.
+        let follows = archive.next == Some(chunk.first);
+        let reset = if follows { Ok(()) } else { archive.store.reset() };
         match reset.and_then(|()| archive.store.add(&chunk, &orders)) {
             Ok(checksum) => {
-                archive.fits = true;
+                archive.next = Some(after(&chunk));
                 archive.due = archive.limits.in_memory;
                 self.ledger.archive(Chunk { checksum, ..chunk });
             }

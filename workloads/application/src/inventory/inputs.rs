@@ -13,6 +13,8 @@ impl InventoryMachine {
     /// Takes a step that answers `record`; false if it must wait.
     pub(super) fn step(&mut self, record: &Delivered, outbox: &mut Outbox) -> bool {
         if let Some(order) = asking_order(&record.message) {
+            // What is to be forgotten now is forgotten first, or an order could be known here and not when it is decided on.
+            self.ledger.expire(outbox.now(), &mut self.emitted);
             self.recall(order);
         }
         // What is not recalled must not be decided: it would be taken for new.
@@ -44,8 +46,9 @@ impl InventoryMachine {
         if let Event::UserRejected(event) = event {
             return Some(self.ledger.reject(order, event.reason, message.at, now, &mut self.emitted));
         }
-        // It was answered, and the order's end is forgotten since: to take it as new would undo what was done.
-        if self.was_answered(record.at) && !self.ledger.knows(order) {
+        // It was answered, and the order's end is forgotten since: to take it as new would undo what was done. So it would if the
+        // order's user was rejected or the order was released after that.
+        if self.was_answered(record.at) && !self.ledger.has_decided(order) {
             return Some(Outcome::Stale);
         }
         let asked_before = self.was_answered(record.at);

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod archive;
 #[path = "../../../domain/tests/stock/books.rs"]
 mod books;
 mod fencing;

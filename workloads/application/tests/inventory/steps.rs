@@ -4,7 +4,8 @@ use kbnt_application::inventory::{InventoryConfig, InventoryMachine};
 use kbnt_application::message::partition_of;
 use kbnt_application::{Delivered, Machine, SoleWriter, Topic};
 use kbnt_domain::event::{
-    Basket, Event, Line, OrderCancelRequested, PaymentFailed, PaymentMethod, PaymentProcessed, UserValidated,
+    Basket, Event, Line, OrderCancelRequested, PaymentFailed, PaymentMethod, PaymentProcessed, UserRejected,
+    UserValidated,
 };
 use kbnt_domain::stock::Declaration;
 use kbnt_domain::{Currency, Money, OrderId, Quantity, Reason, ReservationId, Span, Timestamp};
@@ -277,4 +278,57 @@ fn a_machine_that_lost_a_partition_starts_over() {
     assert_eq!(machine.levels().len(), 1);
     machine.revoked(1);
     assert!(machine.levels().is_empty());
+}
+
+#[test]
+fn a_payment_that_is_read_again_while_its_order_is_being_forgotten_is_not_undone() {
+    let mut lab = open(100);
+    for number in 1..=60 {
+        lab.input(Topic::UserEvents, &format!("{number}"), validated(&lab, number, &[("A", 1)]));
+        lab.settle(0);
+        lab.input(Topic::PaymentEvents, &format!("{number} paid"), paid(number, 100));
+        lab.settle(0);
+    }
+    lab.crash(0, [0; 3]);
+    // The next writer begins when all of them are older than the window. It forgets a few in each step, and reads all payments again.
+    lab.now = lab.now + Span::from_minutes(26 * 60);
+    lab.start(0);
+    for p in 0..3 {
+        lab.flush(0, p, usize::MAX);
+        lab.follow(0, p, usize::MAX / 2);
+    }
+    for lane in lab.inputs.keys().copied().filter(|lane| lane.0 == Topic::PaymentEvents).collect::<Vec<_>>() {
+        for _ in 0..lab.inputs[&lane].len() {
+            lab.now = lab.now + Span::from_millis(1);
+            lab.handle(0, lane);
+        }
+    }
+    lab.settle(0);
+    for number in 1..=60 {
+        assert_eq!(names(&about(&lab, number)), ["VirtualStockReservedEvent", "ReservationConfirmedEvent"]);
+    }
+}
+
+#[test]
+fn a_payment_that_is_read_again_is_not_undone_because_its_forgotten_order_was_asked_for_once_more() {
+    let mut lab = open(5);
+    lab.input(Topic::UserEvents, "1", validated(&lab, 1, &[("A", 1)]));
+    lab.settle(0);
+    lab.input(Topic::PaymentEvents, "paid", paid(1, 100));
+    lab.settle(0);
+    lab.crash(0, [0; 3]);
+    lab.now = lab.now + Span::from_minutes(26 * 60);
+    let (user, reason) = ("USER-1".parse().unwrap(), Reason::StaleCommand);
+    let rejected = UserRejected { order: order(1), user, reason, repeated: true };
+    let again = lab.input(Topic::UserEvents, "again", Event::from(rejected));
+    lab.start(0);
+    for p in 0..3 {
+        lab.flush(0, p, usize::MAX);
+        lab.follow(0, p, usize::MAX / 2);
+    }
+    // What users say is read before what is paid.
+    lab.handle(0, (again.topic, again.partition));
+    lab.handle(0, (again.topic, again.partition));
+    lab.settle(0);
+    assert_eq!(names(&about(&lab, 1)), ["VirtualStockReservedEvent", "ReservationConfirmedEvent"]);
 }

@@ -134,6 +134,17 @@ impl Ledger {
         self.find(order).is_some()
     }
 
+    /// Whether it is remembered that the order got its units or was refused them: more than that its user was rejected or that it
+    /// was released before it came.
+    pub fn has_decided(&self, order: OrderId) -> bool {
+        self.find(order).is_some_and(|known| match known.place {
+            Place::Active(_) => true,
+            Place::Closed(number) => {
+                self.closed_orders.get(number).is_some_and(|closed| closed.fingerprint.is_some())
+            }
+        })
+    }
+
     /// Where an order is known to stand whose place was just emptied.
     pub(super) fn known_at(&self, order: OrderId, place: Place) -> Option<Known> {
         self.index.get(order, |other| (other == place).then_some(order))

@@ -1,11 +1,11 @@
 //! Clocks that were wrong, and orders that come again.
 
-use kbnt_domain::event::{Event, OrderRepeated, PlaceOrder};
+use kbnt_domain::event::{Event, OrderRepeated, PlaceOrder, ReservationExpired, ReservationReleased};
 use kbnt_domain::order::OrderStatus;
 use kbnt_domain::stock::{Ledger, Outcome, Portion, ReservationFilter, ReservationPlace, StockTerms};
 use kbnt_domain::{Reason, Timestamp};
 
-use crate::shop::{Shop, TTL, WINDOW, at, basket, declaration, order};
+use crate::shop::{Shop, TTL, WINDOW, at, basket, declaration, order, reservation};
 
 const TTL_MS: i64 = TTL.as_millis().cast_signed();
 const HOUR: i64 = 3_600_000;
@@ -131,4 +131,23 @@ fn an_order_that_is_not_at_its_end_is_not_told_to_be() {
     shop.fail(2, Reason::PaymentUnavailable);
     assert_eq!(repeat(&mut shop, 2, TTL_MS + 1), Outcome::Decided);
     assert_eq!(end(&mut shop), (OrderStatus::Cancelled, Some(Reason::PaymentUnavailable), true));
+}
+
+#[test]
+fn an_order_that_ended_again_by_a_clock_that_is_behind_may_be_forgotten_earlier_than_its_first_end() {
+    let mut shop = Shop::with(&[("A", 10)]);
+    shop.reserve(1, &[("A", 1)]);
+    let reserved = shop.only();
+    let mut again = Ledger::new(StockTerms { ttl: TTL, low_stock_threshold: 10, window: WINDOW });
+    let (begun, deadline, reason) = (shop.now, at(shop.now), Reason::CancelledByClient);
+    again.recover(&reserved, at(begun));
+    let expired = ReservationExpired { order: order(1), reservation: reservation(1, 0), deadline };
+    again.recover(&expired.into(), at(begun + 20_000));
+    // Another partition is read first.
+    let newest = begun + i64::try_from(WINDOW.as_millis()).unwrap() + HOUR + 10_000;
+    again.recover(&reserved, at(newest));
+    let released = ReservationReleased { order: order(1), reservation: None, reason };
+    again.recover(&released.into(), at(begun + 5_000));
+    again.open(at(newest), &mut Vec::new());
+    assert_eq!(again.violations(), []);
 }

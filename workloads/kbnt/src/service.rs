@@ -64,16 +64,7 @@ pub(crate) async fn run(options: ServiceOptions, life: Life) -> Result<ExitCode,
         Role::User => {
             process.user(users);
         }
-        Role::Inventory => {
-            let snapshots = snapshot_plan(&options.snapshots, archive.as_ref())?;
-            let machine = inventory_machine(&options.inventory, &options.kafka.instance, archive);
-            match lease {
-                Some(lease) => process.inventory_by_turns(machine, snapshots, lease)?,
-                None => {
-                    process.inventory(machine, snapshots);
-                }
-            }
-        }
+        Role::Inventory => inventory(&mut process, &options, archive, lease)?,
         Role::Payment => process.payment(),
         Role::Order => {
             let directory = options.history_dir.clone();
@@ -88,6 +79,25 @@ pub(crate) async fn run(options: ServiceOptions, life: Life) -> Result<ExitCode,
     tracing::info!(operation = "stopped", "the service has stopped");
     drop(logging);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Starts inventory-service.
+fn inventory(
+    process: &mut Process,
+    options: &ServiceOptions,
+    archive: Option<Arc<FjallArchive>>,
+    lease: Option<Arc<KubernetesLease>>,
+) -> Result<(), Failure> {
+    let snapshots = snapshot_plan(&options.snapshots, archive.as_ref())?;
+    archive.iter().for_each(|archive| process.show_archive(Arc::clone(archive)));
+    let machine = inventory_machine(&options.inventory, &options.kafka.instance, archive);
+    match lease {
+        Some(lease) => process.inventory_by_turns(machine, snapshots, lease)?,
+        None => {
+            process.inventory(machine, snapshots);
+        }
+    }
+    Ok(())
 }
 
 /// The snapshot settings of inventory-service, if it keeps snapshots.

@@ -37,7 +37,7 @@ pub(crate) async fn run(options: ServiceOptions, life: Life) -> Result<ExitCode,
     logging.ship_to(log.clone());
     let effects = Arc::new(Effects::of(&options.payment, false, &options.notification)?);
     let spans = wiring::spans(&options.tracing, &[service])?;
-    let users = user_config(&options.users)?;
+    let users = user_config(&options.users, &options.inventory)?;
     let (archive, lease) = match options.role {
         Role::Inventory => {
             let directory = options.snapshots.state_dir.as_deref();
@@ -129,9 +129,13 @@ async fn lease(options: &ServiceOptions) -> Result<Option<Arc<KubernetesLease>>,
 }
 
 /// The configuration of user-service.
-pub(crate) fn user_config(options: &UserOptions) -> Result<UserConfig, Failure> {
+pub(crate) fn user_config(
+    options: &UserOptions,
+    inventory: &InventoryOptions,
+) -> Result<UserConfig, Failure> {
     let declared = options.users_file.as_deref().map(wiring::users).transpose()?.unwrap_or_default();
-    Ok(UserConfig { allow_unknown: options.allow_unknown_users, declared, ..UserConfig::default() })
+    let (allow_unknown, window) = (options.allow_unknown_users, inventory.closed_order_window);
+    Ok(UserConfig { allow_unknown, declared, window, ..UserConfig::default() })
 }
 
 /// The machine of inventory-service. The writer has a new name at each start.
@@ -143,6 +147,7 @@ pub(crate) fn inventory_machine(
     let machine = InventoryMachine::new(InventoryConfig {
         ttl: options.reservation_ttl,
         low_stock_threshold: options.low_stock_threshold,
+        window: options.closed_order_window,
         ..InventoryConfig::new(format!("{instance}-{}", Uuid::new_v4()))
     });
     match archive {

@@ -8,6 +8,7 @@
 // Users read the doc comments with kubectl, where backticks around names of kinds are noise.
 #![allow(clippy::doc_markdown)]
 
+pub mod closed_orders;
 pub mod common;
 pub mod generate;
 pub mod kafka_topic;
@@ -17,6 +18,7 @@ pub mod pod;
 pub mod read_model;
 mod strimzi;
 pub mod virtual_stock;
+pub mod volume_claim;
 
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 pub use kafka_topic::{KafkaTopic, KafkaTopicSpec, KafkaTopicStatus};

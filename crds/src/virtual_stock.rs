@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Condition;
+use crate::closed_orders::ClosedOrdersSpec;
 use crate::common::{ServiceSpec, ServiceState, TopicDeletionPolicy, TopicSettings, TopicState};
 
 /// Stock that is declared here, reserved by orders and never oversold. Runs inventory-service, which keeps the
@@ -67,6 +68,9 @@ pub struct VirtualStockSpec {
     #[x_kube(validation = Rule::new("!self.staticMembership")
         .message("inventory-service is in no consumer group, as its pods take turns by a Lease: leave staticMembership out"))]
     pub inventory: ServiceSpec,
+    /// How inventory-service remembers orders that have ended. All but the newest lie on disk.
+    #[serde(default)]
+    pub closed_orders: ClosedOrdersSpec,
     /// Settings of the topic inventory-events that differ from the defaults: `topicReplicas` copies. Its retention is
     /// unlimited and cannot be anything else.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -38,6 +38,13 @@ impl Http {
         Self::answer(path, self.agent.get(format!("{}{path}", self.base)).call())
     }
 
+    /// GET of a text, such as the metrics.
+    pub fn get_text(&self, path: &str) -> Result<String, Failure> {
+        let failed = |error: ureq::Error| Failure(format!("{path}: {error}"));
+        let mut response = self.agent.get(format!("{}{path}", self.base)).call().map_err(failed)?;
+        response.body_mut().read_to_string().map_err(failed)
+    }
+
     /// POST of a JSON body, with an idempotency key.
     pub fn post(&self, path: &str, key: &str, body: &Value) -> Result<Answer, Failure> {
         let request = self.agent.post(format!("{}{path}", self.base)).header("Idempotency-Key", key);

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Failure, Http, Kubectl, until};
 
@@ -98,6 +98,22 @@ impl Shop {
         let address = ip.zip(http.map(|http| &http["port"]));
         let (ip, port) = address.ok_or_else(|| Failure(format!("{name} has no address")))?;
         Ok(Http::new(&format!("http://{ip}:{port}")))
+    }
+
+    /// Places an order of one unit of the first product under this key until it is confirmed, and returns it. A node may learn of a
+    /// Service's pods a moment after they are ready.
+    pub fn confirmed_order(&self, key: &str, within: Duration) -> Result<Value, Failure> {
+        let orders = self.service("order-service")?;
+        let items = [json!({"productId": "PROD-001", "quantity": 1})];
+        let body = json!({"userId": "USER-12345", "items": items, "payment": {"method": "credit_card"}});
+        until(&format!("the order {key}"), within, || {
+            let order = orders.post("/v1/orders?wait=25s", key, &body)?;
+            if order.body["status"] == "CONFIRMED" {
+                Ok(order.body)
+            } else {
+                Err(Failure(format!("{order:?}")))
+            }
+        })
     }
 
     /// The full name of a topic of this shop.

@@ -12,6 +12,43 @@ const LABEL: &str = "kbnt.dev/e2e-volumes";
 /// How long the folders of the volumes may take to be there.
 const MADE: Duration = Duration::from_mins(1);
 
+/// How long a pod may take to be replaced, on a busy machine.
+const REPLACED: Duration = Duration::from_mins(3);
+
+/// Volumes that pods of a shop claim.
+impl Shop {
+    /// Its claims.
+    pub fn claims(&self) -> Result<Vec<String>, Failure> {
+        let names = self.kubectl.run(&["get", "persistentvolumeclaims", "-o", "name"])?;
+        Ok(names.lines().map(str::to_owned).collect())
+    }
+
+    /// Deletes the one pod of a service such as `order-service`, which is the only one with a claim, and waits until the next one
+    /// has another claim and both resources are ready.
+    pub fn replace_pod_and_volume(&self, service: &str) -> Result<(), Failure> {
+        let before = self.claims()?;
+        if before.len() != 1 {
+            return Err(Failure(format!("not one claim: {before:?}")));
+        }
+        let pods = format!("app.kubernetes.io/component={service}");
+        self.kubectl.run(&["delete", "pod", "--selector", &pods, "--timeout=120s"])?;
+        until("a volume of the new pod, and none of the old one", REPLACED, || {
+            let now = self.claims()?;
+            if now.len() == 1 && now != before { Ok(()) } else { Err(Failure(format!("{now:?}"))) }
+        })?;
+        self.ready()
+    }
+
+    /// Deletes both resources, and waits until their claims are gone, too.
+    pub fn delete_with_claims(&self) -> Result<(), Failure> {
+        self.kubectl.run(&["delete", "orderworkflow,virtualstock", "--all", "--timeout=120s"])?;
+        until("the claims are gone with their resource", REPLACED, || {
+            let left = self.claims()?;
+            if left.is_empty() { Ok(()) } else { Err(Failure(format!("{left:?}"))) }
+        })
+    }
+}
+
 /// Local volumes of one node, in a class of their own.
 #[derive(Clone, Debug)]
 pub struct Volumes {

@@ -3,6 +3,7 @@
 //! Needs `KUBECONFIG` and `kubectl` as `make shell` sets them up; `make test` runs it there.
 
 mod admission;
+mod closed_orders;
 mod deletion;
 mod direct;
 mod footprint;

@@ -28,20 +28,8 @@ fn the_second_pod_goes_on_where_the_first_one_ends() -> Result<(), Failure> {
         }
     })?;
     shop.ready()?;
-    let (orders, inventory) = (shop.service("order-service")?, shop.service("inventory-service")?);
-    let place = |key: &str| {
-        let items = [json!({"productId": "PROD-001", "quantity": 1})];
-        let body = json!({"userId": "USER-12345", "items": items, "payment": {"method": "credit_card"}});
-        orders.post("/v1/orders?wait=25s", key, &body)
-    };
-    // A node may learn of a Service's pods a moment after they are ready.
-    let confirmed = |key: &str| {
-        until(&format!("the order {key}"), TAKEOVER, || {
-            let order = place(key)?;
-            if order.body["status"] == "CONFIRMED" { Ok(()) } else { Err(Failure(format!("{order:?}"))) }
-        })
-    };
-    confirmed("before")?;
+    let inventory = shop.service("inventory-service")?;
+    shop.confirmed_order("before", TAKEOVER)?;
     // Either pod answers, whichever the Service selects.
     until("the levels", TAKEOVER, || inventory.get("/v1/stock/PROD-001").map(drop))?;
     for _ in 0..20 {
@@ -57,7 +45,7 @@ fn the_second_pod_goes_on_where_the_first_one_ends() -> Result<(), Failure> {
         let now = at_work(&shop)?;
         if now == first { Err(Failure(format!("{now} is still at work"))) } else { Ok(()) }
     })?;
-    confirmed("after")?;
+    shop.confirmed_order("after", TAKEOVER)?;
     println!("the other pod confirmed an order {:?} after the first one was deleted", deleted.elapsed());
     until("both pods are there again", READY, || {
         shop.kubectl.expect_condition("virtualstock/main", "Ready", "True")?;

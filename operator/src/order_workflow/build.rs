@@ -13,7 +13,7 @@ use crate::ownership::Owner;
 use crate::pipeline::Desired;
 use crate::topics::{self, Asked, OF_WORKFLOW, TopicIds};
 use crate::users;
-use crate::workloads::{self, File, Plan, Role, Scaling, Source, from_field, plain};
+use crate::workloads::{self, File, Plan, Role, Scaling, Source, closed_order_window, from_field, plain};
 
 /// The services of an OrderWorkflow.
 pub(super) const ROLES: [Role; 5] = [Role::User, Role::Payment, Role::Order, Role::Notification, Role::Audit];
@@ -88,6 +88,7 @@ fn plans(
             template: service.pod_template.clone(),
             env,
             files,
+            closed_orders: None,
             read_model: workflow.spec.read_model.clone().filter(|_| role == Role::Order),
             in_turn: false,
         }
@@ -95,7 +96,11 @@ fn plans(
     let source =
         Source::Users { config_map: format!("{}-users", owner.name), json: users_json(&users.declared) };
     let user = (
-        vec![plain("KBNT_ALLOW_UNKNOWN_USERS", users.allow_unknown.to_string())],
+        vec![
+            plain("KBNT_ALLOW_UNKNOWN_USERS", users.allow_unknown.to_string()),
+            // It refuses orders that inventory-service cannot remember any more, and no others.
+            closed_order_window(&valid.closed_orders),
+        ],
         vec![File { env: "KBNT_USERS_FILE", name: "users", source }],
     );
     let none = || (Vec::new(), Vec::new());
@@ -303,6 +308,16 @@ pub(super) mod tests {
             let ids = value(&env(&made, role), "KBNT_KAFKA_TOPIC_IDS");
             assert_eq!(ids.as_deref(), Some("inventory-events=i"));
         }
+    }
+
+    #[test]
+    fn user_service_learns_from_the_stock_for_how_long_orders_are_remembered() {
+        let mut stock = stock();
+        stock.spec.closed_orders.window = "48h".into();
+        let made = desired(&workflow(), &stock);
+        let window = |role| value(&env(&made, role), "KBNT_CLOSED_ORDER_WINDOW");
+        let user = Some("48h".to_owned());
+        assert_eq!(ROLES.map(window), [user, None, None, None, None]);
     }
 
     #[test]

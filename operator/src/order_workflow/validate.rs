@@ -1,5 +1,6 @@
 //! Validates what the rules of the CRD cannot check.
 
+use kbnt_crds::closed_orders::ClosedOrdersSpec;
 use kbnt_crds::order_workflow::{HttpPayment, SimulatedPayment, Webhook as WebhookSpec};
 use kbnt_crds::{OrderWorkflow, VirtualStock};
 
@@ -30,6 +31,7 @@ pub(super) enum Notification {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Valid {
     pub(super) kafka: Kafka,
+    pub(super) closed_orders: ClosedOrdersSpec,
     pub(super) payment: Payment,
     pub(super) notification: Notification,
 }
@@ -61,6 +63,7 @@ pub(super) fn validate(
     let notification = &workflow.spec.notification;
     Ok(Valid {
         kafka: Kafka::of(&stock.spec.kafka, namespace, reach)?,
+        closed_orders: stock.spec.closed_orders.clone(),
         payment: match (&payment.simulated, &payment.http) {
             (Some(simulated), None) => Payment::Simulated(simulated.clone()),
             (None, Some(endpoint)) if !kbnt_rules::is_base_url(&endpoint.url) => {

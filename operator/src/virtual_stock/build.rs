@@ -58,6 +58,7 @@ pub(super) fn build(
         template: spec.inventory.pod_template.clone(),
         env,
         files: Vec::new(),
+        closed_orders: Some(spec.closed_orders.clone()),
         read_model: None,
         in_turn: true,
     };
@@ -101,6 +102,9 @@ pub(super) fn objection(product: &Product) -> Option<String> {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use k8s_openapi::api::core::v1::{PodSpec, Volume};
+    use serde_json::json;
+
     use super::super::validate::validate;
     use super::*;
     use crate::kube::Scope;
@@ -196,16 +200,37 @@ pub(super) mod tests {
         }
     }
 
-    #[test]
-    fn the_service_writes_its_snapshots_to_a_volume_that_goes_with_the_pod() {
-        let pod = desired(&stock()).workloads.remove(0).deployment.spec.template.spec.unwrap();
+    /// The pod, and the volume on which a folder lies that one of its variables names.
+    fn pod_and_volume(stock: &VirtualStock, variable: &str) -> (PodSpec, Volume) {
+        let pod = desired(stock).workloads.remove(0).deployment.spec.template.spec.unwrap();
         let env = pod.containers[0].env.clone().unwrap();
-        let folder = env.into_iter().find(|variable| variable.name == "KBNT_SNAPSHOT_DIR").unwrap().value;
+        let folder = env.into_iter().find(|found| found.name == variable).unwrap().value;
         let mounts = pod.containers[0].volume_mounts.clone().unwrap();
         let mount = mounts.into_iter().find(|mount| Some(&mount.mount_path) == folder.as_ref()).unwrap();
         assert_ne!(mount.read_only, Some(true));
-        let volume = pod.volumes.unwrap().into_iter().find(|volume| volume.name == mount.name).unwrap();
-        assert!(volume.empty_dir.unwrap().size_limit.is_some());
+        let mut volumes = pod.volumes.clone().unwrap().into_iter();
+        let volume = volumes.find(|volume| volume.name == mount.name).unwrap();
+        (pod, volume)
+    }
+
+    #[test]
+    fn snapshots_and_closed_orders_lie_on_volumes_that_go_with_the_pod() {
+        for variable in ["KBNT_SNAPSHOT_DIR", "KBNT_STATE_DIR"] {
+            let (pod, volume) = pod_and_volume(&stock(), variable);
+            assert!(volume.empty_dir.unwrap().size_limit.is_some(), "{variable}");
+            assert_eq!(pod.security_context.unwrap().fs_group, None, "everybody may write there");
+        }
+    }
+
+    #[test]
+    fn a_claim_for_closed_orders_leaves_the_snapshots_where_they_are() {
+        let mut stock = stock();
+        let claim = json!({"volumeClaim": {"size": "1Gi"}});
+        stock.spec.closed_orders = serde_json::from_value(claim).unwrap();
+        let (pod, volume) = pod_and_volume(&stock, "KBNT_STATE_DIR");
+        assert!(volume.ephemeral.is_some() && volume.empty_dir.is_none());
+        assert_eq!(pod.security_context.unwrap().fs_group, Some(65_532));
+        assert!(pod_and_volume(&stock, "KBNT_SNAPSHOT_DIR").1.empty_dir.is_some());
     }
 
     #[test]

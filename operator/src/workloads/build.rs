@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, EnvVar, Service, ServiceAccount, Ser
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kbnt_crds::closed_orders::ClosedOrdersSpec;
 use kbnt_crds::common::Resources;
 use kbnt_crds::pod::PodTemplate;
 use kbnt_crds::read_model::ReadModelSpec;
@@ -40,6 +41,8 @@ pub struct Plan {
     pub env: Vec<EnvVar>,
     /// Files that it reads.
     pub files: Vec<File>,
+    /// How it remembers closed orders.
+    pub closed_orders: Option<ClosedOrdersSpec>,
     /// The read model that it keeps on disk.
     pub read_model: Option<ReadModelSpec>,
     /// Whether its pods take turns by a lease.
@@ -216,6 +219,7 @@ mod tests {
             template: serde_json::from_value(template).unwrap(),
             env: vec![pod::plain("KBNT_ALLOW_UNKNOWN_USERS", "false")],
             files,
+            closed_orders: None,
             read_model: None,
             in_turn: false,
         };

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::{EnvVar, Volume, VolumeMount};
 
-use super::{Plan, Role, history, snapshots};
+use super::{Plan, Role, closed_orders, history, snapshots};
 
 /// A folder to which a service writes, on a volume of its own.
 pub(super) struct DataDir {
@@ -18,8 +18,10 @@ impl DataDir {
     /// The folders of a service of this resource.
     pub(super) fn of(plan: &Plan, resource: &str) -> Vec<Self> {
         let keeps_snapshots = plan.role == Role::Inventory;
+        let archive = plan.closed_orders.as_ref();
+        let archive = archive.map(|spec| closed_orders::data_dir(spec, resource, plan.role));
         let history = plan.read_model.as_ref().map(|spec| history::data_dir(spec, resource, plan.role));
-        keeps_snapshots.then(snapshots::data_dir).into_iter().chain(history).collect()
+        keeps_snapshots.then(snapshots::data_dir).into_iter().chain(archive).chain(history).collect()
     }
 
     pub(super) fn mount(&self) -> VolumeMount {

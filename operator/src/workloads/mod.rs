@@ -2,6 +2,7 @@
 
 mod apply;
 mod build;
+mod closed_orders;
 mod data_dir;
 mod history;
 mod kafka_access;
@@ -12,10 +13,12 @@ mod snapshots;
 mod standby;
 mod state;
 mod task;
+mod volume;
 
 pub use crate::owned::scaled_objects;
 pub use apply::{apply, exists, look, rolled_out};
 pub use build::{Plan, Workload, build};
+pub use closed_orders::window as closed_order_window;
 pub use overlay::check;
 pub use pod::{File, Source, from_field, plain};
 pub use scale::{Scaler, Scaling};

@@ -20,11 +20,11 @@ mod log;
 mod names;
 mod ordering;
 mod pods;
-mod read_model;
 mod reporting;
 mod rules;
 mod scale;
 mod users;
+mod volumes;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -151,9 +151,6 @@ fn trials(running: Option<&Running>) -> Vec<Trial> {
         pods::several_pods_have_a_budget_and_one_has_none,
         pods::pods_that_take_turns_may_hold_a_lease,
         pods::a_stock_is_scaled_as_a_deployment_is,
-        read_model::order_service_gets_a_volume_for_each_pod_and_no_other_service_changes,
-        read_model::a_volume_that_somebody_takes_away_is_put_back,
-        read_model::a_volume_that_cannot_be_had_is_reported_while_earlier_pods_serve,
         reporting::the_words_of_strimzi_reach_the_condition,
         reporting::the_ledger_reaches_the_status,
         reporting::a_refused_write_off_is_told_in_numbers,
@@ -162,6 +159,11 @@ fn trials(running: Option<&Running>) -> Vec<Trial> {
         users::users_go_when_nobody_asks_for_them_any_more,
         users::a_user_of_somebody_else_is_reported_and_left_alone,
         users::a_namespace_beyond_its_rights_is_told_and_not_tried,
+        volumes::order_service_gets_a_volume_for_each_pod_and_no_other_service_changes,
+        volumes::inventory_service_has_a_volume_with_a_claim_and_without,
+        volumes::the_window_of_a_stock_reaches_the_user_service_of_its_workflow,
+        volumes::a_volume_that_somebody_takes_away_is_put_back,
+        volumes::a_volume_that_cannot_be_had_is_reported_while_earlier_pods_serve,
         lifecycle::health_and_metrics_are_served,
     ]
 }

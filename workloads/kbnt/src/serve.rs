@@ -39,7 +39,7 @@ pub(crate) async fn run(options: ServeOptions, life: Life) -> Result<ExitCode, F
     logging.ship_to(log.clone());
     let effects = Arc::new(Effects::of(&options.payment, true, &options.notification)?);
     let spans = wiring::spans(&options.tracing, &Service::ALL)?;
-    let mut users = user_config(&options.users)?;
+    let mut users = user_config(&options.users, &options.inventory)?;
     users.declared.extend(seed.users);
     let stop = life.at_work();
     let seeded = Arc::new(AtomicBool::new(seed.stock.is_empty()));

@@ -37,7 +37,7 @@ pub(crate) async fn run(options: ServiceOptions, life: Life) -> Result<ExitCode,
     logging.ship_to(log.clone());
     let effects = Arc::new(Effects::of(&options.payment, false, &options.notification)?);
     let spans = wiring::spans(&options.tracing, &[service])?;
-    let users = user_config(&options.users)?;
+    let users = user_config(&options.users, &options.inventory)?;
     let (archive, lease) = match options.role {
         Role::Inventory => {
             let directory = options.snapshots.state_dir.as_deref();
@@ -64,16 +64,7 @@ pub(crate) async fn run(options: ServiceOptions, life: Life) -> Result<ExitCode,
         Role::User => {
             process.user(users);
         }
-        Role::Inventory => {
-            let snapshots = snapshot_plan(&options.snapshots, archive.as_ref())?;
-            let machine = inventory_machine(&options.inventory, &options.kafka.instance, archive);
-            match lease {
-                Some(lease) => process.inventory_by_turns(machine, snapshots, lease)?,
-                None => {
-                    process.inventory(machine, snapshots);
-                }
-            }
-        }
+        Role::Inventory => inventory(&mut process, &options, archive, lease)?,
         Role::Payment => process.payment(),
         Role::Order => {
             let directory = options.history_dir.clone();
@@ -88,6 +79,25 @@ pub(crate) async fn run(options: ServiceOptions, life: Life) -> Result<ExitCode,
     tracing::info!(operation = "stopped", "the service has stopped");
     drop(logging);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Starts inventory-service.
+fn inventory(
+    process: &mut Process,
+    options: &ServiceOptions,
+    archive: Option<Arc<FjallArchive>>,
+    lease: Option<Arc<KubernetesLease>>,
+) -> Result<(), Failure> {
+    let snapshots = snapshot_plan(&options.snapshots, archive.as_ref())?;
+    archive.iter().for_each(|archive| process.show_archive(Arc::clone(archive)));
+    let machine = inventory_machine(&options.inventory, &options.kafka.instance, archive);
+    match lease {
+        Some(lease) => process.inventory_by_turns(machine, snapshots, lease)?,
+        None => {
+            process.inventory(machine, snapshots);
+        }
+    }
+    Ok(())
 }
 
 /// The snapshot settings of inventory-service, if it keeps snapshots.
@@ -119,9 +129,13 @@ async fn lease(options: &ServiceOptions) -> Result<Option<Arc<KubernetesLease>>,
 }
 
 /// The configuration of user-service.
-pub(crate) fn user_config(options: &UserOptions) -> Result<UserConfig, Failure> {
+pub(crate) fn user_config(
+    options: &UserOptions,
+    inventory: &InventoryOptions,
+) -> Result<UserConfig, Failure> {
     let declared = options.users_file.as_deref().map(wiring::users).transpose()?.unwrap_or_default();
-    Ok(UserConfig { allow_unknown: options.allow_unknown_users, declared, ..UserConfig::default() })
+    let (allow_unknown, window) = (options.allow_unknown_users, inventory.closed_order_window);
+    Ok(UserConfig { allow_unknown, declared, window, ..UserConfig::default() })
 }
 
 /// The machine of inventory-service. The writer has a new name at each start.
@@ -133,6 +147,7 @@ pub(crate) fn inventory_machine(
     let machine = InventoryMachine::new(InventoryConfig {
         ttl: options.reservation_ttl,
         low_stock_threshold: options.low_stock_threshold,
+        window: options.closed_order_window,
         ..InventoryConfig::new(format!("{instance}-{}", Uuid::new_v4()))
     });
     match archive {

@@ -49,6 +49,7 @@ type VirtualStockSpec struct {
 	Reservation       ReservationSpec `json:"reservation"`
 	LowStockThreshold int64           `json:"lowStockThreshold"`
 	Products          []Product       `json:"products"`
+	ClosedOrders      ClosedOrders    `json:"closedOrders"`
 	Inventory         ServiceSpec     `json:"inventory"`
 	Paused            bool            `json:"paused"`
 }
@@ -69,6 +70,11 @@ type ClusterRef struct {
 // ReservationSpec says how long reservations hold.
 type ReservationSpec struct {
 	TTL string `json:"ttl"`
+}
+
+// ClosedOrders says how long orders are remembered after they have ended.
+type ClosedOrders struct {
+	Window string `json:"window"`
 }
 
 // Product is declared stock.

@@ -28,6 +28,7 @@ const (
 	ownerAnnotation = "kbnt.dev/owner"
 	usersKey        = "users.json"
 	snapshotFolder  = "/var/lib/kbnt/snapshots"
+	archiveFolder   = "/var/lib/kbnt/closed-orders"
 	servicePort     = 8080
 	user            = 65532
 )
@@ -134,8 +135,10 @@ type plan struct {
 	spec  api.ServiceSpec
 	env   []corev1.EnvVar
 	users string
-	// Whether its pods take turns by a lease, and keep snapshots.
+	// Whether its pods take turns by a lease, and keep snapshots and closed orders.
 	writer bool
+	// How long closed orders are remembered.
+	window string
 }
 
 func (p plan) component() string { return p.role + "-service" }
@@ -265,11 +268,15 @@ func podTemplate(o owner, at kafka, image, name string, selector map[string]stri
 		}}}
 	}
 	if p.writer {
-		made.Spec.Volumes = append(made.Spec.Volumes, corev1.Volume{Name: "snapshots", VolumeSource: corev1.VolumeSource{
-			EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: ptr.To(resource.MustParse("2Gi"))},
-		}})
+		made.Spec.Volumes = append(made.Spec.Volumes, onNode("snapshots", "2Gi"), onNode("closed-orders", "8Gi"))
 	}
 	return made
+}
+
+func onNode(name, limit string) corev1.Volume {
+	return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{
+		EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: ptr.To(resource.MustParse(limit))},
+	}}
 }
 
 // inTurn tells a pod to take turns by the lease of the name of its service.
@@ -328,10 +335,16 @@ func container(at kafka, image string, p plan) corev1.Container {
 		made.VolumeMounts = []corev1.VolumeMount{{Name: "users", MountPath: "/etc/kbnt/users", ReadOnly: true}}
 	}
 	if p.writer {
-		made.Env = append(made.Env, corev1.EnvVar{Name: "KBNT_SNAPSHOT_DIR", Value: snapshotFolder})
-		made.VolumeMounts = append(made.VolumeMounts, corev1.VolumeMount{Name: "snapshots", MountPath: snapshotFolder})
+		made.Env = append(made.Env, corev1.EnvVar{Name: "KBNT_SNAPSHOT_DIR", Value: snapshotFolder},
+			corev1.EnvVar{Name: "KBNT_STATE_DIR", Value: archiveFolder}, closedOrderWindow(p.window))
+		made.VolumeMounts = append(made.VolumeMounts, corev1.VolumeMount{Name: "snapshots", MountPath: snapshotFolder},
+			corev1.VolumeMount{Name: "closed-orders", MountPath: archiveFolder})
 	}
 	return made
+}
+
+func closedOrderWindow(window string) corev1.EnvVar {
+	return corev1.EnvVar{Name: "KBNT_CLOSED_ORDER_WINDOW", Value: window}
 }
 
 func fromField(path string) *corev1.EnvVarSource {

@@ -112,7 +112,7 @@ func (r *StockReconciler) Reconcile(ctx context.Context, request reconcile.Reque
 	if err != nil {
 		return reconcile.Result{}, reconcile.TerminalError(err)
 	}
-	p := plan{role: "inventory", spec: stock.Spec.Inventory, writer: true, env: []corev1.EnvVar{
+	p := plan{role: "inventory", spec: stock.Spec.Inventory, writer: true, window: stock.Spec.ClosedOrders.Window, env: []corev1.EnvVar{
 		{Name: "KBNT_RESERVATION_TTL", Value: stock.Spec.Reservation.TTL},
 		{Name: "KBNT_LOW_STOCK_THRESHOLD", Value: strconv.FormatInt(stock.Spec.LowStockThreshold, 10)},
 	}}

@@ -109,7 +109,7 @@ func (r *WorkflowReconciler) Reconcile(ctx context.Context, request reconcile.Re
 		}
 		topics := buildTopics(o, at, topicsOfWorkflow)
 		prefix, ids = at.prefix, r.idsOf(ctx, topics, at.prefix, workflow.Status.Topics)
-		workloads, err := r.workloads(o, at, workflow, ids.env(recordedIDs(prefix, stock.Status.Topics)))
+		workloads, err := r.workloads(o, at, stock, workflow, ids.env(recordedIDs(prefix, stock.Status.Topics)))
 		if err != nil {
 			return reconcile.Result{}, reconcile.TerminalError(err)
 		}
@@ -126,7 +126,7 @@ func (r *WorkflowReconciler) Reconcile(ctx context.Context, request reconcile.Re
 	return reconcile.Result{RequeueAfter: after}, errors.Join(seen.topicFailure, seen.workloadFailure, err)
 }
 
-func (r *WorkflowReconciler) workloads(o owner, at kafka, workflow *api.OrderWorkflow, ids []corev1.EnvVar) ([]workload, error) {
+func (r *WorkflowReconciler) workloads(o owner, at kafka, stock *api.VirtualStock, workflow *api.OrderWorkflow, ids []corev1.EnvVar) ([]workload, error) {
 	spec := workflow.Spec
 	users, err := usersJSON(spec.Users.Declared)
 	if err != nil {
@@ -143,6 +143,7 @@ func (r *WorkflowReconciler) workloads(o owner, at kafka, workflow *api.OrderWor
 	plans := []plan{
 		{role: "user", spec: spec.Services.User, users: users, env: []corev1.EnvVar{
 			{Name: "KBNT_ALLOW_UNKNOWN_USERS", Value: strconv.FormatBool(spec.Users.AllowUnknown)},
+			closedOrderWindow(stock.Spec.ClosedOrders.Window),
 			{Name: "KBNT_USERS_FILE", Value: "/etc/kbnt/users/" + usersKey},
 		}},
 		{role: "payment", spec: spec.Services.Payment, env: payment},

@@ -31,6 +31,7 @@ pub struct FjallArchive {
     present: Mutex<(u64, Store)>,
     /// What lies at or behind this place is needed by somebody who may go back to it.
     floor: AtomicU64,
+    failures: AtomicU64,
 }
 
 impl fmt::Debug for FjallArchive {
@@ -55,6 +56,7 @@ impl FjallArchive {
             directory: directory.to_owned(),
             present: Mutex::new(opened),
             floor: AtomicU64::new(u64::MAX),
+            failures: AtomicU64::new(0),
         })
     }
 
@@ -71,6 +73,26 @@ impl FjallArchive {
     pub(crate) fn sync(&self) -> Result<(), ArchiveError> {
         let synced = self.present().1.handle();
         synced.sync()
+    }
+
+    /// How many bytes it takes on disk.
+    pub fn bytes(&self) -> Result<u64, ArchiveError> {
+        let measured = self.present().1.handle();
+        measured.bytes()
+    }
+
+    /// How often it has failed since it was opened.
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    /// What was done; a failure is said and counted.
+    fn told<T>(&self, done: Result<T, ArchiveError>) -> Result<T, ArchiveError> {
+        if let Err(error) = &done {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(operation = "archive-failed", %error, "the archive of closed orders has failed");
+        }
+        done
     }
 }
 
@@ -104,16 +126,11 @@ fn refused(directory: &Path, why: &str) {
     );
 }
 
-fn say(error: ArchiveError) -> ArchiveError {
-    tracing::error!(operation = "archive-failed", %error, "the archive of closed orders has failed");
-    error
-}
-
 impl ClosedOrderArchive for FjallArchive {
     fn reset(&self) -> Result<(), ArchiveError> {
         let mut present = self.present();
         let number = present.0 + 1;
-        *present = (number, Store::open(&path(&self.directory, number)).map_err(say)?);
+        *present = (number, self.told(Store::open(&path(&self.directory, number)))?);
         drop_others(&self.directory, number);
         Ok(())
     }
@@ -123,25 +140,25 @@ impl ClosedOrderArchive for FjallArchive {
         let (_, store) = &mut *self.present();
         let has = store.has(chunks);
         if has {
-            store.go_back_to(last.first + u64::from(last.orders)).map_err(say)?;
+            self.told(store.go_back_to(last.first + u64::from(last.orders)))?;
         }
         Ok(has)
     }
 
     fn add(&self, chunk: &Chunk, orders: &[(u64, &ClosedOrder)]) -> Result<u32, ArchiveError> {
-        self.present().1.add(chunk, orders).map_err(say)
+        self.told(self.present().1.add(chunk, orders))
     }
 
     fn find(&self, order: OrderId) -> Result<Option<(u64, ClosedOrder)>, ArchiveError> {
-        self.present().1.find(order).map_err(say)
+        self.told(self.present().1.find(order))
     }
 
     fn range(&self, places: Range<u64>) -> Result<Vec<(u64, ClosedOrder)>, ArchiveError> {
-        self.present().1.range(places).map_err(say)
+        self.told(self.present().1.range(places))
     }
 
     fn forget(&self, before: u64) -> Result<(), ArchiveError> {
         let before = before.min(self.floor.load(Ordering::Relaxed));
-        self.present().1.forget(before, FORGOTTEN_MOST).map_err(say)
+        self.told(self.present().1.forget(before, FORGOTTEN_MOST))
     }
 }

@@ -54,13 +54,18 @@ impl<T> OrFailed<T> for fjall::Result<T> {
     }
 }
 
-/// A database, to be synced.
+/// A database, to be synced or measured while it is in use.
 pub(super) struct Handle(Database);
 
 impl Handle {
     /// Makes all that was added survive a crash of the machine.
     pub(super) fn sync(&self) -> Result<(), ArchiveError> {
         self.0.persist(PersistMode::SyncData).or_failed()
+    }
+
+    /// How many bytes it takes on disk.
+    pub(super) fn bytes(&self) -> Result<u64, ArchiveError> {
+        self.0.disk_space().or_failed()
     }
 }
 
@@ -106,7 +111,7 @@ impl Store {
         self.chunks.last_key_value().map(|(first, extent)| first + u64::from(extent.orders))
     }
 
-    /// What syncs it while it is in use.
+    /// What syncs and measures it while it is in use.
     pub(super) fn handle(&self) -> Handle {
         Handle(self.database.clone())
     }

@@ -221,6 +221,20 @@ fn files(directory: &Path) -> Vec<PathBuf> {
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
+#[test]
+fn its_size_and_its_failures_can_be_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let model = filled(directory.path());
+    let archive = FjallArchive::open(directory.path()).unwrap();
+    let written: u64 = files(directory.path()).iter().map(|file| fs::metadata(file).unwrap().len()).sum();
+    let told = archive.bytes().unwrap();
+    assert!(told > 0 && told <= written, "{told} of {written} bytes");
+    assert_eq!(archive.failures(), 0);
+    let gap = Chunk { first: model.end() + 1, orders: 1, newest: Timestamp::from_millis(0), checksum: 0 };
+    archive.add(&gap, &[]).unwrap_err();
+    assert_eq!(archive.failures(), 1);
+}
+
 fn copy(from: &Path, to: &Path) {
     for file in files(from) {
         let copied = to.join(file.strip_prefix(from).unwrap());

@@ -90,7 +90,7 @@ impl Machines {
             halted: r.counters(
                 "kbnt_halted_total",
                 &["service", "reason"],
-                "Times that a service stopped itself: fenced by a newer writer, or broken by a bug.",
+                "Times that a service stopped itself: fenced by a newer writer, broken by a bug, or without its archive of closed orders.",
             )?,
             clock_off: r.gauges(
                 "kbnt_clock_off",

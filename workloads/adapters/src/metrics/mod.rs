@@ -1,5 +1,6 @@
 //! Prometheus metrics; docs/metrics.md lists them.
 
+mod archive;
 mod buckets;
 mod business;
 mod edges;
@@ -14,6 +15,7 @@ mod snapshots;
 use std::collections::HashMap;
 use std::sync::PoisonError;
 
+use archive::Archive;
 use business::Business;
 use edges::Edges;
 use history::History;
@@ -44,6 +46,7 @@ pub struct Metrics {
     business: Business,
     machines: Machines,
     snapshots: Snapshots,
+    archive: Archive,
     history: History,
     edges: Edges,
     shown: Shown,
@@ -63,6 +66,7 @@ impl Metrics {
             business,
             machines,
             snapshots: Snapshots::new(&mut registrar)?,
+            archive: Archive::new(&mut registrar)?,
             history: History::new(&mut registrar)?,
             edges: Edges::new(&mut registrar)?,
             shown: Shown::default(),
@@ -107,6 +111,11 @@ impl Metrics {
     /// Updates how far the history of orders is behind at `now`, and how much is stored.
     pub fn show_history(&self, standing: Standing, now: Timestamp, size: Option<HistorySize>) {
         self.history.show(standing, now, size);
+    }
+
+    /// Updates the size of the archive of closed orders, if it can be told, and how often it failed since the start.
+    pub fn show_archive(&self, bytes: Option<u64>, failures: u64) {
+        self.archive.show(bytes, failures);
     }
 
     /// Updates the number of log lines dropped since the start.
@@ -160,5 +169,16 @@ mod tests {
             .map(|d| vec![d.name.into(), d.kind.into(), d.labels.join(", "), d.help.into()])
             .collect();
         assert_eq!(documented(), registered);
+    }
+
+    #[test]
+    fn a_size_that_cannot_be_told_stays_what_it_was_and_failures_add_up() {
+        let metrics = Metrics::new().unwrap();
+        for (bytes, failures) in [(Some(5), 0), (Some(7), 2), (None, 3)] {
+            metrics.show_archive(bytes, failures);
+        }
+        let text = metrics.render();
+        let shown: Vec<_> = text.lines().filter(|line| line.starts_with("kbnt_archive_")).collect();
+        assert_eq!(shown, ["kbnt_archive_bytes 7", "kbnt_archive_failures_total 3"]);
     }
 }

@@ -25,8 +25,8 @@ pub(super) struct Answer {
     pub(super) repeated: bool,
 }
 
-/// For how long after an order was validated inventory-service can tell how it ended, at most.
-const TOLD_BY_INVENTORY: Span = Span::from_minutes(25 * 60);
+/// By how much longer than its window inventory-service remembers orders that have ended.
+const LONGER: Span = Span::from_minutes(60);
 
 /// What a command is to be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub(super) enum Turn {
 /// their writers', and one of the year 9999 must not make all others old.
 #[derive(Debug)]
 pub(super) struct Answered {
+    /// For how long after an order was validated inventory-service can tell how it ended, at most.
+    told_by_inventory: Span,
     orders: Memory<Answer>,
     inputs: Inputs,
     /// Commands whose order has an answer that is not read back yet.
@@ -56,9 +58,10 @@ pub(super) struct Answered {
 }
 
 impl Answered {
-    /// None yet.
-    pub(super) fn new(limits: Limits) -> Self {
+    /// None yet. inventory-service has this window.
+    pub(super) fn new(limits: Limits, window: Span) -> Self {
         Self {
+            told_by_inventory: Span::from_millis(window.as_millis().saturating_add(LONGER.as_millis())),
             orders: Memory::new(limits.by_number()),
             inputs: Inputs::default(),
             waiting: HashMap::new(),
@@ -104,7 +107,9 @@ impl Answered {
             Some(answer) if answer.command.is_none_or(|command| at.offset <= command) => Turn::None,
             Some(answer) if !answer.known => Turn::Later,
             Some(Answer { rejection: Some(reason), .. }) => Turn::Rejected(*reason),
-            Some(answer) if now.since(answer.at) > TOLD_BY_INVENTORY => Turn::Rejected(Reason::StaleCommand),
+            Some(answer) if now.since(answer.at) > self.told_by_inventory => {
+                Turn::Rejected(Reason::StaleCommand)
+            }
             Some(_) => Turn::None,
         }
     }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use kbnt_domain::event::{PlaceOrder, UserRejected, UserStatus, UserValidated};
+use kbnt_domain::stock::StockTerms;
 use kbnt_domain::user::{Registration, UnknownUser, User, UserRegistry};
-use kbnt_domain::{Event, OrderId, Timestamp, UserId};
+use kbnt_domain::{Event, OrderId, Span, Timestamp, UserId};
 
 use super::answered::{Answer, Answered, Turn};
 use crate::machine::{Delivered, Machine, Outbox, Position};
@@ -13,7 +14,7 @@ use crate::message::{Service, Topic};
 use crate::partition_state::{Inputs, Limits};
 
 /// How user-service behaves.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserConfig {
     /// Whether users that nobody registered may order.
     pub allow_unknown: bool,
@@ -21,6 +22,16 @@ pub struct UserConfig {
     pub declared: Vec<Registration>,
     /// How much is remembered of the orders that were answered: that many, however old.
     pub limits: Limits,
+    /// How long inventory-service remembers an ended order. Were it less there, an order that comes again might get no answer.
+    pub window: Span,
+}
+
+impl Default for UserConfig {
+    /// Known users only, none of them declared; 300,000 orders, 24 hours.
+    fn default() -> Self {
+        let StockTerms { window, .. } = StockTerms::default();
+        Self { allow_unknown: false, declared: Vec::new(), limits: Limits::default(), window }
+    }
 }
 
 /// What a registration changed.
@@ -169,7 +180,7 @@ impl Machine for UserMachine {
     }
 
     fn assigned(&mut self, partition: u32) {
-        self.partitions.insert(partition, Answered::new(self.config.limits));
+        self.partitions.insert(partition, Answered::new(self.config.limits, self.config.window));
     }
 
     fn revoked(&mut self, partition: u32) {

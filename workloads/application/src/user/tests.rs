@@ -1,7 +1,7 @@
 use kbnt_domain::Reason::{StaleCommand, UserBlocked, UserNotFound};
 use kbnt_domain::event::{UserRegistered, UserStatus, UserStatusChanged};
 use kbnt_domain::user::{Registration, UnknownUser};
-use kbnt_domain::{Event, UserId};
+use kbnt_domain::{Event, Span, UserId};
 
 use super::{Change, UserConfig, UserMachine};
 use crate::machine::{Delivered, Machine, Position};
@@ -249,17 +249,20 @@ fn a_copy_of_the_first_answer_answers_no_later_command() {
 
 #[test]
 fn an_order_that_comes_again_when_nobody_can_know_how_it_ended_is_refused() {
-    let mut driven = Driven::new(declaring());
-    let commands: Vec<Delivered> = (0..4).map(|_| driven.place(at(0), placed(1))).collect();
-    assert_eq!(driven.deliver(&commands[0]), wrote([validated(1)]));
-    driven.read_back();
-    driven.now = at(25 * 3_600_000);
-    assert_eq!(driven.deliver(&commands[1]), nothing(), "inventory-service knows");
-    driven.now = at(25 * 3_600_000 + 1);
-    assert_eq!(driven.deliver(&commands[2]), wrote([rejected_before(1, StaleCommand)]));
-    assert_eq!(driven.deliver(&commands[2]), nothing(), "delivered twice");
-    driven.read_back();
-    assert_eq!(driven.deliver(&commands[3]), wrote([rejected_before(1, StaleCommand)]));
+    let default = UserConfig::default().window;
+    for (window, known) in [(default, 25 * 3_600_000), (Span::from_minutes(168 * 60), 169 * 3_600_000)] {
+        let mut driven = Driven::new(UserMachine::new(UserConfig { window, ..declaring_config() }));
+        let commands: Vec<Delivered> = (0..4).map(|_| driven.place(at(0), placed(1))).collect();
+        assert_eq!(driven.deliver(&commands[0]), wrote([validated(1)]));
+        driven.read_back();
+        driven.now = at(known);
+        assert_eq!(driven.deliver(&commands[1]), nothing(), "inventory-service knows");
+        driven.now = at(known + 1);
+        assert_eq!(driven.deliver(&commands[2]), wrote([rejected_before(1, StaleCommand)]));
+        assert_eq!(driven.deliver(&commands[2]), nothing(), "delivered twice");
+        driven.read_back();
+        assert_eq!(driven.deliver(&commands[3]), wrote([rejected_before(1, StaleCommand)]));
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Parsers of values that people write.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use kbnt_application::Topic;
@@ -41,14 +42,21 @@ pub(super) fn some_time(text: &str) -> Result<Duration, String> {
     if time < Duration::from_secs(1) { Err("at least 1s".to_owned()) } else { Ok(time) }
 }
 
+/// A duration within these bounds, which are said as `from ... to ...`.
+fn within(text: &str, bounds: RangeInclusive<Duration>, said: &str) -> Result<Span, String> {
+    let time = duration(text)?;
+    let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    if bounds.contains(&time) { Ok(Span::from_millis(millis)) } else { Err(said.to_owned()) }
+}
+
 /// How long a reservation may hold: 1 s to 24 h.
 pub(super) fn reservation_ttl(text: &str) -> Result<Span, String> {
-    let millis = u64::try_from(duration(text)?.as_millis()).unwrap_or(u64::MAX);
-    if (1_000..=24 * 3_600_000).contains(&millis) {
-        Ok(Span::from_millis(millis))
-    } else {
-        Err("from 1s to 24h".to_owned())
-    }
+    within(text, Duration::from_secs(1)..=Duration::from_hours(24), "from 1s to 24h")
+}
+
+/// How long ended orders may be remembered: at least as long as other services do, and at most a year.
+pub(super) fn closed_order_window(text: &str) -> Result<Span, String> {
+    within(text, Duration::from_hours(24)..=Duration::from_hours(8_760), "from 24h to 8760h")
 }
 
 /// How far a clock may be set: 1 s to 1 h, as commands from further ahead are refused.
@@ -113,6 +121,16 @@ mod tests {
         }
         for text in ["", "15", "0s", "999ms", "25h", "-1s", "1x"] {
             assert!(reservation_ttl(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn ended_orders_are_remembered_for_a_day_to_a_year() {
+        for (text, hours) in [("24h", 24), ("7days", 168), ("168h", 168), ("8760h", 8_760)] {
+            assert_eq!(closed_order_window(text), Ok(Span::from_minutes(hours * 60)), "{text}");
+        }
+        for text in ["", "24", "0s", "23h59m59s", "8760h1s", "-1s"] {
+            assert!(closed_order_window(text).is_err(), "{text}");
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
+use kbnt_adapters::closed_orders::FjallArchive;
 use kbnt_adapters::logging::Logging;
 use kbnt_adapters::metrics::{Metrics, PRODUCTS_MOST};
 use kbnt_application::Outbox;
@@ -61,6 +62,30 @@ impl Part for Inventory {
             let metrics = Arc::clone(&self.metrics);
             let _ = tokio::task::spawn_blocking(move || metrics.show_inventory(&summary, &products)).await;
         }
+    }
+}
+
+/// The archive of closed orders. While it fails, they stay in memory.
+pub(super) struct ClosedOrders {
+    pub(super) archive: Arc<FjallArchive>,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+#[async_trait]
+impl Part for ClosedOrders {
+    fn name(&self) -> &'static str {
+        "closed-orders"
+    }
+
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    async fn refresh(&self) {
+        // The decider may be at work on it: not on a thread on which requests wait. It does not panic.
+        let (archive, metrics) = (Arc::clone(&self.archive), Arc::clone(&self.metrics));
+        let show = move || metrics.show_archive(archive.bytes().ok(), archive.failures());
+        let _ = tokio::task::spawn_blocking(show).await;
     }
 }
 

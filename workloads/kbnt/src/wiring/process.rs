@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use axum::Router;
+use kbnt_adapters::closed_orders::FjallArchive;
 use kbnt_adapters::lease::KubernetesLease;
 use kbnt_adapters::logging::Logging;
 use kbnt_adapters::metrics::Metrics;
@@ -217,6 +218,11 @@ impl Process {
         self.spawn(Service::Audit, async move { runner.run(stop).await });
         self.audits += 1;
         self.watched.push(Box::new(parts::Machine { name: Service::Audit.name(), handle }));
+    }
+
+    /// Adds metrics of the archive of closed orders.
+    pub(crate) fn show_archive(&mut self, archive: Arc<FjallArchive>) {
+        self.watched.push(Box::new(parts::ClosedOrders { archive, metrics: Arc::clone(&self.metrics) }));
     }
 
     /// Adds metrics of log lines.

@@ -21,7 +21,7 @@ use crate::cli::ServeOptions;
 use crate::failure::Failure;
 use crate::life::Life;
 use crate::service::{inventory_machine, user_config};
-use crate::wiring::{self, Effects, Grants, Process, ProcessParts};
+use crate::wiring::{self, Effects, Grants, LedgerState, Process, ProcessParts};
 
 /// Maximum number of event streams.
 const STREAMS: usize = 1024;
@@ -64,9 +64,13 @@ pub(crate) async fn run(options: ServeOptions, life: Life) -> Result<ExitCode, F
     process.show_logging(logging.clone(), None);
     process.need_clock();
     process.need_files(files);
+    let every = options.snapshots.snapshot_interval;
+    let state = options.data_dir.as_deref().map(|directory| LedgerState::in_data_dir(directory, every));
+    let machine = inventory_machine(&options.inventory, "serve");
+    let (machine, snapshots) = state.unwrap_or_default().attach(machine, &mut process);
     process.order(options.data_dir.map(|directory| options.history.plan(directory)));
     process.user(users);
-    let inventory = process.inventory(inventory_machine(&options.inventory, "serve", None), None);
+    let inventory = process.inventory(machine, snapshots);
     process.payment();
     process.notification();
     process.audit();

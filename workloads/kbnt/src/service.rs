@@ -1,26 +1,22 @@
 //! `kbnt service`: one service on Kafka.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use kbnt_adapters::clock::WatchedClock;
-use kbnt_adapters::closed_orders::FjallArchive;
 use kbnt_adapters::lease::{KubernetesLease, LeaseConfig};
 use kbnt_adapters::metrics::Metrics;
-use kbnt_adapters::snapshots::SnapshotDirectory;
 use kbnt_application::Service;
-use kbnt_application::inventory::{ArchiveLimits, Image, InventoryConfig, InventoryMachine};
+use kbnt_application::inventory::{InventoryConfig, InventoryMachine};
 use kbnt_application::user::UserConfig;
 use kbnt_kafka::KafkaLog;
-use kbnt_runtime::SnapshotPlan;
 use uuid::Uuid;
 
-use crate::cli::{InventoryOptions, Role, ServiceOptions, SnapshotOptions, UserOptions};
+use crate::cli::{InventoryOptions, Role, ServiceOptions, UserOptions};
 use crate::failure::Failure;
 use crate::life::Life;
-use crate::wiring::{self, Effects, Grants, Process, ProcessParts};
+use crate::wiring::{self, Effects, Grants, LedgerState, Process, ProcessParts};
 
 /// Maximum number of event streams: one of all events, or one that is behind, has its own Kafka consumer.
 const STREAMS: usize = 64;
@@ -38,12 +34,9 @@ pub(crate) async fn run(options: ServiceOptions, life: Life) -> Result<ExitCode,
     let effects = Arc::new(Effects::of(&options.payment, false, &options.notification)?);
     let spans = wiring::spans(&options.tracing, &[service])?;
     let users = user_config(&options.users, &options.inventory)?;
-    let (archive, lease) = match options.role {
-        Role::Inventory => {
-            let directory = options.snapshots.state_dir.as_deref();
-            (directory.map(archive_in).transpose()?, lease(&options).await?)
-        }
-        _ => (None, None),
+    let (state, lease) = match options.role {
+        Role::Inventory => (LedgerState::of(&options.state)?, lease(&options).await?),
+        _ => (LedgerState::default(), None),
     };
     let mut process = Process::new(ProcessParts {
         log: log.clone(),
@@ -64,7 +57,7 @@ pub(crate) async fn run(options: ServiceOptions, life: Life) -> Result<ExitCode,
         Role::User => {
             process.user(users);
         }
-        Role::Inventory => inventory(&mut process, &options, archive, lease)?,
+        Role::Inventory => inventory(&mut process, &options, state, lease)?,
         Role::Payment => process.payment(),
         Role::Order => {
             let directory = options.history_dir.clone();
@@ -85,12 +78,11 @@ pub(crate) async fn run(options: ServiceOptions, life: Life) -> Result<ExitCode,
 fn inventory(
     process: &mut Process,
     options: &ServiceOptions,
-    archive: Option<Arc<FjallArchive>>,
+    state: LedgerState,
     lease: Option<Arc<KubernetesLease>>,
 ) -> Result<(), Failure> {
-    let snapshots = snapshot_plan(&options.snapshots, archive.as_ref())?;
-    archive.iter().for_each(|archive| process.show_archive(Arc::clone(archive)));
-    let machine = inventory_machine(&options.inventory, &options.kafka.instance, archive);
+    let machine = inventory_machine(&options.inventory, &options.kafka.instance);
+    let (machine, snapshots) = state.attach(machine, process);
     match lease {
         Some(lease) => process.inventory_by_turns(machine, snapshots, lease)?,
         None => {
@@ -98,24 +90,6 @@ fn inventory(
         }
     }
     Ok(())
-}
-
-/// The snapshot settings of inventory-service, if it keeps snapshots.
-fn snapshot_plan(
-    options: &SnapshotOptions,
-    archive: Option<&Arc<FjallArchive>>,
-) -> Result<Option<SnapshotPlan<Image>>, Failure> {
-    let Some(directory) = &options.snapshot_dir else { return Ok(None) };
-    let refused = |error| Failure::Options(format!("snapshots in {}: {error}", directory.display()));
-    let store = SnapshotDirectory::open(directory).map_err(refused)?;
-    let store = archive.cloned().into_iter().fold(store, SnapshotDirectory::beside);
-    Ok(Some(SnapshotPlan { store: Arc::new(store), every: options.snapshot_interval }))
-}
-
-/// The archive of closed orders in a directory.
-fn archive_in(directory: &Path) -> Result<Arc<FjallArchive>, Failure> {
-    let refused = |error| Failure::Options(format!("closed orders in {}: {error}", directory.display()));
-    FjallArchive::open(directory).map(Arc::new).map_err(refused)
 }
 
 /// The lease by which inventory-service takes turns, if it does.
@@ -139,19 +113,11 @@ pub(crate) fn user_config(
 }
 
 /// The machine of inventory-service. The writer has a new name at each start.
-pub(crate) fn inventory_machine(
-    options: &InventoryOptions,
-    instance: &str,
-    archive: Option<Arc<FjallArchive>>,
-) -> InventoryMachine {
-    let machine = InventoryMachine::new(InventoryConfig {
+pub(crate) fn inventory_machine(options: &InventoryOptions, instance: &str) -> InventoryMachine {
+    InventoryMachine::new(InventoryConfig {
         ttl: options.reservation_ttl,
         low_stock_threshold: options.low_stock_threshold,
         window: options.closed_order_window,
         ..InventoryConfig::new(format!("{instance}-{}", Uuid::new_v4()))
-    });
-    match archive {
-        Some(archive) => machine.archiving(archive, ArchiveLimits::default()),
-        None => machine,
-    }
+    })
 }

@@ -6,4 +6,4 @@ mod scratch;
 mod trial;
 
 /// Why a bug could not be planted or tried.
-pub type Failure = Box<dyn std::error::Error>;
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;

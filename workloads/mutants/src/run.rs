@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
@@ -27,7 +29,10 @@ pub struct Options {
     /// Seeds that the simulator runs at most for each.
     #[arg(long, default_value_t = 20_000)]
     seeds: u64,
-    /// Where the copy is built; kept, so that the next run compiles little.
+    /// Bugs that are tried at the same time, each in a copy of its own.
+    #[arg(long, default_value_t = thread::available_parallelism().map_or(1, usize::from), value_name = "COUNT")]
+    at_once: usize,
+    /// Where the copies are built; kept, so that the next run compiles little.
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/mutants"))]
     scratch: PathBuf,
 }
@@ -58,35 +63,61 @@ pub fn run(options: &Options) -> Result<bool, Failure> {
     if let Some(copy) = &options.plant {
         return plant(&mutants, copy);
     }
-    copy_core(&options.scratch)?;
-    let trial = Trial { scratch: &options.scratch, seeds: options.seeds };
+    let copies: Vec<PathBuf> =
+        (0..options.at_once.max(1)).map(|copy| options.scratch.join(copy.to_string())).collect();
+    let patience = try_without_bug(options, &copies)?;
+    let next = Mutex::new(mutants.iter());
+    let escaped = thread::scope(|scope| {
+        let tried = |scratch| try_each(&next, &Trial { scratch, seeds: options.seeds, jobs: 1 }, patience);
+        let workers: Vec<_> = copies.iter().map(|scratch| scope.spawn(move || tried(scratch))).collect();
+        let escaped = workers.into_iter().map(|worker| worker.join().map_err(|_| "a trial panicked")?);
+        escaped.sum::<Result<usize, Failure>>()
+    })?;
+    screen::show(format_args!("{} of {} planted bugs caught", mutants.len() - escaped, mutants.len()))?;
+    Ok(escaped == 0)
+}
+
+/// Tries the core as it is, which must pass. How long a bug is looked for.
+fn try_without_bug(options: &Options, copies: &[PathBuf]) -> Result<Duration, Failure> {
+    for copy in copies {
+        copy_core(copy)?;
+    }
+    let (Some(scratch), jobs) = (copies.first(), copies.len()) else { return Ok(PATIENCE) };
     screen::show(format_args!("building the core as it is, and trying that it passes"))?;
     let started = Instant::now();
-    if let Some(caught) = trial.caught_by(PATIENCE_WITHOUT_BUG)? {
+    if let Some(caught) = (Trial { scratch, seeds: options.seeds, jobs }).caught_by(PATIENCE_WITHOUT_BUG)? {
         return Err(format!("without any bug: {caught}").into());
     }
-    let patience = PATIENCE.max(started.elapsed() * 2);
-    let mut escaped = Vec::new();
-    for mutant in &mutants {
+    // Alone it had all processors for itself.
+    Ok(PATIENCE.max(started.elapsed() * 2 * u32::try_from(jobs)?))
+}
+
+/// Tries one bug after the other, as long as there are any; how many were not caught.
+fn try_each<'a>(
+    next: &Mutex<impl Iterator<Item = &'a Mutant>>,
+    trial: &Trial<'_>,
+    patience: Duration,
+) -> Result<usize, Failure> {
+    let mut escaped = 0;
+    loop {
+        let mutant = next.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let Some(mutant) = mutant else { return Ok(escaped) };
         let started = Instant::now();
-        let file = options.scratch.join(&mutant.file);
+        let file = trial.scratch.join(&mutant.file);
         let sound = fs::read_to_string(&file)?;
         fs::write(&file, mutant.planted(&sound)?)?;
         let caught = trial.caught_by(patience);
         fs::write(&file, sound)?;
-        let (is_caught, verdict) = match caught {
-            Ok(Some(by)) => (true, by),
-            Ok(None) => (false, "ESCAPED".to_owned()),
-            Err(error) => (false, format!("NOT TRIED: {error}")),
+        let verdict = match caught {
+            Ok(Some(by)) => by,
+            missed => {
+                escaped += 1;
+                missed.map_or_else(|error| format!("NOT TRIED: {error}"), |_| "ESCAPED".to_owned())
+            }
         };
         let took = started.elapsed().as_secs();
         screen::show(format_args!("{:<44} {took:>4} s  {verdict}", mutant.name))?;
-        if !is_caught {
-            escaped.push(mutant.name.as_str());
-        }
     }
-    screen::show(format_args!("{} of {} planted bugs caught", mutants.len() - escaped.len(), mutants.len()))?;
-    Ok(escaped.is_empty())
 }
 
 /// Plants all of these, of which there must be any.

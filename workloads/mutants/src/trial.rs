@@ -16,6 +16,8 @@ pub(crate) struct Trial<'a> {
     pub(crate) scratch: &'a Path,
     /// Seeds that the simulator runs at most.
     pub(crate) seeds: u64,
+    /// Processors for it.
+    pub(crate) jobs: usize,
 }
 
 impl Trial<'_> {
@@ -55,7 +57,8 @@ impl Trial<'_> {
     /// What the simulator has to say after so many seeds.
     fn simulated(&self, seeds: u64, patience: Duration) -> Result<Option<String>, Failure> {
         let mut simulator = Command::new(self.scratch.join("target/release/kbnt-simulate"));
-        simulator.args(["--jobs", "2", "--seeds", &seeds.to_string()]).stderr(Stdio::null());
+        let jobs = self.jobs.to_string();
+        simulator.args(["--jobs", &jobs, "--seeds", &seeds.to_string()]).stderr(Stdio::null());
         Ok(match patiently(&mut simulator, patience)? {
             None => Some("simulator: it never ends".into()),
             Some((true, _)) => None,
@@ -68,7 +71,10 @@ impl Trial<'_> {
 
     fn cargo(&self) -> Command {
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.current_dir(self.scratch).env("CARGO_TARGET_DIR", self.scratch.join("target"));
+        cargo
+            .current_dir(self.scratch)
+            .env("CARGO_TARGET_DIR", self.scratch.join("target"))
+            .env("CARGO_BUILD_JOBS", self.jobs.to_string());
         cargo
     }
 }

@@ -9,6 +9,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -44,10 +45,10 @@ impl FjallArchive {
     /// Opens the archive in `directory`. One that is damaged is dropped, and begins anew.
     pub fn open(directory: &Path) -> Result<Self, ArchiveError> {
         let number = numbers(directory).map_err(|error| unavailable(&error))?.into_iter().max().unwrap_or(0);
-        let opened = match Store::open(&path(directory, number)) {
+        let opened = match open(&path(directory, number)) {
             Err(ArchiveError::Damaged(why)) => {
                 refused(directory, &why);
-                (number + 1, Store::open(&path(directory, number + 1))?)
+                (number + 1, open(&path(directory, number + 1))?)
             }
             opened => (number, opened?),
         };
@@ -72,13 +73,13 @@ impl FjallArchive {
     /// Makes all that was added survive a crash of the machine.
     pub(crate) fn sync(&self) -> Result<(), ArchiveError> {
         let synced = self.present().1.handle();
-        synced.sync()
+        unpanicked(|| synced.sync())
     }
 
     /// How many bytes it takes on disk.
     pub fn bytes(&self) -> Result<u64, ArchiveError> {
         let measured = self.present().1.handle();
-        measured.bytes()
+        unpanicked(|| measured.bytes())
     }
 
     /// How often it has failed since it was opened.
@@ -86,14 +87,33 @@ impl FjallArchive {
         self.failures.load(Ordering::Relaxed)
     }
 
-    /// What was done; a failure is said and counted.
-    fn told<T>(&self, done: Result<T, ArchiveError>) -> Result<T, ArchiveError> {
+    /// Logs and counts a failure.
+    fn reported<T>(&self, done: Result<T, ArchiveError>) -> Result<T, ArchiveError> {
         if let Err(error) = &done {
             self.failures.fetch_add(1, Ordering::Relaxed);
             tracing::error!(operation = "archive-failed", %error, "the archive of closed orders has failed");
         }
         done
     }
+
+    /// Does it with the present database.
+    fn with<R>(&self, work: impl FnOnce(&mut Store) -> Result<R, ArchiveError>) -> Result<R, ArchiveError> {
+        let (_, store) = &mut *self.present();
+        self.reported(unpanicked(|| work(store)))
+    }
+}
+
+/// The code of the database expects that its own settings are sound, and panics if they are not.
+fn unpanicked<R>(work: impl FnOnce() -> Result<R, ArchiveError>) -> Result<R, ArchiveError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let why = panic.downcast_ref::<String>().map(String::as_str);
+        let why = why.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("for no known reason");
+        Err(ArchiveError::Damaged(format!("the database panicked: {why}")))
+    })
+}
+
+fn open(directory: &Path) -> Result<Store, ArchiveError> {
+    unpanicked(|| Store::open(directory))
 }
 
 fn unavailable(error: &io::Error) -> ArchiveError {
@@ -130,35 +150,36 @@ impl ClosedOrderArchive for FjallArchive {
     fn reset(&self) -> Result<(), ArchiveError> {
         let mut present = self.present();
         let number = present.0 + 1;
-        *present = (number, self.told(Store::open(&path(&self.directory, number)))?);
+        *present = (number, self.reported(open(&path(&self.directory, number)))?);
         drop_others(&self.directory, number);
         Ok(())
     }
 
     fn go_back_to(&self, chunks: &[Chunk]) -> Result<bool, ArchiveError> {
         let Some(last) = chunks.last() else { return self.reset().map(|()| true) };
-        let (_, store) = &mut *self.present();
-        let has = store.has(chunks);
-        if has {
-            self.told(store.go_back_to(last.first + u64::from(last.orders)))?;
-        }
-        Ok(has)
+        self.with(|store| {
+            let has = store.has(chunks);
+            if has {
+                store.go_back_to(last.first + u64::from(last.orders))?;
+            }
+            Ok(has)
+        })
     }
 
     fn add(&self, chunk: &Chunk, orders: &[(u64, &ClosedOrder)]) -> Result<u32, ArchiveError> {
-        self.told(self.present().1.add(chunk, orders))
+        self.with(|store| store.add(chunk, orders))
     }
 
     fn find(&self, order: OrderId) -> Result<Option<(u64, ClosedOrder)>, ArchiveError> {
-        self.told(self.present().1.find(order))
+        self.with(|store| store.find(order))
     }
 
     fn range(&self, places: Range<u64>) -> Result<Vec<(u64, ClosedOrder)>, ArchiveError> {
-        self.told(self.present().1.range(places))
+        self.with(|store| store.range(places))
     }
 
     fn forget(&self, before: u64) -> Result<(), ArchiveError> {
         let before = before.min(self.floor.load(Ordering::Relaxed));
-        self.told(self.present().1.forget(before, FORGOTTEN_MOST))
+        self.with(|store| store.forget(before, FORGOTTEN_MOST))
     }
 }

@@ -8,7 +8,7 @@ use kbnt_domain::{OrderId, Reason, Timestamp};
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::FjallArchive;
+use super::{FjallArchive, unpanicked};
 
 fn order(n: u64) -> OrderId {
     OrderId::from_uuid(Uuid::from_u128(
@@ -259,6 +259,12 @@ fn tells_the_truth(directory: &Path, model: &Model) -> &'static str {
         }
     }
     seen
+}
+
+#[test]
+fn a_panic_of_the_database_is_damage() {
+    let failed = unpanicked(|| -> Result<(), ArchiveError> { panic!("a bad byte: {}", 7) });
+    assert_eq!(failed, Err(ArchiveError::Damaged("the database panicked: a bad byte: 7".to_owned())));
 }
 
 #[test]

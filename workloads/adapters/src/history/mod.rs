@@ -15,7 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kbnt_application::history::{Batch, Progress, Search, StoredOrder};
 use kbnt_application::ports::{HistoryError, HistorySize, HistoryStore};
-use kbnt_application::projections::{OrderView, Page};
+use kbnt_application::projections::{OrderEntry, Page};
 use kbnt_domain::{OrderId, Timestamp};
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
@@ -172,9 +172,9 @@ impl HistoryStore for SqliteHistory {
         self.write(move |connection| write::apply(connection, &batch)).await
     }
 
-    async fn get(&self, order: OrderId) -> Result<Option<OrderView>, HistoryError> {
+    async fn get(&self, order: OrderId) -> Result<Option<OrderEntry>, HistoryError> {
         let stored = self.read(move |connection| read::get(connection, order)).await?;
-        Ok(stored.and_then(|stored| stored.entry.view(order)))
+        Ok(stored.map(|stored| stored.entry))
     }
 
     async fn search(&self, search: Search) -> Result<Page, HistoryError> {

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::history::{Batch, Progress, Search, StoredOrder};
 use crate::machine::Position;
-use crate::projections::{OrderView, Page};
+use crate::projections::{OrderEntry, Page};
 
 /// Why the history could not do it.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -48,8 +48,8 @@ pub trait HistoryStore: Send + Sync + 'static {
     /// Applies a batch as a whole, or not at all: then the store is as before.
     async fn apply(&self, batch: Batch) -> Result<(), HistoryError>;
 
-    /// One order, if it was placed.
-    async fn get(&self, order: OrderId) -> Result<Option<OrderView>, HistoryError>;
+    /// What is kept of one order.
+    async fn get(&self, order: OrderId) -> Result<Option<OrderEntry>, HistoryError>;
 
     /// A page of orders; [`Gathered`](crate::history::Gathered) decides which.
     async fn search(&self, search: Search) -> Result<Page, HistoryError>;
@@ -84,8 +84,8 @@ pub trait History: Send + Sync + 'static {
     /// Returns once the records before all of these positions are applied.
     async fn reached(&self, positions: &[Position]);
 
-    /// One order, if it was placed.
-    async fn get(&self, order: OrderId) -> Result<Option<OrderView>, HistoryError>;
+    /// What is kept of one order.
+    async fn get(&self, order: OrderId) -> Result<Option<OrderEntry>, HistoryError>;
 
     /// A page of orders.
     async fn search(&self, search: Search) -> Result<Page, HistoryError>;

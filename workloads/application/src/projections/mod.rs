@@ -8,6 +8,6 @@ mod tests;
 mod users;
 
 pub use cursor::{Cursor, InvalidCursor};
-pub use order::{OrderEntry, OrderEvent, OrderView, Placed, TimelineEntry};
-pub use orders::{BookLimits, Counts, OrderBook, Page, Placement};
+pub use order::{OrderEntry, OrderEvent, OrderView, Placed, Placement, TimelineEntry};
+pub use orders::{BookLimits, Counts, OrderBook, Page};
 pub use users::UserDirectory;

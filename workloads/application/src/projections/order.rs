@@ -2,7 +2,9 @@
 
 use std::num::NonZeroU32;
 
-use kbnt_domain::event::{Event, EventKind, OrderCreated, OrderRepeated, PlaceOrder, VirtualStockReserved};
+use kbnt_domain::event::{
+    Basket, Event, EventKind, OrderCreated, OrderRepeated, PlaceOrder, VirtualStockReserved,
+};
 use kbnt_domain::order::OrderStatus;
 use kbnt_domain::{EventId, Money, OrderId, Reason, ReservationId, Timestamp, UserId};
 
@@ -41,6 +43,17 @@ pub struct TimelineEntry {
     pub at: Position,
     /// The writer's clock.
     pub timestamp: Timestamp,
+}
+
+/// What placing an order under an id comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// No order has this id yet.
+    New,
+    /// It was placed before, with this very basket.
+    Same(Box<OrderView>),
+    /// The id stands for another basket.
+    Conflict,
 }
 
 /// What is kept of an order.
@@ -174,6 +187,17 @@ impl OrderEntry {
         self.reservation = event.reservation.or(self.reservation);
         if let Some(placed) = &mut self.placed {
             placed.fingerprint = event.fingerprint;
+        }
+    }
+
+    /// What placing `basket` under the id of this order comes to.
+    pub fn placement(&self, order: OrderId, basket: &Basket) -> Placement {
+        match (&self.placed, self.view(order)) {
+            (Some(placed), Some(view)) if placed.fingerprint == basket.fingerprint() => {
+                Placement::Same(Box::new(view))
+            }
+            (Some(_), _) => Placement::Conflict,
+            (None, _) => Placement::New,
         }
     }
 

@@ -8,7 +8,7 @@ use kbnt_domain::order::OrderStatus;
 use kbnt_domain::{OrderId, Span, Timestamp, UserId};
 
 use super::cursor::Cursor;
-use super::order::{OrderEntry, OrderView};
+use super::order::{OrderEntry, OrderView, Placement};
 use crate::machine::{Delivered, Position};
 use crate::message::Topic;
 use crate::partition_state::{Inputs, Present};
@@ -73,17 +73,6 @@ pub struct Page {
     pub next: Option<Cursor>,
 }
 
-/// What placing an order under an id comes to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Placement {
-    /// No order has this id yet.
-    New,
-    /// It was placed before, with this very basket.
-    Same(Box<OrderView>),
-    /// The id stands for another basket.
-    Conflict,
-}
-
 /// All orders.
 #[derive(Clone, Debug, Default)]
 pub struct OrderBook {
@@ -132,14 +121,7 @@ impl OrderBook {
 
     /// What placing `basket` under this id comes to, by what was read so far.
     pub fn placement(&self, order: &OrderId, basket: &Basket) -> Placement {
-        let Some(entry) = self.orders.get(order) else { return Placement::New };
-        match (&entry.placed, entry.view(*order)) {
-            (Some(placed), Some(view)) if placed.fingerprint == basket.fingerprint() => {
-                Placement::Same(Box::new(view))
-            }
-            (Some(_), _) => Placement::Conflict,
-            (None, _) => Placement::New,
-        }
+        self.orders.get(order).map_or(Placement::New, |entry| entry.placement(*order, basket))
     }
 
     /// How many orders stand where.

@@ -8,6 +8,8 @@ use kbnt_domain::OrderId;
 use kbnt_domain::order::OrderStatus;
 
 use super::OrderApi;
+use super::history::end_of;
+use super::list::unknown;
 use crate::dto::OrderAccepted;
 use crate::params::{Hyphenated, Id, Params};
 use crate::problem::{Code, Problem};
@@ -28,26 +30,28 @@ pub(super) async fn cancel_order(
 ) -> Result<(StatusCode, Json<OrderAccepted>), Problem> {
     params.only(&[])?;
     api.check_ready()?;
-    if api.cancellable(order)? == OrderStatus::Pending {
+    if api.cancellable(order).await? == OrderStatus::Pending {
         let command = api.command(|outbox| {
             request_cancel(order, outbox);
         });
         api.append(command).await?;
     }
     // It may have been confirmed meanwhile.
-    let status = api.cancellable(order)?;
+    let status = api.cancellable(order).await?;
     Ok((StatusCode::ACCEPTED, Json(OrderAccepted { order_id: order.to_string(), status: status.into() })))
 }
 
 impl OrderApi {
     /// The status of the order, unless it has ended in a way that cannot be undone.
-    fn cancellable(&self, order: OrderId) -> Result<OrderStatus, Problem> {
-        match self.views.read(|views| views.book.status(&order)) {
-            None => Err(super::list::unknown(order)),
-            Some(OrderStatus::Confirmed) => {
-                Err(Problem::new(Code::OrderAlreadyConfirmed, format!("order {order} is confirmed")))
-            }
-            Some(status) => Ok(status),
+    async fn cancellable(&self, order: OrderId) -> Result<OrderStatus, Problem> {
+        let status = match (self.views.read(|views| views.book.status(&order)), &self.history) {
+            (Some(status), _) => status,
+            (None, Some(history)) => end_of(history.as_ref(), order).await?,
+            (None, None) => return Err(unknown(order)),
+        };
+        if status == OrderStatus::Confirmed {
+            return Err(Problem::new(Code::OrderAlreadyConfirmed, format!("order {order} is confirmed")));
         }
+        Ok(status)
     }
 }

@@ -8,7 +8,8 @@ use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
 use kbnt_application::history::{Filter, Search};
 use kbnt_application::ports::{History, HistoryError, Standing};
-use kbnt_application::projections::OrderView;
+use kbnt_application::projections::{OrderView, Placement};
+use kbnt_domain::event::Basket;
 use kbnt_domain::order::OrderStatus;
 use kbnt_domain::{OrderId, Timestamp};
 use kbnt_wire::text::{instant, rfc3339};
@@ -34,6 +35,9 @@ pub(super) const BEING_BUILT: &str = "the history of orders is being built from 
 
 /// How long an answer waits until the history has what the read model shows, so that who has placed an order finds it.
 const CATCH_UP: Duration = Duration::from_millis(250);
+
+/// How long a new order waits for the history to say whether it is one of long ago.
+const PLACING: Duration = Duration::from_millis(50);
 
 const AS_OF: HeaderName = HeaderName::from_static("kbnt-as-of");
 
@@ -105,7 +109,8 @@ pub(super) async fn one_of(
     shown: Option<OrderView>,
 ) -> Result<Response, Problem> {
     let standing = history.standing();
-    let found = match (history.get(order).await, &shown) {
+    let found = history.get(order).await.map(|found| found.and_then(|entry| entry.view(order)));
+    let found = match (found, &shown) {
         // What the read model shows is newer, if the history does not know yet how the order ended.
         (Ok(found), Some(_)) => found.filter(|view| view.status != OrderStatus::Pending),
         (Ok(found), None) => found,
@@ -117,6 +122,27 @@ pub(super) async fn one_of(
         (None, Some(view)) => Ok(Json(OrderBody::from(&view)).into_response()),
         (None, None) if standing.ready => Ok(as_of(standing, unknown(order).into_response())),
         (None, None) => Err(Problem::new(Code::NotReady, BEING_BUILT)),
+    }
+}
+
+/// What placing `basket` under the id of this order comes to, by the history. An order that the history cannot tell of, or not soon, is
+/// new to it: the log decides.
+pub(super) async fn placement(history: &dyn History, order: OrderId, basket: &Basket) -> Placement {
+    let Ok(Ok(Some(entry))) = tokio::time::timeout(PLACING, history.get(order)).await else {
+        return Placement::New;
+    };
+    // One that has not ended is in memory, unless the history does not know yet how it ended.
+    if entry.status == OrderStatus::Pending { Placement::New } else { entry.placement(order, basket) }
+}
+
+/// How an order ended that the read model does not show.
+pub(super) async fn end_of(history: &dyn History, order: OrderId) -> Result<OrderStatus, Problem> {
+    let standing = history.standing();
+    let found = history.get(order).await.map_err(|error| failed(&error))?;
+    match found.filter(|entry| entry.placed.is_some()) {
+        Some(entry) if entry.status != OrderStatus::Pending => Ok(entry.status),
+        None if standing.ready => Err(unknown(order)),
+        _ => Err(Problem::new(Code::NotReady, BEING_BUILT)),
     }
 }
 

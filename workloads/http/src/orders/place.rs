@@ -15,6 +15,7 @@ use kbnt_domain::order::OrderStatus;
 use uuid::Uuid;
 
 use super::OrderApi;
+use super::history::placement;
 use crate::body::JsonBody;
 use crate::dto::{OrderAccepted, OrderBody, PlaceOrderBody};
 use crate::params::{Params, header as read_header};
@@ -59,11 +60,10 @@ pub(super) async fn place_order(
     let wait = params.only(&["wait"])?.wait()?;
     let key = read_header::<IdempotencyKey>(&headers, "idempotency-key")?;
     let basket = Basket::from(body);
-    let key = key.map_or_else(|| Uuid::new_v4().to_string(), |IdempotencyKey(key)| key);
-    let order = OrderId::derive(&basket.user, &key);
     api.check_ready()?;
-    let placed = api.place(order, basket.clone(), TraceParent::of(&headers)).await?;
-    if let Some(wait) = wait
+    let placed = api.place(key, basket.clone(), TraceParent::of(&headers)).await?;
+    let order = placed.order.order;
+    if let Some(wait) = wait.filter(|_| placed.order.status == OrderStatus::Pending)
         && let Some(ended) = api.views.read(|views| views.once_ended(order))
     {
         // Whether the order has ended, time is up, or the process stops: the response is its present state.
@@ -86,14 +86,22 @@ struct Placed {
 }
 
 impl OrderApi {
-    /// Ensures that `order` is in the log with this basket. The log decides, not an earlier read.
+    /// Ensures that the order of this key is in the log with this basket. An order that was read from the log stays in it; of any other
+    /// one the log decides.
     async fn place(
         &self,
-        order: OrderId,
+        key: Option<IdempotencyKey>,
         basket: Basket,
         trace: Option<TraceParent>,
     ) -> Result<Placed, Problem> {
-        match self.views.read(|views| views.book.placement(&order, &basket)) {
+        let is_named = key.is_some();
+        let key = key.map_or_else(|| Uuid::new_v4().to_string(), |IdempotencyKey(key)| key);
+        let order = OrderId::derive(&basket.user, &key);
+        let known = match (self.views.read(|views| views.book.placement(&order, &basket)), &self.history) {
+            (Placement::New, Some(history)) if is_named => placement(history.as_ref(), order, &basket).await,
+            (known, _) => known,
+        };
+        match known {
             Placement::Same(order) => return Ok(Placed { order: *order, replayed: true }),
             Placement::Conflict => return Err(conflict()),
             Placement::New => {}

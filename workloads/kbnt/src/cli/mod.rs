@@ -45,7 +45,7 @@ pub(crate) use log::{LogCommand, LogVerifyOptions, TopicIdOptions};
 pub(crate) use origin::{OriginOptions, TrailOptions};
 pub(crate) use payment::{NotificationOptions, PaymentOptions};
 pub(crate) use shop::{InventoryOptions, UserOptions};
-pub(crate) use snapshots::SnapshotOptions;
+pub(crate) use snapshots::{SnapshotOptions, StateOptions};
 pub(crate) use standby::StandbyOptions;
 pub(crate) use topics::{EnsureOptions, TopicsCommand};
 pub(crate) use tracing::TracingOptions;
@@ -105,7 +105,7 @@ pub(crate) enum Command {
     /// Show every scenario of an order, step by step, and check how each ends
     Demo(DemoOptions),
     /// Run all six services in one process, with the whole HTTP API on one port
-    Serve(ServeOptions),
+    Serve(Box<ServeOptions>),
     /// Run one service on Kafka; this is what the operator deploys
     Service(Box<ServiceOptions>),
     /// Run a broker of seven topics to play with, over REST
@@ -255,7 +255,7 @@ pub(crate) const MEMORY_RECORDS: usize = 1_000_000;
     -d '{\"userId\":\"USER-12345\",\"items\":[{\"productId\":\"PROD-001\",\"quantity\":3}],\"payment\":{\"method\":\"credit_card\"}}'\n  \
     curl localhost:8080/v1/stock")]
 pub(crate) struct ServeOptions {
-    /// Keep the log in this directory, which is made if it is not there, and the history of all orders;
+    /// Keep the log in this directory, which is made if it is not there, the history of all orders, and what makes starts short;
     /// without it everything is gone at the end, and orders are shown for a day after they have ended
     #[arg(long, env = "KBNT_DATA_DIR", value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
@@ -283,6 +283,8 @@ pub(crate) struct ServeOptions {
     pub(crate) logging: LoggingOptions,
     #[command(flatten)]
     pub(crate) inventory: InventoryOptions,
+    #[command(flatten)]
+    pub(crate) snapshots: SnapshotOptions,
     #[command(flatten)]
     pub(crate) users: UserOptions,
     #[command(flatten)]
@@ -322,7 +324,7 @@ pub(crate) struct ServiceOptions {
     #[command(flatten)]
     pub(crate) inventory: InventoryOptions,
     #[command(flatten)]
-    pub(crate) snapshots: SnapshotOptions,
+    pub(crate) state: StateOptions,
     /// Keep all orders in this directory, of this process alone, so that they can be shown and searched for; without it an order
     /// is shown for a day after it has ended
     #[arg(long, env = "KBNT_HISTORY_DIR", value_name = "DIR", help_heading = HISTORY)]

@@ -1,4 +1,4 @@
-//! Options of what a service keeps for a short start.
+//! Options of what inventory-service keeps for a short start.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,19 +7,30 @@ use clap::Args;
 
 use super::values;
 
-/// Snapshots.
+/// Above these options in the help.
+const HEADING: &str = "State of inventory-service";
+
+/// Where the state lies.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "State of inventory-service")]
-pub(crate) struct SnapshotOptions {
+#[command(next_help_heading = HEADING)]
+pub(crate) struct StateOptions {
     /// Keep the last two snapshots in this directory, of this process alone, and begin with them; without it every start
     /// folds the whole log
     #[arg(long, env = "KBNT_SNAPSHOT_DIR", value_name = "DIR")]
     pub(crate) snapshot_dir: Option<PathBuf>,
-    /// Take one at most this often
-    #[arg(long, env = "KBNT_SNAPSHOT_INTERVAL", default_value = "15s", value_name = "TIME", value_parser = values::some_time)]
-    pub(crate) snapshot_interval: Duration,
     /// Keep in this directory, of this process alone, the closed orders of the window that are more than 32,768; without it all of
     /// them are in memory
     #[arg(long, env = "KBNT_STATE_DIR", value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) snapshots: SnapshotOptions,
+}
+
+/// How snapshots are taken.
+#[derive(Debug, Args)]
+#[command(next_help_heading = HEADING)]
+pub(crate) struct SnapshotOptions {
+    /// Take a snapshot at most this often
+    #[arg(long, env = "KBNT_SNAPSHOT_INTERVAL", default_value = "15s", value_name = "TIME", value_parser = values::some_time)]
+    pub(crate) snapshot_interval: Duration,
 }

@@ -3,10 +3,12 @@
 mod effects;
 mod files;
 mod grants;
+mod ledger_state;
 mod parts;
 mod process;
 
 pub(crate) use effects::Effects;
 pub(crate) use files::{kafka_config, seed, users, wanted_topics};
 pub(crate) use grants::Grants;
+pub(crate) use ledger_state::LedgerState;
 pub(crate) use process::{Process, ProcessParts, bind, spans};

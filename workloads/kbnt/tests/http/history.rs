@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use axum::http::Method;
 use kbnt_embedded::EmbeddedLog;
 use kbnt_wire::text::instant;
 use serde_json::Value;
@@ -214,19 +215,59 @@ async fn a_history_that_is_damaged_is_built_anew_from_the_log() {
     assert!(directory.path().join("history/history-refused.sqlite").exists());
 }
 
-#[tokio::test]
-async fn an_order_that_comes_again_after_it_is_forgotten_is_shown_with_all_that_happened() {
-    let directory = tempfile::tempdir().unwrap();
-    let app = open(directory.path()).await;
+/// Six orders, all but the last of which only the history knows.
+async fn forgotten(directory: &Path) -> (App, Vec<Answer>) {
+    let app = open(directory).await;
     let placed = place(&app, 6).await;
     app.settled().await;
-    let again = app.order("k-1", 2, "tok_ok").await;
-    assert_eq!(again.text("orderId"), placed[1].text("orderId"));
     caught_up(&app).await;
-    app.until("the history has it", async || {
-        let shown = app.get(&path(&again)).await;
-        let names = shown.body["timeline"].as_array().unwrap().len();
-        shown.body["amount"] == placed[1].body["amount"] && names > 6
-    })
-    .await;
+    for order in &placed[..5] {
+        app.until("the history knows how it ended", async || {
+            let shown = app.get(&path(order)).await;
+            shown.header("kbnt-as-of").is_some() && shown.text("status") != "PENDING"
+        })
+        .await;
+    }
+    (app, placed)
+}
+
+#[tokio::test]
+async fn the_same_key_is_the_same_order_however_long_ago_it_ended() {
+    let directory = tempfile::tempdir().unwrap();
+    let (app, placed) = forgotten(directory.path()).await;
+    let before = app.ends().await;
+    for (n, token) in [(0, "tok_decline"), (1, "tok_ok")] {
+        let first = &placed[n];
+        let key = format!("k-{n}");
+        let units = (n % 4 + 1) as u64;
+        let again = app.order(&key, units, token).await;
+        assert_eq!((again.status.as_u16(), again.header("idempotent-replayed")), (200, Some("true")));
+        for field in ["orderId", "status", "reason", "amount", "reservationId"] {
+            assert_eq!(again.body[field], first.body[field], "{field}");
+        }
+        let headers = [("idempotency-key", key.as_str())];
+        let body = crate::app::basket(units, token);
+        let unwaited = app.call(Method::POST, "/v1/orders", &headers, &body).await;
+        assert_eq!((unwaited.status.as_u16(), unwaited.header("idempotent-replayed")), (202, Some("true")));
+        assert_eq!(unwaited.body["status"], first.body["status"], "its real state");
+        let other = app.order(&key, units + 1, token).await;
+        assert_eq!((other.status.as_u16(), other.text("code")), (409, "idempotency_conflict"));
+    }
+    assert_eq!(app.ends().await, before, "nothing was written");
+    let new = app.order("k-6", 1, "tok_ok").await;
+    assert_eq!((new.status.as_u16(), new.header("idempotent-replayed")), (200, None));
+}
+
+#[tokio::test]
+async fn cancelling_an_order_of_long_ago_is_answered_by_how_it_ended() {
+    let directory = tempfile::tempdir().unwrap();
+    let (app, placed) = forgotten(directory.path()).await;
+    let before = app.ends().await;
+    let confirmed = app.delete(&path(&placed[1])).await;
+    assert_eq!((confirmed.status.as_u16(), confirmed.text("code")), (409, "order_already_confirmed"));
+    let cancelled = app.delete(&path(&placed[0])).await;
+    assert_eq!((cancelled.status.as_u16(), cancelled.text("status")), (202, "CANCELLED"));
+    let unknown = app.delete("/v1/orders/00000000-0000-4000-8000-000000000000").await;
+    assert_eq!((unknown.status.as_u16(), unknown.text("code")), (404, "order_not_found"));
+    assert_eq!(app.ends().await, before, "nothing was written");
 }

@@ -190,9 +190,10 @@ async fn kept(directory: &str, count: usize) -> String {
     id
 }
 
-/// Every file of a directory.
+/// Every file of a directory, without the folder of the inventory beside them.
 fn files(directory: &Path) -> BTreeMap<OsString, Vec<u8>> {
     let entries = std::fs::read_dir(directory).unwrap().map(Result::unwrap);
+    let entries = entries.filter(|entry| entry.path().is_file());
     entries.map(|entry| (entry.file_name(), std::fs::read(entry.path()).unwrap())).collect()
 }
 

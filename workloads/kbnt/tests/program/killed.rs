@@ -97,7 +97,9 @@ async fn nothing_that_was_acknowledged_is_lost() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().to_str().unwrap().to_owned();
     let mut all = HashMap::new();
-    let start = || Running::start(&["serve", "--allow-unknown-users", "--data-dir", &path]);
+    let often = ["--snapshot-interval", "1s"];
+    let serve = ["serve", "--allow-unknown-users", "--data-dir", &path];
+    let start = || Running::start(&[&serve[..], &often].concat());
     let mut shop = start();
     shop.until_ready().await;
     shop.declare(1_000_000).await;

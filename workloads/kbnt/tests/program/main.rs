@@ -15,6 +15,7 @@ mod proof;
 mod serve;
 mod signals;
 mod simulator;
+mod state;
 mod streams;
 mod support;
 mod tracing;

@@ -52,9 +52,11 @@ fn of(directory: &Path) -> Vec<String> {
     vec!["--data-dir".to_owned(), directory.to_str().unwrap().to_owned()]
 }
 
+/// The files of the log, without the folder of the inventory beside them.
 fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
     entries
+        .filter(|path| path.is_file())
         .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read(path).unwrap()))
         .collect()
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use kbnt_application::Position;
 use kbnt_application::history::Search;
 use kbnt_application::ports::{History, HistoryError, HistorySize, HistoryStore, Standing};
-use kbnt_application::projections::{OrderView, Page};
+use kbnt_application::projections::{OrderEntry, Page};
 use kbnt_domain::OrderId;
 use tokio::sync::watch;
 
@@ -59,7 +59,7 @@ impl History for HistoryView {
         let _ = shown.wait_for(is_applied).await;
     }
 
-    async fn get(&self, order: OrderId) -> Result<Option<OrderView>, HistoryError> {
+    async fn get(&self, order: OrderId) -> Result<Option<OrderEntry>, HistoryError> {
         self.checked(self.store.get(order).await)
     }
 

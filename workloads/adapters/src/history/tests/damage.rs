@@ -6,7 +6,7 @@ use std::path::Path;
 
 use kbnt_application::history::{Filter, Progress, Search, StoredOrder};
 use kbnt_application::ports::{HistoryError, HistoryStore as _};
-use kbnt_application::projections::OrderView;
+use kbnt_application::projections::{OrderEntry, OrderView};
 use kbnt_domain::order::OrderStatus;
 
 use super::{SqliteHistory, id, order, store, unplaced};
@@ -18,7 +18,7 @@ const FILE: &str = "history.sqlite";
 #[derive(Debug, PartialEq)]
 struct Answers {
     progress: Progress,
-    orders: Vec<Option<OrderView>>,
+    orders: Vec<Option<OrderEntry>>,
     found: Vec<Vec<OrderView>>,
 }
 

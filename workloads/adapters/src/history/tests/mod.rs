@@ -126,9 +126,10 @@ async fn what_is_applied_is_there_after_a_restart_with_its_progress() {
     let store = store(directory.path(), &[unplaced(200)]).await;
     assert_eq!(store.progress().await, Ok(progress(4)));
     for stored in &orders {
-        assert_eq!(store.get(stored.order).await, Ok(stored.entry.view(stored.order)));
+        assert_eq!(store.get(stored.order).await, Ok(Some(stored.entry.clone())));
     }
-    assert_eq!(store.get(id(200)).await, Ok(None), "it was not placed");
+    assert_eq!(store.get(id(200)).await, Ok(Some(unplaced(200).entry)));
+    assert_eq!(store.get(id(201)).await, Ok(None));
     let known = store.stored(vec![id(5), id(200), id(201)]).await.unwrap();
     assert_eq!((known.len(), &known[&id(200)]), (2, &unplaced(200)));
     let size = store.size().await.unwrap();

@@ -1,0 +1,97 @@
+//! What inventory-service keeps on disk, so that it starts soon and its memory stays small. All of it is a cache of the log.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kbnt_adapters::closed_orders::FjallArchive;
+use kbnt_adapters::snapshots::SnapshotDirectory;
+use kbnt_application::inventory::{ArchiveLimits, Image, InventoryMachine};
+use kbnt_runtime::SnapshotPlan;
+
+use super::process::Process;
+use crate::cli::StateOptions;
+use crate::failure::Failure;
+
+/// The folder of `kbnt serve` for it, in the data directory.
+const FOLDER: &str = "inventory";
+
+/// Snapshots and the archive of closed orders, as far as they are kept.
+#[derive(Default)]
+pub(crate) struct LedgerState {
+    archive: Option<Arc<FjallArchive>>,
+    snapshots: Option<SnapshotPlan<Image>>,
+}
+
+impl LedgerState {
+    /// What the options ask for.
+    pub(crate) fn of(options: &StateOptions) -> Result<Self, Failure> {
+        let archive = options.state_dir.as_deref().map(archive_in).transpose()?;
+        let snapshots = options.snapshot_dir.as_deref();
+        let snapshots = snapshots.map(|directory| snapshots_in(directory, archive.as_ref())).transpose()?;
+        let every = options.snapshots.snapshot_interval;
+        let snapshots = snapshots.map(|store| SnapshotPlan { store: Arc::new(store), every });
+        Ok(Self { archive, snapshots })
+    }
+
+    /// Both, in a data directory that this process has locked. The shop opens without them, too.
+    pub(crate) fn in_data_dir(directory: &Path, every: Duration) -> Self {
+        let folder = directory.join(FOLDER);
+        let kept = archive_in(&folder).and_then(|archive| {
+            let store = Arc::new(snapshots_in(&folder, Some(&archive))?);
+            Ok(Self { archive: Some(archive), snapshots: Some(SnapshotPlan { store, every }) })
+        });
+        kept.unwrap_or_else(|error| {
+            tracing::warn!(
+                operation = "state-unavailable", %error,
+                "the inventory folds the whole log, and keeps all orders of the window in memory"
+            );
+            Self::default()
+        })
+    }
+
+    /// The machine with its archive, which `process` shows, and the snapshots.
+    pub(crate) fn attach(
+        self,
+        machine: InventoryMachine,
+        process: &mut Process,
+    ) -> (InventoryMachine, Option<SnapshotPlan<Image>>) {
+        let machine = match self.archive {
+            Some(archive) => {
+                process.show_archive(Arc::clone(&archive));
+                machine.archiving(archive, ArchiveLimits::default())
+            }
+            None => machine,
+        };
+        (machine, self.snapshots)
+    }
+}
+
+fn archive_in(directory: &Path) -> Result<Arc<FjallArchive>, Failure> {
+    let refused = |error| Failure::Options(format!("closed orders in {}: {error}", directory.display()));
+    FjallArchive::open(directory).map(Arc::new).map_err(refused)
+}
+
+fn snapshots_in(directory: &Path, archive: Option<&Arc<FjallArchive>>) -> Result<SnapshotDirectory, Failure> {
+    let refused = |error| Failure::Options(format!("snapshots in {}: {error}", directory.display()));
+    let store = SnapshotDirectory::open(directory).map_err(refused)?;
+    Ok(archive.cloned().into_iter().fold(store, SnapshotDirectory::beside))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_data_directory_keeps_both_unless_that_fails() {
+        let directory = tempfile::tempdir().unwrap();
+        let open = || LedgerState::in_data_dir(directory.path(), Duration::from_secs(15));
+        let kept = open();
+        assert!(kept.archive.is_some() && kept.snapshots.is_some());
+        drop(kept);
+        std::fs::remove_dir_all(directory.path().join(FOLDER)).unwrap();
+        std::fs::write(directory.path().join(FOLDER), "in the way").unwrap();
+        let kept = open();
+        assert!(kept.archive.is_none() && kept.snapshots.is_none());
+    }
+}

@@ -13,6 +13,7 @@ cargo_test() { "$here/cargo.sh" test --release --locked --workspace "$@"; }
 
 finish() {
     local code=$?
+    [ -z "${store:-}" ] || kill "$store" 2>/dev/null || true
     "$here/kafka/broker.sh" stop "$broker" >/dev/null 2>&1 || true
     rm -rf "$broker"
     if [ -n "${ours:-}" ]; then
@@ -40,8 +41,14 @@ cargo_test --no-fail-fast
 say "==> the Kafka adapter on a broker ($(elapsed))"
 KBNT_TEST_BOOTSTRAP=$("$here/kafka/broker.sh" start "$broker") cargo_test --test kafka --test rights -- --ignored
 say "==> brokers that go and come back, and doors that are locked ($(elapsed))"
-# Each waits, most of the time, for a broker of its own.
+# Each waits, most of the time, for a broker of its own. Meanwhile an object store is built, once.
+nice -n 19 "$here/objects/store.sh" build &
+store=$!
 cargo_test --test outage -- --ignored --test-threads 6
+wait "$store" || die "the object store does not compile"
+store=
+say "==> backups in an object store ($(elapsed))"
+KBNT_TEST_BOOTSTRAP=$("$here/kafka/broker.sh" start "$broker") cargo_test --test objects -- --ignored
 say "==> services and broker killed under load ($(elapsed))"
 "$here/chaos/run.sh" --faults 12 --orders 3000 --rate 150 --pause 500 --reservation-ttl 20s
 step "compile the cluster's suite" cluster_suite

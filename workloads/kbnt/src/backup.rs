@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use async_trait::async_trait;
-use kbnt_adapters::backup::{self, Deletes, Place};
+use kbnt_adapters::backup::{self, Address, BackupError, BucketAddress, Deletes, Place, StoreSettings};
 use kbnt_adapters::clock::SystemClock;
 use kbnt_application::Position;
 use kbnt_application::ports::{Clock as _, LogError};
@@ -19,13 +19,17 @@ use crate::wiring;
 
 pub(crate) async fn run(options: BackupOptions) -> Result<ExitCode, Failure> {
     let log = origin::open_named(&options.from)?;
-    let taken = backup::take(&*log, &Place::create(&options.to)?, SystemClock.now()).await?;
+    let place = match &options.to {
+        Address::Directory(directory) => Place::create(directory)?,
+        Address::Bucket(bucket) => in_bucket(bucket)?,
+    };
+    let taken = backup::take(&*log, &place, SystemClock.now()).await?;
     let holes = if taken.holes > 0 {
         format!("; {} offsets have no record (kbnt log verify)", taken.holes)
     } else {
         String::new()
     };
-    let to = options.to.display();
+    let to = place.name();
     output::line(&format!(
         "{} records more in {to}, which has {} runs now{holes}",
         taken.records, taken.runs
@@ -33,8 +37,16 @@ pub(crate) async fn run(options: BackupOptions) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// A part of a bucket, of the store that the environment names.
+fn in_bucket(address: &BucketAddress) -> Result<Place, BackupError> {
+    Place::in_bucket(address, StoreSettings::read(|name| std::env::var(name).ok())?)
+}
+
 pub(crate) async fn restore(options: RestoreOptions) -> Result<ExitCode, Failure> {
-    let place = Place::open(&options.from)?;
+    let place = match &options.from {
+        Address::Directory(directory) => Place::open(directory)?,
+        Address::Bucket(bucket) => in_bucket(bucket)?,
+    };
     let checked = backup::check(&place).await?;
     let older = match checked.passed_over {
         0 => String::new(),
@@ -43,7 +55,7 @@ pub(crate) async fn restore(options: RestoreOptions) -> Result<ExitCode, Failure
     let what =
         format!("{} records of {} runs, up to {}{older}", checked.records, checked.runs, checked.taken);
     if options.dry_run {
-        output::line(&format!("{} can be restored: {what}", options.from.display()))?;
+        output::line(&format!("{} can be restored: {what}", place.name()))?;
         return Ok(ExitCode::SUCCESS);
     }
     let restored = if let Some(directory) = &options.to.data_dir {

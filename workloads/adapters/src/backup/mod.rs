@@ -1,25 +1,38 @@
 //! Copies of a log in a place of their own, taken bit by bit, and brought back into an empty log.
 //!
 //! # What is in the place
-//! `records/TOPIC/PARTITION/OFFSET.jsonl` has some records of a partition, from this offset on: one JSON object a line. `runs/NUMBER.json` is
-//! written when all records of a run are there: which objects it added, with their SHA-256; where each partition ends; and the SHA-256
-//! of the run before, so that all runs form a chain. Nothing is ever changed: what has no run that names it is not part of the backup.
+//! `backup.json` says that it is one. `records/TOPIC/PARTITION/OFFSET-HASH.jsonl` has some records of a partition, from this offset on:
+//! one JSON object a line. `runs/THOUSAND/NUMBER.json` is written when all records of a run are there: which objects it added, with their
+//! SHA-256; where each partition ends; and the SHA-256 of the run before, so that all runs form a chain.
+//!
+//! Nothing is ever changed or overwritten: an object of records has its name from what is in it, so that of two runs at the same time
+//! neither harms what the other one has written, and only one of them can write the run of a number. What no run
+//! names is not part of the backup.
 //!
 //! A run that is `complete` ends where every record that another one answers or vouches for is there, too. Of a run
 //! that was interrupted what is not complete waits for the next one, and is not restored before.
 
+mod address;
+mod bucket;
+mod client;
 mod place;
+mod reason;
 mod restore;
 mod run;
 mod segment;
 mod take;
+#[cfg(test)]
+mod tests;
 
 use kbnt_application::intact::TopicId;
-use kbnt_application::ports::LogError;
+use kbnt_application::ports::{ErrorClass, LogError};
 use kbnt_application::{Position, Topic};
 use thiserror::Error;
 
+pub use address::{Address, BucketAddress, PlaceError};
+pub use bucket::{StoreSettings, StoreSettingsError};
 pub use place::Place;
+pub use reason::Reason;
 pub use restore::{Checked, Deletes, Log, Restored, check, restore};
 pub use take::{Taken, take};
 
@@ -30,13 +43,21 @@ pub enum BackupError {
     #[error(transparent)]
     Log(#[from] LogError),
     /// The place cannot be read or written.
-    #[error("{place}: {error}")]
+    #[error("{place}: {reason}")]
     Place {
         /// Which.
         place: String,
         /// Why.
-        error: object_store::Error,
+        reason: Reason,
     },
+    /// The store cannot be used with these settings.
+    #[error(transparent)]
+    Settings(#[from] StoreSettingsError),
+    /// Two backups at the same time would spoil each other there.
+    #[error(
+        "{0}: the store overwrites objects that must not be overwritten (it does not know If-None-Match): use another one"
+    )]
+    Overwrites(String),
     /// What is in the place is not what a backup wrote.
     #[error("{object} is damaged: {reason}")]
     Damaged {
@@ -107,6 +128,19 @@ pub enum BackupError {
         "{0} is the first record that the backup has, as those before it had expired; only Kafka can begin there"
     )]
     Expired(Position),
+}
+
+impl BackupError {
+    /// What to do about it.
+    pub const fn class(&self) -> ErrorClass {
+        match self {
+            Self::Log(error) => error.class(),
+            Self::Place { reason, .. } => reason.class,
+            // The next run goes on after the other one.
+            Self::Raced(_) => ErrorClass::Transient,
+            _ => ErrorClass::Permanent,
+        }
+    }
 }
 
 /// The version of the format.

@@ -1,23 +1,61 @@
 //! Where backups are kept.
 
+use std::fmt;
 use std::path::Path as Directory;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::TryStreamExt as _;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
+use object_store::prefix::PrefixStore;
 use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions};
 
-use super::BackupError;
+use super::address::BucketAddress;
+use super::bucket::StoreSettings;
+use super::reason::Reason;
+use super::{BackupError, FORMAT};
 
 /// The largest object that is read, in bytes: far more than any that is written.
 const LARGEST: u64 = 256 << 20;
 
-/// A place for backups: a directory. What it returns from is on disk.
-#[derive(Clone, Debug)]
+/// How often an object is written whose fate is not known.
+const TRIES: u32 = 5;
+
+/// The longest pause before the second of them; it doubles, and each pause is a random part of it.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The object that every place has, and that says what it is.
+const MARK: &str = "backup.json";
+
+/// A place for backups: a directory, or a part of a bucket. What it returns from is there to stay.
+#[derive(Clone)]
 pub struct Place {
     objects: Arc<dyn ObjectStore>,
     name: String,
+}
+
+impl fmt::Debug for Place {
+    /// Without the credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Place").field(&self.name).finish()
+    }
+}
+
+/// What became of an object that was to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Created {
+    /// It is there.
+    Yes,
+    /// One of this name was there before, with the same bytes.
+    Before,
+    /// One of this name is there, with other bytes.
+    Other,
+}
+
+/// What the mark says.
+fn mark() -> Vec<u8> {
+    format!("{{\"kbntBackup\":{FORMAT}}}\n").into_bytes()
 }
 
 impl Place {
@@ -29,7 +67,7 @@ impl Place {
         let name = directory.display().to_string();
         std::fs::create_dir_all(directory).map_err(|error| {
             let error = Error::Generic { store: "directory", source: Box::new(error) };
-            BackupError::Place { place: name.clone(), error }
+            BackupError::Place { place: name.clone(), reason: Reason::of(&error) }
         })?;
         Self::open(directory)
     }
@@ -42,8 +80,18 @@ impl Place {
         let name = directory.display().to_string();
         match LocalFileSystem::new_with_prefix(directory) {
             Ok(objects) => Ok(Self { objects: Arc::new(objects.with_fsync(true)), name }),
-            Err(error) => Err(BackupError::Place { place: name, error }),
+            Err(error) => Err(BackupError::Place { place: name, reason: Reason::of(&error) }),
         }
+    }
+
+    /// A part of a bucket. The bucket must be there, which the first request tells.
+    ///
+    /// # Errors
+    /// The settings cannot be used.
+    pub fn in_bucket(address: &BucketAddress, settings: StoreSettings) -> Result<Self, BackupError> {
+        let bucket = settings.bucket(&address.bucket)?;
+        let objects = Arc::new(PrefixStore::new(bucket, address.prefix.as_str()));
+        Ok(Self { objects, name: address.to_string() })
     }
 
     /// Its name, for people.
@@ -53,7 +101,7 @@ impl Place {
 
     fn failed(&self, object: &str) -> impl Fn(Error) -> BackupError {
         let place = format!("{}/{object}", self.name);
-        move |error| BackupError::Place { place: place.clone(), error }
+        move |error| BackupError::Place { place: place.clone(), reason: Reason::of(&error) }
     }
 
     /// What an object is damaged by.
@@ -61,19 +109,47 @@ impl Place {
         BackupError::Damaged { object: format!("{}/{object}", self.name), reason: reason.into() }
     }
 
-    /// Writes an object, in place of one that was left by an interrupted run.
-    pub(super) async fn put(&self, object: &str, bytes: Vec<u8>) -> Result<(), BackupError> {
-        let put = self.objects.put(&Path::from(object), bytes.into()).await;
-        put.map(drop).map_err(self.failed(object))
+    /// Makes sure that this is a place for backups, in which nothing is overwritten.
+    pub(super) async fn prepare(&self) -> Result<(), BackupError> {
+        // A store that does not know the condition overwrites.
+        let is_new = self.create_object(MARK, mark()).await? == Created::Yes;
+        if is_new && self.create_object(MARK, mark()).await? == Created::Yes {
+            return Err(BackupError::Overwrites(self.name.clone()));
+        }
+        self.is_marked().await
     }
 
-    /// Writes an object that must not be there.
-    pub(super) async fn create_object(&self, object: &str, bytes: Vec<u8>) -> Result<(), BackupError> {
-        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        match self.objects.put_opts(&Path::from(object), bytes.into(), options).await {
-            Ok(_) => Ok(()),
-            Err(Error::AlreadyExists { .. }) => Err(BackupError::Raced(object.to_owned())),
-            Err(error) => Err(self.failed(object)(error)),
+    /// Makes sure that this is a place for backups.
+    pub(super) async fn is_marked(&self) -> Result<(), BackupError> {
+        if self.get(MARK).await? == mark() {
+            Ok(())
+        } else {
+            Err(self.damaged(MARK, "it is not that of a backup"))
+        }
+    }
+
+    /// Writes an object unless one of this name is there. May be repeated: whatever was lost on the way, there is at most one.
+    pub(super) async fn create_object(&self, object: &str, bytes: Vec<u8>) -> Result<Created, BackupError> {
+        let path = Path::from(object);
+        let mut tried = 0;
+        loop {
+            tried += 1;
+            let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+            let reason = match self.objects.put_opts(&path, bytes.clone().into(), options).await {
+                Ok(_) => return Ok(Created::Yes),
+                Err(Error::AlreadyExists { .. }) => match self.get(object).await {
+                    Ok(found) if found == bytes => return Ok(Created::Before),
+                    Ok(_) => return Ok(Created::Other),
+                    // It is being written by somebody who may not finish.
+                    Err(BackupError::Place { reason, .. }) if reason.is_missing => reason,
+                    Err(error) => return Err(error),
+                },
+                Err(error) => Reason::of(&error),
+            };
+            if tried >= TRIES || !(reason.is_open || reason.is_missing) {
+                return Err(BackupError::Place { place: format!("{}/{object}", self.name), reason });
+            }
+            tokio::time::sleep((PAUSE * 2_u32.pow(tried - 1)).mul_f64(fastrand::f64())).await;
         }
     }
 
@@ -84,6 +160,13 @@ impl Place {
             return Err(self.damaged(object, format!("{} bytes are more than any has", found.meta.size)));
         }
         found.bytes().await.map(Into::into).map_err(self.failed(object))
+    }
+
+    /// The names of the folders in a folder.
+    pub(super) async fn folders(&self, folder: &str) -> Result<Vec<String>, BackupError> {
+        let listed = self.objects.list_with_delimiter(Some(&Path::from(folder))).await;
+        let listed = listed.map_err(self.failed(folder))?;
+        Ok(listed.common_prefixes.iter().filter_map(Path::filename).map(str::to_owned).collect())
     }
 
     /// The names of all objects in a folder that end so, without folder and ending.

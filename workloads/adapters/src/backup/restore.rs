@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use kbnt_application::ports::{EventLog, LogError, RawRecord};
 use kbnt_application::{Position, Topic};
-use kbnt_domain::audit::Hash;
+use kbnt_domain::audit::{Hash, sha256};
 use kbnt_wire::raw::{RawAppend, RawLog};
 
 use super::run::{Run, Segment};
@@ -66,14 +66,18 @@ struct Partition {
 /// There is no complete run; an object is missing or is not what was written; records of an event store are missing.
 pub async fn check(place: &Place) -> Result<Checked, BackupError> {
     let runs = last_complete(place).await?.ok_or_else(|| BackupError::Nothing(place.name().to_owned()))?;
+    place.is_marked().await?;
     let mut partitions: ByPartition<Partition> =
         partitions().map(|place| (place, Partition::default())).collect();
     let mut checked = Checked { runs, ..Checked::default() };
-    let mut all = 0;
+    // All runs before any object: each vouches for the names of those of the run before.
     let mut before: Option<Hash> = None;
     for number in 1..=runs {
-        let (run, hash) = place.run_after(number, before).await?;
-        before = Some(hash);
+        before = Some(place.run_after(number, before).await?.1);
+    }
+    let mut all = 0;
+    for number in 1..=runs {
+        let (run, _) = place.run(number).await?;
         checked.taken.clone_from(&run.taken);
         for segment in &run.segments {
             let (of, records) = read(place, segment).await?;
@@ -158,11 +162,11 @@ async fn read(
     place: &Place,
     segment: &Segment,
 ) -> Result<((Topic, u32), Vec<(u64, RawRecord)>), BackupError> {
-    let of =
-        segment.place().ok_or_else(|| place.damaged("runs", "a run names a partition that no topic has"))?;
-    let object = segment::name(of, segment.first);
+    let (of, object, hash) = segment
+        .object()
+        .ok_or_else(|| place.damaged("runs", "a run names an object that there cannot be"))?;
     let bytes = place.get(&object).await?;
-    if !segment.has(&bytes) {
+    if sha256(&bytes) != hash {
         return Err(place.damaged(&object, "it is not what was written"));
     }
     let records = segment::read(&bytes).map_err(|error| place.damaged(&object, error))?;

@@ -9,7 +9,8 @@ use kbnt_domain::audit::{Hash, sha256};
 use kbnt_wire::text::{hex, rfc3339};
 use serde::{Deserialize, Serialize};
 
-use super::{BackupError, ByPartition, FORMAT, Place, partitions};
+use super::place::Created;
+use super::{BackupError, ByPartition, FORMAT, Place, partitions, segment};
 
 /// A run as it is written.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -71,26 +72,23 @@ pub(super) struct Reached {
 }
 
 impl Segment {
-    /// An object of these bytes.
+    /// An object of bytes with this hash.
     pub(super) fn of(
         (topic, partition): (Topic, u32),
         first: u64,
         end: u64,
         records: u64,
-        bytes: &[u8],
+        bytes: &Hash,
     ) -> Self {
-        Self { topic: topic.name().to_owned(), partition, first, end, records, sha256: hex(&sha256(bytes)) }
+        Self { topic: topic.name().to_owned(), partition, first, end, records, sha256: hex(bytes) }
     }
 
-    /// Where its records lie; `None` if there is no such partition.
-    pub(super) fn place(&self) -> Option<(Topic, u32)> {
+    /// Which partition its records are of, the name of its object and the hash of its bytes; `None` if there cannot be such a one.
+    pub(super) fn object(&self) -> Option<((Topic, u32), String, Hash)> {
         let topic = Topic::from_name(&self.topic)?;
-        partitions().find(|place| *place == (topic, self.partition))
-    }
-
-    /// Whether these are its bytes.
-    pub(super) fn has(&self, bytes: &[u8]) -> bool {
-        hex(&sha256(bytes)) == self.sha256
+        let place = partitions().find(|place| *place == (topic, self.partition))?;
+        let hash = unhex(&self.sha256).ok()?;
+        Some((place, segment::name(place, self.first, &hash), hash))
     }
 }
 
@@ -105,15 +103,31 @@ pub(super) struct Newest {
     pub(super) reached: ByPartition<Reached>,
 }
 
+/// Runs in one folder, so that the newest of very many is found without a list of all.
+const FOLDER: u64 = 1_000;
+
+fn folder(number: u64) -> String {
+    format!("runs/{:09}", number / FOLDER)
+}
+
 fn name(number: u64) -> String {
-    format!("runs/{number:012}.json")
+    format!("{}/{number:012}.json", folder(number))
 }
 
 impl Place {
     /// The number of the newest run; 0 if there is none.
     pub(super) async fn newest_number(&self) -> Result<u64, BackupError> {
-        let numbers = self.names("runs", ".json").await?;
-        Ok(numbers.iter().filter_map(|number| number.parse().ok()).max().unwrap_or(0))
+        let folders = self.folders("runs").await?;
+        let mut folders: Vec<u64> = folders.iter().filter_map(|folder| folder.parse().ok()).collect();
+        folders.sort_unstable();
+        // The last one may be empty: a run was interrupted that made it.
+        for folder_of in folders.into_iter().rev() {
+            let numbers = self.names(&folder(folder_of.saturating_mul(FOLDER)), ".json").await?;
+            if let Some(newest) = numbers.iter().filter_map(|number| number.parse().ok()).max() {
+                return Ok(newest);
+            }
+        }
+        Ok(0)
     }
 
     /// A run and its hash.
@@ -191,7 +205,10 @@ impl Place {
         // Numbers and texts can always be written.
         let bytes = serde_json::to_vec_pretty(&run).unwrap_or_default();
         let hash = sha256(&bytes);
-        self.create_object(&name(run.number), bytes).await?;
+        let object = name(run.number);
+        if self.create_object(&object, bytes).await? == Created::Other {
+            return Err(BackupError::Raced(object));
+        }
         (newest.number, newest.hash, newest.complete) = (run.number, Some(hash), complete);
         Ok(())
     }

@@ -5,6 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use kbnt_application::Topic;
 use kbnt_application::ports::RawRecord;
 use kbnt_domain::Timestamp;
+use kbnt_domain::audit::Hash;
+use kbnt_wire::text::hex;
 use serde::{Deserialize, Serialize};
 
 /// A segment is closed when it has so many records, or so many bytes.
@@ -25,9 +27,10 @@ struct Line {
     headers: Vec<(String, Option<String>)>,
 }
 
-/// The name of the object of the records from `first` on.
-pub(super) fn name((topic, partition): (Topic, u32), first: u64) -> String {
-    format!("records/{}/{partition}/{first:020}.jsonl", topic.name())
+/// The name of the object of the records from `first` on with these bytes. No two objects have the same one: which records there are
+/// from an offset on depends on where a run ends.
+pub(super) fn name((topic, partition): (Topic, u32), first: u64, bytes: &Hash) -> String {
+    format!("records/{}/{partition}/{first:020}-{}.jsonl", topic.name(), hex(&bytes[..8]))
 }
 
 /// A segment that is being written.

@@ -3,9 +3,10 @@
 use kbnt_application::event::RecordedEvent;
 use kbnt_application::ports::{EventLog, Fetched, LogReader};
 use kbnt_application::{Position, Topic};
-use kbnt_domain::audit::Hash;
+use kbnt_domain::audit::{Hash, sha256};
 use kbnt_domain::{Span, Timestamp};
 
+use super::place::Created;
 use super::run::{Newest, Reached, Segment};
 use super::segment::{self, Builder};
 use super::{BackupError, ByPartition, Place, at, partitions};
@@ -53,6 +54,7 @@ struct Copy<'a> {
 /// The log is not the one of which the place has a backup, has lost records since, or does not begin with its first record; or
 /// one of them does not answer.
 pub async fn take(log: &dyn EventLog, place: &Place, now: Timestamp) -> Result<Taken, BackupError> {
+    place.prepare().await?;
     let newest = place.newest().await?;
     let mut copy = Copy {
         log,
@@ -135,9 +137,11 @@ impl Copy<'_> {
         let mut reader = self.log.with_bytes().read(from).await?;
         while !reader.has_reached(&ends) {
             for fetched in reader.next(BATCH, WAIT).await? {
-                self.push(&fetched);
+                // At once, so that an object is no larger than the last of its records makes it.
+                if self.push(&fetched) {
+                    self.close(Builder::is_full).await?;
+                }
             }
-            self.close(Builder::is_full).await?;
             if self.segments.len() >= SEGMENTS {
                 self.add(false).await?;
             }
@@ -153,18 +157,21 @@ impl Copy<'_> {
         Ok(())
     }
 
-    fn push(&mut self, fetched: &Fetched) {
+    /// Adds a record; whether its object is full now.
+    fn push(&mut self, fetched: &Fetched) -> bool {
         let found = fetched.at();
         let place = (found.topic, found.partition);
-        let (Some(until), Some(raw)) = (self.until.get(&place), fetched.raw()) else { return };
+        let (Some(until), Some(raw)) = (self.until.get(&place), fetched.raw()) else { return false };
         let reached = self.newest.reached.entry(place).or_default();
         if found.offset >= *until || found.offset < reached.end {
-            return;
+            return false;
         }
         self.taken.holes += found.offset - reached.end;
         self.taken.records += 1;
         *reached = Reached { end: found.offset + 1, last: Some(raw.hash()) };
-        self.open.entry(place).or_default().push(found.offset, raw);
+        let object = self.open.entry(place).or_default();
+        object.push(found.offset, raw);
+        let is_full = object.is_full();
         if let Fetched::Record(record) = fetched {
             let vouched = match &record.message.event {
                 RecordedEvent::AuditLogCreated(link) => Position::of(&link.location),
@@ -175,6 +182,7 @@ impl Copy<'_> {
                 *furthest = named.offset.saturating_add(1).max(*furthest);
             }
         }
+        is_full
     }
 
     /// Writes the segments that are to be closed.
@@ -182,9 +190,14 @@ impl Copy<'_> {
         let closed: Vec<_> = self.open.extract_if(.., |_, builder| which(builder)).collect();
         for (place, Builder { first, records, bytes }) in closed {
             let end = self.newest.reached.get(&place).map_or(first, |reached| reached.end);
-            self.segments.push(Segment::of(place, first, end, records as u64, &bytes));
+            let hash = sha256(&bytes);
+            let object = segment::name(place, first, &hash);
+            self.segments.push(Segment::of(place, first, end, records as u64, &hash));
             self.taken.objects += 1;
-            self.place.put(&segment::name(place, first), bytes).await?;
+            // It may be there before, from a run that was interrupted.
+            if self.place.create_object(&object, bytes).await? == Created::Other {
+                return Err(self.place.damaged(&object, "it has other bytes than its name says"));
+            }
         }
         Ok(())
     }

@@ -145,6 +145,11 @@ fn builder_to(url: &Url) -> ClientBuilder {
     if is_loopback(url) { builder().no_proxy() } else { builder() }
 }
 
+/// The same for an object store, which is elsewhere if no address of it is given.
+pub(crate) fn to_store(url: Option<&Url>) -> ClientBuilder {
+    url.map_or_else(builder, builder_to)
+}
+
 /// Limits for endless responses, as long as data arrives now and then.
 fn streaming(builder: ClientBuilder) -> Result<Client, OutboundError> {
     let limits = OutboundConfig::default();

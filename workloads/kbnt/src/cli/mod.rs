@@ -11,6 +11,7 @@ mod kafka;
 mod log;
 mod origin;
 mod payment;
+mod place;
 mod plain;
 mod shop;
 mod snapshots;

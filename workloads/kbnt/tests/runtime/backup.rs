@@ -97,7 +97,7 @@ async fn every_damage_is_found_before_anything_is_written() {
     for path in objects {
         let whole = std::fs::read(&path).unwrap();
         // The newest run has none after it that vouches for it: only what it says can be compared.
-        let is_newest = path.ends_with("runs/000000000002.json");
+        let is_newest = path.ends_with("runs/000000000/000000000002.json");
         for at in (0..whole.len()).step_by(37).filter(|_| !is_newest) {
             let mut flipped = whole.clone();
             flipped[at] ^= 0x04;
@@ -125,7 +125,7 @@ async fn a_run_that_was_interrupted_is_completed_by_the_next() {
     fill(&log, 40, 60).await;
     take(&log, &place, NOW).await.unwrap();
     // It was killed when all records were there, and the run was not.
-    std::fs::remove_file(directory.path().join("runs/000000000002.json")).unwrap();
+    std::fs::remove_file(directory.path().join("runs/000000000/000000000002.json")).unwrap();
     let copy = EmbeddedLog::in_memory();
     restored(&place, &copy).await.unwrap();
     assert_eq!(contents(&copy), before, "it is not restored half");
@@ -255,6 +255,67 @@ async fn a_backup_of_a_log_at_work_has_what_its_records_answer() {
             let is_there = source.offset < ends[&(source.topic, source.partition)] as u64;
             assert!(is_there, "{} answers {source}, which is not there", answered.at);
         }
+    }
+}
+
+/// A log of which another backup is taken while one asks where it ends.
+struct Overtaken {
+    at_work: AtWork,
+    place: Place,
+}
+
+#[async_trait]
+impl EventLog for Overtaken {
+    async fn append(&self, batch: Vec<Append>) -> Result<Vec<Position>, LogError> {
+        self.at_work.append(batch).await
+    }
+
+    fn pace(&self) -> Span {
+        self.at_work.pace()
+    }
+
+    async fn bounds(&self, topic: Topic, partition: u32) -> Result<Bounds, LogError> {
+        let bounds = self.at_work.log.bounds(topic, partition).await?;
+        let is_last = Topic::EVENTS.last() == Some(&topic) && partition + 1 == topic.partitions();
+        if is_last {
+            let next = self.at_work.next.fetch_add(5, Ordering::SeqCst);
+            fill(&self.at_work.log, next, next + 5).await;
+            take(&self.at_work.log, &self.place, NOW).await.unwrap();
+        }
+        Ok(bounds)
+    }
+
+    async fn topic_id(&self, topic: Topic) -> Result<TopicId, LogError> {
+        self.at_work.topic_id(topic).await
+    }
+
+    async fn read(&self, from: Vec<Position>) -> Result<Box<dyn LogReader>, LogError> {
+        self.at_work.read(from).await
+    }
+
+    fn with_bytes(&self) -> Arc<dyn EventLog> {
+        self.at_work.with_bytes()
+    }
+
+    async fn join(&self, service: Service) -> Result<Box<dyn GroupReader>, LogError> {
+        self.at_work.join(service).await
+    }
+}
+
+#[tokio::test]
+async fn one_that_is_overtaken_leaves_the_other_one_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = Place::create(directory.path()).unwrap();
+    let at_work = AtWork { log: log_of(10).await, next: 10.into() };
+    let log = Overtaken { at_work, place: place.clone() };
+    for _ in 0..3 {
+        let next = log.at_work.next.fetch_add(5, Ordering::SeqCst);
+        fill(&log.at_work.log, next, next + 5).await;
+        let slower = take(&log, &place, NOW).await;
+        assert!(matches!(slower, Err(BackupError::Raced(_))), "{slower:?}");
+        let copy = EmbeddedLog::in_memory();
+        restored(&place, &copy).await.unwrap();
+        assert_eq!(contents(&copy), contents(&log.at_work.log));
     }
 }
 

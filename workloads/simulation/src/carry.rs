@@ -162,12 +162,13 @@ impl World {
                 Command::Answer(ticket, _) => self.answered(id, ticket, true),
                 Command::Refuse(ticket, _) => self.answered(id, ticket, false),
                 Command::Keep(snapshot) => {
-                    self.keep(id, *snapshot);
-                    self.processes[id].tell(Event::Kept(Ok(0), Duration::ZERO));
+                    let kept = self.keep(id, *snapshot);
+                    self.processes[id].tell(Event::Kept(kept, Duration::ZERO));
                 }
                 Command::Close(_) => process.scan = None,
                 Command::Finish(outcome) => self.finished(id, outcome)?,
                 Command::Append(appends) => {
+                    process.heeds_its_archive()?;
                     process.actions.writes(&appends);
                     process.request = Some(Request::Append(Batch::new(appends)));
                 }
@@ -206,9 +207,9 @@ impl World {
         match request {
             Command::Ends(of) => process.tell(Event::Ends(&log.ends(&of))),
             Command::Open(reader, from) => {
-                if reader == Reader::Input && process.restored {
-                    process.restored = false;
-                    crate::checks::snapshots::agree(process, log, &self.plan)?;
+                if reader == Reader::Input && process.unchecked {
+                    process.unchecked = false;
+                    crate::checks::memory::agree(process, log, &self.plan)?;
                 }
                 if let Some(damage) = damaged(log, service, from.iter().copied()) {
                     process.tell(Event::Failed(damage));

@@ -9,7 +9,9 @@
 //! Partitions move between processes, in the middle of a batch and while they are still being recovered; one that has lost a
 //! partition may go on for a while as a zombie. Commits are refused, acknowledged and lost, or lose their note. A second
 //! inventory writer comes up beside the first, or stands by and loses its lease, and each begins with the newest snapshot, with
-//! an older one or with the log; snapshots are taken after any batch. There are as many places for effects, records of a read and
+//! an older one or with the log; snapshots are taken after any batch. In every other run it leaves all closed orders but a few to an
+//! archive on a disk: in a crash the disk falls back to any time since it was synced, it is full, damaged or unreadable for a while, and
+//! between two processes it is lost, old or another one's; hours pass, so that orders are forgotten. There are as many places for effects, records of a read and
 //! orders in hand as production has, or hardly any. Clocks differ and jump, by a little or by hours, and are put right. The
 //! gateway declines, is away, answers late, twice or not at all. Customers retry, reuse ids and cancel at any time, while
 //! stock is received and written off and users are blocked. Records get into the log that nobody understands, and
@@ -51,6 +53,8 @@ pub struct Report {
     pub records: u64,
     /// Faults that were injected.
     pub faults: u64,
+    /// Closed orders that were brought back from an archive.
+    pub recalled: u64,
     /// A digest of the whole log, to compare runs with.
     pub digest: u64,
 }
@@ -62,6 +66,7 @@ impl std::ops::AddAssign for Report {
         self.confirmed += other.confirmed;
         self.records += other.records;
         self.faults += other.faults;
+        self.recalled += other.recalled;
         self.digest ^= other.digest;
     }
 }

@@ -1,5 +1,7 @@
 //! Any of the six production machines.
 
+use std::sync::Arc;
+
 use kbnt_application::audit::AuditMachine;
 use kbnt_application::inventory::{InventoryConfig, InventoryMachine};
 use kbnt_application::notification::NotificationMachine;
@@ -10,6 +12,7 @@ use kbnt_application::{Auditor, Delivered, EffectOutcome, Machine, Outbox, Servi
 use kbnt_domain::user::Registration;
 use kbnt_domain::{OrderId, Timestamp};
 
+use crate::faults::archive::DiskArchive;
 use crate::plan::Plan;
 
 /// A production machine.
@@ -23,8 +26,8 @@ pub(crate) enum Node {
 }
 
 impl Node {
-    /// A fresh machine of this service.
-    pub(crate) fn new(service: Service, id: usize, plan: &Plan) -> Self {
+    /// A fresh machine of this service; the inventory's may have an archive.
+    pub(crate) fn new(service: Service, id: usize, plan: &Plan, archive: Option<Arc<DiskArchive>>) -> Self {
         match service {
             Service::Order => Self::Order(Box::default()),
             Service::User => {
@@ -40,7 +43,11 @@ impl Node {
                     low_stock_threshold: plan.low_stock_threshold,
                     ..InventoryConfig::new(format!("writer-{id}"))
                 };
-                Self::Inventory(Box::new(InventoryMachine::new(config)))
+                let machine = InventoryMachine::new(config);
+                Self::Inventory(Box::new(match (archive, plan.archive) {
+                    (Some(archive), Some(limits)) => machine.archiving(archive, limits),
+                    _ => machine,
+                }))
             }
             Service::Payment => Self::Payment(Box::default()),
             Service::Notification => Self::Notification(Box::default()),

@@ -12,6 +12,7 @@ use kbnt_domain::{OrderId, Timestamp};
 
 use crate::checks::invariants::Actions;
 use crate::faults::appends::Batch;
+use crate::faults::archive::DiskArchive;
 use crate::faults::clocks::{Now, ProcessClock};
 use crate::faults::groups::Change;
 use crate::log::Place;
@@ -57,8 +58,12 @@ pub(crate) struct Process {
     pub(crate) actions: Actions,
     /// It had nothing to do, and nobody has told it anything since.
     pub(crate) idle: Option<Idle>,
-    /// It has begun with a snapshot, which was not compared with the log yet.
-    pub(crate) restored: bool,
+    /// What it has begun with, a snapshot or an archive, was not compared with the log yet.
+    pub(crate) unchecked: bool,
+    /// The inventory's closed orders and snapshots lie there.
+    pub(crate) volume: usize,
+    /// Of that volume.
+    pub(crate) archive: Option<Arc<DiskArchive>>,
     /// It is to stop.
     pub(crate) stopping: bool,
     /// Crashed, fenced or stopped.
@@ -66,7 +71,14 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    pub(crate) fn new(id: usize, service: Service, plan: &Plan, skew: i64, now: &Now) -> Self {
+    pub(crate) fn new(
+        id: usize,
+        service: Service,
+        plan: &Plan,
+        skew: i64,
+        now: &Now,
+        archive: Option<Arc<DiskArchive>>,
+    ) -> Self {
         let clock = Arc::new(ProcessClock::new(Arc::clone(now), skew));
         let stopwatch = {
             let now = Arc::clone(now);
@@ -84,7 +96,7 @@ impl Process {
         Self {
             id,
             service,
-            driver: Driver::new(Node::new(service, id, plan), setup),
+            driver: Driver::new(Node::new(service, id, plan, archive.clone()), setup),
             clock,
             request: None,
             output: Vec::new(),
@@ -96,7 +108,9 @@ impl Process {
             lost: BTreeSet::new(),
             actions: Actions::default(),
             idle: None,
-            restored: false,
+            unchecked: archive.is_some() && plan.timely,
+            volume: 0,
+            archive,
             stopping: false,
             dead: false,
         }

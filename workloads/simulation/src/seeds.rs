@@ -50,10 +50,10 @@ pub(crate) fn run(options: &Options) -> ExitCode {
         }
         let elapsed = started.elapsed();
         let per_minute = 60_000 * u128::from(passed) / elapsed.as_millis().max(1);
-        let Report { steps, faults, records, orders, confirmed, .. } = total;
+        let Report { steps, faults, records, orders, confirmed, recalled, .. } = total;
         screen::show(format_args!(
             "{passed} of {seeds} seeds passed in {:.1} s ({per_minute} a minute): {steps} steps, {faults} faults, \
-             {records} records, {orders} orders, {confirmed} of them confirmed",
+             {records} records, {orders} orders, {confirmed} of them confirmed, {recalled} times one out of an archive",
             elapsed.as_secs_f64(),
         ))?;
         Ok(passed == seeds)

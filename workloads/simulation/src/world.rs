@@ -6,18 +6,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use kbnt_application::driver::{Command, Event};
-use kbnt_application::inventory::Image;
-use kbnt_application::ports::Snapshot;
 use kbnt_application::{Append, Delivered, Service};
 
 use crate::Report;
 use crate::carry::Most;
 use crate::checks::model::Books;
+use crate::faults::archive::DiskArchive;
 use crate::faults::clocks::{Now, WRONG};
 use crate::faults::flights::Flights;
 use crate::faults::gateway::Outside;
 use crate::faults::groups::Groups;
 use crate::faults::strays::Strays;
+use crate::faults::volumes::Volumes;
 use crate::log::{Log, Place};
 use crate::plan::Plan;
 use crate::plan::clients::Clients;
@@ -25,7 +25,7 @@ use crate::plan::rng::Rng;
 use crate::process::{Process, Request};
 
 /// When it all begins.
-const BEGINNING: i64 = 1_700_000_000_000;
+pub(crate) const BEGINNING: i64 = 1_700_000_000_000;
 
 /// The world of one seed.
 pub struct World {
@@ -45,8 +45,8 @@ pub struct World {
     pub(crate) strays: Strays,
     /// What crashed processes had sent and that still gets in.
     pub(crate) late: Vec<(Place, VecDeque<Append>)>,
-    /// Snapshots of the inventory, the oldest first.
-    pub(crate) kept: Vec<Snapshot<Image>>,
+    /// What outlives the processes of the inventory.
+    pub(crate) volumes: Volumes,
     pub(crate) report: Report,
     /// Faults are over, and nothing is left to chance that need not be.
     pub(crate) resting: bool,
@@ -76,7 +76,7 @@ impl World {
             books: Books::default(),
             strays: Strays::default(),
             late: Vec::new(),
-            kept: Vec::new(),
+            volumes: Volumes::default(),
             report: Report::default(),
             resting: false,
         }
@@ -103,16 +103,28 @@ impl World {
         for service in Service::ALL {
             self.spawn(service)?;
         }
-        for _ in 0..self.plan.steps {
-            self.step += 1;
-            self.happen()?;
+        let faults = self.plan.faults.clone();
+        self.live(self.plan.steps)?;
+        for _ in 0..self.plan.days {
+            self.plan.faults = faults.clone();
+            self.next_day()?;
+            self.live(self.plan.steps / 4)?;
         }
-        self.drain()?;
         self.check()?;
         self.report.steps = self.step;
         self.report.records = self.log.len();
+        self.report.recalled = self.volumes.archives().map(DiskArchive::recalled).sum();
         self.lose()?;
         Ok(self.report.clone())
+    }
+
+    /// So many things happen, and come to rest.
+    fn live(&mut self, steps: u64) -> Result<(), String> {
+        for _ in 0..steps {
+            self.step += 1;
+            self.happen()?;
+        }
+        self.drain()
     }
 
     pub(crate) fn say(&self, what: impl FnOnce() -> String) {
@@ -150,7 +162,10 @@ impl World {
         let decides = matches!(service, Service::Inventory | Service::Payment);
         let wrong = decides && self.rng.chance(self.plan.faults.wrong_start * 20);
         let skew = if wrong { WRONG } else { self.skew() };
-        self.processes.push(Process::new(id, service, &self.plan, skew, &self.now));
+        let volume = if service == Service::Inventory { Some(self.mount()?) } else { None };
+        let archive = volume.and_then(|volume| self.volumes.all[volume].archive.clone());
+        let process = Process::new(id, service, &self.plan, skew, &self.now, archive);
+        self.processes.push(Process { volume: volume.unwrap_or_default(), ..process });
         self.say(|| format!("{} starts", self.processes[id].name()));
         self.begin(id)
     }

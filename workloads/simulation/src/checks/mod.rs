@@ -2,11 +2,11 @@
 
 mod audit;
 pub(crate) mod invariants;
+pub(crate) mod memory;
 pub(crate) mod model;
 mod outside;
 mod queries;
 mod saga;
-pub(crate) mod snapshots;
 mod stock;
 
 use std::collections::BTreeMap;
@@ -14,9 +14,9 @@ use std::collections::BTreeMap;
 use kbnt_application::fence::TermFence;
 use kbnt_application::message::Subject;
 use kbnt_application::{Delivered, Topic};
-use kbnt_domain::OrderId;
 use kbnt_domain::event::{Basket, CancelKind, Event};
 use kbnt_domain::order::OrderStatus;
+use kbnt_domain::{OrderId, Reason, Timestamp};
 
 use crate::world::World;
 
@@ -41,6 +41,30 @@ impl Story {
 
     fn all(&self) -> impl Iterator<Item = &Event> {
         self.events.values().flatten().filter_map(|record| record.message.event.business())
+    }
+
+    /// When something was written about it first.
+    fn earliest(&self) -> Option<Timestamp> {
+        self.events.values().flatten().map(|record| record.message.at).min()
+    }
+
+    /// Whether the inventory has reserved or refused it, and not only promised to refuse it. An order that ended with its user is
+    /// none of its business, whatever it was told besides.
+    fn is_decided(&self) -> bool {
+        if let Some(Event::OrderCancelled(e)) = &self.end
+            && matches!(e.reason, Reason::UserNotFound | Reason::UserBlocked)
+        {
+            return false;
+        }
+        self.all().any(|event| {
+            matches!(
+                event,
+                Event::VirtualStockReserved(_)
+                    | Event::InsufficientStock(_)
+                    | Event::ProductNotFound(_)
+                    | Event::ReservationRefused(_)
+            )
+        })
     }
 
     fn take(&mut self, record: &Delivered) {
@@ -88,6 +112,7 @@ impl World {
             return Err(format!("order {order} was charged and never placed"));
         }
         self.check_stock(&stories)?;
+        self.check_memory(&stories)?;
         self.check_audit(&records)?;
         self.check_queries(&records, &stories)?;
         self.report.orders = stories.values().filter(|story| story.basket.is_some()).count() as u64;

@@ -128,6 +128,12 @@ impl Books {
         Ok(())
     }
 
+    /// The last reservation of an order.
+    pub(crate) fn last_of(&self, order: OrderId) -> Option<(ReservationId, &Reservation)> {
+        let ids = (0..).map(|attempt| ReservationId::derive(&order, attempt));
+        ids.map_while(|id| Some((id, self.reservations.get(&id)?))).last()
+    }
+
     pub(crate) fn of_order(&self, order: OrderId) -> impl Iterator<Item = &Reservation> {
         self.reservations.values().filter(move |reservation| reservation.order == order)
     }

@@ -25,7 +25,7 @@ impl World {
             self.processes[id].dead = true;
             self.groups.leave(id);
         }
-        self.kept.clear();
+        self.volumes.lose();
         for service in Service::ALL {
             self.groups.expire(service, place);
             // The writer's own records tell it where it stopped; where that is behind the loss, nothing is missing.
@@ -41,7 +41,9 @@ impl World {
     fn refuses(&mut self, service: Service, place: Place) -> Result<(), String> {
         let before = self.log.len();
         let id = self.processes.len();
-        self.processes.push(Process::new(id, service, &self.plan, 0, &self.now));
+        let process = Process::new(id, service, &self.plan, 0, &self.now, None);
+        let volume = if service == Service::Inventory { self.mount()? } else { 0 };
+        self.processes.push(Process { volume, ..process });
         self.begin(id)?;
         for _ in 0..ROUNDS {
             self.assign(service);

@@ -1,13 +1,14 @@
 //! What goes wrong, and how a platform puts it right.
 
 pub(crate) mod appends;
+pub(crate) mod archive;
 pub(crate) mod clocks;
 pub(crate) mod flights;
 pub(crate) mod gateway;
 pub(crate) mod groups;
 mod loss;
-mod snapshots;
 pub(crate) mod strays;
+pub(crate) mod volumes;
 
 use kbnt_application::driver::{Command, Event as Happening};
 use kbnt_application::event::{DeadLetterResolved, RecordedEvent, Resolution};
@@ -88,6 +89,9 @@ impl World {
         }
         if self.rng.chance(self.plan.faults.stray) {
             self.fault(Self::stray)?;
+        }
+        if self.plan.archive.is_some() && self.rng.chance(self.plan.faults.trouble) {
+            self.trouble();
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Customers and the warehouse: what they ask for, what they were promised.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::Ordering;
 
 use kbnt_application::driver::Event;
 use kbnt_application::{Outbox, Service};
@@ -10,11 +11,14 @@ use kbnt_domain::user::Registration;
 use kbnt_domain::{OrderId, ProductId, SourceId, UserId};
 
 use super::rng::Rng;
-use super::{Plan, price};
+use super::{Faults, Plan, price};
 use crate::carry::Most;
 use crate::node::Node;
 use crate::process::Process;
-use crate::world::World;
+use crate::world::{BEGINNING, World};
+
+/// For so many milliseconds nothing is forgotten.
+const REMEMBERED: i64 = 22 * 3_600_000;
 
 /// What a service is asked over HTTP.
 #[derive(Clone, Debug)]
@@ -26,6 +30,10 @@ pub(crate) enum Call {
         number: usize,
     },
     Cancel {
+        order: OrderId,
+    },
+    /// Who holds what, and the reservation of this order.
+    Look {
         order: OrderId,
     },
     Register {
@@ -56,6 +64,7 @@ enum Wish {
     /// Another body under the same id.
     Conflict(usize),
     Cancel(usize),
+    Look(usize),
     Register(usize),
     Block(usize),
     Unblock(usize),
@@ -109,6 +118,9 @@ impl Clients {
             }
         }
         shuffle(&mut wishes, rng);
+        if plan.archive.is_some() {
+            Self::come_back(&mut wishes, 0, plan, rng);
+        }
         // Most runs begin with some users and stock. Of the users that are declared, not all are registered, too.
         let registered: Vec<usize> =
             (0..plan.users.len()).filter(|user| *user >= plan.declared().len() || rng.chance(300)).collect();
@@ -123,12 +135,31 @@ impl Clients {
         Self { wishes: wishes.into(), receipts: BTreeMap::new(), promised: BTreeSet::new() }
     }
 
+    /// Customers ask again for orders from this one on, most of which have ended by then.
+    fn come_back(wishes: &mut Vec<Wish>, from: usize, plan: &Plan, rng: &mut Rng) {
+        for number in from..plan.orders.len() {
+            for (wish, per_mille) in [
+                (Wish::Place(number), 500),
+                (Wish::Look(number), 300),
+                (Wish::Place(number), 300),
+                (Wish::Conflict(number), 120),
+                // What has ended on another day is not cancelled.
+                (Wish::Cancel(number), if number < plan.today { 0 } else { 120 }),
+            ] {
+                if rng.chance(per_mille) {
+                    let at = wishes.len() - rng.index(wishes.len() / 2 + 1);
+                    wishes.insert(at, wish);
+                }
+            }
+        }
+    }
+
     /// The service that the next wish needs.
     pub(crate) fn next_service(&self) -> Option<Service> {
         self.wishes.front().map(|wish| match wish {
             Wish::Place(_) | Wish::Conflict(_) | Wish::Cancel(_) => Service::Order,
             Wish::Register(_) | Wish::Block(_) | Wish::Unblock(_) => Service::User,
-            Wish::Receive(..) | Wish::WriteOff(..) => Service::Inventory,
+            Wish::Look(_) | Wish::Receive(..) | Wish::WriteOff(..) => Service::Inventory,
         })
     }
 
@@ -155,6 +186,7 @@ impl Clients {
                 Call::Place { order: planned.id, basket: planned.other.clone(), number }
             }
             Wish::Cancel(number) => Call::Cancel { order: plan.orders.get(number)?.id },
+            Wish::Look(number) => Call::Look { order: plan.orders.get(number)?.id },
             Wish::Register(user) => {
                 let name = format!("User {}", rng.below(3));
                 let email = "user@example.com".to_owned();
@@ -223,6 +255,38 @@ impl Clients {
 }
 
 impl World {
+    /// Some hours later there are new orders, and customers come back to those of the day before, but not to older ones, which may be
+    /// forgotten.
+    pub(crate) fn next_day(&mut self) -> Result<(), String> {
+        let hours = self.rng.between(6, 18);
+        self.now.fetch_add(i64::try_from(hours * 3_600_000).unwrap_or(0), Ordering::Relaxed);
+        self.say(|| format!("{hours} hours later"));
+        self.resting = false;
+        let Self { plan, rng, clients, .. } = self;
+        let before = plan.today;
+        plan.today = plan.orders.len();
+        for _ in 0..rng.between(2, 6) {
+            plan.add_order(rng);
+        }
+        let mut wishes: Vec<Wish> = (plan.today..plan.orders.len()).map(Wish::Place).collect();
+        Clients::come_back(&mut wishes, before, plan, rng);
+        clients.wishes = wishes.into();
+        if self.now() - BEGINNING < REMEMBERED {
+            return Ok(());
+        }
+        // What was answered without a record, such as a copy of a payment, the next writer takes for new when its order is forgotten. So
+        // from now on the one at work stays.
+        self.plan.faults = Faults::default();
+        let at_work =
+            self.alive(Service::Inventory).find(|process| process.is_idle()).map(|process| process.id);
+        let others =
+            self.alive(Service::Inventory).map(|process| process.id).filter(|id| Some(*id) != at_work);
+        for id in others.collect::<Vec<_>>() {
+            self.kill(id)?;
+        }
+        Ok(())
+    }
+
     /// Customers and the warehouse ask for something.
     pub(crate) fn ask(&mut self) -> Result<(), String> {
         let Some(service) = self.clients.next_service() else { return Ok(()) };
@@ -291,6 +355,10 @@ pub(crate) fn call(node: &mut Node, call: &Call, outbox: &mut Outbox) -> bool {
         }
         (Node::Inventory(machine), Call::Declare { declaration, .. }) => {
             machine.declare(declaration, outbox).is_ok()
+        }
+        (Node::Inventory(machine), Call::Look { order }) => {
+            crate::checks::memory::look(machine, *order);
+            false
         }
         _ => false,
     }

@@ -7,6 +7,7 @@ use kbnt_application::Service;
 use kbnt_application::driver::Command;
 
 use crate::carry::Most;
+use crate::faults::archive::Trouble;
 use crate::plan::Faults;
 use crate::process::{Process, Request};
 use crate::world::World;
@@ -23,6 +24,9 @@ impl World {
         self.outside.away = false;
         for process in &mut self.processes {
             process.clock.set(0);
+        }
+        for archive in self.volumes.archives() {
+            archive.set_trouble(Trouble::None);
         }
         self.put_clocks_right()?;
         self.resting = true;

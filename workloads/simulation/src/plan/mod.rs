@@ -6,6 +6,7 @@ pub(crate) mod rng;
 
 use kbnt_application::Service;
 use kbnt_application::driver::Limits;
+use kbnt_application::inventory::ArchiveLimits;
 use kbnt_domain::event::{Basket, Line, PaymentMethod};
 use kbnt_domain::{Currency, Money, OrderId, ProductId, Quantity, SourceId, Span, UserId};
 
@@ -56,6 +57,10 @@ pub(crate) struct Faults {
     pub(crate) poison: u64,
     /// A program that is none of the services writes into their topics, in the wrong place or with the wrong time.
     pub(crate) stray: u64,
+    /// An archive of closed orders is damaged, full, unreadable or copied.
+    pub(crate) trouble: u64,
+    /// Of the starts of the inventory, those with an archive that is not as it was left.
+    pub(crate) volume: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -78,13 +83,22 @@ pub(crate) struct Plan {
     pub(crate) sources: Vec<SourceId>,
     pub(crate) users: Vec<UserId>,
     pub(crate) orders: Vec<Order>,
+    /// The first order of this day.
+    pub(crate) today: usize,
     /// Units that the first receipt of each product has.
     pub(crate) stock: u64,
     pub(crate) low_stock_threshold: u64,
     /// How much a driver takes in.
     pub(crate) limits: Limits,
+    /// No clock is wrong at a start. What a reservation of such a clock comes to depends on when it was put right, which a writer or
+    /// a snapshot knows and the log does not.
+    pub(crate) timely: bool,
     /// How often a writer takes a snapshot, if it does.
     pub(crate) snapshots: Option<Span>,
+    /// How many closed orders the inventory keeps in memory, if it leaves the others to an archive.
+    pub(crate) archive: Option<ArchiveLimits>,
+    /// Days that follow, some hours later each.
+    pub(crate) days: u64,
     /// Whether writers stand by until it is their turn.
     pub(crate) led: bool,
 }
@@ -131,6 +145,8 @@ impl Faults {
             late: rate(500),
             poison: rate(20),
             stray: rate(20),
+            trouble: rate(20),
+            volume: rate(800),
         };
         // One clock that is wrong is taken for right by whoever is set to the same time.
         if faults.wrong_start > 0 { Self { set_clock: 0, ..faults } } else { faults }
@@ -156,18 +172,38 @@ impl Plan {
             stock: rng.between(0, 14),
             low_stock_threshold: rng.between(0, 6),
             orders: Vec::new(),
+            today: 0,
             limits: Self::limits(rng),
+            timely: faults.wrong_start == 0,
             snapshots: Self::snapshots(rng, &faults),
+            archive: Self::archive(rng),
+            days: 0,
             led: rng.chance(300),
             faults,
             products,
             users,
         };
-        for n in 0..rng.between(2, 14) {
-            let (basket, other) = (plan.basket(rng), plan.basket(rng));
-            plan.orders.push(Order { id: OrderId::derive(&basket.user, &format!("key-{n}")), basket, other });
+        if plan.archive.is_some() && plan.faults.stray == 0 && rng.chance(250) {
+            plan.days = rng.between(1, 3);
+        }
+        for _ in 0..rng.between(2, 14) {
+            plan.add_order(rng);
         }
         plan
+    }
+
+    /// One more order.
+    pub(crate) fn add_order(&mut self, rng: &mut Rng) {
+        let (basket, other) = (self.basket(rng), self.basket(rng));
+        let id = OrderId::derive(&basket.user, &format!("key-{}", self.orders.len()));
+        self.orders.push(Order { id, basket, other });
+    }
+
+    /// In every other run, and so few in memory that it matters.
+    fn archive(rng: &mut Rng) -> Option<ArchiveLimits> {
+        let limits =
+            ArchiveLimits { in_memory: rng.index(5), chunk: u32::try_from(rng.between(1, 3)).unwrap_or(1) };
+        rng.chance(500).then_some(limits)
     }
 
     /// Mostly as it ships, and now and then so little that it matters.
@@ -184,8 +220,6 @@ impl Plan {
     }
 
     fn snapshots(rng: &mut Rng, faults: &Faults) -> Option<Span> {
-        // What a reservation of a wrong clock comes to depends on when it was put right, which a snapshot knows and the log
-        // does not.
         let every = *rng.pick(&[0, 0, 100, 2_000, 20_000])?;
         (faults.wrong_start == 0 && rng.chance(700)).then_some(Span::from_millis(every))
     }

@@ -1,0 +1,171 @@
+//! The volumes of the inventory's pods: snapshots, and an archive of closed orders. Both outlive the processes; either may be damaged, lost, old
+//! or another pod's.
+
+use std::io;
+use std::sync::Arc;
+
+use kbnt_application::Service;
+use kbnt_application::inventory::Image;
+use kbnt_application::ports::{Snapshot, SnapshotError};
+
+use super::archive::{Contents, DiskArchive, Trouble};
+use crate::world::World;
+
+/// How many snapshots a volume keeps, as production does.
+const KEPT: usize = 2;
+
+/// How many old copies of archives there are.
+const COPIES: usize = 4;
+
+/// What outlives the processes of a pod.
+#[derive(Debug, Default)]
+pub(crate) struct Volume {
+    /// If the inventory has one.
+    pub(crate) archive: Option<Arc<DiskArchive>>,
+    /// The oldest first.
+    snapshots: Vec<Snapshot<Image>>,
+}
+
+/// All volumes, and copies that somebody has made of archives.
+#[derive(Debug, Default)]
+pub(crate) struct Volumes {
+    pub(crate) all: Vec<Volume>,
+    copies: Vec<Contents>,
+}
+
+impl Volumes {
+    pub(crate) fn archives(&self) -> impl Iterator<Item = &DiskArchive> {
+        self.all.iter().filter_map(|volume| volume.archive.as_deref())
+    }
+
+    /// Everything on them is lost.
+    pub(crate) fn lose(&mut self) {
+        *self = Self::default();
+    }
+}
+
+impl World {
+    /// The volume that the next process of the inventory gets. Without archives, all share their snapshots.
+    pub(crate) fn mount(&mut self) -> Result<usize, String> {
+        let taken = |world: &Self, volume| {
+            world.plan.archive.is_some()
+                && world.alive(Service::Inventory).any(|process| process.volume == volume)
+        };
+        let free: Vec<usize> = (0..self.volumes.all.len()).filter(|volume| !taken(self, *volume)).collect();
+        let is_new = self.plan.archive.is_some() && self.rng.chance(150);
+        let Some(volume) = self.rng.pick(&free).copied().filter(|_| !is_new) else {
+            // Now and then a pod has none, and finds a snapshot of another one.
+            let archive = self.plan.archive.filter(|_| !self.rng.chance(100)).map(|_| Arc::default());
+            self.volumes.all.push(Volume { archive, snapshots: Vec::new() });
+            return self.opened(self.volumes.all.len() - 1);
+        };
+        if self.plan.archive.is_some() && self.rng.chance(self.plan.faults.volume) {
+            self.report.faults += 1;
+            self.mishap(volume);
+        }
+        self.opened(volume)
+    }
+
+    fn opened(&self, volume: usize) -> Result<usize, String> {
+        let Some(archive) = &self.volumes.all[volume].archive else { return Ok(volume) };
+        archive.open(self.plan.snapshots.is_some());
+        archive.broken().map_or(Ok(volume), Err)
+    }
+
+    /// Something happens to an archive while nobody uses it.
+    fn mishap(&mut self, volume: usize) {
+        let other = self.rng.index(self.volumes.all.len());
+        let Self { rng, volumes, .. } = self;
+        let (Some(archive), Some(other)) = (&volumes.all[volume].archive, &volumes.all[other].archive) else {
+            return;
+        };
+        let what = match rng.below(6) {
+            0 => {
+                archive.replace(Contents::new());
+                "is lost"
+            }
+            1 => {
+                archive.replace(rng.pick(&volumes.copies).cloned().unwrap_or_default());
+                "is an old copy"
+            }
+            2 => {
+                archive.replace(other.contents());
+                "is a copy of another one"
+            }
+            _ => {
+                archive.fall_back(rng);
+                "has lost what was not synced"
+            }
+        };
+        self.say(|| format!("archive {volume} {what}"));
+    }
+
+    /// Something happens to an archive while it may be in use, or is over; or somebody makes a copy of it.
+    pub(super) fn trouble(&mut self) {
+        self.report.faults += 1;
+        let volume = self.rng.index(self.volumes.all.len());
+        let Self { rng, volumes, .. } = self;
+        let Some(Volume { archive: Some(archive), .. }) = volumes.all.get(volume) else { return };
+        let what = match rng.below(8) {
+            0 => {
+                archive.set_trouble(Trouble::Full);
+                "is full"
+            }
+            1 => {
+                archive.set_trouble(Trouble::Unreadable);
+                "cannot be read"
+            }
+            2 => {
+                archive.damage(rng);
+                "is damaged"
+            }
+            3 | 4 => {
+                let contents = archive.contents();
+                volumes.copies.push(contents);
+                if volumes.copies.len() > COPIES {
+                    volumes.copies.remove(0);
+                }
+                "is copied"
+            }
+            _ => {
+                archive.set_trouble(Trouble::None);
+                "can be used"
+            }
+        };
+        self.say(|| format!("archive {volume} {what}"));
+    }
+
+    /// Keeps one more snapshot, once the archive has what it needs.
+    pub(crate) fn keep(&mut self, id: usize, snapshot: Snapshot<Image>) -> Result<u64, SnapshotError> {
+        let Volume { archive, snapshots } = &mut self.volumes.all[self.processes[id].volume];
+        if let Some(archive) = archive {
+            archive.before_keeping().map_err(io::Error::other)?;
+            archive.kept(&snapshot.image.ledger.archived, KEPT);
+        }
+        snapshots.push(snapshot);
+        if snapshots.len() > KEPT {
+            snapshots.remove(0);
+        }
+        self.say(|| format!("{} keeps a snapshot", self.processes[id].name()));
+        Ok(0)
+    }
+
+    /// The snapshot before so many newer ones; now and then one is damaged, or another pod's.
+    pub(crate) fn load(
+        &mut self,
+        id: usize,
+        before: usize,
+    ) -> Option<Result<Box<Snapshot<Image>>, SnapshotError>> {
+        let other = self.rng.index(self.volumes.all.len());
+        let volume = if self.rng.chance(100) { other } else { self.processes[id].volume };
+        let snapshots = &self.volumes.all[volume].snapshots;
+        let at = snapshots.len().checked_sub(before + 1)?;
+        if self.rng.chance(250) {
+            return Some(Err(SnapshotError::Damaged("by the seed")));
+        }
+        let snapshot = snapshots.get(at)?.clone();
+        self.processes[id].unchecked = true;
+        self.say(|| format!("{} begins with {:?}", self.processes[id].name(), snapshot.folded));
+        Some(Ok(Box::new(snapshot)))
+    }
+}

@@ -14,7 +14,7 @@ const THREADS: usize = 2;
 pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Demo(options) => life::run(Does, THREADS, |_| demo::run(options)),
-        Command::Serve(options) => life::run(Serves, THREADS, |life| serve::run(options, life)),
+        Command::Serve(options) => life::run(Serves, THREADS, |life| serve::run(*options, life)),
         // One thread besides those of its Kafka clients: two would mostly wake each other.
         Command::Service(options) => life::run(Serves, 1, |life| service::run(*options, life)),
         Command::Simulator(options) => life::run(Serves, THREADS, |life| simulator::run(options, life)),

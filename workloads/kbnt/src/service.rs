@@ -89,7 +89,9 @@ fn inventory(
     lease: Option<Arc<KubernetesLease>>,
 ) -> Result<(), Failure> {
     let snapshots = snapshot_plan(&options.snapshots, archive.as_ref())?;
-    archive.iter().for_each(|archive| process.show_archive(Arc::clone(archive)));
+    if let Some(archive) = &archive {
+        process.show_archive(Arc::clone(archive));
+    }
     let machine = inventory_machine(&options.inventory, &options.kafka.instance, archive);
     match lease {
         Some(lease) => process.inventory_by_turns(machine, snapshots, lease)?,

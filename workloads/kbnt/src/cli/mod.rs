@@ -105,7 +105,7 @@ pub(crate) enum Command {
     /// Show every scenario of an order, step by step, and check how each ends
     Demo(DemoOptions),
     /// Run all six services in one process, with the whole HTTP API on one port
-    Serve(ServeOptions),
+    Serve(Box<ServeOptions>),
     /// Run one service on Kafka; this is what the operator deploys
     Service(Box<ServiceOptions>),
     /// Run a broker of seven topics to play with, over REST

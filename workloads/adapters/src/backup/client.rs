@@ -76,8 +76,8 @@ impl HttpService for Store {
         let region = region.and_then(|region| word(region, is_region));
         let code = element(&said, "Code").and_then(|code| word(code, is_code)).unwrap_or_default();
         let is_no_failure = match status {
-            // The object is not there; but there may be no bucket, either.
-            StatusCode::NOT_FOUND => code != "NoSuchBucket",
+            // The object is not there; but it may be the bucket, or whoever asks.
+            StatusCode::NOT_FOUND => matches!(code.as_str(), "" | "NoSuchKey"),
             // The answers to conditions.
             StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => true,
             _ => false,

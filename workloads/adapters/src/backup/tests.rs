@@ -69,6 +69,7 @@ async fn each_refusal_has_its_words_and_its_class_and_repeats_no_secret() {
         (403, "AccessDenied", Permanent, "access is denied", 1),
         (403, "", Permanent, "access is denied", 1),
         (403, "InvalidAccessKeyId", Permanent, "does not take these credentials", 1),
+        (404, "InvalidAccessKeyId", Permanent, "does not take these credentials", 1),
         (403, "SignatureDoesNotMatch", Permanent, "does not take these credentials", 1),
         (400, "ExpiredToken", Permanent, "does not take these credentials", 1),
         (401, "", Permanent, "does not take these credentials", 1),

@@ -17,7 +17,7 @@ AWS_SESSION_TOKEN, or AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN; AWS_REGION; 
 interface of S3. That begins with https://, or with http:// where AWS_ALLOW_HTTP is true.\n\n\
 Exit code: 0 if everything is copied that was there when it began, 1 if not.")]
 pub(crate) struct BackupOptions {
-    /// Where to copy to: a directory, which is made if it is not there, or s3://BUCKET/PREFIX
+    /// Where to copy to: a directory, which is made if it is not there, or `s3://BUCKET/PREFIX`
     #[arg(long, env = "KBNT_BACKUP_TO", value_name = "PLACE", hide_env_values = true, value_parser = PlaceParser)]
     pub(crate) to: Address,
     #[command(flatten)]
@@ -34,7 +34,7 @@ one. inventory-service then begins under a new term, as at every start.\n\n\
 The store of a bucket and the credentials come from the environment, as for `kbnt backup`.\n\n\
 Exit code: 0 if everything is restored, or can be (--dry-run), 1 if not.")]
 pub(crate) struct RestoreOptions {
-    /// Where the backup is: a directory, or s3://BUCKET/PREFIX
+    /// Where the backup is: a directory, or `s3://BUCKET/PREFIX`
     #[arg(long, env = "KBNT_RESTORE_FROM", value_name = "PLACE", hide_env_values = true, value_parser = PlaceParser)]
     pub(crate) from: Address,
     /// Only read the backup and compare it with its hashes

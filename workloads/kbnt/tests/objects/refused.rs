@@ -7,6 +7,9 @@ use crate::store::{BUCKET, KEY, Store};
 /// A token as a service that hands out credentials gives it.
 const TOKEN: &str = "the-token-of-the-tests";
 
+/// A place, what is set for it, and what is said.
+type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+
 #[tokio::test]
 #[ignore = "starts an object store"]
 async fn a_store_that_cannot_be_used_is_told_with_the_reason_and_without_secrets() {
@@ -15,8 +18,8 @@ async fn a_store_that_cannot_be_used_is_told_with_the_reason_and_without_secrets
     drop(kbnt_embedded::EmbeddedLog::open(&log).unwrap());
     let whole = format!("s3://{BUCKET}/place");
     let nobody = "http://127.0.0.1:1";
-    let table: [(&str, &[(&str, &str)], &str); 10] = [
-        (&whole, &[("AWS_ACCESS_KEY_ID", "somebody-else")], "does not take these credentials"),
+    let table: [Row<'_>; 10] = [
+        (&whole, &[("AWS_ACCESS_KEY_ID", "somebody-else")], "the store refuses (XAdminUserNotFound)"),
         (&whole, &[("AWS_SECRET_ACCESS_KEY", "another-secret")], "does not take these credentials"),
         (&whole, &[("AWS_SESSION_TOKEN", TOKEN)], "does not take these credentials"),
         (

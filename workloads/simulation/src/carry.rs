@@ -5,21 +5,16 @@ use std::time::Duration;
 use kbnt_application::driver::{Command, Event, Failure, Reader};
 use kbnt_application::intact::Damage;
 use kbnt_application::ports::{Clock as _, LogError};
-use kbnt_application::{Machine as _, Position, Service};
+use kbnt_application::{Machine as _, Service};
 
 use crate::faults::appends::Batch;
-use crate::log::{Log, Place};
+use crate::faults::loss::damaged;
+use crate::faults::readers::Most;
+use crate::log::Log;
 use crate::node::Node;
 use crate::plan::clients::{Call, Ticket};
 use crate::process::{Idle, Process, Request};
 use crate::world::World;
-
-/// How much a process takes in at most.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Most {
-    pub(crate) follow: u64,
-    pub(crate) inputs: u64,
-}
 
 impl Process {
     /// A step of the driver.
@@ -28,10 +23,9 @@ impl Process {
         self.driver.step(event);
     }
 
-    /// It had nothing to do: so it is until there is something to read, its clock is set, or it wants to tick. A sole writer may go on
-    /// with a snapshot all the same.
+    /// It had nothing to do: so it is until there is something to read, its clock is set, or it wants to tick.
     fn rest(&mut self) {
-        if self.driver.is_at_work() && self.service != Service::Inventory {
+        if self.driver.is_at_work() {
             self.idle = Some(Idle { ahead: self.clock.ahead(), tick: self.driver.machine().next_tick() });
         }
     }
@@ -45,24 +39,6 @@ impl Process {
             && self.output.iter().all(|at| log.end((at.topic, at.partition)) == at.offset)
             && self.inputs.iter().all(|(place, next)| log.end(*place) == *next)
             && tick.is_none_or(|tick| self.clock.now() < tick)
-    }
-
-    /// Reads on in the output topic; whether there was anything.
-    fn follow(&mut self, log: &Log, most: u64) -> bool {
-        let mut left = most;
-        let mut any = false;
-        for index in 0..self.output.len() {
-            let at = self.output[index];
-            let records = log.slice((at.topic, at.partition), at.offset, left);
-            if !records.is_empty() && self.driver.wants().output {
-                left -= records.len() as u64;
-                self.output[index].offset += records.len() as u64;
-                any = true;
-                self.idle = None;
-                self.driver.step(Event::Records(Reader::Output, records, &self.output));
-            }
-        }
-        any
     }
 }
 
@@ -99,7 +75,8 @@ impl World {
         if process.driver.wants().wake.is_some() {
             process.tell(Event::Flush);
         }
-        if !active {
+        // A writer goes on with a snapshot where there is nothing else to do.
+        if !active && (process.service != Service::Inventory || self.plan.snapshots.is_none()) {
             process.rest();
         }
         self.carry(id)?;
@@ -115,37 +92,6 @@ impl World {
             process.idle = process.idle.filter(|_| !active);
         }
         Ok(active)
-    }
-
-    /// Some records of the partition that a process scans.
-    fn scan(&mut self, id: usize, most: Most) {
-        let most = self.rng.between(1, most.follow.max(1));
-        let Self { processes, log, .. } = self;
-        let process = &mut processes[id];
-        let Some(at) = &mut process.scan else { return };
-        let records = log.slice((at.topic, at.partition), at.offset, most);
-        at.offset += records.len() as u64;
-        let next = [*at];
-        process.tell(Event::Records(Reader::Scan, records, &next));
-    }
-
-    /// What the coordinator has for a process, or some records of one of its input partitions.
-    fn read(&mut self, id: usize, most: u64, takes: usize) -> bool {
-        let Self { processes, log, rng, .. } = self;
-        let process = &mut processes[id];
-        if let Some(change) = process.changes.pop_front() {
-            self.change(id, change);
-            return true;
-        }
-        let ready = |(place, next): &(&Place, &u64)| takes > 0 && log.end(**place) > **next;
-        let Some((&place, &next)) = rng.pick_of(process.inputs.iter().filter(ready)) else {
-            process.driver.step(Event::Records(Reader::Input, &[], &[]));
-            return false;
-        };
-        let records = log.slice(place, next, rng.between(1, most).min(takes as u64));
-        process.inputs.insert(place, next + records.len() as u64);
-        process.tell(Event::Records(Reader::Input, records, &[]));
-        true
     }
 
     /// Does what a driver has asked for. A request may wait.
@@ -242,17 +188,4 @@ impl World {
         }
         self.carry(id)
     }
-}
-
-/// Why a service must not decide that goes on at these positions.
-pub(crate) fn damaged(
-    log: &Log,
-    service: Service,
-    from: impl IntoIterator<Item = Position>,
-) -> Option<LogError> {
-    let fault = |at: Position| {
-        let fault = log.bounds((at.topic, at.partition)).passed_over(at).err()?;
-        Some(LogError::Damaged(Damage { service, topic: at.topic, fault }))
-    };
-    from.into_iter().find_map(fault)
 }

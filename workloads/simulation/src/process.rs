@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use kbnt_application::driver::{Attempt, Command, Driver, Reader, Setup};
+use kbnt_application::driver::{Attempt, Command, Driver, Setup};
 use kbnt_application::ports::NoObserver;
 use kbnt_application::{EffectOutcome, Position, Service};
 use kbnt_domain::{OrderId, Timestamp};
@@ -123,16 +123,5 @@ impl Process {
     /// Whether it waits for nothing and takes in whatever comes.
     pub(crate) fn is_idle(&self) -> bool {
         !self.dead && self.request.is_none() && self.driver.is_at_work()
-    }
-
-    /// Its reader stands here now.
-    pub(crate) fn open(&mut self, reader: Reader, from: Vec<Position>) {
-        match reader {
-            Reader::Output => self.output = from,
-            Reader::Scan => self.scan = from.first().copied(),
-            Reader::Input => {
-                self.inputs = from.iter().map(|at| ((at.topic, at.partition), at.offset)).collect();
-            }
-        }
     }
 }

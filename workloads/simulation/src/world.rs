@@ -1,4 +1,4 @@
-//! The world of one seed: everything that is, and the scheduler that decides what happens next.
+//! The world of one seed: everything that is.
 
 use std::collections::VecDeque;
 use std::fmt::Arguments;
@@ -9,9 +9,7 @@ use kbnt_application::driver::{Command, Event};
 use kbnt_application::{Append, Delivered, Service};
 
 use crate::Report;
-use crate::carry::Most;
 use crate::checks::model::Books;
-use crate::faults::archive::DiskArchive;
 use crate::faults::clocks::{Now, WRONG};
 use crate::faults::flights::Flights;
 use crate::faults::gateway::Outside;
@@ -31,7 +29,7 @@ pub(crate) const BEGINNING: i64 = 1_700_000_000_000;
 pub struct World {
     pub(crate) rng: Rng,
     pub(crate) plan: Plan,
-    trace: bool,
+    pub(crate) trace: bool,
     pub(crate) now: Now,
     pub(crate) step: u64,
     pub(crate) log: Log,
@@ -92,41 +90,6 @@ impl World {
         self.now.load(Ordering::Relaxed)
     }
 
-    /// Lets things happen, then lets them come to rest, then checks everything.
-    ///
-    /// # Errors
-    /// What promise was broken.
-    pub fn run(&mut self) -> Result<Report, String> {
-        if self.trace {
-            self.print(format_args!("{:#?}", self.plan));
-        }
-        for service in Service::ALL {
-            self.spawn(service)?;
-        }
-        let faults = self.plan.faults.clone();
-        self.live(self.plan.steps)?;
-        for _ in 0..self.plan.days {
-            self.plan.faults = faults.clone();
-            self.next_day()?;
-            self.live(self.plan.steps / 4)?;
-        }
-        self.check()?;
-        self.report.steps = self.step;
-        self.report.records = self.log.len();
-        self.report.recalled = self.volumes.archives().map(DiskArchive::recalled).sum();
-        self.lose()?;
-        Ok(self.report.clone())
-    }
-
-    /// So many things happen, and come to rest.
-    fn live(&mut self, steps: u64) -> Result<(), String> {
-        for _ in 0..steps {
-            self.step += 1;
-            self.happen()?;
-        }
-        self.drain()
-    }
-
     pub(crate) fn say(&self, what: impl FnOnce() -> String) {
         if self.trace {
             self.print(format_args!("{:>6} {:>9} {}", self.step, self.now() - BEGINNING, what()));
@@ -134,25 +97,9 @@ impl World {
     }
 
     /// Shows a line of the trace; where nobody can read it, the seed's outcome is the same.
-    fn print(&self, line: Arguments<'_>) {
+    pub(crate) fn print(&self, line: Arguments<'_>) {
         debug_assert!(self.trace);
         let _ = crate::screen::show(line);
-    }
-
-    /// One thing happens, and perhaps something goes wrong.
-    fn happen(&mut self) -> Result<(), String> {
-        match self.rng.below(100) {
-            0..=63 => {
-                let process = self.rng.index(self.processes.len());
-                self.advance(process)?;
-            }
-            64..=75 => self.fly()?,
-            76..=83 => self.pass_time(),
-            84..=90 => self.ask()?,
-            91..=93 => self.land_late()?,
-            _ => self.manage()?,
-        }
-        self.go_wrong()
     }
 
     /// A process of a service starts.
@@ -173,21 +120,6 @@ impl World {
     pub(crate) fn begin(&mut self, id: usize) -> Result<(), String> {
         self.processes[id].tell(Event::Begin);
         self.carry(id)
-    }
-
-    /// One process goes on by a bit.
-    fn advance(&mut self, id: usize) -> Result<(), String> {
-        let most = Most { follow: self.rng.below(30), inputs: 6 };
-        match &self.processes[id].request {
-            _ if self.processes[id].dead => Ok(()),
-            Some(Request::Append(_)) => self.land_some(id),
-            // A lease is lost now and then while its holder is at work.
-            Some(Request::Other(Command::AwaitTurn)) if self.is_led(id) && !self.rng.chance(50) => {
-                self.work(id, most, None).map(|_| ())
-            }
-            Some(_) => self.perform(id),
-            None => self.work(id, most, None).map(|_| ()),
-        }
     }
 
     /// Whether another process has the turn to write.

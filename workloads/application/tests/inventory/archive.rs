@@ -3,11 +3,12 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
-use kbnt_application::inventory::{ArchiveLimits, InventoryConfig, InventoryMachine};
+use kbnt_application::event::Writer;
+use kbnt_application::inventory::{ArchiveLimits, Image, InventoryConfig, InventoryMachine, RestoreError};
 use kbnt_application::ports::{ArchiveError, ClosedOrderArchive};
 use kbnt_application::{Delivered, Machine, Message, Position, Service, SoleWriter, Topic, Trace};
 use kbnt_domain::event::ProductNotFound;
-use kbnt_domain::stock::image::{Chunk, ClosedOrder};
+use kbnt_domain::stock::image::{Chunk, ClosedOrder, LedgerImage};
 use kbnt_domain::{EventId, OrderId, Span, Timestamp};
 
 use crate::steps::order;
@@ -87,4 +88,25 @@ fn a_shop_that_was_idle_for_longer_than_the_window_goes_on_archiving() {
     }
     assert_eq!(machine.halted(), None);
     assert!(archive.find(order(4)).unwrap().is_some() && archive.find(order(0)).unwrap().is_none());
+}
+
+#[test]
+fn a_machine_without_an_archive_does_not_begin_with_an_image_that_needs_one() {
+    let config = InventoryConfig::new("writer");
+    let chunk = Chunk { first: 0, orders: 1, newest: Timestamp::from_millis(0), checksum: 0 };
+    let image = |archived: Vec<Chunk>| Image {
+        writer: Writer { term: 1, name: "before".to_owned() },
+        ledger: LedgerImage {
+            clock: Timestamp::from_millis(0),
+            window: config.window,
+            confirmed: 0,
+            products: Vec::new(),
+            active: Vec::new(),
+            archived,
+            ended: Vec::new(),
+        },
+    };
+    let restored = InventoryMachine::new(config.clone()).restore(image(vec![chunk]));
+    assert_eq!(restored, Err(RestoreError::NoArchive));
+    assert!(InventoryMachine::new(config.clone()).restore(image(Vec::new())).is_ok());
 }

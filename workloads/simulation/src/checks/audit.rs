@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kbnt_application::audit::{DEAD_LETTER, content_hash, dead_letter, vouched_hash};
 use kbnt_application::event::{AuditLogCreated, RecordedEvent};
 use kbnt_application::ports::Unreadable;
-use kbnt_application::{Delivered, Service, Topic};
+use kbnt_application::{Delivered, Position, Service, Topic};
 use kbnt_domain::audit::{Head, verify};
 
 use crate::world::World;
@@ -23,12 +23,16 @@ impl World {
         let entries = links.iter().map(|(record, link)| (record.message.at, *link));
         let verified = verify(Head::default(), entries).map_err(|broken| broken.to_string())?;
         let mut head = Head::default();
-        let mut audited: BTreeMap<(&str, u32, u64), (u64, &AuditLogCreated)> = BTreeMap::new();
+        let mut audited: BTreeMap<Position, (u64, &AuditLogCreated)> = BTreeMap::new();
         for &(record, link) in &links {
             if head.precedes(link) {
                 head = Head::after(link);
-                let (topic, partition, offset) = &link.location;
-                if audited.insert((topic, *partition, *offset), (record.at.offset, link)).is_some() {
+                let (name, partition, offset) = &link.location;
+                let Some(topic) = Topic::ALL.into_iter().find(|topic| topic.name() == &**name) else {
+                    return Err(format!("{:?} is audited and is nowhere", link.location));
+                };
+                let at = Position { topic, partition: *partition, offset: *offset };
+                if audited.insert(at, (record.at.offset, link)).is_some() {
                     return Err(format!("{:?} was audited twice", link.location));
                 }
             }
@@ -41,27 +45,26 @@ impl World {
                 || matches!(record.message.event, RecordedEvent::DeadLetterResolved(_))
         };
         for record in records.iter().filter(is_audited) {
-            let location = (record.at.topic.name(), record.at.partition, record.at.offset);
+            let location = record.at;
             let Some((_, link)) = audited.remove(&location) else {
-                return Err(format!("{location:?} is not audited"));
+                return Err(format!("{location} is not audited"));
             };
             let bytes = record.raw.as_ref().map(|raw| raw.hash());
             let content = vouched_hash(&content_hash(&record.message), bytes.as_ref());
             if (link.content_hash, link.record_hash) != (content, bytes) || link.audited != record.message.id
             {
-                return Err(format!("{location:?} is audited as something else"));
+                return Err(format!("{location} is audited as something else"));
             }
         }
         for record in self.log.poison().filter(|record| Service::Audit.inputs().contains(&record.at.topic)) {
-            let location = (record.at.topic.name(), record.at.partition, record.at.offset);
-            let Some((at, link)) = audited.remove(&location) else {
-                return Err(format!("{location:?} is not audited, and nobody understands it"));
+            let Some((at, link)) = audited.remove(&record.at) else {
+                return Err(format!("{} is not audited, and nobody understands it", record.at));
             };
             self.check_letter(record, at, link)?;
         }
         match audited.keys().next() {
             None => Ok(()),
-            Some(location) => Err(format!("{location:?} is audited and does not count")),
+            Some(location) => Err(format!("{location} is audited and does not count")),
         }
     }
 
@@ -71,8 +74,9 @@ impl World {
         if link.event_name != DEAD_LETTER || link.content_hash != expected.content_hash() {
             return Err(format!("{} is audited as something else", record.at));
         }
+        let shortened = expected.shortened();
         let is_it = |kept: &Delivered| match &kept.message.event {
-            RecordedEvent::DeadLetterStored(letter) => *letter == expected || *letter == expected.shortened(),
+            RecordedEvent::DeadLetterStored(letter) => *letter == expected || *letter == shortened,
             _ => false,
         };
         let mut before = self.log.topic(Topic::AuditLogs).take_while(|kept| kept.at.offset < at);

@@ -121,17 +121,17 @@ impl Process {
 
 impl World {
     /// The inventory knows each order of the window that has ended: it shows its reservation, and answers it when it is asked for again.
-    pub(super) fn check_memory(&mut self, stories: &BTreeMap<OrderId, Story>) -> Result<(), String> {
+    pub(super) fn check_memory(&mut self, stories: &BTreeMap<OrderId, Story<'_>>) -> Result<(), String> {
         if let Some(broken) = self.volumes.archives().find_map(DiskArchive::broken) {
             return Err(broken);
         }
         let now = Timestamp::from_millis(self.now());
-        let is_recent = |story: &Story| story.earliest().is_some_and(|at| now.since(at) < REMEMBERED);
+        let is_recent = |story: &Story<'_>| story.earliest().is_some_and(|at| now.since(at) < REMEMBERED);
         let is_timely = |order: &OrderId| !self.strays.timeless.contains(order);
         let recent: Vec<_> = stories
             .iter()
             .filter(|(order, story)| is_timely(order) && is_recent(story) && story.is_decided())
-            .filter_map(|(order, story)| Some((*order, story, story.basket.as_ref()?)))
+            .filter_map(|(order, story)| Some((*order, story, story.basket?)))
             .collect();
         let Self { processes, log, plan, books, .. } = self;
         let Some(process) =

@@ -1,4 +1,10 @@
-//! What must hold in the end, from the raw log and the world outside alone.
+//! What must hold, from the raw log and the world outside alone.
+//!
+//! After every step the books balance, in the machines and in an independent model of the raw log. In the end, with all
+//! faults over, every order has one final state, every reservation is resolved, every charge belongs to a confirmed
+//! order or was refunded exactly once, and the audit chain holds every record once; what nobody understands is kept there,
+//! as is what lies in the wrong partition, of which nothing else comes.
+//! And where records are lost, whoever would have to read them does not decide.
 
 mod audit;
 pub(crate) mod invariants;
@@ -22,17 +28,17 @@ use crate::world::World;
 
 /// One order, as the log tells.
 #[derive(Debug, Default)]
-pub(crate) struct Story {
+pub(crate) struct Story<'a> {
     /// The first basket that was placed under its id.
-    basket: Option<Basket>,
+    basket: Option<&'a Basket>,
     /// All that was written about it, by topic in the order of the log, each event id once.
-    events: BTreeMap<Topic, Vec<Delivered>>,
-    end: Option<Event>,
+    events: BTreeMap<Topic, Vec<&'a Delivered>>,
+    end: Option<&'a Event>,
 }
 
-impl Story {
+impl<'a> Story<'a> {
     fn status(&self) -> Option<OrderStatus> {
-        Some(match self.end.as_ref()? {
+        Some(match self.end? {
             Event::OrderCancelled(e) if e.kind == CancelKind::Rejected => OrderStatus::Rejected,
             Event::OrderCancelled(_) => OrderStatus::Cancelled,
             _ => OrderStatus::Confirmed,
@@ -51,7 +57,7 @@ impl Story {
     /// Whether the inventory has reserved or refused it, and not only promised to refuse it. An order that ended with its user is
     /// none of its business, whatever it was told besides.
     fn is_decided(&self) -> bool {
-        if let Some(Event::OrderCancelled(e)) = &self.end
+        if let Some(Event::OrderCancelled(e)) = self.end
             && matches!(e.reason, Reason::UserNotFound | Reason::UserBlocked)
         {
             return false;
@@ -67,19 +73,19 @@ impl Story {
         })
     }
 
-    fn take(&mut self, record: &Delivered) {
+    fn take(&mut self, record: &'a Delivered) {
         let events = self.events.entry(record.at.topic).or_default();
         if events.iter().any(|seen| seen.message.id == record.message.id) {
             return;
         }
         match record.message.event.business() {
-            Some(Event::PlaceOrder(e)) if self.basket.is_none() => self.basket = Some(e.basket.clone()),
+            Some(Event::PlaceOrder(e)) if self.basket.is_none() => self.basket = Some(&e.basket),
             Some(end @ (Event::OrderCreated(_) | Event::OrderCancelled(_))) if self.end.is_none() => {
-                self.end = Some(end.clone());
+                self.end = Some(end);
             }
             _ => {}
         }
-        events.push(record.clone());
+        events.push(record);
     }
 }
 
@@ -94,7 +100,7 @@ impl World {
     pub(crate) fn check(&mut self) -> Result<(), String> {
         let records = self.counting();
         self.check_strays(&records)?;
-        let mut stories: BTreeMap<OrderId, Story> = BTreeMap::new();
+        let mut stories: BTreeMap<OrderId, Story<'_>> = BTreeMap::new();
         for record in records.iter().filter(|record| record.at.topic != Topic::AuditLogs) {
             if let Subject::Order(order) = Subject::of(&record.message.event) {
                 stories.entry(order).or_default().take(record);
@@ -116,7 +122,7 @@ impl World {
         self.check_audit(&records)?;
         self.check_queries(&records, &stories)?;
         self.report.orders = stories.values().filter(|story| story.basket.is_some()).count() as u64;
-        let confirmed = |story: &&Story| story.status() == Some(OrderStatus::Confirmed);
+        let confirmed = |story: &&Story<'_>| story.status() == Some(OrderStatus::Confirmed);
         self.report.confirmed = stories.values().filter(confirmed).count() as u64;
         self.report.digest = records.iter().fold(0, |digest: u64, record| {
             let id = record.message.id.as_uuid().as_u64_pair();

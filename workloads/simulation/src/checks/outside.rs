@@ -10,12 +10,12 @@ use crate::faults::gateway::Account;
 use crate::world::World;
 
 impl World {
-    pub(super) fn check_outside(&self, order: OrderId, story: &Story) -> Result<(), String> {
+    pub(super) fn check_outside(&self, order: OrderId, story: &Story<'_>) -> Result<(), String> {
         let status = story.status();
         let told_refunded = story.all().any(|event| matches!(event, Event::PaymentRefunded(_)));
         match (self.outside.accounts.get(&order), status) {
             (Some(Account::Charged { refunds: 0, amount, .. }), Some(OrderStatus::Confirmed)) => {
-                let cost = story.basket.as_ref().map(|basket| cost_of(basket, &self.plan));
+                let cost = story.basket.map(|basket| cost_of(basket, &self.plan));
                 if cost != Some(amount.minor()) {
                     return Err(format!("{amount} was charged for a basket of {cost:?}"));
                 }

@@ -20,7 +20,7 @@ impl World {
     pub(super) fn check_queries(
         &mut self,
         records: &[Delivered],
-        stories: &BTreeMap<OrderId, Story>,
+        stories: &BTreeMap<OrderId, Story<'_>>,
     ) -> Result<(), String> {
         let records: Vec<&Delivered> =
             records.iter().filter(|record| record.at.topic != Topic::AuditLogs).collect();
@@ -60,7 +60,7 @@ impl World {
     fn check_forgetful(
         &self,
         records: &[&Delivered],
-        stories: &BTreeMap<OrderId, Story>,
+        stories: &BTreeMap<OrderId, Story<'_>>,
     ) -> Result<(), String> {
         if self.plan.skew != 0 {
             return Ok(());
@@ -69,11 +69,17 @@ impl World {
         for record in records {
             book.apply(record);
         }
+        let mut by_order: BTreeMap<OrderId, Vec<&Delivered>> = BTreeMap::new();
+        for record in records {
+            if let Some(order) = record.message.order() {
+                by_order.entry(order).or_default().push(record);
+            }
+        }
         let timely = |order: &OrderId| !self.strays.timeless.contains(order);
         for (order, story) in stories.iter().filter(|(order, story)| story.basket.is_some() && timely(order))
         {
             let latest = |matching: &dyn Fn(&Event) -> bool| {
-                let of = records.iter().filter(|record| record.message.order() == Some(*order));
+                let of = by_order.get(order).into_iter().flatten();
                 of.filter(|record| record.message.event.business().is_some_and(matching))
                     .map(|record| record.message.at)
                     .max()

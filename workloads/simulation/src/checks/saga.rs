@@ -10,12 +10,12 @@ use super::model::State;
 use crate::world::World;
 
 impl World {
-    pub(super) fn check_story(&self, order: OrderId, story: &Story) -> Result<(), String> {
-        let Some(basket) = &story.basket else {
+    pub(super) fn check_story(&self, order: OrderId, story: &Story<'_>) -> Result<(), String> {
+        let Some(basket) = story.basket else {
             // Only a cancellation of something that was never placed.
             return if story.end.is_none() { Ok(()) } else { Err("it ended and was never placed".into()) };
         };
-        let end = story.end.as_ref().ok_or_else(|| format!("it never ends: {:?}", names(story)))?;
+        let end = story.end.ok_or_else(|| format!("it never ends: {:?}", names(story)))?;
         one_of_a_kind(story)?;
         for reservation in self.books.of_order(order) {
             if reservation.state == State::Reserved {
@@ -48,16 +48,16 @@ impl World {
     }
 }
 
-fn names(story: &Story) -> Vec<String> {
+fn names(story: &Story<'_>) -> Vec<String> {
     story.all().map(|event| format!("{event:?}").chars().take(60).collect()).collect()
 }
 
-fn count(story: &Story, matching: impl Fn(&Event) -> bool) -> usize {
+fn count(story: &Story<'_>, matching: impl Fn(&Event) -> bool) -> usize {
     story.all().filter(|event| matching(event)).count()
 }
 
 /// Each question has one answer; whoever else answered did so under the same id, after it.
-fn one_of_a_kind(story: &Story) -> Result<(), String> {
+fn one_of_a_kind(story: &Story<'_>) -> Result<(), String> {
     for (what, count) in [
         (
             "answer about the user",
@@ -87,7 +87,7 @@ fn one_of_a_kind(story: &Story) -> Result<(), String> {
 }
 
 /// The reason of an end that is no confirmation, from the facts; `timeless` if it was not placed now.
-fn justified(story: &Story, kind: CancelKind, reason: Reason, timeless: bool) -> Result<(), String> {
+fn justified(story: &Story<'_>, kind: CancelKind, reason: Reason, timeless: bool) -> Result<(), String> {
     let has = |matching: &dyn Fn(&Event) -> bool| story.all().any(matching);
     let user_answers = story.events.get(&Topic::UserEvents).and_then(|records| records.first());
     let validated = user_answers

@@ -11,10 +11,10 @@ use crate::node::Node;
 use crate::world::World;
 
 impl World {
-    pub(super) fn check_stock(&mut self, stories: &BTreeMap<OrderId, Story>) -> Result<(), String> {
+    pub(super) fn check_stock(&mut self, stories: &BTreeMap<OrderId, Story<'_>>) -> Result<(), String> {
         let mut sold: BTreeMap<ProductId, u64> = BTreeMap::new();
         for story in stories.values().filter(|story| story.status() == Some(OrderStatus::Confirmed)) {
-            for (product, units) in story.basket.iter().flat_map(units_of) {
+            for (product, units) in story.basket.into_iter().flat_map(units_of) {
                 *sold.entry(product).or_default() += units;
             }
         }

@@ -53,6 +53,8 @@ struct Disk {
     damaged: BTreeSet<u64>,
     /// It has told its process of damage, or that it cannot be read: the process must not write any more.
     failed: bool,
+    /// The process has heard of damage, and has not reset it since.
+    refused: bool,
     /// Chunks of the snapshots that were kept last, which it must go back to.
     promised: Vec<Vec<Chunk>>,
     broken: Option<String>,
@@ -181,6 +183,7 @@ impl Disk {
     }
 
     fn reset(&mut self) -> Result<(), ArchiveError> {
+        self.refused = false;
         self.can_write()?;
         self.promised.clear();
         self.change(Vec::clear);
@@ -191,6 +194,7 @@ impl Disk {
     /// After this the process must not write.
     fn tell<T>(&mut self, told: Result<T, ArchiveError>) -> Result<T, ArchiveError> {
         self.failed |= told.is_err();
+        self.refused |= matches!(told, Err(ArchiveError::Damaged(_)));
         told
     }
 }
@@ -203,6 +207,9 @@ impl DiskArchive {
     /// A process begins with it, which has snapshots or not.
     pub(crate) fn open(&self, snapshots: bool) {
         let mut disk = self.disk();
+        if mem::take(&mut disk.refused) {
+            disk.broken = Some("an archive is as damaged as it was".to_owned());
+        }
         (disk.failed, disk.floor, disk.last) = (false, if snapshots { 0 } else { u64::MAX }, 0);
     }
 

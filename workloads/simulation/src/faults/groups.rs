@@ -7,7 +7,7 @@ use kbnt_application::driver::Event;
 use kbnt_application::ports::{Assignment, Commit, LogError};
 use kbnt_application::{Position, Service, Topic};
 
-use crate::carry::damaged;
+use super::loss::damaged;
 use crate::log::Place;
 use crate::process::Process;
 use crate::world::World;
@@ -134,8 +134,15 @@ impl World {
         let is_member = |process: &&Process| {
             process.service == service && process.is_idle() && process.changes.is_empty() && !process.stopping
         };
-        let ready: Vec<&Process> = processes.iter().filter(is_member).collect();
-        let Some(&&Process { id, ref lost, .. }) = rng.pick(&ready) else { return false };
+        let mut ready = processes.iter().filter(is_member);
+        if self.resting && (0..3).all(|partition| groups.owner(service, partition).is_some()) {
+            // Whoever is drawn gets nothing.
+            if ready.next().is_some() {
+                rng.next();
+            }
+            return false;
+        }
+        let Some(&Process { id, ref lost, .. }) = rng.pick_of(ready) else { return false };
         let is_free =
             |partition: &u32| groups.owner(service, *partition).is_none() && !lost.contains(partition);
         let mut mine: Vec<u32> = (0..3).filter(is_free).collect();

@@ -1,8 +1,10 @@
 //! At the end of a run, when all else is checked, records of an event store are lost: nobody may decide on what is left.
 
-use kbnt_application::{Service, Topic};
+use kbnt_application::intact::Damage;
+use kbnt_application::ports::LogError;
+use kbnt_application::{Position, Service, Topic};
 
-use crate::log::Place;
+use crate::log::{Log, Place};
 use crate::process::Process;
 use crate::world::World;
 
@@ -57,4 +59,17 @@ impl World {
             Ok(())
         }
     }
+}
+
+/// Why a service must not decide that goes on at these positions.
+pub(crate) fn damaged(
+    log: &Log,
+    service: Service,
+    from: impl IntoIterator<Item = Position>,
+) -> Option<LogError> {
+    let fault = |at: Position| {
+        let fault = log.bounds((at.topic, at.partition)).passed_over(at).err()?;
+        Some(LogError::Damaged(Damage { service, topic: at.topic, fault }))
+    };
+    from.into_iter().find_map(fault)
 }

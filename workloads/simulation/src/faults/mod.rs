@@ -1,4 +1,20 @@
 //! What goes wrong, and how a platform puts it right.
+//!
+//! Records arrive late, twice and out of order between partitions, and a reader lags behind what its own process wrote. Any process
+//! crashes between any two steps, or is stopped and hands over; what it had not seen acknowledged is lost from each partition on its
+//! own, or gets in later; an append is repeated, or refused after any part of it got in: for good, or for the size of a record.
+//! Partitions move between processes, in the middle of a batch and while they are still being recovered; one that has lost a
+//! partition may go on for a while as a zombie. Commits are refused, acknowledged and lost, or lose their note. A second
+//! inventory writer comes up beside the first, or stands by and loses its lease, and each begins with the newest snapshot, with
+//! an older one or with the log; snapshots are taken after any batch. In every other run it leaves all closed orders but a few to an
+//! archive on a disk: in a crash the disk falls back to any time since it was synced, it is full, damaged or unreadable for a while, and
+//! between two processes it is lost, old or another one's; hours pass, so that orders are forgotten. There are as many places for effects, records of a read and
+//! orders in hand as production has, or hardly any. Clocks differ and jump, by a little or by hours, and are put right. The
+//! gateway declines, is away, answers late, twice or not at all. Customers retry, reuse ids and cancel at any time, while
+//! stock is received and written off and users are blocked. Records get into the log that nobody understands, and
+//! persons see to them. A program that is none of the services writes into their topics: in partitions that are not the
+//! key's, at times of the year 0 or 9999, and with notes of what it answers that are not true. When all is checked, the first
+//! records of an event store are lost.
 
 pub(crate) mod appends;
 pub(crate) mod archive;
@@ -6,7 +22,8 @@ pub(crate) mod clocks;
 pub(crate) mod flights;
 pub(crate) mod gateway;
 pub(crate) mod groups;
-mod loss;
+pub(crate) mod loss;
+pub(crate) mod readers;
 pub(crate) mod strays;
 pub(crate) mod volumes;
 

@@ -12,7 +12,7 @@ use kbnt_domain::{OrderId, ProductId, SourceId, UserId};
 
 use super::rng::Rng;
 use super::{Faults, Plan, price};
-use crate::carry::Most;
+use crate::faults::readers::Most;
 use crate::node::Node;
 use crate::process::Process;
 use crate::world::{BEGINNING, World};

@@ -6,8 +6,8 @@ use kbnt_application::Machine as _;
 use kbnt_application::Service;
 use kbnt_application::driver::Command;
 
-use crate::carry::Most;
 use crate::faults::archive::Trouble;
+use crate::faults::readers::Most;
 use crate::plan::Faults;
 use crate::process::{Process, Request};
 use crate::world::World;

@@ -3,6 +3,7 @@
 pub(crate) mod clients;
 mod drain;
 pub(crate) mod rng;
+mod schedule;
 
 use kbnt_application::Service;
 use kbnt_application::driver::Limits;

@@ -135,17 +135,24 @@ impl Place {
         loop {
             tried += 1;
             let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-            let reason = match self.objects.put_opts(&path, bytes.clone().into(), options).await {
-                Ok(_) => return Ok(Created::Yes),
-                Err(Error::AlreadyExists { .. }) => match self.get(object).await {
+            let Err(refused) = self.objects.put_opts(&path, bytes.clone().into(), options).await else {
+                return Ok(Created::Yes);
+            };
+            let is_there = matches!(refused, Error::AlreadyExists { .. });
+            let mut reason = Reason::of(&refused);
+            // A store may break the connection off instead of reading what it will not write: its answer is lost then.
+            if is_there || reason.is_open {
+                match self.get(object).await {
                     Ok(found) if found == bytes => return Ok(Created::Before),
                     Ok(_) => return Ok(Created::Other),
-                    // It is being written by somebody who may not finish.
-                    Err(BackupError::Place { reason, .. }) if reason.is_missing => reason,
-                    Err(error) => return Err(error),
-                },
-                Err(error) => Reason::of(&error),
-            };
+                    // It is being written by somebody who may not finish, or never came there.
+                    Err(BackupError::Place { reason: missing, .. }) if missing.is_missing => {
+                        reason = if is_there { missing } else { reason };
+                    }
+                    Err(error) if is_there => return Err(error),
+                    Err(_) => {}
+                }
+            }
             if tried >= TRIES || !(reason.is_open || reason.is_missing) {
                 return Err(BackupError::Place { place: format!("{}/{object}", self.name), reason });
             }

@@ -20,6 +20,8 @@ use crate::testkit::{amount, basket, placed, reservation, user};
 #[expect(clippy::struct_excessive_bools, reason = "each test switches on what it needs")]
 pub(super) struct Toy {
     pub(super) sole: bool,
+    /// Whether its state can be copied.
+    pub(super) images: bool,
     pub(super) with_effect: bool,
     /// Its effects are charges, of reservations that end then.
     pub(super) charges_until: Option<Timestamp>,
@@ -209,7 +211,7 @@ impl SoleWriter for Toy {
     }
 
     fn image(&self) -> Option<()> {
-        None
+        self.images.then_some(())
     }
 
     fn restore(&mut self, (): ()) -> Result<Writer, Infallible> {

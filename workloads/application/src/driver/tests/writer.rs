@@ -103,3 +103,18 @@ fn a_stop_before_its_turn_is_the_end() {
     carrier.land();
     assert!(matches!(carrier.finished, Some(Ok(()))));
 }
+
+#[test]
+fn a_snapshot_is_kept_once_its_records_are_read_back() {
+    let mut carrier = Carrier::new(Toy { sole: true, images: true, ..Toy::default() }, Limits::default());
+    carrier.begin();
+    let work = |carrier: &mut Carrier| (0..4).for_each(|_| carrier.call("caller", Toy::refuse));
+    let newest = |carrier: &Carrier| {
+        carrier.snapshots.iter().flat_map(|kept| &kept.folded).map(|mark| mark.at.offset).max()
+    };
+    work(&mut carrier);
+    assert_eq!(newest(&carrier), Some(0), "only of its election: what it wrote may lie above a newer one");
+    carrier.read(Reader::Output);
+    work(&mut carrier);
+    assert!(newest(&carrier) > Some(0));
+}

@@ -30,14 +30,15 @@ pub(super) async fn cancel_order(
 ) -> Result<(StatusCode, Json<OrderAccepted>), Problem> {
     params.only(&[])?;
     api.check_ready()?;
-    if api.cancellable(order).await? == OrderStatus::Pending {
+    let mut status = api.cancellable(order).await?;
+    if status == OrderStatus::Pending {
         let command = api.command(|outbox| {
             request_cancel(order, outbox);
         });
         api.append(command).await?;
+        // It may have been confirmed meanwhile.
+        status = api.cancellable(order).await?;
     }
-    // It may have been confirmed meanwhile.
-    let status = api.cancellable(order).await?;
     Ok((StatusCode::ACCEPTED, Json(OrderAccepted { order_id: order.to_string(), status: status.into() })))
 }
 

@@ -110,7 +110,7 @@ impl Part for Orders {
     }
 }
 
-/// The history of orders. Commands never read it, so the process is ready without it.
+/// The history of orders. Nothing is decided by it, so the process is ready without it.
 pub(super) struct OrderHistory {
     pub(super) view: HistoryView,
     pub(super) clock: Arc<dyn Clock>,

@@ -14,7 +14,7 @@ use super::rows::{ActiveRow, Bad, ChunkRow, EndedRow, Head, ProductRow};
 const MAGIC: [u8; 8] = *b"KBNTsnap";
 
 /// Changes with the rows, and with their meaning for the ledger.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// Bytes of the header: magic, format, length of the rows, checksum of all that and the rows.
 const HEADER: usize = 8 + 4 + 8 + 4;

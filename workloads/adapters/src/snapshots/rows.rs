@@ -45,6 +45,8 @@ pub(super) struct Head<'a> {
     folded: Vec<(At<'a>, [u8; 16])>,
     #[serde(borrow)]
     inputs: Vec<At<'a>>,
+    #[serde(borrow)]
+    answered: Vec<At<'a>>,
     term: u64,
     writer: &'a str,
     clock: i64,
@@ -58,7 +60,7 @@ pub(super) struct Head<'a> {
 
 impl<'a> Head<'a> {
     pub(super) fn of(snapshot: &'a Snapshot<Image>) -> Self {
-        let Image { writer, ledger } = &snapshot.image;
+        let Image { writer, answered, ledger } = &snapshot.image;
         Self {
             taken: snapshot.taken.as_millis(),
             folded: snapshot
@@ -67,6 +69,7 @@ impl<'a> Head<'a> {
                 .map(|mark| (at(&mark.at), *mark.id.as_uuid().as_bytes()))
                 .collect(),
             inputs: snapshot.inputs.iter().map(at).collect(),
+            answered: answered.iter().map(at).collect(),
             term: writer.term,
             writer: &writer.name,
             clock: ledger.clock.as_millis(),
@@ -93,11 +96,13 @@ impl<'a> Head<'a> {
             active: Vec::new(),
             ended: Vec::new(),
         };
+        let positions = |all: &[At<'_>]| all.iter().map(position).collect::<Result<_, Bad>>();
+        let writer = Writer { term: self.term, name: self.writer.to_owned() };
         Ok(Snapshot {
             taken: Timestamp::from_millis(self.taken),
             folded: self.folded.iter().map(mark).collect::<Result<_, Bad>>()?,
-            inputs: self.inputs.iter().map(position).collect::<Result<_, Bad>>()?,
-            image: Image { writer: Writer { term: self.term, name: self.writer.to_owned() }, ledger },
+            inputs: positions(&self.inputs)?,
+            image: Image { writer, answered: positions(&self.answered)?, ledger },
         })
     }
 }

@@ -74,7 +74,11 @@ fn snapshot(term: u64) -> Snapshot<Image> {
             id: EventId::from_uuid(Uuid::from_u128(5)),
         }],
         inputs: vec![at(Topic::UserEvents, 0, 4)],
-        image: Image { writer: Writer { term, name: "writer".into() }, ledger },
+        image: Image {
+            writer: Writer { term, name: "writer".into() },
+            answered: vec![at(Topic::PaymentEvents, 1, 9), at(Topic::UserEvents, 0, 3)],
+            ledger,
+        },
     }
 }
 
@@ -134,7 +138,7 @@ fn another_format_is_named() {
     store.keep(&snapshot(1)).unwrap();
     let file = directory.path().join("0.snapshot");
     let mut other = std::fs::read(&file).unwrap();
-    other[8] = 3;
+    other[8] = 4;
     std::fs::write(&file, other).unwrap();
-    assert!(matches!(store.load(0), Some(Err(SnapshotError::Format(3)))));
+    assert!(matches!(store.load(0), Some(Err(SnapshotError::Format(4)))));
 }

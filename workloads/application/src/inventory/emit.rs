@@ -21,6 +21,17 @@ impl InventoryMachine {
         }
     }
 
+    /// Writes the election once more, as the answer to an input that has led to no other record: so whoever folds the log finds that it
+    /// was handled. The name holds the writer, as another one that does the same writes another record.
+    pub(super) fn emit_progress(&mut self, record: &Delivered, outbox: &mut Outbox) {
+        let Some(writer) = self.writer.clone() else { return };
+        outbox.sign(Arc::clone(&writer));
+        outbox.answer(record);
+        let name = format!("writer-elected/{}/{}/{}", writer.term, writer.name, record.at);
+        outbox.emit_to(record.at.partition, &name, WriterElected { writer: Writer::clone(&writer) });
+        outbox.unprompted();
+    }
+
     /// Writes what the ledger emitted, as the answer to `record` if there is one. Expiries come first and answer nothing: they
     /// would have happened without it, and they must not pass for its answer after a crash.
     pub(super) fn emit_events(&mut self, record: Option<&Delivered>, outbox: &mut Outbox) {

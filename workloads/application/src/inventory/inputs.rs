@@ -23,6 +23,9 @@ impl InventoryMachine {
         }
         let outcome = self.decide(record, outbox);
         self.emit_events(Some(record), outbox);
+        if matches!(outcome, Some(Outcome::Repeated | Outcome::Conflict)) && self.must_be_noted(record) {
+            self.emit_progress(record, outbox);
+        }
         self.archive_surplus();
         match outcome {
             Some(Outcome::Waits) => {
@@ -78,8 +81,21 @@ impl InventoryMachine {
         }
     }
 
+    /// Whether a start without a snapshot must learn from the log that this input, which led to no record, was handled: read again after
+    /// its order is forgotten, it would be taken for new. A rejection must be read again, and the first command asks for nothing.
+    fn must_be_noted(&self, record: &Delivered) -> bool {
+        let event = record.message.event.business();
+        let is_harmless = matches!(event, Some(Event::UserRejected(_) | Event::PlaceOrder(_)));
+        !is_harmless && !self.was_answered(record.at)
+    }
+
     fn was_answered(&self, at: Position) -> bool {
         self.answered.get(&(at.topic, at.partition)).is_some_and(|&answered| at.offset <= answered)
+    }
+
+    /// The last input that was answered, of each partition.
+    pub(super) fn answered(&self) -> impl Iterator<Item = Position> {
+        self.answered.iter().map(|(&(topic, partition), &offset)| Position { topic, partition, offset })
     }
 
     pub(super) fn note_answered(&mut self, at: Position) {

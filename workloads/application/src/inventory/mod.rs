@@ -122,7 +122,7 @@ impl Machine for InventoryMachine {
 
     fn fold(&mut self, record: &Delivered) {
         match &record.message.event {
-            RecordedEvent::WriterElected(elected) => return self.meet(&elected.writer),
+            RecordedEvent::WriterElected(elected) => self.meet(&elected.writer),
             RecordedEvent::Business(event) => {
                 if let Some(order) = record.message.order() {
                     self.recall(order);
@@ -220,8 +220,7 @@ impl SoleWriter for InventoryMachine {
     /// only the first. Users and payments are read again as far as the own records were: the first answer about an order
     /// stands, and not every first answer (a rejected user, a failed payment after the expiry) left a record here.
     fn resume(&self) -> Vec<Position> {
-        let position = |(&(topic, partition), &offset)| Position { topic, partition, offset };
-        self.answered.iter().map(position).filter(|at| at.topic == Topic::OrderEvents).collect()
+        self.answered().filter(|at| at.topic == Topic::OrderEvents).collect()
     }
 
     fn prefetch(&self, coming: &mut dyn Iterator<Item = &Delivered>) {

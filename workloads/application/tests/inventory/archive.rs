@@ -96,6 +96,7 @@ fn a_machine_without_an_archive_does_not_begin_with_an_image_that_needs_one() {
     let chunk = Chunk { first: 0, orders: 1, newest: Timestamp::from_millis(0), checksum: 0 };
     let image = |archived: Vec<Chunk>| Image {
         writer: Writer { term: 1, name: "before".to_owned() },
+        answered: Vec::new(),
         ledger: LedgerImage {
             clock: Timestamp::from_millis(0),
             window: config.window,

@@ -2,7 +2,7 @@
 
 use kbnt_application::inventory::{InventoryConfig, InventoryMachine};
 use kbnt_application::message::partition_of;
-use kbnt_application::{Delivered, Machine, SoleWriter, Topic};
+use kbnt_application::{Delivered, Machine, Outbox, Service, SoleWriter, Topic};
 use kbnt_domain::event::{
     Basket, Event, Line, OrderCancelRequested, PaymentFailed, PaymentMethod, PaymentProcessed, UserRejected,
     UserValidated,
@@ -331,4 +331,82 @@ fn a_payment_that_is_read_again_is_not_undone_because_its_forgotten_order_was_as
     lab.handle(0, (again.topic, again.partition));
     lab.settle(0);
     assert_eq!(names(&about(&lab, 1)), ["VirtualStockReservedEvent", "ReservationConfirmedEvent"]);
+}
+
+/// What a start without a snapshot makes of a record that came again long before it and was answered with silence then.
+#[track_caller]
+fn is_not_answered_again(topic: Topic, again: impl FnOnce(&Lab) -> Event) {
+    let mut lab = open(5);
+    lab.input(Topic::UserEvents, "1", validated(&lab, 1, &[("A", 1)]));
+    lab.settle(0);
+    lab.input(Topic::PaymentEvents, "paid", paid(1, 100));
+    lab.settle(0);
+    lab.now = lab.now + Span::from_minutes(3 * 60);
+    let event = again(&lab);
+    lab.input(topic, "again", event);
+    lab.settle(0);
+    let before = names(&about(&lab, 1));
+    lab.crash(0, [0; 3]);
+    // The order is forgotten, but not all that came after its end is older than the window.
+    lab.now = lab.now + Span::from_minutes(23 * 60);
+    lab.start(0);
+    lab.settle(0);
+    assert_eq!(names(&about(&lab, 1)), before);
+}
+
+#[test]
+fn a_second_payment_of_a_confirmed_order_is_not_refunded_after_a_restart() {
+    is_not_answered_again(Topic::PaymentEvents, |_| paid(1, 100));
+}
+
+#[test]
+fn a_declined_payment_of_a_confirmed_order_releases_nothing_after_a_restart() {
+    is_not_answered_again(Topic::PaymentEvents, |_| declined(1));
+}
+
+#[test]
+fn a_repeated_request_is_not_reserved_anew_after_a_restart() {
+    is_not_answered_again(Topic::UserEvents, |lab| validated(lab, 1, &[("A", 1)]));
+}
+
+#[test]
+fn another_request_under_the_same_id_is_not_reserved_after_a_restart() {
+    is_not_answered_again(Topic::UserEvents, |lab| validated(lab, 1, &[("A", 2)]));
+}
+
+#[test]
+fn a_confirmed_order_is_not_cancelled_after_a_restart_by_a_wish_that_came_too_late() {
+    is_not_answered_again(Topic::OrderEvents, |_| OrderCancelRequested { order: order(1) }.into());
+}
+
+#[test]
+fn a_payment_that_a_snapshot_had_not_come_to_again_is_not_undone() {
+    let mut lab = open(5);
+    lab.input(Topic::UserEvents, "1", validated(&lab, 1, &[("A", 1)]));
+    lab.settle(0);
+    let at = lab.input(Topic::PaymentEvents, "paid", paid(1, 100));
+    lab.settle(0);
+    lab.crash(0, [0; 3]);
+    // The next writer folds the log, and its state is copied before it has read the payments again.
+    lab.start(0);
+    for p in 0..3 {
+        lab.flush(0, p, usize::MAX);
+        lab.follow(0, p, usize::MAX / 2);
+    }
+    let image = lab.processes[0].machine.image().unwrap();
+    // A later one begins with that when the order is older than the window.
+    let mut machine = InventoryMachine::new(InventoryConfig::new("restored"));
+    machine.restore(image).unwrap();
+    let later = lab.now + Span::from_minutes(26 * 60);
+    machine.set_clock(later);
+    let mut outbox = Outbox::new(Service::Inventory, later);
+    machine.elect(&mut outbox);
+    for partition in 0..3 {
+        machine.recovered(partition, &mut outbox);
+    }
+    outbox.take();
+    let payment = lab.inputs[&(at.topic, at.partition)][0].clone();
+    machine.handle(&payment, &mut outbox);
+    assert!(outbox.take().0.is_empty());
+    assert_eq!(machine.counts().stale, 1);
 }

@@ -102,10 +102,7 @@ impl Ledger {
         }
         let (first, _) = self.closed_orders.oldest(1).next()?;
         let newest = self.closed_orders.oldest(wanted).map(|(_, closed)| closed.at).max()?;
-        let stands = |(place, closed): &(u64, &ClosedOrder)| {
-            let here = Place::Closed(ClosedOrders::number(*place));
-            self.find(closed.order).is_some_and(|known| known.place == here)
-        };
+        let stands = |(place, _): &(u64, &ClosedOrder)| !self.closed_orders.has_left(*place);
         let standing = self.closed_orders.oldest(wanted).filter(stands).collect();
         Some((Chunk { first, orders, newest, checksum: 0 }, standing))
     }

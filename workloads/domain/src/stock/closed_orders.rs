@@ -1,6 +1,6 @@
 //! Closed orders, remembered for a window of time.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::{OrderId, Reason, Timestamp};
 
@@ -96,6 +96,8 @@ pub(super) struct ClosedOrders {
     archived: Archived,
     /// The others.
     closed: VecDeque<ClosedOrder>,
+    /// The places of those of them whose orders stand elsewhere by now, or nowhere.
+    left: BTreeSet<u64>,
     /// Copies out of the archive, as long as a decision needs them.
     recalled: Vec<(Number, ClosedOrder)>,
 }
@@ -169,6 +171,18 @@ impl ClosedOrders {
         (self.before(number) < self.archived.orders() + self.closed.len() as u64).then_some(number)
     }
 
+    /// The order stands at this number no longer.
+    pub(super) fn leave(&mut self, number: Number) {
+        if let Some(place) = self.place(number).filter(|place| *place < self.closed.len()) {
+            self.left.insert(self.first_here() + place as u64);
+        }
+    }
+
+    /// The place of the oldest that is here.
+    fn first_here(&self) -> u64 {
+        self.first + self.archived.orders()
+    }
+
     /// Whether a number is anybody's who is here.
     pub(super) fn holds(&self, number: Number) -> bool {
         self.get(number).is_some()
@@ -184,6 +198,7 @@ impl ClosedOrders {
         let due = self.closed.front().is_some_and(|oldest| oldest.at < horizon);
         if due {
             self.closed.pop_front();
+            self.left.remove(&self.first);
             self.first += 1;
         }
         due
@@ -197,22 +212,26 @@ impl ClosedOrders {
         }
     }
 
-    /// All of them that are here; one that was revived since stands here, too.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Number, &ClosedOrder)> {
-        (self.first + self.archived.orders()..)
-            .zip(&self.closed)
-            .map(|(place, closed)| (Self::number(place), closed))
+    /// All of them that are here and where their orders stand, with their places among all.
+    pub(super) fn standing(&self) -> impl Iterator<Item = (u64, &ClosedOrder)> {
+        self.oldest(self.closed.len()).filter(|(place, _)| !self.has_left(*place))
     }
 
     /// The oldest `orders` that are here, with their places among all; fewer if there are not so many.
     pub(super) fn oldest(&self, orders: usize) -> impl Iterator<Item = (u64, &ClosedOrder)> {
-        (self.first + self.archived.orders()..).zip(self.closed.iter().take(orders))
+        (self.first_here()..).zip(self.closed.iter().take(orders))
+    }
+
+    /// Whether the order that was at this place stands elsewhere by now, or nowhere.
+    pub(super) fn has_left(&self, place: u64) -> bool {
+        !self.left.is_empty() && self.left.contains(&place)
     }
 
     /// The oldest that are here lie in the archive from now on, and not here any more.
     pub(super) fn archive(&mut self, chunk: Chunk) {
-        for _ in 0..chunk.orders {
+        for place in (chunk.first..).take(chunk.orders as usize) {
             self.closed.pop_front();
+            self.left.remove(&place);
         }
         self.archived.add(chunk);
     }

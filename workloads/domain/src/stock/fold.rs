@@ -1,13 +1,14 @@
 //! Recovering the ledger from its events.
 //!
 //! Events of different orders and products come in any order; those of one order, and those of one product's declarations,
-//! come in theirs. An event that comes twice changes nothing.
+//! come in theirs. An event that comes twice changes nothing, however much later than that the fold is.
 
 use crate::event::{Event, StockDeclared, VirtualStockReserved};
 use crate::{OrderId, Reason, ReservationId, Timestamp};
 
 use super::clock::SETTING;
 use super::closed_orders::{ClosedOrder, End};
+use super::copies::Copies;
 use super::decision::EmittedEvent;
 use super::index::{Known, Place};
 use super::ledger::Ledger;
@@ -66,6 +67,7 @@ impl Ledger {
     pub fn open(&mut self, now: Timestamp, emitted: &mut Vec<EmittedEvent>) {
         self.clock = now;
         self.open = true;
+        self.copies = Copies::default();
         self.verify();
         for product in self.catalogue.places() {
             let particulars = self.catalogue.particulars(product);
@@ -99,6 +101,9 @@ impl Ledger {
             Some(now) if written.since(now) > SETTING => now + reserved.expires_at.since(written),
             _ => reserved.expires_at,
         };
+        if self.copies.is_one(reserved.reservation, written) {
+            return;
+        }
         let from = self.find(reserved.order);
         let attempts = match from.map(|known| known.place) {
             None => 0,

@@ -16,7 +16,6 @@ pub use super::reservations::{Active, Claim, Line, Lines};
 
 use super::archive::Archived;
 use super::decision::StockTerms;
-use super::index::Place;
 use super::ledger::Ledger;
 
 /// A product of an image.
@@ -101,23 +100,8 @@ impl Ledger {
             products: self.catalogue.all().map(product).collect(),
             active: self.reservations.iter().cloned().collect(),
             archived: self.archived().copied().collect(),
-            ended: self.remembered().cloned().collect(),
+            ended: self.closed_orders.standing().map(|(_, closed)| closed.clone()).collect(),
         }
-    }
-
-    /// The ended orders as they stand. Memory also holds what was amended since; to look each one up would take ten times as
-    /// long as to go through the index once.
-    fn remembered(&self) -> impl Iterator<Item = &ClosedOrder> {
-        let mut stands = vec![false; self.closed_orders.len()];
-        for place in self.index.places() {
-            if let Place::Closed(number) = place
-                && let Some(here) = self.closed_orders.place(number)
-                && let Some(stands) = stands.get_mut(here)
-            {
-                *stands = true;
-            }
-        }
-        self.closed_orders.iter().zip(stands).filter(|(_, stands)| *stands).map(|((_, ended), _)| ended)
     }
 
     /// A ledger that has folded what `image` stands for, to be [recovered](Ledger::recover) from the events after that and

@@ -156,12 +156,6 @@ impl Index {
         Some(Place::unpack(self.buckets[bucket].places[entry]))
     }
 
-    /// All places that orders are said to be at; some may be nobody's any more.
-    pub(super) fn places(&self) -> impl Iterator<Item = Place> {
-        let packed = self.buckets.iter().flat_map(|bucket| bucket.places);
-        packed.filter(|place| *place != VACANT).map(Place::unpack)
-    }
-
     /// Moves an order, if it still stands where it is known to. Only taking in another one can have changed that.
     pub(super) fn shift(&mut self, known: Known, to: Place) {
         let place = &mut self.buckets[known.bucket].places[known.entry];

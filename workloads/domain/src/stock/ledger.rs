@@ -4,6 +4,7 @@ use crate::event::{LowStock, ReservationExpired};
 use crate::{OrderId, ReservationId, Span, Timestamp};
 
 use super::closed_orders::{ClosedOrder, ClosedOrders};
+use super::copies::Copies;
 use super::credit::{CreditId, Credits, Freed};
 use super::decision::{EmittedEvent, SKEW, StockTerms};
 use super::index::{Index, Known, Place};
@@ -27,6 +28,7 @@ pub struct Ledger {
     pub(super) closed_orders: ClosedOrders,
     pub(super) index: Index,
     pub(super) credits: Credits,
+    pub(super) copies: Copies,
     pub(super) violations: Vec<Violation>,
     pub(super) open: bool,
     pub(super) changes: u64,
@@ -44,6 +46,7 @@ impl Ledger {
             closed_orders: ClosedOrders::default(),
             index: Index::default(),
             credits: Credits::default(),
+            copies: Copies::default(),
             violations: Vec::new(),
             open: false,
             changes: 0,
@@ -153,6 +156,7 @@ impl Ledger {
     /// Sets where an order stands, given where it stood before.
     pub(super) fn stand(&mut self, order: OrderId, from: Option<Known>, to: Place) {
         if let Some(from) = from {
+            self.leave(from.place);
             self.index.shift(from, to);
             return;
         }
@@ -163,6 +167,13 @@ impl Ledger {
             Place::Active(_) => true,
             Place::Closed(number) => memory.holds(number),
         });
+    }
+
+    /// An order stands there no longer.
+    fn leave(&mut self, place: Place) {
+        if let Place::Closed(number) = place {
+            self.closed_orders.leave(number);
+        }
     }
 
     /// Takes a claim's units out of what is available.
@@ -236,6 +247,7 @@ impl Ledger {
         let order = closed.order;
         if closed.at < self.horizon() {
             if let Some(from) = from {
+                self.leave(from.place);
                 self.index.remove(from);
             }
             return;

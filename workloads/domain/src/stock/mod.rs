@@ -9,6 +9,7 @@
 mod archive;
 mod clock;
 mod closed_orders;
+mod copies;
 mod credit;
 mod decision;
 mod declaration;

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::decision::SKEW;
+use super::closed_orders::ClosedOrders;
 use super::index::Place;
 use super::ledger::Ledger;
 use super::product::ProductIx;
@@ -121,15 +121,15 @@ impl Ledger {
         }
     }
 
-    /// Whether each order is found where it is. One that has ended again by a clock that is behind may be forgotten by that end, while
-    /// its first one is still here.
+    /// Whether each order is found where it is.
     fn index_sound(&self) -> bool {
-        let found = |order, is: fn(Place) -> bool| self.find(order).is_some_and(|known| is(known.place));
+        let found = |order, is: &dyn Fn(Place) -> bool| self.find(order).is_some_and(|known| is(known.place));
         let active =
-            self.reservations.iter().all(|active| found(active.order, |at| matches!(at, Place::Active(_))));
-        let surely_known = self.horizon() + SKEW;
-        let mut closed = self.closed_orders.iter().filter(|(_, closed)| closed.at >= surely_known);
-        let closed = closed.all(|(_, closed)| found(closed.order, |_| true));
-        active && closed
+            self.reservations.iter().all(|active| found(active.order, &|at| matches!(at, Place::Active(_))));
+        let mut closed = self.closed_orders.standing();
+        active
+            && closed.all(|(place, closed)| {
+                found(closed.order, &|at| at == Place::Closed(ClosedOrders::number(place)))
+            })
     }
 }

@@ -4,6 +4,7 @@
 
 mod books;
 mod clocks;
+mod folding;
 mod images;
 mod levels;
 mod outside;

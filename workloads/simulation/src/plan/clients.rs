@@ -11,14 +11,11 @@ use kbnt_domain::user::Registration;
 use kbnt_domain::{OrderId, ProductId, SourceId, UserId};
 
 use super::rng::Rng;
-use super::{Faults, Plan, price};
+use super::{Plan, price};
 use crate::faults::readers::Most;
 use crate::node::Node;
 use crate::process::Process;
-use crate::world::{BEGINNING, World};
-
-/// For so many milliseconds nothing is forgotten.
-const REMEMBERED: i64 = 22 * 3_600_000;
+use crate::world::World;
 
 /// What a service is asked over HTTP.
 #[derive(Clone, Debug)]
@@ -257,7 +254,7 @@ impl Clients {
 impl World {
     /// Some hours later there are new orders, and customers come back to those of the day before, but not to older ones, which may be
     /// forgotten.
-    pub(crate) fn next_day(&mut self) -> Result<(), String> {
+    pub(crate) fn next_day(&mut self) {
         let hours = self.rng.between(6, 18);
         self.now.fetch_add(i64::try_from(hours * 3_600_000).unwrap_or(0), Ordering::Relaxed);
         self.say(|| format!("{hours} hours later"));
@@ -271,20 +268,6 @@ impl World {
         let mut wishes: Vec<Wish> = (plan.today..plan.orders.len()).map(Wish::Place).collect();
         Clients::come_back(&mut wishes, before, plan, rng);
         clients.wishes = wishes.into();
-        if self.now() - BEGINNING < REMEMBERED {
-            return Ok(());
-        }
-        // What was answered without a record, such as a copy of a payment, the next writer takes for new when its order is forgotten. So
-        // from now on the one at work stays.
-        self.plan.faults = Faults::default();
-        let at_work =
-            self.alive(Service::Inventory).find(|process| process.is_idle()).map(|process| process.id);
-        let others =
-            self.alive(Service::Inventory).map(|process| process.id).filter(|id| Some(*id) != at_work);
-        for id in others.collect::<Vec<_>>() {
-            self.kill(id)?;
-        }
-        Ok(())
     }
 
     /// Customers and the warehouse ask for something.

@@ -184,7 +184,7 @@ impl Plan {
             products,
             users,
         };
-        if plan.archive.is_some() && plan.faults.stray == 0 && rng.chance(250) {
+        if plan.archive.is_some() && rng.chance(250) {
             plan.days = rng.between(1, 3);
         }
         for _ in 0..rng.between(2, 14) {

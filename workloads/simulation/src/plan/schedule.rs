@@ -25,7 +25,7 @@ impl World {
         self.live(self.plan.steps)?;
         for _ in 0..self.plan.days {
             self.plan.faults = faults.clone();
-            self.next_day()?;
+            self.next_day();
             self.live(self.plan.steps / 4)?;
         }
         self.check()?;

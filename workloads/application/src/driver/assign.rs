@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::tail::{admitted, has_reached};
 use super::work::{After, WAIT};
-use super::{Command, Core, Driver, Event, Failure, Reader, Stage, Wants};
+use super::{Command, Core, Driver, Event, Failure, Reader, Stage, Wants, before};
 use crate::fence::TermFence;
 use crate::machine::{Delivered, Machine, Position};
 use crate::message::Topic;
@@ -75,6 +75,11 @@ impl Scan {
         Self::new(gap.from, Some(gap.until), Purpose::Handle(fence))
     }
 
+    /// Whether it begins so many records before the end, which is not known yet.
+    fn looks_back(&self, machine: &impl Machine) -> Option<u64> {
+        machine.looks_back().filter(|_| matches!(self.purpose, Purpose::Recover { .. }))
+    }
+
     /// Its reader is open; the partition ends here.
     fn open(&mut self, ends: &[Position]) {
         let end = ends.first().or(self.until.as_ref()).copied().unwrap_or(self.from);
@@ -141,7 +146,11 @@ impl<M: Machine, R> Driver<M, R> {
             if let Purpose::Recover { began, .. } = &mut scan.purpose {
                 *began = (self.core.stopwatch)();
             }
-            self.core.commands.push_back(Command::Open(Reader::Scan, vec![scan.from]));
+            let from = vec![scan.from];
+            self.core.commands.push_back(match scan.looks_back(&self.core.machine) {
+                Some(_) => Command::Ends(from),
+                None => Command::Open(Reader::Scan, from),
+            });
             self.stage = Stage::Assigning(assigning);
             return Ok(());
         }
@@ -218,6 +227,12 @@ impl<M: Machine, R> Driver<M, R> {
                 let (batch, machine, clock) = self.core.batch();
                 batch.tick(machine, clock);
                 return self.settle(After::Again(assigning));
+            }
+            (Some(scan), Event::Ends(ends)) => {
+                if let (Some(records), Some(end)) = (scan.looks_back(&self.core.machine), ends.first()) {
+                    scan.from = before(end, records);
+                }
+                self.core.commands.push_back(Command::Open(Reader::Scan, vec![scan.from]));
             }
             (Some(scan), Event::Opened(ends)) => scan.open(ends),
             (Some(scan), Event::Records(Reader::Scan, records, next)) => {

@@ -9,7 +9,7 @@ use kbnt_domain::Timestamp;
 use super::restore::Search;
 use super::tail::{Tail, admitted};
 use super::work::{After, WAIT};
-use super::{Command, Core, Driver, Event, Failure, Reader, Stage, Wants, beginning};
+use super::{Command, Core, Driver, Event, Failure, Reader, Stage, Wants, before, beginning};
 use crate::event::RecordedEvent;
 use crate::intact::Fault;
 use crate::machine::{ImageOf, Machine, Position, SoleWriter};
@@ -20,6 +20,8 @@ use crate::ports::{Fetched, LogError, Mark, Snapshot};
 pub(super) enum Begin<M: Machine> {
     /// The first event.
     Started,
+    /// Where the output topic ends, of which a member looks back over so many records.
+    LookingBack(u64),
     /// The output topic is read up to where it ended: followed by a member, folded by a writer.
     Folding(Folding),
     /// Where the partitions end in which the machine's own records say that there was more.
@@ -79,6 +81,9 @@ impl<M: Machine, R> Driver<M, R> {
         let Stage::Begin(begin) = mem::replace(&mut self.stage, Stage::Ready) else { return Ok(()) };
         match (begin, event) {
             (Begin::Started, Event::Begin) => self.start(),
+            (Begin::LookingBack(records), Event::Ends(ends)) => {
+                self.fold_from(ends.iter().map(|end| before(end, records)).collect());
+            }
             (Begin::Folding(folding), Event::Opened(ends)) => {
                 self.fold_on(Folding { ends: Some(ends.to_vec()), ..folding });
             }
@@ -144,13 +149,20 @@ impl<M: Machine, R> Driver<M, R> {
         } else if !machine.follows() {
             self.join();
             return;
+        } else if let Some(records) = machine.looks_back() {
+            self.core.command(Command::Ends(beginning(self.core.service.output())));
+            self.await_in(Begin::LookingBack(records));
+            return;
         }
         self.fold_all();
     }
 
     /// Folds the output topic from its first record on.
     pub(super) fn fold_all(&mut self) {
-        let first = beginning(self.core.service.output());
+        self.fold_from(beginning(self.core.service.output()));
+    }
+
+    fn fold_from(&mut self, first: Vec<Position>) {
         self.core.tail = Some(Tail::new(&first));
         self.core.command(Command::Open(Reader::Output, first));
         let since = (self.core.stopwatch)();

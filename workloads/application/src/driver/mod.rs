@@ -433,6 +433,11 @@ impl<M: Machine, R> Core<M, R> {
     }
 }
 
+/// So many records before this position, or the first one.
+fn before(end: &Position, records: u64) -> Position {
+    Position { offset: end.offset.saturating_sub(records), ..*end }
+}
+
 /// The first position of every partition of `topic`.
 fn beginning(topic: Topic) -> Vec<Position> {
     (0..topic.partitions()).map(|partition| Position { topic, partition, offset: 0 }).collect()

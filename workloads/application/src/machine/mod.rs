@@ -2,7 +2,8 @@
 //!
 //! # How a runtime drives a machine
 //! 1. [`Machine::assigned`] for a partition, then [`Machine::fold`] for each record of that partition of the
-//!    machine's own output topic, from the first to the end, then [`Machine::recovered`].
+//!    machine's own output topic, from the first that it [looks back](Machine::looks_back) to until the end, then
+//!    [`Machine::recovered`].
 //!    What is [`Auditor::unanswered`] below the committed offsets is handled then.
 //! 2. [`Machine::handle`] for each input record of that partition, in order; one that nobody understands is for an [`Auditor`] only.
 //! 3. After a batch of steps: append what the [`Outbox`] collected, wait until all of it is acknowledged, only then start
@@ -60,6 +61,12 @@ pub trait Machine: Send + 'static {
     /// Another process has the partition now: forget its state.
     fn revoked(&mut self, partition: u32);
 
+    /// How many of the newest records of a partition of its own output topic it folds, and [follows](Machine::follows) at its start, as
+    /// nothing that lies before them changes what it knows in the end. `None`: all of them, from the first one on.
+    fn looks_back(&self) -> Option<u64> {
+        None
+    }
+
     /// Takes in a record of the service's own output topic, while recovering.
     fn fold(&mut self, record: &Delivered);
 
@@ -112,8 +119,8 @@ pub trait Machine: Send + 'static {
     }
 
     /// Takes in a record of its own output topic, of any partition and whoever wrote it, as it appears in the log;
-    /// records of fenced writers are left out. It starts at the first record (for a sole writer, which has folded
-    /// them all: after its election), and is at the end of every partition before the first `assigned`.
+    /// records of fenced writers are left out. It starts at the first record that it looks back to (for a sole writer, which has
+    /// folded them all: after its election), and is at the end of every partition before the first `assigned`.
     fn follow(&mut self, _record: &Delivered) {}
 }
 

@@ -107,6 +107,10 @@ impl Machine for NotificationMachine {
         }
     }
 
+    fn looks_back(&self) -> Option<u64> {
+        Some(self.limits.looks_back())
+    }
+
     fn assigned(&mut self, partition: u32) {
         let notified = Memory::new(self.limits);
         self.partitions.insert(

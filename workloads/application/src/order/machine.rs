@@ -142,6 +142,10 @@ impl Machine for OrderMachine {
         }
     }
 
+    fn looks_back(&self) -> Option<u64> {
+        Some(self.limits.looks_back())
+    }
+
     fn assigned(&mut self, partition: u32) {
         self.partitions.insert(partition, PartitionState::new(self.limits));
     }

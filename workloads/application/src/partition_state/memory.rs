@@ -13,7 +13,16 @@ pub struct Limits {
     pub most: usize,
 }
 
+/// Records that an order leaves in the output topic of a service, and more: a command, its end, and some that say either again.
+const RECORDS: u64 = 4;
+
 impl Limits {
+    /// How many of the newest records of a partition hold the decisions that are remembered. Where customers repeat their commands
+    /// so often that these hold fewer, a service that starts remembers fewer.
+    pub const fn looks_back(self) -> u64 {
+        (self.most as u64).saturating_mul(RECORDS)
+    }
+
     /// The same, however old the decisions are.
     #[must_use]
     pub const fn by_number(self) -> Self {
@@ -117,6 +126,29 @@ mod tests {
         memory.insert(order(5), at(11), 'e');
         assert!(!memory.contains(&order(2)), "one too many");
         assert!(memory.contains(&order(3)) && memory.contains(&order(5)));
+    }
+
+    #[test]
+    fn whoever_looks_back_remembers_what_is_remembered_by_all() {
+        let limits = Limits { window: Span::from_secs(60), most: 5 };
+        // Each order has so many records, of which the first ones tell nothing.
+        let records: Vec<_> =
+            (0..50).flat_map(|n| std::iter::repeat_n(n, usize::try_from(n % 4 + 1).unwrap_or(1))).collect();
+        for end in 0..records.len() {
+            let remembered = |from: usize| {
+                let mut memory = Memory::new(limits);
+                for (n, next) in
+                    records[from..end].iter().zip(records[from + 1..].iter().map(Some).chain([None]))
+                {
+                    if next != Some(n) {
+                        memory.insert(order(*n), at(i64::try_from(*n).unwrap_or_default() * 20), *n);
+                    }
+                }
+                (0..50).filter(|n| memory.contains(&order(*n))).collect::<Vec<_>>()
+            };
+            let looks_back = usize::try_from(limits.looks_back()).unwrap_or(usize::MAX);
+            assert_eq!(remembered(end.saturating_sub(looks_back)), remembered(0), "of {end} records");
+        }
     }
 
     #[test]

@@ -29,6 +29,31 @@ fn it_folds_its_own_records_before_it_takes_anything_in() {
 }
 
 #[test]
+fn it_folds_no_more_of_its_own_records_than_it_looks_back_to() {
+    let mut carrier = carried(Toy { looks_back: Some(2), ..Toy::default() });
+    carrier.input(&inputs(0, 0..5));
+    carrier.assign(Vec::new());
+    let scans = carrier.opened.iter().filter(|(reader, _)| *reader == Reader::Scan);
+    let from: Vec<u64> = scans.flat_map(|(_, from)| from).map(|at| at.offset).collect();
+    assert_eq!((from, carrier.driver.machine().folded), (vec![3], 2), "of five answers");
+    assert_eq!(carrier.driver.machine().recovered, [(0, 2)]);
+    assert!(carrier.driver.status().ready);
+}
+
+#[test]
+fn what_it_follows_it_follows_from_where_it_looks_back_to() {
+    for (looks_back, followed) in [(None, 5), (Some(2), 2), (Some(9), 5)] {
+        let mut carrier =
+            Carrier::new(Toy { follows: true, looks_back, ..Toy::default() }, Limits::default());
+        for n in 0..5 {
+            carrier.write(&foreign(&n.to_string(), toy::answer(order(n))));
+        }
+        carrier.begin();
+        assert_eq!(carrier.driver.machine().followed, followed, "{looks_back:?}");
+    }
+}
+
+#[test]
 fn what_is_folded_of_a_partition_is_folded_at_the_time_that_it_is_then() {
     let mut carrier = carried(Toy::default());
     carrier.input(&inputs(0, 0..1));

@@ -28,6 +28,7 @@ pub(super) struct Toy {
     pub(super) by_time: bool,
     pub(super) drains: bool,
     pub(super) follows: bool,
+    pub(super) looks_back: Option<u64>,
     /// Whether a tick answers what is under way.
     pub(super) ticks: bool,
     pub(super) gap: Option<Range<u64>>,
@@ -59,6 +60,12 @@ pub(super) fn asked(n: u128) -> Event {
     placed(n)
 }
 
+/// What it writes, if it is not a writer.
+pub(super) fn answer(order: OrderId) -> Event {
+    let (channel, template) = ("log".into(), "order-confirmed".into());
+    NotificationSent { order, user: user(), channel, template }.into()
+}
+
 impl Toy {
     fn answer(&self, order: OrderId, outbox: &mut Outbox) {
         let name = format!("answer/{order}");
@@ -67,8 +74,7 @@ impl Toy {
             let (user, reason) = (user(), Reason::StaleCommand);
             outbox.emit_to(0, &name, ReservationRefused { order, user, reason, fingerprint: 1 });
         } else {
-            let (channel, template) = ("log".into(), "order-confirmed".into());
-            outbox.emit_to(0, &name, NotificationSent { order, user: user(), channel, template });
+            outbox.emit_to(0, &name, answer(order));
         }
     }
 
@@ -90,6 +96,10 @@ impl Machine for Toy {
 
     fn decides_by_time(&self) -> bool {
         self.by_time
+    }
+
+    fn looks_back(&self) -> Option<u64> {
+        self.looks_back
     }
 
     fn assigned(&mut self, partition: u32) {

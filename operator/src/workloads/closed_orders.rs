@@ -14,14 +14,18 @@ const NAME: &str = "closed-orders";
 const FOLDER: &str = "/var/lib/kbnt/closed-orders";
 /// What a pod may take of its node's disk: room for 42 million orders, that is 70 a second for a week. Much more would often not be
 /// there, and a disk that is full ends other pods, too.
-const SIZE_LIMIT: &str = "8Gi";
+const SIZE_LIMIT: u64 = 8 << 30;
 
 pub(super) fn data_dir(spec: &ClosedOrdersSpec, resource: &str, role: Role) -> DataDir {
-    let volume = match &spec.volume_claim {
-        Some(asked) => volume::claimed(NAME, asked, resource, role),
-        None => volume::on_node(NAME, SIZE_LIMIT),
+    let mut env = vec![plain("KBNT_STATE_DIR", FOLDER), window(spec)];
+    let volume = if let Some(asked) = &spec.volume_claim {
+        volume::claimed(NAME, asked, resource, role)
+    } else {
+        // A volume says itself how much room it has.
+        env.push(plain("KBNT_STATE_LIMIT", SIZE_LIMIT.to_string()));
+        volume::on_node(NAME, &format!("{}Gi", SIZE_LIMIT >> 30))
     };
-    DataDir { env: vec![plain("KBNT_STATE_DIR", FOLDER), window(spec)], volume, path: FOLDER }
+    DataDir { env, volume, path: FOLDER }
 }
 
 /// For how long inventory-service remembers closed orders, for every service that must know.
@@ -66,8 +70,16 @@ mod tests {
                 json!([
                     {"name": "KBNT_STATE_DIR", "value": "/var/lib/kbnt/closed-orders"},
                     {"name": "KBNT_CLOSED_ORDER_WINDOW", "value": window},
+                    {"name": "KBNT_STATE_LIMIT", "value": "8589934592"},
                 ])
             );
         }
+    }
+
+    #[test]
+    fn a_volume_needs_no_limit() {
+        let env = made(json!({"volumeClaim": {"size": "50Gi"}}))["env"].clone();
+        let names: Vec<_> = env.as_array().unwrap().iter().map(|variable| variable["name"].clone()).collect();
+        assert_eq!(names, ["KBNT_STATE_DIR", "KBNT_CLOSED_ORDER_WINDOW"]);
     }
 }

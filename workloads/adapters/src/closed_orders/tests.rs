@@ -303,3 +303,18 @@ fn a_flipped_bit_or_a_cut_file_is_found_before_it_is_believed() {
     }
     assert!(seen.contains_key("refused") && seen.contains_key("found out"), "{seen:?}");
 }
+
+#[test]
+fn it_has_no_more_room_than_its_limit_leaves_or_its_disk_has() {
+    let directory = tempfile::tempdir().unwrap();
+    let model = filled(directory.path());
+    let archive = FjallArchive::open(directory.path()).unwrap();
+    model.compare(&archive);
+    let free = archive.room(None).unwrap();
+    assert!(free > 0);
+    let bytes = archive.bytes().unwrap();
+    let left = archive.room(Some(bytes + 1000)).unwrap();
+    assert!((1..=1000).contains(&left), "{left}");
+    assert_eq!(archive.room(Some(0)).unwrap(), 0);
+    assert!(archive.room(Some(u64::MAX)).unwrap() < u64::MAX - bytes, "no more than the disk has");
+}

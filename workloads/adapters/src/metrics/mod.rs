@@ -113,9 +113,10 @@ impl Metrics {
         self.history.show(standing, now, size);
     }
 
-    /// Updates the size of the archive of closed orders, if it can be told, and how often it failed since the start.
-    pub fn show_archive(&self, bytes: Option<u64>, failures: u64) {
-        self.archive.show(bytes, failures);
+    /// Updates the size of the archive of closed orders and the bytes that it may still take, if they can be told, and how often it
+    /// failed since the start.
+    pub fn show_archive(&self, bytes: Option<u64>, room: Option<u64>, failures: u64) {
+        self.archive.show(bytes, room, failures);
     }
 
     /// Updates the number of log lines dropped since the start.
@@ -175,10 +176,13 @@ mod tests {
     fn a_size_that_cannot_be_told_stays_what_it_was_and_failures_add_up() {
         let metrics = Metrics::new().unwrap();
         for (bytes, failures) in [(Some(5), 0), (Some(7), 2), (None, 3)] {
-            metrics.show_archive(bytes, failures);
+            metrics.show_archive(bytes, bytes.map(|bytes| 10 - bytes), failures);
         }
         let text = metrics.render();
         let shown: Vec<_> = text.lines().filter(|line| line.starts_with("kbnt_archive_")).collect();
-        assert_eq!(shown, ["kbnt_archive_bytes 7", "kbnt_archive_failures_total 3"]);
+        assert_eq!(
+            shown,
+            ["kbnt_archive_bytes 7", "kbnt_archive_failures_total 3", "kbnt_archive_room_bytes 3"]
+        );
     }
 }

@@ -22,6 +22,10 @@ pub(crate) struct StateOptions {
     /// them are in memory
     #[arg(long, env = "KBNT_STATE_DIR", value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
+    /// How much may be kept there: whoever has given the directory puts an end to the process if it is more. Only
+    /// `kbnt_archive_room_bytes` goes by it
+    #[arg(long, env = "KBNT_STATE_LIMIT", value_name = "BYTES", requires = "state_dir")]
+    pub(crate) state_limit: Option<u64>,
     #[command(flatten)]
     pub(crate) snapshots: SnapshotOptions,
 }

@@ -20,6 +20,8 @@ const FOLDER: &str = "inventory";
 #[derive(Default)]
 pub(crate) struct LedgerState {
     archive: Option<Arc<FjallArchive>>,
+    /// How many bytes the archive may take.
+    limit: Option<u64>,
     snapshots: Option<SnapshotPlan<Image>>,
 }
 
@@ -31,7 +33,7 @@ impl LedgerState {
         let snapshots = snapshots.map(|directory| snapshots_in(directory, archive.as_ref())).transpose()?;
         let every = options.snapshots.snapshot_interval;
         let snapshots = snapshots.map(|store| SnapshotPlan { store: Arc::new(store), every });
-        Ok(Self { archive, snapshots })
+        Ok(Self { archive, limit: options.state_limit, snapshots })
     }
 
     /// Both, in a data directory that this process has locked. The shop opens without them, too.
@@ -39,7 +41,8 @@ impl LedgerState {
         let folder = directory.join(FOLDER);
         let kept = archive_in(&folder).and_then(|archive| {
             let store = Arc::new(snapshots_in(&folder, Some(&archive))?);
-            Ok(Self { archive: Some(archive), snapshots: Some(SnapshotPlan { store, every }) })
+            let snapshots = Some(SnapshotPlan { store, every });
+            Ok(Self { archive: Some(archive), limit: None, snapshots })
         });
         kept.unwrap_or_else(|error| {
             tracing::warn!(
@@ -58,7 +61,7 @@ impl LedgerState {
     ) -> (InventoryMachine, Option<SnapshotPlan<Image>>) {
         let machine = match self.archive {
             Some(archive) => {
-                process.show_archive(Arc::clone(&archive));
+                process.show_archive(Arc::clone(&archive), self.limit);
                 machine.archiving(archive, ArchiveLimits::default())
             }
             None => machine,

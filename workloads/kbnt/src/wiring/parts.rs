@@ -68,6 +68,8 @@ impl Part for Inventory {
 /// The archive of closed orders. While it fails, they stay in memory.
 pub(super) struct ClosedOrders {
     pub(super) archive: Arc<FjallArchive>,
+    /// How many bytes it may take.
+    pub(super) limit: Option<u64>,
     pub(super) metrics: Arc<Metrics>,
 }
 
@@ -83,8 +85,10 @@ impl Part for ClosedOrders {
 
     async fn refresh(&self) {
         // The decider may be at work on it: not on a thread on which requests wait. It does not panic.
-        let (archive, metrics) = (Arc::clone(&self.archive), Arc::clone(&self.metrics));
-        let show = move || metrics.show_archive(archive.bytes().ok(), archive.failures());
+        let (archive, limit, metrics) = (Arc::clone(&self.archive), self.limit, Arc::clone(&self.metrics));
+        let show = move || {
+            metrics.show_archive(archive.bytes().ok(), archive.room(limit).ok(), archive.failures());
+        };
         let _ = tokio::task::spawn_blocking(show).await;
     }
 }

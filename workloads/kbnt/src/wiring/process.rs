@@ -221,8 +221,12 @@ impl Process {
     }
 
     /// Adds metrics of the archive of closed orders.
-    pub(crate) fn show_archive(&mut self, archive: Arc<FjallArchive>) {
-        self.watched.push(Box::new(parts::ClosedOrders { archive, metrics: Arc::clone(&self.metrics) }));
+    pub(crate) fn show_archive(&mut self, archive: Arc<FjallArchive>, limit: Option<u64>) {
+        self.watched.push(Box::new(parts::ClosedOrders {
+            archive,
+            limit,
+            metrics: Arc::clone(&self.metrics),
+        }));
     }
 
     /// Adds metrics of log lines.

@@ -115,7 +115,7 @@ impl World {
                 Command::Finish(outcome) => self.finished(id, outcome)?,
                 Command::Append(appends) => {
                     process.heeds_its_archive()?;
-                    process.actions.writes(&appends);
+                    process.actions.writes(&appends)?;
                     process.request = Some(Request::Append(Batch::new(appends)));
                 }
                 Command::AwaitTurn => process.request = Some(Request::Other(command)),

@@ -1,7 +1,7 @@
 //! Effects on their way to the world outside and back.
 
 use kbnt_application::driver::Attempt;
-use kbnt_application::{Effect, EffectOutcome, PaymentOutcome, PaymentRequest};
+use kbnt_application::{Effect, EffectOutcome, PaymentRequest};
 use kbnt_domain::OrderId;
 
 use super::gateway::Outside;
@@ -119,11 +119,7 @@ impl World {
         if process.dead {
             return Ok(());
         }
-        let unknown = matches!(
-            answer.outcome,
-            EffectOutcome::Payment(PaymentOutcome::Unknown { .. } | PaymentOutcome::Senseless { .. })
-        );
-        process.actions.heard(answer.order, answer.charge, unknown);
+        process.actions.heard(answer.order, answer.charge, &answer.outcome);
         process.outcomes.push_back((answer.attempt, answer.order, answer.outcome.clone()));
         self.say(|| {
             let name = self.processes[answer.process].name();

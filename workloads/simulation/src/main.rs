@@ -39,21 +39,18 @@ struct Options {
     keep_going: bool,
 }
 
-fn main() -> ExitCode {
-    match Options::try_parse() {
-        Ok(options) => run(&options),
-        Err(error) => screen::explain(&error),
-    }
-}
-
 /// Runs the seeds, and shows how many passed and what they came to.
-fn run(options: &Options) -> ExitCode {
+fn main() -> ExitCode {
+    let options = match Options::try_parse() {
+        Ok(options) => options,
+        Err(error) => return screen::explain(&error),
+    };
     let (from, seeds) = options.seed.map_or((options.from, options.seeds), |seed| (seed, 1));
     let (started, next) = (Instant::now(), AtomicU64::new(from));
     let passed = Mutex::new((0, Report::default()));
     thread::scope(|scope| {
         for _ in 0..options.jobs.max(1) {
-            scope.spawn(|| work(options, &next, from + seeds, &passed));
+            scope.spawn(|| work(&options, &next, from + seeds, &passed));
         }
     });
     let elapsed = started.elapsed();

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kbnt_application::driver::Failure;
 use kbnt_application::ports::Clock as _;
 use kbnt_application::{
     Append, Delivered, Effect, EffectOutcome, NotificationOutcome, PaymentOutcome, PaymentRequest,
@@ -36,8 +37,7 @@ impl Actions {
         *self = Self { failed: std::mem::take(&mut self.failed), ..Self::default() };
     }
 
-    /// It is about to write these.
-    pub(crate) fn writes(&mut self, appends: &[Append]) -> Result<(), String> {
+    fn writes(&mut self, appends: &[Append]) -> Result<(), String> {
         for append in appends {
             match append.message.event.business() {
                 Some(Event::PaymentRefunded(refunded)) => {
@@ -69,6 +69,22 @@ impl Actions {
             _ => {
                 self.unknown.remove(&order);
             }
+        }
+    }
+}
+
+impl Process {
+    /// It is about to write these.
+    pub(crate) fn writes(&mut self, appends: &[Append]) -> Result<(), String> {
+        self.heeds_its_archive()?;
+        self.actions.writes(appends)
+    }
+
+    /// Its driver has come to its end. Whatever the log, an archive or a newer writer has done to it, its books are in order.
+    pub(crate) fn may_end(&self, outcome: Result<(), Failure>) -> Result<(), String> {
+        match outcome {
+            Err(Failure::Broken(what)) => Err(format!("{} is broken: {what}", self.name())),
+            Ok(()) | Err(Failure::Fenced(_) | Failure::Log(_) | Failure::Archive(_)) => Ok(()),
         }
     }
 }

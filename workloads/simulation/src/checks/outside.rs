@@ -62,7 +62,7 @@ mod tests {
     use crate::log::Log;
 
     /// What the check says of a rejected order whose customer heard `mail`, and of whom the log has `record`.
-    fn told(mail: &[&'static str], record: impl Into<Event>) -> Result<(), String> {
+    fn checked(mail: &[&'static str], record: impl Into<Event>) -> Result<(), String> {
         let mut world = World::new(0, false);
         let (order, user) = (world.plan.orders[0].id, world.plan.users[0].clone());
         if !mail.is_empty() {
@@ -70,8 +70,8 @@ mod tests {
         }
         let (kind, reason) = (CancelKind::Rejected, Reason::UserNotFound);
         let end = Event::from(OrderCancelled { order, user, kind, reason });
-        let (mut log, mut outbox) = (Log::new(), Outbox::new(Service::Notification, Timestamp::FIRST));
-        outbox.emit_named("told", record.into());
+        let (mut log, mut outbox) = (Log::default(), Outbox::new(Service::Notification, Timestamp::FIRST));
+        outbox.emit_named("by hand", record.into());
         let record = log.append(&outbox.take().0[0]);
         let mut story = Story { end: Some(&end), ..Story::default() };
         story.take(&record);
@@ -79,18 +79,18 @@ mod tests {
     }
 
     #[test]
-    fn a_customer_is_told_the_truth_or_the_log_says_that_nobody_could_tell_them() {
+    fn a_customer_hears_the_truth_or_is_given_up_in_the_log() {
         let user: UserId = "USER-0".parse().unwrap();
         let order = OrderId::derive(&user, "key");
         let channel = "log".to_owned();
         let sent = NotificationSent { order, user, channel, template: "order-rejected".to_owned() };
         let NotificationSent { user, channel, .. } = sent.clone();
         let failed = NotificationFailed { order, user, channel, detail: "no answer".to_owned() };
-        assert_eq!(told(&["order-rejected"; 2], sent.clone()), Ok(()));
-        assert_eq!(told(&["order-rejected"], failed.clone()), Ok(()), "its answer was lost");
-        assert_eq!(told(&[], failed.clone()), Ok(()));
-        told(&[], sent.clone()).unwrap_err();
-        told(&["order-rejected", "order-confirmed"], sent).unwrap_err();
-        told(&["order-confirmed"], failed).unwrap_err();
+        assert_eq!(checked(&["order-rejected"; 2], sent.clone()), Ok(()));
+        assert_eq!(checked(&["order-rejected"], failed.clone()), Ok(()), "its answer was lost");
+        assert_eq!(checked(&[], failed.clone()), Ok(()));
+        checked(&[], sent.clone()).unwrap_err();
+        checked(&["order-rejected", "order-confirmed"], sent).unwrap_err();
+        checked(&["order-confirmed"], failed).unwrap_err();
     }
 }

@@ -16,9 +16,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use kbnt_application::intact::{Bounds, TopicId};
-use kbnt_application::message::{Classification, partition_of};
 use kbnt_application::ports::{EventLog, GroupReader, LogError, LogReader, RawRecord};
-use kbnt_application::{Append, Position, Route, Service, Topic};
+use kbnt_application::{Append, Position, Service, Topic};
 use kbnt_domain::Span;
 use uuid::Uuid;
 
@@ -103,11 +102,7 @@ impl EventLog for EmbeddedLog {
     async fn append(&self, batch: Vec<Append>) -> Result<Vec<Position>, LogError> {
         let mut entries = Vec::with_capacity(batch.len());
         for append in batch {
-            let topic = Classification::of(&append.message.event).topic();
-            let partition = match &append.route {
-                Route::Key(key) => partition_of(key, topic.partitions()),
-                Route::Partition(partition) => *partition,
-            };
+            let (topic, partition) = append.place();
             entries.push((topic, partition, Entry::of(append)));
         }
         self.store.append(entries).await

@@ -5,9 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use async_trait::async_trait;
 use kbnt_application::intact::{Bounds, TopicId};
-use kbnt_application::message::{Classification, partition_of};
 use kbnt_application::ports::{EventLog, GroupReader, LogError, LogReader};
-use kbnt_application::{Append, Position, Route, Service, Topic};
+use kbnt_application::{Append, Position, Service, Topic};
 use kbnt_domain::Span;
 use kbnt_wire::Bytes;
 use kbnt_wire::raw::{RawAppend, RawLog};
@@ -143,17 +142,13 @@ impl EventLog for KafkaLog {
     async fn append(&self, batch: Vec<Append>) -> Result<Vec<Position>, LogError> {
         let mut records = Vec::with_capacity(batch.len());
         for append in &batch {
-            let topic = Classification::of(&append.message.event).topic();
-            let partition = match &append.route {
-                Route::Key(key) => partition_of(key, topic.partitions()),
-                Route::Partition(partition) => *partition,
-            };
+            let place = append.place();
             let record =
                 OutgoingRecord::encode(append).map_err(|error| LogError::Refused(error.to_string()))?;
             if let Some(value) = &record.value {
-                self.clients.cache.insert_written((topic, partition), append, value);
+                self.clients.cache.insert_written(place, append, value);
             }
-            records.push(((topic, partition), record));
+            records.push((place, record));
         }
         self.clients.queues.append(records).await
     }

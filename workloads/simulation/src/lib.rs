@@ -14,9 +14,8 @@ mod process;
 pub mod screen;
 mod world;
 
-use thiserror::Error;
-
-pub use world::World;
+pub use checks::Failure;
+use world::World;
 
 /// What a run came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,20 +48,8 @@ impl std::ops::AddAssign for Report {
     }
 }
 
-/// A promise that was broken.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("seed {seed}, step {step}: {what}")]
-pub struct Failure {
-    /// Reproduces it.
-    pub seed: u64,
-    /// When it showed.
-    pub step: u64,
-    /// What is wrong.
-    pub what: String,
-}
-
 /// Runs one seed; with `trace`, every step is printed.
 pub fn run(seed: u64, trace: bool) -> Result<Report, Failure> {
     let mut world = World::new(seed, trace);
-    world.run().map_err(|what| Failure { seed, step: world.steps(), what })
+    world.run().map_err(|what| Failure { seed, step: world.step, what })
 }

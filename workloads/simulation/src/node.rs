@@ -1,19 +1,13 @@
 //! Any of the six production machines.
 
-use std::sync::Arc;
-
 use kbnt_application::audit::AuditMachine;
-use kbnt_application::inventory::{InventoryConfig, InventoryMachine};
+use kbnt_application::inventory::InventoryMachine;
 use kbnt_application::notification::NotificationMachine;
 use kbnt_application::order::OrderMachine;
 use kbnt_application::payment::PaymentMachine;
-use kbnt_application::user::{UserConfig, UserMachine};
+use kbnt_application::user::UserMachine;
 use kbnt_application::{Auditor, Delivered, EffectOutcome, Machine, Outbox, Service, Topic};
-use kbnt_domain::user::Registration;
 use kbnt_domain::{OrderId, Timestamp};
-
-use crate::faults::archive::DiskArchive;
-use crate::plan::Plan;
 
 /// A production machine.
 pub(crate) enum Node {
@@ -23,37 +17,6 @@ pub(crate) enum Node {
     Payment(Box<PaymentMachine>),
     Notification(Box<NotificationMachine>),
     Audit(Box<AuditMachine>),
-}
-
-impl Node {
-    /// A fresh machine of this service; the inventory's may have an archive.
-    pub(crate) fn new(service: Service, id: usize, plan: &Plan, archive: Option<Arc<DiskArchive>>) -> Self {
-        match service {
-            Service::Order => Self::Order(Box::default()),
-            Service::User => {
-                let declared = plan.declared().iter().filter_map(|user| {
-                    Registration::new(user.clone(), "Declared".into(), "declared@example.com".into()).ok()
-                });
-                let config = UserConfig { declared: declared.collect(), ..UserConfig::default() };
-                Self::User(Box::new(UserMachine::new(config)))
-            }
-            Service::Inventory => {
-                let config = InventoryConfig {
-                    ttl: plan.ttl,
-                    low_stock_threshold: plan.low_stock_threshold,
-                    ..InventoryConfig::new(format!("writer-{id}"))
-                };
-                let machine = InventoryMachine::new(config);
-                Self::Inventory(Box::new(match (archive, plan.archive) {
-                    (Some(archive), Some(limits)) => machine.archiving(archive, limits),
-                    _ => machine,
-                }))
-            }
-            Service::Payment => Self::Payment(Box::default()),
-            Service::Notification => Self::Notification(Box::default()),
-            Service::Audit => Self::Audit(Box::default()),
-        }
-    }
 }
 
 /// Methods that are those of whichever machine it is.
@@ -92,13 +55,7 @@ impl Machine for Node {
         fn hold(self: &Self, topic: Topic, partition: u32) -> Option<u64>;
         fn follows(self: &Self) -> bool;
         fn follow(self: &mut Self, record: &Delivered);
-    }
-
-    fn auditor(&mut self) -> Option<&mut dyn Auditor> {
-        match self {
-            Self::Audit(machine) => Some(machine.as_mut()),
-            _ => None,
-        }
+        fn auditor(self: &mut Self) -> Option<&mut dyn Auditor>;
     }
 
     fn sole_writer(&mut self) -> Option<&mut InventoryMachine> {

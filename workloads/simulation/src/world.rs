@@ -1,32 +1,31 @@
 //! The world of one seed: everything that is.
 
-use std::collections::VecDeque;
-use std::fmt::Arguments;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
 
-use kbnt_application::driver::{Command, Event};
-use kbnt_application::{Append, Delivered, Service};
+use kbnt_application::Delivered;
 
 use crate::Report;
 use crate::checks::model::Books;
-use crate::faults::clocks::{Now, WRONG};
+use crate::faults::appends::Late;
+use crate::faults::clocks::Now;
 use crate::faults::flights::Flights;
 use crate::faults::gateway::Outside;
 use crate::faults::groups::Groups;
 use crate::faults::strays::Strays;
 use crate::faults::volumes::Volumes;
-use crate::log::{Log, Place};
+use crate::log::Log;
 use crate::plan::Plan;
 use crate::plan::clients::Clients;
 use crate::plan::rng::Rng;
-use crate::process::{Process, Request};
+use crate::process::Process;
 
 /// When it all begins.
 pub(crate) const BEGINNING: i64 = 1_700_000_000_000;
 
 /// The world of one seed.
-pub struct World {
+#[derive(Default)]
+pub(crate) struct World {
     pub(crate) rng: Rng,
     pub(crate) plan: Plan,
     pub(crate) trace: bool,
@@ -38,11 +37,9 @@ pub struct World {
     pub(crate) flights: Flights,
     pub(crate) outside: Outside,
     pub(crate) clients: Clients,
-    pub(crate) tickets: u64,
     pub(crate) books: Books,
     pub(crate) strays: Strays,
-    /// What crashed processes had sent and that still gets in.
-    pub(crate) late: Vec<(Place, VecDeque<Append>)>,
+    pub(crate) late: Late,
     /// What outlives the processes of the inventory.
     pub(crate) volumes: Volumes,
     pub(crate) report: Report,
@@ -52,37 +49,13 @@ pub struct World {
 
 impl World {
     /// The world of `seed`; with `trace`, every step is printed.
-    pub fn new(seed: u64, trace: bool) -> Self {
+    pub(crate) fn new(seed: u64, trace: bool) -> Self {
         let mut rng = Rng::new(seed);
         let plan = Plan::draw(&mut rng);
         let clients = Clients::draw(&plan, &mut rng);
-        let (decline_above, unnamed) = (plan.decline_above, plan.faults.unnamed);
-        let outside = Outside { decline_above, unnamed, ..Outside::default() };
-        Self {
-            rng,
-            plan,
-            trace,
-            now: Arc::new(AtomicI64::new(BEGINNING)),
-            step: 0,
-            log: Log::new(),
-            groups: Groups::default(),
-            processes: Vec::new(),
-            flights: Flights::default(),
-            outside,
-            clients,
-            tickets: 0,
-            books: Books::default(),
-            strays: Strays::default(),
-            late: Vec::new(),
-            volumes: Volumes::default(),
-            report: Report::default(),
-            resting: false,
-        }
-    }
-
-    /// How many steps were taken.
-    pub const fn steps(&self) -> u64 {
-        self.step
+        let outside = Outside::new(&plan);
+        let now = Arc::new(BEGINNING.into());
+        Self { rng, plan, trace, now, outside, clients, ..Self::default() }
     }
 
     /// True time in milliseconds.
@@ -90,43 +63,12 @@ impl World {
         self.now.load(Ordering::Relaxed)
     }
 
+    /// A line of the trace; where nobody can read it, the seed's outcome is the same.
     pub(crate) fn say(&self, what: impl FnOnce() -> String) {
         if self.trace {
-            self.print(format_args!("{:>6} {:>9} {}", self.step, self.now() - BEGINNING, what()));
+            let passed = self.now() - BEGINNING;
+            let _ = crate::screen::show(format_args!("{:>6} {passed:>9} {}", self.step, what()));
         }
-    }
-
-    /// Shows a line of the trace; where nobody can read it, the seed's outcome is the same.
-    pub(crate) fn print(&self, line: Arguments<'_>) {
-        debug_assert!(self.trace);
-        let _ = crate::screen::show(line);
-    }
-
-    /// A process of a service starts.
-    pub(crate) fn spawn(&mut self, service: Service) -> Result<(), String> {
-        let id = self.processes.len();
-        // Whoever decides by time. What order-service stamps hours ahead is refused as stale, and rightly so.
-        let decides = matches!(service, Service::Inventory | Service::Payment);
-        let wrong = decides && self.rng.chance(self.plan.faults.wrong_start * 20);
-        let skew = if wrong { WRONG } else { self.skew() };
-        let volume = if service == Service::Inventory { Some(self.mount()?) } else { None };
-        let archive = volume.and_then(|volume| self.volumes.all[volume].archive.clone());
-        let process = Process::new(id, service, &self.plan, skew, &self.now, archive);
-        self.processes.push(Process { volume: volume.unwrap_or_default(), ..process });
-        self.say(|| format!("{} starts", self.processes[id].name()));
-        self.begin(id)
-    }
-
-    pub(crate) fn begin(&mut self, id: usize) -> Result<(), String> {
-        self.processes[id].tell(Event::Begin);
-        self.carry(id)
-    }
-
-    /// Whether another process has the turn to write.
-    pub(crate) fn is_led(&self, id: usize) -> bool {
-        self.alive(self.processes[id].service).any(|process| {
-            process.id != id && !matches!(process.request, Some(Request::Other(Command::AwaitTurn)))
-        })
     }
 }
 
@@ -134,6 +76,5 @@ impl World {
 pub(crate) fn show(record: &Delivered) -> String {
     let message = &record.message;
     let by = message.writer.as_ref().map(|writer| format!(" of term {}", writer.term)).unwrap_or_default();
-    let at = &record.at;
-    format!("{}/{}@{}{by} {:?}", at.topic.name(), at.partition, at.offset, message.event)
+    format!("{}{by} {:?}", record.at, message.event)
 }

@@ -299,8 +299,5 @@ impl<M: Machine, R> Core<M, R> {
 
 /// Those of `records` that are understood.
 pub(super) fn understood(records: &[Fetched]) -> impl Iterator<Item = &Delivered> {
-    records.iter().filter_map(|fetched| match fetched {
-        Fetched::Record(record) => Some(record),
-        Fetched::Unreadable(_) => None,
-    })
+    records.iter().filter_map(Fetched::record)
 }

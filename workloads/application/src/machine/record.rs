@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kbnt_domain::Timestamp;
 use kbnt_domain::audit::{Hash, digest, sha256};
 
-use crate::message::{Classification, Message, Position};
+use crate::message::{Classification, Message, Position, Topic, partition_of};
 
 /// A record as it was read.
 #[derive(Clone, Debug)]
@@ -54,6 +54,15 @@ impl Append {
     /// How many bytes it takes on its way, roughly.
     pub fn weight(&self) -> usize {
         self.message.weight()
+    }
+
+    /// The topic and the partition that it goes to.
+    pub fn place(&self) -> (Topic, u32) {
+        let topic = Classification::of(&self.message.event).topic();
+        match &self.route {
+            Route::Key(key) => (topic, partition_of(key, topic.partitions())),
+            Route::Partition(partition) => (topic, *partition),
+        }
     }
 }
 

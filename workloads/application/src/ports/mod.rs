@@ -94,6 +94,14 @@ impl Fetched {
         }
     }
 
+    /// The record, if it is understood.
+    pub const fn record(&self) -> Option<&Delivered> {
+        match self {
+            Self::Record(record) => Some(record),
+            Self::Unreadable(_) => None,
+        }
+    }
+
     /// The record as it lies in the log, if it is here.
     pub fn raw(&self) -> Option<&RawRecord> {
         match self {

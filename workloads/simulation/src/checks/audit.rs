@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use kbnt_application::audit::{DEAD_LETTER, content_hash, dead_letter, vouched_hash};
 use kbnt_application::event::{AuditLogCreated, RecordedEvent};
-use kbnt_application::ports::Unreadable;
+use kbnt_application::ports::{Fetched, Unreadable};
 use kbnt_application::{Delivered, Position, Service, Topic};
 use kbnt_domain::audit::{Head, verify};
 
@@ -56,7 +56,8 @@ impl World {
                 return Err(format!("{location} is audited as something else"));
             }
         }
-        for record in self.log.poison().filter(|record| Service::Audit.inputs().contains(&record.at.topic)) {
+        let written = Service::Audit.inputs().iter().flat_map(|topic| self.log.written(*topic));
+        for record in written.filter_map(not_understood) {
             let Some((at, link)) = audited.remove(&record.at) else {
                 return Err(format!("{} is not audited, and nobody understands it", record.at));
             };
@@ -81,5 +82,13 @@ impl World {
         };
         let mut before = self.log.topic(Topic::AuditLogs).take_while(|kept| kept.at.offset < at);
         if before.any(is_it) { Ok(()) } else { Err(format!("{} is not kept", record.at)) }
+    }
+}
+
+/// The record, if nobody understands it.
+fn not_understood(fetched: &Fetched) -> Option<&Unreadable> {
+    match fetched {
+        Fetched::Record(_) => None,
+        Fetched::Unreadable(record) => Some(record),
     }
 }

@@ -1,15 +1,21 @@
 //! What must hold at every single step.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use kbnt_application::driver::Failure;
 use kbnt_application::ports::Clock as _;
-use kbnt_application::{Append, Delivered, Effect, PaymentRequest};
+use kbnt_application::{
+    Append, Delivered, Effect, EffectOutcome, NotificationOutcome, PaymentOutcome, PaymentRequest,
+};
 use kbnt_domain::OrderId;
 use kbnt_domain::event::Event;
 
 use crate::plan::Plan;
 use crate::process::Process;
 use crate::world::World;
+
+/// Attempts to tell a customer after which notification-service may give up, as `docs/saga.md` promises.
+const ATTEMPTS: u32 = 9;
 
 /// What a process has done outside since it got its partitions.
 #[derive(Debug, Default)]
@@ -20,28 +26,65 @@ pub(crate) struct Actions {
     unknown: BTreeSet<OrderId>,
     /// Orders of which it wrote the refund.
     refunded: BTreeSet<OrderId>,
+    /// How many attempts to tell a customer have failed, since it started.
+    failed: BTreeMap<OrderId, u32>,
 }
 
 impl Actions {
-    /// What it did for orders of partitions that it had before says nothing about what it may do now.
+    /// What it did for orders of partitions that it had before says nothing about what it may do now. Of a customer who is still its
+    /// own to tell it goes on to count.
     pub(crate) fn forget(&mut self) {
-        *self = Self::default();
+        *self = Self { failed: std::mem::take(&mut self.failed), ..Self::default() };
     }
 
+    fn writes(&mut self, appends: &[Append]) -> Result<(), String> {
+        for append in appends {
+            match append.message.event.business() {
+                Some(Event::PaymentRefunded(refunded)) => {
+                    self.refunded.insert(refunded.order);
+                }
+                Some(Event::NotificationFailed(e)) => {
+                    let failed = self.failed.get(&e.order).copied().unwrap_or(0);
+                    if failed < ATTEMPTS {
+                        return Err(format!("a customer is given up after {failed} attempts: {e:?}"));
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// What an attempt outside taught the process.
+    pub(crate) fn heard(&mut self, order: OrderId, charge: bool, outcome: &EffectOutcome) {
+        match outcome {
+            EffectOutcome::Notification(NotificationOutcome::NotNotified { .. }) => {
+                *self.failed.entry(order).or_default() += 1;
+            }
+            EffectOutcome::Payment(PaymentOutcome::Unknown { .. } | PaymentOutcome::Senseless { .. }) => {
+                if charge && self.charging.contains(&order) {
+                    self.unknown.insert(order);
+                }
+            }
+            _ => {
+                self.unknown.remove(&order);
+            }
+        }
+    }
+}
+
+impl Process {
     /// It is about to write these.
-    pub(crate) fn writes(&mut self, appends: &[Append]) {
-        self.refunded.extend(appends.iter().filter_map(|append| match append.message.event.business() {
-            Some(Event::PaymentRefunded(refunded)) => Some(refunded.order),
-            _ => None,
-        }));
+    pub(crate) fn writes(&mut self, appends: &[Append]) -> Result<(), String> {
+        self.heeds_its_archive()?;
+        self.actions.writes(appends)
     }
 
-    /// What an attempt at the gateway taught the process.
-    pub(crate) fn heard(&mut self, order: OrderId, charge: bool, unknown: bool) {
-        if !unknown {
-            self.unknown.remove(&order);
-        } else if charge && self.charging.contains(&order) {
-            self.unknown.insert(order);
+    /// Its driver has come to its end. Whatever the log, an archive or a newer writer has done to it, its books are in order.
+    pub(crate) fn may_end(&self, outcome: Result<(), Failure>) -> Result<(), String> {
+        match outcome {
+            Err(Failure::Broken(what)) => Err(format!("{} is broken: {what}", self.name())),
+            Ok(()) | Err(Failure::Fenced(_) | Failure::Log(_) | Failure::Archive(_)) => Ok(()),
         }
     }
 }

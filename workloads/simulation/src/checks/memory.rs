@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use kbnt_application::driver::Reader;
 use kbnt_application::fence::TermFence;
 use kbnt_application::inventory::InventoryMachine;
 use kbnt_application::order::place_order;
-use kbnt_application::ports::Clock as _;
+use kbnt_application::ports::{Clock as _, Fetched};
 use kbnt_application::{Machine as _, Outbox, Position, Service, SoleWriter as _};
 use kbnt_domain::event::{Basket, Event, OrderRepeated};
 use kbnt_domain::stock::{Portion, ReservationFilter, ReservationPlace, ReservationState, ReservationView};
@@ -14,7 +15,7 @@ use kbnt_domain::{OrderId, ReservationId, Span, Timestamp};
 use super::Story;
 use super::model::State;
 use crate::faults::archive::DiskArchive;
-use crate::log::{Log, delivered, place_of, understood};
+use crate::log::{Log, delivered};
 use crate::node::Node;
 use crate::plan::Plan;
 use crate::process::Process;
@@ -68,12 +69,12 @@ fn known(view: &ReservationView) -> Known {
 
 /// A writer that has begun with a snapshot or has an archive, and has folded what there is, knows the stock and the orders as one that has
 /// folded all and keeps all in memory.
-pub(crate) fn agree(process: &mut Process, log: &Log, plan: &Plan) -> Result<(), String> {
-    let mut straight = Node::new(process.service, process.id, plan, None);
+fn agree(process: &mut Process, log: &Log, plan: &Plan) -> Result<(), String> {
+    let mut straight = plan.machine(process.service, process.id, None);
     straight.set_clock(process.clock.now());
     let mut fence = TermFence::default();
-    for at in &process.output {
-        let records = log.slice((at.topic, at.partition), 0, at.offset).iter().filter_map(understood);
+    for at in &process.readers.output {
+        let records = log.slice((at.topic, at.partition), 0, at.offset).iter().filter_map(Fetched::record);
         for record in records {
             if fence.admits(record) {
                 straight.fold(record);
@@ -110,9 +111,15 @@ pub(crate) fn agree(process: &mut Process, log: &Log, plan: &Plan) -> Result<(),
 }
 
 impl Process {
+    /// A reader is opened. When it is that of the inputs, a writer has folded all there is, and what it began with is checked.
+    pub(crate) fn check_beginning(&mut self, reader: Reader, log: &Log, plan: &Plan) -> Result<(), String> {
+        let now = reader == Reader::Input && std::mem::take(&mut self.mount.unchecked);
+        if now { agree(self, log, plan) } else { Ok(()) }
+    }
+
     /// A writer does not go on when its archive is damaged or cannot be read: an order of which it was not told would be taken for new.
-    pub(crate) fn heeds_its_archive(&self) -> Result<(), String> {
-        if self.archive.as_ref().is_some_and(|archive| archive.has_failed()) {
+    pub(super) fn heeds_its_archive(&self) -> Result<(), String> {
+        if self.mount.archive.as_ref().is_some_and(|archive| archive.has_failed()) {
             return Err(format!("{} writes although its archive has failed", self.name()));
         }
         Ok(())
@@ -190,7 +197,7 @@ fn ask_again(
     let mut asked = Outbox::new(Service::Order, now);
     place_order(order, basket.clone(), &mut asked);
     let command = asked.take().0.pop()?;
-    let end = log.next(place_of(&command));
+    let end = log.next(command.place());
     let at = Position { offset: end.offset + nth, ..end };
     let mut outbox = Outbox::new(Service::Inventory, now);
     machine.handle(&delivered(at, &command), &mut outbox);

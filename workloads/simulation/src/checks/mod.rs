@@ -23,8 +23,21 @@ use kbnt_application::{Delivered, Topic};
 use kbnt_domain::event::{Basket, CancelKind, Event};
 use kbnt_domain::order::OrderStatus;
 use kbnt_domain::{OrderId, Reason, Timestamp};
+use thiserror::Error;
 
 use crate::world::World;
+
+/// A promise that was broken.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("seed {seed}, step {step}: {what}")]
+pub struct Failure {
+    /// Reproduces it.
+    pub seed: u64,
+    /// When it showed.
+    pub step: u64,
+    /// What is wrong.
+    pub what: String,
+}
 
 /// One order, as the log tells.
 #[derive(Debug, Default)]

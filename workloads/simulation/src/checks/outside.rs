@@ -1,4 +1,5 @@
-//! Money that was taken belongs to a confirmed order, or went back exactly once; every customer was told the truth.
+//! Money that was taken belongs to a confirmed order, or went back exactly once; every customer was told the truth, or the log says
+//! that nobody could tell them.
 
 use kbnt_domain::OrderId;
 use kbnt_domain::event::Event;
@@ -41,10 +42,55 @@ impl World {
             Some(OrderStatus::Cancelled) => "order-cancelled",
             _ => return Ok(()),
         };
-        let mail = self.outside.mail.get(&order);
-        if mail.is_none_or(|mail| mail.iter().any(|template| *template != expected)) {
-            return Err(format!("the customer was told {mail:?}, and it is {status:?}"));
+        let gave_up = story.all().any(|event| matches!(event, Event::NotificationFailed(_)));
+        match self.outside.mail.get(&order) {
+            // Of an attempt without an answer nobody knows whether it got through.
+            None if gave_up => Ok(()),
+            Some(mail) if mail.iter().all(|template| *template == expected) => Ok(()),
+            mail => Err(format!("the customer was told {mail:?}, and it is {status:?}")),
         }
-        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kbnt_application::{Outbox, Service};
+    use kbnt_domain::event::{CancelKind, NotificationFailed, NotificationSent, OrderCancelled};
+    use kbnt_domain::{Reason, Timestamp, UserId};
+
+    use super::*;
+    use crate::log::Log;
+
+    /// What the check says of a rejected order whose customer heard `mail`, and of whom the log has `record`.
+    fn checked(mail: &[&'static str], record: impl Into<Event>) -> Result<(), String> {
+        let mut world = World::new(0, false);
+        let (order, user) = (world.plan.orders[0].id, world.plan.users[0].clone());
+        if !mail.is_empty() {
+            world.outside.mail.insert(order, mail.to_vec());
+        }
+        let (kind, reason) = (CancelKind::Rejected, Reason::UserNotFound);
+        let end = Event::from(OrderCancelled { order, user, kind, reason });
+        let (mut log, mut outbox) = (Log::default(), Outbox::new(Service::Notification, Timestamp::FIRST));
+        outbox.emit_named("by hand", record.into());
+        let record = log.append(&outbox.take().0[0]);
+        let mut story = Story { end: Some(&end), ..Story::default() };
+        story.take(&record);
+        world.check_outside(order, &story)
+    }
+
+    #[test]
+    fn a_customer_hears_the_truth_or_is_given_up_in_the_log() {
+        let user: UserId = "USER-0".parse().unwrap();
+        let order = OrderId::derive(&user, "key");
+        let channel = "log".to_owned();
+        let sent = NotificationSent { order, user, channel, template: "order-rejected".to_owned() };
+        let NotificationSent { user, channel, .. } = sent.clone();
+        let failed = NotificationFailed { order, user, channel, detail: "no answer".to_owned() };
+        assert_eq!(checked(&["order-rejected"; 2], sent.clone()), Ok(()));
+        assert_eq!(checked(&["order-rejected"], failed.clone()), Ok(()), "its answer was lost");
+        assert_eq!(checked(&[], failed.clone()), Ok(()));
+        checked(&[], sent.clone()).unwrap_err();
+        checked(&["order-rejected", "order-confirmed"], sent).unwrap_err();
+        checked(&["order-confirmed"], failed).unwrap_err();
     }
 }

@@ -8,8 +8,9 @@ use kbnt_application::driver::Event;
 use kbnt_application::ports::LogError;
 use kbnt_application::{Append, Delivered, Position, Topic};
 
-use crate::log::{Log, Place, place_of};
-use crate::process::Request;
+use super::requests::Request;
+use crate::log::{Log, Place};
+use crate::process::Process;
 use crate::world::{World, show};
 
 /// The most that a record may weigh: less than a dead letter of a large record, more than its beginning.
@@ -19,6 +20,9 @@ const LARGEST: usize = 100_000;
 pub(super) fn is_too_large(append: &Append) -> bool {
     append.weight() > LARGEST
 }
+
+/// What crashed processes had sent and that still gets in.
+pub(crate) type Late = Vec<(Place, VecDeque<Append>)>;
 
 /// What a step wrote, on its way to the log.
 #[derive(Debug)]
@@ -35,7 +39,7 @@ impl Batch {
     pub(crate) fn new(appends: Arc<Vec<Append>>) -> Self {
         let mut landing: BTreeMap<Place, VecDeque<usize>> = BTreeMap::new();
         for (index, append) in appends.iter().enumerate() {
-            landing.entry(place_of(append)).or_default().push_back(index);
+            landing.entry(append.place()).or_default().push_back(index);
         }
         let nowhere = Position { topic: Topic::OrderEvents, partition: 0, offset: 0 };
         Self { positions: vec![nowhere; appends.len()], appends, landing }
@@ -56,6 +60,15 @@ impl Batch {
         let record = log.append(&self.appends[index]);
         self.positions[index] = record.at;
         Some(record)
+    }
+}
+
+impl Process {
+    /// It sends what a step wrote.
+    pub(crate) fn send(&mut self, appends: Arc<Vec<Append>>) -> Result<(), String> {
+        self.writes(&appends)?;
+        self.request = Some(Request::Append(Batch::new(appends)));
+        Ok(())
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use kbnt_application::Machine as _;
 use kbnt_application::clock::Watch;
+use kbnt_application::driver::Stopwatch;
 use kbnt_application::ports::Clock;
 use kbnt_domain::Timestamp;
 
@@ -37,6 +39,12 @@ impl ProcessClock {
         let steady = now.load(Ordering::Relaxed);
         let watch = Mutex::new(Watch::new(steady + skew, steady, CLOCK_LIMIT));
         Self { now, skew: skew.into(), set_by: 0.into(), watch }
+    }
+
+    /// True time as a process measures it.
+    pub(crate) fn stopwatch(&self) -> Stopwatch {
+        let now = Arc::clone(&self.now);
+        Arc::new(move || Duration::from_millis(now.load(Ordering::Relaxed).unsigned_abs()))
     }
 
     pub(crate) fn skew(&self) -> i64 {

@@ -1,12 +1,13 @@
 //! Effects on their way to the world outside and back.
 
-use kbnt_application::driver::Attempt;
-use kbnt_application::{Effect, EffectOutcome, PaymentOutcome, PaymentRequest};
+use kbnt_application::driver::{Attempt, Event};
+use kbnt_application::{Effect, EffectOutcome, PaymentRequest};
 use kbnt_domain::OrderId;
 
 use super::gateway::Outside;
 use crate::plan::Faults;
 use crate::plan::rng::Rng;
+use crate::process::Process;
 use crate::world::World;
 
 /// An attempt that a process waits for, or that nobody waits for any more.
@@ -111,24 +112,43 @@ fn answer(process: usize, flight: &Flight, outcome: EffectOutcome) -> Answer {
 }
 
 impl World {
+    /// A process acts on the world outside.
+    pub(crate) fn start(&mut self, id: usize, attempt: Attempt, effect: Effect) -> Result<(), String> {
+        self.allow(id, &effect)?;
+        self.say(|| format!("{} does {effect:?}", self.processes[id].name()));
+        self.flights.start(id, attempt, effect);
+        Ok(())
+    }
+
     /// Something happens to an effect.
     pub(crate) fn fly(&mut self) -> Result<(), String> {
         let answer = self.flights.step(&mut self.outside, &self.plan.faults, &mut self.rng)?;
         let Some(answer) = answer else { return Ok(()) };
-        let process = &mut self.processes[answer.process];
-        if process.dead {
+        if self.processes[answer.process].dead {
             return Ok(());
         }
-        let unknown = matches!(
-            answer.outcome,
-            EffectOutcome::Payment(PaymentOutcome::Unknown { .. } | PaymentOutcome::Senseless { .. })
-        );
-        process.actions.heard(answer.order, answer.charge, unknown);
-        process.outcomes.push_back((answer.attempt, answer.order, answer.outcome.clone()));
         self.say(|| {
             let name = self.processes[answer.process].name();
             format!("{name} hears of {}: {:?}", answer.order, answer.outcome)
         });
+        let process = &mut self.processes[answer.process];
+        process.actions.heard(answer.order, answer.charge, &answer.outcome);
+        process.outcomes.push_back(answer);
         Ok(())
+    }
+}
+
+impl Process {
+    /// It hears of what it did outside, as far as its driver takes that in; whether there was anything.
+    pub(crate) fn hear(&mut self) -> bool {
+        let mut any = false;
+        while !self.outcomes.is_empty()
+            && self.driver.wants().outcomes
+            && let Some(Answer { attempt, order, outcome, .. }) = self.outcomes.pop_front()
+        {
+            self.tell(Event::Outcome(attempt, Some((order, outcome))));
+            any = true;
+        }
+        any
     }
 }

@@ -7,6 +7,8 @@ use kbnt_application::{
 };
 use kbnt_domain::{Money, OrderId, TransactionId};
 
+use crate::plan::Plan;
+
 /// What the gateway knows of an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Account {
@@ -29,6 +31,10 @@ pub(crate) struct Outside {
 }
 
 impl Outside {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        Self { decline_above: plan.decline_above, unnamed: plan.faults.unnamed, ..Self::default() }
+    }
+
     /// Does what is asked, exactly once per order whatever is repeated.
     pub(crate) fn perform(&mut self, effect: &Effect) -> Result<EffectOutcome, String> {
         match effect {

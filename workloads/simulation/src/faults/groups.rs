@@ -1,7 +1,7 @@
 //! The coordinator of the groups: what they have committed, and who owns what. It moves partitions whatever their owners are doing, refuses
 //! commits and loses them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use kbnt_application::driver::Event;
 use kbnt_application::ports::{Assignment, Commit, LogError};
@@ -17,6 +17,14 @@ use crate::world::World;
 pub(crate) enum Change {
     Assigned(Vec<u32>),
     Revoked(BTreeSet<u32>),
+}
+
+/// What a process is to hear of the coordinator.
+#[derive(Debug, Default)]
+pub(crate) struct Member {
+    pub(crate) changes: VecDeque<Change>,
+    /// Partitions that it works on and that are somebody else's, of which it hears later.
+    lost: BTreeSet<u32>,
 }
 
 #[derive(Debug, Default)]
@@ -62,9 +70,24 @@ impl Groups {
     }
 }
 
+impl Member {
+    /// It will hear of what it has lost; false if that is nothing.
+    fn hear_of_loss(&mut self) -> bool {
+        let lost = std::mem::take(&mut self.lost);
+        let any = !lost.is_empty();
+        self.changes.extend(any.then_some(Change::Revoked(lost)));
+        any
+    }
+}
+
 impl World {
     /// A process notes offsets, if the coordinator still takes them from it. It may lose them, or what was noted with them.
-    pub(crate) fn commit(&mut self, id: usize, commits: &[Commit]) -> Result<(), LogError> {
+    pub(crate) fn commit(&mut self, id: usize, commits: &[Commit]) {
+        let outcome = self.note(id, commits);
+        self.processes[id].tell(Event::Committed(outcome));
+    }
+
+    fn note(&mut self, id: usize, commits: &[Commit]) -> Result<(), LogError> {
         let lost = self.rng.chance(self.plan.faults.lost_commit);
         let noted = !self.rng.chance(self.plan.faults.lost_note);
         let service = self.processes[id].service;
@@ -77,13 +100,19 @@ impl World {
         Ok(())
     }
 
+    /// A process hands over what it has.
+    pub(crate) fn leave(&mut self, id: usize) {
+        self.groups.leave(id);
+        self.processes[id].tell(Event::Left);
+    }
+
     /// A member hears what is its own now.
     pub(crate) fn change(&mut self, id: usize, change: Change) {
         let process = &mut self.processes[id];
         process.actions.forget();
         match change {
             Change::Revoked(partitions) => {
-                process.inputs.retain(|(_, partition), _| !partitions.contains(partition));
+                process.readers.inputs.retain(|(_, partition), _| !partitions.contains(partition));
                 process.tell(Event::Revoked(partitions.into_iter().collect()));
             }
             Change::Assigned(partitions) => {
@@ -93,12 +122,12 @@ impl World {
                     for place in process.places(partition) {
                         let commit = self.groups.committed(process.service, place);
                         let next = commit.as_ref().map_or(0, |commit| commit.next.offset);
-                        process.inputs.insert(place, next);
+                        process.readers.inputs.insert(place, next);
                         committed.extend(commit);
                     }
                     assigned.push(Assignment { partition, committed, ..Assignment::default() });
                 }
-                let places = process.inputs.iter().map(|(&(topic, partition), &offset)| Position {
+                let places = process.readers.inputs.iter().map(|(&(topic, partition), &offset)| Position {
                     topic,
                     partition,
                     offset,
@@ -116,11 +145,7 @@ impl World {
         let mut told = false;
         for process in self.processes.iter_mut().filter(|process| process.service == service && !process.dead)
         {
-            if !process.lost.is_empty() {
-                let lost = std::mem::take(&mut process.lost);
-                process.changes.push_back(Change::Revoked(lost));
-                told = true;
-            }
+            told |= process.member.hear_of_loss();
         }
         told
     }
@@ -132,7 +157,10 @@ impl World {
         }
         let Self { processes, groups, rng, .. } = self;
         let is_member = |process: &&Process| {
-            process.service == service && process.is_idle() && process.changes.is_empty() && !process.stopping
+            process.service == service
+                && process.is_idle()
+                && process.member.changes.is_empty()
+                && !process.stopping
         };
         let mut ready = processes.iter().filter(is_member);
         if self.resting && (0..3).all(|partition| groups.owner(service, partition).is_some()) {
@@ -142,7 +170,9 @@ impl World {
             }
             return false;
         }
-        let Some(&Process { id, ref lost, .. }) = rng.pick_of(ready) else { return false };
+        let Some(&Process { id, member: Member { ref lost, .. }, .. }) = rng.pick_of(ready) else {
+            return false;
+        };
         let is_free =
             |partition: &u32| groups.owner(service, *partition).is_none() && !lost.contains(partition);
         let mut mine: Vec<u32> = (0..3).filter(is_free).collect();
@@ -156,7 +186,7 @@ impl World {
         for partition in &mine {
             self.groups.assign(service, *partition, id);
         }
-        self.processes[id].changes.push_back(Change::Assigned(mine));
+        self.processes[id].member.changes.push_back(Change::Assigned(mine));
         true
     }
 
@@ -169,11 +199,10 @@ impl World {
         let zombie = self.rng.chance(self.plan.faults.zombie);
         self.say(|| format!("{} loses {partition}, zombie: {zombie}", self.processes[owner].name()));
         self.groups.release(service, partition);
-        let process = &mut self.processes[owner];
-        process.lost.insert(partition);
+        let member = &mut self.processes[owner].member;
+        member.lost.insert(partition);
         if !zombie {
-            let lost = std::mem::take(&mut process.lost);
-            process.changes.push_back(Change::Revoked(lost));
+            member.hear_of_loss();
         }
     }
 
@@ -185,9 +214,9 @@ impl World {
         if process.service == Service::Inventory || !process.is_idle() {
             return;
         }
-        let places: Vec<_> = process.inputs.keys().copied().collect();
+        let places: Vec<_> = process.readers.inputs.keys().copied().collect();
         if let Some(place) = self.rng.pick(&places)
-            && let Some(next) = process.inputs.get_mut(place)
+            && let Some(next) = process.readers.inputs.get_mut(place)
         {
             let committed = groups.committed(process.service, *place).map_or(0, |commit| commit.next.offset);
             *next = next.saturating_sub(back).max(committed.min(*next));

@@ -1,9 +1,12 @@
 //! At the end of a run, when all else is checked, records of an event store are lost: nobody may decide on what is left.
 
-use kbnt_application::intact::Damage;
+use kbnt_application::driver::Event;
+use kbnt_application::intact::{Bounds, Damage, Fault};
 use kbnt_application::ports::LogError;
 use kbnt_application::{Position, Service, Topic};
 
+use super::clocks::ProcessClock;
+use super::volumes::Mount;
 use crate::log::{Log, Place};
 use crate::process::Process;
 use crate::world::World;
@@ -22,7 +25,7 @@ impl World {
         let Some(place) = self.rng.pick(&places).copied() else { return Ok(()) };
         let first = self.rng.between(1, self.log.end(place));
         self.say(|| format!("{}/{} is lost up to {first}", place.0.name(), place.1));
-        self.log.cut(place, first);
+        self.log.first.insert(place, first);
         for id in 0..self.processes.len() {
             self.processes[id].dead = true;
             self.groups.leave(id);
@@ -43,9 +46,9 @@ impl World {
     fn refuses(&mut self, service: Service, place: Place) -> Result<(), String> {
         let before = self.log.len();
         let id = self.processes.len();
-        let process = Process::new(id, service, &self.plan, 0, &self.now, None);
-        let volume = if service == Service::Inventory { self.mount()? } else { 0 };
-        self.processes.push(Process { volume, ..process });
+        let mount = if service == Service::Inventory { self.mount()? } else { Mount::default() };
+        let (clock, mount) = (ProcessClock::new(self.now.clone(), 0), mount.without_archive());
+        self.processes.push(Process::new(id, service, &self.plan, clock, mount));
         self.begin(id)?;
         for _ in 0..ROUNDS {
             self.assign(service);
@@ -68,8 +71,21 @@ pub(crate) fn damaged(
     from: impl IntoIterator<Item = Position>,
 ) -> Option<LogError> {
     let fault = |at: Position| {
-        let fault = log.bounds((at.topic, at.partition)).passed_over(at).err()?;
-        Some(LogError::Damaged(Damage { service, topic: at.topic, fault }))
+        let place = (at.topic, at.partition);
+        let bounds = Bounds { first: log.first.get(&place).copied().unwrap_or(0), end: log.end(place) };
+        Some(damage(service, at.topic, bounds.passed_over(at).err()?))
     };
     from.into_iter().find_map(fault)
+}
+
+/// How a service says that a topic is not what it was.
+fn damage(service: Service, topic: Topic, fault: Fault) -> LogError {
+    LogError::Damaged(Damage { service, topic, fault })
+}
+
+impl Process {
+    /// The log contradicts what is known of it, and nobody says that it may decide nevertheless.
+    pub(crate) fn contradict(&mut self, topic: Topic, fault: Fault) {
+        self.tell(Event::Contradicted(Err(damage(self.service, topic, fault))));
+    }
 }

@@ -24,18 +24,21 @@ pub(crate) mod gateway;
 pub(crate) mod groups;
 pub(crate) mod loss;
 pub(crate) mod readers;
+pub(crate) mod requests;
 pub(crate) mod strays;
 pub(crate) mod volumes;
 
-use kbnt_application::driver::{Command, Event as Happening};
+use kbnt_application::driver::{Command, Event as Happening, Failure};
 use kbnt_application::event::{DeadLetterResolved, RecordedEvent, Resolution};
 use kbnt_application::message::Location;
 use kbnt_application::{Delivered, Outbox, Service, Topic};
 use kbnt_domain::Timestamp;
 
 use self::appends::{Batch, is_too_large};
-use self::clocks::WRONG;
-use crate::process::{Process, Request};
+use self::clocks::{ProcessClock, WRONG};
+use self::requests::Request;
+use self::volumes::Mount;
+use crate::process::Process;
 use crate::world::World;
 
 /// How many times as large as others some of what nobody understands is: 96 kB.
@@ -146,6 +149,25 @@ impl World {
         self.processes.iter().filter(move |process| process.service == service && !process.dead)
     }
 
+    /// A process of a service starts.
+    pub(crate) fn spawn(&mut self, service: Service) -> Result<(), String> {
+        let id = self.processes.len();
+        // Whoever decides by time. What order-service stamps hours ahead is refused as stale, and rightly so.
+        let decides = matches!(service, Service::Inventory | Service::Payment);
+        let wrong = decides && self.rng.chance(self.plan.faults.wrong_start * 20);
+        let skew = if wrong { WRONG } else { self.skew() };
+        let mount = if service == Service::Inventory { self.mount()? } else { Mount::default() };
+        let clock = ProcessClock::new(self.now.clone(), skew);
+        self.processes.push(Process::new(id, service, &self.plan, clock, mount));
+        self.say(|| format!("{} starts", self.processes[id].name()));
+        self.begin(id)
+    }
+
+    fn begin(&mut self, id: usize) -> Result<(), String> {
+        self.processes[id].tell(Happening::Begin);
+        self.carry(id)
+    }
+
     /// A process crashes. Of what it had sent to each partition, any first part gets in: at once, or later.
     pub(crate) fn kill(&mut self, id: usize) -> Result<(), String> {
         if self.processes[id].dead {
@@ -175,6 +197,13 @@ impl World {
         }
         self.late.retain(|(_, queue)| !queue.is_empty());
         Ok(())
+    }
+
+    /// A driver has come to its end, and its process with it.
+    pub(crate) fn finished(&mut self, id: usize, outcome: Result<(), Failure>) -> Result<(), String> {
+        self.say(|| format!("{} ends: {outcome:?}", self.processes[id].name()));
+        self.processes[id].may_end(outcome)?;
+        self.kill(id)
     }
 
     /// A process is told to stop.

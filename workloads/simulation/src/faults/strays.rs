@@ -11,7 +11,7 @@ use kbnt_application::{Append, Delivered, Position, Route, Topic};
 use kbnt_domain::event::{Event, OrderCancelRequested, PlaceOrder};
 use kbnt_domain::{EventId, OrderId, Timestamp};
 
-use crate::log::{Log, Place, delivered, place_of};
+use crate::log::{Log, Place, delivered};
 use crate::world::World;
 
 /// The topics whose records count whoever wrote them.
@@ -181,7 +181,7 @@ impl World {
 impl Log {
     /// A record gets in where its writer wants it. It counts if it belongs there, by the rule of every reader.
     pub(crate) fn stray(&mut self, append: &Append) -> Position {
-        let at = self.next(place_of(append));
+        let at = self.next(append.place());
         let message = append.message.clone();
         let record = match in_place(&message.event, at) {
             Ok(()) => Fetched::Record(delivered(at, append)),

@@ -3,8 +3,10 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kbnt_application::Service;
+use kbnt_application::driver::Event;
 use kbnt_application::inventory::Image;
 use kbnt_application::ports::{Snapshot, SnapshotError};
 
@@ -24,6 +26,21 @@ pub(crate) struct Volume {
     pub(crate) archive: Option<Arc<DiskArchive>>,
     /// The oldest first.
     snapshots: Vec<Snapshot<Image>>,
+}
+
+/// The volume of a process.
+#[derive(Debug, Default)]
+pub(crate) struct Mount {
+    volume: usize,
+    pub(crate) archive: Option<Arc<DiskArchive>>,
+    /// What the process has begun with, a snapshot or an archive, was not compared with the log yet.
+    pub(crate) unchecked: bool,
+}
+
+impl Mount {
+    pub(crate) fn without_archive(self) -> Self {
+        Self { volume: self.volume, ..Self::default() }
+    }
 }
 
 /// All volumes, and copies that somebody has made of archives.
@@ -46,10 +63,10 @@ impl Volumes {
 
 impl World {
     /// The volume that the next process of the inventory gets. Without archives, all share their snapshots.
-    pub(crate) fn mount(&mut self) -> Result<usize, String> {
+    pub(crate) fn mount(&mut self) -> Result<Mount, String> {
         let taken = |world: &Self, volume| {
             world.plan.archive.is_some()
-                && world.alive(Service::Inventory).any(|process| process.volume == volume)
+                && world.alive(Service::Inventory).any(|process| process.mount.volume == volume)
         };
         let free: Vec<usize> = (0..self.volumes.all.len()).filter(|volume| !taken(self, *volume)).collect();
         let is_new = self.plan.archive.is_some() && self.rng.chance(150);
@@ -66,10 +83,13 @@ impl World {
         self.opened(volume)
     }
 
-    fn opened(&self, volume: usize) -> Result<usize, String> {
-        let Some(archive) = &self.volumes.all[volume].archive else { return Ok(volume) };
-        archive.open(self.plan.snapshots.is_some());
-        archive.broken().map_or(Ok(volume), Err)
+    fn opened(&self, volume: usize) -> Result<Mount, String> {
+        let archive = self.volumes.all[volume].archive.clone();
+        if let Some(archive) = &archive {
+            archive.open(self.plan.snapshots.is_some());
+            archive.broken().map_or(Ok(()), Err)?;
+        }
+        Ok(Mount { volume, unchecked: archive.is_some() && self.plan.timely, archive })
     }
 
     /// Something happens to an archive while nobody uses it.
@@ -136,8 +156,13 @@ impl World {
     }
 
     /// Keeps one more snapshot, once the archive has what it needs.
-    pub(crate) fn keep(&mut self, id: usize, snapshot: Snapshot<Image>) -> Result<u64, SnapshotError> {
-        let Volume { archive, snapshots } = &mut self.volumes.all[self.processes[id].volume];
+    pub(crate) fn keep(&mut self, id: usize, snapshot: Snapshot<Image>) {
+        let kept = self.kept(id, snapshot);
+        self.processes[id].tell(Event::Kept(kept, Duration::ZERO));
+    }
+
+    fn kept(&mut self, id: usize, snapshot: Snapshot<Image>) -> Result<u64, SnapshotError> {
+        let Volume { archive, snapshots } = &mut self.volumes.all[self.processes[id].mount.volume];
         if let Some(archive) = archive {
             archive.before_keeping().map_err(io::Error::other)?;
             archive.kept(&snapshot.image.ledger.archived, KEPT);
@@ -150,21 +175,22 @@ impl World {
         Ok(0)
     }
 
-    /// The snapshot before so many newer ones; now and then one is damaged, or another pod's.
-    pub(crate) fn load(
-        &mut self,
-        id: usize,
-        before: usize,
-    ) -> Option<Result<Box<Snapshot<Image>>, SnapshotError>> {
+    /// A process begins with the snapshot before so many newer ones; now and then one is damaged, or another pod's.
+    pub(crate) fn load(&mut self, id: usize, before: usize) {
+        let loaded = self.loaded(id, before);
+        self.processes[id].tell(Event::Loaded(loaded));
+    }
+
+    fn loaded(&mut self, id: usize, before: usize) -> Option<Result<Box<Snapshot<Image>>, SnapshotError>> {
         let other = self.rng.index(self.volumes.all.len());
-        let volume = if self.rng.chance(100) { other } else { self.processes[id].volume };
+        let volume = if self.rng.chance(100) { other } else { self.processes[id].mount.volume };
         let snapshots = &self.volumes.all[volume].snapshots;
         let at = snapshots.len().checked_sub(before + 1)?;
         if self.rng.chance(250) {
             return Some(Err(SnapshotError::Damaged("by the seed")));
         }
         let snapshot = snapshots.get(at)?.clone();
-        self.processes[id].unchecked = true;
+        self.processes[id].mount.unchecked = true;
         self.say(|| format!("{} begins with {:?}", self.processes[id].name(), snapshot.folded));
         Some(Ok(Box::new(snapshot)))
     }

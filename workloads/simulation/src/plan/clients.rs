@@ -77,12 +77,14 @@ pub(crate) struct Receipts {
     pub(crate) sure: Option<usize>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Clients {
     wishes: VecDeque<Wish>,
     pub(crate) receipts: BTreeMap<(ProductId, SourceId), Receipts>,
     /// Orders whose placing was confirmed to a customer.
     pub(crate) promised: BTreeSet<OrderId>,
+    /// Calls that were made.
+    tickets: u64,
 }
 
 impl Clients {
@@ -129,7 +131,7 @@ impl Clients {
             let at = if rng.chance(150) { rng.index(wishes.len()) } else { 0 };
             wishes.insert(at, wish);
         }
-        Self { wishes: wishes.into(), receipts: BTreeMap::new(), promised: BTreeSet::new() }
+        Self { wishes: wishes.into(), ..Self::default() }
     }
 
     /// Customers ask again for orders from this one on, most of which have ended by then.
@@ -274,7 +276,7 @@ impl World {
     pub(crate) fn ask(&mut self) -> Result<(), String> {
         let Some(service) = self.clients.next_service() else { return Ok(()) };
         let is_free = |process: &&Process| {
-            let ready = process.driver.status().ready && !process.inputs.is_empty();
+            let ready = process.driver.status().ready && !process.readers.inputs.is_empty();
             process.service == service && process.is_idle() && ready
         };
         let takers = self.processes.iter().filter(is_free);
@@ -296,8 +298,8 @@ impl World {
 
     /// Hands over a call. One that the driver does not take any more is not answered.
     pub(crate) fn call(&mut self, id: usize, asked: Call) {
-        self.tickets += 1;
-        let (number, process) = (self.tickets, &mut self.processes[id]);
+        self.clients.tickets += 1;
+        let (number, process) = (self.clients.tickets, &mut self.processes[id]);
         process.calls.insert(number, asked.clone());
         if process.driver.wants().calls > 0 {
             process.tell(Event::Call(Box::new(move |node: &mut Node, outbox: &mut Outbox| Ticket {

@@ -8,8 +8,9 @@ use kbnt_application::driver::Command;
 
 use crate::faults::archive::Trouble;
 use crate::faults::readers::Most;
+use crate::faults::requests::Request;
 use crate::plan::Faults;
-use crate::process::{Process, Request};
+use crate::process::Process;
 use crate::world::World;
 
 /// Rounds after which a world that has not come to rest never will.
@@ -75,7 +76,7 @@ impl World {
             Some(Request::Append(_)) => self.land_all(id).map(|()| true),
             // Two writers stand by for each other where one is at work.
             Some(Request::Other(Command::AwaitTurn)) if self.is_led(id) => self.work(id, ALL, None),
-            Some(_) => self.perform(id).map(|()| true),
+            Some(_) => self.perform_request(id).map(|()| true),
             None => self.work(id, ALL, None),
         }
     }

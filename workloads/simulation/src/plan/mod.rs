@@ -2,8 +2,10 @@
 
 pub(crate) mod clients;
 mod drain;
+pub(crate) mod idle;
 pub(crate) mod rng;
 mod schedule;
+mod services;
 
 use kbnt_application::Service;
 use kbnt_application::driver::Limits;
@@ -72,7 +74,7 @@ pub(crate) struct Order {
     pub(crate) other: Basket,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Plan {
     pub(crate) faults: Faults,
     pub(crate) ttl: Span,

@@ -4,7 +4,7 @@
 const INCREMENT: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// `SplitMix64`: small, fast, and the same everywhere.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Rng(u64);
 
 impl Rng {

@@ -6,18 +6,13 @@ use kbnt_application::driver::Command;
 use crate::Report;
 use crate::faults::archive::DiskArchive;
 use crate::faults::readers::Most;
-use crate::process::Request;
+use crate::faults::requests::Request;
 use crate::world::World;
 
 impl World {
     /// Lets things happen, then lets them come to rest, then checks everything.
-    ///
-    /// # Errors
-    /// What promise was broken.
-    pub fn run(&mut self) -> Result<Report, String> {
-        if self.trace {
-            self.print(format_args!("{:#?}", self.plan));
-        }
+    pub(crate) fn run(&mut self) -> Result<Report, String> {
+        self.say(|| format!("{:#?}", self.plan));
         for service in Service::ALL {
             self.spawn(service)?;
         }
@@ -30,7 +25,7 @@ impl World {
         }
         self.check()?;
         self.report.steps = self.step;
-        self.report.records = self.log.len();
+        self.report.records = self.log.len() as u64;
         self.report.recalled = self.volumes.archives().map(DiskArchive::recalled).sum();
         self.lose()?;
         Ok(self.report.clone())
@@ -71,8 +66,13 @@ impl World {
             Some(Request::Other(Command::AwaitTurn)) if self.is_led(id) && !self.rng.chance(50) => {
                 self.work(id, most, None).map(|_| ())
             }
-            Some(_) => self.perform(id),
+            Some(_) => self.perform_request(id),
             None => self.work(id, most, None).map(|_| ()),
         }
+    }
+
+    /// Whether another process has the turn to write.
+    pub(super) fn is_led(&self, id: usize) -> bool {
+        self.alive(self.processes[id].service).any(|process| process.id != id && !process.stands_by())
     }
 }

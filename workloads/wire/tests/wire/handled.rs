@@ -246,11 +246,7 @@ impl<M: Machine> Work<M> {
         let record = wire::encode(append).map_err(|error| TestCaseError::fail(error.to_string()))?;
         let is_letter = matches!(append.message.event, RecordedEvent::DeadLetterStored(_));
         prop_assert!(record.size() < RECORD_MOST || is_letter, "{} bytes", record.size());
-        let topic = Classification::of(&append.message.event).topic();
-        let partition = match &append.route {
-            Route::Key(key) => kbnt_application::message::partition_of(key, topic.partitions()),
-            Route::Partition(partition) => *partition,
-        };
+        let (topic, partition) = append.place();
         let read = wire::read(Position { topic, partition, offset: 0 }, &RecordView::of(&record));
         let read = read.map_err(|error| TestCaseError::fail(format!("{error}: {append:?}")))?;
         prop_assert_eq!((&read.message, read.source), (&append.message, append.source));

@@ -42,6 +42,7 @@ impl Machine for Node {
         fn service(self: &Self) -> Service;
         fn set_clock(self: &mut Self, now: Timestamp);
         fn decides_by_time(self: &Self) -> bool;
+        fn looks_back(self: &Self) -> Option<u64>;
         fn assigned(self: &mut Self, partition: u32);
         fn revoked(self: &mut Self, partition: u32);
         fn fold(self: &mut Self, record: &Delivered);

@@ -12,6 +12,7 @@ pub(crate) mod memory;
 pub(crate) mod model;
 mod outside;
 mod queries;
+mod report;
 mod saga;
 mod stock;
 
@@ -25,6 +26,7 @@ use kbnt_domain::order::OrderStatus;
 use kbnt_domain::{OrderId, Reason, Timestamp};
 use thiserror::Error;
 
+pub use self::report::Report;
 use crate::world::World;
 
 /// A promise that was broken.

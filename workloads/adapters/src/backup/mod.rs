@@ -149,13 +149,6 @@ const FORMAT: u32 = 1;
 /// What is known of all partitions of the event topics.
 type ByPartition<T> = std::collections::BTreeMap<(Topic, u32), T>;
 
-/// Every partition of the event topics.
-fn partitions() -> impl Iterator<Item = (Topic, u32)> {
-    Topic::EVENTS
-        .into_iter()
-        .flat_map(|topic| (0..topic.partitions()).map(move |partition| (topic, partition)))
-}
-
 /// A position.
 const fn at((topic, partition): (Topic, u32), offset: u64) -> Position {
     Position { topic, partition, offset }

@@ -8,7 +8,7 @@ use kbnt_wire::raw::{RawAppend, RawLog};
 
 use super::run::{Run, Segment};
 use super::take::hash_at;
-use super::{BackupError, ByPartition, Place, at, partitions, segment};
+use super::{BackupError, ByPartition, Place, at, segment};
 
 /// Records that are written at once.
 const BATCH: usize = 1_000;
@@ -68,7 +68,7 @@ pub async fn check(place: &Place) -> Result<Checked, BackupError> {
     let runs = last_complete(place).await?.ok_or_else(|| BackupError::Nothing(place.name().to_owned()))?;
     place.is_marked().await?;
     let mut partitions: ByPartition<Partition> =
-        partitions().map(|place| (place, Partition::default())).collect();
+        Topic::event_partitions().map(|place| (place, Partition::default())).collect();
     let mut checked = Checked { runs, ..Checked::default() };
     // All runs before any object: each vouches for the names of those of the run before.
     let mut before: Option<Hash> = None;

@@ -10,7 +10,7 @@ use kbnt_wire::text::{hex, rfc3339};
 use serde::{Deserialize, Serialize};
 
 use super::place::Created;
-use super::{BackupError, ByPartition, FORMAT, Place, partitions, segment};
+use super::{BackupError, ByPartition, FORMAT, Place, segment};
 
 /// A run as it is written.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -86,7 +86,7 @@ impl Segment {
     /// Which partition its records are of, the name of its object and the hash of its bytes; `None` if there cannot be such a one.
     pub(super) fn object(&self) -> Option<((Topic, u32), String, Hash)> {
         let topic = Topic::from_name(&self.topic)?;
-        let place = partitions().find(|place| *place == (topic, self.partition))?;
+        let place = Topic::event_partitions().find(|place| *place == (topic, self.partition))?;
         let hash = unhex(&self.sha256).ok()?;
         Some((place, segment::name(place, self.first, &hash), hash))
     }

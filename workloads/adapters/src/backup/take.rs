@@ -9,7 +9,7 @@ use kbnt_domain::{Span, Timestamp};
 use super::place::Created;
 use super::run::{Newest, Reached, Segment};
 use super::segment::{self, Builder};
-use super::{BackupError, ByPartition, Place, at, partitions};
+use super::{BackupError, ByPartition, Place, at};
 
 /// Records per batch.
 const BATCH: usize = 1_000;
@@ -68,7 +68,7 @@ pub async fn take(log: &dyn EventLog, place: &Place, now: Timestamp) -> Result<T
         taken: Taken::default(),
     };
     copy.identify().await?;
-    for place in partitions() {
+    for place in Topic::event_partitions() {
         copy.begin(place).await?;
     }
     loop {

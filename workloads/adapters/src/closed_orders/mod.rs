@@ -168,7 +168,7 @@ impl ClosedOrderArchive for FjallArchive {
         self.with(|store| {
             let has = store.has(chunks);
             if has {
-                store.go_back_to(last.first + u64::from(last.orders))?;
+                store.go_back_to(last.end())?;
             }
             Ok(has)
         })

@@ -13,7 +13,7 @@ use kbnt_domain::event::CancelKind;
 use kbnt_domain::{Event, OrderId, Timestamp};
 
 use super::{Metrics, OPEN_MOST, gauge};
-use kbnt_application::ports::{HistoryReport, Observer, SnapshotTold, Stage};
+use kbnt_application::ports::{HistoryReport, Observer, SnapshotEvent, Stage};
 
 impl Observer for Metrics {
     fn handled(&self, service: Service, record: &Delivered, now: Timestamp) {
@@ -169,7 +169,7 @@ impl Observer for Metrics {
         );
     }
 
-    fn snapshot(&self, service: Service, report: &SnapshotTold<'_>) {
+    fn snapshot(&self, service: Service, report: &SnapshotEvent<'_>) {
         self.snapshots.report(service, report);
     }
 

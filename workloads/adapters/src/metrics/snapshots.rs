@@ -9,7 +9,7 @@ use prometheus::{HistogramVec, IntCounterVec, IntGauge};
 use super::buckets::LATENCY;
 use super::gauge;
 use super::registry::{Made, Registrar};
-use kbnt_application::ports::SnapshotTold;
+use kbnt_application::ports::SnapshotEvent;
 
 /// Metrics of the inventory's snapshots.
 #[derive(Debug)]
@@ -42,10 +42,10 @@ impl Snapshots {
         })
     }
 
-    pub(super) fn report(&self, service: Service, report: &SnapshotTold<'_>) {
+    pub(super) fn report(&self, service: Service, report: &SnapshotEvent<'_>) {
         let (service, count) = (service.name(), |outcome| self.total.with_label_values(&[outcome]).inc());
         match *report {
-            SnapshotTold::Kept { taken, bytes, copied, took } => {
+            SnapshotEvent::Kept { taken, bytes, copied, took } => {
                 count("kept");
                 self.took("copy", copied);
                 self.took("keep", took);
@@ -60,11 +60,11 @@ impl Snapshots {
                     "a snapshot is kept"
                 );
             }
-            SnapshotTold::Failed(error) => {
+            SnapshotEvent::Failed(error) => {
                 count("failed");
                 tracing::warn!(operation = "snapshot-failed", service, %error, "a snapshot could not be kept");
             }
-            SnapshotTold::Restored { taken, before } => {
+            SnapshotEvent::Restored { taken, before } => {
                 count("restored");
                 self.newest(taken);
                 let taken = taken.as_millis();
@@ -76,7 +76,7 @@ impl Snapshots {
                     "begins with a snapshot"
                 );
             }
-            SnapshotTold::Refused { before, why } => {
+            SnapshotEvent::Refused { before, why } => {
                 count("refused");
                 tracing::warn!(
                     operation = "snapshot-refused",

@@ -7,7 +7,7 @@ use super::tail::Tail;
 use super::{Command, Driver, Reader};
 use crate::intact::Fault;
 use crate::machine::{ImageOf, Machine, Position, SoleWriter};
-use crate::ports::{Fetched, Mark, Snapshot, SnapshotError, SnapshotTold};
+use crate::ports::{Fetched, Mark, Snapshot, SnapshotError, SnapshotEvent};
 
 /// Reads without a record after which there is none to come.
 const PATIENCE: usize = 10;
@@ -136,7 +136,7 @@ impl<M: Machine, R> Driver<M, R> {
                 return;
             }
         };
-        self.core.observer.snapshot(self.core.service, &SnapshotTold::Restored { taken, before });
+        self.core.observer.snapshot(self.core.service, &SnapshotEvent::Restored { taken, before });
         if let Some(snapshots) = &mut self.snapshots {
             snapshots.begin_with(inputs);
         }
@@ -151,7 +151,7 @@ impl<M: Machine, R> Driver<M, R> {
 
     /// It is of no use: the one before it may be.
     pub(super) fn refuse_snapshot(&mut self, before: usize, why: &str) {
-        self.core.observer.snapshot(self.core.service, &SnapshotTold::Refused { before, why });
+        self.core.observer.snapshot(self.core.service, &SnapshotEvent::Refused { before, why });
         self.load(before + 1);
     }
 }

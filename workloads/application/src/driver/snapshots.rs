@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Command, Core, Driver};
 use crate::machine::{ImageOf, Machine, Position, SoleWriter};
-use crate::ports::{Mark, Snapshot, SnapshotError, SnapshotTold};
+use crate::ports::{Mark, Snapshot, SnapshotError, SnapshotEvent};
 use kbnt_domain::Timestamp;
 
 /// Of the time, no more than one part in so many goes into snapshots, however large they are.
@@ -78,14 +78,14 @@ impl<M: Machine, R> Driver<M, R> {
             return;
         };
         snapshots.due = (self.core.stopwatch)() + snapshots.every.max((copied + took) * (SHARE - 1));
-        let told = match outcome {
+        let event = match outcome {
             Ok(bytes) => {
                 snapshots.last = folded;
-                SnapshotTold::Kept { taken, bytes: *bytes, copied, took }
+                SnapshotEvent::Kept { taken, bytes: *bytes, copied, took }
             }
-            Err(error) => SnapshotTold::Failed(error),
+            Err(error) => SnapshotEvent::Failed(error),
         };
-        self.core.observer.snapshot(self.core.service, &told);
+        self.core.observer.snapshot(self.core.service, &event);
     }
 }
 

@@ -1,5 +1,5 @@
-//! The history: every order that the log has ever held, in a store on disk. It is a read model: commands never read it, and the log
-//! is always believed before it.
+//! The history: every order that the log has ever held, in a store on disk. It is a read model: it decides nothing, and the log
+//! is always believed before it. Of commands it only answers those that were given before.
 //!
 //! The store holds one [`StoredOrder`] per order and how far the log is applied. [`Fold`] makes a [`Batch`] of records and of what the
 //! store has of their orders; the store applies it as a whole or not at all. So at every moment the store equals a fold of the records

@@ -62,11 +62,6 @@ pub enum RestoreError {
     Archive(#[from] ArchiveError),
 }
 
-/// The place after a chunk.
-fn after(chunk: &Chunk) -> u64 {
-    chunk.first + u64::from(chunk.orders)
-}
-
 impl Archive {
     fn new(store: Arc<dyn ClosedOrderArchive>, limits: ArchiveLimits) -> Self {
         Self { store, limits, next: None, first: 0, due: limits.in_memory }
@@ -83,7 +78,7 @@ impl Archive {
             return Err(RestoreError::NoArchive);
         }
         self.first = chunks.first().map_or(0, |chunk| chunk.first);
-        self.next = Some(chunks.last().map_or(0, after));
+        self.next = Some(chunks.last().map_or(0, Chunk::end));
         Ok(())
     }
 }
@@ -129,7 +124,7 @@ impl InventoryMachine {
         let reset = if follows { Ok(()) } else { archive.store.reset() };
         match reset.and_then(|()| archive.store.add(&chunk, &orders)) {
             Ok(checksum) => {
-                archive.next = Some(after(&chunk));
+                archive.next = Some(chunk.end());
                 archive.due = archive.limits.in_memory;
                 self.ledger.archive(Chunk { checksum, ..chunk });
             }

@@ -67,6 +67,13 @@ impl Topic {
         }
     }
 
+    /// Every partition of the [events](Self::EVENTS), in their order.
+    pub fn event_partitions() -> impl Iterator<Item = (Self, u32)> {
+        Self::EVENTS
+            .into_iter()
+            .flat_map(|topic| (0..topic.partitions()).map(move |partition| (topic, partition)))
+    }
+
     /// How many partitions it has, by contract.
     pub const fn partitions(self) -> u32 {
         match self {

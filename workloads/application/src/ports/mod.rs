@@ -26,7 +26,7 @@ pub use closed_orders::{ArchiveError, ClosedOrderArchive};
 pub use history::{History, HistoryError, HistorySize, HistoryStore, Standing};
 pub use leadership::{Active, Leadership};
 pub use metrics::{HttpMetrics, Refresh};
-pub use observe::{HistoryReport, NoObserver, Observer, SnapshotTold, Stage};
+pub use observe::{HistoryReport, NoObserver, Observer, SnapshotEvent, Stage};
 pub use read_model::ReadModel;
 
 /// What to do about an error; drives retry, condition and metric alike.

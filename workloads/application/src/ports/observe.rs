@@ -21,7 +21,7 @@ pub enum Stage {
 
 /// What became of a snapshot.
 #[derive(Debug)]
-pub enum SnapshotTold<'a> {
+pub enum SnapshotEvent<'a> {
     /// It is kept.
     Kept {
         /// When its image was taken.
@@ -136,7 +136,7 @@ pub trait Observer: Send + Sync + 'static {
     fn retrying(&self, _service: Service, _stage: Stage, _error: &LogError) {}
 
     /// Something became of a snapshot.
-    fn snapshot(&self, _service: Service, _told: &SnapshotTold<'_>) {}
+    fn snapshot(&self, _service: Service, _event: &SnapshotEvent<'_>) {}
 
     /// Something became of the history of orders.
     fn history(&self, _report: &HistoryReport<'_>) {}

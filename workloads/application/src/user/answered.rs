@@ -46,7 +46,7 @@ pub(super) enum Turn {
 #[derive(Debug)]
 pub(super) struct Answered {
     /// For how long after an order was validated inventory-service can tell how it ended, at most.
-    told_by_inventory: Span,
+    remembered_by_inventory: Span,
     orders: Memory<Answer>,
     inputs: Inputs,
     /// Commands whose order has an answer that is not read back yet.
@@ -61,7 +61,7 @@ impl Answered {
     /// None yet. inventory-service has this window.
     pub(super) fn new(limits: Limits, window: Span) -> Self {
         Self {
-            told_by_inventory: Span::from_millis(window.as_millis().saturating_add(LONGER.as_millis())),
+            remembered_by_inventory: Span::from_millis(window.as_millis().saturating_add(LONGER.as_millis())),
             orders: Memory::new(limits.by_number()),
             inputs: Inputs::default(),
             waiting: HashMap::new(),
@@ -107,7 +107,7 @@ impl Answered {
             Some(answer) if answer.command.is_none_or(|command| at.offset <= command) => Turn::None,
             Some(answer) if !answer.known => Turn::Later,
             Some(Answer { rejection: Some(reason), .. }) => Turn::Rejected(*reason),
-            Some(answer) if now.since(answer.at) > self.told_by_inventory => {
+            Some(answer) if now.since(answer.at) > self.remembered_by_inventory => {
                 Turn::Rejected(Reason::StaleCommand)
             }
             Some(_) => Turn::None,

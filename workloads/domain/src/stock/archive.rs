@@ -31,7 +31,8 @@ pub struct Chunk {
 }
 
 impl Chunk {
-    const fn end(&self) -> u64 {
+    /// The place after it.
+    pub const fn end(&self) -> u64 {
         self.first + self.orders as u64
     }
 }

@@ -57,11 +57,6 @@ pub(super) struct Cursor {
     rows: Vec<Vec<Place>>,
 }
 
-/// Every partition of every topic.
-pub(super) fn partitions() -> impl Iterator<Item = (Topic, u32)> {
-    Topic::EVENTS.iter().flat_map(|topic| (0..topic.partitions()).map(|partition| (*topic, partition)))
-}
-
 impl Cursor {
     /// The cursor at these places of `log`.
     pub(super) fn at(log: LogName, mut place: impl FnMut(Topic, u32) -> Place) -> Self {
@@ -93,7 +88,7 @@ impl Cursor {
 
     /// The next position of every partition of these topics.
     pub(super) fn positions(&self, of: impl Fn(Topic) -> bool) -> Vec<Position> {
-        partitions()
+        Topic::event_partitions()
             .filter(|(topic, _)| of(*topic))
             .filter_map(|(topic, partition)| {
                 Some(Position { topic, partition, offset: self.place(topic, partition)?.next })

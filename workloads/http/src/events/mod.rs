@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::http::{Extensions, HeaderMap};
 use axum::response::Sse;
 use axum::response::sse::KeepAlive;
-use kbnt_application::Position;
+use kbnt_application::{Position, Topic};
 use kbnt_application::ports::LogError;
 use kbnt_domain::OrderId;
 
@@ -126,7 +126,7 @@ pub(super) async fn all_events(
             Cursor::at(log, |topic, partition| Place::before(here(topic, partition).first))
         }
     };
-    let ends = cursor::partitions().filter(|(topic, _)| Trail::is_of(*topic));
+    let ends = Topic::event_partitions().filter(|(topic, _)| Trail::is_of(*topic));
     let ends =
         ends.map(|(topic, partition)| Position { topic, partition, offset: here(topic, partition).end });
     let trail = Trail::open(api.events.as_ref(), cursor.positions(Trail::is_of), ends.collect()).await;

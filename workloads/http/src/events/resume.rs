@@ -12,7 +12,7 @@ use kbnt_domain::Span;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use super::cursor::{Cursor, LogName, Tag, partitions};
+use super::cursor::{Cursor, LogName, Tag};
 use crate::problem::{Code, Problem, log_failed};
 
 /// How long reading back the records that a client saw last may take.
@@ -26,7 +26,7 @@ pub(super) type AllBounds = BTreeMap<(Topic, u32), Bounds>;
 
 /// The bounds of every partition of the streams' topics.
 pub(super) async fn bounds(log: &dyn EventLog) -> Result<AllBounds, LogError> {
-    let all = partitions().map(|(topic, partition)| async move {
+    let all = Topic::event_partitions().map(|(topic, partition)| async move {
         log.bounds(topic, partition).await.map(|bounds| ((topic, partition), bounds))
     });
     Ok(try_join_all(all).await?.into_iter().collect())
@@ -92,7 +92,7 @@ fn last_seen(cursor: &Cursor, bounds: &AllBounds) -> Vec<(Position, Tag)> {
         let kept = bounds.get(&(topic, partition)).is_some_and(|here| offset >= here.first);
         Some((Position { topic, partition, offset }, place.last?)).filter(|_| kept)
     };
-    partitions().filter_map(last).collect()
+    Topic::event_partitions().filter_map(last).collect()
 }
 
 /// Whether exactly these records are there.

@@ -61,13 +61,6 @@ impl Partition {
     }
 }
 
-/// Every partition of the event topics.
-fn partitions() -> impl Iterator<Item = (Topic, u32)> {
-    Topic::EVENTS
-        .into_iter()
-        .flat_map(|topic| (0..topic.partitions()).map(move |partition| (topic, partition)))
-}
-
 /// The first position of all.
 const LOWEST: Position = Position { topic: Topic::ALL[0], partition: 0, offset: 0 };
 
@@ -88,7 +81,7 @@ impl Survey {
         for topic in Topic::EVENTS {
             survey.ids.insert(topic, log.topic_id(topic).await?);
         }
-        for (topic, partition) in partitions() {
+        for (topic, partition) in Topic::event_partitions() {
             let bounds = log.bounds(topic, partition).await?;
             survey.partitions.entry((topic, partition)).or_default().open(bounds);
         }

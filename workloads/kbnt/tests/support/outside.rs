@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use kbnt_application::inventory::InventoryMachine;
 use kbnt_application::machine::ImageOf;
 use kbnt_application::ports::{Clock, EventLog, Unreadable};
-use kbnt_application::ports::{Leadership, Observer, SnapshotTold};
+use kbnt_application::ports::{Leadership, Observer, SnapshotEvent};
 use kbnt_application::{Delivered, Effect, EffectOutcome, Machine, PaymentOutcome, Position, Service};
 use kbnt_domain::stock::Declaration;
 use kbnt_domain::{Currency, Money, Timestamp};
@@ -107,12 +107,12 @@ impl Observer for RecordingObserver {
         self.recovered.fetch_add(records, Ordering::SeqCst);
     }
 
-    fn snapshot(&self, _service: Service, outcome: &SnapshotTold<'_>) {
+    fn snapshot(&self, _service: Service, outcome: &SnapshotEvent<'_>) {
         let outcome = match outcome {
-            SnapshotTold::Kept { .. } => return,
-            SnapshotTold::Failed(error) => format!("failed {error}"),
-            SnapshotTold::Restored { before, .. } => format!("restored {before}"),
-            SnapshotTold::Refused { before, .. } => format!("refused {before}"),
+            SnapshotEvent::Kept { .. } => return,
+            SnapshotEvent::Failed(error) => format!("failed {error}"),
+            SnapshotEvent::Restored { before, .. } => format!("restored {before}"),
+            SnapshotEvent::Refused { before, .. } => format!("refused {before}"),
         };
         self.snapshots.lock().unwrap().push(outcome);
     }

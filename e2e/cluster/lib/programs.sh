@@ -43,8 +43,16 @@ program_ldflags() {
     esac
 }
 
+# Compiling them is the longest part of a first `make demo`. Nobody debugs these programs: without debug information, which -s -w drops
+# anyway, a package takes 10% less to compile. Without inlining, one takes 30% less: so for what is most of Kubernetes and does not
+# have to be fast, and not for what answers each request (apiserver, apimachinery, etcd, the standard library). With the
+# garbage collector below, all of it takes 511 s of processor time instead of 737.
+PROGRAM_GCFLAGS=(-gcflags=all=-dwarf=false)
+for module in kubernetes client-go api kubectl; do PROGRAM_GCFLAGS+=("-gcflags=k8s.io/$module/...=-dwarf=false -l"); done
+unset module
+
 program_path() {
-    echo "$CACHE/bin/$1-$(key "$(program_ldflags "$1")" -- "$CLUSTER_DIR"/go/{go.mod,go.sum,coredns/main.go})/$1"
+    echo "$CACHE/bin/$1-$(key "$(program_ldflags "$1")" "${PROGRAM_GCFLAGS[@]}" -- "$CLUSTER_DIR"/go/{go.mod,go.sum,coredns/main.go})/$1"
 }
 
 build_program() {
@@ -57,8 +65,10 @@ build_program() {
     rm -f "$to".tmp.*
     temp=$(temporary "$to")
     cd "$CLUSTER_DIR/go" || return
+    # The compiler ends before garbage matters: it collects only where it would take more than 1 GiB.
     # Static, so that each runs in an image of nothing else. The caches are ours: nothing is written elsewhere.
-    CGO_ENABLED=0 GOMODCACHE=$CACHE/go/mod GOCACHE=$CACHE/go/build GOFLAGS=-modcacherw GOTOOLCHAIN=local \
-        go build -trimpath -ldflags "$(program_ldflags "$program")" -o "$temp" "$(program_package "$program")"
+    GOGC=off GOMEMLIMIT=1GiB \
+        CGO_ENABLED=0 GOMODCACHE=$CACHE/go/mod GOCACHE=$CACHE/go/build GOFLAGS=-modcacherw GOTOOLCHAIN=local \
+        go build -trimpath -ldflags "$(program_ldflags "$program")" "${PROGRAM_GCFLAGS[@]}" -o "$temp" "$(program_package "$program")"
     mv "$temp" "$to"
 }

@@ -10,8 +10,8 @@ use axum::extract::State;
 use axum::http::{Extensions, HeaderMap};
 use axum::response::Sse;
 use axum::response::sse::KeepAlive;
-use kbnt_application::{Position, Topic};
 use kbnt_application::ports::LogError;
+use kbnt_application::{Position, Topic};
 use kbnt_domain::OrderId;
 
 use super::orders::OrderApi;

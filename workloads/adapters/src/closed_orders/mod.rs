@@ -82,12 +82,11 @@ impl FjallArchive {
         unpanicked(|| measured.bytes())
     }
 
-    /// How many bytes it may still take: what its disk has free, or what is left of `limit`, if that is less.
-    pub fn room(&self, limit: Option<u64>) -> Result<u64, ArchiveError> {
+    /// How many bytes it may still take where it has `bytes`: what its disk has free, or what is left of `limit`, if that is less.
+    pub fn room(&self, bytes: u64, limit: Option<u64>) -> Result<u64, ArchiveError> {
         let disk = rustix::fs::statvfs(&self.directory).map_err(|error| unavailable(&error.into()))?;
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-        let left = limit.map(|limit| Ok(limit.saturating_sub(self.bytes()?))).transpose()?;
-        Ok(left.map_or(free, |left| left.min(free)))
+        Ok(limit.map_or(free, |limit| limit.saturating_sub(bytes).min(free)))
     }
 
     /// How often it has failed since it was opened.

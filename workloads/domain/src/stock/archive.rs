@@ -103,9 +103,9 @@ impl Ledger {
         }
         let (first, _) = self.closed_orders.oldest(1).next()?;
         let newest = self.closed_orders.oldest(wanted).map(|(_, closed)| closed.at).max()?;
-        let stands = |(place, _): &(u64, &ClosedOrder)| !self.closed_orders.has_left(*place);
-        let standing = self.closed_orders.oldest(wanted).filter(stands).collect();
-        Some((Chunk { first, orders, newest, checksum: 0 }, standing))
+        let chunk = Chunk { first, orders, newest, checksum: 0 };
+        let standing = self.closed_orders.standing().take_while(|(place, _)| *place < chunk.end()).collect();
+        Some((chunk, standing))
     }
 
     /// The chunk is written: it is not kept in memory any more.

@@ -87,7 +87,9 @@ impl Part for ClosedOrders {
         // The decider may be at work on it: not on a thread on which requests wait. It does not panic.
         let (archive, limit, metrics) = (Arc::clone(&self.archive), self.limit, Arc::clone(&self.metrics));
         let show = move || {
-            metrics.show_archive(archive.bytes().ok(), archive.room(limit).ok(), archive.failures());
+            let bytes = archive.bytes().ok();
+            let room = bytes.and_then(|bytes| archive.room(bytes, limit).ok());
+            metrics.show_archive(bytes, room, archive.failures());
         };
         let _ = tokio::task::spawn_blocking(show).await;
     }

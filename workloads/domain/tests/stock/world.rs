@@ -255,6 +255,13 @@ impl World {
         self.image = Some(Kept { ledger: self.ledger.image(), log, inputs: self.inputs.len() });
     }
 
+    /// Whether what lies outside is what the image goes with.
+    pub(crate) fn can_go_back(&self) -> bool {
+        let fits =
+            |image: &Kept| self.outside.clone().is_none_or(|mut outside| outside.go_back_to(&image.ledger));
+        self.image.as_ref().is_none_or(fits)
+    }
+
     /// A crash that keeps so much of each partition's unsafe tail, and a recovery, partition by partition in `order`: from the
     /// image, if it is wanted and its records are safe. Which inputs are to be delivered again, from which on.
     pub(crate) fn crash(

@@ -134,7 +134,9 @@ impl World {
         }
         let now = Timestamp::from_millis(self.now());
         let is_recent = |story: &Story<'_>| story.earliest().is_some_and(|at| now.since(at) < REMEMBERED);
-        let is_timely = |order: &OrderId| !self.strays.timeless.contains(order);
+        // A writer that starts with a clock hours ahead forgets what is nearly a day old.
+        let may_forget = !self.plan.timely && self.plan.days > 0;
+        let is_timely = |order: &OrderId| !may_forget && !self.strays.timeless.contains(order);
         let recent: Vec<_> = stories
             .iter()
             .filter(|(order, story)| is_timely(order) && is_recent(story) && story.is_decided())

@@ -17,7 +17,7 @@ pub(super) struct DataDir {
 impl DataDir {
     /// The folders of a service of this resource.
     pub(super) fn of(plan: &Plan, resource: &str) -> Vec<Self> {
-        let keeps_snapshots = plan.role == Role::Inventory;
+        let keeps_snapshots = matches!(plan.role, Role::Inventory | Role::User | Role::Audit);
         let archive = plan.closed_orders.as_ref();
         let archive = archive.map(|spec| closed_orders::data_dir(spec, resource, plan.role));
         let history = plan.read_model.as_ref().map(|spec| history::data_dir(spec, resource, plan.role));

@@ -1,5 +1,4 @@
-//! Where inventory-service keeps its snapshots: a folder that outlives the process, and is deleted with the
-//! pod.
+//! Where a service keeps its snapshots: a folder that outlives the process, and is deleted with the pod.
 
 use super::data_dir::DataDir;
 use super::pod::plain;
@@ -8,7 +7,7 @@ use super::volume;
 /// Its folder in the pod.
 const FOLDER: &str = "/var/lib/kbnt/snapshots";
 /// Room for three snapshots, two of which are kept while the next one is written: of some eighteen million orders that have not
-/// ended, or that the archive could not take.
+/// ended, or that the archive could not take; or of some eight million users.
 const SIZE_LIMIT: &str = "2Gi";
 
 pub(super) fn data_dir() -> DataDir {

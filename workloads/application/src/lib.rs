@@ -26,7 +26,7 @@ pub mod user;
 
 pub use event::RecordedEvent;
 pub use machine::{
-    Append, Auditor, Delivered, Effect, EffectOutcome, Halt, Machine, NotificationOutcome,
+    Append, Auditor, Delivered, Effect, EffectOutcome, Follows, Halt, Imaged, Machine, NotificationOutcome,
     NotificationRequest, Outbox, PaymentOutcome, PaymentRequest, Position, Route, SoleWriter,
 };
 pub use message::{Message, Service, Topic, Trace};

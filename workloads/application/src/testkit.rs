@@ -10,7 +10,7 @@ use kbnt_domain::{
 };
 
 use crate::event::RecordedEvent;
-use crate::machine::{Append, Delivered, Effect, EffectOutcome, Machine, Outbox, Position};
+use crate::machine::{Append, Delivered, Effect, EffectOutcome, Follows, Machine, Outbox, Position};
 use crate::message::{Classification, Message, Topic, Trace};
 
 pub(crate) fn order(n: u128) -> OrderId {
@@ -204,7 +204,7 @@ impl<M: Machine> Driven<M> {
     pub(crate) fn recovered(machine: M, own: &[Event]) -> (Self, Did) {
         let mut driven = Self { machine, now: at(0), next: BTreeMap::new(), unread: Vec::new() };
         let own: Vec<Delivered> = own.iter().map(|event| driven.place(at(0), event.clone())).collect();
-        if driven.machine.follows() {
+        if driven.machine.follows() != Follows::Nothing {
             for record in &own {
                 driven.machine.follow(record);
             }

@@ -79,6 +79,11 @@ impl UserRegistry {
         self.users.get(user)
     }
 
+    /// All users, in no order that means anything.
+    pub fn iter(&self) -> impl Iterator<Item = (&UserId, &User)> {
+        self.users.iter()
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.users.len()
@@ -134,6 +139,13 @@ impl UserRegistry {
             None if !allow_unknown => Some(Reason::UserNotFound),
             Some(UserStatus::Active) | None => None,
         }
+    }
+}
+
+/// These users and no others.
+impl FromIterator<(UserId, User)> for UserRegistry {
+    fn from_iter<I: IntoIterator<Item = (UserId, User)>>(users: I) -> Self {
+        Self { users: users.into_iter().collect() }
     }
 }
 

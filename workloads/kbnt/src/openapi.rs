@@ -29,7 +29,7 @@ pub(crate) async fn run() -> Result<ExitCode, Failure> {
         stop: CancellationToken::new(),
     });
     process.order(None);
-    process.user(UserConfig::default());
+    process.user(UserConfig::default(), None);
     process.inventory(InventoryMachine::new(InventoryConfig::new("openapi")), None);
     let (_, description) = process.router();
     process.abandon().await;

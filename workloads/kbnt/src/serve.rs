@@ -21,7 +21,7 @@ use crate::cli::ServeOptions;
 use crate::failure::Failure;
 use crate::life::Life;
 use crate::service::{inventory_machine, user_config};
-use crate::wiring::{self, Effects, Grants, LedgerState, Process, ProcessParts};
+use crate::wiring::{self, Effects, Grants, LedgerState, Process, ProcessParts, plan_in_data_dir};
 
 /// Maximum number of event streams.
 const STREAMS: usize = 1024;
@@ -65,15 +65,18 @@ pub(crate) async fn run(options: ServeOptions, life: Life) -> Result<ExitCode, F
     process.need_clock();
     process.need_files(files);
     let every = options.snapshots.snapshot_interval;
-    let state = options.data_dir.as_deref().map(|directory| LedgerState::in_data_dir(directory, every));
+    let data_dir = options.data_dir.as_deref();
+    let state = data_dir.map(|directory| LedgerState::in_data_dir(directory, every));
+    let users_kept = data_dir.and_then(|directory| plan_in_data_dir(directory, Service::User, every));
+    let audit_kept = data_dir.and_then(|directory| plan_in_data_dir(directory, Service::Audit, every));
     let machine = inventory_machine(&options.inventory, "serve");
     let (machine, snapshots) = state.unwrap_or_default().attach(machine, &mut process);
     process.order(options.data_dir.map(|directory| options.history.plan(directory)));
-    process.user(users);
+    process.user(users, users_kept);
     let inventory = process.inventory(machine, snapshots);
     process.payment();
     process.notification();
-    process.audit();
+    process.audit(audit_kept);
     process.need_seed(Arc::clone(&seeded));
     let address = process.listen(SocketAddr::new(options.address, options.port)).await?;
     tracing::info!(operation = "started", %address, "the shop is open: http://{address}/v1/orders");

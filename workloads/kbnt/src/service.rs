@@ -55,7 +55,7 @@ pub(crate) async fn run(options: ServiceOptions, life: Life) -> Result<ExitCode,
     }
     match options.role {
         Role::User => {
-            process.user(users);
+            process.user(users, wiring::plan_of(&options.state)?);
         }
         Role::Inventory => inventory(&mut process, &options, state, lease)?,
         Role::Payment => process.payment(),
@@ -64,7 +64,7 @@ pub(crate) async fn run(options: ServiceOptions, life: Life) -> Result<ExitCode,
             process.order(directory.map(|directory| options.history.plan(directory)));
         }
         Role::Notification => process.notification(),
-        Role::Audit => process.audit(),
+        Role::Audit => process.audit(wiring::plan_of(&options.state)?),
     }
     let address = process.listen(SocketAddr::new(options.address, options.port)).await?;
     tracing::info!(operation = "started", %address, version = env!("CARGO_PKG_VERSION"), "the service has started");

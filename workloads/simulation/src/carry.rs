@@ -90,7 +90,10 @@ impl World {
                 process.check_beginning(reader, log, &self.plan)?;
                 process.open(log, reader, from);
             }
-            Command::Join => process.tell(Event::Joined),
+            Command::Join => {
+                process.check_member(log, &self.plan)?;
+                process.tell(Event::Joined);
+            }
             Command::Load(before) => self.load(id, before),
             Command::Contradict(topic, fault) => process.contradict(topic, fault),
             Command::AwaitTurn => process.tell(Event::Turn),

@@ -6,7 +6,7 @@ use kbnt_application::notification::NotificationMachine;
 use kbnt_application::order::OrderMachine;
 use kbnt_application::payment::PaymentMachine;
 use kbnt_application::user::UserMachine;
-use kbnt_application::{Auditor, Delivered, EffectOutcome, Machine, Outbox, Service, Topic};
+use kbnt_application::{Auditor, Delivered, EffectOutcome, Follows, Machine, Outbox, Service, Topic};
 use kbnt_domain::{OrderId, Timestamp};
 
 /// A production machine.
@@ -37,6 +37,7 @@ macro_rules! forwarded {
 
 impl Machine for Node {
     type Sole = InventoryMachine;
+    type Imaged = Self;
 
     forwarded! {
         fn service(self: &Self) -> Service;
@@ -54,7 +55,7 @@ impl Machine for Node {
         fn in_hand(self: &Self) -> usize;
         fn stuck(self: &Self) -> usize;
         fn hold(self: &Self, topic: Topic, partition: u32) -> Option<u64>;
-        fn follows(self: &Self) -> bool;
+        fn follows(self: &Self) -> Follows;
         fn follow(self: &mut Self, record: &Delivered);
         fn auditor(self: &mut Self) -> Option<&mut dyn Auditor>;
     }
@@ -64,5 +65,9 @@ impl Machine for Node {
             Self::Inventory(machine) => Some(machine),
             _ => None,
         }
+    }
+
+    fn imaged(&mut self) -> Option<&mut Self> {
+        matches!(self, Self::Inventory(_) | Self::User(_) | Self::Audit(_)).then_some(self)
     }
 }

@@ -31,6 +31,7 @@ impl Echo {
 
 impl Machine for Echo {
     type Sole = Infallible;
+    type Imaged = Infallible;
 
     fn service(&self) -> Service {
         Service::Notification
@@ -129,6 +130,7 @@ impl Solo {
 
 impl Machine for Solo {
     type Sole = Self;
+    type Imaged = Infallible;
 
     fn service(&self) -> Service {
         Service::Inventory
@@ -181,11 +183,7 @@ impl Machine for Solo {
     }
 }
 
-/// It takes no images.
 impl SoleWriter for Solo {
-    type Image = Infallible;
-    type Error = Infallible;
-
     fn elect(&mut self, outbox: &mut Outbox) {
         self.term = self.newest.as_ref().map_or(0, |writer| writer.term) + 1;
         let writer = self.writer();
@@ -207,13 +205,5 @@ impl SoleWriter for Solo {
             return Some(Halt::Broken("on purpose".into()));
         }
         self.newest.clone().filter(|newest| self.term > 0 && *newest > self.writer()).map(Halt::Fenced)
-    }
-
-    fn image(&self) -> Option<Infallible> {
-        None
-    }
-
-    fn restore(&mut self, image: Infallible) -> Result<Writer, Infallible> {
-        match image {}
     }
 }

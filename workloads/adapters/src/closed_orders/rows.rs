@@ -6,7 +6,7 @@ use kbnt_application::ports::ArchiveError;
 use kbnt_domain::OrderId;
 use kbnt_domain::stock::image::ClosedOrder;
 
-use crate::snapshots::rows::EndedRow;
+use crate::snapshots::inventory::EndedRow;
 
 /// Of no earlier place.
 const NONE: u64 = u64::MAX;

@@ -1,22 +1,22 @@
-//! Metrics of the inventory's snapshots.
+//! Metrics of snapshots.
 
 use std::time::Duration;
 
 use kbnt_application::Service;
 use kbnt_domain::Timestamp;
-use prometheus::{HistogramVec, IntCounterVec, IntGauge};
+use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec};
 
 use super::buckets::LATENCY;
 use super::gauge;
 use super::registry::{Made, Registrar};
 use kbnt_application::ports::SnapshotEvent;
 
-/// Metrics of the inventory's snapshots.
+/// Metrics of the snapshots of each service.
 #[derive(Debug)]
 pub(super) struct Snapshots {
     total: IntCounterVec,
-    taken: IntGauge,
-    bytes: IntGauge,
+    taken: IntGaugeVec,
+    bytes: IntGaugeVec,
     duration: HistogramVec,
 }
 
@@ -25,32 +25,34 @@ impl Snapshots {
         Ok(Self {
             total: r.counters(
                 "kbnt_snapshots_total",
-                &["outcome"],
-                "Snapshots of the inventory: kept, failed to be, restored at a start, or refused as of no use.",
+                &["service", "outcome"],
+                "Snapshots: kept, failed to be, restored at a start, or refused as of no use.",
             )?,
-            taken: r.gauge(
+            taken: r.gauges(
                 "kbnt_snapshot_timestamp_seconds",
+                &["service"],
                 "When the newest snapshot was taken, in seconds since 1970.",
             )?,
-            bytes: r.gauge("kbnt_snapshot_bytes", "Size of the newest snapshot.")?,
+            bytes: r.gauges("kbnt_snapshot_bytes", &["service"], "Size of the newest snapshot.")?,
             duration: r.histograms(
                 "kbnt_snapshot_duration_seconds",
-                &["step"],
-                "How long a snapshot took: to copy the state while the writer waits, and to keep it behind its back.",
+                &["service", "step"],
+                "How long a snapshot took: to copy the state while the service waits, and to keep it behind its back.",
                 LATENCY,
             )?,
         })
     }
 
     pub(super) fn report(&self, service: Service, report: &SnapshotEvent<'_>) {
-        let (service, count) = (service.name(), |outcome| self.total.with_label_values(&[outcome]).inc());
+        let service = service.name();
+        let count = |outcome| self.total.with_label_values(&[service, outcome]).inc();
         match *report {
             SnapshotEvent::Kept { taken, bytes, copied, took } => {
                 count("kept");
-                self.took("copy", copied);
-                self.took("keep", took);
-                self.newest(taken);
-                self.bytes.set(gauge(bytes));
+                self.took(service, "copy", copied);
+                self.took(service, "keep", took);
+                self.newest(service, taken);
+                self.bytes.with_label_values(&[service]).set(gauge(bytes));
                 tracing::debug!(
                     operation = "snapshot-kept",
                     service,
@@ -66,7 +68,7 @@ impl Snapshots {
             }
             SnapshotEvent::Restored { taken, before } => {
                 count("restored");
-                self.newest(taken);
+                self.newest(service, taken);
                 let taken = taken.as_millis();
                 tracing::info!(
                     operation = "snapshot-restored",
@@ -89,11 +91,11 @@ impl Snapshots {
         }
     }
 
-    fn took(&self, step: &str, took: Duration) {
-        self.duration.with_label_values(&[step]).observe(took.as_secs_f64());
+    fn took(&self, service: &str, step: &str, took: Duration) {
+        self.duration.with_label_values(&[service, step]).observe(took.as_secs_f64());
     }
 
-    fn newest(&self, taken: Timestamp) {
-        self.taken.set(taken.as_millis() / 1_000);
+    fn newest(&self, service: &str, taken: Timestamp) {
+        self.taken.with_label_values(&[service]).set(taken.as_millis() / 1_000);
     }
 }

@@ -1,14 +1,21 @@
 //! A snapshot is read exactly as it was written, or not at all.
 
+use std::fmt::Debug;
+
+use kbnt_application::audit::{AuditImage, Linked};
 use kbnt_application::event::Writer;
 use kbnt_application::inventory::Image;
 use kbnt_application::ports::{Mark, Snapshot, SnapshotError, SnapshotStore as _};
+use kbnt_application::user::UserImage;
 use kbnt_application::{Position, Topic};
+use kbnt_domain::audit::Head;
+use kbnt_domain::event::UserStatus;
 use kbnt_domain::stock::image::{Active, Chunk, Claim, ClosedOrder, End, LedgerImage, Line, ProductImage};
+use kbnt_domain::user::User;
 use kbnt_domain::{Currency, EventId, OrderId, Reason, Span, Timestamp};
 use uuid::Uuid;
 
-use super::{EXTENSION, SnapshotDirectory, UNFINISHED, files};
+use super::{EXTENSION, Rows, SnapshotDirectory, UNFINISHED, files};
 
 fn at(topic: Topic, partition: u32, offset: u64) -> Position {
     Position { topic, partition, offset }
@@ -82,15 +89,61 @@ fn snapshot(term: u64) -> Snapshot<Image> {
     }
 }
 
-#[test]
-fn a_snapshot_is_read_as_it_was_written() {
+fn of_users() -> Snapshot<UserImage> {
+    let user = |id: &str, status, revision| {
+        let (name, email) = ("Ana \u{d7}".to_owned(), format!("{id}@example.com"));
+        (id.parse().unwrap(), User { name, email, status, revision })
+    };
+    Snapshot {
+        taken: Timestamp::from_millis(-1),
+        folded: vec![Mark { at: at(Topic::UserEvents, 1, 9), id: EventId::from_uuid(Uuid::from_u128(6)) }],
+        inputs: Vec::new(),
+        image: UserImage {
+            users: vec![user("ana", UserStatus::Active, 1), user("bob", UserStatus::Blocked, u64::MAX)],
+            followed: vec![at(Topic::UserEvents, 0, 3), at(Topic::UserEvents, 1, 8)],
+        },
+    }
+}
+
+fn of_trail() -> Snapshot<AuditImage> {
+    Snapshot {
+        taken: Timestamp::from_millis(1_767_225_600_124),
+        folded: vec![Mark { at: at(Topic::AuditLogs, 0, 70), id: EventId::from_uuid(Uuid::from_u128(7)) }],
+        inputs: Vec::new(),
+        image: AuditImage {
+            begins: Some(2),
+            head: Head { length: 68, hash: [0xa5; 32] },
+            linked: vec![
+                Linked { next: at(Topic::OrderEvents, 2, 40), gaps: vec![3..4, 7..u64::from(u32::MAX)] },
+                Linked { next: at(Topic::PaymentEvents, 0, 1), gaps: Vec::new() },
+            ],
+        },
+    }
+}
+
+fn is_read_as_it_was_written<I: Rows + Clone + Debug + PartialEq>(snapshot: &Snapshot<I>) {
     let directory = tempfile::tempdir().unwrap();
     let store = SnapshotDirectory::open(directory.path()).unwrap();
     assert!(store.load(0).is_none());
-    let bytes = store.keep(&snapshot(1)).unwrap();
-    assert_eq!(store.load(0).unwrap().unwrap(), snapshot(1));
+    let bytes = store.keep(snapshot).unwrap();
+    assert_eq!(&store.load(0).unwrap().unwrap(), snapshot);
     let file = directory.path().join("0.snapshot");
     assert_eq!(bytes, std::fs::metadata(file).unwrap().len());
+}
+
+#[test]
+fn a_snapshot_is_read_as_it_was_written() {
+    is_read_as_it_was_written(&snapshot(1));
+    is_read_as_it_was_written(&of_users());
+    is_read_as_it_was_written(&of_trail());
+}
+
+#[test]
+fn a_snapshot_of_another_service_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    SnapshotDirectory::open(directory.path()).unwrap().keep(&of_users()).unwrap();
+    let store = SnapshotDirectory::<AuditImage>::open(directory.path()).unwrap();
+    assert!(matches!(store.load(0), Some(Err(SnapshotError::Damaged(_)))));
 }
 
 #[test]
@@ -111,9 +164,15 @@ fn two_are_kept_and_nothing_else() {
 
 #[test]
 fn whatever_byte_is_altered_or_missing_it_is_refused() {
+    no_byte_may_be_altered_or_missing(&snapshot(1));
+    no_byte_may_be_altered_or_missing(&of_users());
+    no_byte_may_be_altered_or_missing(&of_trail());
+}
+
+fn no_byte_may_be_altered_or_missing<I: Rows + Debug>(snapshot: &Snapshot<I>) {
     let directory = tempfile::tempdir().unwrap();
     let store = SnapshotDirectory::open(directory.path()).unwrap();
-    store.keep(&snapshot(1)).unwrap();
+    store.keep(snapshot).unwrap();
     let file = directory.path().join("0.snapshot");
     let sound = std::fs::read(&file).unwrap();
     for place in 0..sound.len() {
@@ -134,7 +193,7 @@ fn whatever_byte_is_altered_or_missing_it_is_refused() {
 #[test]
 fn another_format_is_named() {
     let directory = tempfile::tempdir().unwrap();
-    let store = SnapshotDirectory::open(directory.path()).unwrap();
+    let store = SnapshotDirectory::<Image>::open(directory.path()).unwrap();
     store.keep(&snapshot(1)).unwrap();
     let file = directory.path().join("0.snapshot");
     let mut other = std::fs::read(&file).unwrap();

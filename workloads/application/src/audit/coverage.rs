@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::image::Linked;
 use crate::machine::Position;
 use crate::message::Topic;
 
@@ -52,6 +53,29 @@ impl Coverage {
             partition: *partition,
             offset: covered.next,
         })
+    }
+
+    /// All of it.
+    pub(super) fn all(&self) -> impl Iterator<Item = Linked> {
+        self.partitions.iter().map(|(&(topic, partition), covered)| Linked {
+            next: Position { topic, partition, offset: covered.next },
+            gaps: covered.gaps.iter().map(|(start, end)| *start..*end).collect(),
+        })
+    }
+
+    /// What [`Coverage::all`] says; `None` if that cannot be.
+    pub(super) fn of(all: Vec<Linked>) -> Option<Self> {
+        let mut partitions = BTreeMap::new();
+        for Linked { next: Position { topic, partition, offset: next }, gaps } in all {
+            let is_gap = |gap: &Range<u64>| gap.start < gap.end && gap.end < next;
+            let are_apart = gaps.is_sorted_by(|one, other| one.end < other.start);
+            if gaps.len() > GAPS || !are_apart || !gaps.iter().all(is_gap) {
+                return None;
+            }
+            let gaps = gaps.into_iter().map(|gap| (gap.start, gap.end)).collect();
+            partitions.insert((topic, partition), Covered { next, gaps }).is_none().then_some(())?;
+        }
+        Some(Self { partitions })
     }
 
     /// The stretches of a partition below `end` in which no record has a link.
@@ -126,6 +150,9 @@ mod tests {
             let missing: Vec<u64> = coverage.missing(Topic::OrderEvents, 1, end).into_iter().flatten().collect();
             let wanted: Vec<u64> = (0..end).filter(|offset| !set.contains(offset)).collect();
             prop_assert_eq!(missing, wanted);
+            let all: Vec<_> = coverage.all().collect();
+            let again = Coverage::of(all.clone()).map(|coverage| coverage.all().collect::<Vec<_>>());
+            prop_assert_eq!(again, Some(all));
         }
     }
 

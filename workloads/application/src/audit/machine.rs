@@ -18,12 +18,15 @@ use kbnt_domain::{EventId, Timestamp};
 use super::canon::{content_hash, vouched_hash};
 use super::coverage::Coverage;
 use crate::event::{AuditLogCreated, DeadLetterStored, RecordedEvent};
-use crate::machine::{Append, Auditor, Delivered, Machine, Outbox, Position};
+use crate::machine::{Append, Auditor, Delivered, Follows, Machine, Outbox, Position};
 use crate::message::{Classification, Message, Service, Subject, Topic, Trace};
 use crate::ports::Unreadable;
 
 /// The name under which a link vouches for a record that nobody understands.
 pub const DEAD_LETTER: &str = "DeadLetterStored";
+
+/// Of the newest records of the trail: more than an owner has in hand.
+const LOOKS_BACK: u64 = 100_000;
 
 /// What is kept of a record that nobody understands.
 pub fn dead_letter(record: &Unreadable) -> DeadLetterStored {
@@ -123,6 +126,16 @@ impl AuditMachine {
         Self::default()
     }
 
+    /// What the log says, if nothing else is to be known: where the trail begins, where it ends, and what has a link.
+    pub(super) fn known(&self) -> Option<(Option<u64>, Head, &Coverage)> {
+        self.resolutions.is_empty().then_some((self.begins, self.head, &self.linked))
+    }
+
+    /// Goes on from there.
+    pub(super) fn begin_with(&mut self, begins: Option<u64>, head: Head, linked: Coverage) {
+        *self = Self { begins, head, tip: head, claimed: linked.clone(), linked, ..Self::default() };
+    }
+
     /// Links the record at this position, unless our own links vouch for it already.
     fn link_new(&mut self, at: Position, outbox: &mut Outbox, pending: impl FnOnce() -> Pending) {
         self.link_again(outbox);
@@ -195,6 +208,7 @@ impl AuditMachine {
 
 impl Machine for AuditMachine {
     type Sole = Infallible;
+    type Imaged = Self;
 
     fn service(&self) -> Service {
         Service::Audit
@@ -208,6 +222,11 @@ impl Machine for AuditMachine {
     /// What is on its way may still get in: whether it or the next owner's link counts, the log decides.
     fn revoked(&mut self, partition: u32) {
         self.owner &= partition != 0;
+    }
+
+    /// It has followed the trail; only what another owner has linked last may not have come in.
+    fn looks_back(&self) -> Option<u64> {
+        Some(LOOKS_BACK)
     }
 
     fn fold(&mut self, record: &Delivered) {
@@ -243,8 +262,12 @@ impl Machine for AuditMachine {
         Some(self)
     }
 
-    fn follows(&self) -> bool {
-        true
+    fn imaged(&mut self) -> Option<&mut Self> {
+        Some(self)
+    }
+
+    fn follows(&self) -> Follows {
+        Follows::Everything
     }
 
     fn follow(&mut self, record: &Delivered) {

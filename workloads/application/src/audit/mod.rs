@@ -3,9 +3,11 @@
 
 mod canon;
 mod coverage;
+mod image;
 mod machine;
 #[cfg(test)]
 mod tests;
 
 pub use canon::{content_hash, vouched_hash};
+pub use image::{AuditImage, Linked, Unsound};
 pub use machine::{AuditMachine, DEAD_LETTER, dead_letter};

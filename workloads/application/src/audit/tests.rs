@@ -6,9 +6,9 @@ use kbnt_domain::Reason::CancelledByClient;
 use kbnt_domain::Timestamp;
 use kbnt_domain::audit::{Head, Verified, verify};
 
-use super::{AuditMachine, content_hash};
+use super::{AuditImage, AuditMachine, Linked, Unsound, content_hash};
 use crate::event::{AuditLogCreated, RecordedEvent, Writer, WriterElected};
-use crate::machine::{Append, Delivered, Machine};
+use crate::machine::{Append, Delivered, Imaged as _, Machine, Position};
 use crate::message::Topic;
 use crate::testkit::*;
 
@@ -202,4 +202,39 @@ fn a_links_content_hash_depends_on_all_that_the_record_says() {
     assert_ne!(one, hash(&record(1, at(0), placed(1))));
     // Pinned: the audit trail of years ago must still verify.
     assert_eq!(one[..8], 0x3550_7dc4_085b_f3d9_u64.to_be_bytes());
+}
+
+#[test]
+fn a_trail_that_began_with_an_image_goes_on_as_one_that_was_followed() {
+    let mut log = Log::default();
+    let mut driven = Driven::new(AuditMachine::new());
+    deliver(&mut driven, &records());
+    let written = unread(&mut driven);
+    log.take(written, &mut [&mut driven]);
+    for known in 0..=log.records.len() {
+        let mut before = Driven::new(AuditMachine::new());
+        for record in &log.records[..known] {
+            before.machine.follow(record);
+        }
+        let mut restored = Driven::new(AuditMachine::new());
+        assert_eq!(restored.machine.restore(before.machine.image().unwrap()), Ok(None));
+        // What it knows already may come once more.
+        for record in &log.records[known.saturating_sub(2)..] {
+            restored.machine.follow(record);
+        }
+        assert_eq!(restored.machine.image(), restarted(&log).machine.image(), "{known} known");
+        deliver(&mut restored, &records());
+        assert_eq!(unread(&mut restored).len(), 0, "each has its link");
+    }
+}
+
+#[test]
+fn an_image_that_contradicts_itself_is_refused() {
+    let mut machine = AuditMachine::new();
+    let next = Position { topic: Topic::OrderEvents, partition: 0, offset: 9 };
+    for gaps in [&[(3, 3)][..], &[(5, 6), (1, 2)], &[(1, 4), (4, 5)], &[(7, 9)]] {
+        let linked = vec![Linked { next, gaps: gaps.iter().map(|(start, end)| *start..*end).collect() }];
+        let image = AuditImage { begins: Some(0), head: Head::default(), linked };
+        assert_eq!(machine.restore(image), Err(Unsound), "{gaps:?}");
+    }
 }

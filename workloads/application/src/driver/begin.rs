@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use kbnt_domain::Timestamp;
 
-use super::restore::Search;
+use super::restore::{ENDS_BEFORE, Search};
 use super::tail::{Tail, admitted};
 use super::work::{After, WAIT};
 use super::{Command, Core, Driver, Event, Failure, Reader, Stage, Wants, before, beginning};
 use crate::event::RecordedEvent;
 use crate::intact::Fault;
-use crate::machine::{ImageOf, Machine, Position, SoleWriter};
+use crate::machine::{Follows, ImageOf, Machine, Position, SoleWriter};
 use crate::message::Topic;
 use crate::ports::{Fetched, LogError, Mark, Snapshot};
 
@@ -88,7 +88,7 @@ impl<M: Machine, R> Driver<M, R> {
                 self.fold_on(Folding { ends: Some(ends.to_vec()), ..folding });
             }
             (Begin::Folding(mut folding), Event::Records(Reader::Output, records, next)) => {
-                self.core.reached(next);
+                self.core.reached(records, next);
                 self.core.take_up(&mut folding, records);
                 self.core.check()?;
                 self.fold_on(folding);
@@ -103,7 +103,7 @@ impl<M: Machine, R> Driver<M, R> {
             (Begin::Needing(before, snapshot), Event::Ends(ends)) => self.needed(before, snapshot, ends),
             (Begin::Short(before), Event::Contradicted(outcome)) => {
                 outcome?;
-                self.refuse_snapshot(before, "the log ends before it");
+                self.refuse_snapshot(before, ENDS_BEFORE);
             }
             (Begin::Searching(before, mut search), Event::Opened(ends)) => {
                 search.open(ends);
@@ -113,7 +113,7 @@ impl<M: Machine, R> Driver<M, R> {
                 self.search(before, search, records, next);
             }
             (Begin::StandingBy, Event::Records(Reader::Output, records, next)) => {
-                self.core.reached(next);
+                self.core.reached(records, next);
                 self.core.stand_by(records);
                 self.core.check()?;
                 self.await_in(Begin::StandingBy);
@@ -142,19 +142,24 @@ impl<M: Machine, R> Driver<M, R> {
             for at in beginning(service.output()) {
                 machine.assigned(at.partition);
             }
-            if self.snapshots.is_some() {
-                self.load(0);
-                return;
-            }
-        } else if !machine.follows() {
-            self.join();
-            return;
-        } else if let Some(records) = machine.looks_back() {
-            self.core.command(Command::Ends(beginning(self.core.service.output())));
-            self.await_in(Begin::LookingBack(records));
-            return;
+            return self.load_or_fold();
         }
-        self.fold_all();
+        match (machine.follows(), machine.looks_back()) {
+            (Follows::Nothing, _) => self.join(),
+            (Follows::Newest, Some(records)) => {
+                self.core.command(Command::Ends(beginning(self.core.service.output())));
+                self.await_in(Begin::LookingBack(records));
+            }
+            (Follows::Newest, None) | (Follows::Everything, _) => self.load_or_fold(),
+        }
+    }
+
+    fn load_or_fold(&mut self) {
+        if self.snapshots.is_some() && self.core.machine.imaged().is_some() {
+            self.load(0);
+        } else {
+            self.fold_all();
+        }
     }
 
     /// Folds the output topic from its first record on.
@@ -277,7 +282,7 @@ impl<M: Machine, R> Driver<M, R> {
     ) -> Result<(), Failure> {
         let Core { machine, tail, service, observer, clock, .. } = &mut self.core;
         let Some(tail) = tail else { return Ok(()) };
-        tail.reached(next);
+        tail.reached(records, next);
         machine.set_clock(clock.now());
         for record in admitted(records, *service, observer.as_ref(), &mut tail.fence) {
             let election = elections.marks.get(&record.at.partition).map_or(u64::MAX, |mark| mark.at.offset);
@@ -314,10 +319,10 @@ impl<M: Machine, R> Driver<M, R> {
 }
 
 impl<M: Machine, R> Core<M, R> {
-    /// The reader of the output topic stands here now.
-    pub(super) fn reached(&mut self, next: &[Position]) {
+    /// The reader of the output topic has read these records, and stands here now.
+    pub(super) fn reached(&mut self, records: &[Fetched], next: &[Position]) {
         if let Some(tail) = &mut self.tail {
-            tail.reached(next);
+            tail.reached(records, next);
         }
     }
 

@@ -428,7 +428,7 @@ impl<M: Machine, R> Core<M, R> {
     /// Shows the machine what counts of these records of its output topic.
     fn follow(&mut self, records: &[Fetched], next: &[Position]) {
         let Some(tail) = &mut self.tail else { return };
-        tail.reached(next);
+        tail.reached(records, next);
         tail.follow(&mut self.machine, records, self.service, self.observer.as_ref());
     }
 }

@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 
 use super::begin::{Begin, Folding};
 use super::tail::Tail;
-use super::{Command, Driver, Reader};
+use super::{Command, Driver, Reader, beginning};
 use crate::intact::Fault;
-use crate::machine::{ImageOf, Machine, Position, SoleWriter};
+use crate::machine::{ImageOf, Imaged, Machine, Position};
 use crate::ports::{Fetched, Mark, Snapshot, SnapshotError, SnapshotEvent};
 
 /// Reads without a record after which there is none to come.
 const PATIENCE: usize = 10;
+
+/// What is wrong with a snapshot of a log that is shorter.
+pub(super) const ENDS_BEFORE: &str = "the log ends before it";
 
 /// The last records of a snapshot are looked for in the log.
 pub(super) struct Search<I> {
@@ -75,9 +78,11 @@ impl<M: Machine, R> Driver<M, R> {
         let output = self.core.service.output();
         let marks: BTreeMap<u32, &Mark> =
             snapshot.folded.iter().map(|mark| (mark.at.partition, mark)).collect();
-        let is_whole = marks.keys().copied().eq(0..output.partitions())
-            && snapshot.folded.iter().all(|mark| mark.at.topic == output);
-        if !is_whole {
+        // A sole writer has written to every partition, and a member has read those that are not empty.
+        let is_whole =
+            self.core.machine.sole_writer().is_none() || marks.keys().copied().eq(0..output.partitions());
+        let is_of = |mark: &Mark| mark.at.topic == output && mark.at.partition < output.partitions();
+        if !is_whole || !snapshot.folded.iter().all(is_of) {
             self.refuse_snapshot(before, "it is not of all partitions");
             return;
         }
@@ -91,12 +96,21 @@ impl<M: Machine, R> Driver<M, R> {
         let short = needed.iter().zip(ends).find(|(needed, end)| end.offset < needed.offset);
         if let Some((needed, end)) = short {
             let Position { topic, partition, offset: wanted } = *needed;
+            if !topic.is_event_store() {
+                self.refuse_snapshot(before, ENDS_BEFORE);
+                return;
+            }
             let fault = Fault::Short { partition, wanted, found: end.offset };
             self.core.command(Command::Contradict(topic, fault));
             self.await_in(Begin::Short(before));
             return;
         }
-        let from: Vec<Position> = snapshot.folded.iter().map(|mark| mark.at).collect();
+        let mut from = beginning(self.core.service.output());
+        for mark in &snapshot.folded {
+            if let Some(at) = from.iter_mut().find(|at| at.partition == mark.at.partition) {
+                *at = mark.at;
+            }
+        }
         self.core.tail = Some(Tail::new(&from));
         self.core.command(Command::Open(Reader::Output, from));
         let folding = Folding { since: (self.core.stopwatch)(), ..Folding::default() };
@@ -114,7 +128,7 @@ impl<M: Machine, R> Driver<M, R> {
             self.refuse_snapshot(before, why);
             return;
         }
-        self.core.reached(next);
+        self.core.reached(records, next);
         self.search_on(before, search);
     }
 
@@ -126,8 +140,8 @@ impl<M: Machine, R> Driver<M, R> {
         }
         let Search { snapshot, ahead, mut folding, .. } = *search;
         let Snapshot { taken, folded, inputs, image } = snapshot;
-        // Only a writer begins with a snapshot.
-        let Some(machine) = self.core.machine.sole_writer() else { return self.fold_all() };
+        // Nothing else begins with a snapshot.
+        let Some(machine) = self.core.machine.imaged() else { return self.fold_all() };
         let writer = match machine.restore(image) {
             Ok(writer) => writer,
             Err(error) => {
@@ -140,7 +154,7 @@ impl<M: Machine, R> Driver<M, R> {
         if let Some(snapshots) = &mut self.snapshots {
             snapshots.begin_with(inputs);
         }
-        if let Some(tail) = &mut self.core.tail {
+        if let (Some(tail), Some(writer)) = (&mut self.core.tail, writer) {
             for mark in &folded {
                 tail.fence.elected(mark.at.partition, &writer);
             }

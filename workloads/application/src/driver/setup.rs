@@ -45,7 +45,7 @@ pub struct Setup {
     pub limits: Limits,
     /// Whether an effect takes one of the places for what is under way outside.
     pub takes_place: Box<dyn Fn(&Effect) -> bool + Send>,
-    /// How often a sole writer takes a snapshot, if it begins with one and keeps any.
+    /// How often the machine takes a snapshot, if it begins with one and keeps any.
     pub snapshots: Option<Duration>,
     /// Whether a sole writer stands by until it is its turn.
     pub led: bool,

@@ -1,17 +1,17 @@
-//! Snapshots of a sole writer: taken between batches, kept beside the work once they are read back.
+//! Snapshots: taken between batches, kept beside the work once all that they know is read back.
 
 use std::mem;
 use std::time::Duration;
 
 use super::{Command, Core, Driver};
-use crate::machine::{ImageOf, Machine, Position, SoleWriter};
+use crate::machine::{ImageOf, Imaged, Machine, Position};
 use crate::ports::{Mark, Snapshot, SnapshotError, SnapshotEvent};
 use kbnt_domain::Timestamp;
 
 /// Of the time, no more than one part in so many goes into snapshots, however large they are.
 const SHARE: u32 = 20;
 
-/// The snapshots of a writer at work.
+/// The snapshots of a machine at work.
 pub(super) struct Snapshots<I> {
     /// Not more often than this; and not if nothing was written since the last one.
     every: Duration,
@@ -27,8 +27,8 @@ pub(super) struct Snapshots<I> {
 enum Stage<I> {
     /// There is none.
     Idle,
-    /// It stands for records that are not read back yet; copying it took so long.
-    ReadingBack(Box<Snapshot<I>>, Duration),
+    /// It knows what these records say, which are not read back yet; copying it took so long.
+    ReadingBack { snapshot: Box<Snapshot<I>>, written: Vec<Mark>, copied: Duration },
     /// It is on its way to the store.
     Keeping { taken: Timestamp, folded: Vec<Mark>, copied: Duration },
 }
@@ -60,10 +60,13 @@ impl<M: Machine, R> Driver<M, R> {
         let Self { snapshots: Some(snapshots), core, .. } = self else { return };
         let Some(tail) = &core.tail else { return };
         snapshots.stage = match mem::replace(&mut snapshots.stage, Stage::Idle) {
-            Stage::Idle if (core.stopwatch)() >= snapshots.due && !tail.written().eq(&snapshots.last) => {
+            Stage::Idle
+                if (core.stopwatch)() >= snapshots.due
+                    && !tail.imaged().eq(snapshots.last.iter().copied()) =>
+            {
                 core.snapshot()
             }
-            Stage::ReadingBack(snapshot, copied) if tail.has_read(&snapshot.folded) => {
+            Stage::ReadingBack { snapshot, written, copied } if tail.has_read(&written) => {
                 let (taken, folded) = (snapshot.taken, snapshot.folded.clone());
                 core.commands.push_back(Command::Keep(snapshot));
                 Stage::Keeping { taken, folded, copied }
@@ -92,14 +95,13 @@ impl<M: Machine, R> Driver<M, R> {
 impl<M: Machine, R> Core<M, R> {
     fn snapshot(&mut self) -> Stage<ImageOf<M>> {
         let started = (self.stopwatch)();
-        let image = self.machine.sole_writer().and_then(|writer| writer.image());
+        let image = self.machine.imaged().and_then(|machine| machine.image());
         let (Some(image), Some(tail)) = (image, &self.tail) else { return Stage::Idle };
-        let snapshot = Snapshot {
-            taken: self.clock.now(),
-            folded: tail.written().copied().collect(),
-            inputs: self.inputs.settled(&self.machine).collect(),
-            image,
-        };
-        Stage::ReadingBack(Box::new(snapshot), (self.stopwatch)().saturating_sub(started))
+        let (folded, written) = (tail.imaged().collect(), tail.written().collect());
+        // Those of a member are committed in its group.
+        let writes_alone = self.machine.sole_writer().is_some();
+        let inputs = self.inputs.settled(&self.machine).filter(|_| writes_alone).collect();
+        let snapshot = Box::new(Snapshot { taken: self.clock.now(), folded, inputs, image });
+        Stage::ReadingBack { snapshot, written, copied: (self.stopwatch)().saturating_sub(started) }
     }
 }

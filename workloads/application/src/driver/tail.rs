@@ -12,8 +12,12 @@ pub(super) struct Tail<R> {
     /// Where its reader stands.
     next: Vec<Position>,
     pub(super) fence: TermFence,
-    /// The newest record of this writer in each partition; only a sole writer at work keeps it.
-    written: Option<BTreeMap<u32, Mark>>,
+    /// The newest record that was read in each partition.
+    read: BTreeMap<u32, Mark>,
+    /// The newest record of this process in each partition.
+    written: BTreeMap<u32, Mark>,
+    /// Whether it is that of a sole writer at work, whose callers wait until their records are read back.
+    writes_alone: bool,
     /// Callers, and up to where the topic must be read back before they are answered.
     waiting: Vec<Waiting<R>>,
 }
@@ -26,18 +30,28 @@ struct Waiting<R> {
 
 impl<R> Tail<R> {
     pub(super) fn new(from: &[Position]) -> Self {
-        Self { next: from.to_vec(), fence: TermFence::default(), written: None, waiting: Vec::new() }
+        Self {
+            next: from.to_vec(),
+            fence: TermFence::default(),
+            read: BTreeMap::new(),
+            written: BTreeMap::new(),
+            writes_alone: false,
+            waiting: Vec::new(),
+        }
     }
 
     /// From now on callers wait until their records are read back; so far the sole writer has written its elections.
     pub(super) fn of_writer(&mut self, elections: BTreeMap<u32, Mark>) {
-        self.written = Some(elections);
+        (self.written, self.writes_alone) = (elections, true);
     }
 
-    /// Its reader stands here now.
-    pub(super) fn reached(&mut self, next: &[Position]) {
+    /// Its reader has read these records, and stands here now.
+    pub(super) fn reached(&mut self, records: &[Fetched], next: &[Position]) {
         self.next.clear();
         self.next.extend_from_slice(next);
+        for record in records.iter().filter_map(Fetched::record) {
+            self.read.insert(record.at.partition, Mark { at: record.at, id: record.message.id });
+        }
     }
 
     /// Whether all that lies before `ends` is read.
@@ -66,17 +80,17 @@ impl<R> Tail<R> {
         answer: impl FnMut(R, Vec<Position>),
     ) {
         let mut answer = answer;
-        let Some(newest) = &mut self.written else {
-            return replies.into_iter().for_each(|(positions, reply)| answer(reply, positions));
-        };
         for mark in written {
-            let newest = newest.entry(mark.at.partition).or_insert(mark);
+            let newest = self.written.entry(mark.at.partition).or_insert(mark);
             if newest.at.offset < mark.at.offset {
                 *newest = mark;
             }
         }
+        if !self.writes_alone {
+            return replies.into_iter().for_each(|(positions, reply)| answer(reply, positions));
+        }
         for (positions, reply) in replies {
-            self.waiting.push(Waiting { until: newest.values().copied().collect(), positions, reply });
+            self.waiting.push(Waiting { until: self.written().collect(), positions, reply });
         }
         self.answer_read_back(answer);
     }
@@ -92,9 +106,16 @@ impl<R> Tail<R> {
         }
     }
 
-    /// The newest record of this writer in each partition.
-    pub(super) fn written(&self) -> impl Iterator<Item = &Mark> {
-        self.written.iter().flat_map(BTreeMap::values)
+    /// The newest record of this process in each partition.
+    pub(super) fn written(&self) -> impl Iterator<Item = Mark> {
+        self.written.values().copied()
+    }
+
+    /// The newest record of each partition that an image of the machine stands for: its own, if it writes alone, else the last one that it
+    /// has read.
+    pub(super) fn imaged(&self) -> impl Iterator<Item = Mark> {
+        let newest = if self.writes_alone { &self.written } else { &self.read };
+        newest.values().copied()
     }
 
     /// Whether these records are read back.

@@ -22,7 +22,7 @@ use kbnt_domain::{EventId, Timestamp};
 
 use self::archive::Archive;
 use crate::event::{RecordedEvent, Writer};
-use crate::machine::{Delivered, Halt, Machine, Outbox, Position, SoleWriter};
+use crate::machine::{Delivered, Halt, Imaged, Machine, Outbox, Position, SoleWriter};
 use crate::message::{Service, Topic};
 
 pub use archive::{ArchiveLimits, RestoreError};
@@ -99,6 +99,7 @@ impl InventoryMachine {
 
 impl Machine for InventoryMachine {
     type Sole = Self;
+    type Imaged = Self;
 
     fn service(&self) -> Service {
         Service::Inventory
@@ -186,6 +187,10 @@ impl Machine for InventoryMachine {
         Some(self)
     }
 
+    fn imaged(&mut self) -> Option<&mut Self> {
+        Some(self)
+    }
+
     fn follow(&mut self, record: &Delivered) {
         let elected = match &record.message.event {
             RecordedEvent::WriterElected(elected) => Some(&elected.writer),
@@ -206,9 +211,6 @@ impl Machine for InventoryMachine {
 }
 
 impl SoleWriter for InventoryMachine {
-    type Image = Image;
-    type Error = RestoreError;
-
     fn elect(&mut self, outbox: &mut Outbox) {
         let term = self.newest.as_ref().map_or(0, |newest| newest.term).saturating_add(1);
         let writer = Arc::new(Writer { term, name: self.config.writer_name.clone() });
@@ -230,12 +232,17 @@ impl SoleWriter for InventoryMachine {
     fn halted(&self) -> Option<Halt> {
         self.halted.clone()
     }
+}
+
+impl Imaged for InventoryMachine {
+    type Image = Image;
+    type Error = RestoreError;
 
     fn image(&self) -> Option<Image> {
         self.take_image()
     }
 
-    fn restore(&mut self, image: Image) -> Result<Writer, RestoreError> {
-        self.restore_image(image)
+    fn restore(&mut self, image: Image) -> Result<Option<Writer>, RestoreError> {
+        self.restore_image(image).map(Some)
     }
 }

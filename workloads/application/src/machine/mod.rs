@@ -17,6 +17,7 @@
 
 mod auditor;
 mod effect;
+mod image;
 mod outbox;
 mod record;
 mod writer;
@@ -31,16 +32,33 @@ pub use auditor::Auditor;
 pub use effect::{
     Effect, EffectOutcome, NotificationOutcome, NotificationRequest, PaymentOutcome, PaymentRequest,
 };
+pub use image::{ImageOf, Imaged};
 pub use outbox::Outbox;
 pub(crate) use record::record_hash;
 pub use record::{Append, Delivered, RawRecord, Route, Unreadable};
-pub use writer::{ImageOf, SoleWriter};
+pub use writer::SoleWriter;
+
+/// Which records of its own output topic a member of a group is shown by [`Machine::follow`]; a sole writer is shown all that come
+/// after its election.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Follows {
+    /// None.
+    #[default]
+    Nothing,
+    /// From the first that it [looks back](Machine::looks_back) to, and all that come.
+    Newest,
+    /// All, from the first one on, or from where an [image](Imaged) of it stands.
+    Everything,
+}
 
 /// A service as a deterministic state machine. See the [module](self) for how it is driven.
 pub trait Machine: Send + 'static {
     /// What writes alone: the machine itself, or [`Infallible`](std::convert::Infallible) where it shares its work with others of its
     /// group.
     type Sole: SoleWriter;
+
+    /// What takes images: the machine itself, or [`Infallible`](std::convert::Infallible).
+    type Imaged: Imaged;
 
     /// Which service it is; its inputs and its output topic follow.
     fn service(&self) -> Service;
@@ -61,8 +79,8 @@ pub trait Machine: Send + 'static {
     /// Another process has the partition now: forget its state.
     fn revoked(&mut self, partition: u32);
 
-    /// How many of the newest records of a partition of its own output topic it folds, and [follows](Machine::follows) at its start, as
-    /// nothing that lies before them changes what it knows in the end. `None`: all of them, from the first one on.
+    /// How many of the newest records of a partition of its own output topic it folds, as nothing that lies before them changes what it
+    /// knows in the end. `None`: all of them, from the first one on.
     fn looks_back(&self) -> Option<u64> {
         None
     }
@@ -113,14 +131,18 @@ pub trait Machine: Send + 'static {
         None
     }
 
-    /// Whether a member of a group is shown its output topic by [`Machine::follow`]; a sole writer always is.
-    fn follows(&self) -> bool {
-        false
+    /// It as what takes images, if it does.
+    fn imaged(&mut self) -> Option<&mut Self::Imaged> {
+        None
+    }
+
+    /// What [`Machine::follow`] shows it as a member of a group.
+    fn follows(&self) -> Follows {
+        Follows::Nothing
     }
 
     /// Takes in a record of its own output topic, of any partition and whoever wrote it, as it appears in the log;
-    /// records of fenced writers are left out. It starts at the first record that it looks back to (for a sole writer, which has
-    /// folded them all: after its election), and is at the end of every partition before the first `assigned`.
+    /// records of fenced writers are left out. A member is at the end of every partition before the first `assigned`.
     fn follow(&mut self, _record: &Delivered) {}
 }
 

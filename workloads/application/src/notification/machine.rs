@@ -90,6 +90,7 @@ impl NotificationMachine {
 
 impl Machine for NotificationMachine {
     type Sole = Infallible;
+    type Imaged = Infallible;
 
     fn service(&self) -> Service {
         Service::Notification

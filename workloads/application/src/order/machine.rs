@@ -128,6 +128,7 @@ impl PartitionState {
 
 impl Machine for OrderMachine {
     type Sole = Infallible;
+    type Imaged = Infallible;
 
     fn service(&self) -> Service {
         Service::Order

@@ -27,8 +27,21 @@ impl Inputs {
         at.offset < self.next(at.topic, at.partition)
     }
 
+    /// The offset after the last record, of each partition that had one.
+    pub fn positions(&self) -> impl Iterator<Item = Position> {
+        self.next.iter().map(|(&(topic, partition), &offset)| Position { topic, partition, offset })
+    }
+
     /// The offset after the last record of a partition; 0 if there was none.
     pub fn next(&self, topic: Topic, partition: u32) -> u64 {
         self.next.get(&(topic, partition)).copied().unwrap_or_default()
+    }
+}
+
+/// All before these positions was handled.
+impl FromIterator<Position> for Inputs {
+    fn from_iter<I: IntoIterator<Item = Position>>(positions: I) -> Self {
+        let next = positions.into_iter().map(|at| ((at.topic, at.partition), at.offset)).collect();
+        Self { next }
     }
 }

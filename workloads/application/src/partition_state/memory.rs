@@ -70,6 +70,11 @@ impl<V> Memory<V> {
         }
     }
 
+    /// What was decided before anything that will be remembered is forgotten.
+    pub const fn forget_before(&mut self) {
+        self.forgotten = true;
+    }
+
     /// The clock was wrong and has been put back to `now`: nothing was decided after that.
     pub fn put_back(&mut self, now: Timestamp) {
         self.newest = self.newest.min(now);

@@ -8,7 +8,7 @@ use kbnt_domain::payment::{Action, Conclusion, Ending, Outcome, Payment, Refund}
 use kbnt_domain::{Event, OrderId, Reason, Timestamp};
 
 use super::partition::{Open, PartitionState, Settled};
-use crate::machine::{Delivered, EffectOutcome, Machine, Outbox, PaymentOutcome};
+use crate::machine::{Delivered, EffectOutcome, Follows, Machine, Outbox, PaymentOutcome};
 use crate::message::{Service, Topic};
 use crate::partition_state::{Limits, Present};
 
@@ -155,6 +155,7 @@ impl PaymentMachine {
 
 impl Machine for PaymentMachine {
     type Sole = Infallible;
+    type Imaged = Infallible;
 
     fn service(&self) -> Service {
         Service::Payment
@@ -272,8 +273,8 @@ impl Machine for PaymentMachine {
     }
 
     /// Another process may have written another outcome before; only the log says which one stands.
-    fn follows(&self) -> bool {
-        true
+    fn follows(&self) -> Follows {
+        Follows::Newest
     }
 
     fn follow(&mut self, record: &Delivered) {

@@ -48,6 +48,8 @@ pub(super) struct Answered {
     /// For how long after an order was validated inventory-service can tell how it ended, at most.
     remembered_by_inventory: Span,
     orders: Memory<Answer>,
+    /// Whether a record of the partition was folded.
+    begun: bool,
     inputs: Inputs,
     /// Commands whose order has an answer that is not read back yet.
     waiting: HashMap<OrderId, Vec<Delivered>>,
@@ -63,10 +65,19 @@ impl Answered {
         Self {
             remembered_by_inventory: Span::from_millis(window.as_millis().saturating_add(LONGER.as_millis())),
             orders: Memory::new(limits.by_number()),
+            begun: false,
             inputs: Inputs::default(),
             waiting: HashMap::new(),
             due: BTreeMap::new(),
             open: BTreeSet::new(),
+        }
+    }
+
+    /// The first record of the partition that is folded, unless another one was before, has this offset: what lies before it is
+    /// forgotten.
+    pub(super) fn begin_at(&mut self, offset: u64) {
+        if !std::mem::replace(&mut self.begun, true) && offset > 0 {
+            self.orders.forget_before();
         }
     }
 

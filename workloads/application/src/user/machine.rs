@@ -9,7 +9,8 @@ use kbnt_domain::user::{Registration, UnknownUser, User, UserRegistry};
 use kbnt_domain::{Event, OrderId, Span, Timestamp, UserId};
 
 use super::answered::{Answer, Answered, Turn};
-use crate::machine::{Delivered, Machine, Outbox, Position};
+use crate::event::Writer;
+use crate::machine::{Delivered, Follows, Imaged, Machine, Outbox, Position};
 use crate::message::{Service, Topic};
 use crate::partition_state::{Inputs, Limits};
 
@@ -174,6 +175,7 @@ impl UserMachine {
 
 impl Machine for UserMachine {
     type Sole = Infallible;
+    type Imaged = Self;
 
     fn service(&self) -> Service {
         Service::User
@@ -187,7 +189,15 @@ impl Machine for UserMachine {
         self.partitions.remove(&partition);
     }
 
+    /// For its answers; the registry is made of all that it follows.
+    fn looks_back(&self) -> Option<u64> {
+        Some(self.config.limits.looks_back())
+    }
+
     fn fold(&mut self, record: &Delivered) {
+        if let Some(answered) = self.partitions.get_mut(&record.at.partition) {
+            answered.begin_at(record.at.offset);
+        }
         self.learn(record);
     }
 
@@ -231,11 +241,41 @@ impl Machine for UserMachine {
     }
 
     /// Users are spread over all partitions, and other processes may change them.
-    fn follows(&self) -> bool {
-        true
+    fn follows(&self) -> Follows {
+        Follows::Everything
     }
 
     fn follow(&mut self, record: &Delivered) {
         self.learn(record);
+    }
+
+    fn imaged(&mut self) -> Option<&mut Self> {
+        Some(self)
+    }
+}
+
+/// All users.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserImage {
+    /// They, in no order that means anything.
+    pub users: Vec<(UserId, User)>,
+    /// How far user-events were taken in for them: the next position of each partition that has told of one.
+    pub followed: Vec<Position>,
+}
+
+/// The registry alone: the answers of a partition are folded by whoever gets it.
+impl Imaged for UserMachine {
+    type Image = UserImage;
+    type Error = Infallible;
+
+    fn image(&self) -> Option<UserImage> {
+        let users = self.registry.iter().map(|(id, user)| (id.clone(), user.clone())).collect();
+        Some(UserImage { users, followed: self.followed.positions().collect() })
+    }
+
+    fn restore(&mut self, image: UserImage) -> Result<Option<Writer>, Infallible> {
+        self.registry = image.users.into_iter().collect();
+        self.followed = image.followed.into_iter().collect();
+        Ok(None)
     }
 }

@@ -5,4 +5,4 @@ mod machine;
 #[cfg(test)]
 mod tests;
 
-pub use machine::{Change, UserConfig, UserMachine};
+pub use machine::{Change, UserConfig, UserImage, UserMachine};

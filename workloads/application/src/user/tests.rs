@@ -4,7 +4,7 @@ use kbnt_domain::user::{Registration, UnknownUser};
 use kbnt_domain::{Event, Span, UserId};
 
 use super::{Change, UserConfig, UserMachine};
-use crate::machine::{Delivered, Machine, Position};
+use crate::machine::{Delivered, Imaged as _, Machine, Position};
 use crate::message::Topic;
 use crate::partition_state::Limits;
 use crate::testkit::*;
@@ -294,4 +294,50 @@ fn a_command_that_comes_again_before_the_first_answer_is_read_back_is_answered_t
         assert_eq!(driven.step(Machine::tick), nothing());
         assert_eq!(driven.deliver(&again), nothing(), "delivered twice");
     }
+}
+
+#[test]
+fn a_registry_that_began_with_an_image_is_as_one_that_followed_all() {
+    let own = |offset, event: Event| record(offset, at(0), event);
+    let records = [
+        own(0, registered()),
+        own(1, status(UserStatus::Blocked)),
+        own(2, validated(1)),
+        own(3, status(UserStatus::Active)),
+    ];
+    let mut whole = UserMachine::new(UserConfig::default());
+    for record in &records {
+        whole.follow(record);
+    }
+    for known in 0..=records.len() {
+        let mut before = UserMachine::new(UserConfig::default());
+        for record in &records[..known] {
+            before.follow(record);
+        }
+        for again in 0..=known {
+            let mut machine = UserMachine::new(UserConfig::default());
+            assert_eq!(machine.restore(before.image().unwrap()), Ok(None));
+            // What it knows already may come once more.
+            for record in &records[known - again..] {
+                machine.follow(record);
+            }
+            assert_eq!(machine.image(), whole.image(), "{known} known, {again} again");
+        }
+    }
+}
+
+#[test]
+fn a_command_below_all_answers_that_it_looked_back_to_was_answered() {
+    let answer = |n: u128, offset| Delivered {
+        source: Some(Position { offset: 100 + offset, ..record(0, at(0), placed(n)).at }),
+        ..record(offset, at(0), validated(n))
+    };
+    let mut driven =
+        Driven::new(UserMachine::new(UserConfig { allow_unknown: true, ..UserConfig::default() }));
+    driven.machine.assigned(0);
+    for offset in 7..12 {
+        driven.machine.fold(&answer(u128::from(offset), offset));
+    }
+    assert_eq!(driven.deliver(&record(106, at(0), placed(1))), nothing(), "its answer lies before");
+    assert_eq!(driven.deliver(&record(112, at(0), placed(2))), wrote([validated(2)]));
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use kbnt_application::event::Writer;
 use kbnt_application::inventory::{ArchiveLimits, Image, InventoryConfig, InventoryMachine, RestoreError};
 use kbnt_application::ports::{ArchiveError, ClosedOrderArchive};
-use kbnt_application::{Delivered, Machine, Message, Position, Service, SoleWriter, Topic, Trace};
+use kbnt_application::{Delivered, Imaged, Machine, Message, Position, Service, SoleWriter, Topic, Trace};
 use kbnt_domain::event::ProductNotFound;
 use kbnt_domain::stock::image::{Chunk, ClosedOrder, LedgerImage};
 use kbnt_domain::{EventId, OrderId, Span, Timestamp};

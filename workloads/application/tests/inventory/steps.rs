@@ -2,7 +2,7 @@
 
 use kbnt_application::inventory::{InventoryConfig, InventoryMachine};
 use kbnt_application::message::partition_of;
-use kbnt_application::{Delivered, Machine, Outbox, Service, SoleWriter, Topic};
+use kbnt_application::{Delivered, Imaged, Machine, Outbox, Service, SoleWriter, Topic};
 use kbnt_domain::event::{
     Basket, Event, Line, OrderCancelRequested, PaymentFailed, PaymentMethod, PaymentProcessed, UserRejected,
     UserValidated,

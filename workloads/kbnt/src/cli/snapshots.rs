@@ -1,4 +1,4 @@
-//! Options of what inventory-service keeps for a short start.
+//! Options of what services keep on disk for a short start.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,18 +8,18 @@ use clap::Args;
 use super::values;
 
 /// Above these options in the help.
-const HEADING: &str = "State of inventory-service";
+const HEADING: &str = "State on disk";
 
 /// Where the state lies.
 #[derive(Debug, Args)]
 #[command(next_help_heading = HEADING)]
 pub(crate) struct StateOptions {
-    /// Keep the last two snapshots in this directory, of this process alone, and begin with them; without it every start
-    /// folds the whole log
+    /// Keep the last two snapshots of inventory-service, user-service or audit-service in this directory, of this process alone, and
+    /// begin with them; without it every start reads all of the service's own topic
     #[arg(long, env = "KBNT_SNAPSHOT_DIR", value_name = "DIR")]
     pub(crate) snapshot_dir: Option<PathBuf>,
-    /// Keep in this directory, of this process alone, the closed orders of the window that are more than 32,768; without it all of
-    /// them are in memory
+    /// Keep in this directory, of this process alone, the closed orders of inventory-service's window that are more than 32,768;
+    /// without it all of them are in memory
     #[arg(long, env = "KBNT_STATE_DIR", value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
     /// How much may be kept there: whoever has given the directory puts an end to the process if it is more. Only

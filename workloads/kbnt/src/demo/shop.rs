@@ -99,14 +99,14 @@ impl Shop {
             stop: CancellationToken::new(),
         });
         let orders = process.order(None);
-        process.user(UserConfig { declared: users(scenario)?, ..UserConfig::default() });
+        process.user(UserConfig { declared: users(scenario)?, ..UserConfig::default() }, None);
         let config = InventoryConfig { ttl, ..InventoryConfig::new("demo") };
         process.inventory(InventoryMachine::new(config), None);
         if !matches!(scenario.plot, Plot::Expiry { .. }) {
             process.payment();
         }
         process.notification();
-        process.audit();
+        process.audit(None);
         let (router, _) = process.router();
         let mut shop = Self { clock, log, process, router, orders, held: 0 };
         shop.until_ready().await?;

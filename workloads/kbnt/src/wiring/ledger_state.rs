@@ -5,16 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kbnt_adapters::closed_orders::FjallArchive;
-use kbnt_adapters::snapshots::SnapshotDirectory;
+use kbnt_adapters::snapshots::ArchivedSnapshots;
+use kbnt_application::Service;
 use kbnt_application::inventory::{ArchiveLimits, Image, InventoryMachine};
 use kbnt_runtime::SnapshotPlan;
 
 use super::process::Process;
+use super::snapshots::{folder, plan_of, store_in};
 use crate::cli::StateOptions;
 use crate::failure::Failure;
-
-/// The folder of `kbnt serve` for it, in the data directory.
-const FOLDER: &str = "inventory";
 
 /// Snapshots and the archive of closed orders, as far as they are kept.
 #[derive(Default)]
@@ -29,19 +28,19 @@ impl LedgerState {
     /// What the options ask for.
     pub(crate) fn of(options: &StateOptions) -> Result<Self, Failure> {
         let archive = options.state_dir.as_deref().map(archive_in).transpose()?;
-        let snapshots = options.snapshot_dir.as_deref();
-        let snapshots = snapshots.map(|directory| snapshots_in(directory, archive.as_ref())).transpose()?;
         let every = options.snapshots.snapshot_interval;
-        let snapshots = snapshots.map(|store| SnapshotPlan { store: Arc::new(store), every });
+        let snapshots = match (options.snapshot_dir.as_deref(), &archive) {
+            (Some(directory), Some(archive)) => Some(archived_in(directory, archive, every)?),
+            _ => plan_of(options)?,
+        };
         Ok(Self { archive, limit: options.state_limit, snapshots })
     }
 
     /// Both, in a data directory that this process has locked. The shop opens without them, too.
     pub(crate) fn in_data_dir(directory: &Path, every: Duration) -> Self {
-        let folder = directory.join(FOLDER);
+        let folder = folder(directory, Service::Inventory);
         let kept = archive_in(&folder).and_then(|archive| {
-            let store = Arc::new(snapshots_in(&folder, Some(&archive))?);
-            let snapshots = Some(SnapshotPlan { store, every });
+            let snapshots = Some(archived_in(&folder, &archive, every)?);
             Ok(Self { archive: Some(archive), limit: None, snapshots })
         });
         kept.unwrap_or_else(|error| {
@@ -75,10 +74,14 @@ fn archive_in(directory: &Path) -> Result<Arc<FjallArchive>, Failure> {
     FjallArchive::open(directory).map(Arc::new).map_err(refused)
 }
 
-fn snapshots_in(directory: &Path, archive: Option<&Arc<FjallArchive>>) -> Result<SnapshotDirectory, Failure> {
-    let refused = |error| Failure::Options(format!("snapshots in {}: {error}", directory.display()));
-    let store = SnapshotDirectory::open(directory).map_err(refused)?;
-    Ok(archive.cloned().into_iter().fold(store, SnapshotDirectory::beside))
+/// Snapshots that go with an archive.
+fn archived_in(
+    directory: &Path,
+    archive: &Arc<FjallArchive>,
+    every: Duration,
+) -> Result<SnapshotPlan<Image>, Failure> {
+    let store = ArchivedSnapshots::new(store_in(directory)?, Arc::clone(archive));
+    Ok(SnapshotPlan { store: Arc::new(store), every })
 }
 
 #[cfg(test)]
@@ -92,8 +95,8 @@ mod tests {
         let kept = open();
         assert!(kept.archive.is_some() && kept.snapshots.is_some());
         drop(kept);
-        std::fs::remove_dir_all(directory.path().join(FOLDER)).unwrap();
-        std::fs::write(directory.path().join(FOLDER), "in the way").unwrap();
+        std::fs::remove_dir_all(directory.path().join("inventory")).unwrap();
+        std::fs::write(directory.path().join("inventory"), "in the way").unwrap();
         let kept = open();
         assert!(kept.archive.is_none() && kept.snapshots.is_none());
     }

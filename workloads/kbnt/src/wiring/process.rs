@@ -13,7 +13,7 @@ use kbnt_adapters::outbound::streaming_client;
 use kbnt_adapters::spans::{Spans, Traced};
 use kbnt_application::Machine;
 use kbnt_application::Service;
-use kbnt_application::audit::AuditMachine;
+use kbnt_application::audit::{AuditImage, AuditMachine};
 use kbnt_application::intact::{Integrity, TopicIds};
 use kbnt_application::inventory::{Image, InventoryMachine};
 use kbnt_application::notification::NotificationMachine;
@@ -21,7 +21,7 @@ use kbnt_application::order::OrderMachine;
 use kbnt_application::payment::PaymentMachine;
 use kbnt_application::ports::{Clock, EventLog, History, Observer};
 use kbnt_application::projections::BookLimits;
-use kbnt_application::user::{UserConfig, UserMachine};
+use kbnt_application::user::{UserConfig, UserImage, UserMachine};
 use kbnt_embedded::EmbeddedLog;
 use kbnt_http::{
     Apis, Description, Forward, Health, InHand, OrderApi, OrderViews, Part, Shares, probes, router, serve,
@@ -145,9 +145,14 @@ impl Process {
     }
 
     /// Starts user-service.
-    pub(crate) fn user(&mut self, config: UserConfig) -> Handle<UserMachine> {
-        let parts = self.guarded(Service::User);
-        let handle = self.plain(UserMachine::new(config), parts);
+    pub(crate) fn user(
+        &mut self,
+        config: UserConfig,
+        snapshots: Option<SnapshotPlan<UserImage>>,
+    ) -> Handle<UserMachine> {
+        let (runner, handle) = Runner::new(UserMachine::new(config), self.guarded(Service::User));
+        let handle = self.start((snapshots.into_iter().fold(runner, Runner::with_snapshots), handle));
+        self.show(Service::User, &handle);
         self.apis.users = Some(Arc::new(handle.clone()));
         handle
     }
@@ -212,12 +217,13 @@ impl Process {
     }
 
     /// Starts audit-service.
-    pub(crate) fn audit(&mut self) {
+    pub(crate) fn audit(&mut self, snapshots: Option<SnapshotPlan<AuditImage>>) {
         let (runner, handle) = Runner::new(AuditMachine::new(), self.guarded(Service::Audit));
+        let runner = snapshots.into_iter().fold(runner, Runner::with_snapshots);
         let stop = self.audited.clone();
         self.spawn(Service::Audit, async move { runner.run(stop).await });
         self.audits += 1;
-        self.watched.push(Box::new(parts::Machine { name: Service::Audit.name(), handle }));
+        self.show(Service::Audit, &handle);
     }
 
     /// Adds metrics of the archive of closed orders.
@@ -340,10 +346,15 @@ impl Process {
     }
 
     fn plain<M: Machine + Sync>(&mut self, machine: M, parts: RunnerParts) -> Handle<M> {
-        let name = machine.service().name();
+        let service = machine.service();
         let handle = self.start(Runner::new(machine, parts));
-        self.watched.push(Box::new(parts::Machine { name, handle: handle.clone() }));
+        self.show(service, &handle);
         handle
+    }
+
+    /// Adds what is to be seen of any machine.
+    fn show<M: Machine + Sync>(&mut self, service: Service, handle: &Handle<M>) {
+        self.watched.push(Box::new(parts::Machine { name: service.name(), handle: handle.clone() }));
     }
 
     fn start<M: Machine + Sync>(&mut self, (runner, handle): (Runner<M>, Handle<M>)) -> Handle<M> {

@@ -1,4 +1,4 @@
-//! What `kbnt serve` keeps of its inventory for the next start.
+//! What `kbnt serve` keeps for the next start.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -26,24 +26,29 @@ async fn units(shop: &Running) -> (u64, u64) {
     (stock["real"].as_u64().unwrap(), stock["reserved"].as_u64().unwrap())
 }
 
-/// How many snapshots had this outcome.
-async fn snapshots(shop: &Running, outcome: &str) -> u64 {
+/// How many snapshots of a service had this outcome.
+async fn snapshots(shop: &Running, service: &str, outcome: &str) -> u64 {
     let metrics =
         shop.client.get(format!("{}/metrics", shop.url)).send().await.unwrap().text().await.unwrap();
-    let name = format!("kbnt_snapshots_total{{outcome=\"{outcome}\"}} ");
+    let name = format!("kbnt_snapshots_total{{outcome=\"{outcome}\",service=\"{service}-service\"}} ");
     metrics.lines().find_map(|line| line.strip_prefix(&name)).map_or(0, |count| count.parse().unwrap())
 }
 
+/// The services that keep snapshots.
+const KEEPERS: [&str; 3] = ["inventory", "user", "audit"];
+
 async fn until_kept(shop: &Running) {
     let give_up = Instant::now() + DEADLINE;
-    while snapshots(shop, "kept").await == 0 {
-        assert!(Instant::now() < give_up, "no snapshot is kept");
-        tokio::time::sleep(Duration::from_millis(20)).await;
+    for service in KEEPERS {
+        while snapshots(shop, service, "kept").await == 0 {
+            assert!(Instant::now() < give_up, "no snapshot of {service} is kept");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 }
 
 #[tokio::test]
-async fn the_next_start_begins_with_a_snapshot_of_the_inventory() {
+async fn the_next_start_begins_with_snapshots() {
     let directory = tempfile::tempdir().unwrap();
     let mut shop = start(directory.path());
     shop.until_ready().await;
@@ -55,7 +60,10 @@ async fn the_next_start_begins_with_a_snapshot_of_the_inventory() {
 
     let mut shop = start(directory.path());
     shop.until_ready().await;
-    assert_eq!((snapshots(&shop, "restored").await, units(&shop).await), (1, (95, 0)));
+    for service in KEEPERS {
+        assert_eq!(snapshots(&shop, service, "restored").await, 1, "{service}");
+    }
+    assert_eq!(units(&shop).await, (95, 0));
     sell(&shop, 1).await;
     until_kept(&shop).await;
     shop.signal("TERM");
@@ -80,6 +88,6 @@ async fn the_next_start_begins_with_a_snapshot_of_the_inventory() {
     std::fs::write(&state, "in the way").unwrap();
     let shop = start(directory.path());
     shop.until_ready().await;
-    assert_eq!((snapshots(&shop, "restored").await, units(&shop).await), (0, (94, 0)));
+    assert_eq!((snapshots(&shop, "inventory", "restored").await, units(&shop).await), (0, (94, 0)));
     sell(&shop, 1).await;
 }

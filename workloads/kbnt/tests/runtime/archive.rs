@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kbnt_adapters::closed_orders::FjallArchive;
-use kbnt_adapters::snapshots::SnapshotDirectory;
-use kbnt_application::inventory::{ArchiveLimits, InventoryConfig, InventoryMachine};
+use kbnt_adapters::snapshots::{ArchivedSnapshots, SnapshotDirectory};
+use kbnt_application::inventory::{ArchiveLimits, Image, InventoryConfig, InventoryMachine};
 use kbnt_application::ports::{EventLog, SnapshotStore};
 use kbnt_application::{Append, Topic};
 use kbnt_domain::event::{Basket, Line, PaymentMethod, UserValidated};
@@ -52,7 +52,7 @@ async fn start(name: &str, log: &EmbeddedLog, directories: &Directories) -> Runn
     let config = InventoryConfig { window, ttl: window, ..InventoryConfig::new(name) };
     let machine =
         InventoryMachine::new(config).archiving(archive.clone(), ArchiveLimits { in_memory: 5, chunk: 4 });
-    let store = SnapshotDirectory::open(&directories.snapshots).unwrap().beside(archive);
+    let store = ArchivedSnapshots::new(SnapshotDirectory::open(&directories.snapshots).unwrap(), archive);
     let plan = SnapshotPlan { store: Arc::new(store), every: Duration::from_millis(20) };
     let running = Running::with_snapshots(machine, Arc::new(log.clone()), plan);
     running.ready().await;
@@ -69,7 +69,8 @@ async fn shop(directories: &Directories) -> EmbeddedLog {
     eventually("all are answered", answered).await;
     let closed = u64::from(ORDERS) - UNITS;
     let kept = || async {
-        let snapshot = SnapshotDirectory::open(&directories.snapshots).unwrap().load(0);
+        let store = SnapshotDirectory::<Image>::open(&directories.snapshots).unwrap();
+        let snapshot = store.load(0);
         snapshot.is_some_and(|snapshot| {
             let ledger = snapshot.unwrap().image.ledger;
             let archived: u64 = ledger.archived.iter().map(|chunk| u64::from(chunk.orders)).sum();

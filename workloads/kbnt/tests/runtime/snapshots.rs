@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kbnt_adapters::snapshots::SnapshotDirectory;
-use kbnt_application::inventory::{InventoryConfig, InventoryMachine};
+use kbnt_application::inventory::{Image, InventoryConfig, InventoryMachine};
 use kbnt_application::ports::{EventLog, SnapshotStore};
 use kbnt_application::{Append, Topic};
 use kbnt_domain::event::{Basket, Line, PaymentMethod, UserValidated};
@@ -33,7 +33,7 @@ fn machine(name: &str) -> InventoryMachine {
     InventoryMachine::new(InventoryConfig { window, ttl: window, ..InventoryConfig::new(name) })
 }
 
-fn store(directory: &Path) -> Arc<SnapshotDirectory> {
+fn store(directory: &Path) -> Arc<SnapshotDirectory<Image>> {
     Arc::new(SnapshotDirectory::open(directory).unwrap())
 }
 

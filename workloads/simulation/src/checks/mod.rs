@@ -7,6 +7,7 @@
 //! And where records are lost, whoever would have to read them does not decide.
 
 mod audit;
+mod images;
 pub(crate) mod invariants;
 pub(crate) mod memory;
 pub(crate) mod model;

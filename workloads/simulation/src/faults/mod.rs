@@ -22,6 +22,7 @@ pub(crate) mod clocks;
 pub(crate) mod flights;
 pub(crate) mod gateway;
 pub(crate) mod groups;
+pub(crate) mod images;
 pub(crate) mod loss;
 pub(crate) mod readers;
 pub(crate) mod requests;

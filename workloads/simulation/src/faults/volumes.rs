@@ -1,16 +1,18 @@
-//! The volumes of the inventory's pods: snapshots, and an archive of closed orders. Both outlive the processes; either may be damaged, lost, old
-//! or another pod's.
+//! The volumes of pods: snapshots, and the inventory's archive of closed orders. Both outlive the processes; either may be damaged,
+//! lost, old or another pod's.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kbnt_application::Service;
 use kbnt_application::driver::Event;
-use kbnt_application::inventory::Image;
 use kbnt_application::ports::{Snapshot, SnapshotError};
 
 use super::archive::{Contents, DiskArchive, Trouble};
+use super::images::NodeImage;
+use crate::process::Process;
 use crate::world::World;
 
 /// How many snapshots a volume keeps, as production does.
@@ -19,13 +21,13 @@ const KEPT: usize = 2;
 /// How many old copies of archives there are.
 const COPIES: usize = 4;
 
-/// What outlives the processes of a pod.
+/// What outlives the processes of a pod of the inventory.
 #[derive(Debug, Default)]
 pub(crate) struct Volume {
     /// If the inventory has one.
     pub(crate) archive: Option<Arc<DiskArchive>>,
     /// The oldest first.
-    snapshots: Vec<Snapshot<Image>>,
+    snapshots: Vec<Snapshot<NodeImage>>,
 }
 
 /// The volume of a process.
@@ -48,6 +50,8 @@ impl Mount {
 pub(crate) struct Volumes {
     pub(crate) all: Vec<Volume>,
     copies: Vec<Contents>,
+    /// Those of the other services: the newest of all their pods, the oldest first.
+    others: BTreeMap<Service, Vec<Snapshot<NodeImage>>>,
 }
 
 impl Volumes {
@@ -156,17 +160,23 @@ impl World {
     }
 
     /// Keeps one more snapshot, once the archive has what it needs.
-    pub(crate) fn keep(&mut self, id: usize, snapshot: Snapshot<Image>) {
+    pub(crate) fn keep(&mut self, id: usize, snapshot: Snapshot<NodeImage>) {
         let kept = self.kept(id, snapshot);
         self.processes[id].tell(Event::Kept(kept, Duration::ZERO));
     }
 
-    fn kept(&mut self, id: usize, snapshot: Snapshot<Image>) -> Result<u64, SnapshotError> {
-        let Volume { archive, snapshots } = &mut self.volumes.all[self.processes[id].mount.volume];
-        if let Some(archive) = archive {
-            archive.before_keeping().map_err(io::Error::other)?;
-            archive.kept(&snapshot.image.ledger.archived, KEPT);
-        }
+    fn kept(&mut self, id: usize, snapshot: Snapshot<NodeImage>) -> Result<u64, SnapshotError> {
+        let Process { service, mount, .. } = &self.processes[id];
+        let snapshots = if let NodeImage::Inventory(image) = &snapshot.image {
+            let Volume { archive, snapshots } = &mut self.volumes.all[mount.volume];
+            if let Some(archive) = archive {
+                archive.before_keeping().map_err(io::Error::other)?;
+                archive.kept(&image.ledger.archived, KEPT);
+            }
+            snapshots
+        } else {
+            self.volumes.others.entry(*service).or_default()
+        };
         snapshots.push(snapshot);
         if snapshots.len() > KEPT {
             snapshots.remove(0);
@@ -181,10 +191,19 @@ impl World {
         self.processes[id].tell(Event::Loaded(loaded));
     }
 
-    fn loaded(&mut self, id: usize, before: usize) -> Option<Result<Box<Snapshot<Image>>, SnapshotError>> {
-        let other = self.rng.index(self.volumes.all.len());
-        let volume = if self.rng.chance(100) { other } else { self.processes[id].mount.volume };
-        let snapshots = &self.volumes.all[volume].snapshots;
+    fn loaded(
+        &mut self,
+        id: usize,
+        before: usize,
+    ) -> Option<Result<Box<Snapshot<NodeImage>>, SnapshotError>> {
+        let service = self.processes[id].service;
+        let snapshots = if service == Service::Inventory {
+            let other = self.rng.index(self.volumes.all.len());
+            let volume = if self.rng.chance(100) { other } else { self.processes[id].mount.volume };
+            &self.volumes.all[volume].snapshots
+        } else {
+            self.volumes.others.get(&service)?
+        };
         let at = snapshots.len().checked_sub(before + 1)?;
         if self.rng.chance(250) {
             return Some(Err(SnapshotError::Damaged("by the seed")));

@@ -11,7 +11,7 @@ use kbnt_application::payment::PaymentMachine;
 use kbnt_application::ports::{Fetched, RawRecord};
 use kbnt_application::user::{UserConfig, UserMachine};
 use kbnt_application::{
-    Append, Delivered, Effect, EffectOutcome, Machine, NotificationOutcome, Outbox, PaymentOutcome,
+    Append, Delivered, Effect, EffectOutcome, Imaged, Machine, NotificationOutcome, Outbox, PaymentOutcome,
     PaymentRequest, Position, Route, Service, SoleWriter,
 };
 use kbnt_domain::stock::{Declaration, UNITS_MOST};
@@ -289,7 +289,8 @@ impl<M: Machine> Work<M> {
             self.step(Machine::tick)?;
         }
         let _ = self.machine.next_tick();
-        let _ = self.machine.sole_writer().map(|writer| (writer.image(), writer.resume()));
+        let _ = self.machine.sole_writer().map(|writer| writer.resume());
+        let _ = self.machine.imaged().and_then(|machine| machine.image());
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use kbnt_domain::{EventId, Timestamp};
 use super::super::{AuditMachine, DEAD_LETTER};
 use super::{Log, deliver, link_of, records, restarted, unread};
 use crate::event::{DeadLetterResolved, DeadLetterStored, RecordedEvent, Resolution};
-use crate::machine::{Auditor as _, Machine, Position};
+use crate::machine::{Auditor as _, Imaged as _, Machine, Position};
 use crate::message::{Subject, Topic};
 use crate::ports::{RawRecord, Unreadable};
 use crate::testkit::*;
@@ -205,4 +205,17 @@ fn a_log_that_begins_with_a_dead_letter_was_not_cut() {
     driven.deliver(&record(7, at(0), placed(3)));
     let RecordedEvent::AuditLogCreated(link) = &driven.unread[0].message.event else { panic!() };
     assert_eq!(link.sequence, 0, "nothing of what is there ties in");
+}
+
+#[test]
+fn there_is_no_image_of_a_trail_while_what_a_person_did_has_no_link() {
+    let mut driven = restarted(&Log::default());
+    assert!(driven.machine.image().is_some());
+    let mut log = Log::default();
+    let done = driven.place(at(0), resolved(3));
+    driven.machine.follow(&done);
+    log.records.push(done);
+    assert_eq!(driven.machine.image(), None, "a start with it would not read that any more");
+    settle(&mut log, &mut driven);
+    assert!(driven.machine.image().is_some());
 }

@@ -1,6 +1,7 @@
 //! A machine that shares its work.
 
 use super::*;
+use crate::machine::Follows;
 use crate::ports::LogError;
 use crate::testkit::order;
 
@@ -44,7 +45,7 @@ fn it_folds_no_more_of_its_own_records_than_it_looks_back_to() {
 fn what_it_follows_it_follows_from_where_it_looks_back_to() {
     for (looks_back, followed) in [(None, 5), (Some(2), 2), (Some(9), 5)] {
         let mut carrier =
-            Carrier::new(Toy { follows: true, looks_back, ..Toy::default() }, Limits::default());
+            Carrier::new(Toy { follows: Follows::Newest, looks_back, ..Toy::default() }, Limits::default());
         for n in 0..5 {
             carrier.write(&foreign(&n.to_string(), toy::answer(order(n))));
         }
@@ -168,7 +169,7 @@ fn a_machine_that_has_enough_in_hand_takes_in_no_more() {
 #[test]
 fn a_machine_that_has_enough_in_hand_still_recovers_what_it_is_assigned() {
     let limits = Limits { in_hand: 1, ..Limits::default() };
-    let machine = Toy { with_effect: true, follows: true, ..Toy::default() };
+    let machine = Toy { with_effect: true, follows: Follows::Newest, ..Toy::default() };
     let mut carrier = Carrier::new(machine, limits);
     carrier.begin();
     carrier.assign(Vec::new());
@@ -184,7 +185,8 @@ fn a_machine_that_has_enough_in_hand_still_recovers_what_it_is_assigned() {
 #[test]
 fn a_machine_that_has_enough_in_hand_while_it_reads_again_ticks() {
     let limits = Limits { in_hand: 1, ..Limits::default() };
-    let machine = Toy { with_effect: true, follows: true, ticks: true, gap: Some(0..2), ..Toy::default() };
+    let machine =
+        Toy { with_effect: true, follows: Follows::Newest, ticks: true, gap: Some(0..2), ..Toy::default() };
     let mut carrier = Carrier::new(machine, limits);
     carrier.begin();
     carrier.step(Event::Assigned(vec![Assignment { committed: vec![commit(2)], ..Assignment::default() }]));

@@ -2,6 +2,7 @@
 
 mod inputs;
 mod member;
+mod snapshots;
 mod toy;
 mod writer;
 
@@ -15,6 +16,7 @@ use kbnt_domain::{EventId, OrderId, Timestamp};
 use self::toy::Toy;
 use super::{Attempt, Command, Driver, Event, Failure, Limits, Reader, Setup, Wants};
 use crate::event::{RecordedEvent, Writer, WriterElected};
+use crate::intact::Fault;
 use crate::machine::{Append, Delivered, Effect, Outbox, PaymentOutcome, Position};
 use crate::message::{Classification, Message, Topic, Trace};
 use crate::ports::{Assignment, Clock, Commit, Fetched, NoObserver, Snapshot};
@@ -53,6 +55,7 @@ struct Carrier {
     answered: Vec<&'static str>,
     refused: Vec<&'static str>,
     snapshots: Vec<Snapshot<()>>,
+    contradicted: Vec<(Topic, Fault)>,
     left: bool,
     finished: Option<Result<(), Failure>>,
 }
@@ -69,7 +72,7 @@ impl Carrier {
             observer: Arc::new(NoObserver),
             limits,
             takes_place: Box::new(|_| true),
-            snapshots: machine.sole.then_some(Duration::ZERO),
+            snapshots: machine.images.then_some(Duration::ZERO),
             led: false,
         };
         Self {
@@ -86,6 +89,7 @@ impl Carrier {
             answered: Vec::new(),
             refused: Vec::new(),
             snapshots: Vec::new(),
+            contradicted: Vec::new(),
             left: false,
             finished: None,
         }
@@ -156,7 +160,8 @@ impl Carrier {
                 self.driver.step(Event::Left);
             }
             Command::Finish(outcome) => self.finished = Some(outcome),
-            Command::Close(_) | Command::Contradict(..) | Command::AwaitTurn => {}
+            Command::Contradict(topic, fault) => self.contradicted.push((topic, fault)),
+            Command::Close(_) | Command::AwaitTurn => {}
         }
     }
 

@@ -10,8 +10,8 @@ use kbnt_domain::{Event, OrderId, Reason, Timestamp};
 
 use crate::event::{RecordedEvent, Writer, WriterElected};
 use crate::machine::{
-    Append, Auditor, Delivered, EffectOutcome, Halt, Machine, Outbox, PaymentRequest, Position, SoleWriter,
-    Unreadable,
+    Append, Auditor, Delivered, EffectOutcome, Follows, Halt, Imaged, Machine, Outbox, PaymentRequest,
+    Position, SoleWriter, Unreadable,
 };
 use crate::message::{Service, Topic};
 use crate::testkit::{amount, basket, placed, reservation, user};
@@ -27,7 +27,7 @@ pub(super) struct Toy {
     pub(super) charges_until: Option<Timestamp>,
     pub(super) by_time: bool,
     pub(super) drains: bool,
-    pub(super) follows: bool,
+    pub(super) follows: Follows,
     pub(super) looks_back: Option<u64>,
     /// Whether a tick answers what is under way.
     pub(super) ticks: bool,
@@ -85,6 +85,7 @@ impl Toy {
 
 impl Machine for Toy {
     type Sole = Self;
+    type Imaged = Self;
 
     fn service(&self) -> Service {
         if self.sole { Service::Inventory } else { Service::Notification }
@@ -171,7 +172,11 @@ impl Machine for Toy {
         self.sole.then_some(self)
     }
 
-    fn follows(&self) -> bool {
+    fn imaged(&mut self) -> Option<&mut Self> {
+        self.images.then_some(self)
+    }
+
+    fn follows(&self) -> Follows {
         self.follows
     }
 
@@ -201,9 +206,6 @@ impl Auditor for Toy {
 }
 
 impl SoleWriter for Toy {
-    type Image = ();
-    type Error = Infallible;
-
     fn elect(&mut self, outbox: &mut Outbox) {
         self.term = self.newest + 1;
         let writer = Writer { term: self.term, name: "toy".into() };
@@ -219,13 +221,18 @@ impl SoleWriter for Toy {
         let newer = Writer { term: self.newest, name: "other".into() };
         (self.term > 0 && self.newest > self.term).then_some(Halt::Fenced(newer))
     }
+}
+
+impl Imaged for Toy {
+    type Image = ();
+    type Error = Infallible;
 
     fn image(&self) -> Option<()> {
         self.images.then_some(())
     }
 
-    fn restore(&mut self, (): ()) -> Result<Writer, Infallible> {
+    fn restore(&mut self, (): ()) -> Result<Option<Writer>, Infallible> {
         self.restored = true;
-        Ok(Writer { term: self.newest, name: "other".into() })
+        Ok(self.sole.then(|| Writer { term: self.newest, name: "other".into() }))
     }
 }

@@ -1,5 +1,5 @@
-//! Adapters to the outside world: payment, notification, leases, snapshots, history, closed orders, backup, clocks, logging, metrics,
-//! spans.
+//! Adapters to the outside world: payment, notification, leases, snapshots, history, closed orders, objects, backup, clocks,
+//! logging, metrics, spans.
 
 pub mod address;
 pub mod backup;
@@ -10,6 +10,7 @@ pub mod lease;
 pub mod logging;
 pub mod metrics;
 pub mod notification;
+pub mod objects;
 pub mod outbound;
 pub mod payment;
 pub mod snapshots;

@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 
 use async_trait::async_trait;
-use kbnt_adapters::backup::{self, Address, BackupError, BucketAddress, Deletes, Place, StoreSettings};
+use kbnt_adapters::backup::{self, Deletes};
 use kbnt_adapters::clock::SystemClock;
+use kbnt_adapters::objects::{Address, BucketAddress, Place, PlaceError, StoreSettings};
 use kbnt_application::Position;
 use kbnt_application::ports::{Clock as _, LogError};
 use kbnt_embedded::EmbeddedLog;
@@ -38,7 +39,7 @@ pub(crate) async fn run(options: BackupOptions) -> Result<ExitCode, Failure> {
 }
 
 /// A part of a bucket, of the store that the environment names.
-fn in_bucket(address: &BucketAddress) -> Result<Place, BackupError> {
+fn in_bucket(address: &BucketAddress) -> Result<Place, PlaceError> {
     Place::in_bucket(address, StoreSettings::read(|name| std::env::var(name).ok())?)
 }
 

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use kbnt_adapters::backup::BackupError;
 use kbnt_adapters::lease::LeaseError;
 use kbnt_adapters::logging::LoggingError;
+use kbnt_adapters::objects::PlaceError;
 use kbnt_adapters::outbound::OutboundError;
 use kbnt_application::ports::LogError;
 use kbnt_embedded::OpenError;
@@ -56,6 +57,9 @@ pub(crate) enum Failure {
     /// A backup cannot be taken or restored.
     #[error(transparent)]
     Backup(#[from] BackupError),
+    /// A directory or a bucket cannot be used.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
     /// Logging cannot be set up.
     #[error(transparent)]
     Logging(#[from] LoggingError),

@@ -12,27 +12,18 @@
 //! A run that is `complete` ends where every record that another one answers or vouches for is there, too. Of a run
 //! that was interrupted what is not complete waits for the next one, and is not restored before.
 
-mod address;
-mod bucket;
-mod client;
-mod place;
-mod reason;
 mod restore;
 mod run;
 mod segment;
 mod take;
-#[cfg(test)]
-mod tests;
 
 use kbnt_application::intact::TopicId;
 use kbnt_application::ports::{ErrorClass, LogError};
 use kbnt_application::{Position, Topic};
 use thiserror::Error;
 
-pub use address::{Address, BucketAddress, PlaceError};
-pub use bucket::{StoreSettings, StoreSettingsError};
-pub use place::Place;
-pub use reason::Reason;
+use crate::objects::{Mark, PlaceError};
+
 pub use restore::{Checked, Deletes, Log, Restored, check, restore};
 pub use take::{Taken, take};
 
@@ -42,30 +33,9 @@ pub enum BackupError {
     /// The log does not answer, or refuses.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// The place cannot be read or written.
-    #[error("{place}: {reason}")]
-    Place {
-        /// Which.
-        place: String,
-        /// Why.
-        reason: Reason,
-    },
-    /// The store cannot be used with these settings.
+    /// The place cannot be used, or has something else than what was written.
     #[error(transparent)]
-    Settings(#[from] StoreSettingsError),
-    /// Two backups at the same time would spoil each other there.
-    #[error(
-        "{0}: the store overwrites objects that must not be overwritten (it does not know If-None-Match): use another one"
-    )]
-    Overwrites(String),
-    /// What is in the place is not what a backup wrote.
-    #[error("{object} is damaged: {reason}")]
-    Damaged {
-        /// The object.
-        object: String,
-        /// What is wrong with it.
-        reason: String,
-    },
+    Place(#[from] PlaceError),
     /// Another backup into the same place was faster.
     #[error("another backup has just written {0}: one at a time")]
     Raced(String),
@@ -135,7 +105,7 @@ impl BackupError {
     pub const fn class(&self) -> ErrorClass {
         match self {
             Self::Log(error) => error.class(),
-            Self::Place { reason, .. } => reason.class,
+            Self::Place(error) => error.class(),
             // The next run goes on after the other one.
             Self::Raced(_) => ErrorClass::Transient,
             _ => ErrorClass::Permanent,
@@ -145,6 +115,9 @@ impl BackupError {
 
 /// The version of the format.
 const FORMAT: u32 = 1;
+
+/// What every place of a backup has.
+const MARK: Mark = Mark { object: "backup.json", key: "kbntBackup", format: FORMAT, of: "a backup" };
 
 /// What is known of all partitions of the event topics.
 type ByPartition<T> = std::collections::BTreeMap<(Topic, u32), T>;

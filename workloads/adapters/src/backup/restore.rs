@@ -8,7 +8,8 @@ use kbnt_wire::raw::{RawAppend, RawLog};
 
 use super::run::{Run, Segment};
 use super::take::hash_at;
-use super::{BackupError, ByPartition, Place, at, segment};
+use super::{BackupError, ByPartition, MARK, at, segment};
+use crate::objects::Place;
 
 /// Records that are written at once.
 const BATCH: usize = 1_000;
@@ -66,7 +67,7 @@ struct Partition {
 /// There is no complete run; an object is missing or is not what was written; records of an event store are missing.
 pub async fn check(place: &Place) -> Result<Checked, BackupError> {
     let runs = last_complete(place).await?.ok_or_else(|| BackupError::Nothing(place.name().to_owned()))?;
-    place.is_marked().await?;
+    place.is_marked(&MARK).await?;
     let mut partitions: ByPartition<Partition> =
         Topic::event_partitions().map(|place| (place, Partition::default())).collect();
     let mut checked = Checked { runs, ..Checked::default() };
@@ -167,7 +168,7 @@ async fn read(
         .ok_or_else(|| place.damaged("runs", "a run names an object that there cannot be"))?;
     let bytes = place.get(&object).await?;
     if sha256(&bytes) != hash {
-        return Err(place.damaged(&object, "it is not what was written"));
+        return Err(place.damaged(&object, "it is not what was written").into());
     }
     let records = segment::read(&bytes).map_err(|error| place.damaged(&object, error))?;
     let is_whole = records.first().is_none_or(|(first, _)| *first == segment.first)
@@ -176,7 +177,7 @@ async fn read(
     if is_whole {
         Ok((of, records))
     } else {
-        Err(place.damaged(&object, "it has other records than its run says"))
+        Err(place.damaged(&object, "it has other records than its run says").into())
     }
 }
 

@@ -9,8 +9,8 @@ use kbnt_domain::audit::{Hash, sha256};
 use kbnt_wire::text::{hex, rfc3339};
 use serde::{Deserialize, Serialize};
 
-use super::place::Created;
-use super::{BackupError, ByPartition, FORMAT, Place, segment};
+use super::{BackupError, ByPartition, FORMAT, segment};
+use crate::objects::{Created, Place, numbered};
 
 /// A run as it is written.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -103,46 +103,27 @@ pub(super) struct Newest {
     pub(super) reached: ByPartition<Reached>,
 }
 
-/// Runs in one folder, so that the newest of very many is found without a list of all.
-const FOLDER: u64 = 1_000;
-
-fn folder(number: u64) -> String {
-    format!("runs/{:09}", number / FOLDER)
-}
-
-fn name(number: u64) -> String {
-    format!("{}/{number:012}.json", folder(number))
-}
+/// The folder of all runs.
+const RUNS: &str = "runs";
 
 impl Place {
     /// The number of the newest run; 0 if there is none.
     pub(super) async fn newest_number(&self) -> Result<u64, BackupError> {
-        let folders = self.folders("runs").await?;
-        let mut folders: Vec<u64> = folders.iter().filter_map(|folder| folder.parse().ok()).collect();
-        folders.sort_unstable();
-        // The last one may be empty: a run was interrupted that made it.
-        for folder_of in folders.into_iter().rev() {
-            let numbers = self.names(&folder(folder_of.saturating_mul(FOLDER)), ".json").await?;
-            if let Some(newest) = numbers.iter().filter_map(|number| number.parse().ok()).max() {
-                return Ok(newest);
-            }
-        }
-        Ok(0)
+        Ok(self.newest_numbers(RUNS, 1).await?.first().copied().unwrap_or_default())
     }
 
     /// A run and its hash.
     pub(super) async fn run(&self, number: u64) -> Result<(Run, Hash), BackupError> {
-        let object = name(number);
+        let object = numbered(RUNS, number);
         let bytes = self.get(&object).await?;
         let run: Run =
             serde_json::from_slice(&bytes).map_err(|error| self.damaged(&object, error.to_string()))?;
         if run.format != FORMAT {
-            return Err(
-                self.damaged(&object, format!("format {} is none that this program reads", run.format))
-            );
+            let reason = format!("format {} is none that this program reads", run.format);
+            return Err(self.damaged(&object, reason).into());
         }
         if run.number != number {
-            return Err(self.damaged(&object, format!("it says that it is run {}", run.number)));
+            return Err(self.damaged(&object, format!("it says that it is run {}", run.number)).into());
         }
         Ok((run, sha256(&bytes)))
     }
@@ -155,7 +136,8 @@ impl Place {
     ) -> Result<(Run, Hash), BackupError> {
         let (run, hash) = self.run(number).await?;
         if run.previous != before.map(|hash| hex(&hash)) {
-            return Err(self.damaged(&name(number), "it does not come after the run before it"));
+            let reason = "it does not come after the run before it";
+            return Err(self.damaged(&numbered(RUNS, number), reason).into());
         }
         Ok((run, hash))
     }
@@ -167,7 +149,7 @@ impl Place {
             return Ok(Newest { complete: true, ..Newest::default() });
         }
         let (run, hash) = self.run(number).await?;
-        let damaged = |what: &str| self.damaged(&name(number), what);
+        let damaged = |what: &str| self.damaged(&numbered(RUNS, number), what);
         let topic = |name: &str| Topic::from_name(name).ok_or_else(|| damaged("there is no such topic"));
         let mut newest = Newest { number, hash: Some(hash), complete: run.complete, ..Newest::default() };
         for NamedTopic { topic: name, id } in &run.topics {
@@ -205,7 +187,7 @@ impl Place {
         // Numbers and texts can always be written.
         let bytes = serde_json::to_vec_pretty(&run).unwrap_or_default();
         let hash = sha256(&bytes);
-        let object = name(run.number);
+        let object = numbered(RUNS, run.number);
         if self.create_object(&object, bytes).await? == Created::Other {
             return Err(BackupError::Raced(object));
         }

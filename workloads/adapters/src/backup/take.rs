@@ -6,10 +6,10 @@ use kbnt_application::{Position, Topic};
 use kbnt_domain::audit::{Hash, sha256};
 use kbnt_domain::{Span, Timestamp};
 
-use super::place::Created;
 use super::run::{Newest, Reached, Segment};
 use super::segment::{self, Builder};
-use super::{BackupError, ByPartition, Place, at};
+use super::{BackupError, ByPartition, MARK, at};
+use crate::objects::{Created, Place};
 
 /// Records per batch.
 const BATCH: usize = 1_000;
@@ -54,7 +54,7 @@ struct Copy<'a> {
 /// The log is not the one of which the place has a backup, has lost records since, or does not begin with its first record; or
 /// one of them does not answer.
 pub async fn take(log: &dyn EventLog, place: &Place, now: Timestamp) -> Result<Taken, BackupError> {
-    place.prepare().await?;
+    place.prepare(&MARK).await?;
     let newest = place.newest().await?;
     let mut copy = Copy {
         log,
@@ -196,7 +196,7 @@ impl Copy<'_> {
             self.taken.objects += 1;
             // It may be there before, from a run that was interrupted.
             if self.place.create_object(&object, bytes).await? == Created::Other {
-                return Err(self.place.damaged(&object, "it has other bytes than its name says"));
+                return Err(self.place.damaged(&object, "it has other bytes than its name says").into());
             }
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! Options of `kbnt backup` and `kbnt restore`.
 
 use clap::Args;
-use kbnt_adapters::backup::Address;
+use kbnt_adapters::objects::Address;
 
 use super::TrailOptions;
 use super::place::PlaceParser;

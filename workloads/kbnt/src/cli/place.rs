@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
 use clap::{Arg, Command, Error};
-use kbnt_adapters::backup::Address;
+use kbnt_adapters::objects::Address;
 
 /// Reads the address of a place. What is wrong with it is told without the address: somebody may have put a secret into it.
 #[derive(Clone, Copy, Debug)]

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use kbnt_adapters::backup::{BackupError, Place, check, restore, take};
+use kbnt_adapters::backup::{BackupError, check, restore, take};
+use kbnt_adapters::objects::Place;
 use kbnt_application::intact::{Bounds, TopicId};
 use kbnt_application::ports::{ErrorClass, EventLog, Fetched, GroupReader, LogError, LogReader};
 use kbnt_application::{Append, Position, Service, Topic};

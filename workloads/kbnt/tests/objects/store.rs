@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use kbnt_adapters::backup::{Address, Place, StoreSettings};
+use kbnt_adapters::objects::{Address, Place, StoreSettings};
 
 /// Who may do anything in the store.
 pub const KEY: &str = "the-key-of-the-tests";

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
-use kbnt_adapters::backup::{BackupError, Place, Restored, check, restore, take};
+use kbnt_adapters::backup::{BackupError, Restored, check, restore, take};
+use kbnt_adapters::objects::{Place, PlaceError};
 use kbnt_application::intact::{Bounds, TopicId};
 use kbnt_application::ports::{EventLog, GroupReader, LogError, LogReader, RawRecord};
 use kbnt_application::{Append, Position, Service, Topic};
@@ -66,6 +67,10 @@ fn files(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
+fn is_damage<T>(found: &Result<T, BackupError>) -> bool {
+    matches!(found, Err(BackupError::Place(PlaceError::Damaged { .. })))
+}
+
 #[tokio::test]
 async fn what_is_restored_is_what_was_there_record_by_record() {
     let (log, directory) = (log_of(300).await, tempfile::tempdir().unwrap());
@@ -103,13 +108,17 @@ async fn every_damage_is_found_before_anything_is_written() {
             flipped[at] ^= 0x04;
             std::fs::write(&path, flipped).unwrap();
             let found = check(&place).await;
-            assert!(matches!(found, Err(BackupError::Damaged { .. })), "{path:?} byte {at}: {found:?}");
+            assert!(is_damage(&found), "{path:?} byte {at}: {found:?}");
         }
         std::fs::write(&path, &whole[..whole.len() - 1]).unwrap();
-        assert!(matches!(check(&place).await, Err(BackupError::Damaged { .. })), "{path:?} is torn");
+        assert!(is_damage(&check(&place).await), "{path:?} is torn");
         std::fs::remove_file(&path).unwrap();
         if !is_newest {
-            assert!(matches!(check(&place).await, Err(BackupError::Place { .. })), "{path:?} is missing");
+            let missing = check(&place).await;
+            assert!(
+                matches!(missing, Err(BackupError::Place(PlaceError::Failed { .. }))),
+                "{path:?} is missing"
+            );
         }
         std::fs::write(&path, whole).unwrap();
     }

@@ -1,4 +1,4 @@
-//! How people name a place for backups.
+//! How people name a place for objects.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-/// Where a place for backups is.
+/// Where a place for objects is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// A directory.
@@ -25,7 +25,7 @@ pub struct BucketAddress {
 
 /// What is wrong with an address. None of them repeats it: it may have a secret that should not be there.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum PlaceError {
+pub enum PlaceAddressError {
     /// Nothing.
     #[error("a place is a directory, or s3://BUCKET/PREFIX")]
     Empty,
@@ -66,32 +66,34 @@ const LONGEST: usize = 512;
 
 impl Address {
     /// The one rule by which places are read: what begins with `s3://` is in a bucket, what has no `://` is a directory.
-    pub fn parse(text: &OsStr) -> Result<Self, PlaceError> {
+    pub fn parse(text: &OsStr) -> Result<Self, PlaceAddressError> {
         let Some(plain) = text.to_str() else { return Ok(Self::Directory(text.into())) };
         if plain.is_empty() {
-            return Err(PlaceError::Empty);
+            return Err(PlaceAddressError::Empty);
         }
         let is_s3 = |scheme: &str| scheme.eq_ignore_ascii_case("s3");
         match plain.split_once("://") {
             Some((scheme, rest)) if is_s3(scheme) => bucket(rest).map(Self::Bucket),
             // A directory may have any name behind its first slash.
-            Some((scheme, _)) if !scheme.contains('/') => Err(PlaceError::Scheme),
-            _ if plain.split_once(':').is_some_and(|(scheme, _)| is_s3(scheme)) => Err(PlaceError::Slashes),
+            Some((scheme, _)) if !scheme.contains('/') => Err(PlaceAddressError::Scheme),
+            _ if plain.split_once(':').is_some_and(|(scheme, _)| is_s3(scheme)) => {
+                Err(PlaceAddressError::Slashes)
+            }
             _ => Ok(Self::Directory(text.into())),
         }
     }
 }
 
-fn bucket(text: &str) -> Result<BucketAddress, PlaceError> {
+fn bucket(text: &str) -> Result<BucketAddress, PlaceAddressError> {
     if text.contains('@') {
-        return Err(PlaceError::Credentials);
+        return Err(PlaceAddressError::Credentials);
     }
     if text.contains(['?', '#']) {
-        return Err(PlaceError::Query);
+        return Err(PlaceAddressError::Query);
     }
     let (bucket, prefix) = text.split_once('/').unwrap_or((text, ""));
     if bucket.contains(':') {
-        return Err(PlaceError::Port);
+        return Err(PlaceAddressError::Port);
     }
     let is_end = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
     let bytes = bucket.as_bytes();
@@ -101,7 +103,7 @@ fn bucket(text: &str) -> Result<BucketAddress, PlaceError> {
         && is_end(bytes.last())
         && !bucket.contains("..");
     if !is_bucket {
-        return Err(PlaceError::Bucket);
+        return Err(PlaceAddressError::Bucket);
     }
     let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
     let is_name = |name: &str| {
@@ -109,10 +111,10 @@ fn bucket(text: &str) -> Result<BucketAddress, PlaceError> {
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!-_.'()=".contains(&byte))
     };
     if !prefix.is_empty() && !prefix.split('/').all(is_name) {
-        return Err(PlaceError::Prefix);
+        return Err(PlaceAddressError::Prefix);
     }
     if prefix.len() > LONGEST {
-        return Err(PlaceError::Long);
+        return Err(PlaceAddressError::Long);
     }
     Ok(BucketAddress { bucket: bucket.to_owned(), prefix: prefix.to_owned() })
 }
@@ -138,7 +140,7 @@ impl fmt::Display for Address {
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<Address, PlaceError> {
+    fn parse(text: &str) -> Result<Address, PlaceAddressError> {
         Address::parse(OsStr::new(text))
     }
 
@@ -168,44 +170,44 @@ mod tests {
         let long = format!("s3://shop/{}", "a/".repeat(257));
         let name = format!("s3://{}/a", "a".repeat(64));
         for (text, wrong) in [
-            ("", PlaceError::Empty),
-            ("gs://shop/a", PlaceError::Scheme),
-            ("az://shop/a", PlaceError::Scheme),
-            ("s3a://shop/a", PlaceError::Scheme),
-            ("https://store.example/shop", PlaceError::Scheme),
-            ("file:///backup", PlaceError::Scheme),
-            ("://shop", PlaceError::Scheme),
-            ("s3:shop/a", PlaceError::Slashes),
-            ("S3:/shop/a", PlaceError::Slashes),
-            ("s3:", PlaceError::Slashes),
-            ("s3://key:h7Dk2@shop/a", PlaceError::Credentials),
-            ("s3://shop/a@b", PlaceError::Credentials),
-            ("s3://localhost:9000/shop", PlaceError::Port),
-            ("s3://shop:/a", PlaceError::Port),
-            ("s3://", PlaceError::Bucket),
-            ("s3:///a", PlaceError::Bucket),
-            ("s3://ab", PlaceError::Bucket),
-            ("s3://Shop/a", PlaceError::Bucket),
-            ("s3://-shop", PlaceError::Bucket),
-            ("s3://shop.", PlaceError::Bucket),
-            ("s3://shop..a", PlaceError::Bucket),
-            ("s3://my_shop/a", PlaceError::Bucket),
-            ("s3://sh op", PlaceError::Bucket),
-            (&name, PlaceError::Bucket),
-            ("s3://shop/a?versionId=7", PlaceError::Query),
-            ("s3://shop#a", PlaceError::Query),
-            ("s3://shop//a", PlaceError::Prefix),
-            ("s3://shop/a//b", PlaceError::Prefix),
-            ("s3://shop/a//", PlaceError::Prefix),
-            ("s3://shop/../a", PlaceError::Prefix),
-            ("s3://shop/./a", PlaceError::Prefix),
-            ("s3://shop/a b", PlaceError::Prefix),
-            ("s3://shop/a*", PlaceError::Prefix),
-            ("s3://shop/a%2Fb", PlaceError::Prefix),
-            ("s3://shop/é", PlaceError::Prefix),
-            ("s3://shop/a\\b", PlaceError::Prefix),
-            ("s3://shop/a\n", PlaceError::Prefix),
-            (&long, PlaceError::Long),
+            ("", PlaceAddressError::Empty),
+            ("gs://shop/a", PlaceAddressError::Scheme),
+            ("az://shop/a", PlaceAddressError::Scheme),
+            ("s3a://shop/a", PlaceAddressError::Scheme),
+            ("https://store.example/shop", PlaceAddressError::Scheme),
+            ("file:///backup", PlaceAddressError::Scheme),
+            ("://shop", PlaceAddressError::Scheme),
+            ("s3:shop/a", PlaceAddressError::Slashes),
+            ("S3:/shop/a", PlaceAddressError::Slashes),
+            ("s3:", PlaceAddressError::Slashes),
+            ("s3://key:h7Dk2@shop/a", PlaceAddressError::Credentials),
+            ("s3://shop/a@b", PlaceAddressError::Credentials),
+            ("s3://localhost:9000/shop", PlaceAddressError::Port),
+            ("s3://shop:/a", PlaceAddressError::Port),
+            ("s3://", PlaceAddressError::Bucket),
+            ("s3:///a", PlaceAddressError::Bucket),
+            ("s3://ab", PlaceAddressError::Bucket),
+            ("s3://Shop/a", PlaceAddressError::Bucket),
+            ("s3://-shop", PlaceAddressError::Bucket),
+            ("s3://shop.", PlaceAddressError::Bucket),
+            ("s3://shop..a", PlaceAddressError::Bucket),
+            ("s3://my_shop/a", PlaceAddressError::Bucket),
+            ("s3://sh op", PlaceAddressError::Bucket),
+            (&name, PlaceAddressError::Bucket),
+            ("s3://shop/a?versionId=7", PlaceAddressError::Query),
+            ("s3://shop#a", PlaceAddressError::Query),
+            ("s3://shop//a", PlaceAddressError::Prefix),
+            ("s3://shop/a//b", PlaceAddressError::Prefix),
+            ("s3://shop/a//", PlaceAddressError::Prefix),
+            ("s3://shop/../a", PlaceAddressError::Prefix),
+            ("s3://shop/./a", PlaceAddressError::Prefix),
+            ("s3://shop/a b", PlaceAddressError::Prefix),
+            ("s3://shop/a*", PlaceAddressError::Prefix),
+            ("s3://shop/a%2Fb", PlaceAddressError::Prefix),
+            ("s3://shop/é", PlaceAddressError::Prefix),
+            ("s3://shop/a\\b", PlaceAddressError::Prefix),
+            ("s3://shop/a\n", PlaceAddressError::Prefix),
+            (&long, PlaceAddressError::Long),
         ] {
             assert_eq!(parse(text), Err(wrong), "{text:?}");
         }

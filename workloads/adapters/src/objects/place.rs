@@ -1,4 +1,4 @@
-//! Where backups are kept.
+//! Where objects are kept.
 
 use std::fmt;
 use std::path::Path as Directory;
@@ -14,7 +14,7 @@ use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions}
 use super::address::BucketAddress;
 use super::bucket::StoreSettings;
 use super::reason::Reason;
-use super::{BackupError, FORMAT};
+use super::{Mark, PlaceError};
 
 /// The largest object that is read, in bytes: far more than any that is written.
 const LARGEST: u64 = 256 << 20;
@@ -25,10 +25,10 @@ const TRIES: u32 = 5;
 /// The longest pause before the second of them; it doubles, and each pause is a random part of it.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// The object that every place has, and that says what it is.
-const MARK: &str = "backup.json";
+/// The most objects of a folder that are listed: far more than there ever are.
+const LISTED_MOST: usize = 1_000_000;
 
-/// A place for backups: a directory, or a part of a bucket. What it returns from is there to stay.
+/// A place for objects: a directory, or a part of a bucket. What it returns from is there to stay.
 #[derive(Clone)]
 pub struct Place {
     objects: Arc<dyn ObjectStore>,
@@ -44,7 +44,7 @@ impl fmt::Debug for Place {
 
 /// What became of an object that was to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Created {
+pub(crate) enum Created {
     /// It is there.
     Yes,
     /// One of this name was there before, with the same bytes.
@@ -53,21 +53,16 @@ pub(super) enum Created {
     Other,
 }
 
-/// What the mark says.
-fn mark() -> Vec<u8> {
-    format!("{{\"kbntBackup\":{FORMAT}}}\n").into_bytes()
-}
-
 impl Place {
     /// The directory, which is made if it is not there.
     ///
     /// # Errors
     /// It cannot be made or opened.
-    pub fn create(directory: &Directory) -> Result<Self, BackupError> {
+    pub fn create(directory: &Directory) -> Result<Self, PlaceError> {
         let name = directory.display().to_string();
         std::fs::create_dir_all(directory).map_err(|error| {
             let error = Error::Generic { store: "directory", source: Box::new(error) };
-            BackupError::Place { place: name.clone(), reason: Reason::of(&error) }
+            PlaceError::Failed { place: name.clone(), reason: Reason::of(&error) }
         })?;
         Self::open(directory)
     }
@@ -76,11 +71,11 @@ impl Place {
     ///
     /// # Errors
     /// It is not there, or cannot be opened.
-    pub fn open(directory: &Directory) -> Result<Self, BackupError> {
+    pub fn open(directory: &Directory) -> Result<Self, PlaceError> {
         let name = directory.display().to_string();
         match LocalFileSystem::new_with_prefix(directory) {
             Ok(objects) => Ok(Self { objects: Arc::new(objects.with_fsync(true)), name }),
-            Err(error) => Err(BackupError::Place { place: name, reason: Reason::of(&error) }),
+            Err(error) => Err(PlaceError::Failed { place: name, reason: Reason::of(&error) }),
         }
     }
 
@@ -88,7 +83,7 @@ impl Place {
     ///
     /// # Errors
     /// The settings cannot be used.
-    pub fn in_bucket(address: &BucketAddress, settings: StoreSettings) -> Result<Self, BackupError> {
+    pub fn in_bucket(address: &BucketAddress, settings: StoreSettings) -> Result<Self, PlaceError> {
         let bucket = settings.bucket(&address.bucket)?;
         let objects = Arc::new(PrefixStore::new(bucket, address.prefix.as_str()));
         Ok(Self { objects, name: address.to_string() })
@@ -99,37 +94,41 @@ impl Place {
         &self.name
     }
 
-    fn failed(&self, object: &str) -> impl Fn(Error) -> BackupError {
+    fn failed(&self, object: &str) -> impl Fn(Error) -> PlaceError {
         let place = format!("{}/{object}", self.name);
-        move |error| BackupError::Place { place: place.clone(), reason: Reason::of(&error) }
+        move |error| PlaceError::Failed { place: place.clone(), reason: Reason::of(&error) }
     }
 
     /// What an object is damaged by.
-    pub(super) fn damaged(&self, object: &str, reason: impl Into<String>) -> BackupError {
-        BackupError::Damaged { object: format!("{}/{object}", self.name), reason: reason.into() }
+    pub(crate) fn damaged(&self, object: &str, reason: impl Into<String>) -> PlaceError {
+        PlaceError::Damaged { object: format!("{}/{object}", self.name), reason: reason.into() }
     }
 
-    /// Makes sure that this is a place for backups, in which nothing is overwritten.
-    pub(super) async fn prepare(&self) -> Result<(), BackupError> {
-        // A store that does not know the condition overwrites.
-        let is_new = self.create_object(MARK, mark()).await? == Created::Yes;
-        if is_new && self.create_object(MARK, mark()).await? == Created::Yes {
-            return Err(BackupError::Overwrites(self.name.clone()));
-        }
-        self.is_marked().await
+    fn is_not_of(&self, mark: &Mark) -> PlaceError {
+        self.damaged(mark.object, format!("it is not that of {}", mark.of))
     }
 
-    /// Makes sure that this is a place for backups.
-    pub(super) async fn is_marked(&self) -> Result<(), BackupError> {
-        if self.get(MARK).await? == mark() {
-            Ok(())
-        } else {
-            Err(self.damaged(MARK, "it is not that of a backup"))
+    /// Makes sure that this is a place with this mark, in which nothing is overwritten.
+    pub(crate) async fn prepare(&self, mark: &Mark) -> Result<(), PlaceError> {
+        let created = self.create_object(mark.object, mark.bytes()).await?;
+        match created {
+            Created::Before => Ok(()),
+            Created::Other => Err(self.is_not_of(mark)),
+            // A store that does not know the condition overwrites.
+            Created::Yes => match self.create_object(mark.object, mark.bytes()).await? {
+                Created::Yes => Err(PlaceError::Overwrites(self.name.clone())),
+                _ => self.is_marked(mark).await,
+            },
         }
+    }
+
+    /// Makes sure that this is a place with this mark.
+    pub(crate) async fn is_marked(&self, mark: &Mark) -> Result<(), PlaceError> {
+        if self.get(mark.object).await? == mark.bytes() { Ok(()) } else { Err(self.is_not_of(mark)) }
     }
 
     /// Writes an object unless one of this name is there. May be repeated: whatever was lost on the way, there is at most one.
-    pub(super) async fn create_object(&self, object: &str, bytes: Vec<u8>) -> Result<Created, BackupError> {
+    pub(crate) async fn create_object(&self, object: &str, bytes: Vec<u8>) -> Result<Created, PlaceError> {
         let path = Path::from(object);
         let mut tried = 0;
         loop {
@@ -146,7 +145,7 @@ impl Place {
                     Ok(found) if found == bytes => return Ok(Created::Before),
                     Ok(_) => return Ok(Created::Other),
                     // It is being written by somebody who may not finish, or never came there.
-                    Err(BackupError::Place { reason: missing, .. }) if missing.is_missing => {
+                    Err(PlaceError::Failed { reason: missing, .. }) if missing.is_missing => {
                         reason = if is_there { missing } else { reason };
                     }
                     Err(error) if is_there => return Err(error),
@@ -154,14 +153,14 @@ impl Place {
                 }
             }
             if tried >= TRIES || !(reason.is_open || reason.is_missing) {
-                return Err(BackupError::Place { place: format!("{}/{object}", self.name), reason });
+                return Err(PlaceError::Failed { place: format!("{}/{object}", self.name), reason });
             }
             tokio::time::sleep((PAUSE * 2_u32.pow(tried - 1)).mul_f64(fastrand::f64())).await;
         }
     }
 
     /// The bytes of an object.
-    pub(super) async fn get(&self, object: &str) -> Result<Vec<u8>, BackupError> {
+    pub(crate) async fn get(&self, object: &str) -> Result<Vec<u8>, PlaceError> {
         let found = self.objects.get(&Path::from(object)).await.map_err(self.failed(object))?;
         if found.meta.size > LARGEST {
             return Err(self.damaged(object, format!("{} bytes are more than any has", found.meta.size)));
@@ -170,17 +169,23 @@ impl Place {
     }
 
     /// The names of the folders in a folder.
-    pub(super) async fn folders(&self, folder: &str) -> Result<Vec<String>, BackupError> {
+    pub(crate) async fn folders(&self, folder: &str) -> Result<Vec<String>, PlaceError> {
         let listed = self.objects.list_with_delimiter(Some(&Path::from(folder))).await;
         let listed = listed.map_err(self.failed(folder))?;
         Ok(listed.common_prefixes.iter().filter_map(Path::filename).map(str::to_owned).collect())
     }
 
-    /// The names of all objects in a folder that end so, without folder and ending.
-    pub(super) async fn names(&self, folder: &str, ending: &str) -> Result<Vec<String>, BackupError> {
+    /// All objects in a folder whose names end so: their names without folder and ending, and their sizes.
+    pub(crate) async fn list(&self, folder: &str, ending: &str) -> Result<Vec<(String, u64)>, PlaceError> {
         let name = |path: &Path| path.filename()?.strip_suffix(ending).map(str::to_owned);
-        let listed = self.objects.list(Some(&Path::from(folder)));
-        let names = listed.try_filter_map(|found| std::future::ready(Ok(name(&found.location))));
-        names.try_collect().await.map_err(self.failed(folder))
+        let mut listed = self.objects.list(Some(&Path::from(folder)));
+        let mut found = Vec::new();
+        while let Some(object) = listed.try_next().await.map_err(self.failed(folder))? {
+            found.extend(name(&object.location).map(|name| (name, object.size)));
+            if found.len() > LISTED_MOST {
+                return Err(self.damaged(folder, "it has more objects than anybody writes"));
+            }
+        }
+        Ok(found)
     }
 }

@@ -13,7 +13,9 @@ use object_store::{BackoffConfig, RetryConfig};
 
 use super::address::BucketAddress;
 use super::place::Created;
-use super::{BackupError, Place, StoreSettings};
+use super::{Mark, Place, PlaceError, StoreSettings, numbered};
+
+const MARK: Mark = Mark { object: "backup.json", key: "kbntBackup", format: 1, of: "a backup" };
 
 const SECRET: &str = "wJalrXUtnFEMIK7MDENG";
 const TOKEN: &str = "FwoGZXIvYXdzEBYaD";
@@ -97,7 +99,7 @@ async fn each_refusal_has_its_words_and_its_class_and_repeats_no_secret() {
         .await;
         let place = place(&endpoint);
         let errors = [
-            place.names("runs", ".json").await.unwrap_err(),
+            place.list("runs", ".json").await.unwrap_err(),
             place.folders("runs").await.unwrap_err(),
             place.get("backup.json").await.unwrap_err(),
             place.create_object("backup.json", vec![1]).await.unwrap_err(),
@@ -129,8 +131,8 @@ async fn a_store_that_is_away_is_waited_for() {
 #[tokio::test]
 async fn a_store_that_knows_no_condition_is_refused() {
     let endpoint = store(|_, _| ([("etag", "\"1\"")], "")).await;
-    let refused = place(&endpoint).prepare().await.unwrap_err();
-    assert!(matches!(refused, BackupError::Overwrites(_)), "{refused}");
+    let refused = place(&endpoint).prepare(&MARK).await.unwrap_err();
+    assert!(matches!(refused, PlaceError::Overwrites(_)), "{refused}");
     assert_eq!(refused.class(), ErrorClass::Permanent);
 }
 
@@ -173,20 +175,26 @@ async fn a_long_list_is_read_page_by_page() {
         format!("<ListBucketResult>{object}{more}</ListBucketResult>")
     })
     .await;
-    assert_eq!(place(&endpoint).names("runs", ".json").await.unwrap(), ["0", "1", "2", "3"]);
+    let listed = place(&endpoint).list("runs", ".json").await.unwrap();
+    assert_eq!(listed, ["0", "1", "2", "3"].map(|name| (name.to_owned(), 1)));
 }
 
 #[tokio::test]
-async fn the_newest_run_is_found_in_the_last_folder_that_has_one() {
+async fn the_newest_are_found_in_the_last_folders_that_have_one() {
     let directory = tempfile::tempdir().unwrap();
     let place = Place::create(directory.path()).unwrap();
-    assert_eq!(place.newest_number().await.unwrap(), 0);
+    assert!(place.newest_numbers("runs", 1).await.unwrap().is_empty());
+    let mut all = Vec::new();
     for number in [1, 2, 999, 1_000, 1_001, 2_345_678] {
-        let object = format!("runs/{:09}/{number:012}.json", number / 1_000);
-        place.create_object(&object, Vec::new()).await.unwrap();
-        assert_eq!(place.newest_number().await.unwrap(), number);
+        place.create_object(&numbered("runs", number), Vec::new()).await.unwrap();
+        all.insert(0, number);
+        assert_eq!(place.newest_numbers("runs", 1).await.unwrap(), [number]);
+        assert_eq!(place.newest_numbers("runs", 9).await.unwrap(), all);
     }
+    assert!(directory.path().join("runs/000002345/000002345678.json").exists());
     std::fs::create_dir(directory.path().join("runs/000009999")).unwrap();
     std::fs::create_dir(directory.path().join("runs/of somebody else")).unwrap();
-    assert_eq!(place.newest_number().await.unwrap(), 2_345_678);
+    std::fs::write(directory.path().join("runs/000002345/9.json"), "").unwrap();
+    std::fs::write(directory.path().join("runs/000002345/000009999999.json"), "").unwrap();
+    assert_eq!(place.newest_numbers("runs", 3).await.unwrap(), [2_345_678, 1_001, 1_000]);
 }

@@ -1,8 +1,9 @@
-//! Adapters to the outside world: payment, notification, leases, snapshots, history, closed orders, objects, backup, clocks,
-//! logging, metrics, spans.
+//! Adapters to the outside world: payment, notification, leases, snapshots, history, closed orders, objects, backup, checkpoints,
+//! clocks, logging, metrics, spans.
 
 pub mod address;
 pub mod backup;
+pub mod checkpoints;
 pub mod clock;
 pub mod closed_orders;
 pub mod history;

@@ -117,7 +117,8 @@ impl BackupError {
 const FORMAT: u32 = 1;
 
 /// What every place of a backup has.
-const MARK: Mark = Mark { object: "backup.json", key: "kbntBackup", format: FORMAT, of: "a backup" };
+pub(crate) const MARK: Mark =
+    Mark { object: "backup.json", key: "kbntBackup", format: FORMAT, of: "a backup" };
 
 /// What is known of all partitions of the event topics.
 type ByPartition<T> = std::collections::BTreeMap<(Topic, u32), T>;

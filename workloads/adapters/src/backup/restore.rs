@@ -66,8 +66,13 @@ struct Partition {
 /// # Errors
 /// There is no complete run; an object is missing or is not what was written; records of an event store are missing.
 pub async fn check(place: &Place) -> Result<Checked, BackupError> {
-    let runs = last_complete(place).await?.ok_or_else(|| BackupError::Nothing(place.name().to_owned()))?;
-    place.is_marked(&MARK).await?;
+    let runs = last_complete(place).await?;
+    match place.is_marked(&MARK).await {
+        // Nobody has taken one there.
+        Err(error) if error.is_missing() && runs.is_none() => {}
+        marked => marked?,
+    }
+    let runs = runs.ok_or_else(|| BackupError::Nothing(place.name().to_owned()))?;
     let mut partitions: ByPartition<Partition> =
         Topic::event_partitions().map(|place| (place, Partition::default())).collect();
     let mut checked = Checked { runs, ..Checked::default() };

@@ -1,5 +1,6 @@
 //! The archive of closed orders on disk; docs/state-store.md describes it.
 
+mod pins;
 mod rows;
 mod store;
 #[cfg(test)]
@@ -11,14 +12,19 @@ use std::io;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::slice;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kbnt_application::ports::{ArchiveError, ClosedOrderArchive};
 use kbnt_domain::OrderId;
 use kbnt_domain::stock::image::{Chunk, ClosedOrder};
 
+use self::pins::Pins;
 use self::store::Store;
+
+pub use self::pins::Pin;
+pub(crate) use self::rows::{Rows, closed};
 
 /// Databases are named so, and by their numbers; the highest number is the present one.
 const PREFIX: &str = "closed-orders-";
@@ -32,6 +38,8 @@ pub struct FjallArchive {
     present: Mutex<(u64, Store)>,
     /// What lies at or behind this place is needed by somebody who may go back to it.
     floor: AtomicU64,
+    /// And what somebody is reading.
+    pins: Arc<Pins>,
     failures: AtomicU64,
 }
 
@@ -57,6 +65,7 @@ impl FjallArchive {
             directory: directory.to_owned(),
             present: Mutex::new(opened),
             floor: AtomicU64::new(u64::MAX),
+            pins: Arc::default(),
             failures: AtomicU64::new(0),
         })
     }
@@ -68,6 +77,33 @@ impl FjallArchive {
     /// From now on only what lies before `place` may be dropped when it is forgotten.
     pub(crate) fn keep_from(&self, place: u64) {
         self.floor.store(place, Ordering::Relaxed);
+    }
+
+    /// Until what is returned is dropped, too, only what lies before `first` may be dropped when it is forgotten.
+    pub fn pin(&self, first: u64) -> Pin {
+        self.pins.add(first)
+    }
+
+    /// The rows of a chunk, which are what was added; `None` if it is not there, or was taken away meanwhile. Nobody else has to wait
+    /// while they are read.
+    pub(crate) fn rows(&self, chunk: &Chunk) -> Result<Option<Rows>, ArchiveError> {
+        let chunks = slice::from_ref(chunk);
+        let (number, read) = {
+            let present = self.present();
+            if !present.1.has(chunks) {
+                return Ok(None);
+            }
+            (present.0, present.1.handle())
+        };
+        let rows = unpanicked(|| read.rows(chunk));
+        if rows.is_err() {
+            // Whoever resets it, or goes back, takes rows away from under those who read.
+            let present = self.present();
+            if present.0 != number || !present.1.has(chunks) {
+                return Ok(None);
+            }
+        }
+        self.reported(rows).map(Some)
     }
 
     /// Makes all that was added survive a crash of the machine.
@@ -186,7 +222,7 @@ impl ClosedOrderArchive for FjallArchive {
     }
 
     fn forget(&self, before: u64) -> Result<(), ArchiveError> {
-        let before = before.min(self.floor.load(Ordering::Relaxed));
+        let before = before.min(self.floor.load(Ordering::Relaxed)).min(self.pins.first());
         self.with(|store| store.forget(before, FORGOTTEN_MOST))
     }
 }

@@ -52,6 +52,15 @@ pub(super) fn bytes_of(closed: &ClosedOrder) -> Result<Vec<u8>, ArchiveError> {
     postcard::to_stdvec(&EndedRow::of(closed)).map_err(|error| ArchiveError::Unavailable(error.to_string()))
 }
 
+/// Rows by their places, without the places before.
+pub(crate) type Rows = Vec<(u64, Vec<u8>)>;
+
+/// Adds a row to the checksum of its chunk.
+pub(super) fn sum(sum: &mut crc32fast::Hasher, place: u64, closed: &[u8]) {
+    sum.update(&place.to_be_bytes());
+    sum.update(closed);
+}
+
 /// A row: the place where the order was archived before, and the order.
 pub(super) fn row(before: Option<u64>, closed: &[u8]) -> Vec<u8> {
     let mut row = before.unwrap_or(NONE).to_be_bytes().to_vec();
@@ -59,11 +68,21 @@ pub(super) fn row(before: Option<u64>, closed: &[u8]) -> Vec<u8> {
     row
 }
 
+/// The place where the order of a row was archived before, and the order, both in bytes.
+pub(super) fn parts(row: &[u8]) -> Result<(&[u8], &[u8]), ArchiveError> {
+    row.split_at_checked(BEFORE).ok_or_else(damaged)
+}
+
 /// Where the order of a row was archived before, and the order.
 pub(super) fn parse(row: &[u8]) -> Result<(Option<u64>, ClosedOrder), ArchiveError> {
-    let (before, closed) = row.split_at_checked(BEFORE).ok_or_else(damaged)?;
-    let closed = postcard::from_bytes::<EndedRow<'_>>(closed).map_err(|_| damaged())?;
-    Ok((Some(place(before)?).filter(|before| *before != NONE), closed.ended().map_err(|_| damaged())?))
+    let (before, order) = parts(row)?;
+    Ok((Some(place(before)?).filter(|before| *before != NONE), closed(order)?))
+}
+
+/// A closed order of its bytes.
+pub(crate) fn closed(bytes: &[u8]) -> Result<ClosedOrder, ArchiveError> {
+    let row = postcard::from_bytes::<EndedRow<'_>>(bytes).map_err(|_| damaged())?;
+    row.ended().map_err(|_| damaged())
 }
 
 /// A chunk without its first place.

@@ -12,7 +12,7 @@ use kbnt_application::ports::ArchiveError;
 use kbnt_domain::OrderId;
 use kbnt_domain::stock::image::{Chunk, ClosedOrder};
 
-use super::rows::{self, CHUNKS, Extent};
+use super::rows::{self, CHUNKS, Extent, Rows};
 
 /// Blocks of the database in memory.
 const CACHE: u64 = 32 << 20;
@@ -54,18 +54,37 @@ impl<T> OrFailed<T> for fjall::Result<T> {
     }
 }
 
-/// A database, to be synced or measured while it is in use.
-pub(super) struct Handle(Database);
+/// A database, to be synced, measured or read while it is in use.
+pub(super) struct Handle {
+    database: Database,
+    keyspace: Keyspace,
+}
 
 impl Handle {
     /// Makes all that was added survive a crash of the machine.
     pub(super) fn sync(&self) -> Result<(), ArchiveError> {
-        self.0.persist(PersistMode::SyncData).or_failed()
+        self.database.persist(PersistMode::SyncData).or_failed()
     }
 
     /// How many bytes it takes on disk.
     pub(super) fn bytes(&self) -> Result<u64, ArchiveError> {
-        self.0.disk_space().or_failed()
+        self.database.disk_space().or_failed()
+    }
+
+    /// The rows of a chunk, which must be what was added.
+    pub(super) fn rows(&self, chunk: &Chunk) -> Result<Rows, ArchiveError> {
+        let (mut found, mut sum) = (Rows::new(), crc32fast::Hasher::new());
+        for guard in self.keyspace.range(rows::row_key(chunk.first)..rows::row_key(chunk.end())) {
+            let (key, row) = guard.into_inner().or_failed()?;
+            let (place, closed) = (rows::place(&key)?, rows::parts(&row)?.1);
+            rows::sum(&mut sum, place, closed);
+            found.push((place, closed.to_vec()));
+        }
+        if sum.finalize() == chunk.checksum {
+            Ok(found)
+        } else {
+            Err(ArchiveError::Damaged("the rows of a chunk are not what was added".to_owned()))
+        }
     }
 }
 
@@ -111,15 +130,21 @@ impl Store {
         self.chunks.last_key_value().map(|(first, extent)| first + u64::from(extent.orders))
     }
 
-    /// What syncs and measures it while it is in use.
+    /// What syncs, measures and reads it while it is in use.
     pub(super) fn handle(&self) -> Handle {
-        Handle(self.database.clone())
+        Handle { database: self.database.clone(), keyspace: self.keyspace.clone() }
     }
 
     /// Writes what is in memory to a table.
     #[cfg(test)]
     pub(super) fn flush(&self) {
         self.keyspace.rotate_memtable_and_wait().unwrap();
+    }
+
+    /// Loses a row.
+    #[cfg(test)]
+    pub(super) fn lose(&self, place: u64) {
+        self.keyspace.remove(rows::row_key(place)).unwrap();
     }
 
     /// Whether these are its chunks.
@@ -137,8 +162,7 @@ impl Store {
         let (mut batch, mut sum) = (self.database.batch(), crc32fast::Hasher::new());
         for (place, closed) in orders {
             let (key, bytes) = (rows::order_key(closed.order), rows::bytes_of(closed)?);
-            sum.update(&place.to_be_bytes());
-            sum.update(&bytes);
+            rows::sum(&mut sum, *place, &bytes);
             batch.insert(&self.keyspace, rows::row_key(*place), rows::row(self.last_of(&key)?, &bytes));
             batch.insert(&self.keyspace, key, place.to_be_bytes());
         }

@@ -209,6 +209,58 @@ fn what_snapshots_need_is_not_forgotten() {
 }
 
 #[test]
+fn what_somebody_reads_is_not_forgotten() {
+    let directory = tempfile::tempdir().unwrap();
+    let archive = FjallArchive::open(directory.path()).unwrap();
+    let mut model = Model::default();
+    for orders in [[1, 2], [3, 4], [5, 6], [7, 8]] {
+        model.add(&archive, &orders);
+    }
+    let (later, early, again) = (archive.pin(4), archive.pin(2), archive.pin(2));
+    let mut forgotten = |before, kept| {
+        for _ in 0..4 {
+            archive.forget(before).unwrap();
+        }
+        model.forget(kept);
+        model.compare(&archive);
+    };
+    forgotten(6, 2);
+    drop(early);
+    forgotten(6, 2);
+    drop(again);
+    forgotten(6, 4);
+    // What snapshots need counts beside it, whichever is less.
+    archive.keep_from(6);
+    forgotten(8, 4);
+    drop(later);
+    forgotten(8, 6);
+}
+
+#[test]
+fn the_rows_of_a_chunk_are_read_as_they_were_added_or_not_at_all() {
+    let directory = tempfile::tempdir().unwrap();
+    let archive = FjallArchive::open(directory.path()).unwrap();
+    let mut model = Model::default();
+    model.add(&archive, &[1, 2, 1]);
+    model.add(&archive, &[3, 1]);
+    for chunk in &model.chunks {
+        let rows = archive.rows(chunk).unwrap().unwrap();
+        let rows: Vec<_> = rows.iter().map(|(place, row)| (*place, super::closed(row).unwrap())).collect();
+        assert_eq!(rows, archive.range(chunk.first..chunk.end()).unwrap());
+    }
+    let chunk = model.chunks[1];
+    for other in [Chunk { checksum: chunk.checksum ^ 1, ..chunk }, Chunk { first: 4, ..chunk }] {
+        assert_eq!(archive.rows(&other).unwrap(), None, "{other:?}");
+    }
+    // A row is lost, and the list of chunks is not.
+    archive.present().1.lose(4);
+    assert!(matches!(archive.rows(&chunk), Err(ArchiveError::Damaged(_))));
+    assert_eq!(archive.failures(), 1);
+    archive.reset().unwrap();
+    assert_eq!(archive.rows(&chunk).unwrap(), None);
+}
+
+#[test]
 fn one_process_has_it_at_a_time() {
     let directory = tempfile::tempdir().unwrap();
     let _open = FjallArchive::open(directory.path()).unwrap();

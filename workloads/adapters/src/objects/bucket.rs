@@ -146,6 +146,8 @@ impl StoreSettings {
         let builder = AmazonS3Builder::new()
             .with_bucket_name(name)
             .with_checksum_algorithm(Checksum::SHA256)
+            // Not every store knows how to delete many objects at once.
+            .with_disable_bulk_delete(true)
             .with_retry(self.retry)
             .with_client_options(ClientOptions::new().with_allow_http(self.plain))
             .with_http_connector(Connector { endpoint: self.endpoint });

@@ -19,3 +19,8 @@ impl Mark {
         format!("{{\"{}\":{}}}\n", self.key, self.format).into_bytes()
     }
 }
+
+/// All that there are.
+pub(super) const fn all() -> [&'static Mark; 2] {
+    [&crate::backup::MARK, &crate::checkpoints::MARK]
+}

@@ -1,6 +1,6 @@
 //! Objects in a place that outlives processes and pods: a directory, or a part of a bucket.
 //!
-//! An object is written once and never changed or overwritten. Each place has a [`Mark`] that says what it is for, so that nobody takes
+//! An object is written once and never overwritten. Each place has a [`Mark`] that says what it is for, so that nobody takes
 //! it for something else.
 
 mod address;
@@ -19,7 +19,7 @@ use thiserror::Error;
 pub use address::{Address, BucketAddress, PlaceAddressError};
 pub use bucket::{StoreSettings, StoreSettingsError};
 pub(crate) use mark::Mark;
-pub(crate) use numbered::numbered;
+pub(crate) use numbered::{digits, numbered};
 pub(crate) use place::Created;
 pub use place::Place;
 pub use reason::Reason;
@@ -43,6 +43,16 @@ pub enum PlaceError {
         "{0}: the store overwrites objects that must not be overwritten (it does not know If-None-Match): use another one"
     )]
     Overwrites(String),
+    /// Nobody may take one for the other.
+    #[error("{place} is a place of {found}, and cannot be one of {wanted}, too: take another one")]
+    OfElse {
+        /// The place.
+        place: String,
+        /// What it has.
+        found: &'static str,
+        /// What it was taken for.
+        wanted: &'static str,
+    },
     /// What is in the place is not what was written.
     #[error("{object} is damaged: {reason}")]
     Damaged {
@@ -60,5 +70,10 @@ impl PlaceError {
             Self::Failed { reason, .. } => reason.class,
             _ => ErrorClass::Permanent,
         }
+    }
+
+    /// Whether an object is not there.
+    pub(crate) const fn is_missing(&self) -> bool {
+        matches!(self, Self::Failed { reason, .. } if reason.is_missing)
     }
 }

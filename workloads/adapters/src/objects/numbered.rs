@@ -15,7 +15,7 @@ fn folder_of(folder: &str, thousand: u64) -> String {
 }
 
 /// The number that a name of so many digits is; anything else was written by somebody else.
-fn digits(name: &str, count: usize) -> Option<u64> {
+pub(crate) fn digits(name: &str, count: usize) -> Option<u64> {
     let is_number = name.len() == count && name.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| name.parse().ok()).flatten()
 }

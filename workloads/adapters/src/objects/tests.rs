@@ -13,9 +13,8 @@ use object_store::{BackoffConfig, RetryConfig};
 
 use super::address::BucketAddress;
 use super::place::Created;
-use super::{Mark, Place, PlaceError, StoreSettings, numbered};
-
-const MARK: Mark = Mark { object: "backup.json", key: "kbntBackup", format: 1, of: "a backup" };
+use super::{Place, PlaceError, StoreSettings, numbered};
+use crate::{backup, checkpoints};
 
 const SECRET: &str = "wJalrXUtnFEMIK7MDENG";
 const TOKEN: &str = "FwoGZXIvYXdzEBYaD";
@@ -130,8 +129,12 @@ async fn a_store_that_is_away_is_waited_for() {
 
 #[tokio::test]
 async fn a_store_that_knows_no_condition_is_refused() {
-    let endpoint = store(|_, _| ([("etag", "\"1\"")], "")).await;
-    let refused = place(&endpoint).prepare(&MARK).await.unwrap_err();
+    let endpoint = store(|method, _| match method {
+        Method::PUT => ([("etag", "\"1\"")], "").into_response(),
+        _ => StatusCode::NOT_FOUND.into_response(),
+    })
+    .await;
+    let refused = place(&endpoint).prepare(&backup::MARK).await.unwrap_err();
     assert!(matches!(refused, PlaceError::Overwrites(_)), "{refused}");
     assert_eq!(refused.class(), ErrorClass::Permanent);
 }
@@ -197,4 +200,61 @@ async fn the_newest_are_found_in_the_last_folders_that_have_one() {
     std::fs::write(directory.path().join("runs/000002345/9.json"), "").unwrap();
     std::fs::write(directory.path().join("runs/000002345/000009999999.json"), "").unwrap();
     assert_eq!(place.newest_numbers("runs", 3).await.unwrap(), [2_345_678, 1_001, 1_000]);
+}
+
+#[tokio::test]
+async fn a_place_of_one_kind_is_none_of_another() {
+    for (mine, other) in [(&backup::MARK, &checkpoints::MARK), (&checkpoints::MARK, &backup::MARK)] {
+        let directory = tempfile::tempdir().unwrap();
+        let place = Place::create(directory.path()).unwrap();
+        assert!(place.is_marked(mine).await.unwrap_err().is_missing());
+        for _ in 0..2 {
+            place.prepare(mine).await.unwrap();
+            place.is_marked(mine).await.unwrap();
+        }
+        let refused = [place.prepare(other).await, place.is_marked(other).await];
+        for refused in refused.map(Result::unwrap_err) {
+            let (found, wanted) = (mine.of, other.of);
+            let says = format!("is a place of {found}, and cannot be one of {wanted}, too: take another one");
+            assert!(refused.to_string().ends_with(&says), "{refused}");
+            assert_eq!(refused.class(), ErrorClass::Permanent);
+        }
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "nothing was written");
+        std::fs::write(directory.path().join(mine.object), "{}").unwrap();
+        let refused = place.prepare(mine).await.unwrap_err().to_string();
+        assert!(refused.ends_with(&format!("is damaged: it is not that of {}", mine.of)), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_killed_writer_left_is_removed_once_it_is_stale() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = Place::create(directory.path()).unwrap();
+    place.sweep("a", |_| true).unwrap();
+    std::fs::create_dir(directory.path().join("a")).unwrap();
+    for name in ["1", "1#1", "1#22", "2#1", "1#x", "#"] {
+        std::fs::write(directory.path().join("a").join(name), "").unwrap();
+    }
+    place.sweep("a", |object| object == "1").unwrap();
+    let entries = std::fs::read_dir(directory.path().join("a")).unwrap();
+    let mut left: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["#", "1", "1#x", "2#1"]);
+}
+
+#[tokio::test]
+async fn an_object_is_deleted_once_and_can_be_written_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = Place::create(directory.path()).unwrap();
+    assert_eq!(place.create_object("a/b", b"one".to_vec()).await.unwrap(), Created::Yes);
+    assert!(place.has("a/b", &b"one".to_vec().into()).await.unwrap());
+    for other in ["on", "onf", "ones"] {
+        assert!(!place.has("a/b", &other.into()).await.unwrap(), "{other}");
+    }
+    assert!(place.get_up_to("a/b", 2).await.unwrap_err().to_string().contains("3 bytes are more than any"));
+    for _ in 0..2 {
+        place.delete("a/b").await.unwrap();
+    }
+    assert!(place.get("a/b").await.unwrap_err().is_missing());
+    assert_eq!(place.create_object("a/b", b"two".to_vec()).await.unwrap(), Created::Yes);
 }

@@ -245,7 +245,8 @@ impl Ledger {
     /// Remembers how an order ended.
     pub(super) fn end(&mut self, closed: ClosedOrder, from: Option<Known>) {
         let order = closed.order;
-        if closed.at < self.horizon() {
+        // The archive may have an end of it that was before this one, by a clock that was ahead: that must not count again.
+        if closed.at < self.horizon() && self.closed_orders.archived().is_empty() {
             if let Some(from) = from {
                 self.leave(from.place);
                 self.index.remove(from);

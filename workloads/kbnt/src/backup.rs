@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use async_trait::async_trait;
 use kbnt_adapters::backup::{self, Deletes};
 use kbnt_adapters::clock::SystemClock;
-use kbnt_adapters::objects::{Address, BucketAddress, Place, PlaceError, StoreSettings};
 use kbnt_application::Position;
 use kbnt_application::ports::{Clock as _, LogError};
 use kbnt_embedded::EmbeddedLog;
@@ -20,10 +19,7 @@ use crate::wiring;
 
 pub(crate) async fn run(options: BackupOptions) -> Result<ExitCode, Failure> {
     let log = origin::open_named(&options.from)?;
-    let place = match &options.to {
-        Address::Directory(directory) => Place::create(directory)?,
-        Address::Bucket(bucket) => in_bucket(bucket)?,
-    };
+    let place = wiring::place_to_write(&options.to)?;
     let taken = backup::take(&*log, &place, SystemClock.now()).await?;
     let holes = if taken.holes > 0 {
         format!("; {} offsets have no record (kbnt log verify)", taken.holes)
@@ -38,16 +34,8 @@ pub(crate) async fn run(options: BackupOptions) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A part of a bucket, of the store that the environment names.
-fn in_bucket(address: &BucketAddress) -> Result<Place, PlaceError> {
-    Place::in_bucket(address, StoreSettings::read(|name| std::env::var(name).ok())?)
-}
-
 pub(crate) async fn restore(options: RestoreOptions) -> Result<ExitCode, Failure> {
-    let place = match &options.from {
-        Address::Directory(directory) => Place::open(directory)?,
-        Address::Bucket(bucket) => in_bucket(bucket)?,
-    };
+    let place = wiring::place_to_read(&options.from)?;
     let checked = backup::check(&place).await?;
     let older = match checked.passed_over {
         0 => String::new(),

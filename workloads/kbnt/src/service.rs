@@ -34,15 +34,16 @@ pub(crate) async fn run(options: ServiceOptions, life: Life) -> Result<ExitCode,
     let effects = Arc::new(Effects::of(&options.payment, false, &options.notification)?);
     let spans = wiring::spans(&options.tracing, &[service])?;
     let users = user_config(&options.users, &options.inventory)?;
+    let metrics = Arc::new(Metrics::new()?);
     let (state, lease) = match options.role {
-        Role::Inventory => (LedgerState::of(&options.state)?, lease(&options).await?),
+        Role::Inventory => (LedgerState::of(&options.state, &metrics)?, lease(&options).await?),
         _ => (LedgerState::default(), None),
     };
     let mut process = Process::new(ProcessParts {
         log: log.clone(),
         clock: Arc::new(WatchedClock::new(options.clock.jump_limit)),
         effects,
-        metrics: Arc::new(Metrics::new()?),
+        metrics: Arc::clone(&metrics),
         spans,
         topic_ids: options.topic_ids.ids.clone(),
         grants: Grants::of(&options.http, STREAMS),
@@ -55,7 +56,7 @@ pub(crate) async fn run(options: ServiceOptions, life: Life) -> Result<ExitCode,
     }
     match options.role {
         Role::User => {
-            process.user(users, wiring::plan_of(&options.state)?);
+            process.user(users, wiring::plan_of(&options.state, service, &metrics)?);
         }
         Role::Inventory => inventory(&mut process, &options, state, lease)?,
         Role::Payment => process.payment(),
@@ -64,7 +65,7 @@ pub(crate) async fn run(options: ServiceOptions, life: Life) -> Result<ExitCode,
             process.order(directory.map(|directory| options.history.plan(directory)));
         }
         Role::Notification => process.notification(),
-        Role::Audit => process.audit(wiring::plan_of(&options.state)?),
+        Role::Audit => process.audit(wiring::plan_of(&options.state, service, &metrics)?),
     }
     let address = process.listen(SocketAddr::new(options.address, options.port)).await?;
     tracing::info!(operation = "started", %address, version = env!("CARGO_PKG_VERSION"), "the service has started");

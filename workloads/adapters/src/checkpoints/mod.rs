@@ -13,11 +13,13 @@
 //! has written, and one of them can write the manifest of a number. Only what the newest three manifests do not name is
 //! deleted, and only if it was written for a checkpoint before them: what somebody is just writing is for a later one.
 
+mod event;
 mod fetch;
 mod keep;
 mod manifest;
 mod pack;
 mod prune;
+mod snapshots;
 #[cfg(test)]
 mod tests;
 
@@ -29,9 +31,11 @@ use thiserror::Error;
 
 use crate::objects::{Mark, Place, PlaceError, numbered};
 
+pub use event::CheckpointEvent;
 pub use keep::Kept;
 pub use manifest::Manifest;
 use manifest::Pack;
+pub use snapshots::CheckpointedSnapshots;
 
 /// The version of the format.
 const FORMAT: u32 = 1;
@@ -73,6 +77,14 @@ pub enum CheckpointError {
     /// Somebody else has written one meanwhile.
     #[error("another checkpoint has just been written as {0}: the next one comes after it")]
     Raced(String),
+    /// What was fetched is not the snapshot that it should be.
+    #[error("checkpoint {number} is of no use: {reason}")]
+    Unusable {
+        /// Which.
+        number: u64,
+        /// Why.
+        reason: String,
+    },
     /// There is no room for it.
     #[error("a checkpoint has room for {most} {of}, and this one would have {found}")]
     TooLarge {
@@ -96,7 +108,7 @@ impl CheckpointError {
             Self::Archive(ArchiveError::Unavailable(_)) | Self::Gone(_) | Self::Raced(_) => {
                 ErrorClass::Transient
             }
-            Self::Chunks(_) | Self::TooLarge { .. } => ErrorClass::Permanent,
+            Self::Chunks(_) | Self::Unusable { .. } | Self::TooLarge { .. } => ErrorClass::Permanent,
         }
     }
 }
@@ -127,6 +139,11 @@ impl Checkpoints {
     /// Those of a service in a place.
     pub const fn new(place: Place, service: Service) -> Self {
         Self { place, service, head: Mutex::new(None) }
+    }
+
+    /// Whose they are.
+    pub const fn service(&self) -> Service {
+        self.service
     }
 
     /// Where they are kept.

@@ -3,6 +3,7 @@
 mod archive;
 mod buckets;
 mod business;
+mod checkpoints;
 mod edges;
 mod history;
 mod http;
@@ -14,9 +15,11 @@ mod snapshots;
 
 use std::collections::HashMap;
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use archive::Archive;
 use business::Business;
+use checkpoints::Checkpoints;
 use edges::Edges;
 use history::History;
 use kbnt_application::Service;
@@ -32,6 +35,8 @@ use snapshots::Snapshots;
 
 pub use registry::Described;
 
+use crate::checkpoints::CheckpointEvent;
+
 /// Products whose levels are exported; more would make too many series.
 pub const PRODUCTS_MOST: usize = 1000;
 
@@ -46,6 +51,7 @@ pub struct Metrics {
     business: Business,
     machines: Machines,
     snapshots: Snapshots,
+    checkpoints: Checkpoints,
     archive: Archive,
     history: History,
     edges: Edges,
@@ -66,6 +72,7 @@ impl Metrics {
             business,
             machines,
             snapshots: Snapshots::new(&mut registrar)?,
+            checkpoints: Checkpoints::new(&mut registrar)?,
             archive: Archive::new(&mut registrar)?,
             history: History::new(&mut registrar)?,
             edges: Edges::new(&mut registrar)?,
@@ -117,6 +124,16 @@ impl Metrics {
     /// failed since the start.
     pub fn show_archive(&self, bytes: Option<u64>, room: Option<u64>, failures: u64) {
         self.archive.show(bytes, room, failures);
+    }
+
+    /// A service will keep checkpoints, at most this often.
+    pub fn begin_checkpoints(&self, service: Service, every: Duration) {
+        self.checkpoints.begin(service, every);
+    }
+
+    /// Counts and logs what became of a checkpoint.
+    pub fn checkpoint(&self, service: Service, event: &CheckpointEvent) {
+        self.checkpoints.report(service, event);
     }
 
     /// Updates the number of log lines dropped since the start.

@@ -1,6 +1,6 @@
 //! Objects in a place that outlives processes and pods: a directory, or a part of a bucket.
 //!
-//! An object is written once and never overwritten. Each place has a [`Mark`] that says what it is for, so that nobody takes
+//! An object is written once and never overwritten. Each place has a mark that says what it is for, so that nobody takes
 //! it for something else.
 
 mod address;
@@ -70,6 +70,11 @@ impl PlaceError {
             Self::Failed { reason, .. } => reason.class,
             _ => ErrorClass::Permanent,
         }
+    }
+
+    /// Whether an object is not what was written.
+    pub(crate) const fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. })
     }
 
     /// Whether an object is not there.

@@ -2,7 +2,7 @@
 //! postcard format.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Seek as _, SeekFrom, Write};
+use std::io::{self, BufWriter, Cursor, Seek, SeekFrom, Write};
 
 use kbnt_application::ports::{Snapshot, SnapshotError};
 
@@ -41,20 +41,31 @@ impl<W: Write> Write for Summed<W> {
 
 /// Writes a snapshot to an empty file and syncs it. Returns its size in bytes.
 pub(super) fn write<I: Rows>(file: File, snapshot: &Snapshot<I>) -> io::Result<u64> {
+    let (file, bytes) = put(file, snapshot)?;
+    file.sync_all()?;
+    Ok(bytes)
+}
+
+/// The bytes of a snapshot's file.
+pub(crate) fn bytes<I: Rows>(snapshot: &Snapshot<I>) -> io::Result<Vec<u8>> {
+    put(Cursor::new(Vec::new()), snapshot).map(|(bytes, _)| bytes.into_inner())
+}
+
+/// Writes a snapshot where nothing was written before. Returns that, and the size in bytes.
+fn put<I: Rows, W: Write + Seek>(to: W, snapshot: &Snapshot<I>) -> io::Result<(W, u64)> {
     let mut rows =
-        Summed { inner: BufWriter::with_capacity(1 << 20, file), length: 0, sum: crc32fast::Hasher::new() };
+        Summed { inner: BufWriter::with_capacity(1 << 20, to), length: 0, sum: crc32fast::Hasher::new() };
     rows.inner.write_all(&[0; HEADER])?;
     I::put(snapshot, &mut rows)?;
     let header = header::<I>(rows.length);
     let mut sum = crc32fast::Hasher::new();
     sum.update(&header);
     sum.combine(&rows.sum);
-    let mut file = rows.inner.into_inner().map_err(io::IntoInnerError::into_error)?;
-    file.seek(SeekFrom::Start(0))?;
-    file.write_all(&header)?;
-    file.write_all(&sum.finalize().to_le_bytes())?;
-    file.sync_all()?;
-    Ok(HEADER as u64 + rows.length)
+    let mut to = rows.inner.into_inner().map_err(io::IntoInnerError::into_error)?;
+    to.seek(SeekFrom::Start(0))?;
+    to.write_all(&header)?;
+    to.write_all(&sum.finalize().to_le_bytes())?;
+    Ok((to, HEADER as u64 + rows.length))
 }
 
 fn number<const N: usize>(bytes: &[u8]) -> Result<[u8; N], SnapshotError> {
@@ -62,7 +73,7 @@ fn number<const N: usize>(bytes: &[u8]) -> Result<[u8; N], SnapshotError> {
 }
 
 /// Parses a snapshot.
-pub(super) fn read<I: Rows>(bytes: &[u8]) -> Result<Snapshot<I>, SnapshotError> {
+pub(crate) fn read<I: Rows>(bytes: &[u8]) -> Result<Snapshot<I>, SnapshotError> {
     if !bytes.starts_with(&I::MAGIC) {
         return Err(SnapshotError::Damaged("it does not begin as a snapshot does"));
     }

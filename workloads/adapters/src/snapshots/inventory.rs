@@ -316,6 +316,10 @@ impl Rows for Image {
         ledger.ended.iter().try_for_each(|ended| put(&EndedRow::of(ended), to))
     }
 
+    fn chunks(&self) -> &[Chunk] {
+        &self.ledger.archived
+    }
+
     fn take(rows: &[u8]) -> Option<Snapshot<Self>> {
         read(rows).ok()
     }

@@ -2,7 +2,7 @@
 
 mod archived;
 mod audit;
-mod file;
+pub(crate) mod file;
 pub(crate) mod inventory;
 mod rows;
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use kbnt_application::ports::{Mark, Snapshot};
 use kbnt_application::{Position, Topic};
 use kbnt_domain::EventId;
+use kbnt_domain::stock::image::Chunk;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -32,6 +33,11 @@ pub trait Rows: Sized + Send + Sync + 'static {
     /// # Errors
     /// It cannot be written.
     fn put(snapshot: &Snapshot<Self>, to: &mut impl Write) -> io::Result<()>;
+
+    /// The chunks of the archive of closed orders that the image goes with.
+    fn chunks(&self) -> &[Chunk] {
+        &[]
+    }
 
     /// Reads a snapshot; `None` if the rows make no sense.
     fn take(rows: &[u8]) -> Option<Snapshot<Self>>;

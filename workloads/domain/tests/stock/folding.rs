@@ -81,8 +81,8 @@ fn an_order_that_was_revived_by_a_clock_that_is_behind_is_forgotten_by_it() {
     ledger.recover(&declared, at(0));
     ledger.recover(&reserved, at(0));
     ledger.recover(&expired, at(LATER));
-    ledger.recover(&again.into(), at(1));
-    ledger.recover(&confirmed.into(), at(1));
+    ledger.recover(&again, at(1));
+    ledger.recover(&confirmed, at(1));
     assert_eq!(real(&mut ledger), 9);
     assert!(!ledger.knows(order(1)));
 }

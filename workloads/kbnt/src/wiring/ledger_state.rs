@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kbnt_adapters::closed_orders::FjallArchive;
+use kbnt_adapters::metrics::Metrics;
 use kbnt_adapters::snapshots::ArchivedSnapshots;
 use kbnt_application::Service;
 use kbnt_application::inventory::{ArchiveLimits, Image, InventoryMachine};
 use kbnt_runtime::SnapshotPlan;
 
 use super::process::Process;
-use super::snapshots::{folder, plan_of, store_in};
+use super::snapshots::{folder, plan, plan_of, store_in};
 use crate::cli::StateOptions;
 use crate::failure::Failure;
 
@@ -26,12 +27,15 @@ pub(crate) struct LedgerState {
 
 impl LedgerState {
     /// What the options ask for.
-    pub(crate) fn of(options: &StateOptions) -> Result<Self, Failure> {
+    pub(crate) fn of(options: &StateOptions, metrics: &Arc<Metrics>) -> Result<Self, Failure> {
         let archive = options.state_dir.as_deref().map(archive_in).transpose()?;
-        let every = options.snapshots.snapshot_interval;
         let snapshots = match (options.snapshot_dir.as_deref(), &archive) {
-            (Some(directory), Some(archive)) => Some(archived_in(directory, archive, every)?),
-            _ => plan_of(options)?,
+            (Some(directory), Some(archive)) => {
+                let (local, archive) =
+                    (Arc::new(archived_in(directory, archive)?), Some(Arc::clone(archive)));
+                Some(plan(options, local, Service::Inventory, archive, metrics)?)
+            }
+            _ => plan_of(options, Service::Inventory, metrics)?,
         };
         Ok(Self { archive, limit: options.state_limit, snapshots })
     }
@@ -40,7 +44,8 @@ impl LedgerState {
     pub(crate) fn in_data_dir(directory: &Path, every: Duration) -> Self {
         let folder = folder(directory, Service::Inventory);
         let kept = archive_in(&folder).and_then(|archive| {
-            let snapshots = Some(archived_in(&folder, &archive, every)?);
+            let store = Arc::new(archived_in(&folder, &archive)?);
+            let snapshots = Some(SnapshotPlan { store, every });
             Ok(Self { archive: Some(archive), limit: None, snapshots })
         });
         kept.unwrap_or_else(|error| {
@@ -75,13 +80,8 @@ fn archive_in(directory: &Path) -> Result<Arc<FjallArchive>, Failure> {
 }
 
 /// Snapshots that go with an archive.
-fn archived_in(
-    directory: &Path,
-    archive: &Arc<FjallArchive>,
-    every: Duration,
-) -> Result<SnapshotPlan<Image>, Failure> {
-    let store = ArchivedSnapshots::new(store_in(directory)?, Arc::clone(archive));
-    Ok(SnapshotPlan { store: Arc::new(store), every })
+fn archived_in(directory: &Path, archive: &Arc<FjallArchive>) -> Result<ArchivedSnapshots, Failure> {
+    Ok(ArchivedSnapshots::new(store_in(directory)?, Arc::clone(archive)))
 }
 
 #[cfg(test)]

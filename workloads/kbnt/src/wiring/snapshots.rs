@@ -4,10 +4,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use kbnt_adapters::checkpoints::{CheckpointedSnapshots, Checkpoints};
+use kbnt_adapters::closed_orders::FjallArchive;
+use kbnt_adapters::metrics::Metrics;
 use kbnt_adapters::snapshots::{Rows, SnapshotDirectory};
 use kbnt_application::Service;
+use kbnt_application::ports::SnapshotStore;
 use kbnt_runtime::SnapshotPlan;
+use tokio::runtime::Handle;
 
+use super::places::place_to_write;
 use crate::cli::StateOptions;
 use crate::failure::Failure;
 
@@ -17,11 +23,30 @@ pub(super) fn store_in<I>(directory: &Path) -> Result<SnapshotDirectory<I>, Fail
     SnapshotDirectory::open(directory).map_err(refused)
 }
 
-/// The plan that the options ask for.
-pub(crate) fn plan_of<I: Rows>(options: &StateOptions) -> Result<Option<SnapshotPlan<I>>, Failure> {
+/// The plan that the options ask for, of a service without an archive of closed orders.
+pub(crate) fn plan_of<I: Rows>(
+    options: &StateOptions,
+    service: Service,
+    metrics: &Arc<Metrics>,
+) -> Result<Option<SnapshotPlan<I>>, Failure> {
+    let Some(directory) = &options.snapshot_dir else { return Ok(None) };
+    plan(options, Arc::new(store_in(directory)?), service, None, metrics).map(Some)
+}
+
+/// The plan that the options ask for, with snapshots in this store.
+pub(super) fn plan<I: Rows>(
+    options: &StateOptions,
+    local: Arc<dyn SnapshotStore<I>>,
+    service: Service,
+    archive: Option<Arc<FjallArchive>>,
+    metrics: &Arc<Metrics>,
+) -> Result<SnapshotPlan<I>, Failure> {
     let every = options.snapshots.snapshot_interval;
-    let store = options.snapshot_dir.as_deref().map(store_in).transpose()?;
-    Ok(store.map(|store| SnapshotPlan { store: Arc::new(store), every }))
+    let Some(address) = &options.checkpoint_to else { return Ok(SnapshotPlan { store: local, every }) };
+    let checkpoints = Checkpoints::new(place_to_write(address)?, service);
+    let (interval, metrics) = (options.checkpoint_interval, Arc::clone(metrics));
+    let store = CheckpointedSnapshots::new(local, checkpoints, archive, interval, Handle::current(), metrics);
+    Ok(SnapshotPlan { store: Arc::new(store), every })
 }
 
 /// The plan of `kbnt serve` for a service: a folder of its own in the data directory, which this process has locked. If that fails, the

@@ -5,16 +5,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use kbnt_adapters::checkpoints::{CheckpointedSnapshots, Checkpoints};
 use kbnt_adapters::closed_orders::FjallArchive;
+use kbnt_adapters::metrics::Metrics;
+use kbnt_adapters::objects::Place;
 use kbnt_adapters::snapshots::{ArchivedSnapshots, SnapshotDirectory};
 use kbnt_application::inventory::{ArchiveLimits, Image, InventoryConfig, InventoryMachine};
 use kbnt_application::ports::{EventLog, SnapshotStore};
-use kbnt_application::{Append, Topic};
+use kbnt_application::{Append, Service, Topic};
 use kbnt_domain::event::{Basket, Line, PaymentMethod, UserValidated};
 use kbnt_domain::stock::{Portion, ReservationFilter, ReservationPlace, ReservationState};
-use kbnt_domain::{Quantity, Span, Timestamp};
+use kbnt_domain::{Quantity, ReservationId, Span, Timestamp};
 use kbnt_embedded::EmbeddedLog;
 use kbnt_runtime::SnapshotPlan;
+use tokio::runtime::Handle;
 
 use crate::support::outside::{Running, declare};
 use kbnt_testkit::{append, eventually, order, orders_in};
@@ -35,12 +39,35 @@ fn validated(n: u32, time: u32) -> Append {
 struct Directories {
     archive: PathBuf,
     snapshots: PathBuf,
+    /// Of checkpoints, if there are any.
+    place: Option<PathBuf>,
 }
 
 impl Directories {
     fn below(directory: &Path) -> Self {
-        Self { archive: directory.join("state"), snapshots: directory.join("snapshots") }
+        Self { archive: directory.join("state"), snapshots: directory.join("snapshots"), place: None }
     }
+
+    /// The snapshots that go with the archive, and the checkpoints of both.
+    fn store(&self, archive: Arc<FjallArchive>) -> Arc<dyn SnapshotStore<Image>> {
+        let local = SnapshotDirectory::open(&self.snapshots).unwrap();
+        let local = Arc::new(ArchivedSnapshots::new(local, Arc::clone(&archive)));
+        let Some(place) = &self.place else { return local };
+        let (checkpoints, metrics) = (checkpoints(place), Arc::new(Metrics::new().unwrap()));
+        let every = Duration::from_millis(20);
+        Arc::new(CheckpointedSnapshots::new(
+            local,
+            checkpoints,
+            Some(archive),
+            every,
+            Handle::current(),
+            metrics,
+        ))
+    }
+}
+
+fn checkpoints(place: &Path) -> Checkpoints {
+    Checkpoints::new(Place::create(place).unwrap(), Service::Inventory)
 }
 
 async fn start(name: &str, log: &EmbeddedLog, directories: &Directories) -> Running<InventoryMachine> {
@@ -52,19 +79,18 @@ async fn start(name: &str, log: &EmbeddedLog, directories: &Directories) -> Runn
     let config = InventoryConfig { window, ttl: window, ..InventoryConfig::new(name) };
     let machine =
         InventoryMachine::new(config).archiving(archive.clone(), ArchiveLimits { in_memory: 5, chunk: 4 });
-    let store = ArchivedSnapshots::new(SnapshotDirectory::open(&directories.snapshots).unwrap(), archive);
-    let plan = SnapshotPlan { store: Arc::new(store), every: Duration::from_millis(20) };
+    let plan = SnapshotPlan { store: directories.store(archive), every: Duration::from_millis(20) };
     let running = Running::with_snapshots(machine, Arc::new(log.clone()), plan);
     running.ready().await;
     running
 }
 
-/// A log in which most orders were refused, and a snapshot of that.
-async fn shop(directories: &Directories) -> EmbeddedLog {
+/// A log in which most orders, of these numbers, were refused, and a snapshot of that.
+async fn shop(from: u32, directories: &Directories) -> EmbeddedLog {
     let log = EmbeddedLog::in_memory();
     let first = start("a", &log, directories).await;
     declare(&first, UNITS).await;
-    log.append((0..ORDERS).map(|n| validated(n, 0)).collect()).await.unwrap();
+    log.append((from..from + ORDERS).map(|n| validated(n, 0)).collect()).await.unwrap();
     let answered = || async { orders_in(&log, Topic::InventoryEvents).await.len() == ORDERS as usize };
     eventually("all are answered", answered).await;
     let closed = u64::from(ORDERS) - UNITS;
@@ -78,6 +104,13 @@ async fn shop(directories: &Directories) -> EmbeddedLog {
         })
     };
     eventually("a snapshot is kept, with most orders in the archive", kept).await;
+    if let Some(place) = &directories.place {
+        let all = || async {
+            let newest = checkpoints(place).newest(0).await.unwrap();
+            newest.is_some_and(|newest| newest.orders() + 9 > closed)
+        };
+        eventually("a checkpoint is kept", all).await;
+    }
     first.kill().await;
     log
 }
@@ -109,7 +142,7 @@ fn files(directory: &Path) -> Vec<PathBuf> {
 async fn orders_in_the_archive_are_known_whatever_became_of_it() {
     let directory = tempfile::tempdir().unwrap();
     let directories = Directories::below(directory.path());
-    let log = shop(&directories).await;
+    let log = shop(0, &directories).await;
 
     let second = start("b", &log, &directories).await;
     assert_eq!(second.observed.snapshots(), ["restored 0"]);
@@ -173,4 +206,72 @@ async fn reservations_that_are_archived_are_listed_and_found() {
         assert_eq!(one, Some(view));
     }
     running.stop().await.unwrap();
+}
+
+/// A log, and a checkpoint of all its orders.
+async fn kept(from: u32, directory: &Path) -> (EmbeddedLog, PathBuf) {
+    let place = directory.join("place");
+    let log = shop(from, &Directories { place: Some(place.clone()), ..Directories::below(directory) }).await;
+    (log, place)
+}
+
+/// Of an empty disk, with checkpoints in this place.
+fn empty(directory: &Path, place: &Path) -> Directories {
+    Directories { place: Some(place.to_owned()), ..Directories::below(directory) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_with_an_empty_disk_begins_with_a_checkpoint() {
+    let (directory, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (log, place) = kept(0, directory.path()).await;
+    let second = start("b", &log, &empty(other.path(), &place)).await;
+    assert_eq!(second.observed.snapshots(), ["restored 0"]);
+    assert!(second.observed.recovered() < u64::from(ORDERS) / 2, "{}", second.observed.recovered());
+    ask_again(&second, &log, 1).await;
+    second.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_checkpoints_are_refused_and_the_log_is_folded() {
+    let (directory, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (log, place) = kept(0, directory.path()).await;
+    for pack in files(&place).into_iter().filter(|file| file.extension().is_some_and(|end| end == "pack")) {
+        let mut bytes = fs::read(&pack).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(pack, bytes).unwrap();
+    }
+    let second = start("b", &log, &empty(other.path(), &place)).await;
+    let refused = second.observed.snapshots();
+    assert!(
+        !refused.is_empty() && refused.iter().all(|outcome| outcome.starts_with("refused")),
+        "{refused:?}"
+    );
+    ask_again(&second, &log, 1).await;
+    // The next checkpoint is whole again.
+    let whole = || async {
+        let newest = checkpoints(&place).newest(0).await.unwrap().unwrap();
+        let archive = FjallArchive::open(&other.path().join(newest.number().to_string())).unwrap();
+        checkpoints(&place).fetch(&newest, Some(&archive)).await.is_ok()
+    };
+    eventually("a whole checkpoint is kept", whole).await;
+    second.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_of_another_log_is_refused() {
+    let (directory, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (_, place) = kept(0, directory.path()).await;
+    let (log, _) = kept(500, other.path()).await;
+    let empty_disk = tempfile::tempdir().unwrap();
+    let second = start("b", &log, &empty(empty_disk.path(), &place)).await;
+    let refused = second.observed.snapshots();
+    assert!(
+        !refused.is_empty() && refused.iter().all(|outcome| outcome.starts_with("refused")),
+        "{refused:?}"
+    );
+    let reserved = second
+        .look(|machine| [1, 501].map(|n| machine.reservation(ReservationId::derive(&order(n), 0)).is_some()));
+    assert_eq!(reserved.await, [false, true], "what is in this log, and not what was in the other one");
+    second.stop().await.unwrap();
 }

@@ -27,6 +27,8 @@ const ORDERS: u32 = 256;
 /// An archive with what was added to it.
 struct Archive {
     of: FjallArchive,
+    /// The place of its first chunk.
+    first: u64,
     chunks: Vec<Chunk>,
     orders: BTreeMap<u64, ClosedOrder>,
     _directory: TempDir,
@@ -57,7 +59,7 @@ impl Archive {
     fn empty() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let of = FjallArchive::open(directory.path()).unwrap();
-        Self { of, chunks: Vec::new(), orders: BTreeMap::new(), _directory: directory }
+        Self { of, first: 0, chunks: Vec::new(), orders: BTreeMap::new(), _directory: directory }
     }
 
     /// One with so many chunks.
@@ -68,7 +70,7 @@ impl Archive {
     }
 
     fn end(&self) -> u64 {
-        self.chunks.last().map_or(0, Chunk::end)
+        self.chunks.last().map_or(self.first, Chunk::end)
     }
 
     fn fill(&mut self, history: u64, chunks: usize) {

@@ -39,7 +39,6 @@ impl Imaged for AuditMachine {
     type Image = AuditImage;
     type Error = Unsound;
 
-    /// Not while it has to link what a person did, which lies before the place where a later start would go on.
     fn image(&self) -> Option<AuditImage> {
         let (begins, head, linked) = self.known()?;
         Some(AuditImage { begins, head, linked: linked.all().collect() })

@@ -127,8 +127,11 @@ impl AuditMachine {
     }
 
     /// What the log says, if nothing else is to be known: where the trail begins, where it ends, and what has a link.
+    /// `None` while what a person did has no link: a later start would not read it again.
     pub(super) fn known(&self) -> Option<(Option<u64>, Head, &Coverage)> {
-        self.resolutions.is_empty().then_some((self.begins, self.head, &self.linked))
+        let is_resolution = |pending: &Pending| pending.at.topic == Topic::AuditLogs;
+        let all_linked = self.resolutions.is_empty() && !self.pending.iter().any(is_resolution);
+        all_linked.then_some((self.begins, self.head, &self.linked))
     }
 
     /// Goes on from there.

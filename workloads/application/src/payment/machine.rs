@@ -227,7 +227,6 @@ impl Machine for PaymentMachine {
     }
 
     fn completed(&mut self, order: OrderId, outcome: EffectOutcome, outbox: &mut Outbox) {
-        self.catch_up(outbox);
         let EffectOutcome::Payment(outcome) = outcome else { return };
         let outcome = match outcome {
             PaymentOutcome::Charged { transaction } => Outcome::Charged(transaction),
@@ -243,6 +242,8 @@ impl Machine for PaymentMachine {
         };
         let now = outbox.now();
         self.step(order, outbox, |payment| payment.outcome(outcome, now));
+        // What the log had set off may have come to its end by that.
+        self.catch_up(outbox);
     }
 
     fn tick(&mut self, outbox: &mut Outbox) {

@@ -476,3 +476,12 @@ fn the_releases_of_our_own_failures_change_nothing() {
         assert_eq!(driven.input(released(2, *reason)), nothing(), "of an order without a payment");
     }
 }
+
+#[test]
+fn a_refund_is_not_asked_for_when_an_answer_that_comes_before_says_that_it_is_made() {
+    let mut driven = charging();
+    let elsewhere = driven.place(at(0), failed_refund_due(1, PaymentUnavailable));
+    driven.machine.follow(&elsewhere);
+    let made = driven.completed(1, PaymentOutcome::Refunded);
+    assert_eq!(made, wrote([refunded_unnamed(1, PaymentUnavailable)]), "by whoever wrote the failure");
+}

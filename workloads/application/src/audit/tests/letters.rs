@@ -216,6 +216,8 @@ fn there_is_no_image_of_a_trail_while_what_a_person_did_has_no_link() {
     driven.machine.follow(&done);
     log.records.push(done);
     assert_eq!(driven.machine.image(), None, "a start with it would not read that any more");
+    driven.step(Machine::tick);
+    assert_eq!(driven.machine.image(), None, "its link is on its way, and may not get in");
     settle(&mut log, &mut driven);
     assert!(driven.machine.image().is_some());
 }

@@ -2,6 +2,7 @@
 //! `KBNT_TEST_BOOTSTRAP`.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod checkpoints;
 mod disturbed;
 #[path = "../program/support.rs"]
 #[allow(dead_code, reason = "each test program uses its own part of this")]

@@ -8,6 +8,7 @@
 // Users read the doc comments with kubectl, where backticks around names of kinds are noise.
 #![allow(clippy::doc_markdown)]
 
+pub mod checkpoints;
 pub mod closed_orders;
 pub mod common;
 pub mod generate;

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Condition;
+use crate::checkpoints::CheckpointsSpec;
 use crate::common::{
     Empty, SecretRef, ServiceSpec, ServiceState, SingleServiceSpec, TopicDeletionPolicy, TopicSettings,
     TopicState,
@@ -59,6 +60,10 @@ pub struct OrderWorkflowSpec {
     /// shown for 24h after its end, and only the newest 200,000 are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_model: Option<ReadModelSpec>,
+    /// Keep checkpoints of user-service and audit-service in a place that outlives their pods, from which a new pod starts. Without it
+    /// a new pod folds the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoints: Option<CheckpointsSpec>,
     /// Settings of topics that differ from the defaults: retention of 168h for notification-events and application-logs,
     /// 8760h for audit-logs. That of user-events, order-events and payment-events is unlimited and cannot be anything else.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Condition;
+use crate::checkpoints::CheckpointsSpec;
 use crate::closed_orders::ClosedOrdersSpec;
 use crate::common::{ServiceSpec, ServiceState, TopicDeletionPolicy, TopicSettings, TopicState};
 
@@ -71,6 +72,10 @@ pub struct VirtualStockSpec {
     /// How inventory-service remembers orders that have ended. All but the newest lie on disk.
     #[serde(default)]
     pub closed_orders: ClosedOrdersSpec,
+    /// Keep checkpoints of inventory-service in a place that outlives its pods, from which a new pod starts. Without it a new
+    /// pod folds the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoints: Option<CheckpointsSpec>,
     /// Settings of the topic inventory-events that differ from the defaults: `topicReplicas` copies. Its retention is
     /// unlimited and cannot be anything else.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -69,7 +69,8 @@ fn plans(
     known: &Identity,
     setting: Setting<'_>,
 ) -> Vec<Plan> {
-    let (services, users) = (&workflow.spec.services, &workflow.spec.users);
+    let spec = &workflow.spec;
+    let (services, users) = (&spec.services, &spec.users);
     let mut ids = setting.others.clone();
     ids.extend(known.ids());
     let ids = log::variable(&ids).map(|(name, value)| plain(name, value));
@@ -89,7 +90,8 @@ fn plans(
             env,
             files,
             closed_orders: None,
-            read_model: workflow.spec.read_model.clone().filter(|_| role == Role::Order),
+            read_model: spec.read_model.clone().filter(|_| role == Role::Order),
+            checkpoints: spec.checkpoints.clone().filter(|_| matches!(role, Role::User | Role::Audit)),
             in_turn: false,
         }
     };
@@ -371,6 +373,24 @@ pub(super) mod tests {
             (&without.args, &without.readiness_probe, &without.liveness_probe, &without.security_context),
             (&with.args, &with.readiness_probe, &with.liveness_probe, &with.security_context)
         );
+    }
+
+    #[test]
+    fn checkpoints_are_of_the_services_that_fold_a_log_of_their_own_without_end() {
+        let mut workflow = workflow();
+        let without = desired(&workflow, &stock());
+        let store = json!({"url": "s3://shop/main", "secretRef": {"name": "bucket"}});
+        workflow.spec.checkpoints =
+            Some(serde_json::from_value(json!({"interval": "10s", "objectStore": store})).unwrap());
+        let with = desired(&workflow, &stock());
+        let place = |role| value(&env(&with, role), "KBNT_CHECKPOINT_TO");
+        let to = || Some("s3://shop/main".to_owned());
+        assert_eq!(ROLES.map(place), [to(), None, None, None, to()]);
+        for (without, with) in without.workloads.iter().zip(&with.workloads) {
+            let name = with.deployment.metadata.name.as_deref();
+            let concerned = matches!(name, Some("main-user-service" | "main-audit-service"));
+            assert_eq!(without != with, concerned, "{name:?}");
+        }
     }
 
     #[test]

@@ -60,6 +60,7 @@ pub(super) fn build(
         files: Vec::new(),
         closed_orders: Some(spec.closed_orders.clone()),
         read_model: None,
+        checkpoints: spec.checkpoints.clone(),
         in_turn: true,
     };
     let declaration = |product: &Product| Declaration {
@@ -231,6 +232,24 @@ pub(super) mod tests {
         assert!(volume.ephemeral.is_some() && volume.empty_dir.is_none());
         assert_eq!(pod.security_context.unwrap().fs_group, Some(65_532));
         assert!(pod_and_volume(&stock, "KBNT_SNAPSHOT_DIR").1.empty_dir.is_some());
+    }
+
+    #[test]
+    fn checkpoints_change_nothing_but_what_the_service_is_told() {
+        let mut stock = stock();
+        let without = desired(&stock);
+        let store = json!({"url": "s3://shop/main", "secretRef": {"name": "bucket"}});
+        stock.spec.checkpoints = Some(serde_json::from_value(json!({"objectStore": store})).unwrap());
+        let with = desired(&stock);
+        let container = |made: &Desired| {
+            made.workloads[0].deployment.spec.template.spec.clone().unwrap().containers.remove(0)
+        };
+        let (without, mut with) = (container(&without), container(&with));
+        let (few, all) = (without.env.clone().unwrap(), with.env.take().unwrap());
+        assert_eq!(all[..few.len()], few);
+        assert_eq!(all[few.len()].name, "KBNT_CHECKPOINT_TO");
+        with.env = Some(few);
+        assert_eq!(with, without);
     }
 
     #[test]

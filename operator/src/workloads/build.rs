@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, EnvVar, Service, ServiceAccount, Ser
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kbnt_crds::checkpoints::CheckpointsSpec;
 use kbnt_crds::closed_orders::ClosedOrdersSpec;
 use kbnt_crds::common::Resources;
 use kbnt_crds::pod::PodTemplate;
@@ -45,6 +46,8 @@ pub struct Plan {
     pub closed_orders: Option<ClosedOrdersSpec>,
     /// The read model that it keeps on disk.
     pub read_model: Option<ReadModelSpec>,
+    /// Where it keeps checkpoints.
+    pub checkpoints: Option<CheckpointsSpec>,
     /// Whether its pods take turns by a lease.
     pub in_turn: bool,
 }
@@ -221,6 +224,7 @@ mod tests {
             files,
             closed_orders: None,
             read_model: None,
+            checkpoints: None,
             in_turn: false,
         };
         build(&owner, &plan).unwrap()

@@ -2,6 +2,7 @@
 
 mod apply;
 mod build;
+mod checkpoints;
 mod closed_orders;
 mod data_dir;
 mod history;

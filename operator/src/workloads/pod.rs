@@ -15,7 +15,7 @@ use kbnt_crds::common::{Resources, SecretRef};
 use kbnt_crds::pod::{self, ImagePullPolicy, PodTemplate};
 
 use super::data_dir::DataDir;
-use super::{PORT, PROBE_PORT, Plan, kafka_access, overlay};
+use super::{PORT, PROBE_PORT, Plan, checkpoints, kafka_access, overlay};
 use crate::error::Error;
 use crate::kube::short_digest;
 use crate::labels::labels;
@@ -179,6 +179,7 @@ fn container(
         plan.files.iter().map(|file| plain(file.env, format!("{}/{}", folder(file.name), file.source.key()))),
     );
     env.extend(data_dirs.iter().flat_map(|dir| dir.env.iter().cloned()));
+    env.extend(plan.checkpoints.iter().flat_map(|spec| checkpoints::variables(spec, &plan.template)));
     let program = program(&plan.image, &plan.template, env, volumes)?;
     let mut mounts = program.volume_mounts.unwrap_or_default();
     mounts.extend(data_dirs.iter().map(DataDir::mount));

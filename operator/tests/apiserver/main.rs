@@ -9,6 +9,7 @@
 
 mod admission;
 mod autoscaling;
+mod checkpoints;
 mod conflicts;
 mod deletion;
 mod direct;
@@ -123,6 +124,8 @@ fn trials(running: Option<&Running>) -> Vec<Trial> {
         admission::what_is_there_stays_what_it_is,
         rules::every_rule_is_tried_both_ways,
         autoscaling::a_service_is_scaled_by_one_of_the_two_and_only_if_asked,
+        checkpoints::pods_get_the_keys_of_the_secret_that_the_program_reads_and_no_others,
+        checkpoints::a_restart_by_hand_and_an_identity_of_the_account_are_left_alone,
         conflicts::a_topic_of_somebody_else_is_reported_and_left_alone,
         conflicts::two_stocks_cannot_share_a_topic,
         conflicts::a_deployment_of_somebody_else_is_reported_and_left_alone,

@@ -15,7 +15,7 @@ struct Rule {
     program: fn(&str) -> bool,
 }
 
-const RULES: [Rule; 10] = [
+const RULES: [Rule; 11] = [
     Rule { kind: "products", field: "id", program: kbnt_rules::is_product_id },
     Rule { kind: "products", field: "name", program: kbnt_rules::is_name },
     Rule { kind: "users", field: "id", program: kbnt_rules::is_user_id },
@@ -23,6 +23,7 @@ const RULES: [Rule; 10] = [
     Rule { kind: "users", field: "email", program: kbnt_rules::is_email },
     Rule { kind: "payment", field: "url", program: kbnt_rules::is_base_url },
     Rule { kind: "webhook", field: "url", program: kbnt_rules::is_url },
+    Rule { kind: "checkpoints", field: "url", program: kbnt_rules::is_bucket_url },
     Rule { kind: "kafka", field: "bootstrapServers", program: kbnt_rules::is_servers },
     Rule { kind: "products", field: "lowStockThreshold", program: is_threshold },
     Rule { kind: "stock", field: "lowStockThreshold", program: is_threshold },
@@ -82,7 +83,14 @@ fn texts() -> Vec<String> {
             format!("a{one}b"),
             format!("a{one}@b"),
             format!("a@b{one}"),
+            format!("s3://shop{one}"),
+            format!("s3://{one}shop/a"),
+            format!("s3://shop/{one}"),
+            format!("s3://shop/a/{one}b/"),
         ]);
+    }
+    for length in [2, 3, 63, 64] {
+        texts.extend([511, 512, 513].map(|more| format!("s3://{}/{}", "a".repeat(length), "b".repeat(more))));
     }
     for (one, other) in ADDRESS_PIECES.into_iter().flat_map(|one| ADDRESS_PIECES.map(|other| (one, other))) {
         texts.push(format!("http://{one}{other}"));
@@ -131,6 +139,11 @@ fn object(rule: &Rule, text: &str) -> Result<(Value, &'static str), Failure> {
         } else {
             object["spec"][rule.field] = value(rule, text);
         }
+        return Ok((object, "virtualstocks"));
+    }
+    if rule.kind == "checkpoints" {
+        let mut object = serde_json::to_value(stock("a", KAFKA)?)?;
+        object["spec"]["checkpoints"] = json!({"objectStore": {"url": text}});
         return Ok((object, "virtualstocks"));
     }
     if rule.kind == "products" {

@@ -7,11 +7,13 @@
 #![no_std]
 
 mod address;
+mod bucket;
 mod setting;
 
 pub use address::{
     BASE_URL, BASE_URL_ADVICE, SERVERS, SERVERS_ADVICE, URL, URL_ADVICE, is_base_url, is_servers, is_url,
 };
+pub use bucket::{BUCKET_URL, BUCKET_URL_ADVICE, is_bucket_url};
 pub use setting::{
     LOG_FILTER_ADVICE, LOG_FORMAT_ADVICE, LOG_FORMATS, THRESHOLD, THRESHOLD_ADVICE, UNITS_MOST, is_log_filter,
 };

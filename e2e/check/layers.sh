@@ -27,6 +27,8 @@ for crate in "${five[@]}"; do
     rule "$crate" ^kbnt "${below[@]}" kbnt-wire
     tests[$crate]=kbnt-testkit
 done
+# They compare what the API server admits as a place with what the program reads.
+tests[kbnt-adapters]+=' kbnt-rules'
 rule kbnt ^kbnt "${below[@]}" kbnt-wire "${five[@]}"
 tests[kbnt]=kbnt-testkit
 rule kbnt-simulation ^kbnt "${below[@]}" kbnt-wire

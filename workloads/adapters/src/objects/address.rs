@@ -214,4 +214,31 @@ mod tests {
         let said = parse("s3://key:h7Dk2@shop/a").unwrap_err().to_string();
         assert!(!said.contains("h7Dk2") && said.contains("environment"), "{said}");
     }
+
+    #[test]
+    fn a_place_that_the_api_server_admits_is_in_a_bucket() {
+        let pieces = [
+            "", "a", "Z", "9", ".", "..", "-", "_", "/", "//", "@", ":", "?", "#", "%2F", "\\", " ", "\n",
+            "é", "'", "()", "=", "!",
+        ];
+        let lengths =
+            [2, 3, 63, 64].into_iter().flat_map(|length| [511, 512, 513].map(|more| (length, more)));
+        let mut texts: Vec<_> = lengths
+            .map(|(length, more)| format!("s3://{}/{}", "a".repeat(length), "b".repeat(more)))
+            .collect();
+        for (one, other) in pieces.into_iter().flat_map(|one| pieces.map(|other| (one, other))) {
+            texts.extend([
+                format!("s3:/{one}/{other}shop"),
+                format!("s3://sh{one}{other}op"),
+                format!("s3://{one}shop{other}/a"),
+                format!("s3://shop/{one}/{other}"),
+                format!("s3://shop/a{one}{other}/b"),
+            ]);
+        }
+        let admitted: Vec<_> = texts.iter().filter(|text| kbnt_rules::is_bucket_url(text)).collect();
+        assert!(admitted.len() > 100 && admitted.len() < texts.len() / 2, "{}", admitted.len());
+        for text in admitted {
+            assert!(matches!(parse(text), Ok(Address::Bucket(_))), "{text:?}");
+        }
+    }
 }

@@ -43,6 +43,11 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 - apiGroups: [""]
   resources: [services, serviceaccounts, configmaps]
   verbs: [get, list, watch, create, patch]
+# To claim the volume on which the services of a resource keep checkpoints, where that is asked for. The garbage collector deletes it with
+# its resource, and nothing else does: the operator may delete nobody's volume.
+- apiGroups: [""]
+  resources: [persistentvolumeclaims]
+  verbs: [get, list, watch, create, patch]
 # To let inventory-service hold the lease by which its pods take turns: each has a role for its own lease. Nobody can give away a
 # right that they do not have, so the operator may do with leases what these roles let services do.
 - apiGroups: [rbac.authorization.k8s.io]

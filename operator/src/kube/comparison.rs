@@ -1,5 +1,6 @@
 //! Compares a live object with what it should be.
 
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde_json::Value;
 
 /// Whether `live` contains everything in `wanted`. The API server adds defaults, so `live` may have more
@@ -41,6 +42,12 @@ fn same_quantity(wanted: &Value, live: &Value) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether one amount is more than the other, however they are written.
+pub fn is_more(one: &Quantity, other: &Quantity) -> bool {
+    let amount = |amount: &Quantity| quantity(&Value::String(amount.0.clone()));
+    amount(one) > amount(other)
 }
 
 /// The finest quantity.

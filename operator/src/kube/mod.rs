@@ -7,7 +7,7 @@ mod metadata_cache;
 mod objects;
 mod watch;
 
-pub use comparison::holds;
+pub use comparison::{holds, is_more};
 pub use events::Events;
 pub use layer::{ApiLayer, connect};
 pub use metadata_cache::{CacheEntry, CacheWriter, Keep, MetadataCache, StoreWriter};

@@ -230,7 +230,8 @@ fn is_as_wanted<K: Resource + Serialize>(wanted: &Wanted, live: &K) -> bool {
         })
 }
 
-/// Changes whenever anything but the status changes. Kinds without a generation have no changing status.
+/// Changes whenever anything but the status changes. Of the kinds without a generation only a claim has a status, which
+/// changes seldom: then the object is read once.
 pub fn fingerprint(meta: &ObjectMeta) -> u64 {
     let version = match meta.generation {
         Some(generation) => generation.to_string(),

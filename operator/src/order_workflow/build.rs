@@ -13,7 +13,9 @@ use crate::ownership::Owner;
 use crate::pipeline::Desired;
 use crate::topics::{self, Asked, OF_WORKFLOW, TopicIds};
 use crate::users;
-use crate::workloads::{self, File, Plan, Role, Scaling, Source, closed_order_window, from_field, plain};
+use crate::workloads::{
+    self, Checkpoints, File, Plan, Role, Scaling, Source, closed_order_window, from_field, plain,
+};
 
 /// The services of an OrderWorkflow.
 pub(super) const ROLES: [Role; 5] = [Role::User, Role::Payment, Role::Order, Role::Notification, Role::Audit];
@@ -47,12 +49,14 @@ pub(super) fn build(
     };
     let users = users::build(owner, &valid.kafka, &ROLES);
     let elsewhere = valid.kafka.place.as_ref().is_some_and(|place| place.namespace != owner.namespace);
+    let checkpoints = spec.checkpoints.as_ref().map(|asked| Checkpoints::of(owner, asked)).transpose()?;
     Ok(Desired {
         finalizer: elsewhere
             && (!users.is_empty() || spec.topic_deletion_policy == TopicDeletionPolicy::Delete),
         users,
         topics: topics::build(owner, &valid.kafka, asked)?,
-        workloads: plans(workflow, owner, valid, &known, setting)
+        volume: checkpoints.as_ref().and_then(Checkpoints::claim).cloned(),
+        workloads: plans(workflow, owner, valid, &known, setting, checkpoints.as_ref())
             .iter()
             .map(|plan| workloads::build(owner, plan))
             .collect::<Result<_, _>>()?,
@@ -68,6 +72,7 @@ fn plans(
     valid: &Valid,
     known: &Identity,
     setting: Setting<'_>,
+    checkpoints: Option<&Checkpoints>,
 ) -> Vec<Plan> {
     let spec = &workflow.spec;
     let (services, users) = (&spec.services, &spec.users);
@@ -91,7 +96,7 @@ fn plans(
             files,
             closed_orders: None,
             read_model: spec.read_model.clone().filter(|_| role == Role::Order),
-            checkpoints: spec.checkpoints.clone().filter(|_| matches!(role, Role::User | Role::Audit)),
+            checkpoints: checkpoints.filter(|_| matches!(role, Role::User | Role::Audit)).cloned(),
             in_turn: false,
         }
     };

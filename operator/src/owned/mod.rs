@@ -3,6 +3,7 @@
 //! The table in `table.rs` has one entry per kind. From it follow the watches, the caches, how objects are
 //! written, compared and found, and the test of the operator's rights.
 
+mod claim;
 mod cluster;
 mod deployment;
 mod job;
@@ -12,6 +13,7 @@ mod kind;
 mod secret;
 mod table;
 
+pub use claim::ObservedClaim;
 pub use cluster::{Cluster, DesiredObject};
 pub use deployment::ObservedDeployment;
 pub use job::{End, ObservedJob, Stage, TOPICS_DIGEST};

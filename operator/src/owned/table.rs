@@ -5,7 +5,7 @@ use std::sync::Arc;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kbnt_crds::{KafkaTopic, KafkaUser};
@@ -14,7 +14,9 @@ use kube::api::DynamicObject;
 use kube::core::{ApiResource, GroupVersionKind};
 
 use super::kind::{Apis, Area, Kind, Owned, Ownership, Visitor};
-use super::{ObservedDeployment, ObservedJob, ObservedSecret, ObservedTopic, ObservedUser, USER_LABEL};
+use super::{
+    ObservedClaim, ObservedDeployment, ObservedJob, ObservedSecret, ObservedTopic, ObservedUser, USER_LABEL,
+};
 use crate::error::Error;
 use crate::kube::{MetadataCache, Scope};
 use crate::labels::managed;
@@ -135,6 +137,7 @@ owned_kinds! {
     services: Service, [native], () = nothing, PLAIN;
     accounts: ServiceAccount, [native], () = nothing, PLAIN;
     configs: ConfigMap, [native], () = nothing, PLAIN;
+    claims: PersistentVolumeClaim, [native], ObservedClaim = ObservedClaim::of, PLAIN;
     roles: Role, [native], () = nothing, PLAIN;
     bindings: RoleBinding, [native], () = nothing, DELETED;
     budgets: PodDisruptionBudget, [native], () = nothing, DELETED;

@@ -97,7 +97,8 @@ pub(super) async fn apply<R: Reconciled>(
         // run already are kept as they should be in any case.
         let ready = has_topics && !unlearned && users.iter().all(|user| user.state.is_usable());
         if ready || workloads::exists(cluster, &desired.workloads) {
-            let applied = workloads::apply(cluster, owner, &desired.workloads).await;
+            let volume = desired.volume.as_ref();
+            let applied = workloads::apply(cluster, owner, volume, &desired.workloads).await;
             result = applied.map_err(Failure::Workloads);
         }
     }

@@ -1,5 +1,7 @@
 //! Everything that a resource needs.
 
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+
 use crate::kafka_cluster::Kafka;
 use crate::log::Identity;
 use crate::owned::DesiredObject;
@@ -15,6 +17,8 @@ pub struct Desired {
     pub topics: Topics,
     /// The users of its services.
     pub users: Vec<ServiceUser>,
+    /// The volume that its services share, if they keep checkpoints on one.
+    pub volume: Option<PersistentVolumeClaim>,
     /// Its services.
     pub workloads: Vec<Workload>,
     /// The stock to declare to its services.
@@ -31,7 +35,8 @@ impl Desired {
     /// All objects that the operator makes for it.
     pub fn objects(&self) -> impl Iterator<Item = &dyn DesiredObject> {
         let users = self.users.iter().map(|user| &user.object as &dyn DesiredObject);
+        let volume = self.volume.iter().map(|claim| claim as &dyn DesiredObject);
         let workloads = self.workloads.iter().flat_map(Workload::objects);
-        self.topics.desired().into_iter().chain(users).chain(workloads)
+        self.topics.desired().into_iter().chain(users).chain(volume).chain(workloads)
     }
 }

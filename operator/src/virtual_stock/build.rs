@@ -12,7 +12,7 @@ use crate::pipeline::Desired;
 use crate::service_client::Declaration;
 use crate::topics::{self, Asked, OF_STOCK, TopicIds};
 use crate::users;
-use crate::workloads::{self, Plan, Role, in_turn, plain};
+use crate::workloads::{self, Checkpoints, Plan, Role, in_turn, plain};
 
 /// What the operator has for all stocks.
 #[derive(Clone, Copy)]
@@ -48,6 +48,8 @@ pub(super) fn build(
     env.extend(log::variable(&ids).map(|(name, value)| plain(name, value)));
     // A single pod, too: during a rolling update there are two for a while.
     env.extend(in_turn(owner, &Role::Inventory.object_name(&owner.name))?);
+    let checkpoints = spec.checkpoints.as_ref().map(|asked| Checkpoints::of(owner, asked)).transpose()?;
+    let volume = checkpoints.as_ref().and_then(Checkpoints::claim).cloned();
     let plan = Plan {
         role: Role::Inventory,
         image: setting.image.to_owned(),
@@ -60,7 +62,7 @@ pub(super) fn build(
         files: Vec::new(),
         closed_orders: Some(spec.closed_orders.clone()),
         read_model: None,
-        checkpoints: spec.checkpoints.clone(),
+        checkpoints,
         in_turn: true,
     };
     let declaration = |product: &Product| Declaration {
@@ -79,6 +81,7 @@ pub(super) fn build(
         kafka: valid.kafka.clone(),
         users,
         topics: topics::build(owner, &valid.kafka, asked)?,
+        volume,
         workloads: vec![workloads::build(owner, &plan)?],
         declarations: spec
             .products
@@ -250,6 +253,26 @@ pub(super) mod tests {
         assert_eq!(all[few.len()].name, "KBNT_CHECKPOINT_TO");
         with.env = Some(few);
         assert_eq!(with, without);
+    }
+
+    #[test]
+    fn a_volume_for_checkpoints_is_shared_by_the_pods_before_and_after_an_update() {
+        let mut stock = stock();
+        let without = desired(&stock);
+        let claim = json!({"volumeClaim": {"size": "1Gi"}});
+        stock.spec.checkpoints = Some(serde_json::from_value(claim).unwrap());
+        let with = desired(&stock);
+        assert_eq!((without.volume, with.volume.is_some()), (None, true));
+        assert!(with.objects().any(|object| object.is("PersistentVolumeClaim", "main-stock-checkpoints")));
+        let strategy = |made: &Desired| made.workloads[0].deployment.spec.strategy.clone();
+        assert_eq!(strategy(&with), strategy(&desired(&self::stock())));
+        let (pod, volume) = pod_and_volume(&stock, "KBNT_CHECKPOINT_TO");
+        let source = volume.persistent_volume_claim.unwrap();
+        assert_eq!((source.claim_name.as_str(), source.read_only), ("main-stock-checkpoints", None));
+        let security = pod.security_context.unwrap();
+        assert_eq!(security.fs_group, Some(65_532));
+        assert_eq!(security.fs_group_change_policy.as_deref(), Some("OnRootMismatch"));
+        assert!(pod_and_volume(&stock, "KBNT_SNAPSHOT_DIR").1.empty_dir.is_some());
     }
 
     #[test]

@@ -2,18 +2,31 @@
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::ResourceExt;
 
-use super::{Scaler, Standby, View, Workload};
+use super::{Scaler, Standby, View, Workload, checkpoints};
 use crate::error::Error;
 use crate::owned::{Cluster, Owned, ScaledObject};
 use crate::ownership::Owner;
 
-/// Makes the objects of these services. A failure of one does not stop the others.
-pub async fn apply(cluster: &Cluster, owner: &Owner, workloads: &[Workload]) -> Result<(), Error> {
-    let mut errors = Vec::new();
-    for workload in workloads {
+/// Makes the objects of these services and the volume that they share. A failure of one does not stop the others.
+pub async fn apply(
+    cluster: &Cluster,
+    owner: &Owner,
+    shared: Option<&PersistentVolumeClaim>,
+    workloads: &[Workload],
+) -> Result<(), Error> {
+    let volume = match shared {
+        Some(claim) => checkpoints::ensure(cluster, owner, claim).await,
+        None => Ok(()),
+    };
+    // Pods must not write to a volume of somebody else.
+    let others = shared.filter(|_| matches!(volume, Err(Error::Held { .. })));
+    let mut errors = Vec::from_iter(volume.err());
+    let may_run = |workload: &&Workload| !others.is_some_and(|claim| checkpoints::mounts(workload, claim));
+    for workload in workloads.iter().filter(may_run) {
         errors.extend(apply_one(cluster, owner, workload).await.err());
     }
     Error::all(errors)

@@ -7,14 +7,13 @@ use k8s_openapi::api::core::v1::{ConfigMap, EnvVar, Service, ServiceAccount, Ser
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use kbnt_crds::checkpoints::CheckpointsSpec;
 use kbnt_crds::closed_orders::ClosedOrdersSpec;
 use kbnt_crds::common::Resources;
 use kbnt_crds::pod::PodTemplate;
 use kbnt_crds::read_model::ReadModelSpec;
 
 use super::pod::{self, File, Source};
-use super::{PORT, Role, Scaler, Scaling, Standby, scale};
+use super::{Checkpoints, PORT, Role, Scaler, Scaling, Standby, scale};
 use crate::error::Error;
 use crate::kafka_cluster::Kafka;
 use crate::labels::{labels, selector};
@@ -47,7 +46,7 @@ pub struct Plan {
     /// The read model that it keeps on disk.
     pub read_model: Option<ReadModelSpec>,
     /// Where it keeps checkpoints.
-    pub checkpoints: Option<CheckpointsSpec>,
+    pub checkpoints: Option<Checkpoints>,
     /// Whether its pods take turns by a lease.
     pub in_turn: bool,
 }

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::{EnvVar, Volume, VolumeMount};
 
-use super::{Plan, Role, closed_orders, history, snapshots};
+use super::{Checkpoints, Plan, Role, closed_orders, history, snapshots};
 
 /// A folder to which a service writes, on a volume of its own.
 pub(super) struct DataDir {
@@ -21,7 +21,9 @@ impl DataDir {
         let archive = plan.closed_orders.as_ref();
         let archive = archive.map(|spec| closed_orders::data_dir(spec, resource, plan.role));
         let history = plan.read_model.as_ref().map(|spec| history::data_dir(spec, resource, plan.role));
-        keeps_snapshots.then(snapshots::data_dir).into_iter().chain(archive).chain(history).collect()
+        let checkpoints = plan.checkpoints.as_ref().and_then(Checkpoints::data_dir);
+        let snapshots = keeps_snapshots.then(snapshots::data_dir);
+        snapshots.into_iter().chain(archive).chain(history).chain(checkpoints).collect()
     }
 
     pub(super) fn mount(&self) -> VolumeMount {

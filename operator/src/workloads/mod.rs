@@ -19,6 +19,7 @@ mod volume;
 pub use crate::owned::scaled_objects;
 pub use apply::{apply, exists, look, rolled_out};
 pub use build::{Plan, Workload, build};
+pub use checkpoints::Checkpoints;
 pub use closed_orders::window as closed_order_window;
 pub use overlay::check;
 pub use pod::{File, Source, from_field, plain};

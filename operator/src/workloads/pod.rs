@@ -15,7 +15,7 @@ use kbnt_crds::common::{Resources, SecretRef};
 use kbnt_crds::pod::{self, ImagePullPolicy, PodTemplate};
 
 use super::data_dir::DataDir;
-use super::{PORT, PROBE_PORT, Plan, checkpoints, kafka_access, overlay};
+use super::{PORT, PROBE_PORT, Plan, kafka_access, overlay};
 use crate::error::Error;
 use crate::kube::short_digest;
 use crate::labels::labels;
@@ -128,6 +128,8 @@ pub(super) fn metadata(
 /// The part that all pods share.
 pub(super) fn base(given: &PodTemplate, volumes: Vec<Volume>) -> Result<PodSpec, Error> {
     let pull_secret = |secret: &pod::LocalRef| LocalObjectReference { name: secret.name.clone() };
+    let shares = volumes.iter().any(|volume| volume.persistent_volume_claim.is_some());
+    let claims = shares || volumes.iter().any(|volume| volume.ephemeral.is_some());
     Ok(PodSpec {
         automount_service_account_token: Some(false),
         enable_service_links: Some(false),
@@ -136,7 +138,9 @@ pub(super) fn base(given: &PodTemplate, volumes: Vec<Volume>) -> Result<PodSpec,
             run_as_user: Some(USER),
             run_as_group: Some(USER),
             // A new volume that was claimed belongs to root alone.
-            fs_group: volumes.iter().any(|volume| volume.ephemeral.is_some()).then_some(USER),
+            fs_group: claims.then_some(USER),
+            // Only the first pod gives a shared volume to the group. To walk through the files that another one is writing can fail.
+            fs_group_change_policy: shares.then(|| "OnRootMismatch".into()),
             seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".into(), localhost_profile: None }),
             ..PodSecurityContext::default()
         }),
@@ -179,7 +183,7 @@ fn container(
         plan.files.iter().map(|file| plain(file.env, format!("{}/{}", folder(file.name), file.source.key()))),
     );
     env.extend(data_dirs.iter().flat_map(|dir| dir.env.iter().cloned()));
-    env.extend(plan.checkpoints.iter().flat_map(|spec| checkpoints::variables(spec, &plan.template)));
+    env.extend(plan.checkpoints.iter().flat_map(|checkpoints| checkpoints.bucket(&plan.template)));
     let program = program(&plan.image, &plan.template, env, volumes)?;
     let mut mounts = program.volume_mounts.unwrap_or_default();
     mounts.extend(data_dirs.iter().map(DataDir::mount));

@@ -1,12 +1,10 @@
-//! Volumes of a single pod, which are made and deleted with it.
-//!
-//! Kubernetes makes and deletes the claims, so the operator needs no right on them.
+//! Volumes of pods. Those of a single pod are made and deleted with it, and Kubernetes makes and deletes their claims.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
     EmptyDirVolumeSource, EphemeralVolumeSource, PersistentVolumeClaimSpec, PersistentVolumeClaimTemplate,
-    Volume, VolumeResourceRequirements,
+    PersistentVolumeClaimVolumeSource, Volume, VolumeResourceRequirements,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -36,6 +34,18 @@ pub(super) fn claimed(name: &str, asked: &VolumeClaim, resource: &str, role: Rol
     Volume {
         name: name.into(),
         ephemeral: Some(EphemeralVolumeSource { volume_claim_template: Some(template) }),
+        ..Volume::default()
+    }
+}
+
+/// A volume of this name that any number of pods mount by the same claim.
+pub(super) fn shared(name: &str, claim: &str) -> Volume {
+    Volume {
+        name: name.into(),
+        persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
+            claim_name: claim.into(),
+            ..PersistentVolumeClaimVolumeSource::default()
+        }),
         ..Volume::default()
     }
 }

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Container, EnvVar, ServiceAccount};
+use k8s_openapi::api::core::v1::{Container, EnvVar, PersistentVolumeClaim, ServiceAccount};
 use kbnt_crds::{OrderWorkflow, VirtualStock};
 use kube::ResourceExt;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use crate::harness::{Failure, Shop, Suite, Verdict, expect, until};
+use crate::harness::{Failure, Shop, Suite, Verdict, apply_manifest, expect, until};
 
 /// The services that keep checkpoints.
 const KEEPERS: [&str; 3] = ["main-inventory-service", "main-user-service", "main-audit-service"];
@@ -119,4 +119,180 @@ pub(crate) async fn a_restart_by_hand_and_an_identity_of_the_account_are_left_al
     expect(annotations.contains_key("kubectl.kubernetes.io/restartedAt"), || format!("{annotations:?}"))?;
     let account = accounts.get(service).await?;
     expect(account.annotations().contains_key("eks.amazonaws.com/role-arn"), || format!("{account:?}"))
+}
+
+/// Where pods mount the volume.
+const FOLDER: &str = "/var/lib/kbnt/checkpoints";
+/// The claims of both resources, and who owns them.
+const CLAIMS: [(&str, &str); 2] =
+    [("main-stock-checkpoints", "VirtualStock"), ("main-order-checkpoints", "OrderWorkflow")];
+
+fn size(claim: &PersistentVolumeClaim) -> Option<String> {
+    Some(claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?.get("storage")?.0.clone())
+}
+
+/// Waits until both claims have this size.
+async fn claims_are(shop: &Shop, wanted: &str) -> Verdict {
+    for (name, kind) in CLAIMS {
+        until("the claim", || async {
+            let claim = shop.api::<PersistentVolumeClaim>().get(name).await?;
+            let owner = claim.owner_references().first().map(|owner| owner.kind.as_str());
+            let found = (size(&claim), owner);
+            expect(found == (Some(wanted.into()), Some(kind)), || format!("{name}: {found:?}"))
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn a_resource_has_one_volume_that_outlives_its_pods(suite: &Suite) -> Verdict {
+    let shop = suite.shop("checkpoints-volume").await?;
+    shop.open().await?;
+    let before = shop.api::<Deployment>().list(&ListParams::default()).await?.items;
+    let asked = json!({"size": "0.5Ti", "storageClassName": "nfs", "accessMode": "ReadWriteMany"});
+    ask(&shop, &json!({"interval": "1m", "volumeClaim": asked})).await?;
+    // As the API server writes it.
+    claims_are(&shop, "512Gi").await?;
+    kept_at(&shop, FOLDER, "1m").await?;
+    for service in KEEPERS {
+        let pod = shop.api::<Deployment>().get(service).await?.spec.template.spec.unwrap_or_default();
+        let (name, _) = CLAIMS[usize::from(service != KEEPERS[0])];
+        let mut sources =
+            pod.volumes.iter().flatten().filter_map(|volume| volume.persistent_volume_claim.as_ref());
+        expect(sources.any(|source| source.claim_name == name), || format!("{service}: {:?}", pod.volumes))?;
+        let mounts = pod.containers[0].volume_mounts.iter().flatten();
+        let mount = mounts.into_iter().find(|mount| mount.mount_path == FOLDER);
+        expect(mount.is_some_and(|mount| mount.read_only != Some(true)), || format!("{mount:?}"))?;
+        let security = pod.security_context.unwrap_or_default();
+        expect(security.fs_group == Some(65_532), || format!("{service}: {security:?}"))?;
+    }
+    let claim = shop.api::<PersistentVolumeClaim>().get(CLAIMS[0].0).await?;
+    let spec = claim.spec.clone().unwrap_or_default();
+    let given = (spec.storage_class_name.as_deref(), spec.access_modes.as_deref());
+    expect(given == (Some("nfs"), Some(&["ReadWriteMany".to_owned()])), || format!("{given:?}"))?;
+
+    // The claim stays where nobody asks for it any more, and is used again as large as it is.
+    ask(&shop, &Value::Null).await?;
+    all_is_as_before(&shop, &before).await?;
+    both_are_ready(&shop).await?;
+    claims_are(&shop, "512Gi").await?;
+    let asked = json!({"size": "1Gi", "storageClassName": "nfs", "accessMode": "ReadWriteMany"});
+    ask(&shop, &json!({"volumeClaim": asked})).await?;
+    kept_at(&shop, FOLDER, "5m").await?;
+    claims_are(&shop, "512Gi").await?;
+    let again = shop.api::<PersistentVolumeClaim>().get(CLAIMS[0].0).await?;
+    expect(again.uid() == claim.uid(), || "another claim".into())
+}
+
+pub(crate) async fn a_claim_that_somebody_changes_or_takes_away_is_put_right(suite: &Suite) -> Verdict {
+    let shop = suite.shop("checkpoints-drift").await?;
+    shop.open().await?;
+    ask(&shop, &json!({"volumeClaim": {"size": "1Gi"}})).await?;
+    claims_are(&shop, "1Gi").await?;
+    both_are_ready(&shop).await?;
+    let (claims, merge) = (shop.api::<PersistentVolumeClaim>(), PatchParams::default());
+    let (name, _) = CLAIMS[0];
+    let label = "app.kubernetes.io/component";
+    let change = Patch::Merge(json!({"metadata": {"labels": {label: "other"}}}));
+    claims.patch(name, &merge, &change).await?;
+    until("the label", || async {
+        let claim = claims.get(name).await?;
+        expect(claim.labels()[label] == "stock-checkpoints", || format!("{:?}", claim.labels()))
+    })
+    .await?;
+
+    let first = claims.get(name).await?.uid();
+    claims.delete(name, &DeleteParams::default()).await?;
+    // No pod uses it, so Kubernetes would let go of it.
+    claims.patch(name, &merge, &Patch::Merge(json!({"metadata": {"finalizers": null}}))).await?;
+    until("another claim", || async {
+        let claim = claims.get(name).await?;
+        expect(claim.uid() != first && size(&claim).as_deref() == Some("1Gi"), || format!("{claim:?}"))
+    })
+    .await?;
+    both_are_ready(&shop).await
+}
+
+pub(crate) async fn a_claim_grows_and_what_is_refused_holds_up_no_service(suite: &Suite) -> Verdict {
+    let shop = suite.shop("checkpoints-growth").await?;
+    shop.open().await?;
+    let class = json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "grows"},
+        "provisioner": "example.com/none", "allowVolumeExpansion": true});
+    apply_manifest(&suite.client, &class.to_string()).await?;
+    let volume = |class: &str, size: &str| json!({"volumeClaim": {"size": size, "storageClassName": class}});
+    let (stock, order) = (CLAIMS[0].0, CLAIMS[1].0);
+    let claims = shop.api::<PersistentVolumeClaim>();
+    shop.patch::<VirtualStock>(&json!({"spec": {"checkpoints": volume("grows", "1Gi")}})).await?;
+    shop.patch::<OrderWorkflow>(&json!({"spec": {"checkpoints": volume("grows", "1Gi")}})).await?;
+    claims_are(&shop, "1Gi").await?;
+    // As Kubernetes would: only what is bound can grow.
+    let bound = json!({"status": {"phase": "Bound", "capacity": {"storage": "1Gi"}}});
+    claims.patch_status(stock, &PatchParams::default(), &Patch::Merge(bound)).await?;
+    shop.patch::<VirtualStock>(&json!({"spec": {"checkpoints": volume("grows", "2Gi")}})).await?;
+    until("the claim to grow", || async {
+        let found = size(&claims.get(stock).await?);
+        expect(found.as_deref() == Some("2Gi"), || format!("{found:?}"))
+    })
+    .await?;
+    // What somebody else gives it, it keeps.
+    let more = json!({"spec": {"resources": {"requests": {"storage": "3Gi"}}}});
+    claims.patch(stock, &PatchParams::default(), &Patch::Merge(more)).await?;
+    let more = json!({"interval": "7m", "volumeClaim": {"size": "2.5Gi"}});
+    shop.patch::<VirtualStock>(&json!({"spec": {"checkpoints": more}})).await?;
+    until("the change", || async {
+        let container = container(&shop, KEEPERS[0]).await?;
+        let interval = variable(&container, "KBNT_CHECKPOINT_INTERVAL").and_then(|made| made.value.clone());
+        expect(interval.as_deref() == Some("7m"), || format!("{interval:?}"))
+    })
+    .await?;
+    shop.stock_is("Ready", "True", "Ready").await?;
+    let kept = size(&claims.get(stock).await?);
+    expect(kept.as_deref() == Some("3Gi"), || format!("{kept:?}"))?;
+
+    // Another class than that of the claim: the API server says so, and the services go on.
+    shop.patch::<OrderWorkflow>(&json!({"spec": {"checkpoints": null}})).await?;
+    let mut other = volume("other", "1Gi");
+    other["interval"] = "7m".into();
+    shop.patch::<OrderWorkflow>(&json!({"spec": {"checkpoints": other}})).await?;
+    let condition = shop.workflow_is("WorkloadsAvailable", "False", "Refused").await?;
+    expect(condition.message.contains(order), || condition.message.clone())?;
+    until("the service to go on", || async {
+        let container = container(&shop, KEEPERS[1]).await?;
+        let interval = variable(&container, "KBNT_CHECKPOINT_INTERVAL").and_then(|made| made.value.clone());
+        expect(interval.as_deref() == Some("7m"), || format!("{interval:?}"))
+    })
+    .await?;
+    // A refused request is repeated, and a later test would count it as a write.
+    shop.patch::<OrderWorkflow>(&json!({"spec": {"checkpoints": null}})).await?;
+    shop.workflow_is("Ready", "True", "Ready").await.map(drop)
+}
+
+pub(crate) async fn a_claim_of_somebody_else_is_reported_and_left_alone(suite: &Suite) -> Verdict {
+    let shop = suite.shop("checkpoints-taken").await?;
+    shop.open().await?;
+    let (name, _) = CLAIMS[0];
+    let theirs: PersistentVolumeClaim = serde_json::from_value(json!({"metadata": {"name": name},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "5Gi"}}}}))?;
+    shop.create(&theirs).await?;
+    let before = shop.api::<Deployment>().list(&ListParams::default()).await?.items;
+    let volume = json!({"spec": {"checkpoints": {"volumeClaim": {"size": "1Gi"}}}});
+    shop.patch::<OrderWorkflow>(&volume).await?;
+    shop.patch::<VirtualStock>(&volume).await?;
+    let condition = shop.stock_is("WorkloadsAvailable", "False", "NameTaken").await?;
+    expect(condition.message.contains(name), || condition.message.clone())?;
+    for old in before {
+        let service = old.name_any();
+        until("the pods that have a claim of their own", || async {
+            let now = shop.api::<Deployment>().get(&service).await?.metadata.generation;
+            let changes = KEEPERS[1..].contains(&service.as_str());
+            expect((now != old.metadata.generation) == changes, || service.clone())
+        })
+        .await?;
+    }
+    let live = shop.api::<PersistentVolumeClaim>().get(name).await?;
+    expect(size(&live).as_deref() == Some("5Gi") && live.owner_references().is_empty(), || {
+        format!("{live:?}")
+    })?;
+    ask(&shop, &Value::Null).await?;
+    both_are_ready(&shop).await
 }

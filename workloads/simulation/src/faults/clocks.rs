@@ -10,6 +10,7 @@ use kbnt_application::driver::Stopwatch;
 use kbnt_application::ports::Clock;
 use kbnt_domain::Timestamp;
 
+use crate::process::Process;
 use crate::world::World;
 
 /// What a clock that is wrong at a start is ahead, in milliseconds: less than the window, so that no command is too old for it.
@@ -118,13 +119,13 @@ impl World {
             if self.processes[id].clock.skew() == WRONG {
                 self.say(|| format!("the clock of {} is put right", self.processes[id].name()));
                 let skew = self.skew();
-                let process = &self.processes[id];
-                process.clock.drift(skew);
-                // Where the log says nothing of the time, what it showed at first is believed: a person starts it again.
-                let decides = process.driver.machine().decides_by_time();
-                if process.clock.set_by() == 0 && decides && process.clock.off_by().is_some() {
-                    self.kill(id)?;
-                }
+                self.processes[id].clock.drift(skew);
+            }
+            // What a clock showed at first is believed where the log says nothing of the time, and what it was set to where the log has
+            // ended just then: a person starts the process again.
+            let Process { clock, driver, .. } = &self.processes[id];
+            if clock.set_by() == 0 && driver.machine().decides_by_time() && clock.off_by().is_some() {
+                self.kill(id)?;
             }
         }
         Ok(())

@@ -106,12 +106,10 @@ async fn on_broker(
     };
     let (ended, (), ()) = tokio::try_join!(harmed, bought, stored)?;
     victims.fleet.until_ready().await?;
-    peace(&client, &shop, &victims.topics).await?;
+    let checker = peace(&client, &shop, &victims.topics).await?;
     let acknowledged = sales.acknowledged.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let truth = Truth { acknowledged, charges: gateway.charges(), levels: levels(&client, &shop).await? };
     show(format_args!("{:>4} s: all is quiet; checking", started.elapsed().as_secs()))?;
-    let mut checker = Checker::default();
-    victims.topics.read(&victims.topics.ends().await?, &mut checker).await?;
     let (violations, figures) = checker.finish(&truth);
     let verified = audit_verified(options, bootstrap).await?;
     let wrong = cut::inflict(&mut victims).await?;
@@ -140,20 +138,27 @@ async fn harm(plan: &[Fault], victims: &mut Victims, pause: u64, started: Instan
     Ok(ended)
 }
 
-/// Waits until every order has ended, and nothing is written any more.
-async fn peace(client: &reqwest::Client, shop: &Shop, topics: &Topics) -> Result<(), Failure> {
+/// Waits until every order has ended, all of it is audited, and nothing is written any more; what was read.
+async fn peace(client: &reqwest::Client, shop: &Shop, topics: &Topics) -> Result<Checker, Failure> {
     let give_up = Instant::now() + PEACE;
     let mut before = None;
     loop {
         let pending = get(client, &format!("{}/v1/orders/summary", shop.orders)).await;
         let pending = pending.ok().and_then(|summary| summary["pending"].as_u64());
         let ends = topics.ends().await?;
-        if pending == Some(0) && before.as_ref() == Some(&ends) {
-            return Ok(());
-        }
-        if Instant::now() > give_up {
+        let late = Instant::now() > give_up;
+        if late {
             show(format_args!("it does not become quiet: {pending:?} orders are pending"))?;
-            return Ok(());
+        }
+        if late || (pending == Some(0) && before.as_ref() == Some(&ends)) {
+            let mut checker = Checker::default();
+            topics.read(&ends, &mut checker).await?;
+            // A service that has just come back may need longer than this loop takes to go on.
+            let unaudited = checker.unaudited();
+            if late || unaudited == 0 {
+                return Ok(checker);
+            }
+            show(format_args!("nothing is written, and {unaudited} records are not audited"))?;
         }
         before = Some(ends);
         tokio::time::sleep(Duration::from_secs(5)).await;

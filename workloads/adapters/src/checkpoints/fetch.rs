@@ -13,7 +13,7 @@ use super::{CheckpointError, Checkpoints, Kind, PACK, SNAPSHOT};
 use crate::closed_orders::FjallArchive;
 
 /// The least time between two lines in the log.
-const TELL: Duration = Duration::from_secs(10);
+const LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// An archive that is being filled; it is empty unless all of it came.
 struct Filling<'a> {
@@ -53,12 +53,12 @@ impl Checkpoints {
     async fn fill(&self, manifest: &Manifest, archive: &FjallArchive) -> Result<(), CheckpointError> {
         let mut filling = Filling { archive, is_done: false };
         archive.reset()?;
-        let (begun, mut told) = (Instant::now(), Instant::now());
+        let (begun, mut logged) = (Instant::now(), Instant::now());
         let of = manifest.packs.len();
         for (done, pack) in (1..).zip(&manifest.packs) {
             self.add(pack, manifest.first, archive).await?;
-            if told.elapsed() >= TELL {
-                told = Instant::now();
+            if logged.elapsed() >= LOG_EVERY {
+                logged = Instant::now();
                 tracing::info!(
                     operation = "checkpoint-fetching",
                     checkpoint = manifest.number,

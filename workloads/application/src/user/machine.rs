@@ -259,7 +259,7 @@ impl Machine for UserMachine {
 pub struct UserImage {
     /// They, in no order that means anything.
     pub users: Vec<(UserId, User)>,
-    /// How far user-events were taken in for them: the next position of each partition that has told of one.
+    /// How far user-events were taken in for them: the next position of each partition that has a record of one.
     pub followed: Vec<Position>,
 }
 

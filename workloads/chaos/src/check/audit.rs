@@ -55,6 +55,13 @@ impl Audit {
         self.wanted.push(place);
     }
 
+    /// How many records must be linked and are not, or must be kept and are not.
+    pub(super) fn lacking(&self) -> usize {
+        let unlinked = self.wanted.iter().filter(|place| !self.linked.contains_key(place));
+        let lost = self.poisoned.iter().filter(|place| !self.kept.contains(place));
+        unlinked.chain(lost).count()
+    }
+
     pub(super) fn check(self, violations: &mut Vec<Violation>, figures: &mut Figures) {
         (figures.links, figures.passed_over) = (self.length, self.passed_over);
         for place in &self.wanted {

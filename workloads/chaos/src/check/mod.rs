@@ -131,6 +131,11 @@ impl Checker {
         self.audit.must_keep(place.clone());
     }
 
+    /// How many of the records that were taken in are not audited yet.
+    pub(crate) fn unaudited(&self) -> usize {
+        self.audit.lacking()
+    }
+
     fn admits(&mut self, partition: i32, event: &Event) -> bool {
         let Some(writer) = &event.writer else { return false };
         let newest = self.newest.get(&partition);

@@ -333,6 +333,18 @@ fn a_payment_that_is_read_again_is_not_undone_because_its_forgotten_order_was_as
     assert_eq!(names(&about(&lab, 1)), ["VirtualStockReservedEvent", "ReservationConfirmedEvent"]);
 }
 
+#[test]
+fn an_order_whose_user_was_rejected_is_refused_though_another_process_lets_the_user_pass() {
+    let mut lab = open(5);
+    let (user, reason) = ("USER-1".parse().unwrap(), Reason::UserBlocked);
+    let rejected = UserRejected { order: order(1), user, reason, repeated: false };
+    lab.input(Topic::UserEvents, "no", Event::from(rejected));
+    lab.settle(0);
+    lab.input(Topic::UserEvents, "yes", validated(&lab, 1, &[("A", 1)]));
+    lab.settle(0);
+    assert!(!names(&about(&lab, 1)).contains(&"VirtualStockReservedEvent"), "{:?}", names(&about(&lab, 1)));
+}
+
 /// What a start without a snapshot makes of a record that came again long before it and was answered with silence then.
 #[track_caller]
 fn is_not_answered_again(topic: Topic, again: impl FnOnce(&Lab) -> Event) {

@@ -21,9 +21,9 @@ impl HistoryRunner {
         loop {
             let progress = self.plan.store.progress().await?;
             let topics = origin::check(self.log.as_ref(), &progress).await?;
-            let applied = applied(&progress);
-            if applied > 0 && self.shown.borrow().progress.revision == 0 {
-                self.observer.history(&HistoryReport::Resumed { applied });
+            let records = applied(&progress);
+            if records > 0 && self.shown.borrow().progress.revision == 0 {
+                self.observer.history(&HistoryReport::Resumed { applied: records });
             }
             self.show(&progress);
             let applies = self.plan.store.take_turn().await?;

@@ -209,8 +209,8 @@ impl HistoryStore for PostgresHistory {
     async fn take_turn(&self) -> Result<bool, HistoryError> {
         let number = self.0.place.turn;
         let has_turn = self.write(move |writer| writer.take_turn(number).boxed()).await?;
-        let mut seen = self.0.seen();
-        seen.shown = seen.last.clone();
+        let seen = &mut *self.0.seen();
+        seen.shown.clone_from(&seen.last);
         Ok(has_turn)
     }
 

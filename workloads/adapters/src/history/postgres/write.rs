@@ -85,7 +85,7 @@ async fn put(connection: &mut PgConnection, orders: &[StoredOrder]) -> Result<i6
 /// Rows of the table of products.
 #[derive(Default)]
 struct Products {
-    products: Vec<String>,
+    names: Vec<String>,
     placed_at: Vec<i64>,
     ids: Vec<Vec<u8>>,
 }
@@ -96,7 +96,7 @@ impl Products {
         for stored in orders {
             let Some(cursor) = stored.cursor() else { continue };
             for product in &stored.products {
-                rows.products.push(product.as_str().to_owned());
+                rows.names.push(product.as_str().to_owned());
                 rows.placed_at.push(cursor.placed_at.as_millis());
                 rows.ids.push(bytes(cursor.order));
             }
@@ -105,8 +105,8 @@ impl Products {
     }
 
     async fn run(self, connection: &mut PgConnection, text: &'static str) -> Result<(), HistoryError> {
-        let Self { products, placed_at, ids } = self;
-        let run = sqlx::query(text).bind(products).bind(placed_at).bind(ids);
+        let Self { names, placed_at, ids } = self;
+        let run = sqlx::query(text).bind(names).bind(placed_at).bind(ids);
         run.execute(connection).await.or_failed().map(drop)
     }
 }

@@ -15,7 +15,7 @@ pub struct ReadModelSpec {
     /// The volume of each pod, for a read model of its own. It is made and deleted with its pod. An order takes some 650 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume_claim: Option<VolumeClaim>,
-    /// A database that all pods share, and that outlives them. An order takes some 1,100 bytes.
+    /// A database that all pods share, and that outlives them. An order takes some 800 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub postgres: Option<Postgres>,
     /// How long an order that has ended is kept after it was placed: a duration from 24h to 876000h, such as `8760h`. For ever

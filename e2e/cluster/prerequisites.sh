@@ -29,7 +29,7 @@ install_missing() {
         trap 'rm -f /usr/sbin/policy-rc.d' EXIT
     fi
     # Nor is a database wanted that nobody asked for.
-    if printf '%s\n' "$@" | grep -q postgresql && [ ! -e /etc/postgresql ]; then
+    if [[ " $* " = *" postgresql "* ]]; then
         mkdir -p /etc/postgresql-common/createcluster.d
         echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.d/kbnt.conf
     fi

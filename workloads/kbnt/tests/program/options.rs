@@ -27,11 +27,16 @@ fn the_history_is_in_a_directory_or_in_a_database_and_its_address_is_no_option()
     let both = [("KBNT_HISTORY_DIR", "/tmp"), ("KBNT_HISTORY_POSTGRES", "true")];
     let said = refused(&with(&[]), &both);
     assert!(said.contains("KBNT_HISTORY_DIR and KBNT_HISTORY_POSTGRES are both set"), "{said}");
+    let fails = |variables: &[(&str, &str)]| {
+        let mut command = kbnt(&with(&["--history-postgres"]));
+        let output = command.envs(variables.iter().copied()).output().unwrap();
+        assert!(!output.status.success(), "{variables:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
     // The command line decides, and the database has no address.
-    let said = refused(&with(&["--history-postgres"]), &both);
+    let said = fails(&both);
     assert!(said.contains("--history-postgres needs KBNT_HISTORY_POSTGRES_URL"), "{said}");
-    let url = ("KBNT_HISTORY_POSTGRES_URL", "postgres://shop:pa55word@[db/orders");
-    let said = refused(&with(&["--history-postgres"]), &[url]);
+    let said = fails(&[("KBNT_HISTORY_POSTGRES_URL", "postgres://shop:pa55word@[db/orders")]);
     assert!(said.contains("it is no URL") && !said.contains("pa55word"), "{said}");
     refused(&with(&["--history-postgres", "postgres://shop@db/orders"]), &[]);
 }

@@ -33,6 +33,9 @@ const BYTES_MOST: usize = 8 << 20;
 /// How often to look where the log ends.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How long letting the turn go may take at the end.
+const YIELD: Duration = Duration::from_secs(1);
+
 /// How often to say how far the building has come.
 const SAY: Duration = Duration::from_secs(10);
 
@@ -142,12 +145,14 @@ impl HistoryRunner {
     /// Runs until `shutdown` or a permanent error of the log; goes on after errors of the store. With a damaged log it applies no
     /// more, and what is stored is still shown.
     pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), RunError> {
-        let error = tokio::select! {
-            () = shutdown.cancelled() => return Ok(()),
-            error = self.follow_for_ever() => error,
+        let ended = tokio::select! {
+            () = shutdown.cancelled() => Ok(()),
+            error = self.follow_for_ever() => Err(error),
         };
-        if !matches!(error, LogError::Damaged(_)) {
-            return Err(error.into());
+        // Another process need not wait until this one has answered its last requests.
+        let _ = tokio::time::timeout(YIELD, self.plan.store.yield_turn()).await;
+        if !matches!(ended, Err(LogError::Damaged(_))) {
+            return ended.map_err(RunError::from);
         }
         self.shown.send_modify(|shown| shown.standing.ready = false);
         shutdown.cancelled().await;

@@ -24,9 +24,9 @@ pub(super) const WRITE_MOST: Duration = Duration::from_secs(45);
 
 /// Settings of the connection that writes. With it goes the turn, so the server ends it if nothing is heard of the process any more:
 /// one that lives looks every second. Without a synchronous commit the last transactions may be lost when the server crashes: they are
-/// read again from the log.
+/// read again from the log. Every order is found by an index, whatever the planner knows of the tables.
 pub(super) const WRITER: &str = "
-    SET statement_timeout = '30s'; SET lock_timeout = '10s';
+    SET enable_seqscan = off; SET jit = off; SET statement_timeout = '30s'; SET lock_timeout = '10s';
     SET idle_in_transaction_session_timeout = '30s'; SET idle_session_timeout = '30s';
     SET synchronous_commit = off";
 
@@ -76,7 +76,9 @@ pub(super) async fn connect(
     let unavailable = |why: String| Err(HistoryError::Unavailable(why));
     let options = match address.options() {
         // Statements in the log would be noise; what goes wrong is reported.
-        Ok(options) => options.application_name("kbnt-history").disable_statement_logging(),
+        Ok(options) => {
+            options.application_name("kbnt-history").extra_float_digits(None).disable_statement_logging()
+        }
         Err(error) => return unavailable(format!("of the address of the database, {error}")),
     };
     within(CONNECT_MOST, async {

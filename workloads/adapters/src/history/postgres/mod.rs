@@ -8,6 +8,7 @@ mod write;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures::FutureExt as _;
@@ -37,9 +38,18 @@ struct Shared {
     /// `None` until it is connected. Whoever uses the connection takes it out, and puts it back only if no answer is outstanding.
     writer: tokio::sync::Mutex<Option<Writer>>,
     seen: Mutex<Seen>,
-    idle: Mutex<Vec<PgConnection>>,
+    idle: Mutex<Vec<Idle>>,
     reads: Arc<Semaphore>,
 }
+
+/// A connection that reads, and when it last did.
+struct Idle {
+    connection: PgConnection,
+    since: Instant,
+}
+
+/// For how long a connection that has answered is taken to work: it is asked again only then, as that takes a message there and back.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// The connection that writes.
 struct Writer {
@@ -98,7 +108,9 @@ impl PostgresHistory {
     /// Runs `work` with a connection that reads; waits for its turn.
     async fn read<R: Send + 'static>(
         &self,
-        work: impl for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<R, HistoryError>> + Send + 'static,
+        work: impl for<'c> FnOnce(&'c mut PgConnection, &'c Known) -> BoxFuture<'c, Result<R, HistoryError>>
+        + Send
+        + 'static,
     ) -> Result<R, HistoryError> {
         let turn = timeout(PATIENCE, Arc::clone(&self.0.reads).acquire_owned()).await;
         let Ok(Ok(turn)) = turn else { return Err(HistoryError::Busy) };
@@ -117,7 +129,7 @@ impl Shared {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<PgConnection>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -132,8 +144,10 @@ impl Shared {
 
     /// A connection that reads: one that is left, if it still works.
     async fn reader(&self) -> Result<PgConnection, HistoryError> {
-        while let Some(mut connection) = { self.idle().pop() } {
-            if within(READ_MOST, async { connection.ping().await.or_failed() }).await.is_ok() {
+        while let Some(Idle { mut connection, since }) = { self.idle().pop() } {
+            let works = since.elapsed() < FRESH
+                || within(READ_MOST, async { connection.ping().await.or_failed() }).await.is_ok();
+            if works {
                 return Ok(connection);
             }
         }
@@ -142,21 +156,17 @@ impl Shared {
 
     async fn read<R>(
         &self,
-        work: impl for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<R, HistoryError>> + Send,
+        work: impl for<'c> FnOnce(&'c mut PgConnection, &'c Known) -> BoxFuture<'c, Result<R, HistoryError>>
+        + Send,
     ) -> Result<R, HistoryError> {
         let shown = self.seen().shown.clone();
         let Some(shown) = shown else {
             return Err(HistoryError::Unavailable("it is not open yet".to_owned()));
         };
         let mut connection = self.reader().await?;
-        let done = within(READ_MOST, async {
-            let done = work(&mut connection).await?;
-            read::confirm(&mut connection, &shown).await?;
-            Ok(done)
-        })
-        .await;
+        let done = within(READ_MOST, work(&mut connection, &shown)).await;
         if done.is_ok() {
-            self.idle().push(connection);
+            self.idle().push(Idle { connection, since: Instant::now() });
         }
         done
     }
@@ -164,6 +174,17 @@ impl Shared {
     /// What the next batch follows on.
     fn last(&self) -> Result<Known, HistoryError> {
         self.seen().last.clone().ok_or(HistoryError::Conflict)
+    }
+}
+
+impl Known {
+    /// Fails unless what was read is of this history, and no older.
+    fn admits(&self, read: &Self) -> Result<(), HistoryError> {
+        if read.build == self.build && read.revision >= self.revision {
+            Ok(())
+        } else {
+            Err(HistoryError::Unavailable("it is being built anew".to_owned()))
+        }
     }
 }
 
@@ -243,12 +264,12 @@ impl HistoryStore for PostgresHistory {
     }
 
     async fn get(&self, order: OrderId) -> Result<Option<OrderEntry>, HistoryError> {
-        let stored = self.read(move |connection| read::get(connection, order).boxed()).await?;
+        let stored = self.read(move |connection, known| read::get(connection, known, order).boxed()).await?;
         Ok(stored.map(|stored| stored.entry))
     }
 
     async fn search(&self, search: Search) -> Result<Page, HistoryError> {
-        self.read(move |connection| read::search(connection, search).boxed()).await
+        self.read(move |connection, known| read::search(connection, known, search).boxed()).await
     }
 
     async fn expire(&self, before: Timestamp, most: usize) -> Result<usize, HistoryError> {
@@ -278,6 +299,9 @@ impl HistoryStore for PostgresHistory {
 
     async fn size(&self) -> Result<HistorySize, HistoryError> {
         let schema = self.0.place.name.clone();
-        self.read(move |connection| async move { read::size(connection, &schema).await }.boxed()).await
+        self.read(move |connection, known| {
+            async move { read::size(connection, known, &schema).await }.boxed()
+        })
+        .await
     }
 }

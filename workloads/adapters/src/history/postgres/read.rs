@@ -26,26 +26,26 @@ pub(super) fn no_progress() -> HistoryError {
     HistoryError::Damaged("it does not say how far the log is applied".to_owned())
 }
 
-/// Fails if what was read just now is not of the history that is known, or is older. A history is never begun under the same name twice,
-/// so it was the same while it was read.
-pub(super) async fn confirm(connection: &mut PgConnection, known: &Known) -> Result<(), HistoryError> {
+/// Makes sure that what was read just now is of the history that is known. None is ever begun twice under the same name, so it was the same
+/// while it was read.
+async fn confirm(connection: &mut PgConnection, known: &Known) -> Result<(), HistoryError> {
     let select = sqlx::query_as("SELECT build, revision FROM progress");
     let found: Option<(String, i64)> = select.fetch_optional(connection).await.or_failed()?;
     let (build, revision) = found.ok_or_else(no_progress)?;
-    if build == known.build && revision >= known.revision {
-        Ok(())
-    } else {
-        Err(HistoryError::Unavailable("it is being built anew".to_owned()))
-    }
+    known.admits(&Known { build, revision })
 }
 
-/// One order.
+/// One order. Many are asked for, so it is all in one statement.
 pub(super) async fn get(
     connection: &mut PgConnection,
+    known: &Known,
     order: OrderId,
 ) -> Result<Option<StoredOrder>, HistoryError> {
-    let select = sqlx::query_scalar("SELECT content FROM orders WHERE id = $1").bind(bytes(order));
-    let content: Option<Vec<u8>> = select.fetch_optional(connection).await.or_failed()?;
+    let select = "SELECT p.build, p.revision, o.content FROM progress p LEFT JOIN orders o ON o.id = $1";
+    let found: Option<(String, i64, Option<Vec<u8>>)> =
+        sqlx::query_as(select).bind(bytes(order)).fetch_optional(connection).await.or_failed()?;
+    let (build, revision, content) = found.ok_or_else(no_progress)?;
+    known.admits(&Known { build, revision })?;
     content.map(|content| rows::stored(order, &content)).transpose()
 }
 
@@ -148,7 +148,17 @@ impl Way {
 }
 
 /// A page. Orders are fetched in parts, more of them each time: a page mostly takes the first ones.
-pub(super) async fn search(connection: &mut PgConnection, search: Search) -> Result<Page, HistoryError> {
+pub(super) async fn search(
+    connection: &mut PgConnection,
+    known: &Known,
+    search: Search,
+) -> Result<Page, HistoryError> {
+    let page = page(connection, search).await?;
+    confirm(connection, known).await?;
+    Ok(page)
+}
+
+async fn page(connection: &mut PgConnection, search: Search) -> Result<Page, HistoryError> {
     let way = Way::of(&search);
     let (mut after, mut count) = (search.after, search.limit + 1);
     let mut gathered = Gathered::new(search.clone());
@@ -169,12 +179,17 @@ pub(super) async fn search(connection: &mut PgConnection, search: Search) -> Res
 }
 
 /// How much is stored.
-pub(super) async fn size(connection: &mut PgConnection, schema: &str) -> Result<HistorySize, HistoryError> {
-    let select = "SELECT (SELECT orders FROM progress),
+pub(super) async fn size(
+    connection: &mut PgConnection,
+    known: &Known,
+    schema: &str,
+) -> Result<HistorySize, HistoryError> {
+    let select = "SELECT build, revision, orders,
         (SELECT sum(pg_total_relation_size(t.oid))::bigint FROM pg_class t JOIN pg_namespace n ON n.oid = t.relnamespace
-         WHERE n.nspname = $1 AND t.relkind = 'r')";
-    let found: (Option<i64>, Option<i64>) =
-        sqlx::query_as(select).bind(schema).fetch_one(connection).await.or_failed()?;
-    let (orders, bytes) = (found.0.ok_or_else(no_progress)?, found.1.unwrap_or_default());
-    Ok(HistorySize { orders: rows::count(orders)?, bytes: bytes.unsigned_abs() })
+         WHERE n.nspname = $1 AND t.relkind = 'r') FROM progress";
+    let found: Option<(String, i64, i64, Option<i64>)> =
+        sqlx::query_as(select).bind(schema).fetch_optional(connection).await.or_failed()?;
+    let (build, revision, orders, bytes) = found.ok_or_else(no_progress)?;
+    known.admits(&Known { build, revision })?;
+    Ok(HistorySize { orders: rows::count(orders)?, bytes: bytes.unwrap_or_default().unsigned_abs() })
 }

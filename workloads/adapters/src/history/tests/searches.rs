@@ -111,7 +111,7 @@ pub(super) async fn a_page_ends_when_enough_orders_were_looked_at<P: Place>() {
     let place = P::make().await;
     let most = u32::try_from(LOOKS_MOST).unwrap();
     let store = store(&place, &[]).await;
-    let orders: Vec<StoredOrder> = (0..most + 1).map(order).collect();
+    let orders: Vec<StoredOrder> = (0..=most).map(order).collect();
     store.apply(Batch { orders, progress: progress(1) }).await.unwrap();
     let mut search = Search { limit: 50, ..Search::default() };
     search.filter.reason = Some(Reason::UserNotFound);

@@ -10,7 +10,7 @@ packages=(bash curl gcc g++ cmake make pkg-config libssl-dev zlib1g-dev jq opens
 [ "$1" != built ] || packages+=(docker.io runc containernetworking-plugins nftables iptables iproute2 mmdebstrap
     debian-archive-keyring libc6-dev maven openjdk-17-jre-headless)
 # What the tests of the history in PostgreSQL need, and no more.
-[ "$1" != database ] || packages=(postgresql util-linux)
+[ "$1" != database ] || packages=(postgresql openssl util-linux)
 
 missing() {
     local package

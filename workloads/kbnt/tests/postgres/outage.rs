@@ -1,6 +1,8 @@
-//! A database that dies and comes back.
+//! A database that is away, dies and comes back, or is not the one that it says it is.
 
-use kbnt_application::ports::{History as _, HistoryError};
+use kbnt_adapters::history::{PostgresAddress, PostgresHistory};
+use kbnt_application::history::Progress;
+use kbnt_application::ports::{History as _, HistoryError, HistoryStore as _};
 use kbnt_testkit::{eventually, order};
 
 use crate::server::Server;
@@ -60,4 +62,26 @@ async fn a_database_that_is_not_there_yet_is_waited_for() {
     server.start_again();
     ready(&running).await;
     assert!(shows(&running, 10).await);
+}
+
+#[tokio::test]
+#[ignore = "starts a database"]
+async fn a_server_is_known_by_its_certificate_if_that_is_asked_for() {
+    let (server, other) = (Server::start(), Server::start());
+    let opened = |parameters: String| {
+        let store = PostgresHistory::new(PostgresAddress::Text(format!("{}?{parameters}", server.url)), "");
+        async move { store.progress().await }
+    };
+    for parameters in ["sslmode=disable".into(), "sslmode=require".into(), strict(&server)] {
+        assert_eq!(opened(parameters.clone()).await, Ok(Progress::default()), "{parameters}");
+    }
+    for parameters in ["sslmode=verify-full".into(), strict(&other)] {
+        let refused = opened(parameters).await;
+        let Err(HistoryError::Unavailable(why)) = refused else { panic!("{refused:?}") };
+        assert!(why.to_lowercase().contains("certificate"), "{why}");
+    }
+}
+
+fn strict(server: &Server) -> String {
+    format!("sslmode=verify-full&sslrootcert={}", server.authority())
 }

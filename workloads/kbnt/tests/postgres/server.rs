@@ -30,6 +30,11 @@ impl Server {
         script(self.directory.path(), "kill");
     }
 
+    /// The certificate of the authority that vouches for it.
+    pub fn authority(&self) -> String {
+        self.directory.path().join("ca.crt").to_str().unwrap().to_owned()
+    }
+
     /// What a statement of somebody who may do anything comes to.
     pub fn execute(&self, statement: &str) -> String {
         let output =

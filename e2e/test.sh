@@ -53,8 +53,7 @@ say "==> backups in an object store ($(elapsed))"
 KBNT_TEST_BOOTSTRAP=$("$here/kafka/broker.sh" start "$broker") cargo_test --test objects -- --ignored
 say "==> the history of orders in a database ($(elapsed))"
 step "PostgreSQL" "$here/postgres/server.sh" install
-KBNT_TEST_POSTGRES=$("$here/postgres/server.sh" start "$database") \
-    "$here/cargo.sh" test --release --locked -p kbnt-adapters --lib history::tests -- --ignored
+KBNT_TEST_POSTGRES=$("$here/postgres/server.sh" start "$database") cargo_test --lib history::tests -- --ignored
 "$here/postgres/server.sh" kill "$database"
 KBNT_TEST_BOOTSTRAP=$("$here/kafka/broker.sh" start "$broker") cargo_test --test postgres -- --ignored
 say "==> services and broker killed under load ($(elapsed))"

@@ -6,6 +6,7 @@ set -euo pipefail
 . "$(dirname "$0")/cluster/lib/built.sh"
 here=$(cd "$(dirname "$0")" && pwd)
 broker=$(mktemp -d)
+database=$(mktemp -d)
 cd "$REPO_DIR"
 
 inside() { "$CLUSTER_DIR/inside.sh" "$@"; }
@@ -15,7 +16,8 @@ finish() {
     local code=$?
     [ -z "${store:-}" ] || kill "$store" 2>/dev/null || true
     "$here/kafka/broker.sh" stop "$broker" >/dev/null 2>&1 || true
-    rm -rf "$broker"
+    "$here/postgres/server.sh" kill "$database" >/dev/null 2>&1 || true
+    rm -rf "$broker" "$database"
     if [ -n "${ours:-}" ]; then
         "$CLUSTER_DIR/down.sh"
     else
@@ -49,6 +51,11 @@ wait "$store" || die "the object store does not compile"
 store=
 say "==> backups in an object store ($(elapsed))"
 KBNT_TEST_BOOTSTRAP=$("$here/kafka/broker.sh" start "$broker") cargo_test --test objects -- --ignored
+say "==> the history of orders in a database ($(elapsed))"
+step "PostgreSQL" "$here/postgres/server.sh" install
+KBNT_TEST_POSTGRES=$("$here/postgres/server.sh" start "$database") cargo_test --lib history::tests -- --ignored
+"$here/postgres/server.sh" kill "$database"
+KBNT_TEST_BOOTSTRAP=$("$here/kafka/broker.sh" start "$broker") cargo_test --test postgres -- --ignored
 say "==> services and broker killed under load ($(elapsed))"
 "$here/chaos/run.sh" --faults 12 --orders 3000 --rate 150 --pause 500 --reservation-ttl 20s
 step "compile the cluster's suite" cluster_suite

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that the other scripts need. No apt call when nothing is missing.
-#   prerequisites.sh docker|built|external|check
+#   prerequisites.sh docker|built|external|check|database
 set -euo pipefail
 . "$(dirname "$0")/lib/common.sh"
 . "$(dirname "$0")/lib/step.sh"
@@ -9,6 +9,8 @@ packages=(bash curl gcc g++ cmake make pkg-config libssl-dev zlib1g-dev jq opens
 # What only a cluster built from packages needs: an engine, file systems to make images of, Maven for Kafka's jars.
 [ "$1" != built ] || packages+=(docker.io runc containernetworking-plugins nftables iptables iproute2 mmdebstrap
     debian-archive-keyring libc6-dev maven openjdk-17-jre-headless)
+# What the tests of the history in PostgreSQL need, and no more.
+[ "$1" != database ] || packages=(postgresql openssl util-linux)
 
 missing() {
     local package
@@ -26,11 +28,16 @@ install_missing() {
         chmod +x /usr/sbin/policy-rc.d
         trap 'rm -f /usr/sbin/policy-rc.d' EXIT
     fi
+    # Nor is a database wanted that nobody asked for.
+    if [[ " $* " = *" postgresql "* ]]; then
+        mkdir -p /etc/postgresql-common/createcluster.d
+        echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.d/kbnt.conf
+    fi
     apt-get update
     apt-get install -y --no-install-recommends "$@"
 }
 
-[ "$1" = check ] || [ "$(id -u)" = 0 ] || die "this needs root, for namespaces and packages"
+[ "$1" = check ] || [ "$1" = database ] || [ "$(id -u)" = 0 ] || die "this needs root, for namespaces and packages"
 command -v go >/dev/null || die "Go 1.26 or newer is needed: https://go.dev/dl/"
 command -v cargo >/dev/null || die "Rust is needed: https://rustup.rs/"
 mapfile -t wanted < <(missing)

@@ -14,7 +14,8 @@ use crate::pipeline::Desired;
 use crate::topics::{self, Asked, OF_WORKFLOW, TopicIds};
 use crate::users;
 use crate::workloads::{
-    self, Checkpoints, File, Plan, Role, Scaling, Source, closed_order_window, from_field, plain,
+    self, Checkpoints, File, Plan, Role, Scaling, Source, closed_order_window, from_field, history_database,
+    plain,
 };
 
 /// The services of an OrderWorkflow.
@@ -114,7 +115,7 @@ fn plans(
     vec![
         plan(Role::User, &services.user, user),
         plan(Role::Payment, &services.payment, payment(&valid.payment)),
-        plan(Role::Order, &services.order, none()),
+        plan(Role::Order, &services.order, history_database(spec.read_model.as_ref())),
         plan(Role::Notification, &services.notification, notification(&valid.notification)),
         plan(Role::Audit, &services.audit.clone().into(), none()),
     ]

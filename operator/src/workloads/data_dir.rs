@@ -20,7 +20,7 @@ impl DataDir {
         let keeps_snapshots = matches!(plan.role, Role::Inventory | Role::User | Role::Audit);
         let archive = plan.closed_orders.as_ref();
         let archive = archive.map(|spec| closed_orders::data_dir(spec, resource, plan.role));
-        let history = plan.read_model.as_ref().map(|spec| history::data_dir(spec, resource, plan.role));
+        let history = plan.read_model.as_ref().and_then(|spec| history::data_dir(spec, resource, plan.role));
         let checkpoints = plan.checkpoints.as_ref().and_then(Checkpoints::data_dir);
         let snapshots = keeps_snapshots.then(snapshots::data_dir);
         snapshots.into_iter().chain(archive).chain(history).chain(checkpoints).collect()

@@ -21,6 +21,7 @@ pub use apply::{apply, exists, look, rolled_out};
 pub use build::{Plan, Workload, build};
 pub use checkpoints::Checkpoints;
 pub use closed_orders::window as closed_order_window;
+pub use history::database as history_database;
 pub use overlay::check;
 pub use pod::{File, Source, from_field, plain};
 pub use scale::{Scaler, Scaling};

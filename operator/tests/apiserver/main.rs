@@ -167,6 +167,7 @@ fn trials(running: Option<&Running>) -> Vec<Trial> {
         users::a_user_of_somebody_else_is_reported_and_left_alone,
         users::a_namespace_beyond_its_rights_is_told_and_not_tried,
         volumes::order_service_gets_a_volume_for_each_pod_and_no_other_service_changes,
+        volumes::order_service_reads_the_address_of_a_database_in_a_file_and_claims_nothing,
         volumes::inventory_service_has_a_volume_with_a_claim_and_without,
         volumes::the_window_of_a_stock_reaches_the_user_service_of_its_workflow,
         volumes::a_volume_that_somebody_takes_away_is_put_back,

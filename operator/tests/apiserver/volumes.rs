@@ -161,6 +161,34 @@ pub(crate) async fn order_service_gets_a_volume_for_each_pod_and_no_other_servic
     others_are_unchanged(&shop, &before, &[Keeper::Order.service()]).await
 }
 
+pub(crate) async fn order_service_reads_the_address_of_a_database_in_a_file_and_claims_nothing(
+    suite: &Suite,
+) -> Verdict {
+    let shop = suite.shop("shared-read-model").await?;
+    shop.open().await?;
+    let before = shop.api::<Deployment>().list(&ListParams::default()).await?.items;
+    let keeper = Keeper::Order;
+    keeper.ask(&shop, json!({"volumeClaim": {"size": "20Gi"}})).await?;
+    keeper.claims(&shop, "20Gi").await?;
+    let shared = json!({"volumeClaim": null, "postgres": {"secretRef": {"name": "db", "key": "uri"}}});
+    keeper.ask(&shop, shared).await?;
+    let path = "/etc/kbnt/history-postgres/uri";
+    let pod = until("the file", || async {
+        let pod = keeper.pod(&shop).await?;
+        let given = value(&pod, "KBNT_HISTORY_POSTGRES_URL_FILE");
+        expect(given.as_deref() == Some(path), || format!("{given:?}")).map(|()| pod)
+    })
+    .await?;
+    let given = (value(&pod, "KBNT_HISTORY_POSTGRES"), value(&pod, "KBNT_HISTORY_DIR"));
+    expect(given == (Some("true".into()), None), || format!("{given:?}"))?;
+    expect(keeper.volume(&pod).is_none(), || "it still claims a volume".to_owned())?;
+    let secret = pod.volumes.iter().flatten().filter_map(|volume| volume.secret.as_ref());
+    let secret = secret.filter(|secret| secret.secret_name.as_deref() == Some("db")).count();
+    expect(secret == 1, || format!("{:?}", pod.volumes))?;
+    keeper.is(&shop, "Ready", "Ready").await?;
+    others_are_unchanged(&shop, &before, &[keeper.service()]).await
+}
+
 pub(crate) async fn inventory_service_has_a_volume_with_a_claim_and_without(suite: &Suite) -> Verdict {
     let shop = suite.shop("closed-orders").await?;
     shop.open().await?;

@@ -62,7 +62,9 @@ pub(crate) async fn run(options: ServiceOptions, life: Life) -> Result<ExitCode,
         Role::Payment => process.payment(),
         Role::Order => {
             let directory = options.history_dir.clone();
-            process.order(directory.map(|directory| options.history.plan(directory)));
+            let plan = directory.map(|directory| options.history.plan(directory));
+            let in_database = || options.history.plan_in_database(&options.kafka.topic_prefix);
+            process.order(options.history_postgres.then(in_database).transpose()?.or(plan));
         }
         Role::Notification => process.notification(),
         Role::Audit => process.audit(wiring::plan_of(&options.state, service, &metrics)?),

@@ -1,6 +1,7 @@
-//! The history of orders in `SQLite`; docs/history.md describes the file.
+//! The history of orders in `SQLite`, or in `PostgreSQL`; docs/history.md describes both.
 
 mod file;
+mod postgres;
 mod read;
 mod rows;
 #[cfg(test)]
@@ -21,6 +22,8 @@ use rusqlite::Connection;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
+
+pub use postgres::{PostgresAddress, PostgresAddressError, PostgresHistory};
 
 /// Reads at a time.
 const READS: usize = 4;

@@ -17,23 +17,14 @@ pub(super) fn progress(connection: &Connection) -> Result<Progress, HistoryError
     let (revision, row): (i64, Vec<u8>) = connection
         .query_row("SELECT revision, row FROM progress", [], |row| Ok((row.get(0)?, row.get(1)?)))
         .or_failed()?;
-    if revision == 0 {
-        return Ok(Progress::default());
-    }
-    let progress = rows::stored_progress(&row)?;
-    if progress.revision == revision.cast_unsigned() {
-        Ok(progress)
-    } else {
-        Err(HistoryError::Damaged("the number of batches is not what was written".to_owned()))
-    }
+    rows::progress_at(revision, &row)
 }
 
 /// How many orders are listed.
 pub(super) fn orders(connection: &Connection) -> Result<u64, HistoryError> {
     let orders: i64 =
         connection.query_row("SELECT orders FROM progress", [], |row| row.get(0)).or_failed()?;
-    u64::try_from(orders)
-        .map_err(|_| HistoryError::Damaged("the number of orders is not what was written".to_owned()))
+    rows::count(orders)
 }
 
 /// One order.
@@ -106,15 +97,7 @@ fn listed(row: &Row<'_>) -> Result<StoredOrder, HistoryError> {
     let stored = rows::stored(id, bytes)?;
     let (placed_at, user, status): (Option<i64>, Option<String>, u8) =
         (row.get(1).or_failed()?, row.get(2).or_failed()?, row.get(3).or_failed()?);
-    let placed = stored.entry.placed.as_ref();
-    let agrees = status == status_code(stored.entry.status)
-        && placed.map(|placed| placed.at.as_millis()) == placed_at
-        && placed.map(|placed| placed.user.as_str()) == user.as_deref();
-    if agrees {
-        Ok(stored)
-    } else {
-        Err(HistoryError::Damaged("an index is not what was written".to_owned()))
-    }
+    rows::listed(stored, placed_at, user.as_deref(), status)
 }
 
 /// Reads every row; the products must be those of the orders.

@@ -20,6 +20,11 @@ fn damaged(what: &str) -> HistoryError {
     HistoryError::Damaged(format!("{what} is not what was written"))
 }
 
+/// Its checksum is right, and still it is not understood.
+fn foreign(what: &str) -> HistoryError {
+    HistoryError::Foreign(format!("{what} was written by another version"))
+}
+
 /// The row with its checksum.
 fn seal(row: &impl Serialize) -> Result<Vec<u8>, HistoryError> {
     let mut bytes = postcard::to_stdvec(row).map_err(|error| HistoryError::Unavailable(error.to_string()))?;
@@ -34,7 +39,7 @@ fn open<'a, T: Deserialize<'a>>(bytes: &'a [u8], what: &str) -> Result<T, Histor
     if crc32fast::hash(row).to_le_bytes() != *sum {
         return Err(damaged(what));
     }
-    postcard::from_bytes(row).map_err(|_| damaged(what))
+    postcard::from_bytes(row).map_err(|_| foreign(what))
 }
 
 fn parse<T: FromStr>(text: &str) -> Option<T> {
@@ -102,8 +107,22 @@ pub(super) fn order(stored: &StoredOrder) -> Result<Vec<u8>, HistoryError> {
 /// The order of these bytes; it must be the one that they are kept for.
 pub(super) fn stored(id: OrderId, bytes: &[u8]) -> Result<StoredOrder, HistoryError> {
     let row: OrderRow<'_> = open(bytes, "an order")?;
-    let stored = read(&row).ok_or_else(|| damaged("an order"))?;
+    let stored = read(&row).ok_or_else(|| foreign("an order"))?;
     if stored.order == id { Ok(stored) } else { Err(damaged("the id of an order")) }
+}
+
+/// The order, if the columns that have an index say the same of it.
+pub(super) fn listed(
+    stored: StoredOrder,
+    placed_at: Option<i64>,
+    user: Option<&str>,
+    status: u8,
+) -> Result<StoredOrder, HistoryError> {
+    let placed = stored.entry.placed.as_ref();
+    let agrees = status == status_code(stored.entry.status)
+        && placed.map(|placed| placed.at.as_millis()) == placed_at
+        && placed.map(|placed| placed.user.as_str()) == user;
+    if agrees { Ok(stored) } else { Err(damaged("an index")) }
 }
 
 fn read(row: &OrderRow<'_>) -> Option<StoredOrder> {
@@ -183,7 +202,25 @@ pub(super) fn progress(progress: &Progress) -> Result<Vec<u8>, HistoryError> {
 /// The progress of these bytes.
 pub(super) fn stored_progress(bytes: &[u8]) -> Result<Progress, HistoryError> {
     let row: ProgressRow<'_> = open(bytes, "the progress")?;
-    read_progress(&row).ok_or_else(|| damaged("the progress"))
+    read_progress(&row).ok_or_else(|| foreign("the progress"))
+}
+
+/// The progress of a store that counts so many batches.
+pub(super) fn progress_at(revision: i64, bytes: &[u8]) -> Result<Progress, HistoryError> {
+    if revision == 0 {
+        return Ok(Progress::default());
+    }
+    let progress = stored_progress(bytes)?;
+    if progress.revision == revision.cast_unsigned() {
+        Ok(progress)
+    } else {
+        Err(damaged("the number of batches"))
+    }
+}
+
+/// So many orders are listed.
+pub(super) fn count(orders: i64) -> Result<u64, HistoryError> {
+    u64::try_from(orders).map_err(|_| damaged("the number of orders"))
 }
 
 fn read_progress(row: &ProgressRow<'_>) -> Option<Progress> {

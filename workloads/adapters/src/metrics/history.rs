@@ -71,6 +71,12 @@ impl History {
                 records = applied,
                 "the history of orders goes on after these records"
             ),
+            HistoryReport::Turn { applies } => tracing::info!(
+                operation = "history-turn",
+                service,
+                applies,
+                "of the processes that share the history of orders, this one applies the log, or follows the one that does"
+            ),
             HistoryReport::Rebuilt { why } => {
                 self.rebuilds.inc();
                 tracing::warn!(

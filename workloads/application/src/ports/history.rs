@@ -22,6 +22,9 @@ pub enum HistoryError {
     /// What is stored is not what was written: it is to be built anew from the log.
     #[error("the history is damaged: {0}")]
     Damaged(String),
+    /// What is stored is whole, and is another log's, or was written by another version of the program.
+    #[error("the history is not this program's of this log: {0}")]
+    Foreign(String),
     /// The batch does not follow on what is stored: somebody else, or an earlier try, has applied it.
     #[error("the history has gone on meanwhile")]
     Conflict,
@@ -36,9 +39,24 @@ pub struct HistorySize {
     pub bytes: u64,
 }
 
-/// Stores the history. It is a cache of the log.
+/// Stores the history. It is a cache of the log. Several processes may share a store: one of them applies the log, and the others follow
+/// how far that has come.
 #[async_trait]
 pub trait HistoryStore: Send + Sync + 'static {
+    /// Whether other processes may have it, too. Then what is [foreign](HistoryError::Foreign) is theirs, and stays as it is.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// Whether it is this process that applies the log now. One that has its turn asks again every second or so to keep it. It only
+    /// saves work: a batch of whoever has no turn is refused if it does not follow, and harms nothing if it does.
+    async fn take_turn(&self) -> Result<bool, HistoryError> {
+        Ok(true)
+    }
+
+    /// Lets another process have the turn.
+    async fn yield_turn(&self) {}
+
     /// How far the log is applied to what is stored.
     async fn progress(&self) -> Result<Progress, HistoryError>;
 
@@ -57,7 +75,7 @@ pub trait HistoryStore: Send + Sync + 'static {
     /// Drops at most `most` orders that have ended and were placed before `before`; how many those were.
     async fn expire(&self, before: Timestamp, most: usize) -> Result<usize, HistoryError>;
 
-    /// Sets aside all that is stored, and begins anew.
+    /// Sets aside all that is stored, and begins anew. A shared store is set aside only by the process whose turn it is.
     async fn reset(&self) -> Result<(), HistoryError>;
 
     /// How much is stored.

@@ -59,6 +59,11 @@ pub enum HistoryReport<'a> {
         /// Records of the log that are applied.
         applied: u64,
     },
+    /// Processes share what is stored, and it is another one's turn to apply the log, or this one's again.
+    Turn {
+        /// Whether this one applies it.
+        applies: bool,
+    },
     /// What was stored is set aside: it is built anew from the log.
     Rebuilt {
         /// What is wrong with it.

@@ -10,6 +10,9 @@ const ORIGINS: [&str; 3] = ["data_dir", "bootstrap_servers", ORIGIN];
 /// The option that identifies commands with a choice of origins.
 const ORIGIN: &str = "origin_url";
 
+/// Options that say where order-service keeps the history.
+const HISTORIES: [&str; 2] = ["history_dir", "history_postgres"];
+
 /// Options that say how a command prints.
 const FORMS: [&str; 2] = ["raw", "json"];
 
@@ -17,7 +20,7 @@ const FORMS: [&str; 2] = ["raw", "json"];
 const SEVERAL: ErrorKind = ErrorKind::ArgumentConflict;
 
 /// The options of the command in these matches whose variables are ignored because another option was given
-/// on the command line. Fails if two were given there, or if two variables name an origin.
+/// on the command line. Fails if two were given there, or if two variables name an origin or a history.
 pub(super) fn overruled(
     command: &mut Command,
     matches: &ArgMatches,
@@ -30,15 +33,11 @@ pub(super) fn overruled(
     // Other commands share some of these options, and need several of them at once.
     if has(leaf, ORIGIN) {
         let origins = of(leaf, &ORIGINS, |_| true);
-        if let (None, Some((first, second))) = (origins.named.first(), two(&origins.set)) {
-            let text = format!(
-                "{} and {} are both set, and only one can be read: name it on the command line, or leave one empty",
-                variable(first),
-                variable(second)
-            );
-            return Err(command.error(SEVERAL, text));
-        }
-        overruled.extend(origins.overruled(command)?);
+        overruled.extend(origins.one_of_variables(command, "read")?.overruled(command)?);
+    }
+    if has(leaf, "history_postgres") {
+        let histories = of(leaf, &HISTORIES, |id| id == "history_dir" || leaf.get_flag(id));
+        overruled.extend(histories.one_of_variables(command, "used")?.overruled(command)?);
     }
     if has(leaf, "raw") {
         overruled.extend(of(leaf, &FORMS, |id| leaf.get_flag(id)).overruled(command)?);
@@ -55,6 +54,19 @@ struct Given {
 }
 
 impl Given {
+    /// Fails if two are set by variables, and nothing on the command line decides between them.
+    fn one_of_variables(self, command: &mut Command, done: &str) -> Result<Self, clap::Error> {
+        if let (true, Some((first, second))) = (self.named.is_empty(), two(&self.set)) {
+            let text = format!(
+                "{} and {} are both set, and only one can be {done}: name it on the command line, or leave one empty",
+                variable(first),
+                variable(second)
+            );
+            return Err(command.error(SEVERAL, text));
+        }
+        Ok(self)
+    }
+
     fn overruled(self, command: &mut Command) -> Result<Vec<&'static str>, clap::Error> {
         if let Some((first, second)) = two(&self.named) {
             let text = format!("{} and {} cannot be used together", option(first), option(second));

@@ -330,6 +330,10 @@ pub(crate) struct ServiceOptions {
     /// is shown for a day after it has ended
     #[arg(long, env = "KBNT_HISTORY_DIR", value_name = "DIR", help_heading = HISTORY)]
     pub(crate) history_dir: Option<PathBuf>,
+    /// Keep them in a Postgres database that all processes of order-service share. Its address has a password, so it comes from the
+    /// variable `KBNT_HISTORY_POSTGRES_URL`, or from a file that `KBNT_HISTORY_POSTGRES_URL_FILE` names
+    #[arg(long, env = "KBNT_HISTORY_POSTGRES", help_heading = HISTORY)]
+    pub(crate) history_postgres: bool,
     #[command(flatten)]
     pub(crate) history: HistoryOptions,
     #[command(flatten)]

@@ -19,6 +19,29 @@ fn refused(arguments: &[&str], variables: &[(&str, &str)]) -> String {
 }
 
 #[test]
+fn the_history_is_in_a_directory_or_in_a_database_and_its_address_is_no_option() {
+    let order = ["service", "order", "--bootstrap-servers", "127.0.0.1:1", "--port", "0"];
+    let with = |more: &[&'static str]| [&order[..], more].concat();
+    let said = refused(&with(&["--history-dir", "/tmp", "--history-postgres"]), &[]);
+    assert!(said.contains("--history-dir and --history-postgres cannot be used together"), "{said}");
+    let both = [("KBNT_HISTORY_DIR", "/tmp"), ("KBNT_HISTORY_POSTGRES", "true")];
+    let said = refused(&with(&[]), &both);
+    assert!(said.contains("KBNT_HISTORY_DIR and KBNT_HISTORY_POSTGRES are both set"), "{said}");
+    let fails = |variables: &[(&str, &str)]| {
+        let mut command = kbnt(&with(&["--history-postgres"]));
+        let output = command.envs(variables.iter().copied()).output().unwrap();
+        assert!(!output.status.success(), "{variables:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    // The command line decides, and the database has no address.
+    let said = fails(&both);
+    assert!(said.contains("--history-postgres needs KBNT_HISTORY_POSTGRES_URL"), "{said}");
+    let said = fails(&[("KBNT_HISTORY_POSTGRES_URL", "postgres://shop:pa55word@[db/orders")]);
+    assert!(said.contains("it is no URL") && !said.contains("pa55word"), "{said}");
+    refused(&with(&["--history-postgres", "postgres://shop@db/orders"]), &[]);
+}
+
+#[test]
 fn addresses_that_cannot_be_called_are_refused_at_once() {
     for (option, address, why) in [
         ("--payment-url", "gateway:8080", "begins with http:// or https://"),

@@ -34,7 +34,9 @@ impl Observer for Reports {
             HistoryReport::CaughtUp { .. } => "caught up",
             HistoryReport::Expired { .. } => "expired",
             HistoryReport::Failed(_) => "failed",
-            HistoryReport::Building { .. } | HistoryReport::Applied { .. } => return,
+            HistoryReport::Turn { .. } | HistoryReport::Building { .. } | HistoryReport::Applied { .. } => {
+                return;
+            }
         };
         self.0.lock().unwrap().push(name);
     }

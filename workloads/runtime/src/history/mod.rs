@@ -1,6 +1,7 @@
 //! Keeps the history of orders up to date.
 
 mod origin;
+mod turn;
 mod view;
 
 use std::sync::Arc;
@@ -32,6 +33,9 @@ const BYTES_MOST: usize = 8 << 20;
 /// How often to look where the log ends.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How long letting the turn go may take at the end.
+const YIELD: Duration = Duration::from_secs(1);
+
 /// How often to say how far the building has come.
 const SAY: Duration = Duration::from_secs(10);
 
@@ -59,13 +63,17 @@ pub struct HistoryRunner {
     observer: Arc<dyn Observer>,
     shown: watch::Sender<Shown>,
     /// What a reader found wrong with what is stored.
-    found: watch::Receiver<Option<String>>,
+    found: watch::Receiver<Option<HistoryError>>,
+    /// Whether it was this process's turn when that was last reported.
+    applies: Option<bool>,
     began: Instant,
 }
 
 /// What readers of the history see of how far it has come.
 #[derive(Clone, Debug, Default)]
 struct Shown {
+    /// Whether what is stored was found to be of this log.
+    open: bool,
     standing: Standing,
     progress: Progress,
 }
@@ -98,8 +106,25 @@ struct Sample {
 struct Rounds {
     looked: Option<Instant>,
     said: Instant,
+    asked: Instant,
     expired: Option<Instant>,
     sample: Option<Sample>,
+}
+
+impl Rounds {
+    fn new() -> Self {
+        let now = Instant::now();
+        Self { looked: None, said: now, asked: now, expired: None, sample: None }
+    }
+
+    /// Whether it is time again to ask for the turn.
+    fn asks(&mut self) -> bool {
+        let due = self.asked.elapsed() >= LOOK;
+        if due {
+            self.asked = Instant::now();
+        }
+        due
+    }
 }
 
 impl HistoryRunner {
@@ -113,18 +138,21 @@ impl HistoryRunner {
         let (shown, seen) = watch::channel(Shown::default());
         let (finds, found) = watch::channel(None);
         let view = HistoryView::new(Arc::clone(&plan.store), seen, finds);
-        (Self { plan, log, clock, observer, shown, found, began: Instant::now() }, view)
+        let runner = Self { plan, log, clock, observer, shown, found, applies: None, began: Instant::now() };
+        (runner, view)
     }
 
     /// Runs until `shutdown` or a permanent error of the log; goes on after errors of the store. With a damaged log it applies no
     /// more, and what is stored is still shown.
     pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), RunError> {
-        let error = tokio::select! {
-            () = shutdown.cancelled() => return Ok(()),
-            error = self.follow_for_ever() => error,
+        let ended = tokio::select! {
+            () = shutdown.cancelled() => Ok(()),
+            error = self.follow_for_ever() => Err(error),
         };
-        if !matches!(error, LogError::Damaged(_)) {
-            return Err(error.into());
+        // Another process need not wait until this one has answered its last requests.
+        let _ = tokio::time::timeout(YIELD, self.plan.store.yield_turn()).await;
+        if !matches!(ended, Err(LogError::Damaged(_))) {
+            return ended.map_err(RunError::from);
         }
         self.shown.send_modify(|shown| shown.standing.ready = false);
         shutdown.cancelled().await;
@@ -139,7 +167,15 @@ impl HistoryRunner {
             match stop {
                 Stop::Log(error) if error.class() == ErrorClass::Permanent => return error,
                 Stop::Store(HistoryError::Damaged(why)) => self.rebuild(&why).await,
-                Stop::Store(error) => self.observer.history(&HistoryReport::Failed(&error)),
+                Stop::Store(HistoryError::Foreign(why)) if !self.plan.store.is_shared() => {
+                    self.rebuild(&why).await;
+                }
+                Stop::Store(error) => {
+                    if matches!(error, HistoryError::Foreign(_)) {
+                        self.shown.send_replace(Shown::default());
+                    }
+                    self.observer.history(&HistoryReport::Failed(&error));
+                }
                 Stop::Log(_) => {}
             }
             tokio::time::sleep(pause.next()).await;
@@ -153,6 +189,10 @@ impl HistoryRunner {
         let mut pause = Backoff::new();
         while let Err(error) = self.plan.store.reset().await {
             self.observer.history(&HistoryReport::Failed(&error));
+            // The process whose turn it is comes upon the damage, too. Until then the rest is of use.
+            if self.plan.store.is_shared() {
+                return;
+            }
             tokio::time::sleep(pause.next()).await;
         }
         self.found.mark_unchanged();
@@ -161,32 +201,28 @@ impl HistoryRunner {
 
     /// Follows the log from where the store stands.
     async fn follow(&mut self, pause: &mut Backoff) -> Result<std::convert::Infallible, Stop> {
-        let progress = self.plan.store.progress().await?;
-        let topics = origin::check(self.log.as_ref(), &progress).await?;
-        let mut fold = Fold::resume(progress).map_err(|error| HistoryError::Damaged(error.to_string()))?;
+        let (progress, topics) = self.turn().await?;
+        let mut fold = Fold::resume(progress).map_err(|error| HistoryError::Foreign(error.to_string()))?;
         fold.set_topics(topics);
-        let applied = applied(fold.progress());
-        if applied > 0 && self.shown.borrow().progress.revision == 0 {
-            self.observer.history(&HistoryReport::Resumed { applied });
-        }
-        self.show(&fold);
         let mut reader = self.log.read(fold.positions()).await?;
-        let now = Instant::now();
-        let mut rounds = Rounds { looked: None, said: now, expired: None, sample: None };
+        let mut rounds = Rounds::new();
         loop {
-            self.go_round(&mut fold, &mut rounds).await?;
+            if rounds.asks() && !self.plan.store.take_turn().await? {
+                return Err(HistoryError::Conflict.into());
+            }
+            if let Some(at) = self.look(fold.progress(), &mut rounds).await? {
+                fold.set_as_of(at);
+            }
+            self.expire(&mut rounds).await?;
             let records = tokio::select! {
-                Ok(()) = self.found.changed() => {
-                    let why = self.found.borrow_and_update().clone().unwrap_or_default();
-                    return Err(HistoryError::Damaged(why).into());
-                }
+                found = found(&mut self.found) => return Err(found.into()),
                 records = gather(reader.as_mut()) => records?,
             };
             let positions = reader.positions();
             if !records.is_empty() || behind(&fold, &positions) {
                 fold = self.apply(&fold, &records, &positions).await?;
                 pause.reset();
-                self.show(&fold);
+                self.show(fold.progress());
             }
         }
     }
@@ -201,56 +237,64 @@ impl HistoryRunner {
         Ok(next)
     }
 
-    fn show(&self, fold: &Fold) {
+    /// Shows how far the log is applied. If that is not as far as it was, nothing of what was shown before holds.
+    fn show(&self, progress: &Progress) {
         self.shown.send_modify(|shown| {
-            shown.progress = fold.progress().clone();
-            shown.standing.as_of = fold.progress().as_of;
+            if is_before(progress, &shown.progress) {
+                *shown = Shown::default();
+            }
+            shown.open = true;
+            shown.standing.as_of = shown.standing.as_of.or(progress.as_of);
+            shown.progress = progress.clone();
         });
     }
 
-    /// What is done between two batches.
-    async fn go_round(&self, fold: &mut Fold, rounds: &mut Rounds) -> Result<(), Stop> {
-        let due = |last: Option<Instant>, every| last.is_none_or(|last| last.elapsed() >= every);
+    /// Looks, now and then, where the log ends. Once everything is applied that was in the log then, returns the time.
+    async fn look(&self, progress: &Progress, rounds: &mut Rounds) -> Result<Option<Timestamp>, Stop> {
         if rounds.sample.is_none() && due(rounds.looked, LOOK) {
             rounds.looked = Some(Instant::now());
             rounds.sample = Some(self.sample().await?);
         }
-        if let Some(Sample { at, ends }) = &rounds.sample {
-            let left = left(fold.progress(), ends);
-            self.shown.send_if_modified(|shown| std::mem::replace(&mut shown.standing.lag, left) != left);
-            if left == 0 {
-                fold.set_as_of(*at);
-                self.reached(*at, fold);
-                rounds.sample = None;
-            } else if !self.shown.borrow().standing.ready && rounds.said.elapsed() >= SAY {
-                rounds.said = Instant::now();
-                let applied = applied(fold.progress());
-                self.observer.history(&HistoryReport::Building { applied, left });
-            }
+        let Some(Sample { at, ends }) = &rounds.sample else { return Ok(None) };
+        let (at, left) = (*at, left(progress, ends));
+        self.shown.send_if_modified(|shown| std::mem::replace(&mut shown.standing.lag, left) != left);
+        if left == 0 {
+            self.reached(at, progress);
+            rounds.sample = None;
+            return Ok(Some(at));
         }
-        if let Some(retention) = self.plan.retention
-            && due(rounds.expired, EXPIRE)
-        {
-            let orders = self.plan.store.expire(self.clock.now() - retention, EXPIRED_MOST).await?;
-            // If there were as many as may be dropped at once, there are more.
-            if orders < EXPIRED_MOST {
-                rounds.expired = Some(Instant::now());
-            }
-            if orders > 0 {
-                self.observer.history(&HistoryReport::Expired { orders });
-            }
+        if !self.shown.borrow().standing.ready && rounds.said.elapsed() >= SAY {
+            rounds.said = Instant::now();
+            self.observer.history(&HistoryReport::Building { applied: applied(progress), left });
+        }
+        Ok(None)
+    }
+
+    /// Drops orders, now and then, that are older than they are kept.
+    async fn expire(&self, rounds: &mut Rounds) -> Result<(), Stop> {
+        let Some(retention) = self.plan.retention else { return Ok(()) };
+        if !due(rounds.expired, EXPIRE) {
+            return Ok(());
+        }
+        let orders = self.plan.store.expire(self.clock.now() - retention, EXPIRED_MOST).await?;
+        // If there were as many as may be dropped at once, there are more.
+        if orders < EXPIRED_MOST {
+            rounds.expired = Some(Instant::now());
+        }
+        if orders > 0 {
+            self.observer.history(&HistoryReport::Expired { orders });
         }
         Ok(())
     }
 
     /// Everything is applied that was in the log at this time.
-    fn reached(&self, at: Timestamp, fold: &Fold) {
+    fn reached(&self, at: Timestamp, progress: &Progress) {
         let was_ready = self.shown.borrow().standing.ready;
         self.shown.send_modify(|shown| {
             shown.standing = Standing { as_of: Some(at), ready: true, lag: 0 };
         });
         if !was_ready {
-            let (applied, took) = (applied(fold.progress()), self.began.elapsed());
+            let (applied, took) = (applied(progress), self.began.elapsed());
             self.observer.history(&HistoryReport::CaughtUp { applied, took });
         }
     }
@@ -289,6 +333,29 @@ fn weight(fetched: &Fetched) -> usize {
         Fetched::Record(record) => record.message.weight(),
         Fetched::Unreadable(record) => record.raw.size(),
     }
+}
+
+/// What a reader finds wrong with what is stored.
+async fn found(finds: &mut watch::Receiver<Option<HistoryError>>) -> HistoryError {
+    loop {
+        if finds.changed().await.is_err() {
+            // Nobody reads it any more.
+            return std::future::pending().await;
+        }
+        if let Some(error) = finds.borrow_and_update().clone() {
+            return error;
+        }
+    }
+}
+
+fn due(last: Option<Instant>, every: Duration) -> bool {
+    last.is_none_or(|last| last.elapsed() >= every)
+}
+
+/// Whether less of a partition is applied than was.
+fn is_before(progress: &Progress, shown: &Progress) -> bool {
+    let mut reached = shown.partitions.iter();
+    reached.any(|((topic, partition), before)| progress.next(*topic, *partition) < before.next)
 }
 
 /// Records that are applied.

@@ -19,10 +19,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const WAIT: Span = Span::from_millis(200);
 
 fn foreign(why: String) -> Stop {
-    Stop::Store(HistoryError::Damaged(why))
+    Stop::Store(HistoryError::Foreign(why))
 }
 
-/// Fails with [`HistoryError::Damaged`] unless the log has the topics of `progress`, all of the records before its positions, and at
+/// Fails with [`HistoryError::Foreign`] unless the log has the topics of `progress`, all of the records before its positions, and at
 /// each mark this very record. Returns the ids of the topics.
 pub(super) async fn check(log: &dyn EventLog, progress: &Progress) -> Result<BTreeMap<Topic, TopicId>, Stop> {
     let mut topics = BTreeMap::new();

@@ -18,27 +18,39 @@ pub struct HistoryView {
     store: Arc<dyn HistoryStore>,
     shown: watch::Receiver<Shown>,
     /// Tells the runner what is wrong with what is stored.
-    finds: Arc<watch::Sender<Option<String>>>,
+    finds: Arc<watch::Sender<Option<HistoryError>>>,
 }
 
 impl HistoryView {
     pub(super) fn new(
         store: Arc<dyn HistoryStore>,
         shown: watch::Receiver<Shown>,
-        finds: watch::Sender<Option<String>>,
+        finds: watch::Sender<Option<HistoryError>>,
     ) -> Self {
         Self { store, shown, finds: Arc::new(finds) }
     }
 
-    /// How much is stored.
-    pub async fn size(&self) -> Result<HistorySize, HistoryError> {
-        self.checked(self.store.size().await)
+    /// Fails while it is not known whether what is stored is of this log.
+    fn opened(&self) -> Result<&dyn HistoryStore, HistoryError> {
+        if self.shown.borrow().open {
+            Ok(self.store.as_ref())
+        } else {
+            Err(HistoryError::Unavailable("it is not open yet".to_owned()))
+        }
     }
 
-    /// What is stored is not what was written: the runner builds it anew.
+    /// How much is stored.
+    pub async fn size(&self) -> Result<HistorySize, HistoryError> {
+        self.checked(self.opened()?.size().await)
+    }
+
+    /// What is stored is not what was written: the runner builds it anew. A row that a newer process has written to a shared store is
+    /// only not read.
     fn checked<T>(&self, read: Result<T, HistoryError>) -> Result<T, HistoryError> {
-        if let Err(HistoryError::Damaged(why)) = &read {
-            self.finds.send_replace(Some(why.clone()));
+        if let Err(error @ (HistoryError::Damaged(_) | HistoryError::Foreign(_))) = &read
+            && !(self.store.is_shared() && matches!(error, HistoryError::Foreign(_)))
+        {
+            self.finds.send_replace(Some(error.clone()));
         }
         read
     }
@@ -60,10 +72,10 @@ impl History for HistoryView {
     }
 
     async fn get(&self, order: OrderId) -> Result<Option<OrderEntry>, HistoryError> {
-        self.checked(self.store.get(order).await)
+        self.checked(self.opened()?.get(order).await)
     }
 
     async fn search(&self, search: Search) -> Result<Page, HistoryError> {
-        self.checked(self.store.search(search).await)
+        self.checked(self.opened()?.search(search).await)
     }
 }

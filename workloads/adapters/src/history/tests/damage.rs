@@ -9,7 +9,7 @@ use kbnt_application::ports::{HistoryError, HistoryStore as _};
 use kbnt_application::projections::{OrderEntry, OrderView};
 use kbnt_domain::order::OrderStatus;
 
-use super::{SqliteHistory, id, order, store, unplaced};
+use super::{SqliteHistory, fill, id, order, unplaced};
 
 const ORDERS: u32 = 60;
 const FILE: &str = "history.sqlite";
@@ -44,7 +44,8 @@ async fn ask(store: &SqliteHistory) -> Result<Answers, HistoryError> {
 async fn written(directory: &Path) -> (Vec<u8>, Answers) {
     let mut orders: Vec<StoredOrder> = (0..ORDERS).map(order).collect();
     orders.push(unplaced(ORDERS));
-    let store = store(directory, &orders).await;
+    let store = SqliteHistory::new(directory.to_owned());
+    fill(&store, &orders).await;
     let answers = ask(&store).await.unwrap();
     drop(store);
     assert!(!directory.join("history.sqlite-wal").exists());

@@ -1,14 +1,16 @@
 //! The store answers what was written to it, or says that it is damaged.
 
 mod damage;
+mod postgres;
 mod searches;
+mod suite;
 
 use std::num::NonZeroU32;
-use std::path::Path;
+use std::sync::Arc;
 
 use kbnt_application::history::{Batch, Progress, Reached, StoredOrder};
 use kbnt_application::intact::TopicId;
-use kbnt_application::ports::{HistoryError, HistoryStore as _, Mark};
+use kbnt_application::ports::{HistoryError, HistoryStore, Mark};
 use kbnt_application::projections::{OrderEntry, OrderEvent, Placed};
 use kbnt_application::{Position, Topic};
 use kbnt_domain::event::EventKind;
@@ -79,15 +81,46 @@ pub(super) fn progress(revision: u64) -> Progress {
     }
 }
 
-/// A store with these orders, some in each batch.
-pub(super) async fn store(directory: &Path, orders: &[StoredOrder]) -> SqliteHistory {
-    let store = SqliteHistory::new(directory.to_owned());
-    let mut revision = store.progress().await.unwrap().revision;
+/// Where a store is, which can be opened again.
+pub(super) trait Place {
+    async fn make() -> Self;
+    fn open(&self) -> Arc<dyn HistoryStore>;
+}
+
+/// A store in a file.
+pub(super) struct Directory(tempfile::TempDir);
+
+impl Place for Directory {
+    async fn make() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn open(&self) -> Arc<dyn HistoryStore> {
+        Arc::new(SqliteHistory::new(self.0.path().to_owned()))
+    }
+}
+
+/// Opens the store as a process does that applies the log.
+pub(super) async fn open(store: &dyn HistoryStore) -> Progress {
+    let progress = store.progress().await.unwrap();
+    assert!(store.take_turn().await.unwrap());
+    progress
+}
+
+/// Adds these orders, some in each batch.
+pub(super) async fn fill(store: &dyn HistoryStore, orders: &[StoredOrder]) {
+    let mut revision = open(store).await.revision;
     for orders in orders.chunks(40) {
         revision += 1;
         let batch = Batch { orders: orders.to_vec(), progress: progress(revision) };
         store.apply(batch).await.unwrap();
     }
+}
+
+/// A store with these orders.
+pub(super) async fn store(place: &impl Place, orders: &[StoredOrder]) -> Arc<dyn HistoryStore> {
+    let store = place.open();
+    fill(store.as_ref(), orders).await;
     store
 }
 
@@ -116,70 +149,4 @@ fn every_flipped_bit_of_a_row_is_seen() {
     for length in 0..bytes.len() {
         assert!(rows::stored(stored.order, &bytes[..length]).is_err(), "{length}");
     }
-}
-
-#[tokio::test]
-async fn what_is_applied_is_there_after_a_restart_with_its_progress() {
-    let directory = tempfile::tempdir().unwrap();
-    let orders: Vec<StoredOrder> = (0..100).map(order).collect();
-    drop(store(directory.path(), &orders).await);
-    let store = store(directory.path(), &[unplaced(200)]).await;
-    assert_eq!(store.progress().await, Ok(progress(4)));
-    for stored in &orders {
-        assert_eq!(store.get(stored.order).await, Ok(Some(stored.entry.clone())));
-    }
-    assert_eq!(store.get(id(200)).await, Ok(Some(unplaced(200).entry)));
-    assert_eq!(store.get(id(201)).await, Ok(None));
-    let known = store.stored(vec![id(5), id(200), id(201)]).await.unwrap();
-    assert_eq!((known.len(), &known[&id(200)]), (2, &unplaced(200)));
-    let size = store.size().await.unwrap();
-    assert_eq!(size.orders, 100);
-    assert!(size.bytes > 10_000);
-}
-
-#[tokio::test]
-async fn a_batch_that_does_not_follow_changes_nothing() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = store(directory.path(), &[order(1)]).await;
-    for revision in [0, 1, 3] {
-        let batch = Batch { orders: vec![order(2)], progress: progress(revision) };
-        assert_eq!(store.apply(batch).await, Err(HistoryError::Conflict));
-    }
-    assert_eq!((store.get(id(2)).await, store.progress().await), (Ok(None), Ok(progress(1))));
-}
-
-#[tokio::test]
-async fn orders_that_are_old_and_have_ended_are_dropped_some_at_a_time() {
-    let directory = tempfile::tempdir().unwrap();
-    let mut orders: Vec<StoredOrder> = (0..30).map(order).collect();
-    orders.push(unplaced(40));
-    let store = store(directory.path(), &orders).await;
-    let mut dropped = 0;
-    loop {
-        let some = store.expire(placed_at(15), 4).await.unwrap();
-        dropped += some;
-        if some < 4 {
-            break;
-        }
-    }
-    let kept = |n: u32| n >= 15 || n.is_multiple_of(4);
-    assert_eq!(dropped, (0..30).filter(|n| !kept(*n)).count(), "pending orders stay");
-    for n in 0..30 {
-        assert_eq!(store.get(id(n)).await.unwrap().is_some(), kept(n), "{n}");
-    }
-    assert_eq!(store.size().await.unwrap().orders, (0..30).filter(|n| kept(*n)).count() as u64);
-    assert_eq!(store.expire(placed_at(3_000), 100).await, Ok(12), "with the one that was never placed");
-    drop(store);
-    let store = SqliteHistory::new(directory.path().to_owned());
-    assert!(store.progress().await.is_ok(), "products went with their orders");
-}
-
-#[tokio::test]
-async fn nothing_is_read_before_it_is_opened_and_checked() {
-    let directory = tempfile::tempdir().unwrap();
-    drop(store(directory.path(), &[order(1)]).await);
-    let store = SqliteHistory::new(directory.path().to_owned());
-    assert!(matches!(store.get(id(1)).await, Err(HistoryError::Unavailable(_))));
-    store.progress().await.unwrap();
-    assert!(store.get(id(1)).await.unwrap().is_some());
 }

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use kbnt_application::history::{Batch, Filter, Gathered, Search, StoredOrder};
-use kbnt_application::ports::HistoryStore as _;
+use kbnt_application::history::{Batch, Filter, Gathered, LOOKS_MOST, Search, StoredOrder};
 use kbnt_application::projections::{Cursor, Page};
 use kbnt_domain::order::OrderStatus;
 use kbnt_domain::{OrderId, Reason};
 
-use super::{id, order, placed_at, progress, store, unplaced};
+use super::{Place, id, order, placed_at, progress, store, unplaced};
 
 /// The page, as the rules have it.
 fn expected(orders: &[StoredOrder], search: Search) -> Page {
@@ -52,12 +51,11 @@ fn filters() -> Vec<Filter> {
     filters
 }
 
-#[tokio::test]
-async fn every_search_finds_what_a_look_at_all_orders_finds() {
-    let directory = tempfile::tempdir().unwrap();
+pub(super) async fn every_search_finds_what_a_look_at_all_orders_finds<P: Place>() {
+    let place = P::make().await;
     let mut orders: Vec<StoredOrder> = (0..120).map(order).collect();
     orders.push(unplaced(500));
-    let store = store(directory.path(), &orders).await;
+    let store = store(&place, &orders).await;
     for filter in filters() {
         for limit in [1, 7, 200] {
             let mut after = None;
@@ -77,11 +75,10 @@ async fn every_search_finds_what_a_look_at_all_orders_finds() {
     }
 }
 
-#[tokio::test]
-async fn pages_neither_skip_nor_repeat_while_orders_come_and_change() {
-    let directory = tempfile::tempdir().unwrap();
+pub(super) async fn pages_neither_skip_nor_repeat_while_orders_come_and_change<P: Place>() {
+    let place = P::make().await;
     let orders: Vec<StoredOrder> = (0..100).step_by(2).map(order).collect();
-    let store = store(directory.path(), &orders).await;
+    let store = store(&place, &orders).await;
     let (mut seen, mut after, mut revision, mut more) = (Vec::new(), None, 2, 1);
     loop {
         let page = store.search(Search { filter: Filter::default(), limit: 7, after }).await.unwrap();
@@ -108,4 +105,20 @@ async fn pages_neither_skip_nor_repeat_while_orders_come_and_change() {
     let rejected = Filter { status: Some(OrderStatus::Rejected), ..Filter::default() };
     let page = store.search(Search { filter: rejected, limit: 200, after: None }).await.unwrap();
     assert!(page.orders.iter().any(|view| view.order == id(0)), "it is listed under its new status");
+}
+
+pub(super) async fn a_page_ends_when_enough_orders_were_looked_at<P: Place>() {
+    let place = P::make().await;
+    let most = u32::try_from(LOOKS_MOST).unwrap();
+    let store = store(&place, &[]).await;
+    let orders: Vec<StoredOrder> = (0..=most).map(order).collect();
+    store.apply(Batch { orders, progress: progress(1) }).await.unwrap();
+    let mut search = Search { limit: 50, ..Search::default() };
+    search.filter.reason = Some(Reason::UserNotFound);
+    let page = store.search(search.clone()).await.unwrap();
+    assert!(page.orders.is_empty());
+    assert!(page.next.is_some(), "there is one more to look at");
+    search.after = page.next;
+    let page = store.search(search).await.unwrap();
+    assert!(page.orders.is_empty() && page.next.is_none());
 }

@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::EnvVar;
 use kbnt_crds::OrderWorkflow;
 use kbnt_crds::common::{SecretRef, ServiceSpec, TopicDeletionPolicy};
-use kbnt_crds::order_workflow::User;
+use kbnt_crds::order_workflow::{OrderWorkflowSpec, User};
 use serde_json::json;
 
 use super::validate::{Notification, Payment, Valid};
@@ -66,6 +66,15 @@ pub(super) fn build(
     })
 }
 
+/// Whether a service has something of which it keeps checkpoints.
+fn has_checkpoints(role: Role, spec: &OrderWorkflowSpec) -> bool {
+    match role {
+        Role::User | Role::Audit => true,
+        Role::Order => spec.read_model.is_some(),
+        _ => false,
+    }
+}
+
 fn plans(
     workflow: &OrderWorkflow,
     owner: &Owner,
@@ -96,7 +105,7 @@ fn plans(
             files,
             closed_orders: None,
             read_model: spec.read_model.clone().filter(|_| role == Role::Order),
-            checkpoints: checkpoints.filter(|_| matches!(role, Role::User | Role::Audit)).cloned(),
+            checkpoints: checkpoints.filter(|_| has_checkpoints(role, spec)).cloned(),
             in_turn: false,
         }
     };
@@ -396,6 +405,13 @@ pub(super) mod tests {
             let concerned = matches!(name, Some("main-user-service" | "main-audit-service"));
             assert_eq!(without != with, concerned, "{name:?}");
         }
+        // order-service has a history to keep.
+        let history = json!({"volumeClaim": {"size": "1Gi"}});
+        workflow.spec.read_model = Some(serde_json::from_value(history).unwrap());
+        let with = desired(&workflow, &stock());
+        let place = |role| value(&env(&with, role), "KBNT_CHECKPOINT_TO");
+        assert_eq!(ROLES.map(place), [to(), None, to(), None, to()]);
+        assert_eq!(value(&env(&with, Role::Order), "KBNT_CHECKPOINT_INTERVAL").as_deref(), Some("10s"));
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! The history of orders in `SQLite`; docs/history.md describes the file.
 
+pub(crate) mod copy;
 mod file;
+pub(crate) mod filling;
 mod read;
 mod rows;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod write;
 
 use std::collections::HashMap;
@@ -21,6 +23,9 @@ use rusqlite::Connection;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
+
+use copy::Copy;
+use filling::Filling;
 
 /// Reads at a time.
 const READS: usize = 4;
@@ -53,11 +58,60 @@ struct Readers {
     idle: Vec<Connection>,
 }
 
+impl Readers {
+    /// Which database it is, if it may be read.
+    fn opened(&self) -> Result<u64, HistoryError> {
+        if self.open {
+            Ok(self.generation)
+        } else {
+            Err(HistoryError::Unavailable("it is not open yet".to_owned()))
+        }
+    }
+}
+
 impl SqliteHistory {
     /// The history in `directory`, which is opened when it is first asked for its progress.
     pub fn new(directory: PathBuf) -> Self {
         let files = Files { directory, writer: Mutex::default(), readers: Mutex::default() };
         Self { files: Arc::new(files), reads: Arc::new(Semaphore::new(READS)) }
+    }
+
+    /// Whether there is a database.
+    pub(crate) fn is_there(&self) -> bool {
+        file::is_there(&self.files.directory)
+    }
+
+    /// All orders as they are now.
+    pub(crate) async fn copy(&self) -> Result<Copy, HistoryError> {
+        let files = Arc::clone(&self.files);
+        blocking(move || {
+            let generation = files.readers().opened()?;
+            Copy::begin(files.directory.clone(), generation)
+        })
+        .await
+    }
+
+    /// Whether nothing was found wrong with the database since it was copied.
+    pub(crate) fn has_gone_on(&self, copy: &Copy) -> bool {
+        self.files.readers().opened() == Ok(copy.generation)
+    }
+
+    /// A database to be filled.
+    pub(crate) async fn filling(&self) -> Result<Filling, HistoryError> {
+        let directory = self.files.directory.clone();
+        blocking(move || Filling::begin(directory)).await
+    }
+
+    /// What was filled takes the place of what is there, with this progress.
+    pub(crate) async fn install(&self, filling: Filling, progress: Vec<u8>) -> Result<(), HistoryError> {
+        let files = Arc::clone(&self.files);
+        blocking(move || {
+            let mut writer = files.writer();
+            *writer = None;
+            files.close_readers();
+            filling.finish(&progress)
+        })
+        .await
     }
 
     /// Runs `work` with the connection that writes.
@@ -87,7 +141,7 @@ impl SqliteHistory {
 }
 
 /// Runs `work` on a thread that may wait.
-async fn blocking<R: Send + 'static>(
+pub(crate) async fn blocking<R: Send + 'static>(
     work: impl FnOnce() -> Result<R, HistoryError> + Send + 'static,
 ) -> Result<R, HistoryError> {
     spawn_blocking(work).await.unwrap_or_else(|error| Err(HistoryError::Unavailable(error.to_string())))
@@ -126,10 +180,8 @@ impl Files {
     fn read<R>(&self, work: impl FnOnce(&Connection) -> Result<R, HistoryError>) -> Result<R, HistoryError> {
         let (idle, generation) = {
             let mut readers = self.readers();
-            if !readers.open {
-                return Err(HistoryError::Unavailable("it is not open yet".to_owned()));
-            }
-            (readers.idle.pop(), readers.generation)
+            let generation = readers.opened()?;
+            (readers.idle.pop(), generation)
         };
         let connection = idle.map_or_else(|| file::reader(&self.directory), Ok)?;
         let done = work(&connection);

@@ -202,12 +202,14 @@ pub(crate) async fn order_service_keeps_them_of_its_history(suite: &Suite) -> Ve
         async move { shop.patch::<OrderWorkflow>(&json!({"spec": asked})).await.map(drop) }
     };
     change(json!({"checkpoints": {"volumeClaim": {"size": "1Gi"}}})).await?;
-    until("the claim", || async { shop.api::<PersistentVolumeClaim>().get(CLAIMS[1].0).await.map(drop) }).await?;
+    until("the claim", || async { shop.api::<PersistentVolumeClaim>().get(CLAIMS[1].0).await.map(drop) })
+        .await?;
     shop.workflow_is("Ready", "True", "Ready").await?;
     order_service_keeps(&shop, None).await?;
     change(json!({"readModel": {"volumeClaim": {"size": "1Gi"}}})).await?;
     order_service_keeps(&shop, Some(FOLDER)).await?;
-    let pod = shop.api::<Deployment>().get("main-order-service").await?.spec.template.spec.unwrap_or_default();
+    let pod =
+        shop.api::<Deployment>().get("main-order-service").await?.spec.template.spec.unwrap_or_default();
     let shared = pod.volumes.iter().flatten().filter_map(|volume| volume.persistent_volume_claim.as_ref());
     let names: Vec<_> = shared.map(|source| source.claim_name.as_str()).collect();
     expect(names == [CLAIMS[1].0], || format!("{names:?}"))?;

@@ -98,7 +98,13 @@ impl Checkpoints {
     }
 
     /// The bytes of an object, which are what was written.
-    pub(super) async fn read(&self, kind: Kind, name: &str, bytes: u64, hash: &str) -> Result<Vec<u8>, CheckpointError> {
+    pub(super) async fn read(
+        &self,
+        kind: Kind,
+        name: &str,
+        bytes: u64,
+        hash: &str,
+    ) -> Result<Vec<u8>, CheckpointError> {
         let object = self.object(kind, name);
         let found = self.place.get_up_to(&object, kind.most).await?;
         if found.len() as u64 != bytes || hex(&sha256(&found)) != hash {

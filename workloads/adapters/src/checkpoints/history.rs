@@ -220,7 +220,8 @@ impl Checkpoints {
         let name = pack.name();
         let object = self.object(self.packs, &name);
         let is_there = there.get(&name) == Some(&size)
-            && (self.whole().contains(&name) || self.place.has(&object, &PutPayload::from(bytes.clone())).await?);
+            && (self.whole().contains(&name)
+                || self.place.has(&object, &PutPayload::from(bytes.clone())).await?);
         if is_there {
             kept.packs_there += 1;
         } else {

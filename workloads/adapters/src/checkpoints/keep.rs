@@ -177,8 +177,9 @@ impl Checkpoints {
             let is_head = |pack: &&Pack| {
                 is_first && head.as_ref().is_some_and(|head| head.pack == **pack && head.ends_with(chunks))
             };
-            let is_same =
-                |pack: &&Pack| pack.first == chunks[0].first && pack.chunks == Some(hex(&pack::digest(chunks)));
+            let is_same = |pack: &&Pack| {
+                pack.first == chunks[0].first && pack.chunks == Some(hex(&pack::digest(chunks)))
+            };
             let (pack, of) = if let Some(pack) = there.filter(is_head) {
                 kept.packs_there += 1;
                 (pack.clone(), head.take().map_or_else(Vec::new, |head| head.chunks))

@@ -251,4 +251,3 @@ impl Checkpoints {
         Ok(Some(manifest))
     }
 }
-

@@ -1,8 +1,8 @@
 //! Snapshots on the disk of a process, and now and then one of them as a checkpoint.
 
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use kbnt_application::ports::{Snapshot, SnapshotError, SnapshotStore};

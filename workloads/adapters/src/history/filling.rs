@@ -39,7 +39,9 @@ impl Filling {
         let mut orders = Orders::of(block)?;
         while let Some((number, order, row)) = orders.read()? {
             if u64::from(number) >= numbers {
-                return Err(HistoryError::Damaged("a block has other orders than its manifest says".to_owned()));
+                return Err(HistoryError::Damaged(
+                    "a block has other orders than its manifest says".to_owned(),
+                ));
             }
             let no = first.saturating_add(u64::from(number)).cast_signed();
             let stored = rows::stored(order, row)?;

@@ -362,7 +362,9 @@ async fn a_start_without_a_history_begins_with_the_newest_checkpoint_that_is_of_
     let (store, metrics) = checkpointed(other.path(), place.path());
     let begun = store.progress().await.unwrap();
     assert!(begun.revision > 0 && begun.revision <= local.revision);
-    assert!(metrics.render().contains("kbnt_checkpoints_total{outcome=\"fetched\",service=\"order-service\"} 1"));
+    assert!(
+        metrics.render().contains("kbnt_checkpoints_total{outcome=\"fetched\",service=\"order-service\"} 1")
+    );
     // It is of another log: the one before is tried, and the one before that; then all is read from the log.
     let mut revisions = vec![begun.revision];
     for _ in 0..2 {
@@ -393,7 +395,10 @@ async fn a_history_that_is_being_built_is_not_kept() {
     drop(store);
     let (store, _) = checkpointed(one.path(), place.path());
     let opened = store.progress().await.unwrap();
-    store.apply(Batch { orders: vec![order(2)], progress: Progress { as_of: opened.as_of, ..progress(4) } }).await.unwrap();
+    store
+        .apply(Batch { orders: vec![order(2)], progress: Progress { as_of: opened.as_of, ..progress(4) } })
+        .await
+        .unwrap();
     tokio::task::yield_now().await;
     assert_eq!(files(place.path()), Vec::<String>::new());
     kept_after(&store, place.path(), 0).await;

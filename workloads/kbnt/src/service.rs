@@ -87,7 +87,10 @@ fn have_something_to_keep(options: &ServiceOptions) -> Result<(), Failure> {
     }
     let (kept, missing) = match options.role {
         Role::Order => (&options.history_dir, "the history of orders: --history-dir DIR (KBNT_HISTORY_DIR)"),
-        _ => (&options.state.snapshot_dir, "snapshots: --snapshot-dir DIR (KBNT_SNAPSHOT_DIR)"),
+        Role::Inventory | Role::User | Role::Audit => {
+            (&options.state.snapshot_dir, "snapshots: --snapshot-dir DIR (KBNT_SNAPSHOT_DIR)")
+        }
+        Role::Payment | Role::Notification => return Ok(()),
     };
     if kept.is_some() {
         return Ok(());

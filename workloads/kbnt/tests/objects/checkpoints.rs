@@ -147,10 +147,7 @@ async fn order_service_begins_with_its_history_after_its_volume_is_lost() {
     let order = start("order", &cluster, &store, disk.path());
     order.until_ready().await;
     let page = orders_of(&order, "USER-OLD").await;
-    assert_eq!(
-        (page["orders"].as_array().unwrap().len(), &page["orders"][0]["orderId"]),
-        (1, &old["orderId"])
-    );
+    assert_eq!((page["items"].as_array().unwrap().len(), &page["items"][0]["orderId"]), (1, &old["orderId"]));
     let path = format!("/v1/orders/{}", old["orderId"].as_str().unwrap());
     assert_eq!(order.get(&path).await.1["status"], "REJECTED");
     let fetched = "kbnt_checkpoints_total{outcome=\"fetched\",service=\"order-service\"}";

@@ -202,8 +202,8 @@ pub(crate) async fn order_service_keeps_them_of_its_history(suite: &Suite) -> Ve
         async move { shop.patch::<OrderWorkflow>(&json!({"spec": asked})).await.map(drop) }
     };
     change(json!({"checkpoints": {"volumeClaim": {"size": "1Gi"}}})).await?;
-    until("the claim", || async { shop.api::<PersistentVolumeClaim>().get(CLAIMS[1].0).await.map(drop) })
-        .await?;
+    let claims = shop.api::<PersistentVolumeClaim>();
+    until("the claim", || async { Ok(claims.get(CLAIMS[1].0).await?) }).await?;
     shop.workflow_is("Ready", "True", "Ready").await?;
     order_service_keeps(&shop, None).await?;
     change(json!({"readModel": {"volumeClaim": {"size": "1Gi"}}})).await?;

@@ -18,7 +18,7 @@ use super::manifest::{Content, Manifest, Pack};
 use super::pace::Pace;
 use super::{CheckpointError, CheckpointEvent, Checkpoints, KEPT, Kept, MARK, PACKS_MOST, SNAPSHOT};
 use crate::history::copy::Block;
-use crate::history::{SqliteHistory, blocking};
+use crate::history::{SqliteHistory, blocking, progress_of};
 use crate::metrics::Metrics;
 
 /// A history on disk. A start for which there is none, or none that is of use, begins with a checkpoint.
@@ -43,7 +43,7 @@ impl CheckpointedHistory {
     ) -> Self {
         Self {
             store,
-            pace: Arc::new(Pace::new(checkpoints.service(), every, Arc::clone(&metrics))),
+            pace: Arc::new(Pace::new(checkpoints.service(), every, Arc::clone(&metrics)).by_turns()),
             checkpoints: Arc::new(checkpoints),
             tried: Arc::default(),
             opened: Mutex::default(),
@@ -247,6 +247,7 @@ impl Checkpoints {
     ) -> Result<(), CheckpointError> {
         let Content { bytes, sha256 } = &manifest.snapshot;
         let progress = self.read(SNAPSHOT, &manifest.snapshot_name(), *bytes, sha256).await?;
+        progress_of(&progress)?;
         let mut filling = history.filling().await?;
         let (begun, mut logged, of) = (Instant::now(), Instant::now(), manifest.packs.len());
         for (done, pack) in (1_u64..).zip(&manifest.packs) {

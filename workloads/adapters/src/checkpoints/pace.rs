@@ -15,6 +15,10 @@ const PAUSE: Duration = Duration::from_mins(1);
 /// How often the process keeps a checkpoint, one after the other.
 pub(super) struct Pace {
     every: Duration,
+    /// A checkpoint of another process counts as young for this many times as long.
+    turn: u32,
+    /// The number of the last one that this process has kept.
+    mine: Mutex<Option<u64>>,
     /// When the next one is due; `None` while one is under way.
     due: Mutex<Option<Instant>>,
     metrics: Arc<Metrics>,
@@ -24,7 +28,12 @@ impl Pace {
     /// At most this often.
     pub(super) fn new(service: Service, every: Duration, metrics: Arc<Metrics>) -> Self {
         metrics.begin_checkpoints(service, every);
-        Self { every, due: Mutex::new(Some(Instant::now())), metrics }
+        Self { every, turn: 1, mine: Mutex::default(), due: Mutex::new(Some(Instant::now())), metrics }
+    }
+
+    /// While one process keeps them, others leave it to that one: it writes less, as most of what it keeps is there from before.
+    pub(super) fn by_turns(self) -> Self {
+        Self { turn: 2, ..self }
     }
 
     fn due(&self) -> MutexGuard<'_, Option<Instant>> {
@@ -50,10 +59,13 @@ impl Pace {
         keep: impl Future<Output = Result<(Timestamp, Kept), CheckpointError>>,
     ) -> bool {
         let started = Instant::now();
-        let kept = match is_covered(checkpoints, taken, self.every).await {
+        let mine = *self.mine.lock().unwrap_or_else(PoisonError::into_inner);
+        let young = |newest: u64| if Some(newest) == mine { self.every } else { self.every.saturating_mul(self.turn) };
+        let kept = match is_covered(checkpoints, taken, young).await {
             Ok(Some(by)) => Ok(CheckpointEvent::Covered { by }),
             Ok(None) => keep.await.map(|(taken, kept)| {
                 let (number, bytes) = (kept.number, kept.bytes_written);
+                *self.mine.lock().unwrap_or_else(PoisonError::into_inner) = Some(number);
                 CheckpointEvent::Kept { taken, number, bytes, took: started.elapsed() }
             }),
             Err(error) => Err(error),
@@ -66,18 +78,20 @@ impl Pace {
     }
 }
 
-/// When the newest checkpoint was taken, if that is so short before `taken` that no other one is due: another process of the service may
+/// When the newest checkpoint was taken, if that is so short (`young`, by its number) before `taken` that no other one is due: another process of the service may
 /// keep them, too.
-async fn is_covered(
+pub(super) async fn is_covered(
     checkpoints: &Checkpoints,
     taken: Timestamp,
-    every: Duration,
+    young: impl Fn(u64) -> Duration,
 ) -> Result<Option<Timestamp>, CheckpointError> {
-    let every = Span::from_millis(u64::try_from(every.as_millis()).unwrap_or(u64::MAX));
     match checkpoints.newest(0).await {
-        Ok(newest) => {
-            Ok(newest.map(|newest| newest.taken()).filter(|by| *by <= taken && taken.since(*by) < every))
+        Ok(Some(newest)) => {
+            let young = u64::try_from(young(newest.number()).as_millis()).unwrap_or(u64::MAX);
+            let by = newest.taken();
+            Ok(Some(by).filter(|by| *by <= taken && taken.since(*by) < Span::from_millis(young)))
         }
+        Ok(None) => Ok(None),
         // The next one takes its place.
         Err(CheckpointError::Place(error)) if error.is_damage() => Ok(None),
         Err(error) => Err(error),

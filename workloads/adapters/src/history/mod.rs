@@ -140,6 +140,11 @@ impl SqliteHistory {
     }
 }
 
+/// How far the log is applied to a copy, from its bytes.
+pub(crate) fn progress_of(bytes: &[u8]) -> Result<Progress, HistoryError> {
+    rows::stored_progress(bytes)
+}
+
 /// Runs `work` on a thread that may wait.
 pub(crate) async fn blocking<R: Send + 'static>(
     work: impl FnOnce() -> Result<R, HistoryError> + Send + 'static,

@@ -9,6 +9,7 @@ use kbnt_application::ports::{HistoryError, HistoryStore};
 
 use super::faults::{failed, faulty};
 use super::*;
+use crate::checkpoints::pace::Pace;
 use crate::checkpoints::{CheckpointedHistory, Kept};
 use crate::history::SqliteHistory;
 use crate::history::tests::{id, order, progress, unplaced};
@@ -118,6 +119,41 @@ async fn only_orders_that_are_new_or_changed_are_written_again() {
     assert_eq!(packs_in(place.path(), "checkpoints").len(), 3);
     assert_eq!(packs_in(place.path(), "snapshots").len(), 3);
     assert_eq!(packs_in(place.path(), "orders").len(), 4 + 2 + 1);
+}
+
+#[tokio::test]
+async fn packs_of_which_all_orders_were_dropped_leave_a_gap() {
+    let [place, one, other] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
+    let checkpoints = kept_in(place.path());
+    let store = history(one.path(), 0..3 * OF_PACK).await;
+    let connection = rusqlite::Connection::open(one.path().join("history.sqlite")).unwrap();
+    let dropped = format!("DELETE FROM orders WHERE no >= {OF_PACK} AND no < {};", 2 * OF_PACK);
+    let products = "DELETE FROM products WHERE id NOT IN (SELECT id FROM orders);";
+    let counted = "UPDATE progress SET orders = (SELECT count(*) FROM orders);";
+    connection.execute_batch(&[&dropped, products, counted].concat()).unwrap();
+    keep_history(&checkpoints, &store).await;
+    let manifest = checkpoints.newest(0).await.unwrap().unwrap();
+    let firsts: Vec<u64> = manifest.packs.iter().map(|pack| pack.first).collect();
+    assert_eq!(firsts, [1, u64::from(2 * OF_PACK), u64::from(3 * OF_PACK)]);
+    let again = fetched(&checkpoints, other.path()).await.unwrap();
+    let numbers = (0..OF_PACK - 1).chain(2 * OF_PACK - 1..3 * OF_PACK);
+    has(&again, &numbers.map(order).collect::<Vec<_>>()).await;
+
+    // But they come one after the other, and are those of a history.
+    let path = packs_in(place.path(), "checkpoints").pop().unwrap();
+    let forgeries: [fn(&mut Manifest); 4] = [
+        |manifest| manifest.packs.swap(0, 1),
+        |manifest| manifest.packs[1].first = 5,
+        |manifest| manifest.packs[0].chunks = Some("0".repeat(64)),
+        |manifest| manifest.first = u64::MAX,
+    ];
+    for forgery in forgeries {
+        let mut forged = manifest.clone();
+        forgery(&mut forged);
+        std::fs::write(&path, forged.sealed()).unwrap();
+        let error = checkpoints.newest(0).await.unwrap_err().to_string();
+        assert!(error.contains("its packs are none"), "{error}");
+    }
 }
 
 #[tokio::test]
@@ -380,6 +416,28 @@ async fn a_start_without_a_history_begins_with_the_newest_checkpoint_that_is_of_
     let third = tempfile::tempdir().unwrap();
     let (store, _) = checkpointed(third.path(), place.path());
     assert_eq!(store.progress().await.unwrap().revision, revisions[1]);
+}
+
+#[tokio::test]
+async fn while_one_process_keeps_checkpoints_others_leave_it_to_that_one() {
+    let [place, one, other] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
+    let (first, second) = (Arc::new(Metrics::new().unwrap()), Arc::new(Metrics::new().unwrap()));
+    let hour = Duration::from_hours(1);
+    let pace = |metrics: &Arc<Metrics>| Pace::new(Service::Order, hour, Arc::clone(metrics)).by_turns();
+    let (first, second) = (pace(&first), pace(&second));
+    let checkpoints = kept_in(place.path());
+    let (mine, theirs) = (history(one.path(), 0..10).await, history(other.path(), 0..10).await);
+    let at = |minutes: i64| {
+        Timestamp::from_millis(progress(1).as_of.unwrap().as_millis() + minutes * 60_000)
+    };
+    assert!(first.keep(&checkpoints, at(0), checkpoints.keep_history(&mine)).await);
+    assert!(!first.keep(&checkpoints, at(59), checkpoints.keep_history(&mine)).await, "it is young");
+    assert!(!second.keep(&checkpoints, at(61), checkpoints.keep_history(&theirs)).await, "the other one's turn");
+    assert!(first.keep(&checkpoints, at(61), checkpoints.keep_history(&mine)).await);
+    assert!(!second.keep(&checkpoints, at(119), checkpoints.keep_history(&theirs)).await);
+    // The other one is gone.
+    assert!(second.keep(&checkpoints, at(121), checkpoints.keep_history(&theirs)).await);
+    assert!(!first.keep(&checkpoints, at(119), checkpoints.keep_history(&mine)).await, "it takes turns itself");
 }
 
 #[tokio::test]

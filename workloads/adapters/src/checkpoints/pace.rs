@@ -60,7 +60,9 @@ impl Pace {
     ) -> bool {
         let started = Instant::now();
         let mine = *self.mine.lock().unwrap_or_else(PoisonError::into_inner);
-        let young = |newest: u64| if Some(newest) == mine { self.every } else { self.every.saturating_mul(self.turn) };
+        let young = |newest: u64| {
+            if Some(newest) == mine { self.every } else { self.every.saturating_mul(self.turn) }
+        };
         let kept = match is_covered(checkpoints, taken, young).await {
             Ok(Some(by)) => Ok(CheckpointEvent::Covered { by }),
             Ok(None) => keep.await.map(|(taken, kept)| {

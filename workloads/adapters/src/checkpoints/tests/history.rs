@@ -427,17 +427,21 @@ async fn while_one_process_keeps_checkpoints_others_leave_it_to_that_one() {
     let (first, second) = (pace(&first), pace(&second));
     let checkpoints = kept_in(place.path());
     let (mine, theirs) = (history(one.path(), 0..10).await, history(other.path(), 0..10).await);
-    let at = |minutes: i64| {
-        Timestamp::from_millis(progress(1).as_of.unwrap().as_millis() + minutes * 60_000)
-    };
+    let at = |minutes: i64| Timestamp::from_millis(progress(1).as_of.unwrap().as_millis() + minutes * 60_000);
     assert!(first.keep(&checkpoints, at(0), checkpoints.keep_history(&mine)).await);
     assert!(!first.keep(&checkpoints, at(59), checkpoints.keep_history(&mine)).await, "it is young");
-    assert!(!second.keep(&checkpoints, at(61), checkpoints.keep_history(&theirs)).await, "the other one's turn");
+    assert!(
+        !second.keep(&checkpoints, at(61), checkpoints.keep_history(&theirs)).await,
+        "the other one's turn"
+    );
     assert!(first.keep(&checkpoints, at(61), checkpoints.keep_history(&mine)).await);
     assert!(!second.keep(&checkpoints, at(119), checkpoints.keep_history(&theirs)).await);
     // The other one is gone.
     assert!(second.keep(&checkpoints, at(121), checkpoints.keep_history(&theirs)).await);
-    assert!(!first.keep(&checkpoints, at(119), checkpoints.keep_history(&mine)).await, "it takes turns itself");
+    assert!(
+        !first.keep(&checkpoints, at(119), checkpoints.keep_history(&mine)).await,
+        "it takes turns itself"
+    );
 }
 
 #[tokio::test]

@@ -125,6 +125,9 @@ fn damaged(what: &str) -> HistoryError {
     HistoryError::Damaged(what.to_owned())
 }
 
+/// An order with its number from the first one on, and its row.
+pub(super) type Numbered<'a> = (u32, OrderId, &'a [u8]);
+
 /// The orders of a block, with their numbers from the first one on.
 pub(super) struct Orders<'a>(&'a [u8]);
 
@@ -143,8 +146,8 @@ impl<'a> Orders<'a> {
         Ok(*first)
     }
 
-    /// The next one and its row; `None` behind the last one.
-    pub(super) fn read(&mut self) -> Result<Option<(u32, OrderId, &'a [u8])>, HistoryError> {
+    /// The next one; `None` behind the last one.
+    pub(super) fn read(&mut self) -> Result<Option<Numbered<'a>>, HistoryError> {
         if self.0.is_empty() {
             return Ok(None);
         }

@@ -353,7 +353,7 @@ fn progress_as_of(revision: u64, millis: i64) -> Progress {
 
 /// Applies batches of one order each, at later and later times, until there is a checkpoint after this one; returns its revision.
 async fn kept_after(store: &CheckpointedHistory, place: &Path, number: u64) {
-    let give_up = Instant::now() + Duration::from_secs(60);
+    let give_up = Instant::now() + Duration::from_mins(1);
     loop {
         let revision = store.progress().await.unwrap().revision + 1;
         let as_of = 1_800_000_000_000 + revision.cast_signed();
@@ -423,8 +423,8 @@ async fn while_one_process_keeps_checkpoints_others_leave_it_to_that_one() {
     let [place, one, other] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
     let (first, second) = (Arc::new(Metrics::new().unwrap()), Arc::new(Metrics::new().unwrap()));
     let hour = Duration::from_hours(1);
-    let pace = |metrics: &Arc<Metrics>| Pace::new(Service::Order, hour, Arc::clone(metrics)).by_turns();
-    let (first, second) = (pace(&first), pace(&second));
+    let keeper = |metrics: &Arc<Metrics>| Pace::new(Service::Order, hour, Arc::clone(metrics)).by_turns();
+    let (first, second) = (keeper(&first), keeper(&second));
     let checkpoints = kept_in(place.path());
     let (mine, theirs) = (history(one.path(), 0..10).await, history(other.path(), 0..10).await);
     let at = |minutes: i64| Timestamp::from_millis(progress(1).as_of.unwrap().as_millis() + minutes * 60_000);

@@ -60,8 +60,8 @@ pub struct OrderWorkflowSpec {
     /// shown for 24h after its end, and only the newest 200,000 are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_model: Option<ReadModelSpec>,
-    /// Keep checkpoints of user-service and audit-service in a place that outlives their pods, from which a new pod starts. Without it
-    /// a new pod folds the log.
+    /// Keep checkpoints of user-service, audit-service and, with `readModel`, order-service in a place that outlives their pods, from
+    /// which a new pod starts. Without it a new pod folds the log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoints: Option<CheckpointsSpec>,
     /// Settings of topics that differ from the defaults: retention of 168h for notification-events and application-logs,

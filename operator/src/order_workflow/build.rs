@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::EnvVar;
 use kbnt_crds::OrderWorkflow;
 use kbnt_crds::common::{SecretRef, ServiceSpec, TopicDeletionPolicy};
-use kbnt_crds::order_workflow::User;
+use kbnt_crds::order_workflow::{OrderWorkflowSpec, User};
 use serde_json::json;
 
 use super::validate::{Notification, Payment, Valid};
@@ -67,6 +67,15 @@ pub(super) fn build(
     })
 }
 
+/// Whether a service has something of which it keeps checkpoints.
+fn has_checkpoints(role: Role, spec: &OrderWorkflowSpec) -> bool {
+    match role {
+        Role::User | Role::Audit => true,
+        Role::Order => spec.read_model.as_ref().is_some_and(|history| history.volume_claim.is_some()),
+        _ => false,
+    }
+}
+
 fn plans(
     workflow: &OrderWorkflow,
     owner: &Owner,
@@ -97,7 +106,7 @@ fn plans(
             files,
             closed_orders: None,
             read_model: spec.read_model.clone().filter(|_| role == Role::Order),
-            checkpoints: checkpoints.filter(|_| matches!(role, Role::User | Role::Audit)).cloned(),
+            checkpoints: checkpoints.filter(|_| has_checkpoints(role, spec)).cloned(),
             in_turn: false,
         }
     };
@@ -397,6 +406,18 @@ pub(super) mod tests {
             let concerned = matches!(name, Some("main-user-service" | "main-audit-service"));
             assert_eq!(without != with, concerned, "{name:?}");
         }
+        // order-service has a history to keep.
+        let history = json!({"volumeClaim": {"size": "1Gi"}});
+        workflow.spec.read_model = Some(serde_json::from_value(history).unwrap());
+        let with = desired(&workflow, &stock());
+        let place = |role| value(&env(&with, role), "KBNT_CHECKPOINT_TO");
+        assert_eq!(ROLES.map(place), [to(), None, to(), None, to()]);
+        assert_eq!(value(&env(&with, Role::Order), "KBNT_CHECKPOINT_INTERVAL").as_deref(), Some("10s"));
+        // A database outlives the pods by itself.
+        let history = json!({"postgres": {"secretRef": {"name": "db", "key": "uri"}}});
+        workflow.spec.read_model = Some(serde_json::from_value(history).unwrap());
+        let with = desired(&workflow, &stock());
+        assert_eq!(value(&env(&with, Role::Order), "KBNT_CHECKPOINT_TO"), None);
     }
 
     #[test]

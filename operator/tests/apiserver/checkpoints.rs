@@ -184,6 +184,42 @@ pub(crate) async fn a_resource_has_one_volume_that_outlives_its_pods(suite: &Sui
     expect(again.uid() == claim.uid(), || "another claim".into())
 }
 
+/// Waits until order-service keeps checkpoints here, or none.
+async fn order_service_keeps(shop: &Shop, place: Option<&str>) -> Verdict {
+    until("the place of order-service", || async {
+        let container = container(shop, "main-order-service").await?;
+        let found = variable(&container, "KBNT_CHECKPOINT_TO").and_then(|made| made.value.clone());
+        expect(found.as_deref() == place, || format!("{found:?}"))
+    })
+    .await
+}
+
+pub(crate) async fn order_service_keeps_them_of_its_history(suite: &Suite) -> Verdict {
+    let shop = suite.shop("checkpoints-history").await?;
+    shop.open().await?;
+    let change = |asked: Value| {
+        let shop = &shop;
+        async move { shop.patch::<OrderWorkflow>(&json!({"spec": asked})).await.map(drop) }
+    };
+    change(json!({"checkpoints": {"volumeClaim": {"size": "1Gi"}}})).await?;
+    let claims = shop.api::<PersistentVolumeClaim>();
+    until("the claim", || async { Ok(claims.get(CLAIMS[1].0).await?) }).await?;
+    shop.workflow_is("Ready", "True", "Ready").await?;
+    order_service_keeps(&shop, None).await?;
+    change(json!({"readModel": {"volumeClaim": {"size": "1Gi"}}})).await?;
+    order_service_keeps(&shop, Some(FOLDER)).await?;
+    let pod =
+        shop.api::<Deployment>().get("main-order-service").await?.spec.template.spec.unwrap_or_default();
+    let shared = pod.volumes.iter().flatten().filter_map(|volume| volume.persistent_volume_claim.as_ref());
+    let names: Vec<_> = shared.map(|source| source.claim_name.as_str()).collect();
+    expect(names == [CLAIMS[1].0], || format!("{names:?}"))?;
+    change(json!({"checkpoints": {"volumeClaim": null, "objectStore": {"url": "s3://shop/main"}}})).await?;
+    order_service_keeps(&shop, Some("s3://shop/main")).await?;
+    change(json!({"readModel": null})).await?;
+    order_service_keeps(&shop, None).await?;
+    shop.workflow_is("Ready", "True", "Ready").await.map(drop)
+}
+
 pub(crate) async fn a_claim_that_somebody_changes_or_takes_away_is_put_right(suite: &Suite) -> Verdict {
     let shop = suite.shop("checkpoints-drift").await?;
     shop.open().await?;

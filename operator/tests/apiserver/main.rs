@@ -126,6 +126,7 @@ fn trials(running: Option<&Running>) -> Vec<Trial> {
         autoscaling::a_service_is_scaled_by_one_of_the_two_and_only_if_asked,
         checkpoints::pods_get_the_keys_of_the_secret_that_the_program_reads_and_no_others,
         checkpoints::a_resource_has_one_volume_that_outlives_its_pods,
+        checkpoints::order_service_keeps_them_of_its_history,
         checkpoints::a_claim_that_somebody_changes_or_takes_away_is_put_right,
         checkpoints::a_claim_grows_and_what_is_refused_holds_up_no_service,
         checkpoints::a_claim_of_somebody_else_is_reported_and_left_alone,

@@ -41,7 +41,7 @@ pub(crate) async fn restricted_pod_security_admits_every_pod(suite: &Suite) -> V
     shop.patch::<OrderWorkflow>(&checkpoints).await?;
     until("the volumes", || async {
         for (service, count) in
-            [("main-notification-service", 3), ("main-order-service", 3), ("main-inventory-service", 5)]
+            [("main-notification-service", 3), ("main-order-service", 4), ("main-inventory-service", 5)]
         {
             let live = shop.api::<Deployment>().get(service).await?;
             let volumes = live.spec.template.spec.and_then(|pod| pod.volumes).unwrap_or_default();

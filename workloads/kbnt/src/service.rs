@@ -1,6 +1,7 @@
 //! `kbnt service`: one service on Kafka.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ pub(crate) async fn run(options: ServiceOptions, life: Life) -> Result<ExitCode,
                        (KBNT_PAYMENT_SIMULATED=true) for one that takes no money";
         return Err(Failure::Options(unnamed.to_owned()));
     }
+    have_something_to_keep(&options)?;
     let logging = Arc::new(options.logging.init(Some(service))?);
     let log = Arc::new(KafkaLog::new(wiring::kafka_config(&options.kafka)?)?);
     logging.ship_to(log.clone());
@@ -61,10 +63,13 @@ pub(crate) async fn run(options: ServiceOptions, life: Life) -> Result<ExitCode,
         Role::Inventory => inventory(&mut process, &options, state, lease)?,
         Role::Payment => process.payment(),
         Role::Order => {
-            let directory = options.history_dir.clone();
-            let plan = directory.map(|directory| options.history.plan(directory));
+            let in_directory = |directory: &PathBuf| {
+                let plan = options.history.plan(directory.clone());
+                wiring::with_checkpoints(plan, &options.state, directory, &metrics)
+            };
             let in_database = || options.history.plan_in_database(&options.kafka.topic_prefix);
-            process.order(options.history_postgres.then(in_database).transpose()?.or(plan));
+            let directory = options.history_dir.as_ref().map(in_directory).transpose()?;
+            process.order(options.history_postgres.then(in_database).transpose()?.or(directory));
         }
         Role::Notification => process.notification(),
         Role::Audit => process.audit(wiring::plan_of(&options.state, service, &metrics)?),
@@ -75,6 +80,29 @@ pub(crate) async fn run(options: ServiceOptions, life: Life) -> Result<ExitCode,
     tracing::info!(operation = "stopped", "the service has stopped");
     drop(logging);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Checkpoints are of what the service has on disk.
+fn have_something_to_keep(options: &ServiceOptions) -> Result<(), Failure> {
+    if options.state.checkpoint_to.is_none() {
+        return Ok(());
+    }
+    let (kept, missing) = match options.role {
+        Role::Order if options.history_postgres => {
+            let why = "--checkpoint-to keeps copies of what is on disk; --history-postgres has the history in a database, \
+                       which has backups of its own";
+            return Err(Failure::Options(why.to_owned()));
+        }
+        Role::Order => (&options.history_dir, "the history of orders: --history-dir DIR (KBNT_HISTORY_DIR)"),
+        Role::Inventory | Role::User | Role::Audit => {
+            (&options.state.snapshot_dir, "snapshots: --snapshot-dir DIR (KBNT_SNAPSHOT_DIR)")
+        }
+        Role::Payment | Role::Notification => return Ok(()),
+    };
+    if kept.is_some() {
+        return Ok(());
+    }
+    Err(Failure::Options(format!("--checkpoint-to keeps copies of what is on disk, and needs {missing}")))
 }
 
 /// Starts inventory-service.

@@ -33,7 +33,7 @@ pub enum CheckpointEvent {
         taken: Timestamp,
         /// Its number.
         number: u64,
-        /// Closed orders that the archive was filled with.
+        /// Closed orders that the archive was filled with, or orders that the history was.
         orders: u64,
         /// How long that took.
         took: Duration,

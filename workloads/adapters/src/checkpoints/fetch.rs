@@ -13,7 +13,7 @@ use super::{CheckpointError, Checkpoints, Kind, PACK, SNAPSHOT};
 use crate::closed_orders::FjallArchive;
 
 /// The least time between two lines in the log.
-const LOG_EVERY: Duration = Duration::from_secs(10);
+pub(super) const LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// An archive that is being filled; it is empty unless all of it came.
 struct Filling<'a> {
@@ -98,7 +98,13 @@ impl Checkpoints {
     }
 
     /// The bytes of an object, which are what was written.
-    async fn read(&self, kind: Kind, name: &str, bytes: u64, hash: &str) -> Result<Vec<u8>, CheckpointError> {
+    pub(super) async fn read(
+        &self,
+        kind: Kind,
+        name: &str,
+        bytes: u64,
+        hash: &str,
+    ) -> Result<Vec<u8>, CheckpointError> {
         let object = self.object(kind, name);
         let found = self.place.get_up_to(&object, kind.most).await?;
         if found.len() as u64 != bytes || hex(&sha256(&found)) != hash {

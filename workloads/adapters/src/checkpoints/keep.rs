@@ -12,7 +12,7 @@ use object_store::PutPayload;
 use super::manifest::{Content, Manifest, Pack};
 use super::pack::{self, Builder};
 use super::{
-    CheckpointError, Checkpoints, Kind, MANIFEST_MOST, MARK, PACK, PACKS_MOST, SNAPSHOT, SNAPSHOT_MOST, index,
+    CheckpointError, Checkpoints, Kind, MANIFEST_MOST, MARK, PACK, PACKS_MOST, SNAPSHOT, SNAPSHOT_MOST,
 };
 use crate::closed_orders::FjallArchive;
 use crate::objects::{Created, PlaceError};
@@ -47,11 +47,11 @@ impl Head {
 
 /// The checkpoint before the one that is being kept.
 #[derive(Debug, Default)]
-struct Before {
-    number: u64,
-    sha256: Option<String>,
-    /// By where they begin, in packs.
-    packs: BTreeMap<u64, Pack>,
+pub(super) struct Before {
+    pub(super) number: u64,
+    pub(super) sha256: Option<String>,
+    /// By where they begin, in packs; those of a history by their first order.
+    pub(super) packs: BTreeMap<u64, Pack>,
 }
 
 impl Checkpoints {
@@ -88,13 +88,24 @@ impl Checkpoints {
             manifest.first = first;
             (manifest.packs, head) = self.keep_packs(archive, chunks, &before, &mut kept).await?;
         }
-        self.write(SNAPSHOT, &manifest.snapshot_name(), snapshot, &mut kept).await?;
+        self.conclude(&manifest, snapshot, &mut kept).await?;
+        *self.head.lock().unwrap_or_else(PoisonError::into_inner) = head;
+        Ok(kept)
+    }
+
+    /// Writes the snapshot, and the manifest last; then older checkpoints are deleted.
+    pub(super) async fn conclude(
+        &self,
+        manifest: &Manifest,
+        snapshot: Vec<u8>,
+        kept: &mut Kept,
+    ) -> Result<(), CheckpointError> {
+        self.write(SNAPSHOT, &manifest.snapshot_name(), snapshot, kept).await?;
         let object = self.manifest_object(kept.number);
         if self.place.create_object(&object, manifest.sealed()).await? == Created::Other {
             return Err(CheckpointError::Raced(object));
         }
-        *self.head.lock().unwrap_or_else(PoisonError::into_inner) = head;
-        match self.prune(&manifest).await {
+        match self.prune(manifest).await {
             Ok(true) => {}
             // It took so long that the one of this number was written, followed by others, and deleted.
             Ok(false) => return Err(CheckpointError::Raced(object)),
@@ -103,11 +114,11 @@ impl Checkpoints {
                 "a checkpoint is kept, and older ones could not be deleted"
             ),
         }
-        Ok(kept)
+        Ok(())
     }
 
     /// What the newest checkpoint has that is still there.
-    async fn before(&self) -> Result<Before, CheckpointError> {
+    pub(super) async fn before(&self) -> Result<Before, CheckpointError> {
         let newest = self.place.newest_numbers(&self.manifests(), 1).await?;
         let Some(number) = newest.first().copied() else { return Ok(Before::default()) };
         let object = self.manifest_object(number);
@@ -137,9 +148,9 @@ impl Checkpoints {
             return Ok(before);
         }
         let there: HashMap<String, u64> =
-            self.place.list(&self.folder(PACK), PACK.ending).await?.into_iter().collect();
+            self.place.list(&self.folder(self.packs), self.packs.ending).await?.into_iter().collect();
         let packs = packs.into_iter().filter(|pack| there.get(&pack.name()) == Some(&pack.bytes));
-        Ok(Before { packs: packs.map(|pack| (index(&pack), pack)).collect(), ..before })
+        Ok(Before { packs: packs.map(|pack| (self.index(&pack), pack)).collect(), ..before })
     }
 
     /// Writes those packs that are not there.
@@ -166,8 +177,9 @@ impl Checkpoints {
             let is_head = |pack: &&Pack| {
                 is_first && head.as_ref().is_some_and(|head| head.pack == **pack && head.ends_with(chunks))
             };
-            let is_same =
-                |pack: &&Pack| pack.first == chunks[0].first && pack.chunks == hex(&pack::digest(chunks));
+            let is_same = |pack: &&Pack| {
+                pack.first == chunks[0].first && pack.chunks == Some(hex(&pack::digest(chunks)))
+            };
             let (pack, of) = if let Some(pack) = there.filter(is_head) {
                 kept.packs_there += 1;
                 (pack.clone(), head.take().map_or_else(Vec::new, |head| head.chunks))
@@ -203,7 +215,7 @@ impl Checkpoints {
         if size > PACK.most {
             return Err(CheckpointError::TooLarge { of: "bytes of a pack", found: size, most: PACK.most });
         }
-        let (first, chunks) = (chunks[0].first, hex(&pack::digest(chunks)));
+        let (first, chunks) = (chunks[0].first, Some(hex(&pack::digest(chunks))));
         let pack = Pack { number: kept.number, first, orders, bytes: size, sha256, chunks };
         self.write(PACK, &pack.name(), bytes, kept).await?;
         kept.packs_written += 1;
@@ -211,7 +223,7 @@ impl Checkpoints {
     }
 
     /// Writes an object and reads it back.
-    async fn write(
+    pub(super) async fn write(
         &self,
         kind: Kind,
         name: &str,

@@ -48,8 +48,9 @@ pub(super) struct Pack {
     pub(super) orders: u64,
     pub(super) bytes: u64,
     pub(super) sha256: String,
-    /// The SHA-256 of the list of its chunks.
-    pub(super) chunks: String,
+    /// The SHA-256 of the list of its chunks, if it has chunks of an archive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) chunks: Option<String>,
 }
 
 /// A manifest with what vouches for it.
@@ -169,7 +170,7 @@ impl Manifest {
         let is_hash = |text: &str| {
             text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
         };
-        let hashes = self.packs.iter().flat_map(|pack| [&pack.sha256, &pack.chunks]);
+        let hashes = self.packs.iter().flat_map(|pack| [Some(&pack.sha256), pack.chunks.as_ref()]).flatten();
         if !hashes.chain([&self.snapshot.sha256]).chain(&self.previous).all(|hash| is_hash(hash)) {
             return Err("a hash has 64 hexadecimal digits");
         }
@@ -185,12 +186,17 @@ impl Manifest {
                 && pack.end().is_some()
                 && (1..=self.number).contains(&pack.number)
         };
-        let without_gap = self.packs.is_sorted_by(|one, next| one.end() == Some(next.first));
+        // Of a history orders may be dropped everywhere, of an archive only the oldest are.
+        let is_history = self.service == Service::Order.name();
+        let follow = self.packs.is_sorted_by(|one, next| {
+            one.end().is_some_and(|end| end == next.first || is_history && end < next.first)
+        });
+        let have_chunks = self.packs.iter().all(|pack| pack.chunks.is_some() != is_history);
         let begins = self
             .packs
             .first()
             .is_none_or(|pack| pack.first <= self.first && pack.end().is_some_and(|end| self.first < end));
-        if self.packs.iter().all(is_pack) && without_gap && begins {
+        if self.packs.iter().all(is_pack) && follow && have_chunks && begins {
             Ok(())
         } else {
             Err("its packs are none that there can be")

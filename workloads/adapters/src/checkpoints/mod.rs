@@ -8,6 +8,8 @@
 //! - `snapshots/NUMBER-HASH.snapshot` has the bytes of a snapshot, which only the service understands.
 //! - `closed-orders/NUMBER-FIRST-HASH.pack` has chunks of the archive of closed orders, as many as begin in 65,536 places. Chunks never
 //!   change, so later checkpoints name a full pack again, and only the last one grows.
+//! - `orders/NUMBER-FIRST-HASH.pack` has orders of the history of order-service as they are stored, as many as have a number in 8,192;
+//!   its snapshot says how far the log is applied. Orders change while they are open, so later checkpoints name most packs again.
 //!
 //! Names have the first 16 digits of the SHA-256 of what is in the object. Of two writers at the same time neither harms what the other
 //! has written, and one of them can write the manifest of a number. Only what the newest three manifests do not name is
@@ -15,23 +17,27 @@
 
 mod event;
 mod fetch;
+mod history;
 mod keep;
 mod manifest;
+mod pace;
 mod pack;
 mod prune;
 mod snapshots;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::sync::Mutex;
 
 use kbnt_application::Service;
-use kbnt_application::ports::{ArchiveError, ErrorClass};
+use kbnt_application::ports::{ArchiveError, ErrorClass, HistoryError};
 use thiserror::Error;
 
 use crate::objects::{Mark, Place, PlaceError, numbered};
 
 pub use event::CheckpointEvent;
+pub use history::CheckpointedHistory;
 pub use keep::Kept;
 pub use manifest::Manifest;
 use manifest::Pack;
@@ -56,6 +62,9 @@ const PACK_MOST: u64 = 256 << 20;
 /// The most packs of a checkpoint: room for 4 billion closed orders.
 const PACKS_MOST: usize = 65_536;
 
+/// Bytes that may wait in the write-ahead log of a history while it is copied: they are on its disk.
+const WAITING_MOST: u64 = 128 << 20;
+
 /// The largest manifest in bytes: one with the most packs has half of it.
 const MANIFEST_MOST: u64 = 32 << 20;
 
@@ -68,6 +77,14 @@ pub enum CheckpointError {
     /// The archive of closed orders cannot be read or filled.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    /// The history cannot be read or filled.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// So much is written to the history that its log on disk would take too much room until all of it is copied.
+    #[error(
+        "{0} bytes were written to the history while it was copied: the next checkpoint goes on with what is in the place already"
+    )]
+    Overtaken(u64),
     /// The archive was reset, or went back, since the snapshot was taken.
     #[error("the archive of closed orders does not have the chunk at place {0}, or no longer")]
     Gone(u64),
@@ -103,11 +120,16 @@ impl CheckpointError {
         match self {
             Self::Place(error) => error.class(),
             // It must be reset first, which the machine does.
-            Self::Archive(ArchiveError::Damaged(_)) => ErrorClass::Waiting,
-            // The next one is of a newer snapshot.
-            Self::Archive(ArchiveError::Unavailable(_)) | Self::Gone(_) | Self::Raced(_) => {
-                ErrorClass::Transient
+            Self::Archive(ArchiveError::Damaged(_)) | Self::History(HistoryError::Damaged(_)) => {
+                ErrorClass::Waiting
             }
+            Self::History(HistoryError::Foreign(_)) => ErrorClass::Permanent,
+            // The next one is of a newer snapshot.
+            Self::Archive(ArchiveError::Unavailable(_))
+            | Self::History(_)
+            | Self::Overtaken(_)
+            | Self::Gone(_)
+            | Self::Raced(_) => ErrorClass::Transient,
             Self::Chunks(_) | Self::Unusable { .. } | Self::TooLarge { .. } => ErrorClass::Permanent,
         }
     }
@@ -126,19 +148,36 @@ const SNAPSHOT: Kind = Kind { folder: "snapshots", ending: ".snapshot", most: SN
 
 const PACK: Kind = Kind { folder: "closed-orders", ending: ".pack", most: PACK_MOST };
 
+/// Packs of a history.
+const ORDERS: Kind = Kind { folder: "orders", ending: ".pack", most: PACK_MOST };
+
 /// The checkpoints of one service. Everything here may block for as long as the place or the archive takes.
 #[derive(Debug)]
 pub struct Checkpoints {
     place: Place,
     service: Service,
+    /// What its packs are.
+    packs: Kind,
+    /// A copy of a history is given up when so many bytes wait in its write-ahead log until it is over.
+    waiting_most: u64,
+    /// Packs that were read back for a checkpoint that did not come about.
+    whole: Mutex<HashSet<String>>,
     /// The first pack of the checkpoint that was kept last, with its chunks.
     head: Mutex<Option<keep::Head>>,
 }
 
 impl Checkpoints {
     /// Those of a service in a place.
-    pub const fn new(place: Place, service: Service) -> Self {
-        Self { place, service, head: Mutex::new(None) }
+    pub fn new(place: Place, service: Service) -> Self {
+        let packs = if service == Service::Order { ORDERS } else { PACK };
+        Self {
+            place,
+            service,
+            packs,
+            waiting_most: WAITING_MOST,
+            whole: Mutex::default(),
+            head: Mutex::default(),
+        }
     }
 
     /// Whose they are.
@@ -169,6 +208,11 @@ impl Checkpoints {
     /// An object.
     fn object(&self, kind: Kind, name: &str) -> String {
         format!("{}/{name}{}", self.folder(kind), kind.ending)
+    }
+
+    /// Which pack it is of those that there are if none is forgotten; of a history, where it begins.
+    fn index(&self, pack: &Pack) -> u64 {
+        if self.service == Service::Order { pack.first } else { pack.first / pack::PLACES }
     }
 
     /// The manifest of a checkpoint, and its bytes.
@@ -207,9 +251,4 @@ impl Checkpoints {
         }
         Ok(Some(manifest))
     }
-}
-
-/// Which pack it is of those that there are if none is forgotten.
-const fn index(pack: &Pack) -> u64 {
-    pack.first / pack::PLACES
 }

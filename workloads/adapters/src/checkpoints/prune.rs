@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::manifest::Manifest;
-use super::{CheckpointError, Checkpoints, KEPT, Kind, PACK, SNAPSHOT};
+use super::{CheckpointError, Checkpoints, KEPT, Kind, SNAPSHOT};
 use crate::objects::digits;
 
 /// Manifests that are deleted at a time: one, unless it could not be done for long.
@@ -32,7 +32,7 @@ impl Checkpoints {
             self.place.delete(&self.manifest_object(number)).await?;
         }
         self.delete_others(SNAPSHOT, &snapshots, oldest).await?;
-        self.delete_others(PACK, &packs, oldest).await?;
+        self.delete_others(self.packs, &packs, oldest).await?;
         Ok(newest.contains(&mine.number))
     }
 

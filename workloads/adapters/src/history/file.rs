@@ -1,6 +1,6 @@
 //! The database file: how it is opened, checked, made and set aside.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +15,9 @@ const NAME: &str = "history.sqlite";
 /// The database that was set aside last.
 const REFUSED: &str = "history-refused.sqlite";
 
+/// A database that is being filled from a checkpoint.
+const FETCHED: &str = "history-fetched.sqlite";
+
 /// What `SQLite` puts beside a database.
 const BESIDE: [&str; 2] = ["-wal", "-shm"];
 
@@ -22,7 +25,7 @@ const BESIDE: [&str; 2] = ["-wal", "-shm"];
 const APPLICATION: i32 = 0x6b62_6e74;
 
 /// Changes with the tables and with the meaning of their rows; a database of another version is built anew.
-const VERSION: i32 = 1;
+pub(super) const VERSION: i32 = 1;
 
 /// A larger file is not checked row by row when it is opened, as a start must not take minutes. Each row has a checksum besides.
 const ROWS_CHECKED_MOST: u64 = 64 << 20;
@@ -65,6 +68,9 @@ const WRITER: &str = "
     PRAGMA cache_size = -16384;
     PRAGMA journal_size_limit = 67108864;
 ";
+
+/// Settings of the connection that fills a database: without a journal, as one that was not filled to the end is of no use.
+const FILLER: &str = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -16384;";
 
 /// Settings of a connection that reads.
 const READER: &str = "PRAGMA query_only = ON; PRAGMA cache_size = -2048;";
@@ -110,10 +116,15 @@ fn path(directory: &Path) -> PathBuf {
     directory.join(NAME)
 }
 
-fn connect(directory: &Path, create: OpenFlags) -> Result<Connection, HistoryError> {
+/// Whether there is a database.
+pub(super) fn is_there(directory: &Path) -> bool {
+    path(directory).exists()
+}
+
+fn connect(path: &Path, create: OpenFlags) -> Result<Connection, HistoryError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | create;
     let open = || {
-        let connection = Connection::open_with_flags(path(directory), flags)?;
+        let connection = Connection::open_with_flags(path, flags)?;
         connection.execute_batch(SETTINGS)?;
         Ok(connection)
     };
@@ -123,7 +134,7 @@ fn connect(directory: &Path, create: OpenFlags) -> Result<Connection, HistoryErr
 /// Opens the database to write, after a check; makes it if it is not there.
 pub(super) fn writer(directory: &Path) -> Result<Connection, HistoryError> {
     fs::create_dir_all(directory).map_err(|error| unavailable(&error))?;
-    let mut connection = connect(directory, OpenFlags::SQLITE_OPEN_CREATE)?;
+    let mut connection = connect(&path(directory), OpenFlags::SQLITE_OPEN_CREATE)?;
     connection.execute_batch(WRITER).or_failed()?;
     let tables: i64 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).or_failed()?;
@@ -164,9 +175,49 @@ fn check(connection: &Connection, directory: &Path) -> Result<(), HistoryError> 
 
 /// Opens the database to read; it must be there.
 pub(super) fn reader(directory: &Path) -> Result<Connection, HistoryError> {
-    let connection = connect(directory, OpenFlags::empty())?;
+    let connection = connect(&path(directory), OpenFlags::empty())?;
     connection.execute_batch(READER).or_failed()?;
     Ok(connection)
+}
+
+/// Makes a database that is to be filled; what was left of an earlier one is gone.
+pub(super) fn fetched(directory: &Path) -> Result<Connection, HistoryError> {
+    fs::create_dir_all(directory).map_err(|error| unavailable(&error))?;
+    let path = directory.join(FETCHED);
+    remove(&path).map_err(|error| unavailable(&error))?;
+    let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_CREATE)?;
+    connection.execute_batch(FILLER).or_failed()?;
+    make(&mut connection).or_failed()?;
+    Ok(connection)
+}
+
+/// The database that was filled takes the place of the one of the history, which nobody has open.
+pub(super) fn install(directory: &Path) -> Result<(), HistoryError> {
+    let fetched = directory.join(FETCHED);
+    let installed = || {
+        // Its last connection is closed, so that there is no lock to be lost by this.
+        File::open(&fetched)?.sync_all()?;
+        // `SQLite` would take what lies beside another database for this one's.
+        for suffix in BESIDE {
+            remove(&directory.join(format!("{NAME}{suffix}")))?;
+        }
+        fs::rename(&fetched, path(directory))?;
+        File::open(directory)?.sync_all()
+    };
+    installed().map_err(|error| unavailable(&error))
+}
+
+/// Removes what was filled in vain.
+pub(super) fn discard(directory: &Path) {
+    // The next one that is filled removes it first.
+    let _ = remove(&directory.join(FETCHED));
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Sets the database aside, in place of the one that was set aside before.
@@ -188,7 +239,14 @@ pub(super) fn set_aside(directory: &Path) -> Result<(), HistoryError> {
 
 /// Bytes on disk.
 pub(super) fn bytes(directory: &Path) -> u64 {
-    let length =
-        |suffix: &str| fs::metadata(directory.join(format!("{NAME}{suffix}"))).map_or(0, |m| m.len());
-    ["", BESIDE[0]].into_iter().map(length).sum()
+    length(directory, "") + log_bytes(directory)
+}
+
+/// Bytes of the write-ahead log.
+pub(super) fn log_bytes(directory: &Path) -> u64 {
+    length(directory, BESIDE[0])
+}
+
+fn length(directory: &Path, suffix: &str) -> u64 {
+    fs::metadata(directory.join(format!("{NAME}{suffix}"))).map_or(0, |file| file.len())
 }

@@ -1,11 +1,13 @@
 //! The history of orders in `SQLite`, or in `PostgreSQL`; docs/history.md describes both.
 
+pub(crate) mod copy;
 mod file;
+pub(crate) mod filling;
 mod postgres;
 mod read;
 mod rows;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod write;
 
 use std::collections::HashMap;
@@ -23,6 +25,8 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use copy::Copy;
+use filling::Filling;
 pub use postgres::{PostgresAddress, PostgresAddressError, PostgresHistory};
 
 /// Reads at a time.
@@ -56,11 +60,60 @@ struct Readers {
     idle: Vec<Connection>,
 }
 
+impl Readers {
+    /// Which database it is, if it may be read.
+    fn opened(&self) -> Result<u64, HistoryError> {
+        if self.open {
+            Ok(self.generation)
+        } else {
+            Err(HistoryError::Unavailable("it is not open yet".to_owned()))
+        }
+    }
+}
+
 impl SqliteHistory {
     /// The history in `directory`, which is opened when it is first asked for its progress.
     pub fn new(directory: PathBuf) -> Self {
         let files = Files { directory, writer: Mutex::default(), readers: Mutex::default() };
         Self { files: Arc::new(files), reads: Arc::new(Semaphore::new(READS)) }
+    }
+
+    /// Whether there is a database.
+    pub(crate) fn is_there(&self) -> bool {
+        file::is_there(&self.files.directory)
+    }
+
+    /// All orders as they are now.
+    pub(crate) async fn copy(&self) -> Result<Copy, HistoryError> {
+        let files = Arc::clone(&self.files);
+        blocking(move || {
+            let generation = files.readers().opened()?;
+            Copy::begin(files.directory.clone(), generation)
+        })
+        .await
+    }
+
+    /// Whether nothing was found wrong with the database since it was copied.
+    pub(crate) fn has_gone_on(&self, copy: &Copy) -> bool {
+        self.files.readers().opened() == Ok(copy.generation)
+    }
+
+    /// A database to be filled.
+    pub(crate) async fn filling(&self) -> Result<Filling, HistoryError> {
+        let directory = self.files.directory.clone();
+        blocking(move || Filling::begin(directory)).await
+    }
+
+    /// What was filled takes the place of what is there, with this progress.
+    pub(crate) async fn install(&self, filling: Filling, progress: Vec<u8>) -> Result<(), HistoryError> {
+        let files = Arc::clone(&self.files);
+        blocking(move || {
+            let mut writer = files.writer();
+            *writer = None;
+            files.close_readers();
+            filling.finish(&progress)
+        })
+        .await
     }
 
     /// Runs `work` with the connection that writes.
@@ -89,8 +142,13 @@ impl SqliteHistory {
     }
 }
 
+/// How far the log is applied to a copy, from its bytes.
+pub(crate) fn progress_of(bytes: &[u8]) -> Result<Progress, HistoryError> {
+    rows::stored_progress(bytes)
+}
+
 /// Runs `work` on a thread that may wait.
-async fn blocking<R: Send + 'static>(
+pub(crate) async fn blocking<R: Send + 'static>(
     work: impl FnOnce() -> Result<R, HistoryError> + Send + 'static,
 ) -> Result<R, HistoryError> {
     spawn_blocking(work).await.unwrap_or_else(|error| Err(HistoryError::Unavailable(error.to_string())))
@@ -129,10 +187,8 @@ impl Files {
     fn read<R>(&self, work: impl FnOnce(&Connection) -> Result<R, HistoryError>) -> Result<R, HistoryError> {
         let (idle, generation) = {
             let mut readers = self.readers();
-            if !readers.open {
-                return Err(HistoryError::Unavailable("it is not open yet".to_owned()));
-            }
-            (readers.idle.pop(), readers.generation)
+            let generation = readers.opened()?;
+            (readers.idle.pop(), generation)
         };
         let connection = idle.map_or_else(|| file::reader(&self.directory), Ok)?;
         let done = work(&connection);

@@ -33,13 +33,15 @@ fn seal(row: &impl Serialize) -> Result<Vec<u8>, HistoryError> {
     Ok(bytes)
 }
 
+/// The row without its checksum, if that is right.
+pub(super) fn whole<'a>(bytes: &'a [u8], what: &str) -> Result<&'a [u8], HistoryError> {
+    let (row, sum) = bytes.split_last_chunk::<SUM>().ok_or_else(|| damaged(what))?;
+    if crc32fast::hash(row).to_le_bytes() == *sum { Ok(row) } else { Err(damaged(what)) }
+}
+
 /// The row, if its checksum is right.
 fn open<'a, T: Deserialize<'a>>(bytes: &'a [u8], what: &str) -> Result<T, HistoryError> {
-    let (row, sum) = bytes.split_last_chunk::<SUM>().ok_or_else(|| damaged(what))?;
-    if crc32fast::hash(row).to_le_bytes() != *sum {
-        return Err(damaged(what));
-    }
-    postcard::from_bytes(row).map_err(|_| foreign(what))
+    postcard::from_bytes(whole(bytes, what)?).map_err(|_| foreign(what))
 }
 
 fn parse<T: FromStr>(text: &str) -> Option<T> {

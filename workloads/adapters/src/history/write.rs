@@ -4,7 +4,7 @@ use kbnt_application::history::{Batch, StoredOrder};
 use kbnt_application::ports::HistoryError;
 use kbnt_domain::order::OrderStatus;
 use kbnt_domain::{OrderId, Timestamp};
-use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension as _, ToSql, Transaction, TransactionBehavior, params};
 use uuid::Uuid;
 
 use super::file::OrFailed as _;
@@ -46,18 +46,9 @@ fn put(transaction: &Transaction<'_>, stored: &StoredOrder) -> Result<bool, Hist
             select.query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()
         })
         .or_failed()?;
-    let run = |text: &str, values: &[&dyn rusqlite::ToSql]| {
-        transaction.prepare_cached(text).and_then(|mut statement| statement.execute(values)).or_failed()
-    };
+    let run = |text: &str, values: &[&dyn ToSql]| run(transaction, text, values);
     let was_listed = match known {
-        None => {
-            let seen_at = stored.entry.events.first().map_or(0, |event| event.timestamp.as_millis());
-            run(
-                "INSERT INTO orders (id, placed_at, user, status, seen_at, row) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                params![id, placed_at, user, status, seen_at, row],
-            )?;
-            false
-        }
+        None => return insert(transaction, None, stored, &row),
         Some((no, false, _)) => {
             run(
                 "UPDATE orders SET placed_at = ?2, user = ?3, status = ?4, row = ?5 WHERE no = ?1",
@@ -77,13 +68,46 @@ fn put(transaction: &Transaction<'_>, stored: &StoredOrder) -> Result<bool, Hist
     if was_listed || placed.is_none() {
         return Ok(false);
     }
+    insert_products(transaction, stored)?;
+    Ok(true)
+}
+
+fn run(transaction: &Connection, text: &str, values: &[&dyn ToSql]) -> Result<usize, HistoryError> {
+    transaction.prepare_cached(text).and_then(|mut statement| statement.execute(values)).or_failed()
+}
+
+/// Stores an order that is not there, with the next number or with this one; whether it is listed.
+pub(super) fn insert(
+    transaction: &Connection,
+    no: Option<i64>,
+    stored: &StoredOrder,
+    row: &[u8],
+) -> Result<bool, HistoryError> {
+    let (id, status) = (stored.order.as_uuid().as_bytes(), status_code(stored.entry.status));
+    let placed = stored.entry.placed.as_ref();
+    let (placed_at, user) = (placed.map(|p| p.at.as_millis()), placed.map(|p| p.user.as_str()));
+    let seen_at = stored.entry.events.first().map_or(0, |event| event.timestamp.as_millis());
+    run(
+        transaction,
+        "INSERT INTO orders (no, id, placed_at, user, status, seen_at, row) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![no, id, placed_at, user, status, seen_at, row],
+    )?;
+    if placed.is_some() {
+        insert_products(transaction, stored)?;
+    }
+    Ok(placed.is_some())
+}
+
+fn insert_products(transaction: &Connection, stored: &StoredOrder) -> Result<(), HistoryError> {
+    let placed_at = stored.entry.placed.as_ref().map(|placed| placed.at.as_millis());
     for product in &stored.products {
         run(
+            transaction,
             "INSERT INTO products (product, placed_at, id) VALUES (?1, ?2, ?3)",
-            params![product.as_str(), placed_at, id],
+            params![product.as_str(), placed_at, stored.order.as_uuid().as_bytes()],
         )?;
     }
-    Ok(true)
+    Ok(())
 }
 
 /// Drops at most `most` orders that were placed before `before` and have ended, or of which something was heard before and that were

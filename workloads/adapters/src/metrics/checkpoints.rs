@@ -16,6 +16,7 @@ pub(super) struct Checkpoints {
     total: IntCounterVec,
     taken: IntGaugeVec,
     interval: IntGaugeVec,
+    history: IntGaugeVec,
 }
 
 impl Checkpoints {
@@ -36,6 +37,11 @@ impl Checkpoints {
                 &["service"],
                 "How far apart checkpoints are at least.",
             )?,
+            history: r.gauges(
+                "kbnt_history_applied_timestamp_seconds",
+                &["service"],
+                "Of when the history of orders is since something was last applied to it, where it has checkpoints, in seconds since 1970.",
+            )?,
         })
     }
 
@@ -44,6 +50,11 @@ impl Checkpoints {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.taken.with_label_values(&[service.name()]).set(gauge(now.as_secs()));
         self.interval.with_label_values(&[service.name()]).set(gauge(every.as_secs()));
+    }
+
+    /// Something was applied to the history of orders.
+    pub(super) fn history_applied(&self, as_of: Timestamp) {
+        self.history.with_label_values(&[Service::Order.name()]).set(as_of.as_millis() / 1_000);
     }
 
     pub(super) fn report(&self, service: Service, event: &CheckpointEvent) {

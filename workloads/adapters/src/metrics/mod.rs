@@ -131,6 +131,11 @@ impl Metrics {
         self.checkpoints.begin(service, every);
     }
 
+    /// Something was applied to the history of orders, which has checkpoints.
+    pub fn history_applied(&self, as_of: Timestamp) {
+        self.checkpoints.history_applied(as_of);
+    }
+
     /// Counts and logs what became of a checkpoint.
     pub fn checkpoint(&self, service: Service, event: &CheckpointEvent) {
         self.checkpoints.report(service, event);

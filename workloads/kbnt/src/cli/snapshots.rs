@@ -28,9 +28,10 @@ pub(crate) struct StateOptions {
     /// `kbnt_archive_room_bytes` goes by it
     #[arg(long, env = "KBNT_STATE_LIMIT", value_name = "BYTES", requires = "state_dir")]
     pub(crate) state_limit: Option<u64>,
-    /// Keep the newest three checkpoints in this place, which outlives the process and its disk, and begin with them where no snapshot
-    /// is of use: a directory, or `s3://BUCKET/PREFIX`. A checkpoint is a snapshot with the closed orders that it goes with
-    #[arg(long, env = "KBNT_CHECKPOINT_TO", value_name = "PLACE", value_parser = PlaceParser, requires = "snapshot_dir")]
+    /// Keep the newest three checkpoints in this place, which outlives the process and its disk, and begin with them where nothing on
+    /// disk is of use: a directory, or `s3://BUCKET/PREFIX`. A checkpoint is a snapshot with the closed orders that it goes with, and
+    /// needs --snapshot-dir; of order-service it is the history, and needs --history-dir
+    #[arg(long, env = "KBNT_CHECKPOINT_TO", value_name = "PLACE", value_parser = PlaceParser)]
     pub(crate) checkpoint_to: Option<Address>,
     /// Keep a checkpoint at most this often, all processes of the service together
     #[arg(long, env = "KBNT_CHECKPOINT_INTERVAL", default_value = "5m", value_name = "TIME", value_parser = values::some_time)]

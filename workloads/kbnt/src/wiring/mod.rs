@@ -15,4 +15,4 @@ pub(crate) use grants::Grants;
 pub(crate) use ledger_state::LedgerState;
 pub(crate) use places::{place_to_read, place_to_write};
 pub(crate) use process::{Process, ProcessParts, bind, spans};
-pub(crate) use snapshots::{plan_in_data_dir, plan_of};
+pub(crate) use snapshots::{plan_in_data_dir, plan_of, with_checkpoints};

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kbnt_adapters::checkpoints::{CheckpointedSnapshots, Checkpoints};
+use kbnt_adapters::checkpoints::{CheckpointedHistory, CheckpointedSnapshots, Checkpoints};
 use kbnt_adapters::closed_orders::FjallArchive;
+use kbnt_adapters::history::SqliteHistory;
 use kbnt_adapters::metrics::Metrics;
 use kbnt_adapters::snapshots::{Rows, SnapshotDirectory};
 use kbnt_application::Service;
 use kbnt_application::ports::SnapshotStore;
-use kbnt_runtime::SnapshotPlan;
+use kbnt_runtime::{HistoryPlan, SnapshotPlan};
 use tokio::runtime::Handle;
 
 use super::places::place_to_write;
@@ -47,6 +48,20 @@ pub(super) fn plan<I: Rows>(
     let (interval, metrics) = (options.checkpoint_interval, Arc::clone(metrics));
     let store = CheckpointedSnapshots::new(local, checkpoints, archive, interval, Handle::current(), metrics);
     Ok(SnapshotPlan { store: Arc::new(store), every })
+}
+
+/// The plan for a history in this directory, with the checkpoints that the options ask for.
+pub(crate) fn with_checkpoints(
+    plan: HistoryPlan,
+    options: &StateOptions,
+    directory: &Path,
+    metrics: &Arc<Metrics>,
+) -> Result<HistoryPlan, Failure> {
+    let Some(address) = &options.checkpoint_to else { return Ok(plan) };
+    let checkpoints = Checkpoints::new(place_to_write(address)?, Service::Order);
+    let (store, interval) = (SqliteHistory::new(directory.to_owned()), options.checkpoint_interval);
+    let store = CheckpointedHistory::new(store, checkpoints, interval, Arc::clone(metrics));
+    Ok(HistoryPlan { store: Arc::new(store), ..plan })
 }
 
 /// The plan of `kbnt serve` for a service: a folder of its own in the data directory, which this process has locked. If that fails, the

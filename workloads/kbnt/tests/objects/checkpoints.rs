@@ -7,7 +7,7 @@ use kbnt_adapters::checkpoints::Checkpoints;
 use kbnt_application::Service;
 use serde_json::json;
 
-use crate::program::{DEADLINE, Running};
+use crate::program::{DEADLINE, Running, basket};
 use crate::store::{BUCKET, Store};
 use crate::succeeds;
 use crate::support::cluster::Cluster;
@@ -18,11 +18,14 @@ const PREFIX: &str = "state";
 fn start(service: &str, cluster: &Cluster, store: &Store, disk: &Path) -> Running {
     let folder = |name: &str| disk.join(service).join(name).to_str().unwrap().to_owned();
     let (snapshots, state, place) = (folder("snapshots"), folder("state"), format!("s3://{BUCKET}/{PREFIX}"));
+    let history = folder("history");
     let mut arguments = vec!["service", service, "--bootstrap-servers", &cluster.config.bootstrap_servers];
-    arguments.extend(["--topic-prefix", &cluster.config.prefix, "--snapshot-dir", &snapshots]);
-    arguments.extend(["--snapshot-interval", "1s", "--checkpoint-to", &place, "--checkpoint-interval", "1s"]);
-    if service == "inventory" {
-        arguments.extend(["--state-dir", &state]);
+    arguments.extend(["--topic-prefix", &cluster.config.prefix, "--snapshot-interval", "1s"]);
+    arguments.extend(["--checkpoint-to", &place, "--checkpoint-interval", "1s"]);
+    match service {
+        "order" => arguments.extend(["--history-dir", &history]),
+        "inventory" => arguments.extend(["--snapshot-dir", &snapshots, "--state-dir", &state]),
+        _ => arguments.extend(["--snapshot-dir", &snapshots]),
     }
     let variables = store.variables();
     let variables: Vec<(&str, &str)> =
@@ -102,4 +105,52 @@ async fn services_whose_disks_are_lost_begin_with_their_checkpoints() {
     let on =
         ["--bootstrap-servers", &cluster.config.bootstrap_servers, "--topic-prefix", &cluster.config.prefix];
     succeeds(&store, &[&["audit", "verify", "--wait", "30s"], &on[..]].concat()).await;
+}
+
+/// The page of orders of a user from the history, once it is up to date.
+async fn orders_of(running: &Running, user: &str) -> serde_json::Value {
+    let give_up = Instant::now() + DEADLINE;
+    loop {
+        let (status, page) = running.get(&format!("/v1/orders?user={user}")).await;
+        if status == 200 {
+            return page;
+        }
+        assert!(status == 503 && Instant::now() < give_up, "{status} {page}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "starts an object store, and needs KBNT_TEST_BOOTSTRAP"]
+async fn order_service_begins_with_its_history_after_its_volume_is_lost() {
+    let (store, cluster) = (Store::start(), Cluster::with_topics("history").await);
+    let disk = tempfile::tempdir().unwrap();
+    let user = start("user", &cluster, &store, disk.path());
+    let mut order = start("order", &cluster, &store, disk.path());
+    user.until_ready().await;
+    order.until_ready().await;
+    // Nobody knows the user, so the order ends at once.
+    let (status, old) = order.post("/v1/orders?wait=20s", &basket("USER-OLD", "tok_ok")).await;
+    assert_eq!(status, 200, "{old}");
+    let since = now();
+    let checkpoints = Checkpoints::new(store.place(PREFIX), Service::Order);
+    let give_up = Instant::now() + DEADLINE;
+    while checkpoints.newest(0).await.unwrap().is_none_or(|newest| newest.taken().as_millis() <= since) {
+        // One is kept when something was applied since the end of the log was reached.
+        assert_eq!(order.post("/v1/orders?wait=20s", &basket("USER-NEW", "tok_ok")).await.0, 200);
+        assert!(Instant::now() < give_up, "no checkpoint of the history");
+    }
+    order.signal("KILL");
+    order.ended();
+    std::fs::remove_dir_all(disk.path().join("order")).unwrap();
+
+    let order = start("order", &cluster, &store, disk.path());
+    order.until_ready().await;
+    let page = orders_of(&order, "USER-OLD").await;
+    assert_eq!((page["items"].as_array().unwrap().len(), &page["items"][0]["orderId"]), (1, &old["orderId"]));
+    let path = format!("/v1/orders/{}", old["orderId"].as_str().unwrap());
+    assert_eq!(order.get(&path).await.1["status"], "REJECTED");
+    let fetched = "kbnt_checkpoints_total{outcome=\"fetched\",service=\"order-service\"}";
+    assert_eq!(metric(&order, fetched).await, 1);
+    assert_eq!(metric(&order, "kbnt_history_rebuilds_total").await, 0);
 }

@@ -258,3 +258,25 @@ async fn a_proxy_is_asked_for_others_and_never_for_this_machine() {
     let output = tokio::task::spawn_blocking(tail).await.unwrap();
     assert!(output.status.success(), "{output:?}");
 }
+
+#[test]
+fn checkpoints_are_of_something_that_is_kept_on_disk() {
+    let to = ["--checkpoint-to", "/nowhere"];
+    for (service, also, missing) in [
+        ("order", None, "--history-dir DIR (KBNT_HISTORY_DIR)"),
+        ("order", Some("--snapshot-dir"), "--history-dir DIR (KBNT_HISTORY_DIR)"),
+        ("order", Some("--history-postgres"), "which has backups of its own"),
+        ("inventory", None, "--snapshot-dir DIR (KBNT_SNAPSHOT_DIR)"),
+        ("audit", Some("--history-dir"), "--snapshot-dir DIR (KBNT_SNAPSHOT_DIR)"),
+    ] {
+        let mut arguments = vec!["service", service, "--port", "0", "--bootstrap-servers", "127.0.0.1:1"];
+        arguments.extend(to);
+        arguments.extend(also);
+        if also.is_some_and(|option| option.ends_with("-dir")) {
+            arguments.push("/nowhere");
+        }
+        let output = kbnt(&arguments).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(1) && said.contains(missing), "{arguments:?}: {said}");
+    }
+}

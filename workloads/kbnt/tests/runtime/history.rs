@@ -3,11 +3,16 @@
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use kbnt_adapters::checkpoints::{CheckpointedHistory, Checkpoints};
 use kbnt_adapters::clock::SystemClock;
 use kbnt_adapters::history::SqliteHistory;
+use kbnt_adapters::metrics::Metrics;
+use kbnt_adapters::objects::Place;
+use kbnt_application::Service;
 use kbnt_application::history::Search;
-use kbnt_application::ports::{EventLog, History, HistoryReport, Observer};
+use kbnt_application::ports::{EventLog, History, HistoryReport, HistoryStore, Observer};
 use kbnt_domain::Span;
 use kbnt_domain::order::OrderStatus;
 use kbnt_embedded::EmbeddedLog;
@@ -56,7 +61,11 @@ impl Drop for Running {
 }
 
 fn start(log: &EmbeddedLog, directory: &Path, retention: Option<Span>) -> Running {
-    let plan = HistoryPlan { store: Arc::new(SqliteHistory::new(directory.to_owned())), retention };
+    start_with(log, Arc::new(SqliteHistory::new(directory.to_owned())), retention)
+}
+
+fn start_with(log: &EmbeddedLog, store: Arc<dyn HistoryStore>, retention: Option<Span>) -> Running {
+    let plan = HistoryPlan { store, retention };
     let (reports, shutdown) = (Arc::new(Reports::default()), CancellationToken::new());
     let (runner, view) =
         HistoryRunner::new(plan, Arc::new(log.clone()), Arc::new(SystemClock), reports.clone());
@@ -181,4 +190,73 @@ async fn orders_are_dropped_as_fast_as_a_batch_can_add_them() {
     .await;
     // All at once, or in a few parts if it took so long to build that some were due before.
     assert!(running.reports.count("expired") <= 4, "{}", running.reports.count("expired"));
+}
+
+fn checkpoints(place: &Path) -> Checkpoints {
+    Checkpoints::new(Place::create(place).unwrap(), Service::Order)
+}
+
+/// A history at work with checkpoints in a place, as often as can be.
+fn checkpointed(log: &EmbeddedLog, directory: &Path, place: &Path) -> (Running, Arc<Metrics>) {
+    let metrics = Arc::new(Metrics::new().unwrap());
+    let store = SqliteHistory::new(directory.to_owned());
+    let store = CheckpointedHistory::new(store, checkpoints(place), Duration::ZERO, Arc::clone(&metrics));
+    (start_with(log, Arc::new(store), None), metrics)
+}
+
+fn fetched(metrics: &Metrics) -> bool {
+    metrics.render().contains("kbnt_checkpoints_total{outcome=\"fetched\",service=\"order-service\"}")
+}
+
+/// A log of so many orders, and checkpoints of them.
+async fn kept(orders: u32, place: &Path) -> EmbeddedLog {
+    let (directory, log) = (tempfile::tempdir().unwrap(), log(orders).await);
+    let (running, metrics) = checkpointed(&log, directory.path(), place);
+    ready(&running).await;
+    assert!(!fetched(&metrics), "there was none");
+    let next = std::sync::atomic::AtomicU32::new(orders);
+    eventually("checkpoints are kept", || async {
+        let n = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        log.append(vec![placed(n)]).await.unwrap();
+        checkpoints(place).newest(2).await.unwrap().is_some()
+    })
+    .await;
+    log
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pod_on_an_empty_volume_begins_with_a_checkpoint() {
+    let (place, directory) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let log = kept(5_000, place.path()).await;
+    let (running, metrics) = checkpointed(&log, directory.path(), place.path());
+    ready(&running).await;
+    assert!(fetched(&metrics));
+    assert_eq!((running.reports.count("resumed"), running.reports.count("rebuilt")), (1, 0));
+    assert!(shows(&running, 5_000).await);
+    // One that is damaged is passed over.
+    drop(running);
+    let other = tempfile::tempdir().unwrap();
+    for pack in std::fs::read_dir(place.path().join("order-service/orders")).unwrap() {
+        std::fs::write(pack.unwrap().path(), "cut").unwrap();
+    }
+    let (running, metrics) = checkpointed(&log, other.path(), place.path());
+    ready(&running).await;
+    assert!(!fetched(&metrics));
+    assert!(running.reports.count("resumed") == 0 && shows(&running, 5_000).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn checkpoints_of_another_log_are_refused_like_a_history_of_another_log() {
+    let (place, directory) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    kept(500, place.path()).await;
+    let other = log(100).await;
+    let (running, metrics) = checkpointed(&other, directory.path(), place.path());
+    ready(&running).await;
+    assert!(fetched(&metrics));
+    assert_eq!(running.reports.count("rebuilt"), 3, "each of them");
+    eventually("the log counts", || async {
+        running.view.standing().ready && running.view.size().await.is_ok_and(|size| size.orders == 100)
+    })
+    .await;
+    assert!(shows(&running, 100).await && running.view.get(order(101)).await.unwrap().is_none());
 }

@@ -131,7 +131,7 @@ async fn a_manifest_that_there_cannot_be_is_refused() {
     let forgeries: [Forgery; 12] = [
         ("a hash has", |manifest| manifest.snapshot.sha256 = "../../etc".into()),
         ("a hash has", |manifest| manifest.packs[0].sha256 = "/".repeat(64)),
-        ("a hash has", |manifest| manifest.packs[0].chunks.push('0')),
+        ("a hash has", |manifest| manifest.packs[0].chunks = Some("0".repeat(65))),
         ("its snapshot is larger", |manifest| manifest.snapshot.bytes = u64::MAX),
         ("more packs than any", |manifest| manifest.packs = vec![manifest.packs[0].clone(); 70_000]),
         ("its packs are none", |manifest| manifest.packs[0].bytes = u64::MAX),

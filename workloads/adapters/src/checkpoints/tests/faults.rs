@@ -20,7 +20,7 @@ type OnPut = dyn Fn(&Object, PutPayload) -> Result<PutPayload> + Send + Sync;
 
 /// A directory in which something happens at each write.
 #[derive(Clone)]
-struct Faulty {
+pub(super) struct Faulty {
     directory: Arc<LocalFileSystem>,
     put: Arc<OnPut>,
     deletes: bool,
@@ -38,7 +38,7 @@ impl fmt::Display for Faulty {
     }
 }
 
-fn failed() -> Error {
+pub(super) fn failed() -> Error {
     Error::Generic { store: "test", source: "the disk is full".into() }
 }
 
@@ -77,7 +77,7 @@ impl ObjectStore for Faulty {
     }
 }
 
-fn faulty(
+pub(super) fn faulty(
     directory: &Path,
     put: impl Fn(&Object, PutPayload) -> Result<PutPayload> + Send + Sync + 'static,
 ) -> Faulty {

@@ -2,6 +2,7 @@
 
 mod damage;
 mod faults;
+mod history;
 mod races;
 mod rounds;
 

@@ -20,17 +20,17 @@ use kbnt_domain::{Currency, EventId, Money, OrderId, Reason, ReservationId, Time
 use super::{SqliteHistory, rows};
 
 /// The time of order `n`.
-pub(super) fn placed_at(n: u32) -> Timestamp {
+pub(crate) fn placed_at(n: u32) -> Timestamp {
     // Some at the same time.
     Timestamp::from_millis(1_767_225_600_000 + i64::from(n / 3) * 1_000)
 }
 
-pub(super) fn id(n: u32) -> OrderId {
+pub(crate) fn id(n: u32) -> OrderId {
     OrderId::derive(&"USER-1".parse().unwrap(), &n.to_string())
 }
 
 /// An order of any kind.
-pub(super) fn order(n: u32) -> StoredOrder {
+pub(crate) fn order(n: u32) -> StoredOrder {
     let status = OrderStatus::ALL[n as usize % 4];
     let ended = status != OrderStatus::Pending;
     let event = |kind, offset: u64| OrderEvent {
@@ -59,7 +59,7 @@ pub(super) fn order(n: u32) -> StoredOrder {
 }
 
 /// An order of which something was heard, and that was not placed.
-pub(super) fn unplaced(n: u32) -> StoredOrder {
+pub(crate) fn unplaced(n: u32) -> StoredOrder {
     let mut stored = order(n);
     stored.entry.placed = None;
     stored.entry.status = OrderStatus::Pending;
@@ -68,7 +68,7 @@ pub(super) fn unplaced(n: u32) -> StoredOrder {
 }
 
 /// The progress after so many batches.
-pub(super) fn progress(revision: u64) -> Progress {
+pub(crate) fn progress(revision: u64) -> Progress {
     let at = Position { topic: Topic::InventoryEvents, partition: 2, offset: revision };
     let last = Some(Mark { at, id: EventId::named("last") });
     let reached = Reached { next: revision + 1, last, note: "1 w 0123456789ab".into() };

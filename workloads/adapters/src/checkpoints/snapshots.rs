@@ -9,7 +9,7 @@ use kbnt_application::ports::{Snapshot, SnapshotError, SnapshotStore};
 use kbnt_domain::{Span, Timestamp};
 use tokio::runtime::Handle;
 
-use super::{CheckpointError, CheckpointEvent, Checkpoints};
+use super::{CheckpointError, CheckpointEvent, Checkpoints, Taken};
 use crate::closed_orders::FjallArchive;
 use crate::metrics::Metrics;
 use crate::snapshots::{Rows, file};
@@ -65,6 +65,7 @@ impl<I: Rows> CheckpointedSnapshots<I> {
             return Ok(());
         }
         let (bytes, taken) = (file::bytes(snapshot)?, snapshot.taken);
+        let of = Taken { at: taken, reads: I::reads(snapshot), marks: snapshot.folded.clone() };
         let chunks = snapshot.image.chunks().to_vec();
         // What the newest two snapshots go with stays in the archive anyway: long enough until it is pinned.
         let (checkpoints, archive) = (Arc::clone(&self.checkpoints), self.archive.clone());
@@ -75,7 +76,7 @@ impl<I: Rows> CheckpointedSnapshots<I> {
             let closed_orders = archive.as_deref().map(|archive| (archive, &chunks[..]));
             let kept = match is_covered(&checkpoints, taken, every).await {
                 Ok(Some(by)) => Ok(CheckpointEvent::Covered { by }),
-                Ok(None) => checkpoints.keep(taken, bytes, closed_orders).await.map(|kept| {
+                Ok(None) => checkpoints.keep(&of, bytes, closed_orders).await.map(|kept| {
                     let (number, bytes) = (kept.number, kept.bytes_written);
                     CheckpointEvent::Kept { taken, number, bytes, took: started.elapsed() }
                 }),

@@ -48,6 +48,9 @@ impl Shop<'_> {
             arguments.extend(["--snapshot-dir", &snapshots, "--snapshot-interval", "1s"]);
             arguments.extend(["--checkpoint-to", self.place, "--checkpoint-interval", "1s"]);
         }
+        if service == "payment" {
+            arguments.push("--payment-simulated");
+        }
         if service == "inventory" {
             arguments.extend(["--state-dir", &state]);
         }

@@ -161,12 +161,12 @@ async fn services_go_on_with_a_log_that_is_cut_below_their_checkpoints() {
     let first = cut(&shop).await;
     assert!(first < 100, "up to where its writer was when a checkpoint was kept before: {first}");
     sell(&all).await;
-    close(all);
     assert_eq!(shop.run(&["log", "verify"]).await.status.code(), Some(3), "who knows nothing of checkpoints");
     for verify in ["log", "audit"] {
         let verified = shop.run(&[verify, "verify", "--checkpoints", &place]).await;
         assert!(verified.status.success(), "{verify}: {verified:?}");
     }
+    close(all);
 
     let all = shop.open(&disk).await;
     sell(&all).await;

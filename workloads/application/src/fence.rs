@@ -16,6 +16,17 @@ use crate::machine::Delivered;
 #[derive(Clone, Debug, Default)]
 pub struct TermFence {
     newest: BTreeMap<u32, Elected>,
+    /// Partitions whose first record is not shown, until it is known from what is whose records count.
+    begun: BTreeMap<u32, Begun>,
+}
+
+/// Where a reader begins that is not shown the first record that a partition ever had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begun {
+    /// Anywhere.
+    Amid,
+    /// Where the log was cut.
+    AtCut,
 }
 
 /// The writer that counts in a partition, and the note that says so, once somebody has asked for it.
@@ -41,14 +52,39 @@ impl TermFence {
         match (&message.event, message.writer.as_deref()) {
             (RecordedEvent::WriterElected(elected), _) => {
                 let admitted = newest.is_none_or(|newest| elected.writer >= *newest);
+                if admitted {
+                    self.begun.remove(&at.partition);
+                }
                 if admitted && newest != Some(&elected.writer) {
                     self.elected(at.partition, &elected.writer);
                 }
                 admitted
             }
-            (_, Some(writer)) => newest == Some(writer),
+            (_, Some(writer)) if newest == Some(writer) => true,
+            (_, Some(writer)) => {
+                let was_elected_before = match self.begun.get(&at.partition) {
+                    None => false,
+                    Some(Begun::Amid) => newest.is_none_or(|newest| writer > newest),
+                    Some(Begun::AtCut) => newest.is_none(),
+                };
+                if was_elected_before {
+                    self.elected(at.partition, writer);
+                }
+                was_elected_before
+            }
             (_, None) => false,
         }
+    }
+
+    /// The records of this partition are not read from the first one on. Until an election is seen, a record says itself that its writer was
+    /// elected: some of a writer that had been fenced just before count, too. So this is for who only shows what was.
+    pub fn begin_amid(&mut self, partition: u32) {
+        self.begun.insert(partition, Begun::Amid);
+    }
+
+    /// The records of this partition are read from the first one on that a [cut](crate::cut) has left, which always counts.
+    pub fn begin_at_cut(&mut self, partition: u32) {
+        self.begun.insert(partition, Begun::AtCut);
     }
 
     /// What must be kept with an offset, so that a reader that starts there can [`TermFence::restore`] it.

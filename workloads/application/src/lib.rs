@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod clock;
+pub mod cut;
 pub mod driver;
 pub mod event;
 pub mod fence;

@@ -22,6 +22,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Openapi => life::run(Does, THREADS, |_| openapi::run()),
         Command::Audit(AuditCommand::Verify(options)) => life::run(Does, THREADS, |_| audit::run(options)),
         Command::Log(LogCommand::Verify(options)) => life::run(Does, THREADS, |_| log::run(options)),
+        Command::Log(LogCommand::Cut(options)) => life::run(Does, THREADS, |_| log::cut(options)),
         Command::Backup(options) => life::run(Does, THREADS, |_| backup::run(options)),
         Command::Restore(options) => life::run(Does, THREADS, |_| backup::restore(options)),
         Command::Topics(TopicsCommand::Ensure(options)) => life::run(Does, THREADS, |_| topics::run(options)),

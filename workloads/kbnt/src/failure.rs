@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use kbnt_adapters::backup::BackupError;
+use kbnt_adapters::checkpoints::CheckpointError;
 use kbnt_adapters::lease::LeaseError;
 use kbnt_adapters::logging::LoggingError;
 use kbnt_adapters::objects::PlaceError;
@@ -60,6 +61,9 @@ pub(crate) enum Failure {
     /// A directory or a bucket cannot be used.
     #[error(transparent)]
     Place(#[from] PlaceError),
+    /// Checkpoints cannot be read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
     /// Logging cannot be set up.
     #[error(transparent)]
     Logging(#[from] LoggingError),

@@ -17,7 +17,7 @@ use super::handle::Watched;
 use super::runner::RunError;
 use super::shell::{MOST, WAIT};
 
-/// Folds a read model from the log, starting at the first record of its topics.
+/// Folds a read model from the log, from the first record of its topics on, or from the first that it looks back to.
 pub struct ProjectionRunner<P> {
     state: Arc<RwLock<P>>,
     log: Arc<dyn EventLog>,
@@ -132,18 +132,11 @@ impl<P: Projection> ProjectionRunner<P> {
 
     /// Ends only with a permanent error.
     async fn fold_for_ever(&mut self) -> LogError {
-        let topics: Vec<Topic> = self.state.read().unwrap_or_else(PoisonError::into_inner).topics().to_vec();
-        let first: Vec<Position> = topics
-            .into_iter()
-            .flat_map(|topic| {
-                (0..topic.partitions()).map(move |partition| Position { topic, partition, offset: 0 })
-            })
-            .collect();
         let mut pause = Backoff::new();
         let mut opened: Option<(Box<dyn LogReader>, Vec<Position>)> = None;
         loop {
             let outcome = match &mut opened {
-                None => self.open(&first).await.map(|reader| {
+                None => self.open().await.map(|reader| {
                     opened = Some(reader);
                 }),
                 Some((reader, ends)) => reader.next(MOST, WAIT).await.map(|records| {
@@ -158,12 +151,24 @@ impl<P: Projection> ProjectionRunner<P> {
         }
     }
 
-    async fn open(&self, first: &[Position]) -> Result<(Box<dyn LogReader>, Vec<Position>), LogError> {
-        let mut ends = Vec::with_capacity(first.len());
-        for at in first {
-            ends.push(Position { offset: self.log.bounds(at.topic, at.partition).await?.end, ..*at });
+    async fn open(&mut self) -> Result<(Box<dyn LogReader>, Vec<Position>), LogError> {
+        let (topics, looks_back) = {
+            let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+            (state.topics(), state.looks_back())
+        };
+        let (mut from, mut ends) = (Vec::new(), Vec::new());
+        for topic in topics.iter().copied() {
+            for partition in 0..topic.partitions() {
+                let end = self.log.bounds(topic, partition).await?.end;
+                let offset = looks_back.map_or(0, |records| end.saturating_sub(records));
+                if offset > 0 && topic == Topic::InventoryEvents {
+                    self.fence.begin_amid(partition);
+                }
+                from.push(Position { topic, partition, offset });
+                ends.push(Position { topic, partition, offset: end });
+            }
         }
-        Ok((self.log.read(first.to_vec()).await?, ends))
+        Ok((self.log.read(from).await?, ends))
     }
 
     fn apply(&mut self, records: &[Fetched], reader: &dyn LogReader, ends: &[Position]) {

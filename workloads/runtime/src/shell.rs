@@ -334,9 +334,9 @@ impl<M: Machine> Shell<M> {
                 };
                 self.driver.step(Event::Loaded(loaded.map(|loaded| loaded.map(Box::new))));
             }
-            Command::Ends(of) => {
-                if let Some(ends) = self.ends(&of).await {
-                    self.driver.step(Event::Ends(&ends));
+            Command::Bounds(of) => {
+                if let Some(kept) = self.bounds(&of).await {
+                    self.driver.step(Event::Bounds(&kept));
                 }
             }
             Command::Open(reader, from) => self.open(reader, from).await,
@@ -386,14 +386,16 @@ impl<M: Machine> Shell<M> {
         self.driver.step(Event::Opened(&ends));
     }
 
+    /// What the log keeps of these partitions.
+    async fn bounds(&mut self, of: &[Position]) -> Option<Vec<Bounds>> {
+        let log = Arc::clone(&self.parts.log);
+        self.until_stopped(|| try_join_all(of.iter().map(|at| log.bounds(at.topic, at.partition)))).await
+    }
+
     /// The ends of these partitions.
     async fn ends(&mut self, of: &[Position]) -> Option<Vec<Position>> {
-        let log = Arc::clone(&self.parts.log);
-        let end = async |position: &Position| {
-            let Bounds { end, .. } = log.bounds(position.topic, position.partition).await?;
-            Ok(Position { offset: end, ..*position })
-        };
-        self.until_stopped(|| try_join_all(of.iter().map(end))).await
+        let end = |(at, kept): (&Position, Bounds)| Position { offset: kept.end, ..*at };
+        self.bounds(of).await.map(|kept| of.iter().zip(kept).map(end).collect())
     }
 
     /// Retries until it succeeds, is refused permanently, or the process is to stop; the driver learns of the

@@ -85,7 +85,7 @@ impl World {
         let Self { processes, log, .. } = self;
         let process = &mut processes[id];
         match asked {
-            Command::Ends(of) => process.tell(Event::Ends(&log.ends(&of))),
+            Command::Bounds(of) => process.tell(Event::Bounds(&log.bounds(&of))),
             Command::Open(reader, from) => {
                 process.check_beginning(reader, log, &self.plan)?;
                 process.open(log, reader, from);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use kbnt_application::intact::Bounds;
 use kbnt_application::ports::{Fetched, RawRecord};
 use kbnt_application::{Append, Delivered, Position, Topic};
 
@@ -15,8 +16,10 @@ pub(crate) type Place = (Topic, u32);
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     partitions: [[Vec<Fetched>; PARTITIONS]; Topic::ALL.len()],
-    /// The first offset that is kept, where the records before it are lost.
+    /// The first offset that is kept, where the records before it are cut or lost.
     pub(crate) first: BTreeMap<Place, u64>,
+    /// Some are lost.
+    pub(crate) lost: bool,
 }
 
 impl Log {
@@ -38,6 +41,16 @@ impl Log {
 
     pub(crate) fn end(&self, place: Place) -> u64 {
         self.partition(place).len() as u64
+    }
+
+    /// What is kept of these partitions.
+    pub(crate) fn bounds(&self, of: &[Position]) -> Vec<Bounds> {
+        of.iter().map(|at| self.kept((at.topic, at.partition))).collect()
+    }
+
+    /// What is kept of a partition.
+    pub(crate) fn kept(&self, place: Place) -> Bounds {
+        Bounds { first: self.first.get(&place).copied().unwrap_or(0), end: self.end(place) }
     }
 
     /// Where these partitions end.

@@ -11,6 +11,7 @@ use super::manifest::{Manifest, Pack};
 use super::pack::Chunks;
 use super::{CheckpointError, Checkpoints, Kind, PACK, SNAPSHOT};
 use crate::closed_orders::FjallArchive;
+use crate::objects::PlaceError;
 
 /// The least time between two lines in the log.
 pub(super) const LOG_EVERY: Duration = Duration::from_secs(10);
@@ -104,11 +105,11 @@ impl Checkpoints {
         name: &str,
         bytes: u64,
         hash: &str,
-    ) -> Result<Vec<u8>, CheckpointError> {
+    ) -> Result<Vec<u8>, PlaceError> {
         let object = self.object(kind, name);
         let found = self.place.get_up_to(&object, kind.most).await?;
         if found.len() as u64 != bytes || hex(&sha256(&found)) != hash {
-            return Err(self.place.damaged(&object, "it is not what was written").into());
+            return Err(self.place.damaged(&object, "it is not what was written"));
         }
         Ok(found)
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use kbnt_application::history::{Batch, Progress, Search, StoredOrder};
+use kbnt_application::history::{Batch, Fold, Progress, Search, StoredOrder};
 use kbnt_application::ports::{HistoryError, HistorySize, HistoryStore};
 use kbnt_application::projections::{OrderEntry, Page};
 use kbnt_domain::{OrderId, Timestamp};
@@ -16,7 +16,7 @@ use super::fetch::LOG_EVERY;
 use super::keep::Before;
 use super::manifest::{Content, Manifest, Pack};
 use super::pace::Pace;
-use super::{CheckpointError, CheckpointEvent, Checkpoints, KEPT, Kept, MARK, PACKS_MOST, SNAPSHOT};
+use super::{CheckpointError, CheckpointEvent, Checkpoints, KEPT, Kept, MARK, PACKS_MOST, SNAPSHOT, Taken};
 use crate::history::copy::Block;
 use crate::history::{SqliteHistory, blocking, progress_of};
 use crate::metrics::Metrics;
@@ -150,6 +150,12 @@ impl HistoryStore for CheckpointedHistory {
     }
 }
 
+/// What is to be known of a history that has come so far.
+fn taken(progress: &Progress) -> Result<Taken, HistoryError> {
+    let reads = Fold::resume(progress.clone()).map_err(|error| HistoryError::Foreign(error.to_string()))?;
+    Ok(Taken { at: progress.as_of.unwrap_or_default(), reads: reads.positions(), marks: Vec::new() })
+}
+
 impl Checkpoints {
     /// Keeps a history as it is now, while it goes on; then older checkpoints are deleted. What it was as of, and what was kept.
     ///
@@ -163,7 +169,7 @@ impl Checkpoints {
             self.place.list(&self.folder(self.packs), self.packs.ending).await?.into_iter().collect();
         let mut kept = Kept { number: before.number + 1, ..Kept::default() };
         let mut copy = history.copy().await?;
-        let taken = copy.progress().as_of.unwrap_or_default();
+        let taken = taken(copy.progress())?;
         let snapshot = copy.progress_bytes()?;
         let mut packs = Vec::new();
         loop {
@@ -189,12 +195,13 @@ impl Checkpoints {
         }
         drop(copy);
         let content = Content::of(&snapshot);
-        let mut manifest = Manifest::new(self.service, kept.number, taken, before.sha256.clone(), content);
+        let mut manifest =
+            Manifest::new(self.service, kept.number, &taken, before.sha256, Vec::new(), content);
         manifest.first = packs.first().map_or(0, |pack| pack.first);
         manifest.packs = packs;
         self.conclude(&manifest, snapshot, &mut kept).await?;
         self.whole().clear();
-        Ok((taken, kept))
+        Ok((taken.at, kept))
     }
 
     fn whole(&self) -> MutexGuard<'_, HashSet<String>> {

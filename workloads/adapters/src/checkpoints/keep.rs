@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::PoisonError;
 
-use kbnt_domain::Timestamp;
 use kbnt_domain::audit::sha256;
 use kbnt_domain::stock::image::Chunk;
 use kbnt_wire::text::hex;
 use object_store::PutPayload;
 
 use super::manifest::{Content, Manifest, Pack};
+use super::marks::Marks;
 use super::pack::{self, Builder};
 use super::{
-    CheckpointError, Checkpoints, Kind, MANIFEST_MOST, MARK, PACK, PACKS_MOST, SNAPSHOT, SNAPSHOT_MOST,
+    CheckpointError, Checkpoints, Kind, MANIFEST_MOST, MARK, PACK, PACKS_MOST, SNAPSHOT, SNAPSHOT_MOST, Taken,
 };
 use crate::closed_orders::FjallArchive;
 use crate::objects::{Created, PlaceError};
@@ -50,6 +50,8 @@ impl Head {
 pub(super) struct Before {
     pub(super) number: u64,
     pub(super) sha256: Option<String>,
+    /// The last records of its snapshot, and of those before.
+    pub(super) marks: Vec<Marks>,
     /// By where they begin, in packs; those of a history by their first order.
     pub(super) packs: BTreeMap<u64, Pack>,
 }
@@ -63,7 +65,7 @@ impl Checkpoints {
     /// The checkpoint before is not touched by that.
     pub async fn keep(
         &self,
-        taken: Timestamp,
+        taken: &Taken,
         snapshot: Vec<u8>,
         closed_orders: Option<(&FjallArchive, &[Chunk])>,
     ) -> Result<Kept, CheckpointError> {
@@ -82,7 +84,9 @@ impl Checkpoints {
         let before = self.before().await?;
         let mut kept = Kept { number: before.number + 1, ..Kept::default() };
         let content = Content::of(&snapshot);
-        let mut manifest = Manifest::new(self.service, kept.number, taken, before.sha256.clone(), content);
+        let previous = before.sha256.clone();
+        let marks = before.marks.clone();
+        let mut manifest = Manifest::new(self.service, kept.number, taken, previous, marks, content);
         let mut head = None;
         if let Some((archive, chunks, first)) = closed_orders {
             manifest.first = first;
@@ -122,7 +126,7 @@ impl Checkpoints {
         let newest = self.place.newest_numbers(&self.manifests(), 1).await?;
         let Some(number) = newest.first().copied() else { return Ok(Before::default()) };
         let object = self.manifest_object(number);
-        let nothing = |sha256| Before { number, sha256, packs: BTreeMap::new() };
+        let nothing = |sha256| Before { number, sha256, ..Before::default() };
         let bytes = match self.place.get_up_to(&object, MANIFEST_MOST).await {
             Ok(bytes) => bytes,
             Err(error) if error.is_missing() || matches!(error, PlaceError::Damaged { .. }) => {
@@ -131,8 +135,8 @@ impl Checkpoints {
             Err(error) => return Err(error.into()),
         };
         let before = nothing(Some(hex(&sha256(&bytes))));
-        let packs = match Manifest::parse(&bytes, self.service, number) {
-            Ok(manifest) => manifest.packs,
+        let Manifest { packs, marks, .. } = match Manifest::parse(&bytes, self.service, number) {
+            Ok(manifest) => manifest,
             // All is written anew, and the next one is sound.
             Err(reason) => {
                 tracing::warn!(
@@ -144,6 +148,7 @@ impl Checkpoints {
                 return Ok(before);
             }
         };
+        let before = Before { marks, ..before };
         if packs.is_empty() {
             return Ok(before);
         }

@@ -1,14 +1,17 @@
 //! Manifests: what a checkpoint consists of.
 
-use kbnt_application::Service;
+use kbnt_application::ports::Mark;
+use kbnt_application::{Position, Service};
 use kbnt_domain::Timestamp;
 use kbnt_domain::audit::sha256;
 use kbnt_wire::text::hex;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::marks::{self, Last, MARKS_MOST, Marks, marks_of};
 use super::pack::{ORDERS_MOST, PLACES};
-use super::{FORMAT, PACK_MOST, PACKS_MOST, SNAPSHOT_MOST};
+use super::reads::Reads;
+use super::{FORMAT, PACK_MOST, PACKS_MOST, SNAPSHOT_MOST, Taken};
 
 /// What a checkpoint consists of.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -20,6 +23,12 @@ pub struct Manifest {
     pub(super) number: u64,
     /// In milliseconds.
     taken: i64,
+    /// None in a manifest that was written before logs could be cut: nothing is cut for it.
+    #[serde(default)]
+    reads: Reads,
+    /// The last records of the snapshots of checkpoints before, the oldest first, and of its own.
+    #[serde(default)]
+    pub(super) marks: Vec<Marks>,
     /// The SHA-256 of the manifest before.
     previous: Option<String>,
     pub(super) snapshot: Content,
@@ -96,13 +105,26 @@ impl Manifest {
     pub(super) fn new(
         service: Service,
         number: u64,
-        taken: Timestamp,
+        taken: &Taken,
         previous: Option<String>,
+        mut marks: Vec<Marks>,
         snapshot: Content,
     ) -> Self {
         let service = service.name().to_owned();
-        let taken = taken.as_millis();
-        Self { format: FORMAT, service, number, taken, previous, snapshot, first: 0, packs: Vec::new() }
+        marks::add(&mut marks, marks_of(&taken.marks));
+        let (taken, reads) = (taken.at.as_millis(), Reads::of(&taken.reads));
+        Self {
+            format: FORMAT,
+            service,
+            number,
+            taken,
+            reads,
+            marks,
+            previous,
+            snapshot,
+            first: 0,
+            packs: Vec::new(),
+        }
     }
 
     /// Its number; a newer checkpoint has a higher one.
@@ -113,6 +135,19 @@ impl Manifest {
     /// When its snapshot was taken.
     pub const fn taken(&self) -> Timestamp {
         Timestamp::from_millis(self.taken)
+    }
+
+    /// From where a process that begins with it reads each partition, at the earliest.
+    pub fn reads(&self) -> impl Iterator<Item = Position> {
+        self.reads.positions()
+    }
+
+    /// The last records of its snapshot, and of those of many checkpoints before: records that count.
+    pub fn counting(&self) -> impl Iterator<Item = Mark> {
+        let topic = Service::from_name(&self.service).map(Service::output);
+        topic
+            .into_iter()
+            .flat_map(|topic| self.marks.iter().flatten().filter_map(move |last| last.mark(topic)))
     }
 
     /// How many places of closed orders its packs cover.
@@ -173,6 +208,14 @@ impl Manifest {
         let hashes = self.packs.iter().flat_map(|pack| [Some(&pack.sha256), pack.chunks.as_ref()]).flatten();
         if !hashes.chain([&self.snapshot.sha256]).chain(&self.previous).all(|hash| is_hash(hash)) {
             return Err("a hash has 64 hexadecimal digits");
+        }
+        if self.marks.len() > MARKS_MOST {
+            return Err("it has more records of checkpoints before than any has");
+        }
+        let output = Service::from_name(&self.service).map(Service::output);
+        let is_its = |last: &Last| output.and_then(|output| last.mark(output)).is_some();
+        if !self.reads.is_sound() || !self.marks.iter().flatten().all(is_its) {
+            return Err("it is about a partition that there is not");
         }
         if self.snapshot.bytes > SNAPSHOT_MOST {
             return Err("its snapshot is larger than any is");

@@ -20,18 +20,22 @@ mod fetch;
 mod history;
 mod keep;
 mod manifest;
+mod marks;
 mod pace;
 mod pack;
 mod prune;
+mod reads;
 mod snapshots;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::collections::HashSet;
 use std::sync::Mutex;
 
-use kbnt_application::Service;
-use kbnt_application::ports::{ArchiveError, ErrorClass, HistoryError};
+use kbnt_application::ports::{self, ArchiveError, ErrorClass, HistoryError};
+use kbnt_application::{Position, Service};
+use kbnt_domain::Timestamp;
 use thiserror::Error;
 
 use crate::objects::{Mark, Place, PlaceError, numbered};
@@ -42,6 +46,7 @@ pub use keep::Kept;
 pub use manifest::Manifest;
 use manifest::Pack;
 pub use snapshots::CheckpointedSnapshots;
+pub use verify::{Verified, Whole};
 
 /// The version of the format.
 const FORMAT: u32 = 1;
@@ -133,6 +138,17 @@ impl CheckpointError {
             Self::Chunks(_) | Self::Unusable { .. } | Self::TooLarge { .. } => ErrorClass::Permanent,
         }
     }
+}
+
+/// What is to be known of a snapshot that is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// When it was taken.
+    pub at: Timestamp,
+    /// From where a process that begins with it reads each partition, at the earliest.
+    pub reads: Vec<Position>,
+    /// The last records that it knows.
+    pub marks: Vec<ports::Mark>,
 }
 
 /// Objects of one kind that manifests name.

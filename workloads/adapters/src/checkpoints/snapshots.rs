@@ -9,7 +9,7 @@ use kbnt_application::ports::{Snapshot, SnapshotError, SnapshotStore};
 use tokio::runtime::Handle;
 
 use super::pace::Pace;
-use super::{CheckpointError, CheckpointEvent, Checkpoints};
+use super::{CheckpointError, CheckpointEvent, Checkpoints, Taken};
 use crate::closed_orders::FjallArchive;
 use crate::metrics::Metrics;
 use crate::snapshots::{Rows, file};
@@ -54,6 +54,7 @@ impl<I: Rows> CheckpointedSnapshots<I> {
             return Ok(());
         }
         let (bytes, taken) = (file::bytes(snapshot)?, snapshot.taken);
+        let of = Taken { at: taken, reads: I::reads(snapshot), marks: snapshot.folded.clone() };
         let chunks = snapshot.image.chunks().to_vec();
         // What the newest two snapshots go with stays in the archive anyway: long enough until it is pinned.
         let (checkpoints, archive) = (Arc::clone(&self.checkpoints), self.archive.clone());
@@ -61,7 +62,7 @@ impl<I: Rows> CheckpointedSnapshots<I> {
         pace.begin();
         self.runtime.spawn(async move {
             let closed_orders = archive.as_deref().map(|archive| (archive, &chunks[..]));
-            let keep = async { Ok((taken, checkpoints.keep(taken, bytes, closed_orders).await?)) };
+            let keep = async { Ok((taken, checkpoints.keep(&of, bytes, closed_orders).await?)) };
             pace.keep(&checkpoints, taken, keep).await;
         });
         Ok(())

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use kbnt_application::Position;
 use kbnt_application::audit::{AuditImage, Linked};
 use kbnt_application::ports::Snapshot;
 use kbnt_domain::Timestamp;
@@ -54,6 +55,10 @@ impl Rows for AuditImage {
             linked: linked.iter().map(|linked| (at(&linked.next), gaps(linked))).collect(),
         };
         put(&row, to)
+    }
+
+    fn reads(snapshot: &Snapshot<Self>) -> Vec<Position> {
+        snapshot.reads().chain(snapshot.image.reads()).collect()
     }
 
     fn take(rows: &[u8]) -> Option<Snapshot<Self>> {

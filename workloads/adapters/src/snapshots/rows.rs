@@ -39,6 +39,11 @@ pub trait Rows: Sized + Send + Sync + 'static {
         &[]
     }
 
+    /// From where a process that begins with a snapshot reads each partition, at the earliest.
+    fn reads(snapshot: &Snapshot<Self>) -> Vec<Position> {
+        snapshot.reads().collect()
+    }
+
     /// Reads a snapshot; `None` if the rows make no sense.
     fn take(rows: &[u8]) -> Option<Snapshot<Self>>;
 }

@@ -9,6 +9,7 @@ use super::coverage::Coverage;
 use super::machine::AuditMachine;
 use crate::event::Writer;
 use crate::machine::{Imaged, Position};
+use crate::message::Service;
 
 /// How far the audit has come, by its links that were read in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,25 @@ pub struct Linked {
     pub next: Position,
     /// The stretches before it in which no record has one, in their order.
     pub gaps: Vec<Range<u64>>,
+}
+
+impl AuditImage {
+    /// From where a process that begins with it reads each partition, at the earliest: whatever the group has committed, a record whose link
+    /// was overtaken is linked again. Also the record before is read: it may say which records of inventory-events count.
+    pub fn reads(&self) -> impl Iterator<Item = Position> {
+        let inputs = Service::Audit.inputs().iter().copied();
+        let partitions =
+            inputs.flat_map(|topic| (0..topic.partitions()).map(move |partition| (topic, partition)));
+        partitions.map(|(topic, partition)| {
+            let linked = self
+                .linked
+                .iter()
+                .find(|Linked { next, .. }| (next.topic, next.partition) == (topic, partition));
+            let first =
+                linked.map_or(0, |Linked { next, gaps }| gaps.first().map_or(next.offset, |gap| gap.start));
+            Position { topic, partition, offset: first.saturating_sub(1) }
+        })
+    }
 }
 
 /// It is no image of any trail.

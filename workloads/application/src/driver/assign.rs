@@ -8,6 +8,7 @@ use super::tail::{admitted, has_reached};
 use super::work::{After, WAIT};
 use super::{Command, Core, Driver, Event, Failure, Reader, Stage, Wants, before};
 use crate::fence::TermFence;
+use crate::intact::{Bounds, Fault};
 use crate::machine::{Delivered, Machine, Position};
 use crate::message::Topic;
 use crate::ports::{Assignment, Commit, Fetched};
@@ -29,6 +30,8 @@ struct Scan {
     /// Known once the reader is open.
     end: Option<Position>,
     is_done: bool,
+    /// Somebody has said that it may go on without the records that it misses.
+    may_miss: bool,
     purpose: Purpose,
 }
 
@@ -54,7 +57,7 @@ struct Gap {
 
 impl Scan {
     const fn new(from: Position, until: Option<Position>, purpose: Purpose) -> Self {
-        Self { from, until, end: None, is_done: false, purpose }
+        Self { from, until, end: None, is_done: false, may_miss: false, purpose }
     }
 
     /// All records before `at`.
@@ -75,9 +78,36 @@ impl Scan {
         Self::new(gap.from, Some(gap.until), Purpose::Handle(fence))
     }
 
-    /// Whether it begins so many records before the end, which is not known yet.
-    fn looks_back(&self, machine: &impl Machine) -> Option<u64> {
-        machine.looks_back().filter(|_| matches!(self.purpose, Purpose::Recover { .. }))
+    /// Whether where it begins depends on what the log keeps.
+    fn begins_within(&self, machine: &impl Machine) -> bool {
+        match self.purpose {
+            Purpose::Learn(_) | Purpose::FromFirst(..) => true,
+            Purpose::Recover { .. } => machine.looks_back().is_some(),
+            Purpose::Before(..) | Purpose::Handle(_) => false,
+        }
+    }
+
+    /// The log keeps this of the partition.
+    fn begin_within(&mut self, kept: Bounds, machine: &impl Machine) {
+        match &mut self.purpose {
+            Purpose::Learn(fence) | Purpose::FromFirst(_, fence) if kept.first > 0 => {
+                self.from.offset = kept.first;
+                fence.begin_at_cut(self.from.partition);
+            }
+            Purpose::Recover { .. } => {
+                self.from = before(self.from, &kept, machine.looks_back().unwrap_or(kept.end));
+            }
+            _ => {}
+        }
+    }
+
+    /// What is wrong where the records before it are gone, and what it has read does not say which records count from there on.
+    fn misses(&self) -> Option<Fault> {
+        let (Purpose::Learn(fence) | Purpose::FromFirst(_, fence)) = &self.purpose else { return None };
+        let Position { partition, offset: found, .. } = self.from;
+        let has_read = self.until.is_some_and(|until| until > self.from);
+        let misses = found > 0 && has_read && fence.note(partition).is_empty();
+        misses.then_some(Fault::Cut { partition, wanted: 0, found })
     }
 
     /// Its reader is open; the partition ends here.
@@ -147,9 +177,10 @@ impl<M: Machine, R> Driver<M, R> {
                 *began = (self.core.stopwatch)();
             }
             let from = vec![scan.from];
-            self.core.commands.push_back(match scan.looks_back(&self.core.machine) {
-                Some(_) => Command::Ends(from),
-                None => Command::Open(Reader::Scan, from),
+            self.core.commands.push_back(if scan.begins_within(&self.core.machine) {
+                Command::Bounds(from)
+            } else {
+                Command::Open(Reader::Scan, from)
             });
             self.stage = Stage::Assigning(assigning);
             return Ok(());
@@ -191,6 +222,12 @@ impl<M: Machine, R> Driver<M, R> {
             return Ok(());
         };
         self.core.command(Command::Close(Reader::Scan));
+        if let Some(fault) = scan.misses().filter(|_| !scan.may_miss) {
+            self.core.command(Command::Contradict(scan.from.topic, fault));
+            assigning.scans.push_front(Scan { end: None, is_done: false, may_miss: true, ..scan });
+            self.stage = Stage::Assigning(assigning);
+            return Ok(());
+        }
         match scan.purpose {
             Purpose::Learn(fence) => {
                 if let Some(at) = scan.until {
@@ -228,11 +265,13 @@ impl<M: Machine, R> Driver<M, R> {
                 batch.tick(machine, clock);
                 return self.settle(After::Again(assigning));
             }
-            (Some(scan), Event::Ends(ends)) => {
-                if let (Some(records), Some(end)) = (scan.looks_back(&self.core.machine), ends.first()) {
-                    scan.from = before(end, records);
-                }
+            (Some(scan), Event::Bounds(kept)) => {
+                kept.first().into_iter().for_each(|kept| scan.begin_within(*kept, &self.core.machine));
                 self.core.commands.push_back(Command::Open(Reader::Scan, vec![scan.from]));
+            }
+            (Some(scan), Event::Contradicted(outcome)) => {
+                outcome?;
+                scan.is_done = true;
             }
             (Some(scan), Event::Opened(ends)) => scan.open(ends),
             (Some(scan), Event::Records(Reader::Scan, records, next)) => {

@@ -11,7 +11,7 @@ use super::tail::{Tail, admitted};
 use super::work::{After, WAIT};
 use super::{Command, Core, Driver, Event, Failure, Reader, Stage, Wants, before, beginning};
 use crate::event::RecordedEvent;
-use crate::intact::Fault;
+use crate::intact::{Bounds, Fault};
 use crate::machine::{Follows, ImageOf, Machine, Position, SoleWriter};
 use crate::message::Topic;
 use crate::ports::{Fetched, LogError, Mark, Snapshot};
@@ -20,18 +20,18 @@ use crate::ports::{Fetched, LogError, Mark, Snapshot};
 pub(super) enum Begin<M: Machine> {
     /// The first event.
     Started,
-    /// Where the output topic ends, of which a member looks back over so many records.
+    /// What the log keeps of the output topic, of which a member looks back over so many records.
     LookingBack(u64),
     /// The output topic is read up to where it ended: followed by a member, folded by a writer.
     Folding(Folding),
-    /// Where the partitions end in which the machine's own records say that there was more.
+    /// What the log keeps of the partitions in which the machine's own records say that there was more.
     Witnessing(Vec<Position>),
     /// Whether it may decide although some of them are short; what the first of these partitions came to.
     Contradicted(VecDeque<(Topic, Fault)>, Result<(), LogError>),
     Joining,
     /// The snapshot before so many newer ones.
     Loading(usize),
-    /// Where the partitions end that a snapshot needs.
+    /// What the log keeps of the partitions that a snapshot needs.
     Needing(usize, Box<Snapshot<ImageOf<M>>>),
     /// Whether it may decide although the log ends before a snapshot.
     Short(usize),
@@ -81,8 +81,9 @@ impl<M: Machine, R> Driver<M, R> {
         let Stage::Begin(begin) = mem::replace(&mut self.stage, Stage::Ready) else { return Ok(()) };
         match (begin, event) {
             (Begin::Started, Event::Begin) => self.start(),
-            (Begin::LookingBack(records), Event::Ends(ends)) => {
-                self.fold_from(ends.iter().map(|end| before(end, records)).collect());
+            (Begin::LookingBack(records), Event::Bounds(kept)) => {
+                let first = beginning(self.core.service.output()).into_iter().zip(kept);
+                self.fold_from(first.map(|(at, kept)| before(at, kept, records)).collect());
             }
             (Begin::Folding(folding), Event::Opened(ends)) => {
                 self.fold_on(Folding { ends: Some(ends.to_vec()), ..folding });
@@ -93,14 +94,14 @@ impl<M: Machine, R> Driver<M, R> {
                 self.core.check()?;
                 self.fold_on(folding);
             }
-            (Begin::Witnessing(wanted), Event::Ends(ends)) => self.witness(&wanted, ends)?,
+            (Begin::Witnessing(wanted), Event::Bounds(kept)) => self.witness(&wanted, kept)?,
             (Begin::Contradicted(more, so_far), Event::Contradicted(outcome)) => {
                 // Every partition is made known; the first one ends it.
                 self.contradict(more, so_far.and(outcome))?;
             }
             (Begin::Joining, Event::Joined) => self.next_batch()?,
             (Begin::Loading(before), Event::Loaded(loaded)) => self.loaded(before, loaded),
-            (Begin::Needing(before, snapshot), Event::Ends(ends)) => self.needed(before, snapshot, ends),
+            (Begin::Needing(before, snapshot), Event::Bounds(kept)) => self.needed(before, snapshot, kept),
             (Begin::Short(before), Event::Contradicted(outcome)) => {
                 outcome?;
                 self.refuse_snapshot(before, ENDS_BEFORE);
@@ -147,7 +148,7 @@ impl<M: Machine, R> Driver<M, R> {
         match (machine.follows(), machine.looks_back()) {
             (Follows::Nothing, _) => self.join(),
             (Follows::Newest, Some(records)) => {
-                self.core.command(Command::Ends(beginning(self.core.service.output())));
+                self.core.command(Command::Bounds(beginning(self.core.service.output())));
                 self.await_in(Begin::LookingBack(records));
             }
             (Follows::Newest, None) | (Follows::Everything, _) => self.load_or_fold(),
@@ -192,7 +193,7 @@ impl<M: Machine, R> Driver<M, R> {
                 self.join();
                 return;
             }
-            self.core.command(Command::Ends(wanted.clone()));
+            self.core.command(Command::Bounds(wanted.clone()));
             self.await_in(Begin::Witnessing(wanted));
             return;
         }
@@ -209,11 +210,11 @@ impl<M: Machine, R> Driver<M, R> {
 
     /// Finds out whether all is there that was, as the machine's own records say. Other services need not know of it: where all event
     /// stores are gone and nothing beside them says so, this is the only witness.
-    fn witness(&mut self, wanted: &[Position], ends: &[Position]) -> Result<(), Failure> {
-        let short = wanted.iter().zip(ends).filter(|(wanted, end)| end.offset < wanted.offset);
-        let fault = |(wanted, end): (&Position, &Position)| {
+    fn witness(&mut self, wanted: &[Position], kept: &[Bounds]) -> Result<(), Failure> {
+        let short = wanted.iter().zip(kept).filter(|(wanted, kept)| kept.end < wanted.offset);
+        let fault = |(wanted, kept): (&Position, &Bounds)| {
             let Position { topic, partition, offset: wanted } = *wanted;
-            (topic, Fault::Short { partition, wanted, found: end.offset })
+            (topic, Fault::Short { partition, wanted, found: kept.end })
         };
         self.contradict(short.map(fault).collect(), Ok(()))
     }

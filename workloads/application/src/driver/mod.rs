@@ -6,7 +6,7 @@
 //! simulated is what ships. Steps never wait, take their time from the given clocks, and give the same commands for the same events.
 //!
 //! # How it is carried
-//! - At most one request is under way: [`Command::Ends`], `Open`, `Join`, `Load`, `Contradict`, `AwaitTurn`, `Append`, `Commit` and
+//! - At most one request is under way: [`Command::Bounds`], `Open`, `Join`, `Load`, `Contradict`, `AwaitTurn`, `Append`, `Commit` and
 //!   `Leave` are each answered by one event. A try that fails for now is repeated by the carrier, which says so by
 //!   [`Event::Unavailable`]; one that fails for good is [`Event::Failed`].
 //! - [`Driver::wants`] says what may be handed over now: records of which reader, calls, outcomes. Whatever is there already may be
@@ -51,7 +51,7 @@ use self::snapshots::Snapshots;
 use self::tail::Tail;
 use self::work::{After, Sent};
 use crate::event::Writer;
-use crate::intact::Fault;
+use crate::intact::{Bounds, Fault};
 use crate::machine::{Append, Effect, EffectOutcome, Halt, ImageOf, Machine, Outbox, Position, SoleWriter};
 use crate::message::{Service, Topic};
 use crate::ports::{self, Assignment, Clock, Commit, Fetched, LogError, Observer, Snapshot, SnapshotError};
@@ -77,8 +77,8 @@ pub enum Reader {
 pub enum Event<'a, M: Machine, R> {
     /// The process has started.
     Begin,
-    /// Where the partitions end, in the order in which they were asked for.
-    Ends(&'a [Position]),
+    /// What the log keeps of the partitions, in the order in which they were asked for.
+    Bounds(&'a [Bounds]),
     /// The reader is open; where its partitions ended just before. Of the inputs nobody asks, as they may be missing.
     Opened(&'a [Position]),
     /// The process is a member of its group.
@@ -123,8 +123,8 @@ pub enum Event<'a, M: Machine, R> {
 
 /// What a driver asks for.
 pub enum Command<M: Machine, R> {
-    /// Say where these partitions end.
-    Ends(Vec<Position>),
+    /// Say what the log keeps of these partitions.
+    Bounds(Vec<Position>),
     /// Read these partitions from these positions on, in place of what the reader read before; say where they end.
     Open(Reader, Vec<Position>),
     /// Read no more.
@@ -433,9 +433,9 @@ impl<M: Machine, R> Core<M, R> {
     }
 }
 
-/// So many records before this position, or the first one.
-fn before(end: &Position, records: u64) -> Position {
-    Position { offset: end.offset.saturating_sub(records), ..*end }
+/// So many records before the end of the partition of `at`, or its first one.
+fn before(at: Position, kept: &Bounds, records: u64) -> Position {
+    Position { offset: kept.end.saturating_sub(records), ..at }
 }
 
 /// The first position of every partition of `topic`.

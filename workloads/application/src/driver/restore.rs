@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::begin::{Begin, Folding};
 use super::tail::Tail;
 use super::{Command, Driver, Reader, beginning};
-use crate::intact::Fault;
+use crate::intact::{Bounds, Fault};
 use crate::machine::{ImageOf, Imaged, Machine, Position};
 use crate::ports::{Fetched, Mark, Snapshot, SnapshotError, SnapshotEvent};
 
@@ -14,6 +14,9 @@ const PATIENCE: usize = 10;
 
 /// What is wrong with a snapshot of a log that is shorter.
 pub(super) const ENDS_BEFORE: &str = "the log ends before it";
+
+/// What is wrong with a snapshot whose log was cut since.
+const BEGINS_AFTER: &str = "the log begins after it";
 
 /// The last records of a snapshot are looked for in the log.
 pub(super) struct Search<I> {
@@ -86,23 +89,34 @@ impl<M: Machine, R> Driver<M, R> {
             self.refuse_snapshot(before, "it is not of all partitions");
             return;
         }
-        self.core.command(Command::Ends(needed_by(&snapshot)));
+        self.core.command(Command::Bounds(needed_by(&snapshot)));
         self.await_in(Begin::Needing(before, snapshot));
     }
 
-    /// The partitions that a snapshot needs end here.
-    pub(super) fn needed(&mut self, before: usize, snapshot: Box<Snapshot<ImageOf<M>>>, ends: &[Position]) {
+    /// The log keeps this of the partitions that a snapshot needs.
+    pub(super) fn needed(&mut self, before: usize, snapshot: Box<Snapshot<ImageOf<M>>>, kept: &[Bounds]) {
         let needed = needed_by(&snapshot);
-        let short = needed.iter().zip(ends).find(|(needed, end)| end.offset < needed.offset);
-        if let Some((needed, end)) = short {
+        let short = needed.iter().zip(kept).find(|(needed, kept)| kept.end < needed.offset);
+        if let Some((needed, kept)) = short {
             let Position { topic, partition, offset: wanted } = *needed;
             if !topic.is_event_store() {
                 self.refuse_snapshot(before, ENDS_BEFORE);
                 return;
             }
-            let fault = Fault::Short { partition, wanted, found: end.offset };
+            let fault = Fault::Short { partition, wanted, found: kept.end };
             self.core.command(Command::Contradict(topic, fault));
             self.await_in(Begin::Short(before));
+            return;
+        }
+        // Whoever cuts a log leaves what the checkpoints need, and a snapshot may be older than these.
+        let first = |at: &Position| {
+            let here = |(needed, _): &(&Position, &Bounds)| {
+                (needed.topic, needed.partition) == (at.topic, at.partition)
+            };
+            needed.iter().zip(kept).find(here).map_or(0, |(_, kept)| kept.first)
+        };
+        if !snapshot.reads().all(|at| at.offset >= first(&at)) {
+            self.refuse_snapshot(before, BEGINS_AFTER);
             return;
         }
         let mut from = beginning(self.core.service.output());

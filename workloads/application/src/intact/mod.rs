@@ -72,6 +72,11 @@ impl FromStr for TopicId {
 }
 
 impl Bounds {
+    /// Whether no offset is kept.
+    pub const fn is_empty(self) -> bool {
+        self.first >= self.end
+    }
+
     /// What a service misses that goes on at `from`: how many records it passes over, or what is wrong.
     ///
     /// Records of a topic that is no event store expire. Whoever starts at its first record misses none of them; whoever goes on

@@ -248,6 +248,14 @@ pub struct Snapshot<I> {
     pub image: I,
 }
 
+impl<I> Snapshot<I> {
+    /// From where a process that begins with it reads each partition: also the records themselves up to which it knows all, which tell
+    /// its log from others.
+    pub fn reads(&self) -> impl Iterator<Item = Position> {
+        self.folded.iter().map(|mark| mark.at).chain(self.inputs.iter().copied())
+    }
+}
+
 /// Why a snapshot could not be kept, or is of no use.
 #[derive(Debug, Error)]
 pub enum SnapshotError {

@@ -23,6 +23,14 @@ pub struct BookLimits {
     pub most: usize,
 }
 
+impl BookLimits {
+    /// How many of the newest records of each partition hold the orders that are kept. An order has two or three in its partition of
+    /// order-events, the first and the last of all among them, and no topic has more of it; each topic has three partitions.
+    const fn looks_back(self) -> u64 {
+        (self.most as u64).saturating_mul(3) / 2
+    }
+}
+
 impl Default for BookLimits {
     /// 24 hours, 200,000 orders.
     fn default() -> Self {
@@ -33,7 +41,8 @@ impl Default for BookLimits {
 /// Answers that are kept until their commands are read; topics are read at nearly the same pace.
 const AHEAD_MOST: usize = 100_000;
 
-/// How many orders stand where, those included that are no longer shown.
+/// How many orders stand where, those included that are no longer shown; but not those that had ended before the records to which the
+/// read model [looks back](Projection::looks_back) at a start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Not decided yet.
@@ -201,6 +210,10 @@ impl OrderBook {
 impl Projection for OrderBook {
     fn topics(&self) -> &'static [Topic] {
         Self::TOPICS
+    }
+
+    fn looks_back(&self) -> Option<u64> {
+        Some(self.limits.looks_back())
     }
 
     /// A clock that was wrong makes no order old after it is put back.

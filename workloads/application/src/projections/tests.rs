@@ -326,3 +326,20 @@ fn the_directory_knows_the_last_word_on_each_user() {
     let ana = directory.get(&user()).unwrap();
     assert_eq!((ana.status, ana.revision, directory.len()), (UserStatus::Blocked, 2, 1));
 }
+
+#[test]
+fn the_newest_records_hold_all_orders_that_are_kept() {
+    let limits = BookLimits { most: 20, ..BookLimits::default() };
+    let mut writer = Writer::default();
+    let records: Vec<Delivered> = (0..100).flat_map(|n| good_order(&mut writer, n)).collect();
+    let of = |from: &dyn Fn(&Delivered) -> bool| {
+        let mut book = OrderBook::new(limits);
+        records.iter().filter(|record| from(record)).for_each(|record| book.apply(record));
+        book.page(None, 200, None).orders
+    };
+    // All of them are in one of three partitions here.
+    let back = 3 * OrderBook::new(limits).looks_back().unwrap();
+    let newest = |record: &Delivered| record.at.offset + back >= writer.next[&record.at.topic];
+    assert!(records.iter().any(|record| !newest(record)), "they are not all records");
+    assert_eq!((of(&newest).len(), of(&newest)), (20, of(&|_| true)));
+}

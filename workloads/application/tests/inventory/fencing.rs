@@ -106,6 +106,35 @@ fn a_writer_that_was_elected_in_another_log_does_not_count() {
 }
 
 #[test]
+fn who_begins_amid_takes_the_greatest_writer_for_the_elected_one_until_an_election_is_seen() {
+    let (old, own, new) = (writer(4, "a"), writer(5, "a"), writer(6, "a"));
+    let mut fence = TermFence::default();
+    fence.begin_amid(0);
+    assert!(fence.admits(&alert(0, Some(&old))), "nothing says that it was fenced before");
+    assert!(fence.admits(&alert(0, Some(&own))));
+    assert!(!fence.admits(&alert(0, Some(&old))));
+    assert!(!fence.admits(&alert(0, None)));
+    assert!(!fence.admits(&election(0, &old)));
+    assert!(fence.admits(&election(0, &own)), "a copy");
+    assert!(!fence.admits(&alert(0, Some(&new))), "from here on its election would have been seen");
+    assert!(!fence.admits(&alert(1, Some(&own))), "the other partition is read from its first record on");
+}
+
+#[test]
+fn where_a_log_is_cut_the_first_record_counts_and_says_whose_others_do() {
+    let (old, own, new) = (writer(4, "a"), writer(5, "a"), writer(6, "a"));
+    let mut fence = TermFence::default();
+    fence.begin_at_cut(0);
+    assert!(fence.admits(&alert(0, Some(&own))));
+    for other in [&old, &new] {
+        assert!(!fence.admits(&alert(0, Some(other))), "{other:?}");
+    }
+    assert!(fence.admits(&election(0, &new)));
+    assert!(!fence.admits(&alert(0, Some(&own))));
+    assert!(!fence.admits(&alert(1, Some(&own))), "the other partition is not cut");
+}
+
+#[test]
 fn a_note_that_nobody_left_is_refused() {
     let mut fence = TermFence::default();
     fence.admits(&election(0, &writer(2, "main-a5b5")));

@@ -30,7 +30,11 @@ impl Feed {
     /// Adds an event.
     pub(crate) fn push(&mut self, record: &Delivered) {
         let at = record.at;
-        let place = self.next.entry((at.topic, at.partition)).or_insert(Place::before(0));
+        let place = self.next.entry((at.topic, at.partition)).or_insert_with(|| {
+            // The read models need not begin with the first record.
+            self.kept_from.insert((at.topic, at.partition), at.offset);
+            Place::before(0)
+        });
         if at.offset >= place.next {
             *place = Place { next: at.offset + 1, last: Some(Tag::of(&record.message.id)) };
         }

@@ -66,6 +66,10 @@ impl Projection for OrderViews {
         self.book.topics()
     }
 
+    fn looks_back(&self) -> Option<u64> {
+        self.book.looks_back()
+    }
+
     fn set_clock(&mut self, now: Timestamp) {
         self.book.set_clock(now);
     }

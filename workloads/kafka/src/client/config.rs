@@ -196,6 +196,11 @@ impl KafkaConfig {
         self.consumer(&self.group_name(service), &settings)
     }
 
+    /// Settings of a client that only asks where the group of a service has stopped.
+    pub(crate) fn group_offsets(&self, service: Service) -> ClientConfig {
+        self.client(&[("group.id", &self.group_name(service)), ("enable.auto.commit", "false")])
+    }
+
     /// Settings of a client that only asks for metadata and watermarks.
     pub(crate) fn metadata_client(&self) -> ClientConfig {
         self.client(&[])

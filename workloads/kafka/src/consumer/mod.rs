@@ -9,3 +9,5 @@ pub(crate) mod partition_reader;
 mod polling_consumer;
 mod rebalance;
 pub(crate) mod record_cache;
+
+pub(crate) use committed_offsets::CommittedOffset;

@@ -21,7 +21,8 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::cli::VerifyOptions;
 use crate::failure::Failure;
-use crate::origin::{self, From, Next, Origin};
+use crate::log::{Cuts, cuts};
+use crate::origin::{self, Access, From, Next, Origin};
 use crate::output;
 use trail::Trail;
 use verdict::{Retention, Rules, Verdict};
@@ -59,7 +60,8 @@ async fn of_directory(directory: &Path, wait: Duration) -> Result<Verdict, Failu
         let files = log.recovery();
         let unsettled = trail.awaits_links() || files.torn.is_some() || trail.unproven(files).is_some();
         if !(running && unsettled && Instant::now() < deadline) {
-            let rules = Rules { retention: None, passes_all: true, now: SystemClock.now() };
+            let rules =
+                Rules { cuts: Cuts::new(), retention: None, passes_all: true, now: SystemClock.now() };
             return Ok(trail.judge(&rules, Some(files)));
         }
         first = Some(ends);
@@ -108,7 +110,12 @@ async fn of_running(options: &VerifyOptions) -> Result<Verdict, Failure> {
         notifications: span(options.notification_retention),
     };
     // Only Kafka deletes records by age, and an event stream omits unreadable records.
-    let rules = Rules { retention: is_log.then_some(retention), passes_all: is_log, now: SystemClock.now() };
+    let cuts = match origin::open_log(&options.trail.origin, None, Access::Read)? {
+        Some(log) => cuts(&options.cut, &*log).await?,
+        None => Cuts::new(),
+    };
+    let retention = is_log.then_some(retention);
+    let rules = Rules { cuts, retention, passes_all: is_log, now: SystemClock.now() };
     Ok(trail.judge(&rules, None))
 }
 

@@ -10,6 +10,7 @@ use kbnt_wire as wire;
 
 use super::trail::Trail;
 use super::verdict::{Kind, Retention, Rules, Verdict};
+use crate::log::Cuts;
 use crate::origin::Seen;
 
 /// When the records of these tests were written.
@@ -63,7 +64,7 @@ fn records_of(topic: Topic) -> Vec<Seen> {
 
 /// The rules of a log that keeps everything.
 fn embedded() -> Rules {
-    Rules { retention: None, passes_all: true, now: Timestamp::from_millis(WRITTEN) }
+    Rules { cuts: Cuts::new(), retention: None, passes_all: true, now: Timestamp::from_millis(WRITTEN) }
 }
 
 /// The rules of Kafka, this many days after the records were written.
@@ -71,7 +72,7 @@ fn kafka(days: i64) -> Rules {
     let retention =
         Retention { links: Span::from_millis(365 * DAY), notifications: Span::from_millis(7 * DAY) };
     let now = Timestamp::from_millis(WRITTEN + days * 24 * 3_600_000 + 3_600_000);
-    Rules { retention: Some(retention), passes_all: true, now }
+    Rules { cuts: Cuts::new(), retention: Some(retention), passes_all: true, now }
 }
 
 fn judged(records: &[Seen], rules: &Rules) -> Verdict {
@@ -184,6 +185,12 @@ fn what_kafka_forgets_by_age_is_not_missing() {
     only(&all[1..], &embedded(), Kind::Missing);
     // Event stores are kept for ever.
     only(&records()[1..], &kafka(900), Kind::Missing);
+    // Unless checkpoints stand for the records before here.
+    let cut =
+        |first| Rules { cuts: [((records()[0].topic, records()[0].partition), first)].into(), ..kafka(900) };
+    let first = records()[0].offset;
+    assert_eq!(judged(&records()[1..], &cut(first + 1)).findings, []);
+    only(&records()[1..], &cut(first), Kind::Missing);
     // Links older than their retention may be gone, newer ones may not.
     let mut links_gone = records();
     links_gone.remove(1);

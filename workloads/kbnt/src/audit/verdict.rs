@@ -10,6 +10,7 @@ use kbnt_domain::{Span, Timestamp};
 use kbnt_embedded::{Proof, Recovery};
 
 use super::trail::{Difference, Trail};
+use crate::log::Cuts;
 
 /// Kinds of findings, the worst first. Each has its own exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,8 +83,10 @@ pub(super) struct Retention {
 }
 
 /// The rules of the verification.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Rules {
+    /// Where partitions begin that were cut below checkpoints.
+    pub(super) cuts: Cuts,
     /// `None` if the log keeps everything.
     pub(super) retention: Option<Retention>,
     /// Whether everything was read: the bytes of all records, and unreadable records, too.
@@ -204,7 +207,9 @@ impl Trail {
             Topic::AuditLogs => self.first > Some(place.offset),
             _ => false,
         });
-        unread || by_age
+        let is_cut =
+            rules.cuts.get(&(place.topic, place.partition)).is_some_and(|first| place.offset < *first);
+        unread || by_age || is_cut
     }
 
     /// Records without a link.

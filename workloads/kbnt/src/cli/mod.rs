@@ -42,7 +42,7 @@ use history::HEADING as HISTORY;
 pub(crate) use history::HistoryOptions;
 pub(crate) use http::HttpOptions;
 pub(crate) use kafka::{AccessOptions, KafkaOptions};
-pub(crate) use log::{LogCommand, LogVerifyOptions, TopicIdOptions};
+pub(crate) use log::{CutOptions, LogCommand, LogCutOptions, LogVerifyOptions, TopicIdOptions};
 pub(crate) use origin::{OriginOptions, TrailOptions};
 pub(crate) use payment::{NotificationOptions, PaymentOptions};
 pub(crate) use shop::{InventoryOptions, UserOptions};
@@ -157,6 +157,8 @@ The first wrong place of each kind is named. Exit codes, of which the worst coun
 pub(crate) struct VerifyOptions {
     #[command(flatten)]
     pub(crate) trail: TrailOptions,
+    #[command(flatten)]
+    pub(crate) cut: CutOptions,
     /// How long the audit-service of a running system may take to link what is there
     #[arg(long, env = "KBNT_VERIFY_WAIT", default_value = "10s", value_name = "TIME", value_parser = values::duration)]
     pub(crate) wait: Duration,

@@ -1,5 +1,7 @@
-//! `kbnt log verify`: whether a log has all of its records, as far as the log itself can tell.
+//! `kbnt log`: whether a log has all of its records, as far as the log itself can tell; and which of them nobody needs any more.
 
+mod checkpoints;
+mod cut;
 mod report;
 mod survey;
 
@@ -14,17 +16,22 @@ use crate::cli::LogVerifyOptions;
 use crate::failure::Failure;
 use crate::origin;
 use crate::output;
+pub(crate) use checkpoints::{Cuts, cuts};
+pub(crate) use cut::run as cut;
 use report::Report;
 use survey::Survey;
 
 pub(crate) async fn run(options: LogVerifyOptions) -> Result<ExitCode, Failure> {
     let report = if let Some(directory) = &options.from.data_dir {
         let log = EmbeddedLog::open_to_read(directory)?;
-        let mut report = Survey::of(&log).await?.report(&options.topic_ids.ids);
+        let cuts = cuts(&options.cut, &log).await?;
+        let mut report = Survey::of(&log).await?.report(&options.topic_ids.ids, &cuts);
         report.add_files(log.recovery());
         report
     } else {
-        Survey::of(&*origin::open_named(&options.from)?).await?.report(&options.topic_ids.ids)
+        let log = origin::open_named(&options.from)?;
+        let cuts = cuts(&options.cut, &*log).await?;
+        Survey::of(&*log).await?.report(&options.topic_ids.ids, &cuts)
     };
     if options.json {
         output::json(&report.to_json())?;

@@ -9,6 +9,7 @@ use kbnt_application::{Position, Topic};
 use kbnt_embedded::{Proof, Recovery};
 use serde_json::{Value, json};
 
+use super::Cuts;
 use super::survey::Survey;
 
 /// The exit code of a log with damage.
@@ -41,11 +42,11 @@ pub(super) struct Report {
 }
 
 impl Survey {
-    /// What is wrong; topics must have the ids that are `given`.
-    pub(super) fn report(self, given: &TopicIds) -> Report {
+    /// What is wrong; topics must have the ids that are `given`, and partitions may begin where they are `cut`.
+    pub(super) fn report(self, given: &TopicIds, cut: &Cuts) -> Report {
         let mut report = Report { survey: self, damage: Vec::new(), notes: Vec::new(), end_proven: None };
         report.compare_ids(given);
-        report.compare_bounds();
+        report.compare_bounds(cut);
         report.compare_names();
         report
     }
@@ -69,8 +70,8 @@ impl Report {
     }
 
     /// Event stores have their first record; others may have lost it by age.
-    fn compare_bounds(&mut self) {
-        let mut cut = Vec::new();
+    fn compare_bounds(&mut self, cut: &Cuts) {
+        let mut lost = Vec::new();
         for (&(topic, partition), found) in &self.survey.partitions {
             let (first, name) = (found.bounds.first, topic.name());
             if found.holes > 0 {
@@ -78,7 +79,12 @@ impl Report {
                 self.notes.push(format!("{name}/{partition} has {holes} offsets without a record"));
             }
             match found.bounds.passed_over(Position { topic, partition, offset: 0 }) {
-                Err(fault) => cut.push((
+                Err(_) if cut.get(&(topic, partition)).is_some_and(|cut| first <= *cut) => {
+                    self.notes.push(format!(
+                        "{name}/{partition} begins at offset {first}: checkpoints stand for the records before it"
+                    ));
+                }
+                Err(fault) => lost.push((
                     topic,
                     fault,
                     format!("{name}/{partition} begins at offset {first}: the records before it are gone"),
@@ -91,7 +97,7 @@ impl Report {
                 Ok(_) => {}
             }
         }
-        for (topic, fault, message) in cut {
+        for (topic, fault, message) in lost {
             self.damaged(topic, fault, message);
         }
     }

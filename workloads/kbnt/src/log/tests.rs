@@ -4,6 +4,7 @@ use kbnt_application::{Append, Delivered, Position, Topic};
 use kbnt_embedded::{EmbeddedLog, Proof, Recovery, Short};
 use kbnt_testkit::created;
 
+use super::Cuts;
 use super::report::Report;
 use super::survey::Survey;
 
@@ -28,7 +29,7 @@ fn surveyed(bounds: &[(Topic, u64, u64)], records: &[Fetched]) -> Report {
     for record in records {
         survey.take(record);
     }
-    survey.report(&TopicIds::default())
+    survey.report(&TopicIds::default(), &Cuts::new())
 }
 
 fn faults(report: &Report) -> Vec<(Topic, Fault)> {
@@ -39,7 +40,7 @@ fn faults(report: &Report) -> Vec<(Topic, Fault)> {
 async fn a_whole_log_is_whole() {
     let log = EmbeddedLog::in_memory();
     log.append((0..2_500).map(created).collect()).await.unwrap();
-    let report = Survey::of(&log).await.unwrap().report(&TopicIds::default());
+    let report = Survey::of(&log).await.unwrap().report(&TopicIds::default(), &Cuts::new());
     assert_eq!((faults(&report), report.code(), report.records()), (vec![], 0, 2_500));
     assert_eq!(report.notes, Vec::<String>::new());
 }
@@ -50,10 +51,27 @@ async fn an_event_store_without_its_beginning_is_cut() {
     for n in 0..40 {
         log.append(vec![created(n)]).await.unwrap();
     }
-    let report = Survey::of(&log).await.unwrap().report(&TopicIds::default());
+    let report = Survey::of(&log).await.unwrap().report(&TopicIds::default(), &Cuts::new());
     assert!(!report.damage.is_empty());
     assert!(report.damage.iter().all(|damage| damage.topic == ORDERS && damage.fault.kind() == "cut"));
     assert_eq!((report.code(), report.records()), (3, 10));
+}
+
+#[test]
+fn an_event_store_may_be_cut_where_checkpoints_stand_for_what_is_gone() {
+    let report = |first, cut| {
+        let mut survey = Survey::default();
+        survey.partitions.entry((ORDERS, 0)).or_default().open(Bounds { first, end: 90 });
+        survey.report(&TopicIds::default(), &[((ORDERS, 0), cut)].into())
+    };
+    let whole = report(58, 58);
+    assert_eq!((faults(&whole), whole.code()), (vec![], 0));
+    assert_eq!(
+        whole.notes,
+        ["order-events/0 begins at offset 58: checkpoints stand for the records before it"]
+    );
+    let cut = Fault::Cut { partition: 0, wanted: 0, found: 58 };
+    assert_eq!(faults(&report(58, 57)), [(ORDERS, cut)], "it was cut further meanwhile");
 }
 
 #[test]
@@ -117,7 +135,7 @@ fn another_topic_of_the_same_name_is_named_with_both_ids() {
     let mut survey = Survey::default();
     survey.ids.extend([(ORDERS, id(1)), (Topic::UserEvents, id(2))]);
     let given = [(ORDERS, id(3)), (Topic::UserEvents, id(2))].into_iter().collect();
-    let report = survey.report(&given);
+    let report = survey.report(&given, &Cuts::new());
     assert_eq!(faults(&report), [(ORDERS, Fault::Replaced { known: id(3), found: id(1) })]);
     let json = report.to_json();
     assert_eq!(json["damage"][0]["knownTopicId"], id(3).to_string());

@@ -3,6 +3,7 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod checkpoints;
+mod cut;
 mod disturbed;
 #[path = "../program/support.rs"]
 #[allow(dead_code, reason = "each test program uses its own part of this")]

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kbnt_application::driver::Failure;
-use kbnt_application::ports::Clock as _;
+use kbnt_application::ports::{Clock as _, LogError};
 use kbnt_application::{
-    Append, Delivered, Effect, EffectOutcome, NotificationOutcome, PaymentOutcome, PaymentRequest,
+    Append, Delivered, Effect, EffectOutcome, NotificationOutcome, PaymentOutcome, PaymentRequest, Service,
 };
 use kbnt_domain::OrderId;
 use kbnt_domain::event::Event;
 
+use crate::log::Log;
 use crate::plan::Plan;
 use crate::process::Process;
 use crate::world::World;
@@ -81,9 +82,15 @@ impl Process {
     }
 
     /// Its driver has come to its end. Whatever the log, an archive or a newer writer has done to it, its books are in order.
-    pub(crate) fn may_end(&self, outcome: Result<(), Failure>) -> Result<(), String> {
+    pub(crate) fn may_end(&self, outcome: Result<(), Failure>, log: &Log) -> Result<(), String> {
         match outcome {
             Err(Failure::Broken(what)) => Err(format!("{} is broken: {what}", self.name())),
+            // An inventory whose archive cannot be used has no checkpoint.
+            Err(Failure::Log(LogError::Damaged(damage)))
+                if !log.lost && self.service != Service::Inventory =>
+            {
+                Err(format!("{} misses what was cut: {damage}", self.name()))
+            }
             Ok(()) | Err(Failure::Fenced(_) | Failure::Log(_) | Failure::Archive(_)) => Ok(()),
         }
     }

@@ -246,6 +246,14 @@ impl DiskArchive {
         disk.promised.clear();
     }
 
+    /// It is emptied, and has the closed orders of a checkpoint then.
+    pub(crate) fn fill(&self, contents: Contents) -> Result<(), ArchiveError> {
+        let mut disk = self.disk();
+        disk.reset()?;
+        (disk.contents, disk.unsynced) = (contents, Vec::new());
+        Ok(())
+    }
+
     /// The machine has crashed, and what is left was there some time since the last sync.
     pub(crate) fn fall_back(&self, rng: &mut Rng) {
         let mut disk = self.disk();

@@ -1,7 +1,7 @@
 //! At the end of a run, when all else is checked, records of an event store are lost: nobody may decide on what is left.
 
 use kbnt_application::driver::Event;
-use kbnt_application::intact::{Bounds, Damage, Fault};
+use kbnt_application::intact::{Damage, Fault};
 use kbnt_application::ports::LogError;
 use kbnt_application::{Position, Service, Topic};
 
@@ -20,12 +20,14 @@ impl World {
         let stores = Topic::ALL.into_iter().filter(|topic| topic.is_event_store());
         let places: Vec<Place> = stores
             .flat_map(|topic| (0..topic.partitions()).map(move |partition| (topic, partition)))
-            .filter(|place| self.log.end(*place) > 0)
+            .filter(|place| !self.log.kept(*place).is_empty())
             .collect();
         let Some(place) = self.rng.pick(&places).copied() else { return Ok(()) };
-        let first = self.rng.between(1, self.log.end(place));
+        let kept = self.log.kept(place);
+        let first = self.rng.between(kept.first + 1, kept.end);
         self.say(|| format!("{}/{} is lost up to {first}", place.0.name(), place.1));
         self.log.first.insert(place, first);
+        self.log.lost = true;
         for id in 0..self.processes.len() {
             self.processes[id].dead = true;
             self.groups.leave(id);
@@ -71,9 +73,8 @@ pub(crate) fn damaged(
     from: impl IntoIterator<Item = Position>,
 ) -> Option<LogError> {
     let fault = |at: Position| {
-        let place = (at.topic, at.partition);
-        let bounds = Bounds { first: log.first.get(&place).copied().unwrap_or(0), end: log.end(place) };
-        Some(damage(service, at.topic, bounds.passed_over(at).err()?))
+        let kept = log.kept((at.topic, at.partition));
+        Some(damage(service, at.topic, kept.passed_over(at).err()?))
     };
     from.into_iter().find_map(fault)
 }

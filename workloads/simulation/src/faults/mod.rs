@@ -13,12 +13,13 @@
 //! gateway declines, is away, answers late, twice or not at all. Customers retry, reuse ids and cancel at any time, while
 //! stock is received and written off and users are blocked. Records get into the log that nobody understands, and
 //! persons see to them. A program that is none of the services writes into their topics: in partitions that are not the
-//! key's, at times of the year 0 or 9999, and with notes of what it answers that are not true. When all is checked, the first
-//! records of an event store are lost.
+//! key's, at times of the year 0 or 9999, and with notes of what it answers that are not true. inventory-events is cut where
+//! checkpoints stand for what is gone. When all is checked, the first records of an event store are lost.
 
 pub(crate) mod appends;
 pub(crate) mod archive;
 pub(crate) mod clocks;
+pub(crate) mod cuts;
 pub(crate) mod flights;
 pub(crate) mod gateway;
 pub(crate) mod groups;
@@ -110,6 +111,9 @@ impl World {
         }
         if self.rng.chance(self.plan.faults.stray) {
             self.fault(Self::stray)?;
+        }
+        if self.rng.chance(self.plan.faults.cut) {
+            self.cut();
         }
         if self.plan.archive.is_some() && self.rng.chance(self.plan.faults.trouble) {
             self.trouble();
@@ -203,7 +207,7 @@ impl World {
     /// A driver has come to its end, and its process with it.
     pub(crate) fn finished(&mut self, id: usize, outcome: Result<(), Failure>) -> Result<(), String> {
         self.say(|| format!("{} ends: {outcome:?}", self.processes[id].name()));
-        self.processes[id].may_end(outcome)?;
+        self.processes[id].may_end(outcome, &self.log)?;
         self.kill(id)
     }
 

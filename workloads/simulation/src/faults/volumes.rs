@@ -6,17 +6,21 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kbnt_application::Service;
 use kbnt_application::driver::Event;
 use kbnt_application::ports::{Snapshot, SnapshotError};
+use kbnt_application::{Position, Service};
 
 use super::archive::{Contents, DiskArchive, Trouble};
+use super::cuts::Checkpoint;
 use super::images::NodeImage;
 use crate::process::Process;
 use crate::world::World;
 
 /// How many snapshots a volume keeps, as production does.
 const KEPT: usize = 2;
+
+/// How many checkpoints stay, as production does.
+const CHECKPOINTS: usize = 3;
 
 /// How many old copies of archives there are.
 const COPIES: usize = 4;
@@ -52,11 +56,30 @@ pub(crate) struct Volumes {
     copies: Vec<Contents>,
     /// Those of the other services: the newest of all their pods, the oldest first.
     others: BTreeMap<Service, Vec<Snapshot<NodeImage>>>,
+    /// Checkpoints, the oldest first.
+    checkpoints: BTreeMap<Service, Vec<Checkpoint>>,
+    /// The last records of all of the inventory's checkpoints that ever were.
+    pub(super) counting: Vec<Position>,
 }
 
 impl Volumes {
     pub(crate) fn archives(&self) -> impl Iterator<Item = &DiskArchive> {
         self.all.iter().filter_map(|volume| volume.archive.as_deref())
+    }
+
+    fn keep_checkpoint(&mut self, service: Service, checkpoint: Checkpoint) {
+        if service == Service::Inventory {
+            self.counting.extend(checkpoint.snapshot.folded.iter().map(|mark| mark.at));
+        }
+        let checkpoints = self.checkpoints.entry(service).or_default();
+        checkpoints.push(checkpoint);
+        if checkpoints.len() > CHECKPOINTS {
+            checkpoints.remove(0);
+        }
+    }
+
+    pub(super) fn checkpoints_of(&self, service: Service) -> &[Checkpoint] {
+        self.checkpoints.get(&service).map_or(&[], Vec::as_slice)
     }
 
     /// Everything on them is lost.
@@ -167,11 +190,14 @@ impl World {
 
     fn kept(&mut self, id: usize, snapshot: Snapshot<NodeImage>) -> Result<u64, SnapshotError> {
         let Process { service, mount, .. } = &self.processes[id];
+        let checkpoint = snapshot.clone();
+        let mut closed_orders = None;
         let snapshots = if let NodeImage::Inventory(image) = &snapshot.image {
             let Volume { archive, snapshots } = &mut self.volumes.all[mount.volume];
             if let Some(archive) = archive {
                 archive.before_keeping().map_err(io::Error::other)?;
                 archive.kept(&image.ledger.archived, KEPT);
+                closed_orders = Some(archive.contents());
             }
             snapshots
         } else {
@@ -180,6 +206,9 @@ impl World {
         snapshots.push(snapshot);
         if snapshots.len() > KEPT {
             snapshots.remove(0);
+        }
+        if self.plan.cuts {
+            self.volumes.keep_checkpoint(*service, Checkpoint { snapshot: checkpoint, closed_orders });
         }
         self.say(|| format!("{} keeps a snapshot", self.processes[id].name()));
         Ok(0)
@@ -197,20 +226,39 @@ impl World {
         before: usize,
     ) -> Option<Result<Box<Snapshot<NodeImage>>, SnapshotError>> {
         let service = self.processes[id].service;
+        let none = Vec::new();
         let snapshots = if service == Service::Inventory {
             let other = self.rng.index(self.volumes.all.len());
             let volume = if self.rng.chance(100) { other } else { self.processes[id].mount.volume };
             &self.volumes.all[volume].snapshots
         } else {
-            self.volumes.others.get(&service)?
+            self.volumes.others.get(&service).unwrap_or(&none)
         };
-        let at = snapshots.len().checked_sub(before + 1)?;
+        let Some(at) = snapshots.len().checked_sub(before + 1) else {
+            return self.fetched(id, before - snapshots.len());
+        };
         if self.rng.chance(250) {
             return Some(Err(SnapshotError::Damaged("by the seed")));
         }
         let snapshot = snapshots.get(at)?.clone();
         self.processes[id].mount.unchecked = true;
         self.say(|| format!("{} begins with {:?}", self.processes[id].name(), snapshot.folded));
+        Some(Ok(Box::new(snapshot)))
+    }
+
+    /// The checkpoint before so many newer ones, with which an archive is filled.
+    fn fetched(&mut self, id: usize, skip: usize) -> Option<Result<Box<Snapshot<NodeImage>>, SnapshotError>> {
+        let Process { service, mount, .. } = &self.processes[id];
+        let checkpoints = self.volumes.checkpoints_of(*service);
+        let Checkpoint { snapshot, closed_orders } =
+            checkpoints.get(checkpoints.len().checked_sub(skip + 1)?)?.clone();
+        if let (Some(archive), Some(contents)) = (&mount.archive, closed_orders)
+            && let Err(error) = archive.fill(contents)
+        {
+            return Some(Err(SnapshotError::Unavailable(io::Error::other(error))));
+        }
+        self.say(|| format!("{} begins with a checkpoint, {:?}", self.processes[id].name(), snapshot.folded));
+        self.processes[id].mount.unchecked = true;
         Some(Ok(Box::new(snapshot)))
     }
 }

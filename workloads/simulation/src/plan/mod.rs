@@ -64,6 +64,8 @@ pub(crate) struct Faults {
     pub(crate) trouble: u64,
     /// Of the starts of the inventory, those with an archive that is not as it was left.
     pub(crate) volume: u64,
+    /// inventory-events is cut, as far as nobody needs it.
+    pub(crate) cut: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -100,6 +102,8 @@ pub(crate) struct Plan {
     pub(crate) snapshots: Option<Span>,
     /// How many closed orders the inventory keeps in memory, if it leaves the others to an archive.
     pub(crate) archive: Option<ArchiveLimits>,
+    /// Whether there are checkpoints, so that the log may be cut.
+    pub(crate) cuts: bool,
     /// Days that follow, some hours later each.
     pub(crate) days: u64,
     /// Whether writers stand by until it is their turn.
@@ -150,6 +154,7 @@ impl Faults {
             stray: rate(20),
             trouble: rate(20),
             volume: rate(800),
+            cut: rate(100),
         };
         // One clock that is wrong is taken for right by whoever is set to the same time.
         if faults.wrong_start > 0 { Self { set_clock: 0, ..faults } } else { faults }
@@ -180,12 +185,19 @@ impl Plan {
             timely: faults.wrong_start == 0,
             snapshots: Self::snapshots(rng, &faults),
             archive: Self::archive(rng),
+            cuts: false,
             days: 0,
             led: rng.chance(300),
             faults,
             products,
             users,
         };
+        plan.cuts = plan.faults.cut > 0 && plan.snapshots.is_some();
+        if plan.cuts {
+            // Short as a run is, there must be checkpoints of all that there is to cut.
+            plan.snapshots = Some(Span::default());
+            plan.steps += 800;
+        }
         if plan.archive.is_some() && rng.chance(250) {
             plan.days = rng.between(1, 3);
         }

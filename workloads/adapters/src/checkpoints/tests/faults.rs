@@ -104,7 +104,7 @@ async fn wherever_an_upload_is_torn_the_one_before_stays_and_the_next_is_whole()
             is_left.map(|_| bytes).map_err(|_| failed())
         });
         let given = Some((&archive.of, &archive.chunks[..]));
-        let error = in_faulty(&place).keep(TAKEN, snapshot(2), given).await.unwrap_err();
+        let error = in_faulty(&place).keep(&taken(), snapshot(2), given).await.unwrap_err();
         assert!(error.to_string().contains("the disk is full"), "{error}");
         let into = Archive::empty();
         assert_eq!(fetch(&checkpoints(directory.path()), 0, &into.of).await.unwrap(), Some(snapshot(1)));
@@ -132,7 +132,7 @@ async fn what_a_store_did_not_keep_as_it_was_is_found_at_once() {
             Ok(altered.into())
         });
         let given = Some((&archive.of, &archive.chunks[..]));
-        let error = in_faulty(&place).keep(TAKEN, snapshot(1), given).await.unwrap_err().to_string();
+        let error = in_faulty(&place).keep(&taken(), snapshot(1), given).await.unwrap_err().to_string();
         let says = format!("{ending} is damaged: it is not what has just been written");
         assert!(error.ends_with(&says), "{error}");
         assert_eq!(checkpoints(directory.path()).newest(0).await.unwrap(), None);
@@ -191,7 +191,7 @@ async fn an_archive_that_is_reset_meanwhile_ends_the_upload() {
         Ok(bytes)
     });
     let given = Some((&archive.of, &archive.chunks[..]));
-    let error = in_faulty(&place).keep(TAKEN, snapshot(1), given).await.unwrap_err();
+    let error = in_faulty(&place).keep(&taken(), snapshot(1), given).await.unwrap_err();
     assert_eq!(error, CheckpointError::Gone(65_536));
     assert_eq!(checkpoints(directory.path()).newest(0).await.unwrap(), None);
     assert_eq!(archive.of.failures(), 0);

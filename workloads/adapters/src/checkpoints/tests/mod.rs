@@ -5,22 +5,31 @@ mod faults;
 mod history;
 mod races;
 mod rounds;
+mod verify;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use kbnt_application::Service;
 use kbnt_application::ports::ClosedOrderArchive as _;
+use kbnt_application::{Position, Service, Topic};
 use kbnt_domain::stock::image::{Chunk, ClosedOrder, End};
 use kbnt_domain::{OrderId, Reason, Timestamp};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::{CheckpointError, Checkpoints, Manifest};
+use super::{CheckpointError, Checkpoints, Manifest, Taken};
 use crate::closed_orders::FjallArchive;
 use crate::objects::Place;
 
 const TAKEN: Timestamp = Timestamp::from_millis(1_767_225_600_123);
+
+/// What a process that begins with one still reads.
+const READS: Position = Position { topic: Topic::InventoryEvents, partition: 2, offset: 77 };
+
+fn taken() -> Taken {
+    let reads = vec![Position { offset: 80, ..READS }, READS];
+    Taken { at: TAKEN, reads, marks: Vec::new() }
+}
 
 /// Orders of a chunk.
 const ORDERS: u32 = 256;
@@ -129,7 +138,7 @@ fn snapshot(n: u8) -> Vec<u8> {
 }
 
 async fn keep(checkpoints: &Checkpoints, n: u8, archive: &Archive) -> super::Kept {
-    checkpoints.keep(TAKEN, snapshot(n), Some((&archive.of, &archive.chunks))).await.unwrap()
+    checkpoints.keep(&taken(), snapshot(n), Some((&archive.of, &archive.chunks))).await.unwrap()
 }
 
 /// Fetches the newest checkpoint but some into an archive.

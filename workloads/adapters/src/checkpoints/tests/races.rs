@@ -85,9 +85,10 @@ async fn of_writers_at_the_same_time_one_is_the_first() {
     let (mut wins, mut races) = (0, 0);
     for round in 0..20 {
         let writers = [checkpoints(directory.path()), checkpoints(directory.path())];
+        let taken = taken();
         let (first, second) = tokio::join!(
-            writers[0].keep(TAKEN, snapshot(1), Some((&one.of, &one.chunks))),
-            writers[1].keep(TAKEN, snapshot(2), Some((&other.of, &other.chunks))),
+            writers[0].keep(&taken, snapshot(1), Some((&one.of, &one.chunks))),
+            writers[1].keep(&taken, snapshot(2), Some((&other.of, &other.chunks))),
         );
         assert!(first.is_ok() || second.is_ok(), "{first:?} {second:?}");
         for done in [&first, &second] {

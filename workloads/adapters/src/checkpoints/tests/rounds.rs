@@ -14,6 +14,7 @@ async fn what_was_kept_is_fetched_by_a_pod_on_an_empty_node() {
     let (other, into) = (checkpoints(directory.path()), Archive::empty());
     let manifest = other.newest(0).await.unwrap().unwrap();
     assert_eq!((manifest.number(), manifest.taken(), manifest.orders()), (1, TAKEN, 300 * u64::from(ORDERS)));
+    assert_eq!(manifest.reads().collect::<Vec<_>>(), [READS], "the earliest of a partition");
     assert_eq!(manifest.bytes(), first.bytes_written);
     assert_eq!(other.fetch(&manifest, Some(&into.of)).await.unwrap(), snapshot(1));
     archive.is_equal(&into.of);
@@ -29,12 +30,15 @@ async fn a_service_without_an_archive_has_snapshots_alone() {
     let directory = tempfile::tempdir().unwrap();
     let users = Checkpoints::new(Place::create(directory.path()).unwrap(), Service::User);
     for n in 1..=2 {
-        assert_eq!(users.keep(TAKEN, snapshot(n), None).await.unwrap().number, u64::from(n));
+        assert_eq!(users.keep(&taken(), snapshot(n), None).await.unwrap().number, u64::from(n));
     }
     // Each service has its own numbers.
     let inventory = checkpoints(directory.path());
     assert_eq!(inventory.newest(0).await.unwrap(), None);
-    assert_eq!(inventory.keep(TAKEN, Vec::new(), Some((&Archive::empty().of, &[]))).await.unwrap().number, 1);
+    assert_eq!(
+        inventory.keep(&taken(), Vec::new(), Some((&Archive::empty().of, &[]))).await.unwrap().number,
+        1
+    );
     for (skip, n) in [(0, 2), (1, 1)] {
         let manifest = users.newest(skip).await.unwrap().unwrap();
         assert_eq!((manifest.number(), manifest.orders()), (u64::from(n), 0));
@@ -149,17 +153,17 @@ async fn a_snapshot_that_is_too_large_and_chunks_that_cannot_be_are_refused() {
     let directory = tempfile::tempdir().unwrap();
     let kept = checkpoints(directory.path());
     let huge = vec![0; usize::try_from(super::super::SNAPSHOT_MOST).unwrap() + 1];
-    let refused = kept.keep(TAKEN, huge, None).await.unwrap_err();
+    let refused = kept.keep(&taken(), huge, None).await.unwrap_err();
     assert!(matches!(refused, CheckpointError::TooLarge { found: 268_435_457, .. }), "{refused}");
     assert_eq!(refused.class(), kbnt_application::ports::ErrorClass::Permanent);
     assert_eq!(files(directory.path()), [""; 0], "nothing was written");
     let archive = Archive::filled(1, 3);
     let mut chunks = archive.chunks.clone();
     chunks.remove(1);
-    let refused = kept.keep(TAKEN, Vec::new(), Some((&archive.of, &chunks))).await.unwrap_err();
+    let refused = kept.keep(&taken(), Vec::new(), Some((&archive.of, &chunks))).await.unwrap_err();
     assert_eq!(refused, CheckpointError::Chunks(512));
     let other = Archive::filled(2, 3);
-    let refused = kept.keep(TAKEN, Vec::new(), Some((&other.of, &archive.chunks))).await.unwrap_err();
+    let refused = kept.keep(&taken(), Vec::new(), Some((&other.of, &archive.chunks))).await.unwrap_err();
     assert_eq!(refused, CheckpointError::Gone(0));
     assert_eq!(refused.class(), kbnt_application::ports::ErrorClass::Transient);
     assert_eq!(kept.newest(0).await.unwrap(), None);
@@ -171,7 +175,7 @@ async fn a_place_of_a_backup_is_none_for_checkpoints() {
     let kept = checkpoints(directory.path());
     kept.place().prepare(&backup::MARK).await.unwrap();
     let refused = [
-        kept.keep(TAKEN, snapshot(1), None).await.map(drop).unwrap_err(),
+        kept.keep(&taken(), snapshot(1), None).await.map(drop).unwrap_err(),
         kept.newest(0).await.map(drop).unwrap_err(),
     ];
     for refused in refused {
@@ -187,7 +191,7 @@ async fn a_place_of_checkpoints_is_none_for_a_backup() {
     let kept = checkpoints(directory.path());
     let nothing = backup::check(kept.place()).await.unwrap_err();
     assert!(matches!(nothing, backup::BackupError::Nothing(_)), "{nothing}");
-    kept.keep(TAKEN, snapshot(1), None).await.unwrap();
+    kept.keep(&taken(), snapshot(1), None).await.unwrap();
     let refused = backup::check(kept.place()).await.unwrap_err().to_string();
     let says = "is a place of checkpoints, and cannot be one of a backup, too: take another one";
     assert!(refused.ends_with(says), "{refused}");

@@ -16,7 +16,7 @@ use kbnt_domain::{EventId, OrderId, Timestamp};
 use self::toy::Toy;
 use super::{Attempt, Command, Driver, Event, Failure, Limits, Reader, Setup, Wants};
 use crate::event::{RecordedEvent, Writer, WriterElected};
-use crate::intact::Fault;
+use crate::intact::{Bounds, Fault};
 use crate::machine::{Append, Delivered, Effect, Outbox, PaymentOutcome, Position};
 use crate::message::{Classification, Message, Topic, Trace};
 use crate::ports::{Assignment, Clock, Commit, Fetched, NoObserver, Snapshot};
@@ -44,6 +44,8 @@ struct Carrier {
     driver: Driver<Toy, &'static str>,
     clock: Arc<Hand>,
     log: BTreeMap<(Topic, u32), Vec<Fetched>>,
+    /// Where the log was cut.
+    first: BTreeMap<(Topic, u32), u64>,
     output: Vec<Position>,
     scan: Vec<Position>,
     /// Appends are kept here instead of being done.
@@ -79,6 +81,7 @@ impl Carrier {
             driver: Driver::new(machine, setup),
             clock,
             log: BTreeMap::new(),
+            first: BTreeMap::new(),
             output: Vec::new(),
             scan: Vec::new(),
             holds_appends: false,
@@ -109,6 +112,11 @@ impl Carrier {
         at
     }
 
+    fn kept(&self, at: &Position) -> Bounds {
+        let first = self.first.get(&(at.topic, at.partition)).copied().unwrap_or(0);
+        Bounds { first, end: self.end(at).offset }
+    }
+
     fn end(&self, at: &Position) -> Position {
         let end = self.log.get(&(at.topic, at.partition)).map_or(0, Vec::len);
         Position { offset: end as u64, ..*at }
@@ -123,9 +131,9 @@ impl Carrier {
 
     fn obey(&mut self, command: Command<Toy, &'static str>) {
         match command {
-            Command::Ends(of) => {
-                let ends: Vec<Position> = of.iter().map(|at| self.end(at)).collect();
-                self.driver.step(Event::Ends(&ends));
+            Command::Bounds(of) => {
+                let kept: Vec<Bounds> = of.iter().map(|at| self.kept(at)).collect();
+                self.driver.step(Event::Bounds(&kept));
             }
             Command::Open(reader, from) => {
                 let ends: Vec<Position> = from.iter().map(|at| self.end(at)).collect();

@@ -71,6 +71,20 @@ fn a_snapshot_of_another_log_is_refused() {
 }
 
 #[test]
+fn a_snapshot_is_refused_where_the_log_was_cut_behind_it() {
+    for (first, restored) in [(4, true), (5, false)] {
+        let mut carrier = after(kept());
+        let topic = Topic::NotificationEvents;
+        carrier.write(&foreign("5", toy::answer(order(5))));
+        carrier.first.insert((topic, 0), first);
+        carrier.begin();
+        assert_eq!(carrier.driver.machine().restored, restored, "it needs the record at 4");
+        let last = carrier.opened.iter().rev().find(|(reader, _)| *reader == Reader::Output).unwrap();
+        assert_eq!(last.1.iter().all(|at| at.offset == 0), !restored, "else it wants all of the log");
+    }
+}
+
+#[test]
 fn a_snapshot_is_refused_where_the_log_ends_before_it() {
     let mut carrier = after(kept());
     carrier.log.values_mut().for_each(|records| records.truncate(3));

@@ -128,14 +128,16 @@ impl CheckpointError {
             Self::Archive(ArchiveError::Damaged(_)) | Self::History(HistoryError::Damaged(_)) => {
                 ErrorClass::Waiting
             }
-            Self::History(HistoryError::Foreign(_)) => ErrorClass::Permanent,
+            Self::History(HistoryError::Foreign(_))
+            | Self::Chunks(_)
+            | Self::Unusable { .. }
+            | Self::TooLarge { .. } => ErrorClass::Permanent,
             // The next one is of a newer snapshot.
             Self::Archive(ArchiveError::Unavailable(_))
             | Self::History(_)
             | Self::Overtaken(_)
             | Self::Gone(_)
             | Self::Raced(_) => ErrorClass::Transient,
-            Self::Chunks(_) | Self::Unusable { .. } | Self::TooLarge { .. } => ErrorClass::Permanent,
         }
     }
 }

@@ -47,8 +47,8 @@ pub(crate) struct LogCutOptions {
     /// How old a record must be to be deleted, by the clock of its writer
     #[arg(long, env = "KBNT_LOG_KEEP", value_name = "TIME", value_parser = values::duration)]
     pub(crate) keep: Duration,
-    /// Cut also without a checkpoint of the history of orders: there is no history, or it is in PostgreSQL, or one that is built anew
-    /// may miss what is cut
+    /// Cut also without a checkpoint of the history of orders: there is none, or it is in a database, or one that is built anew may
+    /// miss what is cut
     #[arg(long, env = "KBNT_WITHOUT_HISTORY")]
     pub(crate) without_history: bool,
     /// Only say what would be deleted

@@ -108,7 +108,7 @@ async fn services_whose_disks_are_lost_begin_with_their_checkpoints() {
 }
 
 /// The page of orders of a user from the history, once it is up to date.
-async fn orders_of(running: &Running, user: &str) -> serde_json::Value {
+pub(crate) async fn orders_of(running: &Running, user: &str) -> serde_json::Value {
     let give_up = Instant::now() + DEADLINE;
     loop {
         let (status, page) = running.get(&format!("/v1/orders?user={user}")).await;

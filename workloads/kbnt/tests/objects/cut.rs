@@ -12,6 +12,7 @@ use kbnt_domain::event::{Level, LowStock};
 use kbnt_testkit::{append, contents};
 use serde_json::{Value, json};
 
+use crate::checkpoints::orders_of;
 use crate::program::{DEADLINE, Running, basket, kbnt};
 use crate::support::cluster::Cluster;
 
@@ -41,11 +42,16 @@ impl Shop<'_> {
 
     fn start(&self, service: &str, disk: &Path) -> Running {
         let folder = |name: &str| disk.join(service).join(name).to_str().unwrap().to_owned();
-        let (snapshots, state) = (folder("snapshots"), folder("state"));
+        let (snapshots, state, history) = (folder("snapshots"), folder("state"), folder("history"));
         let mut arguments = vec!["service", service];
         arguments.extend(self.on());
         if ["inventory", "user", "audit"].contains(&service) {
             arguments.extend(["--snapshot-dir", &snapshots, "--snapshot-interval", "1s"]);
+        }
+        if service == "order" {
+            arguments.extend(["--history-dir", &history]);
+        }
+        if !["payment", "notification"].contains(&service) {
             arguments.extend(["--checkpoint-to", self.place, "--checkpoint-interval", "1s"]);
         }
         if service == "payment" {
@@ -73,7 +79,7 @@ impl Shop<'_> {
     }
 
     async fn cut(&self, place: &str, more: &[&str]) -> Output {
-        let cut = ["log", "cut", "--keep", "0s", "--without-history", "--json", "--checkpoints", place];
+        let cut = ["log", "cut", "--keep", "0s", "--json", "--checkpoints", place];
         self.run(&[&cut, more].concat()).await
     }
 }
@@ -115,7 +121,7 @@ async fn fill(cluster: &Cluster) {
 }
 
 /// Cuts until there was something to cut; where the long partition begins then.
-async fn cut(shop: &Shop<'_>) -> u64 {
+async fn cut(shop: &Shop<'_>, all: &[Running; 6]) -> u64 {
     let give_up = Instant::now() + 2 * DEADLINE;
     loop {
         let would = json_of(&shop.cut(shop.place, &["--dry-run"]).await);
@@ -123,7 +129,8 @@ async fn cut(shop: &Shop<'_>) -> u64 {
             break;
         }
         assert!(Instant::now() < give_up, "nothing can be cut: {would}");
-        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        // There is a next checkpoint when there is something new: an order of nobody, which is rejected.
+        assert_eq!(all[0].post("/v1/orders?wait=30s", &basket("nobody", "tok_ok")).await.0, 200);
     }
     let first = async || shop.cluster.log().bounds(Topic::InventoryEvents, LONG).await.unwrap().first;
     assert_eq!(first().await, 0, "it was only asked");
@@ -153,12 +160,16 @@ async fn services_go_on_with_a_log_that_is_cut_below_their_checkpoints() {
     let why = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(3), "{refused:?}");
     assert!(why.contains("inventory-service has no checkpoint of this log there: nothing is cut"), "{why}");
+    assert!(why.contains("order-service has no"), "{why}");
+    let waived = shop.cut(&elsewhere, &["--without-history"]).await;
+    let why = String::from_utf8_lossy(&waived.stderr).into_owned();
+    assert!(waived.status.code() == Some(3) && !why.contains("order-service has no"), "{why}");
     close(all);
 
     fill(&cluster).await;
     let all = shop.open(&disk).await;
     sell(&all).await;
-    let first = cut(&shop).await;
+    let first = cut(&shop, &all).await;
     assert!(first < 100, "up to where its writer was when a checkpoint was kept before: {first}");
     sell(&all).await;
     assert_eq!(shop.run(&["log", "verify"]).await.status.code(), Some(3), "who knows nothing of checkpoints");
@@ -175,6 +186,9 @@ async fn services_go_on_with_a_log_that_is_cut_below_their_checkpoints() {
     sell(&all).await;
     let stock = all[2].get("/v1/stock/PROD-001").await.1;
     assert_eq!((&stock["real"], &stock["reserved"]), (&json!(95), &json!(0)), "five of a hundred are sold");
+    let page = orders_of(&all[0], "ana").await;
+    let confirmed = page["items"].as_array().unwrap().iter().filter(|order| order["status"] == "CONFIRMED");
+    assert_eq!(confirmed.count(), 5, "also those whose records are cut: {page}");
     close(all);
 
     let (other, nothing) = (Shop { place: &elsewhere, ..shop }, tempfile::tempdir().unwrap());

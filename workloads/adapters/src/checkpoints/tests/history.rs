@@ -10,7 +10,7 @@ use kbnt_application::ports::{HistoryError, HistoryStore};
 use super::faults::{failed, faulty};
 use super::*;
 use crate::checkpoints::pace::Pace;
-use crate::checkpoints::{CheckpointedHistory, Kept};
+use crate::checkpoints::{CheckpointedHistory, Kept, Whole};
 use crate::history::SqliteHistory;
 use crate::history::tests::{id, order, progress, unplaced};
 use crate::metrics::Metrics;
@@ -89,6 +89,23 @@ async fn a_history_begins_with_what_was_kept_of_another_one() {
     let checkpoints = kept_in(place.path());
     keep_history(&checkpoints, &history(one.path(), 0..0).await).await;
     assert_eq!(has(&fetched(&checkpoints, other.path()).await.unwrap(), &[]).await, progress(1));
+}
+
+#[tokio::test]
+async fn a_checkpoint_says_from_where_a_history_reads_and_how_its_log_is_known() {
+    let [place, one] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
+    let checkpoints = kept_in(place.path());
+    keep_history(&checkpoints, &history(one.path(), 0..10).await).await;
+    let verified = checkpoints.verify_histories().await.unwrap();
+    let Whole { manifest, marks } = &verified.whole[0];
+    let reads: Vec<_> = manifest.reads().collect();
+    let at = |topic, partition, offset| Position { topic, partition, offset };
+    assert!(reads.contains(&at(Topic::InventoryEvents, 2, 2)), "behind what is applied: {reads:?}");
+    assert!(reads.contains(&at(Topic::UserEvents, 0, 0)), "nothing of it is applied: {reads:?}");
+    assert_eq!(marks.iter().map(|mark| mark.at).collect::<Vec<_>>(), [at(Topic::InventoryEvents, 2, 1)]);
+    std::fs::remove_file(&packs_in(place.path(), "orders")[0]).unwrap();
+    let verified = checkpoints.verify_histories().await.unwrap();
+    assert!(verified.whole.is_empty() && verified.refused[0].to_string().contains("orders"), "{verified:?}");
 }
 
 #[tokio::test]

@@ -8,6 +8,8 @@ mod suite;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use kbnt_application::event::Writer;
+use kbnt_application::fence::TermFence;
 use kbnt_application::history::{Batch, Progress, Reached, StoredOrder};
 use kbnt_application::intact::TopicId;
 use kbnt_application::ports::{HistoryError, HistoryStore, Mark};
@@ -71,7 +73,9 @@ pub(crate) fn unplaced(n: u32) -> StoredOrder {
 pub(crate) fn progress(revision: u64) -> Progress {
     let at = Position { topic: Topic::InventoryEvents, partition: 2, offset: revision };
     let last = Some(Mark { at, id: EventId::named("last") });
-    let reached = Reached { next: revision + 1, last, note: "1 w 0123456789ab".into() };
+    let mut fence = TermFence::default();
+    fence.elected(at.partition, &Writer { term: 1, name: "w".to_owned() });
+    let reached = Reached { next: revision + 1, last, note: fence.note(at.partition) };
     Progress {
         revision,
         as_of: Some(placed_at(0)),

@@ -84,7 +84,13 @@ impl TermFence {
 
     /// The records of this partition are read from the first one on that a [cut](crate::cut) has left, which always counts.
     pub fn begin_at_cut(&mut self, partition: u32) {
+        self.newest.remove(&partition);
         self.begun.insert(partition, Begun::AtCut);
+    }
+
+    /// Whether the next record of this partition counts, whosever it is, as it is the first one that a cut has left.
+    pub fn is_at_cut(&self, partition: u32) -> bool {
+        self.begun.get(&partition) == Some(&Begun::AtCut) && !self.newest.contains_key(&partition)
     }
 
     /// What must be kept with an offset, so that a reader that starts there can [`TermFence::restore`] it.

@@ -3,7 +3,7 @@
 use kbnt_domain::Timestamp;
 
 use crate::machine::Delivered;
-use crate::message::Topic;
+use crate::message::{Position, Topic};
 
 /// A read model. It sees every record of its topics, all partitions, from the first on or from the first that it
 /// [looks back](Self::looks_back) to; inventory-events without the records of fenced writers. Records of different partitions arrive in
@@ -16,6 +16,9 @@ pub trait Projection: Send + Sync + 'static {
     fn looks_back(&self) -> Option<u64> {
         None
     }
+
+    /// Records are taken in from these positions on, one in each partition.
+    fn begin(&mut self, _from: &[Position]) {}
 
     /// The present time, before records are taken in: none of them was written after it, whatever it says.
     fn set_clock(&mut self, _now: Timestamp) {}

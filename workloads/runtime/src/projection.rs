@@ -168,7 +168,9 @@ impl<P: Projection> ProjectionRunner<P> {
                 ends.push(Position { topic, partition, offset: end });
             }
         }
-        Ok((self.log.read(from).await?, ends))
+        let reader = self.log.read(from.clone()).await?;
+        self.state.write().unwrap_or_else(PoisonError::into_inner).begin(&from);
+        Ok((reader, ends))
     }
 
     fn apply(&mut self, records: &[Fetched], reader: &dyn LogReader, ends: &[Position]) {

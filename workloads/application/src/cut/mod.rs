@@ -61,7 +61,8 @@ impl Need {
         }
     }
 
-    /// What a reader needs who looks back over so many of the newest records of each partition of a topic.
+    /// What a reader needs who looks back over so many of the newest records of each partition of a topic, and some more: it must not be
+    /// overtaken by a cut while it begins.
     pub fn looking_back(
         reader: Reader,
         topic: Topic,
@@ -70,6 +71,7 @@ impl Need {
     ) -> impl Iterator<Item = Self> {
         let of = kept.range((topic, 0)..=(topic, u32::MAX));
         of.map(move |(&(topic, partition), kept)| {
+            let records = records.saturating_add(records / 10);
             let at = Position { topic, partition, offset: kept.end.saturating_sub(records) };
             Self { reader, at }
         })

@@ -66,6 +66,9 @@ impl Inputs {
         let note = fence.note(at.partition);
         // A fence that has seen no election knows nothing, and leaves no note.
         let _ = self.fence.restore(at.partition, &note);
+        if fence.is_at_cut(at.partition) {
+            self.fence.begin_at_cut(at.partition);
+        }
         if let Some(input) = self.partitions.get_mut(&(at.topic, at.partition)) {
             input.notes = VecDeque::from([(at.offset, note)]);
         }

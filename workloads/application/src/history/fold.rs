@@ -56,6 +56,25 @@ impl Fold {
         positions
     }
 
+    /// Partitions of inventory-events of which records may be missing before the first of `records`: a log may have been cut meanwhile.
+    pub fn jumps(&self, records: &[Fetched]) -> Vec<Position> {
+        let mut next: BTreeMap<u32, u64> = BTreeMap::new();
+        let mut jumps = Vec::new();
+        for at in records.iter().map(Fetched::at).filter(|at| at.topic == Topic::InventoryEvents) {
+            let next = next.entry(at.partition).or_insert_with(|| self.progress.next(at.topic, at.partition));
+            if at.offset > *next {
+                jumps.push(Position { offset: *next, ..at });
+            }
+            *next = at.offset.saturating_add(1).max(*next);
+        }
+        jumps
+    }
+
+    /// What is read next of a partition of inventory-events is the first record that a cut has left.
+    pub fn begin_at_cut(&mut self, partition: u32) {
+        self.fence.begin_at_cut(partition);
+    }
+
     /// The orders that these records are about: what the store has of them is needed to fold the records.
     pub fn orders(&self, records: &[Fetched]) -> Vec<OrderId> {
         let orders: BTreeSet<OrderId> =

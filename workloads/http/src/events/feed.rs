@@ -27,14 +27,17 @@ pub(crate) struct Feed {
 }
 
 impl Feed {
+    /// Events are added from these positions on.
+    pub(crate) fn begin(&mut self, from: &[Position]) {
+        for at in from.iter().filter(|at| at.offset > 0) {
+            self.kept_from.insert((at.topic, at.partition), at.offset);
+        }
+    }
+
     /// Adds an event.
     pub(crate) fn push(&mut self, record: &Delivered) {
         let at = record.at;
-        let place = self.next.entry((at.topic, at.partition)).or_insert_with(|| {
-            // The read models need not begin with the first record.
-            self.kept_from.insert((at.topic, at.partition), at.offset);
-            Place::before(0)
-        });
+        let place = self.next.entry((at.topic, at.partition)).or_insert(Place::before(0));
         if at.offset >= place.next {
             *place = Place { next: at.offset + 1, last: Some(Tag::of(&record.message.id)) };
         }
@@ -59,10 +62,13 @@ impl Feed {
         self.next.get(&(topic, partition)).copied().unwrap_or(Place::before(0))
     }
 
-    /// The number of the oldest event that is kept, if the feed still has everything that `cursor` awaits.
-    pub(super) fn covers(&self, cursor: &Cursor) -> Option<u64> {
+    /// The number of the oldest event that is kept, if the feed still has everything that `cursor` awaits. There is no more of that before
+    /// `read`: up to there a partition was read, in which there may be records that are no events.
+    pub(super) fn covers(&self, cursor: &Cursor, read: &[Position]) -> Option<u64> {
         let kept = |at: &Position| {
-            self.kept_from.get(&(at.topic, at.partition)).is_none_or(|kept_from| at.offset >= *kept_from)
+            let here = |read: &&Position| (read.topic, read.partition) == (at.topic, at.partition);
+            let next = read.iter().find(here).map_or(at.offset, |read| read.offset.max(at.offset));
+            self.kept_from.get(&(at.topic, at.partition)).is_none_or(|kept_from| next >= *kept_from)
         };
         let all_kept = cursor.positions(|_| true).iter().all(kept);
         all_kept.then_some(self.dropped)
@@ -82,6 +88,7 @@ impl Feed {
 mod tests {
     use std::sync::Arc;
 
+    use super::super::cursor::LogName;
     use super::*;
     use kbnt_application::event::DeadLetterStored;
     use kbnt_application::{Message, Position, Service, Trace};
@@ -95,6 +102,19 @@ mod tests {
         let (service, trace) = (Service::Audit, Trace::root(&id));
         let message = Message { id, at: now, service, cause: None, trace, writer: None, event };
         Delivered { at, message: Arc::new(message), source: None, raw: None }
+    }
+
+    #[test]
+    fn a_feed_has_what_is_awaited_where_it_begins_or_where_all_before_was_read() {
+        let at = |offset| Position { topic: Topic::AuditLogs, partition: 0, offset };
+        let start = Cursor::at(LogName(7), |_, _| Place::before(0));
+        let mut feed = Feed::default();
+        feed.push(&dead_letter(7, 10));
+        assert_eq!(feed.covers(&start, &[]), Some(0), "what lies before is no event");
+        feed.begin(&[at(7)]);
+        assert_eq!(feed.covers(&start, &[]), None, "nobody knows what lies before");
+        assert_eq!(feed.covers(&start, &[at(6)]), None);
+        assert_eq!(feed.covers(&start, &[at(7)]), Some(0));
     }
 
     #[test]

@@ -133,8 +133,8 @@ impl EventStream {
             }
         }
         // From here the feed may suffice.
-        if let Source::Log(_) = self.source
-            && let Some(number) = self.api.views.read(|views| views.feed.covers(&self.cursor))
+        if let Source::Log(reader) = &self.source
+            && let Some(number) = covering(&self.api, &self.cursor, reader.as_ref())
         {
             self.source = Source::Feed(number);
         }
@@ -149,12 +149,15 @@ impl Source {
                 Self::Undecided => *self = decide(api, cursor).await?,
                 Self::Log(reader) => {
                     let fetched = reader.next(BATCH, WAIT).await.ok()?;
+                    let is_at_end = fetched.is_empty();
                     let records: Vec<_> = fetched.into_iter().filter_map(understood).collect();
                     if !records.is_empty() {
                         return Some(records);
                     }
-                    // At the end of the log: the feed is there too, or will be in a moment.
-                    *self = Self::Undecided;
+                    // The feed is there, too, or will be in a moment.
+                    if is_at_end && let Some(number) = covering(api, cursor, reader.as_ref()) {
+                        *self = Self::Feed(number);
+                    }
                 }
                 Self::Feed(number) => {
                     let mut changes = api.views.changes();
@@ -177,9 +180,14 @@ impl Source {
     }
 }
 
+/// The number of the oldest event of the feed, if that has everything which the cursor awaits and the reader has not read.
+fn covering(api: &OrderApi, cursor: &Cursor, reader: &dyn LogReader) -> Option<u64> {
+    api.views.read(|views| views.feed.covers(cursor, &reader.positions()))
+}
+
 /// The feed, if it has everything that the cursor awaits; else the log.
 async fn decide(api: &OrderApi, cursor: &Cursor) -> Option<Source> {
-    match api.views.read(|views| views.feed.covers(cursor)) {
+    match api.views.read(|views| views.feed.covers(cursor, &[])) {
         Some(number) => Some(Source::Feed(number)),
         None => api.events.read(cursor.positions(|topic| !Trail::is_of(topic))).await.ok().map(Source::Log),
     }

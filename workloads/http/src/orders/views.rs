@@ -70,6 +70,10 @@ impl Projection for OrderViews {
         self.book.looks_back()
     }
 
+    fn begin(&mut self, from: &[Position]) {
+        self.feed.begin(from);
+    }
+
     fn set_clock(&mut self, now: Timestamp) {
         self.book.set_clock(now);
     }

@@ -108,7 +108,9 @@ impl Process {
 
     /// Starts order-service and its read models; with a plan, also the history.
     pub(crate) fn order(&mut self, history: Option<HistoryPlan>) -> View<OrderViews> {
-        let parts = self.guarded(Service::Order);
+        let guarded = self.guarded_log(Service::Order);
+        let history = history.map(|plan| self.history(plan, Arc::new(guarded.clone().passing_over())));
+        let parts = RunnerParts { log: Arc::new(guarded), ..self.parts.clone() };
         let machine = OrderMachine::new();
         self.plain(machine, parts.clone());
         let views = OrderViews::new(BookLimits::default());
@@ -118,7 +120,6 @@ impl Process {
         let run = async move { runner.run(shutdown).await };
         self.spawn(Service::Order, run);
         self.watched.push(Box::new(parts::Orders { view: view.clone(), metrics: Arc::clone(&self.metrics) }));
-        let history = history.map(|plan| self.history(plan, Arc::clone(&parts.log)));
         self.apis.orders = Some(OrderApi {
             log: parts.log,
             history,
@@ -334,15 +335,20 @@ impl Process {
 
     /// The dependencies of `service`, with a guarded log.
     fn guarded(&mut self, service: Service) -> RunnerParts {
+        let guarded = self.guarded_log(service);
+        // The audit trail vouches for the bytes of each record.
+        let log = if service == Service::Audit { guarded.with_bytes() } else { Arc::new(guarded) };
+        RunnerParts { log, ..self.parts.clone() }
+    }
+
+    fn guarded_log(&mut self, service: Service) -> Guarded {
         let guarded = Guarded::new(Arc::clone(&self.parts.log), service, Arc::clone(&self.integrity));
         let watch = guarded.clone().watch(self.shutdown.clone());
         self.tasks.spawn(async move {
             watch.await;
             Ok(())
         });
-        // The audit trail vouches for the bytes of each record.
-        let log = if service == Service::Audit { guarded.with_bytes() } else { Arc::new(guarded) };
-        RunnerParts { log, ..self.parts.clone() }
+        guarded
     }
 
     fn plain<M: Machine + Sync>(&mut self, machine: M, parts: RunnerParts) -> Handle<M> {

@@ -21,8 +21,8 @@ const SERVICES: [&str; 6] = ["order", "user", "inventory", "payment", "notificat
 /// The partition that becomes so long that nobody looks back to its beginning.
 const LONG: u32 = 0;
 
-/// How many records it gets: somewhat more than the read models look back over.
-const FILLER: u64 = 301_000;
+/// How many records it gets: somewhat more than are kept for the read models.
+const FILLER: u64 = 331_000;
 
 /// Records of one append.
 const BATCH: u64 = 5_000;

@@ -10,12 +10,14 @@ use kbnt_adapters::clock::SystemClock;
 use kbnt_adapters::history::SqliteHistory;
 use kbnt_adapters::metrics::Metrics;
 use kbnt_adapters::objects::Place;
-use kbnt_application::Service;
 use kbnt_application::history::Search;
-use kbnt_application::ports::{EventLog, History, HistoryReport, HistoryStore, Observer};
+use kbnt_application::intact::Integrity;
+use kbnt_application::ports::{EventLog, History, HistoryReport, HistoryStore, LogError, Observer};
+use kbnt_application::{Position, Service, Topic};
 use kbnt_domain::Span;
 use kbnt_domain::order::OrderStatus;
 use kbnt_embedded::EmbeddedLog;
+use kbnt_runtime::intact::Guarded;
 use kbnt_runtime::{HistoryPlan, HistoryRunner, HistoryView};
 use tokio_util::sync::CancellationToken;
 
@@ -61,14 +63,13 @@ impl Drop for Running {
 }
 
 fn start(log: &EmbeddedLog, directory: &Path, retention: Option<Span>) -> Running {
-    start_with(log, Arc::new(SqliteHistory::new(directory.to_owned())), retention)
+    start_with(log.clone(), Arc::new(SqliteHistory::new(directory.to_owned())), retention)
 }
 
-fn start_with(log: &EmbeddedLog, store: Arc<dyn HistoryStore>, retention: Option<Span>) -> Running {
+fn start_with(log: impl EventLog, store: Arc<dyn HistoryStore>, retention: Option<Span>) -> Running {
     let plan = HistoryPlan { store, retention };
     let (reports, shutdown) = (Arc::new(Reports::default()), CancellationToken::new());
-    let (runner, view) =
-        HistoryRunner::new(plan, Arc::new(log.clone()), Arc::new(SystemClock), reports.clone());
+    let (runner, view) = HistoryRunner::new(plan, Arc::new(log), Arc::new(SystemClock), reports.clone());
     tokio::spawn(runner.run(shutdown.clone()));
     Running { view, reports, shutdown }
 }
@@ -113,7 +114,7 @@ async fn it_goes_on_where_it_was_and_says_how_far_it_has_come() {
     assert!(standing.as_of.is_some() && standing.lag == 0);
     assert!(shows(&first, 5_000).await);
     let ends = log.append(vec![placed(5_001)]).await.unwrap();
-    let next = ends.iter().map(|at| kbnt_application::Position { offset: at.offset + 1, ..*at });
+    let next = ends.iter().map(|at| Position { offset: at.offset + 1, ..*at });
     first.view.reached(&next.collect::<Vec<_>>()).await;
     assert!(first.view.get(order(5_001)).await.unwrap().is_some(), "it is applied");
     eventually("it has come further", || async { first.view.standing().as_of > standing.as_of }).await;
@@ -123,6 +124,25 @@ async fn it_goes_on_where_it_was_and_says_how_far_it_has_come() {
     assert_eq!((second.reports.count("resumed"), second.reports.count("rebuilt")), (1, 0));
     assert!(shows(&second, 5_000).await && second.view.get(order(5_001)).await.unwrap().is_some());
     assert_eq!(second.view.size().await.unwrap().orders, 5_001);
+}
+
+#[tokio::test]
+async fn what_is_cut_is_passed_over_by_a_history_and_by_nobody_who_decides() {
+    let (directory, log) = (tempfile::tempdir().unwrap(), EmbeddedLog::window(2_000));
+    log.append((0..6_000).map(placed).collect()).await.unwrap();
+    let kept = log.bounds(Topic::OrderEvents, 0).await.unwrap();
+    assert!(kept.first > 0, "{kept:?}");
+    let integrity = Arc::new(Integrity::default());
+    let guarded = Guarded::new(Arc::new(log.clone()), Service::Order, Arc::clone(&integrity));
+    let store = Arc::new(SqliteHistory::new(directory.path().to_owned()));
+    let running = start_with(guarded.clone().passing_over(), store, None);
+    ready(&running).await;
+    assert!(running.view.get(order(5_999)).await.unwrap().is_some());
+    assert!(running.view.get(order(0)).await.unwrap().is_none(), "its record is gone");
+    assert!(integrity.damage().is_empty());
+    let first = Position { topic: Topic::OrderEvents, partition: 0, offset: 0 };
+    let refused = guarded.read(vec![first]).await.err();
+    assert!(matches!(refused, Some(LogError::Damaged(_))), "{refused:?}");
 }
 
 #[tokio::test]
@@ -201,7 +221,7 @@ fn checkpointed(log: &EmbeddedLog, directory: &Path, place: &Path) -> (Running, 
     let metrics = Arc::new(Metrics::new().unwrap());
     let store = SqliteHistory::new(directory.to_owned());
     let store = CheckpointedHistory::new(store, checkpoints(place), Duration::ZERO, Arc::clone(&metrics));
-    (start_with(log, Arc::new(store), None), metrics)
+    (start_with(log.clone(), Arc::new(store), None), metrics)
 }
 
 fn fetched(metrics: &Metrics) -> bool {

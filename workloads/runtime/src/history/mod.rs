@@ -218,6 +218,11 @@ impl HistoryRunner {
                 found = found(&mut self.found) => return Err(found.into()),
                 records = gather(reader.as_mut()) => records?,
             };
+            for at in fold.jumps(&records) {
+                if self.log.bounds(at.topic, at.partition).await?.first > at.offset {
+                    fold.begin_at_cut(at.partition);
+                }
+            }
             let positions = reader.positions();
             if !records.is_empty() || behind(&fold, &positions) {
                 fold = self.apply(&fold, &records, &positions).await?;

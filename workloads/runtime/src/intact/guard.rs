@@ -46,6 +46,8 @@ pub struct Guarded {
     guard: Arc<Guard>,
     /// The same log, as the service reads it.
     read: Arc<dyn EventLog>,
+    /// Whether its readers pass over what is cut.
+    passes_over: bool,
 }
 
 /// One service's knowledge of the log.
@@ -87,7 +89,14 @@ impl Guarded {
         integrity.watch(&topics.iter().copied().collect::<Vec<_>>());
         let (verdict, known) = (watch::channel(None).0, Mutex::default());
         let read = Arc::clone(&log);
-        Self { guard: Arc::new(Guard { service, log, integrity, topics, known, verdict }), read }
+        let guard = Arc::new(Guard { service, log, integrity, topics, known, verdict });
+        Self { guard, read, passes_over: false }
+    }
+
+    /// The same for who decides nothing, and passes over records of event stores that were cut before it has read them.
+    #[must_use]
+    pub fn passing_over(self) -> Self {
+        Self { passes_over: true, ..self }
     }
 
     /// Checks the service's topics until `shutdown`.
@@ -194,8 +203,17 @@ impl Guard {
 
     /// Checks whether a reader that continues at `from` misses records. Returns where it will really read.
     pub(super) async fn check_start(&self, from: Position) -> Result<Position, LogError> {
+        self.check_next(from, false).await
+    }
+
+    /// The same for one that passes over what is cut, if it does.
+    pub(super) async fn check_next(&self, from: Position, passes_over: bool) -> Result<Position, LogError> {
         let Some(bounds) = self.bounds(from).await? else { return Ok(from) };
-        match bounds.passed_over(from) {
+        let passed_over = match bounds.passed_over(from) {
+            Err(Fault::Cut { wanted, found, .. }) if passes_over => Ok(found - wanted),
+            passed_over => passed_over,
+        };
+        match passed_over {
             Ok(0) => {}
             Ok(records) => {
                 self.integrity.note_passed_over(from.topic, records);
@@ -444,14 +462,14 @@ impl EventLog for Guarded {
         guard.check()?;
         guard.identify_all().await?;
         guard.check_newest().await?;
-        let starts = from.iter().filter(|at| guard.uses(at.topic)).map(|at| guard.check_start(*at));
-        let starts = try_join_all(starts).await?;
+        let used = from.iter().filter(|at| guard.uses(at.topic));
+        let starts = try_join_all(used.map(|at| guard.check_next(*at, self.passes_over))).await?;
         let inner = self.read.read(from).await?;
-        Ok(Box::new(GuardedReader::new(Arc::clone(guard), inner, &starts)))
+        Ok(Box::new(GuardedReader::new(Arc::clone(guard), inner, &starts, self.passes_over)))
     }
 
     fn with_bytes(&self) -> Arc<dyn EventLog> {
-        Arc::new(Self { guard: Arc::clone(&self.guard), read: self.read.with_bytes() })
+        Arc::new(Self { read: self.read.with_bytes(), ..self.clone() })
     }
 
     async fn join(&self, service: Service) -> Result<Box<dyn GroupReader>, LogError> {

@@ -60,9 +60,9 @@ impl Expected {
 }
 
 impl Question {
-    async fn answer(self, guard: &Guard) -> Result<(), LogError> {
+    async fn answer(self, guard: &Guard, passes_over: bool) -> Result<(), LogError> {
         match self {
-            Self::Gap(before) => guard.check_start(before).await.map(drop),
+            Self::Gap(before) => guard.check_next(before, passes_over).await.map(drop),
             Self::Back(before) => guard.moved_back(before).await,
             Self::Cause(cause) => guard.check_cause(cause).await,
         }
@@ -70,9 +70,9 @@ impl Question {
 }
 
 /// Answers `questions`, the last one first; after an error, the rest remain.
-async fn answer(guard: &Guard, questions: &mut Vec<Question>) -> Result<(), LogError> {
+async fn answer(guard: &Guard, passes_over: bool, questions: &mut Vec<Question>) -> Result<(), LogError> {
     while let Some(question) = questions.last() {
-        guard.unless_damaged(question.answer(guard)).await?;
+        guard.unless_damaged(question.answer(guard, passes_over)).await?;
         questions.pop();
     }
     Ok(())
@@ -83,6 +83,7 @@ pub(super) struct GuardedReader {
     guard: Arc<Guard>,
     inner: Box<dyn LogReader>,
     expected: Expected,
+    passes_over: bool,
     /// Its position, as far as the caller knows.
     stands: Vec<Position>,
     /// Records that were read, and are held back until these questions are answered. This makes reading
@@ -92,13 +93,18 @@ pub(super) struct GuardedReader {
 }
 
 impl GuardedReader {
-    pub(super) fn new(guard: Arc<Guard>, inner: Box<dyn LogReader>, starts: &[Position]) -> Self {
+    pub(super) fn new(
+        guard: Arc<Guard>,
+        inner: Box<dyn LogReader>,
+        starts: &[Position],
+        passes_over: bool,
+    ) -> Self {
         let mut expected = Expected::default();
         for at in starts {
             expected.set(*at);
         }
         let stands = inner.positions();
-        Self { guard, inner, expected, stands, held: None, questions: Vec::new() }
+        Self { guard, inner, expected, passes_over, stands, held: None, questions: Vec::new() }
     }
 }
 
@@ -112,7 +118,7 @@ impl LogReader for GuardedReader {
             self.questions = self.expected.pass(&self.guard, &records, &self.inner.positions());
             self.held = Some(records);
         }
-        answer(&self.guard, &mut self.questions).await?;
+        answer(&self.guard, self.passes_over, &mut self.questions).await?;
         self.stands = self.inner.positions();
         Ok(self.held.take().unwrap_or_default())
     }
@@ -187,7 +193,7 @@ impl GroupReader for GuardedMember {
             }
             GroupBatch::Records(records) if needs_answer => {
                 self.held = Some(GroupBatch::Records(std::mem::take(records)));
-                answer(&guard, &mut self.questions).await?;
+                answer(&guard, false, &mut self.questions).await?;
                 return Ok(self.held.take().unwrap_or(batch));
             }
             GroupBatch::Records(_) | GroupBatch::Revoked(_) => {}

@@ -424,7 +424,8 @@ async fn a_start_without_a_history_begins_with_the_newest_checkpoint_that_is_of_
         store.reset().await.unwrap();
         revisions.push(store.progress().await.unwrap().revision);
     }
-    assert!(revisions.is_sorted_by(|one, next| one > next), "{revisions:?}");
+    // Two may be of the same moment: one was kept while the batch was applied that led to the other.
+    assert!(revisions.is_sorted_by(|one, next| one >= next) && revisions[0] > revisions[2], "{revisions:?}");
     store.reset().await.unwrap();
     assert_eq!(store.progress().await, Ok(Progress::default()));
     // Whatever cannot be read is passed over.

@@ -209,11 +209,11 @@ impl Guard {
     /// The same for one that passes over what is cut, if it does.
     pub(super) async fn check_next(&self, from: Position, passes_over: bool) -> Result<Position, LogError> {
         let Some(bounds) = self.bounds(from).await? else { return Ok(from) };
-        let passed_over = match bounds.passed_over(from) {
+        let missed = match bounds.passed_over(from) {
             Err(Fault::Cut { wanted, found, .. }) if passes_over => Ok(found - wanted),
-            passed_over => passed_over,
+            missed => missed,
         };
-        match passed_over {
+        match missed {
             Ok(0) => {}
             Ok(records) => {
                 self.integrity.note_passed_over(from.topic, records);

@@ -179,9 +179,13 @@ proptest! {
 fn what_a_cut_has_left_counts_from_its_first_record_on() {
     let mut log = Log::of(1);
     log.elect(2);
-    (0..12).for_each(|n| log.write(1_000, 2, reserved(n, 9_000)));
+    for n in 0..12 {
+        log.write(1_000, 2, reserved(n, 9_000));
+    }
     // Written by who is fenced.
-    (12..24).for_each(|n| log.write(1_000, 1, reserved(n, 9_000)));
+    for n in 12..24 {
+        log.write(1_000, 1, reserved(n, 9_000));
+    }
     log.records.retain(|record| record.at.offset >= 2);
     let left: Vec<Fetched> = log.records.iter().cloned().map(Fetched::Record).collect();
     let mut fold = Fold::default();
@@ -190,7 +194,9 @@ fn what_a_cut_has_left_counts_from_its_first_record_on() {
     let mut unaware = Store::default();
     unaware.fold(&fold, &log.records);
     assert!(unaware.orders.is_empty(), "nobody says whose records count");
-    jumps.iter().for_each(|at| fold.begin_at_cut(at.partition));
+    for at in jumps {
+        fold.begin_at_cut(at.partition);
+    }
     let mut store = Store::default();
     let next = store.fold(&fold, &log.records);
     assert!((0..12).all(|n| store.orders.contains_key(&order(n))) && store.orders.len() == 12);

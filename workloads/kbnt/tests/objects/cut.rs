@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use kbnt_application::event::Writer;
+use kbnt_application::message::Classification;
 use kbnt_application::ports::EventLog as _;
-use kbnt_application::{Append, Route, Topic};
+use kbnt_application::{Append, Route, Service, Topic};
 use kbnt_domain::event::{Level, LowStock};
 use kbnt_testkit::{append, contents};
 use serde_json::{Value, json};
@@ -142,6 +143,20 @@ async fn cut(shop: &Shop<'_>, all: &[Running; 6]) -> u64 {
     first().await
 }
 
+/// A service does not go on, as the long partition begins there.
+async fn is_stopped(stopped: &Running, first: u64) {
+    let give_up = Instant::now() + DEADLINE;
+    loop {
+        let damage = stopped.get("/v1/log").await.1["damage"][0].clone();
+        if damage["kind"] == "cut" {
+            assert_eq!((&damage["wanted"], &damage["found"]), (&json!(0), &json!(first)), "{damage}");
+            return;
+        }
+        assert!(Instant::now() < give_up, "it goes on without its beginning");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
 #[tokio::test]
 #[ignore = "needs KBNT_TEST_BOOTSTRAP"]
 async fn services_go_on_with_a_log_that_is_cut_below_their_checkpoints() {
@@ -192,15 +207,18 @@ async fn services_go_on_with_a_log_that_is_cut_below_their_checkpoints() {
     close(all);
 
     let (other, nothing) = (Shop { place: &elsewhere, ..shop }, tempfile::tempdir().unwrap());
-    let stopped = other.start("inventory", nothing.path());
-    let give_up = Instant::now() + DEADLINE;
-    loop {
-        let damage = stopped.get("/v1/log").await.1["damage"][0].clone();
-        if damage["kind"] == "cut" {
-            assert_eq!((&damage["wanted"], &damage["found"]), (&json!(0), &json!(first)), "{damage}");
-            break;
-        }
-        assert!(Instant::now() < give_up, "it goes on without its beginning");
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    is_stopped(&other.start("inventory", nothing.path()), first).await;
+
+    // The group has forgotten where it was, as after a week without a member, until somebody says where it goes on.
+    cluster.forget_group(Service::Payment).await;
+    let mut stopped = shop.start("payment", &disk);
+    is_stopped(&stopped, first).await;
+    stopped.signal("TERM");
+    stopped.ended();
+    cluster.rewind_group(Service::Payment, Topic::InventoryEvents).await;
+    let all = shop.open(empty.path()).await;
+    sell(&all).await;
+    let paid = contents(&cluster.log(), Topic::PaymentEvents).await.into_values().flatten();
+    let names = paid.map(|record| Classification::of(&record.message.event).name).collect::<Vec<_>>();
+    assert_eq!(names, ["PaymentProcessedEvent"; 6], "each order was charged once");
 }

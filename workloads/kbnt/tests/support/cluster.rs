@@ -2,11 +2,12 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use kbnt_application::Topic;
 use kbnt_application::ports::{EventLog as _, LogError};
+use kbnt_application::{Service, Topic};
 use kbnt_kafka::{KafkaConfig, KafkaLog};
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 /// The test's part of the Kafka cluster.
@@ -59,6 +60,31 @@ impl Cluster {
         }
         let deleted = self.admin().delete_records(&list, &AdminOptions::new()).await.unwrap();
         assert!(deleted.elements().iter().all(|element| element.error().is_ok()));
+    }
+
+    /// The group of a service, which may not have ended yet, has committed nothing any more.
+    pub async fn forget_group(&self, service: Service) {
+        let (admin, group) = (self.admin(), self.config.group_name(service));
+        kbnt_testkit::eventually("nobody is in the group", || async {
+            let deleted = admin.delete_groups(&[&group], &AdminOptions::new()).await.unwrap();
+            deleted.iter().all(Result::is_ok)
+        })
+        .await;
+    }
+
+    /// The group of a service goes on with the first record that a topic has.
+    pub async fn rewind_group(&self, service: Service, topic: Topic) {
+        let mut list = TopicPartitionList::new();
+        for partition in 0..topic.partitions() {
+            let first = self.log().bounds(topic, partition).await.unwrap().first;
+            let (name, number) = (self.config.topic_name(topic), i32::try_from(partition).unwrap());
+            list.add_partition_offset(&name, number, Offset::Offset(first.cast_signed())).unwrap();
+        }
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.config.bootstrap_servers);
+        config.set("group.id", self.config.group_name(service));
+        let consumer: BaseConsumer = config.create().unwrap();
+        tokio::task::spawn_blocking(move || consumer.commit(&list, CommitMode::Sync)).await.unwrap().unwrap();
     }
 
     /// Sets the largest record that a topic takes, in bytes.

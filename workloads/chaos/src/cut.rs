@@ -13,8 +13,8 @@ use crate::system::show;
 /// How long a service may take to say that its log was cut.
 const SAID: Duration = Duration::from_mins(2);
 
-/// The event stores that can be cut, and the services that fold each from its first record. inventory-service begins with its
-/// snapshot, and order-service folds everything for its read model.
+/// The event stores that can be cut, and the services that read each from its first record. inventory-service begins with its
+/// snapshot, and order-service looks back over more records than a run has.
 const STORES: [(&str, &[&str]); 4] = [
     ("user-events", &["user", "order"]),
     ("order-events", &["order"]),

@@ -132,6 +132,11 @@ fn where_a_log_is_cut_the_first_record_counts_and_says_whose_others_do() {
     assert!(fence.admits(&election(0, &new)));
     assert!(!fence.admits(&alert(0, Some(&own))));
     assert!(!fence.admits(&alert(1, Some(&own))), "the other partition is not cut");
+    // Cut once more, in front of a reader: the election of whoever writes now may be gone.
+    let newest = writer(7, "a");
+    fence.begin_at_cut(0);
+    assert!(fence.admits(&alert(0, Some(&newest))));
+    assert!(!fence.admits(&alert(0, Some(&new))));
 }
 
 #[test]

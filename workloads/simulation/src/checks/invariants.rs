@@ -85,9 +85,11 @@ impl Process {
     pub(crate) fn may_end(&self, outcome: Result<(), Failure>, log: &Log) -> Result<(), String> {
         match outcome {
             Err(Failure::Broken(what)) => Err(format!("{} is broken: {what}", self.name())),
-            // An inventory whose archive cannot be used has no checkpoint.
+            // An inventory whose archive cannot be used has no checkpoint, and who has lost a partition need not be able to read it.
             Err(Failure::Log(LogError::Damaged(damage)))
-                if !log.lost && self.service != Service::Inventory =>
+                if !log.lost
+                    && self.service != Service::Inventory
+                    && !damage.fault.partition().is_some_and(|partition| self.member.has_lost(partition)) =>
             {
                 Err(format!("{} misses what was cut: {damage}", self.name()))
             }

@@ -71,6 +71,13 @@ impl Groups {
 }
 
 impl Member {
+    /// Whether this partition is not its own any more, and it does not know.
+    pub(crate) fn has_lost(&self, partition: u32) -> bool {
+        let is_to_hear =
+            |change: &Change| matches!(change, Change::Revoked(lost) if lost.contains(&partition));
+        self.lost.contains(&partition) || self.changes.iter().any(is_to_hear)
+    }
+
     /// It will hear of what it has lost; false if that is nothing.
     fn hear_of_loss(&mut self) -> bool {
         let lost = std::mem::take(&mut self.lost);

@@ -41,7 +41,7 @@ chaos-mutants: ## Switch off the fence, and then a dedupe, and show that the che
 bench: ## Measure the ledger, the simulator, the saga and buyers over HTTP
 	@e2e/bench.sh
 
-bench-saga: ## Measure one broker and all six services at RATE=3000 orders a second, beside the broker's own benchmark
+bench-saga: ## Measure one broker and all six services at RATE=3000 orders a second, beside the broker's own benchmark; AGAIN=N keys repeated, OVERLOAD=N times the rate
 	@e2e/bench/saga.sh
 
 bench-recovery: ## Measure how soon inventory-service is back with EVENTS=N in its log, and memory while services catch up

@@ -3,7 +3,8 @@
 # compensation; then the broker's own ProducerPerformance with the very records that the services wrote, to compare with. Nothing
 # else should run meanwhile: the machine's cores are what is measured.
 # The rate rises for WARM_UP=N seconds, while the broker compiles itself, and is then RATE=N orders a second for SECONDS_OF_LOAD=N,
-# which are measured.
+# which are measured. Then AGAIN=N orders of before, drawn from all, are placed again under their keys at the same rate, and OVERLOAD=N times as many orders come for
+# 20 s as at the rate, and the usual rate for 20 s after that. With STATE=disk the services keep on disk what they keep in a cluster.
 set -euo pipefail
 . "$(dirname "$0")/../cluster/lib/common.sh"
 . "$(dirname "$0")/../cluster/lib/built.sh"
@@ -13,6 +14,9 @@ scratch=$(mktemp -d)
 rate=${RATE:-3000}
 seconds=${SECONDS_OF_LOAD:-60}
 warm_up=${WARM_UP:-30}
+again=${AGAIN:-0}
+overload=${OVERLOAD:-1}
+state=${STATE:-memory}
 roles=(user inventory payment order notification audit)
 declare -A process=() url=() before=()
 cd "$REPO_DIR"
@@ -36,10 +40,21 @@ make_topics() {
     "$kbnt" topics ensure --bootstrap-servers "$bootstrap" --wanted "$wanted" >/dev/null
 }
 
+# on_disk ROLE: the options of a service that keeps on disk what it keeps in a cluster.
+on_disk() {
+    case $1 in
+        inventory) echo "--snapshot-dir $scratch/$1 --state-dir $scratch/closed-orders" ;;
+        user | audit) echo "--snapshot-dir $scratch/$1" ;;
+        order) echo "--history-dir $scratch/$1" ;;
+    esac
+}
+
 # open ROLE: starts a service; sets its process.
 open() {
+    local disk=()
+    [ "$state" = memory ] || read -ra disk <<<"$(on_disk "$1")"
     "$kbnt" service "$1" --port 0 --bootstrap-servers "$bootstrap" --allow-unknown-users --log-format json \
-        --payment-simulated --payment-test-tokens >"$scratch/$1.log" &
+        --payment-simulated --payment-test-tokens "${disk[@]}" >"$scratch/$1.log" &
     process[$1]=$!
 }
 
@@ -88,7 +103,8 @@ process_of() { if [ "$1" = broker ]; then "$broker" pid "$scratch"; else echo "$
 for role in "${roles[@]}" broker; do before[$role]=$(used "$(process_of "$role")"); done
 say "==> $rate orders a second over HTTP for $seconds s, after $warm_up s in which the rate rises ($(elapsed))"
 first=$(records)
-"$steady" --url "${url[order]}" --stock-url "${url[inventory]}" --rate "$rate" --seconds "$seconds" --warm-up "$warm_up"
+"$steady" --url "${url[order]}" --stock-url "${url[inventory]}" --rate "$rate" --seconds "$seconds" --warm-up "$warm_up" \
+    --again "$again" --overload "$overload" || failed=yes
 # The audit trail is a moment behind.
 ended=$EPOCHREALTIME
 last=$(records)
@@ -98,6 +114,8 @@ for role in "${roles[@]}" broker; do
     pid=$(process_of "$role")
     printf '%14s %6.1f s of a core, at most %s MiB\n' "$role" "$(reckon %.1f "$(used "$pid") - ${before[$role]}")" "$(peak "$pid")"
 done
+[ -z "${failed:-}" ] || die "not all orders ended as they should"
+[ "$again$overload" = 01 ] || exit 0
 # While the rate rises there are half as many orders as in the same time later.
 written=$(reckon %.0f "($last - $first) / ($warm_up / 2 + $seconds)")
 say "$((last - first)) records, which is $written a second at the full rate"

@@ -12,26 +12,22 @@
 mod shared;
 
 mod connection;
+mod plan;
+mod report;
+mod sending;
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::rc::Rc;
 use std::time::Duration;
 
 use clap::Parser;
-use connection::Connection;
 use reqwest::Url;
-use serde_json::json;
-use tokio::sync::mpsc;
+use serde_json::{Value, json};
 use tokio::task::LocalSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
-use shared::{Failure, Times, must_be_here};
-
-/// How often the orders that are due are sent together.
-const PACE: Duration = Duration::from_millis(2);
+use plan::{Kind, Phase, Plan};
+use report::Report;
+use shared::{Failure, must_be_here};
 
 /// How long to wait for responses after the last order.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -60,31 +56,38 @@ struct Options {
     /// Different products
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     products: u32,
+    /// After that, place so many orders of before again, drawn from all of them, while others come at the same rate
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
+    again: u32,
+    /// After that, let so many times as many orders come as at the rate, as long as `overload_seconds`, and then the usual rate again
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=20))]
+    overload: u32,
+    /// How long they are too many
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=600))]
+    overload_seconds: u32,
     /// Print the times of each second, too
     #[arg(long)]
     each_second: bool,
 }
 
 impl Options {
-    /// Orders during the warm-up, while the rate rises evenly: half as many as at the full rate.
-    const fn rising(&self) -> u32 {
-        self.rate * self.warm_up / 2
+    /// A quarter as many orders are placed again as for the first time.
+    fn again_seconds(&self) -> u32 {
+        (4 * self.again).div_ceil(self.rate)
     }
 
-    /// All orders.
-    const fn count(&self) -> u32 {
-        self.rising() + self.rate * self.seconds
-    }
-
-    /// When an order is due, from the beginning.
-    fn due(&self, number: u32) -> Duration {
-        let (number, rising, rate) = (f64::from(number), f64::from(self.rising()), f64::from(self.rate));
-        let warm_up = f64::from(self.warm_up);
-        Duration::from_secs_f64(if number < rising {
-            (2.0 * number * warm_up / rate).sqrt()
-        } else {
-            warm_up + (number - rising) / rate
-        })
+    fn plan(&self) -> Plan {
+        let phase = |kind, seconds| Phase { kind, rate: self.rate, seconds };
+        let mut phases = vec![phase(Kind::WarmUp, self.warm_up), phase(Kind::Usual, self.seconds)];
+        if self.again > 0 {
+            phases.push(phase(Kind::Again, self.again_seconds()));
+        }
+        if self.overload > 1 {
+            let rate = self.rate * self.overload;
+            phases.push(Phase { kind: Kind::Overload, rate, seconds: self.overload_seconds });
+            phases.push(phase(Kind::After, self.overload_seconds));
+        }
+        Plan(phases)
     }
 
     /// The body of an order; declined orders are spread evenly.
@@ -94,34 +97,6 @@ impl Options {
         format!(
             r#"{{"userId":"BUYER-{buyer}","items":[{{"productId":"PROD-{product}","quantity":1}}],"payment":{{"method":"credit_card","token":"{token}"}}}}"#
         )
-    }
-}
-
-/// An order with a response.
-struct Sample {
-    number: u32,
-    /// How it ended, or why there was no response.
-    end: String,
-    /// Measured from when it was due.
-    took: Duration,
-}
-
-/// Idle connections; the one used last comes first.
-struct Idle {
-    to: SocketAddr,
-    connections: RefCell<Vec<Connection>>,
-}
-
-impl Idle {
-    async fn place(&self, body: &str) -> Result<String, Failure> {
-        let idle = self.connections.borrow_mut().pop().filter(Connection::is_open);
-        let mut connection = match idle {
-            Some(connection) => connection,
-            None => Connection::open(self.to).await?,
-        };
-        let end = connection.place(body).await?;
-        self.connections.borrow_mut().push(connection);
-        Ok(end)
     }
 }
 
@@ -136,61 +111,54 @@ async fn declare(options: &Options) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Sends all orders, each when it is due, without waiting for any response.
-async fn send(options: &Options, to: SocketAddr) -> mpsc::UnboundedReceiver<Sample> {
-    let idle = Rc::new(Idle { to, connections: RefCell::default() });
-    let (samples, taken) = mpsc::unbounded_channel();
-    let began = Instant::now();
-    let mut pace = interval(PACE);
-    pace.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let mut numbers = (0..options.count()).map(|number| (number, options.due(number))).peekable();
-    while numbers.peek().is_some() {
-        pace.tick().await;
-        let elapsed = began.elapsed();
-        while let Some((number, due)) = numbers.next_if(|(_, due)| *due <= elapsed) {
-            let (due, body) = (began + due, options.order(number));
-            let (samples, idle) = (samples.clone(), Rc::clone(&idle));
-            tokio::task::spawn_local(async move {
-                let end = idle.place(&body).await.unwrap_or_else(|error| error.to_string());
-                // The receiver is gone only if the measurement was given up.
-                drop(samples.send(Sample { number, end, took: due.elapsed() }));
-            });
+/// Waits until no order is pending; how many are, if that takes too long.
+async fn pending(url: &Url) -> Result<u64, Failure> {
+    let (client, give_up) = (kbnt_adapters::outbound::streaming_client()?, Instant::now() + PATIENCE);
+    loop {
+        let summary = client.get(url.join("/v1/orders/summary")?).send().await?.error_for_status()?;
+        let pending = summary.json::<Value>().await?["pending"].as_u64().ok_or("a summary without orders")?;
+        if pending == 0 || Instant::now() > give_up {
+            return Ok(pending);
         }
+        sleep(Duration::from_millis(100)).await;
     }
-    taken
 }
 
 /// Sends all orders, and prints the results.
 async fn measure(options: &Options) -> Result<ExitCode, Failure> {
     declare(options).await?;
     let to = options.url.socket_addrs(|| None)?.first().copied().ok_or("no address")?;
-    let began = Instant::now();
-    let mut taken = send(options, to).await;
+    let (plan, began) = (options.plan(), Instant::now());
+    let mut taken = sending::send(options, &plan, to).await;
     let (sent, give_up) = (began.elapsed(), Instant::now() + PATIENCE);
-    let mut by_second = BTreeMap::<u64, Vec<Duration>>::new();
-    let (mut ends, mut times) = (BTreeMap::<String, u32>::new(), Vec::new());
-    loop {
-        let sample = tokio::select! {
-            sample = taken.recv() => sample,
-            () = sleep_until(give_up) => None,
-        };
-        let Some(Sample { number, end, took }) = sample else { break };
-        *ends.entry(end).or_default() += 1;
-        if options.each_second {
-            by_second.entry(options.due(number).as_secs()).or_default().push(took);
-        }
-        if number >= options.rising() {
-            times.push(took);
-        }
+    let mut report = Report::default();
+    while let Some(sample) = tokio::select! {
+        sample = taken.recv() => sample,
+        () = sleep_until(give_up) => None,
+    } {
+        report.take(sample);
     }
-    for (second, times) in by_second {
-        println!("{second:>4} s: {}", Times::of(times));
+    if options.each_second {
+        report.show_seconds();
     }
+    let ends = report.ends();
     let orders: u32 = ends.values().sum();
-    let ended: u32 = ["CONFIRMED", "CANCELLED"].iter().filter_map(|end| ends.get(*end)).sum();
-    println!("{orders} of {} orders: {ends:?}, sent in {:.1} s", options.count(), sent.as_secs_f64());
-    println!("ms from due to ended, of {} orders: {}", times.len(), Times::of(times));
-    Ok(if ended == options.count() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    println!("{orders} of {} orders: {ends:?}, sent in {:.1} s", plan.orders(), sent.as_secs_f64());
+    if let Some(times) = report.times(Kind::Usual) {
+        println!("ms from due to ended, of {} orders: {times}", report.ended(Kind::Usual));
+    }
+    let is_same = report.show_again();
+    report.show_overload();
+    let all_settled = plan.0.iter().all(|phase| {
+        let most = usize::try_from(phase.orders()).unwrap_or(usize::MAX);
+        let may_refuse = matches!(phase.kind, Kind::Overload | Kind::After);
+        most == if may_refuse { report.settled(phase.kind) } else { report.ended(phase.kind) }
+    });
+    let pending = pending(&options.url).await?;
+    if pending > 0 {
+        println!("{pending} orders have not ended");
+    }
+    Ok(if all_settled && is_same && pending == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 #[tokio::main(flavor = "current_thread")]

@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kbnt_application::driver::Failure;
-use kbnt_application::ports::{Clock as _, LogError};
+use kbnt_application::intact::{Damage, Fault};
+use kbnt_application::ports::{Clock as _, Commit, LogError};
 use kbnt_application::{
     Append, Delivered, Effect, EffectOutcome, NotificationOutcome, PaymentOutcome, PaymentRequest, Service,
 };
 use kbnt_domain::OrderId;
 use kbnt_domain::event::Event;
 
+use crate::faults::groups::Groups;
 use crate::log::Log;
 use crate::plan::Plan;
 use crate::process::Process;
@@ -82,19 +84,31 @@ impl Process {
     }
 
     /// Its driver has come to its end. Whatever the log, an archive or a newer writer has done to it, its books are in order.
-    pub(crate) fn may_end(&self, outcome: Result<(), Failure>, log: &Log) -> Result<(), String> {
+    pub(crate) fn may_end(
+        &self,
+        outcome: Result<(), Failure>,
+        log: &Log,
+        groups: &Groups,
+    ) -> Result<(), String> {
         match outcome {
             Err(Failure::Broken(what)) => Err(format!("{} is broken: {what}", self.name())),
-            // An inventory whose archive cannot be used has no checkpoint, and who has lost a partition need not be able to read it.
-            Err(Failure::Log(LogError::Damaged(damage)))
-                if !log.lost
-                    && self.service != Service::Inventory
-                    && !damage.fault.partition().is_some_and(|partition| self.member.has_lost(partition)) =>
-            {
+            Err(Failure::Log(LogError::Damaged(damage))) if !log.lost && !self.may_miss(&damage, groups) => {
                 Err(format!("{} misses what was cut: {damage}", self.name()))
             }
             Ok(()) | Err(Failure::Fenced(_) | Failure::Log(_) | Failure::Archive(_)) => Ok(()),
         }
+    }
+
+    /// Whether what was cut is missing for a reason that is its own: an inventory whose archive cannot be used has no checkpoint; somebody
+    /// else has the partition; its reader was put back to where it had committed more long ago; it was just reading from the first record
+    /// whose records count, as its commit does not say it. Once it is started again it needs nothing of that.
+    fn may_miss(&self, Damage { topic, fault, .. }: &Damage, groups: &Groups) -> bool {
+        let Fault::Cut { partition, wanted, .. } = *fault else { return false };
+        let place = (*topic, partition);
+        let commit = groups.committed(self.service, place).filter(|commit| wanted < commit.next.offset);
+        let is_put_back = self.readers.inputs.get(&place) == Some(&wanted);
+        let may_miss = |commit: Commit| is_put_back || commit.note.is_empty();
+        self.service == Service::Inventory || self.member.has_lost(partition) || commit.is_some_and(may_miss)
     }
 }
 

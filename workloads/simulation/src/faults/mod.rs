@@ -207,7 +207,7 @@ impl World {
     /// A driver has come to its end, and its process with it.
     pub(crate) fn finished(&mut self, id: usize, outcome: Result<(), Failure>) -> Result<(), String> {
         self.say(|| format!("{} ends: {outcome:?}", self.processes[id].name()));
-        self.processes[id].may_end(outcome, &self.log)?;
+        self.processes[id].may_end(outcome, &self.log, &self.groups)?;
         self.kill(id)
     }
 

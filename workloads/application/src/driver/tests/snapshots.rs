@@ -85,6 +85,20 @@ fn a_snapshot_is_refused_where_the_log_was_cut_behind_it() {
 }
 
 #[test]
+fn a_snapshot_is_refused_where_an_input_was_cut_that_it_has_not_answered() {
+    for (first, restored) in [(3, true), (4, false)] {
+        let mut carrier = after(kept());
+        let waits = Position { topic: Topic::OrderEvents, partition: 0, offset: 3 };
+        carrier.snapshots.iter_mut().for_each(|snapshot| snapshot.inputs = vec![waits]);
+        let records = carrier.log[&(Topic::NotificationEvents, 0)].clone();
+        carrier.log.insert((waits.topic, waits.partition), records);
+        carrier.first.insert((waits.topic, waits.partition), first);
+        carrier.begin();
+        assert_eq!(carrier.driver.machine().restored, restored, "it needs the record at 3");
+    }
+}
+
+#[test]
 fn a_snapshot_is_refused_where_the_log_ends_before_it() {
     let mut carrier = after(kept());
     carrier.log.values_mut().for_each(|records| records.truncate(3));

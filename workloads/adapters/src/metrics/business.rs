@@ -16,6 +16,7 @@ pub(super) struct Business {
     pub(super) placed: Mutex<HashMap<OrderId, Timestamp>>,
     pub(super) orders_total: IntCounterVec,
     pub(super) orders_pending: IntGauge,
+    pub(super) orders_admitted: IntGauge,
     pub(super) order_duration: HistogramVec,
     pub(super) stock_level: IntGaugeVec,
     pub(super) reservations_active: IntGauge,
@@ -33,6 +34,10 @@ impl Business {
                 "Orders that ended, by status: confirmed, rejected or cancelled.",
             )?,
             orders_pending: r.gauge("kbnt_orders_pending", "Orders that have not ended yet.")?,
+            orders_admitted: r.gauge(
+                "kbnt_orders_admitted",
+                "Orders that may wait for the inventory at a time; it falls when they take longer than usual.",
+            )?,
             order_duration: r.histograms(
                 "kbnt_order_duration_seconds",
                 &["status"],

@@ -110,9 +110,10 @@ impl Metrics {
         self.business.writer_term.set(gauge(summary.version.term));
     }
 
-    /// Updates the number of orders that have not ended.
-    pub fn show_pending(&self, orders: u64) {
-        self.business.orders_pending.set(gauge(orders));
+    /// Updates the number of orders that have not ended, and how many may be on their way to an answer of the inventory.
+    pub fn show_orders(&self, pending: u64, admitted: u64) {
+        self.business.orders_pending.set(gauge(pending));
+        self.business.orders_admitted.set(gauge(admitted));
     }
 
     /// Updates how far the history of orders is behind at `now`, and how much is stored.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use kbnt_domain::UserId;
+use kbnt_domain::{OrderId, UserId};
 
 use super::OrderApi;
 use crate::problem::{Code, Problem};
@@ -54,6 +54,14 @@ fn check(own: u64, all: u64, most: u64) -> Result<(), String> {
     ))
 }
 
+/// There are as many orders as are carried in the usual time.
+fn too_many(limit: u64) -> Problem {
+    let detail = format!(
+        "orders take longer than usual, so no more than {limit} wait for the inventory at a time; this one had no effect"
+    );
+    Problem::new(Code::Overloaded, detail)
+}
+
 /// An order on its way into the log and back.
 pub(super) struct Placing {
     of: InHand,
@@ -74,14 +82,15 @@ impl Drop for Placing {
 }
 
 impl OrderApi {
-    /// Begins one more order of `user`, unless too many are in progress, or too many of his.
-    pub(super) fn begin_order(&self, user: &UserId) -> Result<Placing, Problem> {
+    /// Begins one more order of `user`, unless too many are in progress, or too many of his, or orders take longer than usual.
+    pub(super) fn begin_order(&self, user: &UserId, order: OrderId) -> Result<Placing, Problem> {
         let mut placing = self.in_hand.placing();
         let (pending, pending_of) =
             self.views.read(|views| (views.book.counts().pending, views.book.pending_of(user)));
         let on_their_way = placing.by.get(user).copied().unwrap_or_default();
         let (own, all) = (pending_of + on_their_way, pending + placing.all);
         check(own, all, self.in_hand.most).map_err(|detail| Problem::new(Code::Overloaded, detail))?;
+        self.views.read(|views| views.underway().take(order)).map_err(too_many)?;
         placing.all += 1;
         *placing.by.entry(user.clone()).or_default() += 1;
         drop(placing);

@@ -1,10 +1,12 @@
 //! Orders: placing, reading, cancelling and listing.
 
+mod admission;
 mod cancel;
 mod history;
 mod in_hand;
 mod list;
 mod place;
+mod underway;
 mod views;
 mod waiting;
 

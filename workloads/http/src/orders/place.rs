@@ -106,7 +106,7 @@ impl OrderApi {
             Placement::Conflict => return Err(conflict()),
             Placement::New => {}
         }
-        let _placing = self.begin_order(&basket.user)?;
+        let _placing = self.begin_order(&basket.user, order)?;
         let mut command = self.command(|outbox| {
             write_place_order(order, basket.clone(), outbox);
         });
@@ -114,7 +114,9 @@ impl OrderApi {
             let message = Arc::make_mut(&mut append.message);
             message.trace = trace.continued_by(&message.id);
         }
-        let position = self.append(command).await?;
+        let position = self.append(command).await.inspect_err(|_| {
+            self.views.read(|views| views.underway().give_up(&order));
+        })?;
         match self.views.read(|views| views.book.placement(&order, &basket)) {
             Placement::Same(order) => {
                 let replayed = order.timeline.iter().all(|entry| entry.at != position);

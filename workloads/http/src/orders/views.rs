@@ -1,7 +1,7 @@
 //! The read models of order-service: all orders, the newest events, and waiting requests. They are folded
 //! together, so that every read sees a single moment.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kbnt_application::projections::{BookLimits, OrderBook};
 use kbnt_application::{Delivered, Position, Projection, Topic};
@@ -9,6 +9,7 @@ use kbnt_domain::order::OrderStatus;
 use kbnt_domain::{OrderId, Timestamp};
 use tokio::sync::oneshot;
 
+use super::underway::Underway;
 use super::waiting::Waiting;
 use crate::events::Feed;
 
@@ -20,12 +21,28 @@ pub struct OrderViews {
     /// The newest events.
     pub(crate) feed: Feed,
     waiting: Mutex<Waiting>,
+    underway: Mutex<Underway>,
 }
 
 impl OrderViews {
     /// The empty read models.
     pub fn new(limits: BookLimits) -> Self {
         Self { book: OrderBook::new(limits), ..Self::default() }
+    }
+
+    /// The same, of a process that has at most so many orders in hand.
+    #[must_use]
+    pub fn taking(self, most: u64) -> Self {
+        Self { underway: Mutex::new(Underway::new(most)), ..self }
+    }
+
+    /// How many orders may be on their way to an answer of the inventory now.
+    pub fn admitted(&self) -> u64 {
+        self.underway().limit()
+    }
+
+    pub(super) fn underway(&self) -> MutexGuard<'_, Underway> {
+        self.underway.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All orders.
@@ -86,5 +103,6 @@ impl Projection for OrderViews {
             waiting.folded(record);
         }
         waiting.ended(record);
+        self.underway.get_mut().unwrap_or_else(PoisonError::into_inner).folded(record);
     }
 }

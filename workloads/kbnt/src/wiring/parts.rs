@@ -112,7 +112,8 @@ impl Part for Orders {
     }
 
     async fn refresh(&self) {
-        self.metrics.show_pending(self.view.read(|views| views.book().counts().pending));
+        let (pending, limit) = self.view.read(|views| (views.book().counts().pending, views.admitted()));
+        self.metrics.show_orders(pending, limit);
     }
 }
 

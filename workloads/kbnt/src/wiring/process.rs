@@ -113,7 +113,7 @@ impl Process {
         let parts = RunnerParts { log: Arc::new(guarded), ..self.parts.clone() };
         let machine = OrderMachine::new();
         self.plain(machine, parts.clone());
-        let views = OrderViews::new(BookLimits::default());
+        let views = OrderViews::new(BookLimits::default()).taking(self.grants.orders);
         let (runner, view) = ProjectionRunner::new(views, Arc::clone(&parts.log));
         let shutdown = self.shutdown.clone();
         let runner = runner.by_clock(Arc::clone(&self.parts.clock));

@@ -14,7 +14,42 @@ use crate::closed_orders::FjallArchive;
 use crate::objects::PlaceError;
 
 /// The least time between two lines in the log.
-pub(super) const LOG_EVERY: Duration = Duration::from_secs(10);
+const LOG_EVERY: Duration = Duration::from_secs(10);
+
+/// Packs that are fetched one after the other. A line in the log tells of it now and then.
+pub(super) struct Fetching<'a> {
+    manifest: &'a Manifest,
+    /// What is being filled with them.
+    what: &'static str,
+    begun: Instant,
+    logged: Instant,
+    done: u64,
+}
+
+impl<'a> Fetching<'a> {
+    pub(super) fn begin(manifest: &'a Manifest, what: &'static str) -> Self {
+        let now = Instant::now();
+        Self { manifest, what, begun: now, logged: now, done: 0 }
+    }
+
+    /// One more is there.
+    pub(super) fn passed(&mut self) {
+        self.done += 1;
+        if self.logged.elapsed() < LOG_EVERY {
+            return;
+        }
+        self.logged = Instant::now();
+        tracing::info!(
+            operation = "checkpoint-fetching",
+            checkpoint = self.manifest.number,
+            packs = self.done,
+            of = self.manifest.packs.len(),
+            milliseconds = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "{} is being filled from a checkpoint",
+            self.what
+        );
+    }
+}
 
 /// An archive that is being filled; it is empty unless all of it came.
 struct Filling<'a> {
@@ -54,21 +89,10 @@ impl Checkpoints {
     async fn fill(&self, manifest: &Manifest, archive: &FjallArchive) -> Result<(), CheckpointError> {
         let mut filling = Filling { archive, is_done: false };
         archive.reset()?;
-        let (begun, mut logged) = (Instant::now(), Instant::now());
-        let of = manifest.packs.len();
-        for (done, pack) in (1..).zip(&manifest.packs) {
+        let mut fetching = Fetching::begin(manifest, "the archive of closed orders");
+        for pack in &manifest.packs {
             self.add(pack, manifest.first, archive).await?;
-            if logged.elapsed() >= LOG_EVERY {
-                logged = Instant::now();
-                tracing::info!(
-                    operation = "checkpoint-fetching",
-                    checkpoint = manifest.number,
-                    packs = done,
-                    of,
-                    milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
-                    "the archive of closed orders is being filled from a checkpoint"
-                );
-            }
+            fetching.passed();
         }
         archive.sync()?;
         filling.is_done = true;

@@ -12,7 +12,7 @@ use kbnt_application::projections::{OrderEntry, Page};
 use kbnt_domain::{OrderId, Timestamp};
 use object_store::PutPayload;
 
-use super::fetch::LOG_EVERY;
+use super::fetch::Fetching;
 use super::keep::Before;
 use super::manifest::{Content, Manifest, Pack};
 use super::pace::Pace;
@@ -256,8 +256,8 @@ impl Checkpoints {
         let progress = self.read(SNAPSHOT, &manifest.snapshot_name(), *bytes, sha256).await?;
         progress_of(&progress)?;
         let mut filling = history.filling().await?;
-        let (begun, mut logged, of) = (Instant::now(), Instant::now(), manifest.packs.len());
-        for (done, pack) in (1_u64..).zip(&manifest.packs) {
+        let mut fetching = Fetching::begin(manifest, "the history of orders");
+        for pack in &manifest.packs {
             let Pack { first, orders, .. } = *pack;
             let bytes = self.read(self.packs, &pack.name(), pack.bytes, &pack.sha256).await?;
             filling = blocking(move || {
@@ -265,17 +265,7 @@ impl Checkpoints {
                 Ok(filling)
             })
             .await?;
-            if logged.elapsed() >= LOG_EVERY {
-                logged = Instant::now();
-                tracing::info!(
-                    operation = "checkpoint-fetching",
-                    checkpoint = manifest.number,
-                    packs = done,
-                    of,
-                    milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
-                    "the history of orders is being filled from a checkpoint"
-                );
-            }
+            fetching.passed();
         }
         Ok(history.install(filling, progress).await?)
     }

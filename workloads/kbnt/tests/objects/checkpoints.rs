@@ -111,7 +111,7 @@ async fn services_whose_disks_are_lost_begin_with_their_checkpoints() {
 pub(crate) async fn orders_of(running: &Running, user: &str) -> serde_json::Value {
     let give_up = Instant::now() + DEADLINE;
     loop {
-        let (status, page) = running.get(&format!("/v1/orders?user={user}")).await;
+        let (status, page) = running.get(&format!("/v1/orders?user={user}&limit=200")).await;
         if status == 200 {
             return page;
         }

@@ -57,7 +57,7 @@ KBNT_TEST_POSTGRES=$("$here/postgres/server.sh" start "$database") cargo_test --
 "$here/postgres/server.sh" kill "$database"
 KBNT_TEST_BOOTSTRAP=$("$here/kafka/broker.sh" start "$broker") cargo_test --test postgres -- --ignored
 say "==> services and broker killed under load ($(elapsed))"
-"$here/chaos/run.sh" --faults 12 --orders 3000 --rate 150 --pause 500 --reservation-ttl 20s
+"$here/chaos/run.sh" faults --faults 12 --orders 3000 --rate 150 --pause 500 --reservation-ttl 20s
 step "compile the cluster's suite" cluster_suite
 "$here/install.sh"
 say "==> the product on the cluster ($(elapsed))"

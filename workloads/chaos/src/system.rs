@@ -4,6 +4,8 @@ use std::fmt::Arguments;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use crate::failure::Failure;
 
 /// Runs a program to its end; what it said. One that fails is a failure, with what it complained of.
@@ -20,6 +22,26 @@ pub(crate) fn run(command: &mut Command) -> Result<String, Failure> {
 pub(crate) async fn run_aside(mut command: Command) -> Result<String, Failure> {
     let ended = tokio::task::spawn_blocking(move || run(&mut command)).await;
     ended.map_err(|error| Failure::Script(error.to_string()))?
+}
+
+/// Returns when the program is told to stop, by SIGTERM or Ctrl-C.
+pub(crate) async fn until_told() -> Result<bool, Failure> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Err(Failure::Late("it was told to stop".to_owned()))
+}
+
+/// Runs a program that says by its exit code whether all is well; shows what it says.
+pub(crate) async fn is_well(command: Command) -> Result<bool, Failure> {
+    let (said, well) = match run_aside(command).await {
+        Err(Failure::Script(said)) => (said, false),
+        said => (said?, true),
+    };
+    show(format_args!("{said}"))?;
+    Ok(well)
 }
 
 /// Shows a line; one that cannot be shown ends the run.

@@ -16,6 +16,8 @@ finish() {
     fi
 }
 trap finish EXIT
+# Ctrl-C is heard by the run itself, which then ends.
+trap 'wait; exit 130' INT
 trap 'kill -TERM $! 2>/dev/null; wait; exit 143' TERM HUP
 "$here/run.sh" soak --directory "$directory/run" "$@" &
 wait $!

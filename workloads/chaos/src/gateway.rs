@@ -79,7 +79,9 @@ impl Gateway {
     pub(crate) fn forget(&self, orders: &[Id]) {
         for some in orders.chunks(FORGOTTEN) {
             let mut accounts = self.accounts();
-            some.iter().for_each(|order| drop(accounts.remove(order)));
+            for order in some {
+                accounts.remove(order);
+            }
         }
     }
 }

@@ -131,14 +131,13 @@ impl Fleet {
             .stdin(Stdio::null())
             .stdout(file("out")?)
             .stderr(file("err")?);
-        match &self.settings.kept {
-            Some(kept) => kept.configure(role, &mut command),
-            None => {
-                // Each host has a disk of its own.
-                let snapshots = self.settings.logs.join(format!("snapshots-{}", host.address));
-                command.arg("--allow-unknown-users").env("KBNT_SNAPSHOT_DIR", snapshots);
-                command.env("KBNT_SNAPSHOT_INTERVAL", "2s");
-            }
+        if let Some(kept) = &self.settings.kept {
+            kept.configure(role, &mut command);
+        } else {
+            // Each host has a disk of its own.
+            let snapshots = self.settings.logs.join(format!("snapshots-{}", host.address));
+            command.arg("--allow-unknown-users").env("KBNT_SNAPSHOT_DIR", snapshots);
+            command.env("KBNT_SNAPSHOT_INTERVAL", "2s");
         }
         if let Some(skew) = self.skews.get(role) {
             command.env("LD_PRELOAD", &self.settings.clock).env("KBNT_CLOCK_OFF", skew.to_string());

@@ -34,14 +34,17 @@ pub(crate) async fn until_told() -> Result<bool, Failure> {
     Err(Failure::Late("it was told to stop".to_owned()))
 }
 
-/// Runs a program that says by its exit code whether all is well; shows what it says.
-pub(crate) async fn is_well(command: Command) -> Result<bool, Failure> {
-    let (said, well) = match run_aside(command).await {
-        Err(Failure::Script(said)) => (said, false),
-        said => (said?, true),
-    };
-    show(format_args!("{said}"))?;
-    Ok(well)
+/// Runs a program that says by its exit code whether all is well; shows what it comes to, and where it is not well all that it says.
+pub(crate) async fn is_well(mut command: Command) -> Result<bool, Failure> {
+    let ended = tokio::task::spawn_blocking(move || command.stdin(Stdio::null()).output()).await;
+    let output = ended.map_err(|error| Failure::Script(error.to_string()))??;
+    let said = String::from_utf8_lossy(&output.stdout);
+    if output.status.success() {
+        show(format_args!("{}", said.lines().last().unwrap_or_default()))?;
+        return Ok(true);
+    }
+    show(format_args!("VIOLATION {}\n{said}{}", output.status, String::from_utf8_lossy(&output.stderr)))?;
+    Ok(false)
 }
 
 /// Shows a line; one that cannot be shown ends the run.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::place::{Audited, Partition};
+use super::place::{Audited, Duty, Partition};
 use super::{Event, Figures, Place, Rule, Violation, note};
 
 /// The links that count, and what they must be about.
@@ -52,24 +52,23 @@ impl Audit {
         self.records.entry((place.topic.clone(), place.partition)).or_default().at(place.offset)
     }
 
-    fn read(&mut self, place: &Place) -> &mut Audited {
-        self.records.entry((place.topic.clone(), place.partition)).or_default().read(place.offset)
+    fn read(&mut self, place: &Place, duty: Duty) {
+        self.records.entry((place.topic.clone(), place.partition)).or_default().read(place.offset, duty);
     }
 
     /// The chain must have this record.
     pub(super) fn must_have(&mut self, place: &Place) {
-        self.read(place).wanted = true;
+        self.read(place, Duty::Linked);
     }
 
-    /// The chain may have this record or not.
-    pub(super) fn may_have(&mut self, place: &Place) {
-        self.read(place);
+    /// The chain need not have this record.
+    pub(super) fn may_lack(&mut self, place: &Place) {
+        self.read(place, Duty::Silent);
     }
 
     /// The chain must have this record, and the trail must keep it.
     pub(super) fn must_keep(&mut self, place: &Place) {
-        let record = self.read(place);
-        (record.wanted, record.to_be_kept) = (true, true);
+        self.read(place, Duty::Kept);
     }
 
     /// The records that must be linked and are not, or must be kept and are not.
@@ -96,10 +95,10 @@ impl Audit {
     pub(super) fn check(self, violations: &mut Vec<Violation>, figures: &mut Figures) {
         (figures.links, figures.passed_over) = (self.length, self.passed_over);
         for (place, record) in self.all() {
-            if record.wanted && record.linked != 1 {
+            if record.is_wanted() && record.linked != 1 {
                 violations.push(violation(&place, &format!("was linked {} times", record.linked)));
             }
-            if record.to_be_kept && !record.kept {
+            if record.is_lost() {
                 violations.push(violation(&place, "is not kept"));
             }
         }

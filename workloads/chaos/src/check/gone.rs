@@ -19,8 +19,7 @@ impl Gone {
         self.newest.insert(print(id));
         if self.newest.len() >= BATCH {
             self.sorted.extend(self.newest.drain());
-            // Stable, as that makes use of what is sorted already.
-            self.sorted.sort();
+            self.sorted.sort_unstable();
         }
     }
 

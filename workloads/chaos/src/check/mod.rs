@@ -141,7 +141,7 @@ impl Checker {
         }
         if place.topic == "inventory-events" && !self.admits(place.partition, event) {
             self.figures.fenced += 1;
-            self.audit.may_have(place);
+            self.audit.may_lack(place);
             return;
         }
         self.audit.must_have(place);

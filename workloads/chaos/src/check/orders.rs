@@ -90,7 +90,9 @@ impl Orders {
             let violations = order.judge(*id, charge.as_ref());
             if violations.is_empty() || quiet >= PATIENCE {
                 order.count(charge.as_ref(), figures);
-                violations.into_iter().for_each(|violation| note(&mut self.broken, violation));
+                for violation in violations {
+                    note(&mut self.broken, violation);
+                }
                 forgotten.push(*id);
             }
         }

@@ -2,15 +2,24 @@
 
 use std::collections::BTreeMap;
 
+/// What the trail must say of a record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Duty {
+    /// The record was not taken in yet.
+    #[default]
+    Unknown,
+    /// Nothing.
+    Silent,
+    /// The chain must have it.
+    Linked,
+    /// Nobody can handle it: the chain must have it, and the trail must keep it.
+    Kept,
+}
+
 /// A record of which something is not settled, or has been for a short time only.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Audited {
-    /// It was taken in.
-    pub(super) read: bool,
-    /// The chain must have it.
-    pub(super) wanted: bool,
-    /// Nobody can handle it, so it must be kept.
-    pub(super) to_be_kept: bool,
+    pub(super) duty: Duty,
     /// It is kept.
     pub(super) kept: bool,
     /// How often the chain has it.
@@ -37,12 +46,10 @@ impl Partition {
         Some(self.records.entry(offset).or_default())
     }
 
-    /// A record that is taken in.
-    pub(super) fn read(&mut self, offset: i64) -> &mut Audited {
+    /// A record is taken in.
+    pub(super) fn read(&mut self, offset: i64, duty: Duty) {
         self.end = self.end.max(offset + 1);
-        let record = self.records.entry(offset).or_default();
-        record.read = true;
-        record
+        self.records.entry(offset).or_default().duty = duty;
     }
 
     /// Forgets what was settled two turns ago.
@@ -61,13 +68,23 @@ impl Partition {
 }
 
 impl Audited {
+    /// Whether the chain must have it.
+    pub(super) fn is_wanted(self) -> bool {
+        matches!(self.duty, Duty::Linked | Duty::Kept)
+    }
+
+    /// Whether the trail must keep it, and does not.
+    pub(super) fn is_lost(self) -> bool {
+        self.duty == Duty::Kept && !self.kept
+    }
+
     /// Whether something is still to come.
-    pub(super) const fn lacks(&self) -> bool {
-        (self.wanted && self.linked == 0) || (self.to_be_kept && !self.kept)
+    pub(super) fn lacks(self) -> bool {
+        (self.is_wanted() && self.linked == 0) || self.is_lost()
     }
 
     /// Whether all that should be said of it is said, and no more.
-    const fn is_settled(&self) -> bool {
-        self.read && !self.lacks() && self.linked == self.wanted as u32
+    fn is_settled(self) -> bool {
+        self.duty != Duty::Unknown && !self.lacks() && self.linked == u32::from(self.is_wanted())
     }
 }

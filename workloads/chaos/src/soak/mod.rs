@@ -128,7 +128,11 @@ async fn on_broker(
         done: &done,
     };
     let harmed = async {
-        lengthen(options, &topics, &shop).await?;
+        if options.long_partitions > 0 {
+            show(format_args!("{} partitions of inventory-events are made long", options.long_partitions))?;
+            shop.declare_all(1).await;
+            fill::lengthen(&topics, options.long_partitions, &layout.checkpoints).await?;
+        }
         let killed = harm::kill(options, seed, &fleet, &done);
         let cut = harm::cut(options, layout, bootstrap, &done);
         tokio::try_join!(sell(&sales, &shop), stock_up(&sales, &shop), killed, cut)?;
@@ -195,18 +199,6 @@ fn settings(
     })
 }
 
-/// Makes so many partitions of inventory-events as long as they would be after days.
-async fn lengthen(options: &SoakOptions, topics: &Topics, shop: &Shop) -> Result<(), Failure> {
-    if options.long_partitions > 0 {
-        shop.declare_all(1).await;
-    }
-    for partition in 0..options.long_partitions {
-        show(format_args!("inventory-events/{partition} is made long"))?;
-        fill::fill(topics, partition).await?;
-    }
-    Ok(())
-}
-
 /// What the program itself says of the log and of the trail.
 async fn verify(options: &SoakOptions, layout: &Layout, bootstrap: &str) -> Result<bool, Failure> {
     let retention = format!("{}ms", options.retention.as_millis());
@@ -238,9 +230,10 @@ fn tell(options: &SoakOptions, layout: &Layout, watched: &Watched, done: &Done) 
     if count(&done.records) == 0 {
         show(format_args!("no record was cut: nothing is said here of a log that is"))?;
     }
-    for plot in std::iter::once(&layout.plot).chain(&options.plot) {
+    if let Some(plot) = &options.plot {
         write_plot(&watched.table, plot)?;
-        show(format_args!("the plot is in {}", plot.display()))?;
+        std::fs::copy(&layout.measured, plot.with_extension("csv"))?;
+        show(format_args!("the plot is in {}, and beside it what was measured", plot.display()))?;
     }
     let flat = tell_of_course(&watched.table)?;
     Ok(flat && watched.violations.is_empty() && wrong.is_empty())

@@ -13,7 +13,7 @@ use crate::services::ROLES;
 const SIZE: (u32, u32) = (1_080, 1_300);
 
 /// Room on the right for what the lines mean.
-const LEGEND: i32 = 170;
+const LEGEND: i32 = 185;
 
 const INK: RGBColor = RGBColor(125, 133, 144);
 const CUT: RGBColor = RGBColor(191, 135, 0);
@@ -151,7 +151,7 @@ impl Panel {
             lines.iter().flat_map(|line| &line.points).fold(0.1, |most: f64, (_, value)| most.max(*value));
         let most = if self.logarithmic { most.ceil() } else { most * 1.1 };
         let mut chart = ChartBuilder::on(area)
-            .caption(self.title, text(16))
+            .caption(self.title, text(19))
             .margin(8)
             .margin_right(LEGEND)
             .x_label_area_size(34)
@@ -180,14 +180,14 @@ impl Panel {
             .configure_mesh()
             .x_desc("minutes")
             .y_desc(self.unit)
-            .x_label_formatter(&|value| format!("{value:.0}"))
+            .x_label_formatter(&|value| format!("{value:.1}").trim_end_matches(".0").to_owned())
             .y_label_formatter(&y)
             .y_labels(5)
             .axis_style(INK)
             .bold_line_style(INK.mix(0.3))
             .light_line_style(TRANSPARENT)
-            .label_style(text(12))
-            .axis_desc_style(text(12))
+            .label_style(text(15))
+            .axis_desc_style(text(15))
             .draw()?;
         Ok(())
     }
@@ -202,7 +202,7 @@ fn legend(area: &Area<'_>, lines: &[Line]) -> Drawn<()> {
     for ((name, colour, wide), y) in all.zip((34..).step_by(17)) {
         let line = vec![(left, y), (left + 16, y)];
         area.draw(&PathElement::new(line, colour.stroke_width(wide)))?;
-        let style = text(12).pos(Pos::new(HPos::Left, VPos::Center));
+        let style = text(15).pos(Pos::new(HPos::Left, VPos::Center));
         area.draw(&Text::new(name, (left + 22, y), style))?;
     }
     Ok(())

@@ -37,7 +37,6 @@ pub(super) struct Layout {
     pub(super) checkpoints: PathBuf,
     pub(super) users: PathBuf,
     pub(super) measured: PathBuf,
-    pub(super) plot: PathBuf,
 }
 
 impl Layout {
@@ -59,7 +58,6 @@ impl Layout {
             checkpoints: within("checkpoints"),
             users: within("users.json"),
             measured: within("soak.csv"),
-            plot: within("soak.svg"),
         };
         for folder in [&layout.logs, &layout.snapshots, &layout.archive, &layout.history, &layout.checkpoints]
         {
@@ -139,7 +137,7 @@ pub(super) struct Shares {
 }
 
 impl Shares {
-    /// What a process has taken in the last so many seconds. One that was not there before was started since.
+    /// What a process has taken in the last so many seconds. One that nobody has asked for before was started since.
     pub(super) fn of(&mut self, id: u32, process: Process, seconds: f64) -> f64 {
         let before = self.before.insert(id, process.processor).unwrap_or_default();
         (process.processor - before).max(0.0) * 100.0 / seconds
@@ -166,7 +164,7 @@ mod tests {
     fn a_directory_takes_what_its_files_take() {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir_all(directory.path().join("a/b")).unwrap();
-        fs::write(directory.path().join("a/b/c"), [7; 50_000]).unwrap();
+        fs::write(directory.path().join("a/b/c"), vec![7; 50_000]).unwrap();
         let sparse = fs::File::create(directory.path().join("sparse")).unwrap();
         sparse.set_len(10_000_000).unwrap();
         sparse.sync_all().unwrap();

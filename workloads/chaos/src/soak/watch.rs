@@ -78,6 +78,10 @@ impl Watch<'_> {
             turned: Instant::now(),
             turn_at: None,
         };
+        // These two have been at work before.
+        for id in [self.broker_process().await?, std::process::id()] {
+            progress.shares.of(id, Process::of(id), 1.0);
+        }
         let (mut asked, mut before, mut over_since) = (Instant::now(), None, None);
         loop {
             let count = self.step(&mut progress).await?;
@@ -92,6 +96,11 @@ impl Watch<'_> {
                 tokio::time::sleep(PAUSE).await;
             }
         }
+    }
+
+    async fn broker_process(&self) -> Result<u32, Failure> {
+        let pid = self.broker.pid().await?;
+        pid.parse().map_err(|_| Failure::Script(format!("the broker has the process {pid:?}")))
     }
 
     /// Reads what there is, and does what is due; how many records it read.
@@ -134,7 +143,7 @@ impl Watch<'_> {
             show(format_args!("VIOLATION {role} has ended by itself"))?;
             self.done.complain(format!("{role} had ended by itself after {seconds} s"));
         }
-        let broker = self.broker.pid().await?.parse().unwrap_or_default();
+        let broker = self.broker_process().await?;
         let layout = self.layout.clone();
         let disks = tokio::task::spawn_blocking(move || layout.disks()).await;
         let disks = disks.map_err(|error| Failure::Script(error.to_string()))??;

@@ -19,5 +19,7 @@ trap finish EXIT
 # Ctrl-C is heard by the run itself, which then ends.
 trap 'wait; exit 130' INT
 trap 'kill -TERM $! 2>/dev/null; wait; exit 143' TERM HUP
+# Buyers who wait have a connection each.
+ulimit -n "$(ulimit -Hn)"
 "$here/run.sh" soak --directory "$directory/run" "$@" &
 wait $!

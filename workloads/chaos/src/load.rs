@@ -13,12 +13,6 @@ use uuid::Uuid;
 use crate::check::{Acknowledged, Id};
 use crate::failure::Failure;
 
-/// Buyers at a time, if no more are needed for the rate.
-const BUYERS: u64 = 48;
-
-/// Of so many orders a second that one buyer can place.
-const ORDERS_OF_A_BUYER: u64 = 8;
-
 /// Products.
 pub(crate) const PRODUCTS: u64 = 10;
 
@@ -38,6 +32,8 @@ pub(crate) struct Shop {
     pub(crate) count: u64,
     /// Orders a second, at most.
     pub(crate) rate: u64,
+    /// Buyers at a time.
+    pub(crate) buyers: u64,
     /// How the stock is kept.
     pub(crate) store: Store,
 }
@@ -122,7 +118,7 @@ impl Sales {
     /// Buys until all orders are acknowledged.
     pub(crate) async fn buy(&self, shop: &Shop) {
         let (start, began, mut buyers) = (Instant::now(), SystemTime::now(), JoinSet::new());
-        for _ in 0..BUYERS.max(shop.rate / ORDERS_OF_A_BUYER) {
+        for _ in 0..shop.buyers {
             let (sales, shop) = (self.clone(), shop.clone());
             buyers.spawn(async move {
                 loop {

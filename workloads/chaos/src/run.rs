@@ -18,6 +18,9 @@ use crate::services::{Fleet, Settings};
 use crate::system::{is_well, show, until_told};
 use crate::topics::Topics;
 
+/// Buyers at a time.
+const BUYERS: u64 = 48;
+
 /// How long it may take until all orders have ended and all of it is audited.
 pub(crate) const PEACE: Duration = Duration::from_mins(10);
 
@@ -71,6 +74,7 @@ async fn on_broker(
         inventory: fleet.url("inventory")?,
         count: options.orders,
         rate: options.rate,
+        buyers: BUYERS,
         store: Store { scarce: 3, first: options.orders * 4, further: 0, every: Duration::from_secs(2) },
     };
     let (sales, plan) = (Sales::default(), Fault::plan(options.faults));

@@ -60,6 +60,8 @@ struct Progress {
     began: Instant,
     /// When it was measured last, and how many orders there were.
     sampled: (Instant, u64),
+    /// How many violations were told of.
+    violations: usize,
     turned: Instant,
     /// What must be read before the next turn.
     turn_at: Option<Ends>,
@@ -75,6 +77,7 @@ impl Watch<'_> {
             shares: Shares::default(),
             began: Instant::now(),
             sampled: (Instant::now(), 0),
+            violations: 0,
             turned: Instant::now(),
             turn_at: None,
         };
@@ -143,6 +146,11 @@ impl Watch<'_> {
             show(format_args!("VIOLATION {role} has ended by itself"))?;
             self.done.complain(format!("{role} had ended by itself after {seconds} s"));
         }
+        let violations = progress.checker.violations();
+        if violations > progress.violations {
+            progress.violations = violations;
+            show(format_args!("{violations} violations so far"))?;
+        }
         let broker = self.broker_process().await?;
         let layout = self.layout.clone();
         let disks = tokio::task::spawn_blocking(move || layout.disks()).await;
@@ -163,7 +171,7 @@ impl Watch<'_> {
             done(&self.done.cuts),
             done(&self.done.records),
             float(self.done.uncut()),
-            float(progress.checker.violations()),
+            float(violations),
             float(progress.checker.unaudited()),
         ];
         let ids = ROLES.map(|role| processes.get(role).copied().unwrap_or_default());

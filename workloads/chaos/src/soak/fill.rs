@@ -9,6 +9,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::failure::Failure;
+use crate::load::{Sales, Shop};
 use crate::topics::Topics;
 
 const TOPIC: &str = "inventory-events";
@@ -29,13 +30,18 @@ const BATCH: usize = 5_000;
 const FETCH: std::ops::Range<i32> = 1..8_000_000;
 
 /// Lengthens so many partitions. The log is cut only up to a record that a checkpoint has seen, so there is one in between.
-pub(super) async fn lengthen(topics: &Topics, partitions: i32, checkpoints: &Path) -> Result<(), Failure> {
+pub(super) async fn lengthen(
+    topics: &Topics,
+    (sales, shop): (&Sales, &Shop),
+    partitions: i32,
+    checkpoints: &Path,
+) -> Result<(), Failure> {
     for partition in 0..partitions {
         fill(topics, partition, FIRST).await?;
     }
     // One may be under way that has seen less.
     for _ in 0..2 {
-        next_checkpoint(checkpoints).await?;
+        next_checkpoint((sales, shop), checkpoints).await?;
     }
     for partition in 0..partitions {
         fill(topics, partition, MORE).await?;
@@ -43,15 +49,15 @@ pub(super) async fn lengthen(topics: &Topics, partitions: i32, checkpoints: &Pat
     Ok(())
 }
 
-/// Waits until there is another checkpoint of inventory-service.
-async fn next_checkpoint(checkpoints: &Path) -> Result<(), Failure> {
+/// Buys until there is another checkpoint of inventory-service: there is none if it has nothing to do.
+async fn next_checkpoint((sales, shop): (&Sales, &Shop), checkpoints: &Path) -> Result<(), Failure> {
     let manifests = checkpoints.join("inventory-service/checkpoints");
     let (before, give_up) = (newest(&manifests), Instant::now() + PATIENCE);
     while newest(&manifests) == before {
         if Instant::now() > give_up {
             return Err(Failure::Late("a checkpoint of inventory-service".to_owned()));
         }
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        sales.buy_one(shop).await;
     }
     Ok(())
 }

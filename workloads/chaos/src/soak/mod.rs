@@ -133,7 +133,7 @@ async fn on_broker(
         if options.long_partitions > 0 {
             show(format_args!("{} partitions of inventory-events are made long", options.long_partitions))?;
             shop.declare_all(1).await;
-            fill::lengthen(&topics, options.long_partitions, &layout.checkpoints).await?;
+            fill::lengthen(&topics, (&sales, &shop), options.long_partitions, &layout.checkpoints).await?;
         }
         let killed = harm::kill(options, seed, &fleet, &done);
         let cut = harm::cut(options, layout, bootstrap, &done);

@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test check generate simulate mutants chaos chaos-mutants bench bench-recovery bench-saga scale upgrade-test up down images kubeconfig kubectl shell endpoints
+.PHONY: help demo test check generate simulate mutants chaos chaos-mutants soak bench bench-recovery bench-saga scale upgrade-test up down images kubeconfig kubectl shell endpoints
 
 CLUSTER := e2e/cluster
 CARGO := e2e/cargo.sh
@@ -7,6 +7,10 @@ SEEDS ?= 10000
 N ?= 1000
 FAULTS ?= 200
 ORDERS ?= 200000
+DURATION ?= 2h
+CUT_EVERY ?= 5m
+KILL_EVERY ?= 1m
+PLOT ?= docs/soak.svg
 FROM ?= e4d750c
 EVENTS ?= 1000000
 
@@ -33,10 +37,13 @@ mutants: ## Plant bugs one by one, and show that a test or the simulator catches
 	@$(CARGO) run --release --locked --quiet --bin kbnt-mutants
 
 chaos: ## Kill and break services and broker under load, FAULTS=N times over ORDERS=N, and check the log
-	@e2e/chaos/run.sh --faults $(FAULTS) --orders $(ORDERS)
+	@e2e/chaos/run.sh faults --faults $(FAULTS) --orders $(ORDERS)
 
 chaos-mutants: ## Switch off the fence, and then a dedupe, and show that the check of a chaos run tells of it
 	@e2e/chaos/mutants.sh
+
+soak: ## Orders for DURATION=2h at RATE=1000 a second, a kill -9 every KILL_EVERY=1m, a cut of the log every CUT_EVERY=5m; PLOT=docs/soak.svg
+	@e2e/chaos/soak.sh --duration $(DURATION) --rate $(or $(RATE),1000) --kill-every $(KILL_EVERY) --cut-every $(CUT_EVERY) --plot $(PLOT)
 
 bench: ## Measure the ledger, the simulator, the saga and buyers over HTTP
 	@e2e/bench.sh

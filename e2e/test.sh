@@ -57,7 +57,10 @@ KBNT_TEST_POSTGRES=$("$here/postgres/server.sh" start "$database") cargo_test --
 "$here/postgres/server.sh" kill "$database"
 KBNT_TEST_BOOTSTRAP=$("$here/kafka/broker.sh" start "$broker") cargo_test --test postgres -- --ignored
 say "==> services and broker killed under load ($(elapsed))"
-"$here/chaos/run.sh" --faults 12 --orders 3000 --rate 150 --pause 500 --reservation-ttl 20s
+"$here/chaos/run.sh" faults --faults 12 --orders 3000 --rate 150 --pause 500 --reservation-ttl 20s
+say "==> services killed under load while the log is cut ($(elapsed))"
+"$here/chaos/soak.sh" --duration 40s --rate 100 --kill-every 9s --cut-every 15s --keep 1s --checkpoint-every 3s --turn 10s \
+    --sample-every 5s --reservation-ttl 20s --long-partitions 1
 step "compile the cluster's suite" cluster_suite
 "$here/install.sh"
 say "==> the product on the cluster ($(elapsed))"

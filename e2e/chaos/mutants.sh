@@ -24,7 +24,7 @@ try() {
     local services
     say "==> $1 ($(elapsed))"
     services=$(services_with "$1")
-    if KBNT_CHAOS_SERVICES=$services e2e/chaos/run.sh --faults 45 --orders 12000 >"$report" 2>&1; then
+    if KBNT_CHAOS_SERVICES=$services e2e/chaos/run.sh faults --faults 45 --orders 12000 >"$report" 2>&1; then
         say "    nothing was found"
     elif grep --max-count 3 "VIOLATION $2" "$report"; then
         return 0

@@ -1,4 +1,4 @@
-//! The broker, by `e2e/kafka/broker.sh`, on a disk of its own in memory.
+//! The broker, by `e2e/kafka/broker.sh`; on a disk of its own in memory, where that disk is to become full.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,20 +18,32 @@ const ROOM: u64 = 1024;
 pub(crate) struct Broker {
     script: PathBuf,
     directory: PathBuf,
+    /// Further lines of its configuration.
+    properties: &'static str,
 }
 
 impl Broker {
     /// The broker in `directory`, which `script` can start; it gets a disk there.
     pub(crate) async fn new(script: &Path, directory: &Path) -> Result<Self, Failure> {
-        std::fs::create_dir_all(directory)?;
-        let broker = Self { script: script.to_owned(), directory: directory.to_owned() };
+        let broker = Self::on_disk(script, directory, "")?;
         broker.system("mount", &["-t", "tmpfs", "-o", DISK, "kbnt-chaos"]).await?;
         Ok(broker)
+    }
+
+    /// The same without a disk of its own, and with further lines of configuration.
+    pub(crate) fn on_disk(
+        script: &Path,
+        directory: &Path,
+        properties: &'static str,
+    ) -> Result<Self, Failure> {
+        std::fs::create_dir_all(directory)?;
+        Ok(Self { script: script.to_owned(), directory: directory.to_owned(), properties })
     }
 
     async fn script(&self, command: &str, more: &[&str]) -> Result<String, Failure> {
         let mut script = Command::new(&self.script);
         script.arg(command).arg(&self.directory).args(more).env("KBNT_BROKER_HOST", HUB.to_string());
+        script.env("KBNT_BROKER_PROPERTIES", self.properties);
         run_aside(script).await
     }
 

@@ -1,7 +1,6 @@
 //! The last fault of a run, from which there is no way back: the first records of an event store are deleted. Whoever folds them
 //! must not decide any more.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -9,6 +8,7 @@ use serde_json::{Value, json};
 use crate::failure::Failure;
 use crate::faults::Victims;
 use crate::system::show;
+use crate::topics::Ends;
 
 /// How long a service may take to say that its log was cut.
 const SAID: Duration = Duration::from_mins(2);
@@ -21,9 +21,6 @@ const STORES: [(&str, &[&str]); 4] = [
     ("payment-events", &["payment", "order"]),
     ("inventory-events", &["order"]),
 ];
-
-/// Where the topic ends that each of these services writes.
-type Ends = BTreeMap<(&'static str, i32), i64>;
 
 /// Cuts an event store while all services are stopped, starts them again, and tells what those did that must do nothing.
 pub(crate) async fn inflict(on: &mut Victims) -> Result<Vec<String>, Failure> {

@@ -1,7 +1,7 @@
 //! A payment gateway that remembers every charge, and fails now and then; docs/payment-gateway.md is its contract.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{Path, State};
@@ -16,6 +16,9 @@ use tokio::net::TcpListener;
 use crate::check::{Charge, Id};
 use crate::failure::Failure;
 use crate::network::HUB;
+
+/// Orders that are forgotten at a time, while nobody can pay.
+const FORGOTTEN: usize = 1_000;
 
 /// What became of an order here.
 #[derive(Debug, Default)]
@@ -57,15 +60,36 @@ impl Gateway {
         Ok(format!("http://{address}"))
     }
 
-    /// Every charge that was made.
+    fn accounts(&self) -> MutexGuard<'_, HashMap<Id, Account>> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Every charge that was made, but for the orders that were forgotten.
     pub(crate) fn charges(&self) -> HashMap<Id, Charge> {
-        let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        let charge = |(order, account): (&Id, &Account)| {
-            let transaction = account.transaction.clone()?;
-            let refunds = u32::try_from(account.refunds.len()).unwrap_or(u32::MAX);
-            Some((*order, Charge { transaction, refunds }))
-        };
-        accounts.iter().filter_map(charge).collect()
+        let charge = |(order, account): (&Id, &Account)| Some((*order, account.charge()?));
+        self.accounts().iter().filter_map(charge).collect()
+    }
+
+    /// The charge of an order.
+    pub(crate) fn charge(&self, order: Id) -> Option<Charge> {
+        self.accounts().get(&order)?.charge()
+    }
+
+    /// Forgets orders that are over for good.
+    pub(crate) fn forget(&self, orders: &[Id]) {
+        for some in orders.chunks(FORGOTTEN) {
+            let mut accounts = self.accounts();
+            for order in some {
+                accounts.remove(order);
+            }
+        }
+    }
+}
+
+impl Account {
+    fn charge(&self) -> Option<Charge> {
+        let refunds = u32::try_from(self.refunds.len()).unwrap_or(u32::MAX);
+        Some(Charge { transaction: self.transaction.clone()?, refunds })
     }
 }
 

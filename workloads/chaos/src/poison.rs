@@ -1,8 +1,8 @@
 //! Records that nobody can handle, and records that nobody may.
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
 
+use chrono::Utc;
 use rskafka::record::Record;
 use serde_json::{Value, json};
 
@@ -68,7 +68,7 @@ pub(crate) fn records() -> Vec<Record> {
         key: Some(order.as_bytes().to_vec()),
         value,
         headers: BTreeMap::from([(POISON.to_owned(), b"poison".to_vec())]),
-        timestamp: SystemTime::now().into(),
+        timestamp: Utc::now(),
     };
     values.into_iter().map(record).collect()
 }

@@ -1,13 +1,8 @@
 //! A run: load and harm, then peace until all orders have ended, then the check.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
-use std::sync::PoisonError;
 use std::time::{Duration, Instant};
-
-use serde_json::Value;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::broker::Broker;
 use crate::check::{Checker, Figures, Truth, Violation};
@@ -15,18 +10,19 @@ use crate::cut;
 use crate::failure::Failure;
 use crate::faults::{self, Fault, Victims};
 use crate::gateway::Gateway;
-use crate::load::{PRODUCTS, Sales, Shop};
+use crate::load::{Sales, Shop, Store};
 use crate::network::Network;
 use crate::options::Options;
+use crate::report;
 use crate::services::{Fleet, Settings};
-use crate::system::{run_aside, show};
+use crate::system::{is_well, show, until_told};
 use crate::topics::Topics;
 
-/// How long it may take until all orders have ended and all of it is audited.
-const PEACE: Duration = Duration::from_mins(10);
+/// Buyers at a time.
+const BUYERS: u64 = 48;
 
-/// Violations that are shown.
-const SHOWN: usize = 20;
+/// How long it may take until all orders have ended and all of it is audited.
+pub(crate) const PEACE: Duration = Duration::from_mins(10);
 
 /// Whether everything held.
 pub(crate) async fn run(options: Options) -> Result<bool, Failure> {
@@ -50,16 +46,6 @@ pub(crate) async fn run(options: Options) -> Result<bool, Failure> {
     outcome
 }
 
-/// Returns when the program is told to stop, by SIGTERM or Ctrl-C.
-async fn until_told() -> Result<bool, Failure> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Err(Failure::Late("it was told to stop".to_owned()))
-}
-
 async fn on_broker(
     options: &Options,
     broker: &Broker,
@@ -78,6 +64,7 @@ async fn on_broker(
         gateway: gateway.start().await?,
         ttl: options.reservation_ttl.clone(),
         clock: options.clock.canonicalize()?,
+        kept: None,
     };
     let mut fleet = Fleet::start(settings, network, client.clone())?;
     fleet.until_ready().await?;
@@ -87,6 +74,8 @@ async fn on_broker(
         inventory: fleet.url("inventory")?,
         count: options.orders,
         rate: options.rate,
+        buyers: BUYERS,
+        store: Store { scarce: 3, first: options.orders * 4, further: 0, every: Duration::from_secs(2) },
     };
     let (sales, plan) = (Sales::default(), Fault::plan(options.faults));
     let mut victims = Victims { fleet, broker: broker.clone(), topics, client: client.clone(), usurpers: 0 };
@@ -106,14 +95,14 @@ async fn on_broker(
     };
     let (ended, (), ()) = tokio::try_join!(harmed, bought, stored)?;
     victims.fleet.until_ready().await?;
-    let checker = peace(&client, &shop, &victims.topics).await?;
-    let acknowledged = sales.acknowledged.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let truth = Truth { acknowledged, charges: gateway.charges(), levels: levels(&client, &shop).await? };
+    let mut checker = peace(&shop, &victims.topics).await?;
+    sales.take().iter().for_each(|sale| checker.acknowledge(&sale.acknowledged));
+    let truth = Truth { charges: gateway.charges(), levels: shop.levels().await? };
     show(format_args!("{:>4} s: all is quiet; checking", started.elapsed().as_secs()))?;
     let (violations, figures) = checker.finish(&truth);
     let verified = audit_verified(options, bootstrap).await?;
     let wrong = cut::inflict(&mut victims).await?;
-    report(&plan, ended, &truth, &violations, &figures)?;
+    report(&plan, ended, &violations, &figures)?;
     show(format_args!("{} fenced writers went on", victims.usurpers))?;
     for what in &wrong {
         show(format_args!("VIOLATION {what}"))?;
@@ -139,12 +128,11 @@ async fn harm(plan: &[Fault], victims: &mut Victims, pause: u64, started: Instan
 }
 
 /// Waits until every order has ended, all of it is audited, and nothing is written any more; what was read.
-async fn peace(client: &reqwest::Client, shop: &Shop, topics: &Topics) -> Result<Checker, Failure> {
+async fn peace(shop: &Shop, topics: &Topics) -> Result<Checker, Failure> {
     let give_up = Instant::now() + PEACE;
     let mut before = None;
     loop {
-        let pending = get(client, &format!("{}/v1/orders/summary", shop.orders)).await;
-        let pending = pending.ok().and_then(|summary| summary["pending"].as_u64());
+        let pending = shop.pending().await;
         let ends = topics.ends().await?;
         let late = Instant::now() > give_up;
         if late {
@@ -165,62 +153,15 @@ async fn peace(client: &reqwest::Client, shop: &Shop, topics: &Topics) -> Result
     }
 }
 
-async fn get(client: &reqwest::Client, url: &str) -> Result<Value, Failure> {
-    Ok(client.get(url).timeout(Duration::from_secs(10)).send().await?.error_for_status()?.json().await?)
-}
-
-/// Real and reserved units of each product.
-async fn levels(client: &reqwest::Client, shop: &Shop) -> Result<BTreeMap<String, (u64, u64)>, Failure> {
-    let mut levels = BTreeMap::new();
-    for product in (0..PRODUCTS).map(|product| format!("P-{product}")) {
-        let shown = get(client, &format!("{}/v1/stock/{product}", shop.inventory)).await?;
-        let units = |kind: &str| shown[kind].as_u64().unwrap_or(u64::MAX);
-        levels.insert(product, (units("real"), units("reserved")));
-    }
-    Ok(levels)
-}
-
 /// What the program itself says of the audit trail.
 async fn audit_verified(options: &Options, bootstrap: &str) -> Result<bool, Failure> {
     let mut command = Command::new(&options.kbnt);
     command.args(["audit", "verify", "--bootstrap-servers", bootstrap]).env_clear();
-    let (said, whole) = match run_aside(command).await {
-        Err(Failure::Script(said)) => (said, false),
-        said => (said?, true),
-    };
-    show(format_args!("{said}"))?;
-    Ok(whole)
+    is_well(command).await
 }
 
-fn report(
-    plan: &[Fault],
-    ended: u32,
-    truth: &Truth,
-    violations: &[Violation],
-    figures: &Figures,
-) -> Result<(), Failure> {
+fn report(plan: &[Fault], ended: u32, violations: &[Violation], figures: &Figures) -> Result<(), Failure> {
     show(format_args!("{} faults: {:?}", plan.len(), faults::count(plan)))?;
     show(format_args!("services that ended by themselves and were started again: {ended}"))?;
-    show(format_args!(
-        "{} orders acknowledged, {} in the log: {:?}; {} charges, {} of them refunded",
-        truth.acknowledged.len(),
-        figures.orders,
-        figures.ends,
-        truth.charges.len(),
-        truth.charges.values().filter(|charge| charge.refunds > 0).count(),
-    ))?;
-    show(format_args!(
-        "{} events, {} of them repeated, {} of fenced writers; {} records that nobody can handle; {} links in the audit chain, \
-         {} passed over",
-        figures.events,
-        figures.repeated,
-        figures.fenced,
-        figures.poisoned,
-        figures.links,
-        figures.passed_over
-    ))?;
-    for violation in violations.iter().take(SHOWN) {
-        show(format_args!("VIOLATION {violation}"))?;
-    }
-    show(format_args!("{} violations", violations.len()))
+    report::show_all(violations, figures)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::broker::signal;
@@ -22,6 +22,9 @@ const PORT: u16 = 8080;
 /// How long a service may take to end once it was told to.
 const END: Duration = Duration::from_secs(40);
 
+/// How often services that keep checkpoints take a snapshot.
+const SNAPSHOT_INTERVAL: &str = "5s";
+
 /// What every process is started with.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -37,6 +40,25 @@ pub(crate) struct Settings {
     pub(crate) ttl: String,
     /// The library that gives a process another time than the machine has.
     pub(crate) clock: PathBuf,
+    /// What they keep so that the log may be cut; without that only snapshots, and users are whoever says so.
+    pub(crate) kept: Option<Kept>,
+}
+
+/// What services keep on disk, and beyond it.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    /// Has a folder for each role with snapshots.
+    pub(crate) snapshots: PathBuf,
+    /// The archive of closed orders.
+    pub(crate) archive: PathBuf,
+    /// The history of orders.
+    pub(crate) history: PathBuf,
+    /// The place of checkpoints.
+    pub(crate) checkpoints: PathBuf,
+    /// How often there is one.
+    pub(crate) checkpoint_interval: String,
+    /// A file with all users.
+    pub(crate) users: PathBuf,
 }
 
 /// A service at work.
@@ -97,7 +119,7 @@ impl Fleet {
         let mut command = host.command(&self.settings.kbnt);
         command
             .args(["service", role, "--port", &PORT.to_string()])
-            .args(["--log-format", "json", "--allow-unknown-users"])
+            .args(["--log-format", "json"])
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("KBNT_BOOTSTRAP_SERVERS", &self.settings.bootstrap)
@@ -105,13 +127,18 @@ impl Fleet {
             .env("KBNT_PAYMENT_URL", &self.settings.gateway)
             .env("KBNT_RESERVATION_TTL", &self.settings.ttl)
             .env("KBNT_KAFKA_RENEW_AFTER", "10s")
-            // Each host has a disk of its own.
-            .env("KBNT_SNAPSHOT_DIR", self.settings.logs.join(format!("snapshots-{}", host.address)))
-            .env("KBNT_SNAPSHOT_INTERVAL", "2s")
             .env("KBNT_LOG", "warn")
             .stdin(Stdio::null())
             .stdout(file("out")?)
             .stderr(file("err")?);
+        if let Some(kept) = &self.settings.kept {
+            kept.configure(role, &mut command);
+        } else {
+            // Each host has a disk of its own.
+            let snapshots = self.settings.logs.join(format!("snapshots-{}", host.address));
+            command.arg("--allow-unknown-users").env("KBNT_SNAPSHOT_DIR", snapshots);
+            command.env("KBNT_SNAPSHOT_INTERVAL", "2s");
+        }
         if let Some(skew) = self.skews.get(role) {
             command.env("LD_PRELOAD", &self.settings.clock).env("KBNT_CLOCK_OFF", skew.to_string());
         }
@@ -220,12 +247,48 @@ impl Fleet {
         }
     }
 
+    /// The process of each role.
+    pub(crate) fn processes(&self) -> BTreeMap<&'static str, u32> {
+        self.at_work.iter().map(|(role, service)| (*role, service.child.id())).collect()
+    }
+
+    /// Starts those again that have ended by themselves; which.
+    pub(crate) fn revive(&mut self) -> Result<Vec<&'static str>, Failure> {
+        let mut ended = Vec::new();
+        for (role, service) in &mut self.at_work {
+            if service.child.try_wait()?.is_some() {
+                ended.push(*role);
+            }
+        }
+        ended.iter().try_for_each(|role| self.restart(role))?;
+        Ok(ended)
+    }
+
     /// Stops all in order.
     pub(crate) async fn stop(&mut self) -> Result<(), Failure> {
         for (_, service) in std::mem::take(&mut self.at_work) {
             service.stop().await?;
         }
         Ok(())
+    }
+}
+
+impl Kept {
+    fn configure(&self, role: &str, command: &mut Command) {
+        if ["user", "inventory", "audit"].contains(&role) {
+            command.env("KBNT_SNAPSHOT_DIR", self.snapshots.join(role));
+        }
+        if ["user", "inventory", "audit", "order"].contains(&role) {
+            command.env("KBNT_CHECKPOINT_TO", &self.checkpoints);
+            command.env("KBNT_CHECKPOINT_INTERVAL", &self.checkpoint_interval);
+            command.env("KBNT_SNAPSHOT_INTERVAL", SNAPSHOT_INTERVAL);
+        }
+        match role {
+            "user" => command.env("KBNT_USERS_FILE", &self.users),
+            "inventory" => command.env("KBNT_STATE_DIR", &self.archive),
+            "order" => command.env("KBNT_HISTORY_DIR", &self.history),
+            _ => command,
+        };
     }
 }
 

@@ -4,6 +4,8 @@ use std::fmt::Arguments;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use crate::failure::Failure;
 
 /// Runs a program to its end; what it said. One that fails is a failure, with what it complained of.
@@ -20,6 +22,29 @@ pub(crate) fn run(command: &mut Command) -> Result<String, Failure> {
 pub(crate) async fn run_aside(mut command: Command) -> Result<String, Failure> {
     let ended = tokio::task::spawn_blocking(move || run(&mut command)).await;
     ended.map_err(|error| Failure::Script(error.to_string()))?
+}
+
+/// Returns when the program is told to stop, by SIGTERM or Ctrl-C.
+pub(crate) async fn until_told() -> Result<bool, Failure> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Err(Failure::Late("it was told to stop".to_owned()))
+}
+
+/// Runs a program that says by its exit code whether all is well; shows what it comes to, and where it is not well all that it says.
+pub(crate) async fn is_well(mut command: Command) -> Result<bool, Failure> {
+    let ended = tokio::task::spawn_blocking(move || command.stdin(Stdio::null()).output()).await;
+    let output = ended.map_err(|error| Failure::Script(error.to_string()))??;
+    let said = String::from_utf8_lossy(&output.stdout);
+    if output.status.success() {
+        show(format_args!("{}", said.lines().last().unwrap_or_default()))?;
+        return Ok(true);
+    }
+    show(format_args!("VIOLATION {}\n{said}{}", output.status, String::from_utf8_lossy(&output.stderr)))?;
+    Ok(false)
 }
 
 /// Shows a line; one that cannot be shown ends the run.

@@ -26,6 +26,9 @@ pub(crate) const POISON: &str = "kbnt_chaos";
 /// Bytes that a fetch may return.
 const FETCH: std::ops::Range<i32> = 1..4_000_000;
 
+/// Where partitions end.
+pub(crate) type Ends = BTreeMap<(&'static str, i32), i64>;
+
 /// All topics.
 #[derive(Debug)]
 pub(crate) struct Topics {
@@ -47,7 +50,8 @@ impl Topics {
         Ok(())
     }
 
-    async fn partition(&self, topic: &str, partition: i32) -> Result<PartitionClient, Failure> {
+    /// A partition.
+    pub(crate) async fn partition(&self, topic: &str, partition: i32) -> Result<PartitionClient, Failure> {
         Ok(self.client.partition_client(topic, partition, UnknownTopicHandling::Retry).await?)
     }
 
@@ -79,7 +83,7 @@ impl Topics {
     }
 
     /// Where each partition of the documented topics ends, log lines aside.
-    pub(crate) async fn ends(&self) -> Result<BTreeMap<(&'static str, i32), i64>, Failure> {
+    pub(crate) async fn ends(&self) -> Result<Ends, Failure> {
         let mut ends = BTreeMap::new();
         for (topic, partitions) in TOPICS.into_iter().filter(|(topic, _)| *topic != "application-logs") {
             for partition in 0..partitions {
@@ -91,11 +95,7 @@ impl Topics {
     }
 
     /// Deletes the records of every partition of a topic but the last one before these ends.
-    pub(crate) async fn cut(
-        &self,
-        topic: &str,
-        ends: &BTreeMap<(&'static str, i32), i64>,
-    ) -> Result<(), Failure> {
+    pub(crate) async fn cut(&self, topic: &str, ends: &Ends) -> Result<(), Failure> {
         for ((_, partition), end) in ends.iter().filter(|((of, _), _)| *of == topic) {
             if *end > 1 {
                 self.partition(topic, *partition).await?.delete_records(end - 1, 10_000).await?;
@@ -105,11 +105,7 @@ impl Topics {
     }
 
     /// Gives everything up to `ends` to the checker.
-    pub(crate) async fn read(
-        &self,
-        ends: &BTreeMap<(&'static str, i32), i64>,
-        checker: &mut Checker,
-    ) -> Result<(), Failure> {
+    pub(crate) async fn read(&self, ends: &Ends, checker: &mut Checker) -> Result<(), Failure> {
         for (&(topic, partition), &end) in ends {
             let client = self.partition(topic, partition).await?;
             let mut next = 0;
@@ -121,16 +117,24 @@ impl Topics {
                         continue;
                     }
                     next = offset + 1;
-                    let place = Place { topic: topic.to_owned(), partition, offset };
-                    let value = record.value.as_deref().unwrap_or_default();
-                    if record.headers.contains_key(POISON) {
-                        checker.poisoned(&place);
-                    } else if let Ok(event) = serde_json::from_slice::<Event>(value) {
-                        checker.take(&place, &event);
-                    }
+                    give(checker, &Place { topic: topic.to_owned(), partition, offset }, &record);
                 }
             }
         }
         Ok(())
     }
+}
+
+/// Gives a record to the checker; the event that it is.
+pub(crate) fn give(checker: &mut Checker, place: &Place, record: &Record) -> Option<Event> {
+    if record.headers.contains_key(POISON) {
+        checker.poisoned(place);
+        return None;
+    }
+    let event = serde_json::from_slice::<Event>(record.value.as_deref().unwrap_or_default()).ok();
+    match &event {
+        Some(event) => checker.take(place, event),
+        None => checker.pass(place),
+    }
+    event
 }

@@ -1,8 +1,9 @@
 //! The audit chain.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::BTreeMap;
 
-use super::{Event, Figures, Place, Rule, Violation};
+use super::place::{Audited, Duty, Partition};
+use super::{Event, Figures, Place, Rule, Violation, note};
 
 /// The links that count, and what they must be about.
 #[derive(Debug, Default)]
@@ -11,19 +12,19 @@ pub(super) struct Audit {
     head: Option<String>,
     length: u64,
     passed_over: u64,
-    /// How often each record was linked.
-    linked: HashMap<Place, u32>,
-    wanted: Vec<Place>,
-    /// Records that nobody can handle: those that must be kept, and those that are.
-    poisoned: Vec<Place>,
-    kept: HashSet<Place>,
+    records: BTreeMap<(String, i32), Partition>,
+    broken: Vec<Violation>,
 }
 
 impl Audit {
     /// A record of audit-logs.
     pub(super) fn take(&mut self, event: &Event) {
         match event.name.as_str() {
-            "DeadLetterStored" => self.kept.extend(event.payload.location.clone()),
+            "DeadLetterStored" => {
+                if let Some(record) = event.payload.location.as_ref().and_then(|place| self.at(place)) {
+                    record.kept = true;
+                }
+            }
             _ => self.link(event),
         }
     }
@@ -41,40 +42,71 @@ impl Audit {
         };
         self.length += 1;
         self.head.clone_from(&payload.hash);
-        *self.linked.entry(location.clone()).or_default() += 1;
+        match self.at(location) {
+            Some(record) => record.linked += 1,
+            None => note(&mut self.broken, violation(location, "was linked again")),
+        }
+    }
+
+    fn at(&mut self, place: &Place) -> Option<&mut Audited> {
+        self.records.entry((place.topic.clone(), place.partition)).or_default().at(place.offset)
+    }
+
+    fn read(&mut self, place: &Place, duty: Duty) {
+        self.records.entry((place.topic.clone(), place.partition)).or_default().read(place.offset, duty);
     }
 
     /// The chain must have this record.
-    pub(super) fn must_have(&mut self, place: Place) {
-        self.wanted.push(place);
+    pub(super) fn must_have(&mut self, place: &Place) {
+        self.read(place, Duty::Linked);
+    }
+
+    /// The chain need not have this record.
+    pub(super) fn may_lack(&mut self, place: &Place) {
+        self.read(place, Duty::Silent);
     }
 
     /// The chain must have this record, and the trail must keep it.
-    pub(super) fn must_keep(&mut self, place: Place) {
-        self.poisoned.push(place.clone());
-        self.wanted.push(place);
+    pub(super) fn must_keep(&mut self, place: &Place) {
+        self.read(place, Duty::Kept);
     }
 
-    /// How many records must be linked and are not, or must be kept and are not.
-    pub(super) fn lacking(&self) -> usize {
-        let unlinked = self.wanted.iter().filter(|place| !self.linked.contains_key(place));
-        let lost = self.poisoned.iter().filter(|place| !self.kept.contains(place));
-        unlinked.chain(lost).count()
+    /// The records that must be linked and are not, or must be kept and are not.
+    pub(super) fn lacking(&self) -> impl Iterator<Item = Place> {
+        self.all().filter(|(_, record)| record.lacks()).map(|(place, _)| place)
+    }
+
+    fn all(&self) -> impl Iterator<Item = (Place, &Audited)> {
+        self.records.iter().flat_map(|((topic, partition), of)| {
+            let place = move |offset| Place { topic: topic.clone(), partition: *partition, offset };
+            of.all().map(move |(offset, record)| (place(offset), record))
+        })
+    }
+
+    pub(super) const fn broken(&self) -> &Vec<Violation> {
+        &self.broken
+    }
+
+    /// Forgets what has been settled for long.
+    pub(super) fn turn(&mut self) {
+        self.records.values_mut().for_each(Partition::turn);
     }
 
     pub(super) fn check(self, violations: &mut Vec<Violation>, figures: &mut Figures) {
         (figures.links, figures.passed_over) = (self.length, self.passed_over);
-        for place in &self.wanted {
-            let times = self.linked.get(place).copied().unwrap_or(0);
-            if times != 1 {
-                let detail =
-                    format!("{}/{}@{} was linked {times} times", place.topic, place.partition, place.offset);
-                violations.push(Violation { rule: Rule::Audited, detail });
+        for (place, record) in self.all() {
+            if record.is_wanted() && record.linked != 1 {
+                violations.push(violation(&place, &format!("was linked {} times", record.linked)));
+            }
+            if record.is_lost() {
+                violations.push(violation(&place, "is not kept"));
             }
         }
-        for place in self.poisoned.iter().filter(|place| !self.kept.contains(place)) {
-            let detail = format!("{}/{}@{} is not kept", place.topic, place.partition, place.offset);
-            violations.push(Violation { rule: Rule::Audited, detail });
-        }
+        violations.extend(self.broken);
     }
+}
+
+fn violation(place: &Place, what: &str) -> Violation {
+    let Place { topic, partition, offset } = place;
+    Violation { rule: Rule::Audited, detail: format!("{topic}/{partition}@{offset} {what}") }
 }

@@ -12,8 +12,13 @@ pub(super) struct Stock {
     /// What each reservation holds, until it ends.
     held: HashMap<Id, Vec<Item>>,
     confirmed: BTreeMap<String, u64>,
-    /// When units of a product became available, or ceased to be.
+    /// When units of a product became available, or ceased to be, as far as that is not in `available` yet.
     moves: Vec<Move>,
+    available: HashMap<String, i128>,
+    /// The first time at which each product was, and by how much.
+    oversold: BTreeMap<String, (i128, String)>,
+    /// The time of the newest move, and what that was at the turn before and at the one before that.
+    newest: [String; 3],
 }
 
 /// Sorts as the writers decided: one after the other, and each by its own clock, which may be off. What frees units comes
@@ -54,6 +59,9 @@ impl Stock {
 
     fn record(&mut self, event: &Event, items: &[Item], debit: bool) {
         let term = event.writer.as_ref().map_or(0, |writer| writer.term);
+        if event.timestamp > self.newest[0] {
+            self.newest[0].clone_from(&event.timestamp);
+        }
         self.moves.extend(items.iter().map(|item| Move {
             term,
             at: event.timestamp.clone(),
@@ -76,18 +84,30 @@ impl Stock {
         self.record(event, &[item], received < before);
     }
 
-    pub(super) fn check(mut self, truth: &Truth, violations: &mut Vec<Violation>) {
-        self.moves.sort_unstable();
-        let mut available: HashMap<&str, i128> = HashMap::new();
-        let mut oversold: BTreeMap<&str, (i128, &str)> = BTreeMap::new();
-        for Move { at, debit, product, units, .. } in &self.moves {
-            let level = available.entry(product).or_default();
-            *level += if *debit { -i128::from(*units) } else { i128::from(*units) };
+    /// Adds up what was moved until two turns ago: whatever comes is later than that.
+    pub(super) fn turn(&mut self) {
+        let [newest, before, limit] = &self.newest;
+        let (old, young) = std::mem::take(&mut self.moves).into_iter().partition(|of| of.at < *limit);
+        self.newest = [newest.clone(), newest.clone(), before.clone()];
+        self.moves = young;
+        self.add_up(old);
+    }
+
+    fn add_up(&mut self, mut moves: Vec<Move>) {
+        moves.sort_unstable();
+        for Move { at, debit, product, units, .. } in moves {
+            let level = self.available.entry(product.clone()).or_default();
+            *level += if debit { -i128::from(units) } else { i128::from(units) };
             if *level < 0 {
-                oversold.entry(product).or_insert((*level, at));
+                self.oversold.entry(product).or_insert((*level, at));
             }
         }
-        for (product, (level, at)) in oversold {
+    }
+
+    pub(super) fn check(mut self, truth: &Truth, violations: &mut Vec<Violation>) {
+        let moves = std::mem::take(&mut self.moves);
+        self.add_up(moves);
+        for (product, (level, at)) in &self.oversold {
             let detail = format!("{product}: {level} available at {at}");
             violations.push(Violation { rule: Rule::NotOversold, detail });
         }

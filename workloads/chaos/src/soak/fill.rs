@@ -18,7 +18,7 @@ const TOPIC: &str = "inventory-events";
 const FIRST: usize = 20_000;
 
 /// How many it gets then: somewhat more than anybody looks back over.
-const MORE: usize = 305_000;
+const MORE: usize = 335_000;
 
 /// How long to wait for a checkpoint between the two.
 const PATIENCE: Duration = Duration::from_mins(3);

@@ -106,17 +106,7 @@ async fn on_broker(
     let settings = settings(options, layout, bootstrap, gateway.start().await?)?;
     let mut fleet = Fleet::start(settings, network, client.clone())?;
     fleet.until_ready().await?;
-    let delivery = options.rate * DELIVERIES.as_secs() * UNITS;
-    let shop = Shop {
-        client,
-        orders: fleet.url("order")?,
-        inventory: fleet.url("inventory")?,
-        count,
-        rate: options.rate,
-        // One order in four waits for its end, for up to 5 s while a service is away: the others come all the same.
-        buyers: options.rate * 3 / 2 + 10,
-        store: Store { scarce: 0, first: delivery * 6, further: delivery, every: DELIVERIES },
-    };
+    let shop = shop(options, &fleet, client)?;
     let (fleet, sales, done) = (Mutex::new(fleet), Sales::default(), Done::default());
     let watch = Watch {
         options,
@@ -149,6 +139,21 @@ async fn on_broker(
     let verified = verify(options, layout, bootstrap).await?;
     fleet.lock().await.stop().await?;
     tell(options, layout, &watched, &done).map(|well| well && verified)
+}
+
+/// What is bought where.
+fn shop(options: &SoakOptions, fleet: &Fleet, client: reqwest::Client) -> Result<Shop, Failure> {
+    let delivery = options.rate * DELIVERIES.as_secs() * UNITS;
+    Ok(Shop {
+        client,
+        orders: fleet.url("order")?,
+        inventory: fleet.url("inventory")?,
+        count: options.rate * options.duration.as_secs(),
+        rate: options.rate,
+        // One order in four waits for its end, for up to 5 s while a service is away: the others come all the same.
+        buyers: options.rate * 3 / 2 + 10,
+        store: Store { scarce: 0, first: delivery * 6, further: delivery, every: DELIVERIES },
+    })
 }
 
 async fn sell(sales: &Sales, shop: &Shop) -> Result<(), Failure> {

@@ -20,23 +20,15 @@ mod topics;
 
 use std::process::ExitCode;
 
-use failure::Failure;
 use options::Command;
 
 fn main() -> ExitCode {
-    let command = match Command::read() {
-        Ok(command) => command,
+    let outcome = match Command::read() {
+        Ok(Command::Faults(options)) => system::block_on(run::run(options)),
+        Ok(Command::Soak(options)) => system::block_on(soak::run(options)),
+        Ok(Command::Plot(options)) => soak::plot_again(&options),
         Err(code) => return code,
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let outcome = runtime.map_err(Failure::from).and_then(|runtime| match command {
-        Command::Faults(options) => runtime.block_on(run::run(options)),
-        Command::Soak(options) => runtime.block_on(soak::run(options)),
-        Command::Plot(options) => soak::plot_again(&options),
-    });
-    match outcome {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(failure) => failure.explain(),
-    }
+    let judged = |is_sound| if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    outcome.map_or_else(|failure| failure.explain(), judged)
 }

@@ -56,7 +56,7 @@ impl Shop<'_> {
             arguments.extend(["--checkpoint-to", self.place, "--checkpoint-interval", "1s"]);
         }
         if service == "payment" {
-            arguments.push("--payment-simulated");
+            arguments.extend(["--payment-simulated", "--payment-test-tokens"]);
         }
         if service == "inventory" {
             arguments.extend(["--state-dir", &state]);

@@ -5,9 +5,11 @@ use std::process::Output;
 use std::sync::Arc;
 use std::time::Instant;
 
+use kbnt_adapters::checkpoints::Checkpoints;
+use kbnt_adapters::objects::Place;
 use kbnt_application::event::Writer;
 use kbnt_application::message::Classification;
-use kbnt_application::ports::EventLog as _;
+use kbnt_application::ports::{EventLog as _, Mark};
 use kbnt_application::{Append, Route, Service, Topic};
 use kbnt_domain::event::{Level, LowStock};
 use kbnt_testkit::{append, contents};
@@ -121,6 +123,27 @@ async fn fill(cluster: &Cluster) {
     }
 }
 
+/// An order is undone: each service has something new then, and keeps another checkpoint.
+async fn undo(all: &[Running; 6]) {
+    let (status, order) = all[0].post("/v1/orders?wait=30s", &basket("ana", "tok_decline")).await;
+    assert_eq!((status, &order["status"]), (200, &json!("CANCELLED")), "{order}");
+}
+
+/// Waits until a checkpoint has seen a record of the long partition that is not its first: there it may be cut.
+async fn seen(place: &str, all: &[Running; 6]) {
+    let checkpoints = Checkpoints::new(Place::create(Path::new(place)).unwrap(), Service::Inventory);
+    let give_up = Instant::now() + DEADLINE;
+    loop {
+        let newest = checkpoints.newest(0).await.unwrap();
+        let here = |mark: Mark| mark.at.partition == LONG && mark.at.offset > 0;
+        if newest.is_some_and(|newest| newest.counting().any(here)) {
+            return;
+        }
+        assert!(Instant::now() < give_up, "no checkpoint of inventory-service");
+        undo(all).await;
+    }
+}
+
 /// Cuts until there was something to cut; where the long partition begins then.
 async fn cut(shop: &Shop<'_>, all: &[Running; 6]) -> u64 {
     let give_up = Instant::now() + 2 * DEADLINE;
@@ -130,9 +153,7 @@ async fn cut(shop: &Shop<'_>, all: &[Running; 6]) -> u64 {
             break;
         }
         assert!(Instant::now() < give_up, "nothing can be cut: {would}");
-        // There is a next checkpoint of each service when there is something new: an order that is undone.
-        let (status, order) = all[0].post("/v1/orders?wait=30s", &basket("ana", "tok_decline")).await;
-        assert_eq!((status, &order["status"]), (200, &json!("CANCELLED")), "{order}");
+        undo(all).await;
     }
     let first = async || shop.cluster.log().bounds(Topic::InventoryEvents, LONG).await.unwrap().first;
     assert_eq!(first().await, 0, "it was only asked");
@@ -180,6 +201,7 @@ async fn services_go_on_with_a_log_that_is_cut_below_their_checkpoints() {
     let waived = shop.cut(&elsewhere, &["--without-history"]).await;
     let why = String::from_utf8_lossy(&waived.stderr).into_owned();
     assert!(waived.status.code() == Some(3) && !why.contains("order-service has no"), "{why}");
+    seen(&place, &all).await;
     close(all);
 
     fill(&cluster).await;

@@ -2,80 +2,27 @@
 
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kbnt_adapters::checkpoints::{CheckpointedHistory, Checkpoints};
-use kbnt_adapters::clock::SystemClock;
 use kbnt_adapters::history::SqliteHistory;
 use kbnt_adapters::metrics::Metrics;
 use kbnt_adapters::objects::Place;
 use kbnt_application::history::Search;
 use kbnt_application::intact::Integrity;
-use kbnt_application::ports::{EventLog, History, HistoryReport, HistoryStore, LogError, Observer};
+use kbnt_application::ports::{EventLog as _, History as _, LogError};
 use kbnt_application::{Position, Service, Topic};
 use kbnt_domain::Span;
-use kbnt_domain::order::OrderStatus;
 use kbnt_embedded::EmbeddedLog;
 use kbnt_runtime::intact::Guarded;
-use kbnt_runtime::{HistoryPlan, HistoryRunner, HistoryView};
-use tokio_util::sync::CancellationToken;
 
-use kbnt_testkit::{created, eventually, order, placed};
+use kbnt_testkit::{eventually, order, placed};
 
-/// What the runner reported, in short.
-#[derive(Default)]
-struct Reports(Mutex<Vec<&'static str>>);
-
-impl Reports {
-    fn count(&self, name: &str) -> usize {
-        self.0.lock().unwrap().iter().filter(|report| **report == name).count()
-    }
-}
-
-impl Observer for Reports {
-    fn history(&self, report: &HistoryReport<'_>) {
-        let name = match report {
-            HistoryReport::Resumed { .. } => "resumed",
-            HistoryReport::Rebuilt { .. } => "rebuilt",
-            HistoryReport::CaughtUp { .. } => "caught up",
-            HistoryReport::Expired { .. } => "expired",
-            HistoryReport::Failed(_) => "failed",
-            HistoryReport::Turn { .. } | HistoryReport::Building { .. } | HistoryReport::Applied { .. } => {
-                return;
-            }
-        };
-        self.0.lock().unwrap().push(name);
-    }
-}
-
-/// A history at work; it stops with this.
-struct Running {
-    view: HistoryView,
-    reports: Arc<Reports>,
-    shutdown: CancellationToken,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.shutdown.cancel();
-    }
-}
+use crate::support::history::{Running, log, ready, shows, start_with};
 
 fn start(log: &EmbeddedLog, directory: &Path, retention: Option<Span>) -> Running {
     start_with(log.clone(), Arc::new(SqliteHistory::new(directory.to_owned())), retention)
-}
-
-fn start_with(log: impl EventLog, store: Arc<dyn HistoryStore>, retention: Option<Span>) -> Running {
-    let plan = HistoryPlan { store, retention };
-    let (reports, shutdown) = (Arc::new(Reports::default()), CancellationToken::new());
-    let (runner, view) = HistoryRunner::new(plan, Arc::new(log), Arc::new(SystemClock), reports.clone());
-    tokio::spawn(runner.run(shutdown.clone()));
-    Running { view, reports, shutdown }
-}
-
-async fn ready(running: &Running) {
-    eventually("it is ready", || async { running.view.standing().ready }).await;
 }
 
 /// A history that begins once the one before has let go of the file.
@@ -84,24 +31,6 @@ async fn reopened(log: &EmbeddedLog, directory: &Path) -> Running {
     let running = start(log, directory, None);
     ready(&running).await;
     running
-}
-
-/// A log with so many orders, of which every second one is confirmed.
-async fn log(orders: u32) -> EmbeddedLog {
-    let log = EmbeddedLog::in_memory();
-    log.append((0..orders).map(placed).collect()).await.unwrap();
-    log.append((0..orders).step_by(2).map(created).collect()).await.unwrap();
-    log
-}
-
-async fn shows(running: &Running, orders: u32) -> bool {
-    for n in 0..orders {
-        let status = if n % 2 == 0 { OrderStatus::Confirmed } else { OrderStatus::Pending };
-        if running.view.get(order(n)).await.unwrap().map(|view| view.status) != Some(status) {
-            return false;
-        }
-    }
-    true
 }
 
 #[tokio::test]
